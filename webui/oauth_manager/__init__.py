@@ -1,0 +1,66 @@
+"""Per-user OAuth 2 tokens: sealed in Redis, refreshed before they expire, revoked on disconnect.
+
+A bot's tool needs three lines::
+
+    init_oauth_manager(encryption_key, base_url, {"github": {"client_id": ..., ...}})
+    ...
+    token = await require_oauth_token(ctx, "github")  # ctx has user_id and redis
+
+The library knows nothing of the site; it works in a bot's process alone.
+"""
+
+from .access import get_oauth_manager, init_oauth_manager, require_oauth_token
+from .errors import (
+    FlowRefused,
+    OAuthError,
+    OAuthMisconfigured,
+    OAuthNotConnected,
+    OAuthRefused,
+    OAuthUnavailable,
+    RecordUnreadable,
+    StoreUnavailable,
+)
+from .keys import LINK_CODE_TTL, check_user_id
+from .links import Attempt, LinkRequest
+from .manager import OAuthManager
+from .models import (
+    REFRESH_BUFFER_SECONDS,
+    Account,
+    Connection,
+    Disconnected,
+    Profile,
+    RevokeOutcome,
+    Status,
+    TokenData,
+)
+from .provider import OAuthProvider
+from .providers import PROVIDER_TEMPLATES
+
+__all__ = [
+    "LINK_CODE_TTL",
+    "PROVIDER_TEMPLATES",
+    "REFRESH_BUFFER_SECONDS",
+    "Account",
+    "Attempt",
+    "Connection",
+    "Disconnected",
+    "FlowRefused",
+    "LinkRequest",
+    "OAuthError",
+    "OAuthManager",
+    "OAuthMisconfigured",
+    "OAuthNotConnected",
+    "OAuthProvider",
+    "OAuthRefused",
+    "OAuthUnavailable",
+    "Profile",
+    "RecordUnreadable",
+    "RevokeOutcome",
+    "Status",
+    "StoreUnavailable",
+    "TokenData",
+    "check_user_id",
+    "get_oauth_manager",
+    "init_oauth_manager",
+    "require_oauth_token",
+]

@@ -1,0 +1,62 @@
+"""The process-wide manager, and the one guard that every tool of a bot calls."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from .errors import OAuthNotConnected, StoreUnavailable
+from .manager import OAuthManager
+
+_instance: OAuthManager | None = None
+
+
+class ToolContext(Protocol):
+    """What a tool's context has to carry: who is asking, and an asyncio Redis client."""
+
+    user_id: str
+    redis: Any
+
+
+def init_oauth_manager(
+    encryption_key: str | bytes = "",
+    base_url: str = "",
+    providers_config: Mapping[str, Mapping[str, Any]] | None = None,
+) -> OAuthManager:
+    """Make the process-wide manager; parameters as for :class:`OAuthManager`."""
+    global _instance
+    _instance = OAuthManager(encryption_key, base_url, providers_config)
+    return _instance
+
+
+def get_oauth_manager() -> OAuthManager:
+    """The process-wide manager.  Raises ``RuntimeError`` before ``init_oauth_manager``."""
+    if _instance is None:
+        raise RuntimeError("call init_oauth_manager() first")
+    return _instance
+
+
+async def require_oauth_token(ctx: ToolContext, provider: str, scopes: Iterable[str] = ()) -> str:
+    """An access token for the person behind ``ctx`` that works now and has ``scopes``.
+
+    Raises ``OAuthNotConnected`` with a link for that person alone (never show
+    it in a group), ``OAuthUnavailable`` (try again later) or
+    ``OAuthMisconfigured`` (only the operator can help).
+    """
+    manager = get_oauth_manager()
+    if ctx.redis is None:
+        raise StoreUnavailable("reach Redis", "no_client")
+    needed = tuple(scopes)
+    token = await manager.valid_token(ctx.user_id, provider, ctx.redis)
+    if token is None:
+        known = manager.providers[provider]
+        asked = tuple(dict.fromkeys([*known.scopes, *needed])) if needed else None
+        url = await manager.generate_connect_url(ctx.user_id, provider, ctx.redis, asked)
+        raise OAuthNotConnected(provider, url)
+    missing = manager.providers[provider].missing_scopes(needed, token.scopes)
+    if missing:
+        # Ask for what is held as well: an authorization replaces the one before.
+        asked = tuple(dict.fromkeys([*token.scopes, *missing]))
+        url = await manager.generate_connect_url(ctx.user_id, provider, ctx.redis, asked)
+        raise OAuthNotConnected(provider, url, missing)
+    return token.access_token

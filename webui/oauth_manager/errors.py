@@ -1,0 +1,112 @@
+"""One tree of errors; callers that do not care which may catch the root.
+
+    OAuthError
+    ├── OAuthNotConnected      the person has to connect (or reconnect, or allow more)
+    ├── OAuthUnavailable       the provider is in trouble: nothing is lost, try again later
+    │   └── StoreUnavailable   Redis is in trouble: likewise
+    ├── OAuthMisconfigured     the operator's set-up is wrong: the person can do nothing
+    ├── OAuthRefused           the provider refused this code or grant, for good
+    ├── FlowRefused            a callback or link that must not go on (see ``reason``)
+    └── RecordUnreadable       a stored record that cannot be opened; it is kept as it is
+
+No message holds a secret or a provider's own text; ``code`` is one of the error
+codes of RFC 6749 and its kin, bounded and of a plain alphabet.
+"""
+
+from __future__ import annotations
+
+
+class OAuthError(Exception):
+    """Root of everything this library raises on purpose."""
+
+
+class OAuthNotConnected(OAuthError):
+    """A tool needs access that the person has not given; ``connect_url`` asks for it.
+
+    ``connect_url`` is ``""`` where a link could not be made: the provider is
+    not set up in this installation.  ``missing_scopes`` names the permissions
+    that are lacking when the service is connected but with too few of them.
+    """
+
+    def __init__(
+        self, provider: str, connect_url: str, missing_scopes: tuple[str, ...] = ()
+    ) -> None:
+        self.provider = provider
+        self.connect_url = connect_url
+        self.missing_scopes = missing_scopes
+        lacking = f" with these permissions: {' '.join(missing_scopes)}" if missing_scopes else ""
+        super().__init__(
+            f"{provider} is not connected{lacking}. Open this link to connect it: {connect_url}"
+            if connect_url
+            else f"{provider} is not connected{lacking}, and it is not set up here."
+        )
+
+    def __repr__(self) -> str:
+        # The link is a one-time capability: it is for the person, not for a log.
+        return f"OAuthNotConnected(provider={self.provider!r})"
+
+
+class ProviderFailure(OAuthError, RuntimeError):
+    """Shared shape of what can go wrong in a call to a provider.
+
+    ``RuntimeError`` because the specification promises it of ``exchange_code``.
+    """
+
+    what = "failed"
+
+    def __init__(self, provider: str, step: str, code: str = "", trace: str = "") -> None:
+        self.provider = provider
+        self.step = step
+        self.code = code
+        self.trace = trace
+        super().__init__(f"{provider}: {step} {self.what}" + (f" ({code})" if code else ""))
+
+
+class OAuthUnavailable(ProviderFailure):
+    """Timeouts, 429, 5xx, nonsense.  Everything stored is kept; retry later."""
+
+    what = "got no usable answer"
+    retry_after = 0.0  # seconds, where the provider asked for a pause
+
+
+class StoreUnavailable(OAuthUnavailable):
+    """Redis did not answer, or refused.  ``step`` names what was being done."""
+
+    what = "failed: Redis is not available"
+
+    def __init__(self, step: str, code: str = "") -> None:
+        super().__init__("store", step, code)
+
+
+class OAuthMisconfigured(ProviderFailure):
+    """``invalid_client`` and its kin: a client id, secret, address or scope is wrong."""
+
+    what = "was refused because of this installation's settings"
+
+
+class OAuthRefused(ProviderFailure):
+    """``invalid_grant`` and its kin: this code or this grant is over."""
+
+    what = "was refused"
+
+
+class FlowRefused(OAuthError):
+    """A callback or link that must not go on; nothing was sent and nothing stored.
+
+    ``reason`` is one of ``unknown`` (never issued here, already used, replaced
+    or run out: these look alike on purpose), ``other_browser``,
+    ``other_person``, ``other_provider``, ``malformed``, ``issuer``.
+    """
+
+    def __init__(self, reason: str, provider: str = "") -> None:
+        self.reason = reason
+        self.provider = provider
+        super().__init__(f"flow refused: {reason}")
+
+
+class RecordUnreadable(OAuthError):
+    """Wrong key, damaged, foreign or mistyped.  Never deleted, never half used."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"record cannot be read: {reason}")

@@ -1,0 +1,350 @@
+"""``OAuthManager``: the whole token lifecycle behind the names of the specification."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterable, Mapping
+from typing import Any
+
+from . import keys, requests
+from .connecting import Connector, describe
+from .errors import (
+    FlowRefused,
+    OAuthMisconfigured,
+    OAuthUnavailable,
+    RecordUnreadable,
+    StoreUnavailable,
+)
+from .links import Attempt, LinkRequest, Links
+from .models import Connection, Disconnected, Status, TokenData
+from .proofs import Proofs
+from .provider import OAuthProvider, build_providers
+from .providers import PROVIDER_TEMPLATES
+from .refreshing import Refresher
+from .sealing import Sealer
+from .store import Store, Stored
+from .transport import Transport
+
+log = logging.getLogger(__name__)
+
+
+class OAuthManager:
+    """Per-user OAuth 2 tokens: connect, use, refresh, disconnect.
+
+    ``encryption_key`` is one or more Fernet keys (text or bytes), newest first,
+    separated by commas or white space.  ``providers_config`` maps a provider's
+    name to ``OAuthProvider`` fields that override its template, or that make up
+    a provider of the deployment's own.  ``strict`` refuses token records that
+    do not name their user; ``transport`` replaces the network, for tests.
+
+    Methods take an asyncio Redis client.  Each raises ``ValueError`` for an
+    unknown provider or an impossible user id, and ``StoreUnavailable`` when
+    Redis does not answer.
+    """
+
+    def __init__(
+        self,
+        encryption_key: str | bytes = "",
+        base_url: str = "",
+        providers_config: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        strict: bool = False,
+        transport: Transport | None = None,
+    ) -> None:
+        self.base_url = base_url.rstrip("/")
+        self.providers: dict[str, OAuthProvider] = build_providers(
+            PROVIDER_TEMPLATES, providers_config or {}
+        )
+        sealer = Sealer(encryption_key, strict=strict)
+        self._fernet = sealer.fernet
+        self._store = Store(sealer)
+        self._transport = transport or Transport()
+        self._running: set[asyncio.Task[Any]] = set()
+        self._refresher = Refresher(self._store, self._transport, self._background)
+        self._connector = Connector(self._store, self._transport, self._refresher)
+        self.links = Links(sealer)
+        self.proofs = Proofs(sealer)
+
+    def __repr__(self) -> str:
+        return f"OAuthManager(base_url={self.base_url!r}, providers={sorted(self.providers)!r})"
+
+    # Providers
+
+    def is_provider_configured(self, provider: str) -> bool:
+        """Whether the provider is known and has a client id and a client secret."""
+        known = self.providers.get(provider)
+        return known is not None and known.is_configured
+
+    def list_configured_providers(self) -> list[str]:
+        """Names of the providers with complete credentials, in alphabetical order."""
+        return [name for name in self.providers if self.is_provider_configured(name)]
+
+    def _provider(self, name: str) -> OAuthProvider:
+        try:
+            return self.providers[name]
+        except (KeyError, TypeError):
+            # Not quoting the name: it may come from anywhere.
+            raise ValueError("unknown provider") from None
+
+    def _configured(self, name: str) -> OAuthProvider:
+        provider = self._provider(name)
+        if not provider.is_configured:
+            raise OAuthMisconfigured(name, "connect", "not_set_up")
+        return provider
+
+    def redirect_uri(self, provider: str) -> str:
+        """The callback address to register with the provider."""
+        return f"{self.base_url}/oauth/{provider}/callback"
+
+    # Starting a connection
+
+    async def create_link_code(
+        self, redis: Any, user_id: str, *, provider: str = "", scopes: Iterable[str] = ()
+    ) -> str:
+        """A one-time code that stands for the user for ``LINK_CODE_TTL`` seconds.
+
+        ``provider`` and ``scopes`` say what our landing page is to offer; a code
+        without them only signs in.
+        """
+        if provider:
+            self._provider(provider)
+        request = LinkRequest(keys.check_user_id(user_id), provider, tuple(scopes))
+        return await self.links.create(redis, request)
+
+    async def resolve_link_code(self, redis: Any, code: str) -> str | None:
+        """The code's user id, once; ``None`` for whatever is unknown, used or run out."""
+        request = await self.links.take(redis, code)
+        return request.user_id if request else None
+
+    def landing_url(self, code: str) -> str:
+        """Our own page for a link code: it explains and proves before it leaves."""
+        return f"{self.base_url}/connect/{code}"
+
+    def get_authorize_url(
+        self,
+        provider: str,
+        state: str,
+        scopes: Iterable[str] | None = None,
+        *,
+        code_challenge: str = "",
+    ) -> str:
+        """The provider's authorization address (RFC 6749 4.1.1).
+
+        Pass ``code_challenge`` (RFC 7636 S256) if you hand the verifier to
+        :meth:`exchange_code`; every flow this library starts does.
+        """
+        known = self._provider(provider)
+        asked = list(known.scopes if scopes is None else scopes)
+        return requests.authorize_url(
+            known, self.redirect_uri(provider), state, asked, code_challenge
+        )
+
+    async def generate_connect_url(
+        self, user_id: str, provider: str, redis: Any, scopes: Iterable[str] | None = None
+    ) -> str:
+        """A ready-to-click authorization address for a person in chat.  One round trip.
+
+        Raises ``OAuthMisconfigured`` where the provider is not set up.
+        """
+        return await self._begin(redis, user_id, provider, scopes, link_code=requests.new_secret())
+
+    async def begin(
+        self,
+        redis: Any,
+        user_id: str,
+        provider: str,
+        *,
+        browser: str,
+        scopes: Iterable[str] | None = None,
+        return_to: str = "list",
+    ) -> str:
+        """The authorization address for a signed-in browser, bound to its session."""
+        return await self._begin(
+            redis, user_id, provider, scopes, browser=browser, return_to=return_to
+        )
+
+    async def _begin(
+        self,
+        redis: Any,
+        user_id: str,
+        provider: str,
+        scopes: Iterable[str] | None,
+        **bound: str,
+    ) -> str:
+        known = self._configured(provider)
+        self._need(redis)
+        asked = tuple(known.scopes if scopes is None else scopes)
+        verifier = requests.new_secret()
+        attempt = Attempt(keys.check_user_id(user_id), provider, verifier, asked, **bound)
+        state = await self.links.begin(redis, attempt)
+        challenge = requests.code_challenge(verifier)
+        return self.get_authorize_url(provider, state, asked, code_challenge=challenge)
+
+    # Finishing a connection
+
+    async def exchange_code(
+        self, provider: str, code: str, *, code_verifier: str = ""
+    ) -> TokenData:
+        """Trade an authorization code for tokens (RFC 6749 4.1.3); nothing is stored.
+
+        Raises ``OAuthRefused``, ``OAuthMisconfigured`` or ``OAuthUnavailable``,
+        each of which is a ``RuntimeError``.
+        """
+        token, _ = await self._connector.exchange(
+            self._provider(provider), self.redirect_uri(provider), code, code_verifier
+        )
+        return token
+
+    def check_issuer(self, provider: str, issuer: str | None) -> None:
+        """RFC 9207 2.4: refuse a response of another issuer, or of none where one is announced."""
+        known = self._provider(provider)
+        if known.issuer and (issuer != known.issuer if issuer is not None else known.iss_required):
+            raise FlowRefused("issuer", provider)
+
+    async def complete(self, redis: Any, attempt: Attempt, code: str) -> Connection | None:
+        """Exchange and store for a person who has been proven; survives a cancelled caller.
+
+        ``None`` where the person disconnected meanwhile.
+        """
+        provider = self._configured(attempt.provider)
+        work = self._connector.complete(
+            redis, provider, attempt, code, self.redirect_uri(provider.name)
+        )
+        connection: Connection | None = await asyncio.shield(self._background(work))
+        return connection
+
+    # Tokens
+
+    async def get_token(self, user_id: str, provider: str, redis: Any) -> str | None:
+        """An access token that works now, refreshed if need be.  One round trip if it is valid.
+
+        ``None`` where ``redis`` is ``None``, nothing usable is stored, or access
+        has ended.  Raises ``OAuthUnavailable`` or ``OAuthMisconfigured`` where a
+        refresh is due, fails, and the old token is over as well; the record is kept.
+        """
+        token = await self.valid_token(user_id, provider, redis)
+        return token.access_token if token else None
+
+    async def valid_token(self, user_id: str, provider: str, redis: Any) -> TokenData | None:
+        """As :meth:`get_token`, with scopes and expiry."""
+        known = self._provider(provider)
+        keys.check_user_id(user_id)
+        if redis is None:
+            return None
+        try:
+            token = await self._load(redis, user_id, provider)
+            if token is None or not token.is_expired:
+                return token
+            if not token.refresh_token:
+                return None if token.is_over else token
+            try:
+                return await self._refresher.refreshed(redis, user_id, known, token)
+            except (OAuthUnavailable, OAuthMisconfigured):
+                if token.is_over:
+                    raise
+                return token
+        except RecordUnreadable as error:
+            log.error("%s tokens of %r cannot be read: %s", provider, user_id, error.reason)
+            return None
+
+    async def _load(self, redis: Any, user_id: str, provider: str) -> TokenData | None:
+        sealed = await self._store.read_tokens(redis, user_id, provider)
+        return self._store.open_tokens(user_id, provider, sealed)
+
+    async def store_token(self, redis: Any, user_id: str, token: TokenData) -> None:
+        """Keep ``token`` for the user, under ``token.provider``."""
+        self._provider(token.provider)
+        keys.check_user_id(user_id)
+        await self._store.put_tokens(redis, user_id, token)
+
+    async def delete_token(self, redis: Any, user_id: str, provider: str) -> Disconnected:
+        """Disconnect: the local copy goes first and for certain, then the provider is asked."""
+        known = self._provider(provider)
+        keys.check_user_id(user_id)
+        self._need(redis)
+        work = self._connector.disconnect(redis, user_id, known)
+        result: Disconnected = await asyncio.shield(self._background(work))
+        return result
+
+    async def has_token(self, user_id: str, provider: str, redis: Any) -> bool:
+        """Whether tokens are stored, valid or not; ``False`` where ``redis`` is ``None``."""
+        self._provider(provider)
+        keys.check_user_id(user_id)
+        if redis is None:
+            return False
+        try:
+            return await self._load(redis, user_id, provider) is not None
+        except RecordUnreadable:
+            return False
+
+    # Connections, for display
+
+    async def list_user_connections(self, user_id: str, redis: Any) -> list[dict[str, Any]]:
+        """The connected providers: ``provider``, ``scopes``, ``expires_at`` (epoch seconds, or
+        ``None``), ``has_refresh_token``, ``account``.  No secrets, no refresh, one round trip.
+        """
+        if redis is None:
+            return []
+        return [
+            {
+                "provider": connection.provider,
+                "scopes": list(connection.scopes),
+                "expires_at": connection.expires_at or None,
+                "has_refresh_token": connection.has_refresh_token,
+                "account": connection.profile.account.label,
+            }
+            for connection in await self.connections(user_id, redis)
+            if connection.has_tokens
+        ]
+
+    async def connections(self, user_id: str, redis: Any) -> list[Connection]:
+        """Where every known provider stands for this user, alphabetically.  One round trip."""
+        keys.check_user_id(user_id)
+        self._need(redis)
+        stored = await self._store.read(redis, user_id, self.providers)
+        return [
+            self._describe(user_id, provider, stored[name])
+            for name, provider in self.providers.items()
+        ]
+
+    async def connection(self, user_id: str, provider: str, redis: Any) -> Connection:
+        """Where one provider stands for this user.  One round trip."""
+        known = self._provider(provider)
+        self._need(redis)
+        stored = await self._store.read(redis, keys.check_user_id(user_id), [provider])
+        return self._describe(user_id, known, stored[provider])
+
+    def _describe(self, user_id: str, provider: OAuthProvider, stored: Stored) -> Connection:
+        profile = self._store.open_profile(user_id, provider.name, stored.profile)
+        try:
+            token = self._store.open_tokens(user_id, provider.name, stored.tokens)
+        except RecordUnreadable as error:
+            log.error("%s tokens of %r cannot be read: %s", provider.name, user_id, error.reason)
+            return Connection(provider.name, Status.UNREADABLE, profile=profile)
+        return describe(provider, token, profile)
+
+    # Housekeeping
+
+    def _need(self, redis: Any) -> None:
+        if redis is None:
+            raise StoreUnavailable("reach Redis", "no_client")
+
+    def _background(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Run to the end whoever stops waiting; the set keeps the task alive."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._finished)
+        return task
+
+    def _finished(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen here, in case nobody waits any more
+
+    async def aclose(self) -> None:
+        """Let the work under way finish, then close this event loop's HTTP client."""
+        loop = asyncio.get_running_loop()
+        ours = [task for task in self._running if task.get_loop() is loop]
+        await asyncio.gather(*ours, return_exceptions=True)
+        await self._transport.aclose()

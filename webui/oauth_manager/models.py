@@ -1,0 +1,141 @@
+"""The nouns of the library: what is stored, and what is shown of it."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+REFRESH_BUFFER_SECONDS = 60
+
+
+@dataclass(slots=True)
+class TokenData:
+    """One person's tokens at one provider, opened.
+
+    ``expires_at`` is in epoch seconds, ``0`` meaning "does not expire";
+    ``scopes`` are those the provider granted.
+    """
+
+    access_token: str
+    refresh_token: str = ""
+    expires_at: float = 0.0
+    scopes: list[str] = field(default_factory=list)
+    token_type: str = "Bearer"
+    provider: str = ""
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether it is time to refresh: within ``REFRESH_BUFFER_SECONDS`` of the end."""
+        return self.expires_at > 0 and time.time() >= self.expires_at - REFRESH_BUFFER_SECONDS
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the access token has truly ended, buffer or not."""
+        return self.expires_at > 0 and time.time() >= self.expires_at
+
+    def to_dict(self) -> dict[str, Any]:
+        """The six stored fields, JSON-compatible."""
+        return {
+            "access_token": self.access_token,
+            "refresh_token": self.refresh_token,
+            "expires_at": self.expires_at,
+            "scopes": list(self.scopes),
+            "token_type": self.token_type,
+            "provider": self.provider,
+        }
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any]) -> TokenData:
+        """Inverse of :meth:`to_dict`; missing or ``null`` fields take their defaults.
+
+        Raises ``ValueError`` or ``TypeError`` where a field has no sensible reading.
+        """
+        scopes = d.get("scopes") or []
+        if isinstance(scopes, str):
+            scopes = scopes.split()
+        expires_at = float(d.get("expires_at") or 0.0)
+        if not math.isfinite(expires_at):
+            raise ValueError("expires_at is not a time")
+        return cls(
+            access_token=str(d.get("access_token") or ""),
+            refresh_token=str(d.get("refresh_token") or ""),
+            expires_at=expires_at,
+            scopes=[str(scope) for scope in scopes],
+            token_type=str(d.get("token_type") or "Bearer"),
+            provider=str(d.get("provider") or ""),
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"TokenData(provider={self.provider!r}, scopes={self.scopes!r}, "
+            f"expires_at={self.expires_at!r}, access_token=***)"
+        )
+
+
+class Status(StrEnum):
+    """Where a connection stands, as far as the store alone can tell."""
+
+    NOT_CONNECTED = "not_connected"
+    CONNECTED = "connected"
+    RECONNECT_NEEDED = "reconnect_needed"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who the person is at the provider: an immutable id, and a name to show."""
+
+    id: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What is kept of a connection beside its tokens.  Holds no secret.
+
+    Times are epoch seconds, ``0`` meaning "never" or "not known".  ``problem``
+    is the provider's error code when access is gone, ``""`` while all is well.
+    """
+
+    account: Account = Account()
+    connected_at: float = 0.0
+    renewed_at: float = 0.0
+    checked_at: float = 0.0
+    requested_scopes: tuple[str, ...] = ()
+    problem: str = ""
+    problem_since: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """One person's standing with one provider, for display.  Holds no secret."""
+
+    provider: str
+    status: Status
+    scopes: tuple[str, ...] = ()
+    expires_at: float = 0.0
+    has_refresh_token: bool = False
+    profile: Profile = Profile()
+    has_tokens: bool = False  # stored, valid or not
+    missing_scopes: tuple[str, ...] = ()  # asked for and not granted; empty unless connected
+
+
+class RevokeOutcome(StrEnum):
+    """What the provider did when a connection was disconnected."""
+
+    REVOKED = "revoked"  # it confirmed
+    UNCONFIRMED = "unconfirmed"  # it was asked and did not confirm
+    UNSUPPORTED = "unsupported"  # it has no way to ask (Microsoft)
+    NOTHING = "nothing"  # there was no connection to end
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The truth about a disconnect: the local copy is gone; ``at_provider`` says the rest."""
+
+    provider: str
+    at_provider: RevokeOutcome
+    account: Account = Account()

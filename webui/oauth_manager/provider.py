@@ -1,0 +1,139 @@
+"""What one OAuth provider is: data, and at most two functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+from urllib.parse import quote, urlsplit
+
+from .models import Account
+
+AccountReader = Callable[[Mapping[str, Any], Mapping[str, Any]], Account]
+"""From the account answer and the token answer to an account; raises nothing."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+
+
+@dataclass
+class OAuthProvider:
+    """One provider as this installation uses it.
+
+    The first nine parameters are the specification's.  The others are what the
+    providers differ in; each has the value that suits a plain RFC 6749 server.
+    """
+
+    name: str
+    authorize_url: str
+    token_url: str
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    scopes: list[str] = field(default_factory=list)
+    tokens_expire: bool = True
+    revoke_url: str = ""
+    extra_auth_params: dict[str, str] = field(default_factory=dict)
+
+    label: str = ""
+    purpose: str = ""
+    scope_separator: str = " "
+    scope_on_refresh: bool = False
+    token_auth: Literal["post", "basic"] = "post"
+    # "rfc7009": form POST with client authentication; "bare": form POST of the
+    # token alone (Google); "delete": DELETE with Basic and JSON (GitHub).
+    revoke_style: Literal["rfc7009", "bare", "delete"] = "rfc7009"
+    account_url: str = ""
+    account_id_field: str = "id"
+    account_label_field: str = "name"
+    issuer: str = ""
+    # Whether every authorization response carries ``iss`` (RFC 9207, section 2.3);
+    # without a known issuer there is nothing to compare it with.
+    iss_required: bool = False
+    manage_url: str = ""
+    manage_label: str = ""
+    status_url: str = ""
+    # scope -> (what it allows, completing "{Product} can …"; its group)
+    scope_sentences: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
+    # scope -> other scopes it contains, or other names the provider answers with
+    scope_contains: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    # scopes that are asked for but never listed in an answer
+    scopes_unlisted: frozenset[str] = field(default=frozenset(), repr=False)
+    read_account: AccountReader | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError("a provider's name is lower-case letters, digits, - and _")
+        self.label = self.label or self.name.replace("_", " ").replace("-", " ").title()
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether client id and client secret are both there."""
+        return bool(self.client_id and self.client_secret)
+
+    @property
+    def can_revoke(self) -> bool:
+        """Whether the provider can be asked to end a grant."""
+        return bool(self.revoke_url)
+
+    @property
+    def own_manage_url(self) -> str:
+        """The provider's page where the person sees and removes this application."""
+        return self.manage_url.replace("{client_id}", quote(self.client_id, safe=""))
+
+    def missing_scopes(self, wanted: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:
+        """Those of ``wanted`` that ``granted`` neither lists nor contains, in their order."""
+        held = set(granted) | self.scopes_unlisted
+        pending = list(held)
+        while pending:
+            inner = [s for s in self.scope_contains.get(pending.pop(), ()) if s not in held]
+            held.update(inner)
+            pending.extend(inner)
+        return tuple(scope for scope in dict.fromkeys(wanted) if scope not in held)
+
+
+_OF_THE_SAME_SERVER = frozenset({"account_url", "revoke_url", "issuer", "status_url"})
+FIELDS = frozenset(f.name for f in fields(OAuthProvider)) - {"name"}
+
+
+def _applicable(template: Mapping[str, Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The template without what would send one server's tokens to another.
+
+    Where the token endpoint moves to another origin (GitHub Enterprise, a test
+    server), the template's account, revocation and issuer no longer belong to it.
+    """
+    if not template or _origin(given.get("token_url", "")) in ("", _origin(template["token_url"])):
+        return template
+    return {k: v for k, v in template.items() if k not in _OF_THE_SAME_SERVER}
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+
+
+def build_providers(
+    templates: Mapping[str, Mapping[str, Any]],
+    config: Mapping[str, Mapping[str, Any]],
+) -> dict[str, OAuthProvider]:
+    """The templates with the deployment's configuration merged over them.
+
+    A name without a template is a provider of its own and must bring at least
+    ``authorize_url`` and ``token_url``.  Empty values of known providers leave
+    the template's value standing.  Raises ``ValueError`` on an unknown field or
+    a provider without endpoints; the message names the field, never a value.
+    """
+    providers = {}
+    for name in sorted(templates.keys() | config.keys()):
+        template = templates.get(name, {})
+        given = {k: v for k, v in config.get(name, {}).items() if v is not None}
+        unknown = sorted(given.keys() - FIELDS)
+        if unknown:
+            raise ValueError(f"provider {name!r}: unknown setting {', '.join(unknown)}")
+        given = {k: v for k, v in given.items() if v != "" or k not in template}
+        merged = {**_applicable(template, given), **given}
+        if not merged.get("authorize_url") or not merged.get("token_url"):
+            raise ValueError(f"provider {name!r} needs authorize_url and token_url")
+        merged["scopes"] = list(merged.get("scopes", ()))
+        merged["extra_auth_params"] = dict(merged.get("extra_auth_params", {}))
+        providers[name] = OAuthProvider(name=name, **merged)
+    return providers

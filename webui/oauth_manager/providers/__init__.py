@@ -1,0 +1,15 @@
+"""The providers that come built in, one module each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import discord, github, google, microsoft
+
+PROVIDER_TEMPLATES: dict[str, dict[str, Any]] = {
+    "discord": discord.TEMPLATE,
+    "github": github.TEMPLATE,
+    "google": google.TEMPLATE,
+    "microsoft": microsoft.TEMPLATE,
+}
+"""Provider name -> the keyword arguments of ``OAuthProvider`` that never vary by deployment."""

@@ -1,0 +1,51 @@
+"""Discord.  Facts: discord.com/developers/docs, "OAuth2"."""
+
+from __future__ import annotations
+
+from typing import Any
+
+SCOPE_SENTENCES: dict[str, tuple[str, str]] = {
+    "identify": ("see your user name, picture and banner, not your e-mail", "Sees"),
+    "email": ("see the e-mail address of your Discord account", "Sees"),
+    "connections": ("see other accounts you have linked on Discord", "Sees"),
+    "guilds": ("see the names of the servers you are in", "Sees"),
+    "guilds.members.read": ("see your nickname and roles in those servers", "Sees"),
+    "guilds.join": ("add you to a server (only where our bot is)", "Acts"),
+    "gdm.join": ("add you to a group chat", "Acts"),
+    "role_connections.write": ("set the details a server may use to give you roles", "Changes"),
+    "bot": ("add {bot} to a server you choose", "Acts"),
+    "applications.commands": ("add the commands of {bot} to a server or to your account", "Acts"),
+    "applications.commands.permissions.update": (
+        "change who may use the commands of {bot} in servers you manage",
+        "Changes",
+    ),
+    "webhook.incoming": ("post messages into one channel you choose", "Acts"),
+    "messages.read": ("read messages through Discord on your computer (local only)", "Sees"),
+    "relationships.read": (
+        "see your friends, requests and blocked people (needs approval by Discord)",
+        "Sees",
+    ),
+    "dm_channels.read": ("see which private chats you have (partners only)", "Sees"),
+    "activities.write": (
+        "change the activity shown on your profile (not open to new apps)",
+        "Changes",
+    ),
+}
+
+TEMPLATE: dict[str, Any] = {
+    "label": "Discord",
+    "purpose": "Lets {bot} know who you are on Discord.",
+    "authorize_url": "https://discord.com/oauth2/authorize",
+    "token_url": "https://discord.com/api/oauth2/token",
+    "revoke_url": "https://discord.com/api/oauth2/token/revoke",
+    "account_url": "https://discord.com/api/oauth2/@me",
+    "account_id_field": "user.id",
+    "account_label_field": "user.username",
+    "issuer": "https://discord.com",
+    "iss_required": True,
+    "scopes": ["identify"],
+    "manage_url": "https://discord.com/channels/@me",
+    "manage_label": "User Settings, Authorized Apps",
+    "status_url": "https://discordstatus.com/",
+    "scope_sentences": SCOPE_SENTENCES,
+}

@@ -1,0 +1,178 @@
+"""One refresh for a connection, however many tasks, processes and machines ask for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from typing import Any
+
+from . import answers, keys, requests
+from .errors import OAuthMisconfigured, OAuthRefused, OAuthUnavailable, StoreUnavailable
+from .locking import Hold, Lock
+from .models import TokenData
+from .provider import OAuthProvider
+from .store import Store, Stored
+from .transport import DEADLINE, Transport
+
+log = logging.getLogger(__name__)
+
+Background = Callable[[Coroutine[Any, Any, Any]], "asyncio.Task[Any]"]
+
+# Seconds a waiter stays: the holder may die, and its successor needs its own call.
+_PATIENCE = keys.LOCK_TTL + DEADLINE + 2.0
+_SAVE_ATTEMPTS = 5
+
+
+class Refresher:
+    """Renews tokens: single flight in the process, a lock between processes."""
+
+    def __init__(self, store: Store, transport: Transport, background: Background) -> None:
+        self._store = store
+        self._transport = transport
+        self._background = background
+        self._flights: dict[tuple[asyncio.AbstractEventLoop, str, str], asyncio.Task[Any]] = {}
+
+    async def refreshed(
+        self, redis: Any, user_id: str, provider: OAuthProvider, due: TokenData
+    ) -> TokenData | None:
+        """The tokens that took the place of ``due``, by our refresh or somebody else's.
+
+        Whoever waited takes the result, however short it lives.  ``None`` means
+        that access is over or was disconnected.  The work goes on when the
+        caller is cancelled: a rotated pair must reach the store.  Raises
+        ``OAuthUnavailable``, ``OAuthMisconfigured`` or ``RecordUnreadable``.
+        """
+        key = (asyncio.get_running_loop(), user_id, provider.name)
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._background(self._across_processes(redis, user_id, provider, due))
+            self._flights[key] = flight
+            flight.add_done_callback(lambda _: self._flights.pop(key, None))
+        result: TokenData | None = await asyncio.shield(flight)
+        return result
+
+    async def _across_processes(
+        self, redis: Any, user_id: str, provider: OAuthProvider, due: TokenData
+    ) -> TokenData | None:
+        lock = Lock(redis, user_id, provider.name)
+        give_up = time.monotonic() + _PATIENCE
+        pause = 0.02
+        while True:
+            hold = await lock.acquire()
+            stored = (await self._store.read(redis, user_id, [provider.name]))[provider.name]
+            token = self._store.open_tokens(user_id, provider.name, stored.tokens)
+            if token != due:
+                if hold.got:
+                    await lock.release()
+                return token
+            if hold.got:
+                return await self._holding(redis, user_id, provider, lock, hold, stored, due)
+            if hold.pausing or time.monotonic() > give_up:
+                raise OAuthUnavailable(provider.name, "refresh", "waiting")
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
+            pause = min(pause * 1.5, 0.25)
+
+    async def _holding(
+        self,
+        redis: Any,
+        user_id: str,
+        provider: OAuthProvider,
+        lock: Lock,
+        hold: Hold,
+        stored: Stored,
+        token: TokenData,
+    ) -> TokenData | None:
+        failures, retry_after = hold.failures + 1, 0.0
+        try:
+            result = await self._refresh(redis, user_id, provider, stored, token)
+            failures = 0
+            return result
+        except OAuthUnavailable as error:
+            retry_after = error.retry_after
+            raise
+        finally:
+            try:
+                await lock.release(failures=failures, retry_after=retry_after)
+            except StoreUnavailable:
+                log.warning("%s: a lock was left to run out", provider.name)
+
+    async def _refresh(
+        self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored, token: TokenData
+    ) -> TokenData | None:
+        try:
+            fresh = await self.renewed(provider, token)
+        except OAuthRefused as refusal:
+            return await self._ended(redis, user_id, provider, stored, refusal)
+        except OAuthMisconfigured as fault:
+            log.error("%s: refresh refused because of our settings: %s", fault.provider, fault.code)
+            raise
+        profile = self._store.open_profile(user_id, provider.name, stored.profile)
+        profile = replace(profile, renewed_at=time.time())
+        outcome = await self._save(
+            lambda: self._store.renew(redis, user_id, fresh, profile, stored), provider
+        )
+        if outcome == 1:
+            return fresh
+        if outcome == 0:
+            # Disconnected meanwhile, which wins: the pair just issued must not outlive it.
+            await self.revoke(provider, fresh)
+            return None
+        tokens = await self._store.read_tokens(redis, user_id, provider.name)
+        return self._store.open_tokens(user_id, provider.name, tokens)
+
+    async def renewed(
+        self, provider: OAuthProvider, token: TokenData, deadline: float = DEADLINE
+    ) -> TokenData:
+        """Ask the provider, store nothing."""
+        if not provider.is_configured:
+            raise OAuthMisconfigured(provider.name, "refresh", "not_set_up")
+        answer = await self._transport.send(requests.refresh_request(provider, token), deadline)
+        fields = answers.read_token_answer(provider, "refresh", answer)
+        return answers.token_data(
+            provider, fields, scopes=token.scopes, refresh_token=token.refresh_token
+        )
+
+    async def revoke(
+        self, provider: OAuthProvider, token: TokenData, deadline: float = DEADLINE
+    ) -> bool:
+        """Ask the provider to end the grant; whether it confirmed.  Raises nothing."""
+        if not provider.can_revoke or not provider.is_configured:
+            return False
+        try:
+            answer = await self._transport.send(requests.revoke_request(provider, token), deadline)
+        except OAuthUnavailable:
+            return False
+        return 200 <= answer.status < 300
+
+    async def _ended(
+        self,
+        redis: Any,
+        user_id: str,
+        provider: OAuthProvider,
+        stored: Stored,
+        refusal: OAuthRefused,
+    ) -> TokenData | None:
+        """The provider says the grant is over: believe it unless the record moved on."""
+        profile = self._store.open_profile(user_id, provider.name, stored.profile)
+        profile = replace(profile, problem=refusal.code, problem_since=time.time())
+        if await self._store.end(redis, user_id, provider.name, profile, stored):
+            log.warning("%s: access has ended: %s", provider.name, refusal.code)
+            return None
+        tokens = await self._store.read_tokens(redis, user_id, provider.name)
+        return self._store.open_tokens(user_id, provider.name, tokens)
+
+    async def _save(
+        self, write: Callable[[], Coroutine[Any, Any, int]], provider: OAuthProvider
+    ) -> int:
+        """Write a rotated pair, again and again: losing it would cost the whole grant."""
+        for attempt in range(1, _SAVE_ATTEMPTS):
+            try:
+                return await write()
+            except StoreUnavailable:
+                log.warning("%s: a refreshed token is not stored yet", provider.name)
+                await asyncio.sleep(0.2 * 2**attempt)
+        return await write()
