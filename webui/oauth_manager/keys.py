@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 LINK_CODE_TTL = 600  # seconds; link codes, states and proofs live this long
 LOCK_TTL = 15  # seconds; longer than a provider may take
@@ -58,3 +58,15 @@ def pending(identifier: str) -> str:
 
 def proofs(user_id: str) -> str:
     return f"stargazer:oauth_proofs:{_user(user_id)}"
+
+
+RECORD_PATTERNS = {
+    "tokens": "stargazer:oauth_tokens:*",
+    "connection": "stargazer:oauth_connection:*",
+}
+
+
+def parse_record(key: str) -> tuple[str, str]:
+    """User id and provider of a record's key."""
+    _, _, user, provider = key.split(":")
+    return unquote(user), provider

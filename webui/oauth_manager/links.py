@@ -8,6 +8,7 @@ the browser it was bound to.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -58,12 +59,15 @@ class Links:
             await redis.set(keys.link(code), _link_value(request), ex=keys.LINK_CODE_TTL)
         return code
 
-    async def peek(self, redis: Any, code: str) -> LinkRequest | None:
-        """What a link is for, leaving it as it is."""
+    async def peek(self, redis: Any, code: str) -> tuple[LinkRequest, float] | None:
+        """What a link is for and when it runs out (epoch seconds), leaving it as it is."""
         if not keys.is_one_time_value(code):
             return None
         async with redis_call("read a link"):
-            return _link_request(await redis.get(keys.link(code)))
+            pipe = redis.pipeline(transaction=False)
+            value, ttl = await pipe.get(keys.link(code)).ttl(keys.link(code)).execute()
+        request = _link_request(value)
+        return (request, time.time() + ttl) if request else None
 
     async def take(self, redis: Any, code: str) -> LinkRequest | None:
         """Consume a link."""

@@ -326,6 +326,10 @@ class OAuthManager:
 
     # Housekeeping
 
+    async def reseal(self, redis: Any) -> tuple[int, int]:
+        """Seal every record with the newest key; how many were, how many could not be read."""
+        return await self._store.reseal(redis)
+
     def _need(self, redis: Any) -> None:
         if redis is None:
             raise StoreUnavailable("reach Redis", "no_client")

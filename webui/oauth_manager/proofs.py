@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,7 +81,8 @@ class Proof:
 
     request: LinkRequest
     code: str = field(repr=False)
-    confirmed: bool = False
+    confirmed: bool
+    expires_at: float  # epoch seconds
 
 
 def shown(code: str) -> str:
@@ -147,9 +149,11 @@ class Proofs:
             return None
         identifier = _identifier(browser_secret)
         async with redis_call("read a proof"):
-            sealed = as_text(await redis.get(keys.pending(identifier)))
+            pipe = redis.pipeline(transaction=False)
+            pipe.get(keys.pending(identifier)).ttl(keys.pending(identifier))
+            sealed, ttl = await pipe.execute()
         try:
-            record = self._sealer.open("proof", None, None, sealed)
+            record = self._sealer.open("proof", None, None, as_text(sealed))
         except RecordUnreadable:
             return None
         request = LinkRequest(record["user_id"], record["provider"], tuple(record["scopes"]))
@@ -157,7 +161,8 @@ class Proofs:
             entry = as_text(await redis.hget(keys.proofs(request.user_id), identifier))
         if not entry:
             return None
-        return Proof(request, record["code"], entry.split(":")[2] == "confirmed")
+        confirmed = entry.split(":")[2] == "confirmed"
+        return Proof(request, record["code"], confirmed, time.time() + ttl)
 
     async def take(self, redis: Any, browser_secret: str) -> LinkRequest | None:
         """Consume a confirmed proof: the request for exactly one caller, else ``None``."""

@@ -8,7 +8,7 @@ Valkey 8), and every call is bounded: a Redis that does not answer becomes a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -124,10 +124,7 @@ class Store:
         Raises ``RecordUnreadable`` where the key holds something else than text.
         """
         async with redis_call("read tokens"):
-            try:
-                return as_text(await redis.get(keys.tokens(user_id, provider)))
-            except (ResponseError, UnicodeDecodeError) as error:
-                return _foreign(error)
+            return _value(await _attempt(redis.get(keys.tokens(user_id, provider))))
 
     async def read(self, redis: Any, user_id: str, providers: Iterable[str]) -> dict[str, Stored]:
         """Both records for each provider.  A mistyped key reads as a record nobody can open."""
@@ -212,6 +209,37 @@ class Store:
                 await redis.delete(key)
             return Stored(*(_value(answer) for answer in answers))
 
+    # Rotation of the encryption key
+
+    async def reseal(self, redis: Any) -> tuple[int, int]:
+        """Seal every record with the newest key: how many were, how many could not be read.
+
+        Safe to interrupt and to repeat; a record that changes meanwhile is left
+        to whoever changed it.  Walks all keys: for an operator, never for a request.
+        """
+        done = unreadable = 0
+        try:
+            for kind, pattern in keys.RECORD_PATTERNS.items():
+                async for key in redis.scan_iter(match=pattern, count=500):
+                    outcome = await self._reseal_one(redis, kind, as_text(key))
+                    done += outcome == "done"
+                    unreadable += outcome == "unreadable"
+        except RedisError as error:
+            raise StoreUnavailable("walk all records", type(error).__name__) from None
+        return done, unreadable
+
+    async def _reseal_one(self, redis: Any, kind: str, key: str) -> str:
+        user_id, provider = keys.parse_record(key)
+        async with redis_call("seal a record anew"):
+            before = _value(await _attempt(redis.get(key)))
+            try:
+                record = self._sealer.open(kind, user_id, provider, before)
+            except RecordUnreadable:
+                return "unreadable" if before else "gone"
+            after = self._sealer.seal(kind, user_id, provider, record)
+            written = await redis.eval(_REPLACE, 1, key, before, after)
+        return "done" if int(written) == 1 else "changed"
+
 
 _FOREIGN = "\0"  # stands for a value that is not text; no sealed record looks like it
 
@@ -224,6 +252,13 @@ def _foreign(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError) or _is_mistyped(error):
         return _FOREIGN
     raise error
+
+
+async def _attempt(call: Awaitable[Any]) -> Any:
+    try:
+        return await call
+    except (ResponseError, UnicodeDecodeError) as error:
+        return error
 
 
 def _value(answer: Any) -> str:

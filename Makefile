@@ -1,0 +1,71 @@
+# make run    the site with everything around it, on this machine
+# make test   every check there is
+#
+# Needs make, Python 3.11 or newer and pip. Everything installed goes to .venv.
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: run test lint lock clean
+
+run: $(VENV)/run-installed
+	@exec $(BIN)/webui demo
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/test-installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Resolves everything anew, for every Python from 3.11 on and every platform at once.
+COMPILE = uv --no-config pip compile --quiet --upgrade --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml --group build
+
+lock:
+	@command -v uv >/dev/null || { echo 'make lock needs uv: pip install uv' >&2; exit 1; }
+	$(COMPILE) --extra demo --output-file lock/run.txt
+	$(COMPILE) --extra test --constraint lock/run.txt --output-file lock/test.txt
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+
+$(VENV)/run-installed: lock/run.txt pyproject.toml $(VENV)/pip-command
+	@echo 'Installing into $(VENV); the first time this takes a minute.'
+	@pip=$$(cat $(VENV)/pip-command) && \
+	$$pip install --quiet --require-hashes --requirement lock/run.txt && \
+	$$pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/test-installed: lock/test.txt $(VENV)/run-installed
+	@echo 'Installing what the tests need.'
+	@pip=$$(cat $(VENV)/pip-command) && \
+	$$pip install --quiet --require-hashes --requirement lock/test.txt
+	@touch $@
+
+# The environment, and the command that installs into it: its own pip, or, where Python came
+# without ensurepip (Debian without python3-venv), any pip of this machine pointed at it.
+$(VENV)/pip-command:
+	@for python in python3 python3.14 python3.13 python3.12 python3.11 none; do \
+		$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; \
+	done; \
+	if [ $$python = none ]; then \
+		echo 'This needs Python 3.11 or newer, and found none on PATH (python3, python3.11 to python3.14).' >&2; \
+		exit 1; \
+	fi; \
+	rm -rf $(VENV); \
+	$$python -m venv $(VENV) >/dev/null 2>&1 || { \
+		rm -rf $(VENV); $$python -m venv --without-pip $(VENV) || exit 1; \
+	}; \
+	for pip in "$(BIN)/python -m pip" "$$python -m pip --python $(BIN)/python" \
+		"python3 -m pip --python $(BIN)/python" "pip3 --python $(BIN)/python" \
+		"pip --python $(BIN)/python" none; do \
+		$$pip --version >/dev/null 2>&1 && break; \
+	done; \
+	if [ "$$pip" = none ]; then \
+		echo 'This needs pip 22.3 or newer, and found none (python3 -m pip, pip3, pip).' >&2; \
+		exit 1; \
+	fi; \
+	echo "$$pip --disable-pip-version-check" > $@

@@ -1,0 +1,126 @@
+"""The library as a deployment sets it up, against the fake provider."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import httpx
+from redis.asyncio import Redis
+from starlette.types import ASGIApp
+
+from tests.fake_provider import FakeProvider
+from webui.oauth_manager import Attempt, Connection, OAuthManager, TokenData
+from webui.oauth_manager.transport import Transport
+
+KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+OTHER_KEY = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA="
+BASE_URL = "https://bot.example"
+FAKE_URL = "http://provider.example"
+BUILT_IN = ("discord", "github", "google", "microsoft")
+ISSUERS = {"/google": "https://accounts.google.com", "/discord": "https://discord.com"}
+OVER = 1000.0  # epoch seconds, long ago
+
+
+def tokens_key(user_id: str, provider: str) -> str:
+    return f"stargazer:oauth_tokens:{user_id}:{provider}"
+
+
+def connection_key(user_id: str, provider: str) -> str:
+    return f"stargazer:oauth_connection:{user_id}:{provider}"
+
+
+def providers_config(
+    fake: FakeProvider, base_url: str = FAKE_URL, names: Iterable[str] = BUILT_IN
+) -> dict[str, dict[str, Any]]:
+    """Each provider at a path prefix of its own at the fake, with its own habits kept."""
+    config: dict[str, dict[str, Any]] = {}
+    for name in names:
+        config[name] = {
+            **fake.endpoints(base_url, f"/{name}"),
+            "client_id": fake.client_id,
+            "client_secret": fake.client_secret,
+            "issuer": ISSUERS.get(f"/{name}", ""),
+        }
+    if "github" in config:
+        config["github"]["revoke_url"] = f"{base_url}/github/applications/{{client_id}}/grant"
+    if "microsoft" in config:
+        del config["microsoft"]["revoke_url"]
+    return config
+
+
+def fake_provider(**settings: Any) -> FakeProvider:
+    """A fake whose callbacks carry ``iss`` where the real ones do."""
+    return FakeProvider(issuers=dict(ISSUERS), **settings)
+
+
+def manager_for(
+    fake: FakeProvider, app: ASGIApp | None = None, *, key: str = KEY, strict: bool = False
+) -> OAuthManager:
+    """A manager whose network is the fake alone; ``app`` may stand in front of it."""
+    transport = Transport(httpx.ASGITransport(app or fake))
+    return OAuthManager(key, BASE_URL, providers_config(fake), strict=strict, transport=transport)
+
+
+def callback_query(url: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(url).query, keep_blank_values=True))
+
+
+async def began(
+    manager: OAuthManager, fake: FakeProvider, redis: Any, user_id: str, provider: str
+) -> tuple[Attempt, str]:
+    """An authorization that the person allowed: the taken attempt and the code."""
+    url = await manager.generate_connect_url(user_id, provider, redis)
+    query = callback_query(fake.authorize(url))
+    attempt = await manager.links.take_attempt(redis, query["state"])
+    assert attempt is not None
+    manager.check_issuer(provider, query.get("iss"))
+    return attempt, query["code"]
+
+
+async def connected(
+    manager: OAuthManager, fake: FakeProvider, redis: Any, user_id: str, provider: str
+) -> Connection:
+    """The whole way from the link to the stored connection."""
+    attempt, code = await began(manager, fake, redis, user_id, provider)
+    connection = await manager.complete(redis, attempt, code)
+    assert connection is not None
+    return connection
+
+
+def granted(
+    fake: FakeProvider, provider: str, *, expires_at: float = OVER, scope: str = "one two"
+) -> TokenData:
+    """Tokens the fake knows, which are over unless told otherwise."""
+    answer = fake.grant(f"/{provider}", scope)
+    return TokenData(
+        answer["access_token"],
+        answer.get("refresh_token", ""),
+        expires_at,
+        scope.split(),
+        provider=provider,
+    )
+
+
+async def age(
+    manager: OAuthManager, redis: Any, user_id: str, provider: str, expires_at: float = OVER
+) -> None:
+    """Time passes for one stored token."""
+    token = await manager._load(redis, user_id, provider)
+    assert token is not None
+    token.expires_at = expires_at
+    await manager.store_token(redis, user_id, token)
+
+
+def soon(seconds: float = 30.0) -> float:
+    """An expiry within the refresh buffer, and still ahead."""
+    return time.time() + seconds
+
+
+async def text_at(redis: Redis, key: str) -> str:
+    """The text stored at a key, whichever way the client decodes."""
+    value = await redis.get(key)
+    assert value is not None
+    return value.decode() if isinstance(value, bytes) else value

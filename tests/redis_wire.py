@@ -1,0 +1,91 @@
+"""A Redis client whose wire can be read along and cut, in front of the real server."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.connection import UnixDomainSocketConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+
+@dataclass
+class Wire:
+    """What went over the wire, and what is to go wrong on it.
+
+    ``lost_answers`` counts down per matching write: Redis executes it, and the
+    answer never arrives.  ``refused`` writes never reach Redis.
+    """
+
+    sent: list[bytes] = field(default_factory=list, repr=False)
+    is_down: bool = False
+    lost_answers: dict[bytes, int] = field(default_factory=dict)
+    refused: dict[bytes, int] = field(default_factory=dict)
+
+    @property
+    def round_trips(self) -> int:
+        """A write is a round trip: a pipeline goes out as one."""
+        return len(self.sent)
+
+    def refuses(self, data: bytes) -> bool:
+        return self.is_down or _count_down(self.refused, data)
+
+    def loses(self, data: bytes) -> bool:
+        return _count_down(self.lost_answers, data)
+
+
+def _count_down(wanted: dict[bytes, int], data: bytes) -> bool:
+    for mark in wanted:
+        if mark in data and wanted[mark] > 0:
+            wanted[mark] -= 1
+            return True
+    return False
+
+
+class WiredConnection(UnixDomainSocketConnection):
+    def __init__(self, *, wire: Wire, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._wire = wire
+        self._is_losing = False
+
+    async def send_packed_command(
+        self, command: bytes | str | Iterable[bytes], check_health: bool = True
+    ) -> None:
+        if isinstance(command, str):
+            command = command.encode()
+        data = command if isinstance(command, bytes) else b"".join(command)
+        if self._wire.refuses(data):
+            await self.disconnect()
+            raise RedisConnectionError("the wire is cut")
+        if not any(word in data for word in (b"HELLO", b"SETINFO")):
+            self._wire.sent.append(data)
+        self._is_losing = self._wire.loses(data)
+        await super().send_packed_command(data, check_health)
+
+    async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        answer = await super().read_response(*args, **kwargs)
+        if self._is_losing:
+            self._is_losing = False
+            await self.disconnect()
+            raise RedisConnectionError("the answer was lost")
+        return answer
+
+
+@asynccontextmanager
+async def wired(redis_url: str) -> AsyncIterator[tuple[Redis, Wire]]:
+    """A client that never repeats a command, with its wire laid open."""
+    wire = Wire()
+    pool = ConnectionPool(
+        connection_class=WiredConnection,
+        path=unquote(urlsplit(redis_url).path),
+        wire=wire,
+        retry=Retry(NoBackoff(), 0),
+    )
+    async with Redis.from_pool(pool) as client:
+        yield client, wire

@@ -1,0 +1,456 @@
+"""Authorize addresses, states and link codes: what leaves for a provider, and what may come back."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.fake_answers import error_answer
+from tests.fake_provider import FakeProvider
+from tests.library import (
+    BASE_URL,
+    BUILT_IN,
+    ISSUERS,
+    OTHER_KEY,
+    began,
+    callback_query,
+    connected,
+    fake_provider,
+    manager_for,
+)
+from tests.redis_wire import wired
+from webui.oauth_manager import (
+    FlowRefused,
+    LinkRequest,
+    OAuthManager,
+    OAuthMisconfigured,
+    OAuthRefused,
+    StoreUnavailable,
+)
+
+pytestmark = pytest.mark.anyio
+
+VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636 4.1
+HOSTILE_VALUES = [
+    "",
+    " ",
+    "short",
+    "x" * 129,
+    "x" * 10_240,
+    "a" * 30 + "\0",
+    "a" * 30 + "\r\nDEL x",
+    "a" * 30 + "*",
+    "a" * 30 + ":b",
+    "a" * 30 + "é",
+    "a" * 30 + "\ud800",
+    "../" * 20,
+]
+
+
+@pytest.fixture
+def fake() -> FakeProvider:
+    return fake_provider()
+
+
+@pytest.fixture
+def manager(fake: FakeProvider) -> OAuthManager:
+    return manager_for(fake)
+
+
+def s256(verifier: str) -> str:
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+
+
+async def state_of(manager: OAuthManager, redis: Redis, provider: str = "github") -> str:
+    url = await manager.generate_connect_url("u1", provider, redis)
+    return callback_query(url)["state"]
+
+
+class TestPkce:
+    @pytest.mark.parametrize("provider", BUILT_IN)
+    async def test_every_flow_of_every_provider_has_a_challenge_of_its_own(
+        self, manager: OAuthManager, redis: Redis, provider: str
+    ) -> None:
+        seen = set()
+        for number in range(50):
+            url = (
+                await manager.generate_connect_url("u1", provider, redis)
+                if number % 2
+                else await manager.begin(redis, "u1", provider, browser="b" * 43)
+            )
+            query = callback_query(url)
+            assert query["code_challenge_method"] == "S256"
+            assert len(query["code_challenge"]) == 43
+            seen |= {query["code_challenge"], query["state"]}
+        assert len(seen) == 100
+
+    async def test_the_verifier_stays_here_until_the_token_request(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        url = await manager.generate_connect_url("u1", "google", redis)
+        query = callback_query(fake.authorize(url))
+        attempt = await manager.links.take_attempt(redis, query["state"])
+        assert attempt is not None
+        await manager.complete(redis, attempt, query["code"])
+        verifier = fake.requests[0].form["code_verifier"]
+        assert VERIFIER.fullmatch(verifier)
+        assert s256(verifier) == callback_query(url)["code_challenge"]
+        assert verifier not in url
+
+    async def test_the_verifier_is_sealed_in_redis(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        state = await state_of(manager, redis)
+        record = await redis.get(f"stargazer:oauth_state:{state}")
+        attempt = await manager.links.take_attempt(redis, state)
+        assert attempt is not None
+        assert record is not None
+        assert attempt.verifier.encode() not in record  # type: ignore[operator]
+
+    async def test_a_code_of_another_flow_is_refused_and_nothing_is_stored(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        mine, _ = await began(manager, fake, redis, "u1", "google")
+        _, injected = await began(manager, fake, redis, "u2", "google")
+        with pytest.raises(OAuthRefused):
+            await manager.complete(redis, mine, injected)
+        assert await redis.keys("stargazer:oauth_tokens:*") == []
+        assert await redis.keys("stargazer:oauth_state:*") == []
+
+    async def test_a_challenge_stripped_on_the_way_is_noticed_by_the_provider(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        parts = urlsplit(await manager.generate_connect_url("u1", "google", redis))
+        query = [(k, v) for k, v in parse_qsl(parts.query) if not k.startswith("code_challenge")]
+        stripped = urlunsplit(parts._replace(query=urlencode(query)))
+        answer = callback_query(fake.authorize(stripped))
+        attempt = await manager.links.take_attempt(redis, answer["state"])
+        assert attempt is not None
+        with pytest.raises(OAuthRefused):
+            await manager.complete(redis, attempt, answer["code"])
+
+    @pytest.mark.parametrize("error", ["invalid_request", "invalid_grant", "server_error"])
+    async def test_a_refusal_is_never_tried_again_without_it(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis, error: str
+    ) -> None:
+        attempt, code = await began(manager, fake, redis, "u1", "google")
+        fake.always["token"] = error_answer(error)
+        with pytest.raises(RuntimeError):
+            await manager.complete(redis, attempt, code)
+        assert fake.calls["token"] == 1
+
+
+class TestRedirectUri:
+    @pytest.mark.parametrize("provider", BUILT_IN)
+    async def test_it_is_the_same_at_authorization_and_at_the_token_endpoint(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis, provider: str
+    ) -> None:
+        url = await manager.generate_connect_url("u1", provider, redis)
+        asked = callback_query(url)["redirect_uri"]
+        assert asked == f"{BASE_URL}/oauth/{provider}/callback"
+        await connected(manager, fake, redis, "u1", provider)
+        exchange = next(r for r in fake.requests if r.endpoint == "token")
+        assert exchange.form["redirect_uri"] == asked
+
+
+class TestIssuer:
+    @pytest.mark.parametrize("provider", ["google", "discord"])
+    @pytest.mark.parametrize(
+        "spoil",
+        [
+            lambda right: None,
+            lambda right: "",
+            lambda right: "https://evil.example",
+            lambda right: right + "/",
+            lambda right: right.upper(),
+            lambda right: right.replace("https", "http"),
+            lambda right: right + "\0",
+            lambda right: f"{right} {right}",
+        ],
+    )
+    def test_anything_but_the_announced_one_is_refused(
+        self, manager: OAuthManager, provider: str, spoil: Callable[[str], str | None]
+    ) -> None:
+        with pytest.raises(FlowRefused) as caught:
+            manager.check_issuer(provider, spoil(ISSUERS[f"/{provider}"]))
+        assert caught.value.reason == "issuer"
+
+    @pytest.mark.parametrize("provider", ["google", "discord"])
+    def test_the_announced_one_passes(self, manager: OAuthManager, provider: str) -> None:
+        manager.check_issuer(provider, ISSUERS[f"/{provider}"])
+
+    @pytest.mark.parametrize("provider", ["github", "microsoft"])
+    def test_its_absence_passes_where_none_is_announced(
+        self, manager: OAuthManager, provider: str
+    ) -> None:
+        manager.check_issuer(provider, None)
+
+    def test_a_configured_issuer_is_compared_whenever_one_is_sent(self) -> None:
+        manager = OAuthManager("", BASE_URL, {"microsoft": {"issuer": "https://login.example"}})
+        manager.check_issuer("microsoft", None)
+        with pytest.raises(FlowRefused):
+            manager.check_issuer("microsoft", "https://evil.example")
+
+    def test_a_provider_moved_to_another_server_leaves_its_old_issuer_behind(self) -> None:
+        moved = {"authorize_url": "https://own.example/a", "token_url": "https://own.example/t"}
+        OAuthManager("", BASE_URL, {"google": moved}).check_issuer("google", None)
+
+
+class TestStates:
+    async def test_state_and_link_are_written_with_their_end_in_one_round_trip(
+        self, manager: OAuthManager, redis: Redis, redis_url: str
+    ) -> None:
+        async with wired(redis_url) as (client, wire):
+            await client.ping()
+            wire.sent.clear()
+            await manager.generate_connect_url("u1", "github", client)
+            (sent,) = wire.sent
+        assert sent.count(b"\r\nSET\r\n") == 2
+        assert sent.count(b"\r\nEX\r\n$3\r\n600\r\n") == 2
+        keys = await redis.keys()
+        assert len(keys) == 2
+        for key in keys:
+            assert 0 < await redis.ttl(key) <= 600
+
+    async def test_no_two_are_alike_and_each_has_256_random_bits(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        states = [await state_of(manager, redis) for _ in range(300)]
+        codes = [await manager.create_link_code(redis, "u1") for _ in range(300)]
+        assert len({*states, *codes}) == 600
+        for value in (*states, *codes):
+            assert re.fullmatch(r"[A-Za-z0-9_-]{43}", value)
+
+    async def test_a_state_works_once(self, manager: OAuthManager, redis: Redis) -> None:
+        state = await state_of(manager, redis)
+        assert await manager.links.take_attempt(redis, state) is not None
+        assert await manager.links.take_attempt(redis, state) is None
+
+    async def test_fifty_at_once_have_one_winner(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        state = await state_of(manager, redis)
+        taken = await asyncio.gather(
+            *(manager.links.take_attempt(redis, state) for _ in range(50))
+        )
+        assert sum(attempt is not None for attempt in taken) == 1
+
+    async def test_fifty_holders_of_one_link_have_one_winner(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        code = await manager.create_link_code(redis, "u1")
+        taken = await asyncio.gather(
+            *(manager.resolve_link_code(redis, code) for _ in range(50))
+        )
+        assert sorted(filter(None, taken)) == ["u1"]
+
+    async def test_an_expired_state_is_like_an_unknown_one(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        state = await state_of(manager, redis)
+        await redis.pexpire(f"stargazer:oauth_state:{state}", 0)
+        assert await manager.links.take_attempt(redis, state) is None
+
+    async def test_mutated_states_are_unknown_and_leave_the_true_one_alone(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        state = await state_of(manager, redis)
+        for mutated in (state[:-1], state.swapcase(), state + "A", state[::-1], " " + state):
+            assert await manager.links.take_attempt(redis, mutated) is None
+        assert await manager.links.take_attempt(redis, state) is not None
+
+    async def test_a_state_of_another_deployment_is_unknown(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        state = await state_of(manager_for(fake, key=OTHER_KEY), redis)
+        assert await manager.links.take_attempt(redis, state) is None
+
+    @pytest.mark.parametrize(
+        "record",
+        ["", "null", "[]", "{}", '"x"', "not json", '{"sealed": null}', '{"sealed": 5}', "[" * 99999],
+    )
+    async def test_a_damaged_record_is_unknown(
+        self, manager: OAuthManager, redis: Redis, record: str
+    ) -> None:
+        state = "s" * 43
+        await redis.set(f"stargazer:oauth_state:{state}", record, ex=600)
+        assert await manager.links.take_attempt(redis, state) is None
+
+    @pytest.mark.parametrize("value", HOSTILE_VALUES)
+    async def test_what_cannot_be_ours_is_never_looked_up(
+        self, manager: OAuthManager, redis: Redis, redis_url: str, value: str
+    ) -> None:
+        async with wired(redis_url) as (client, wire):
+            assert await manager.links.take_attempt(client, value) is None
+            assert await manager.links.peek(client, value) is None
+            assert await manager.resolve_link_code(client, value) is None
+            assert await manager.proofs.look(client, value) is None
+            assert await manager.proofs.take(client, value) is None
+            assert wire.sent == []
+
+    async def test_a_lost_answer_refuses_this_flow_and_the_next_one_works(
+        self, manager: OAuthManager, redis: Redis, redis_url: str
+    ) -> None:
+        state = await state_of(manager, redis)
+        async with wired(redis_url) as (client, wire):
+            wire.lost_answers = {b"GETDEL": 1}
+            with pytest.raises(StoreUnavailable):
+                await manager.links.take_attempt(client, state)
+            assert await manager.links.take_attempt(client, state) is None
+            again = await state_of(manager, client)
+            assert await manager.links.take_attempt(client, again) is not None
+
+    async def test_an_attempt_holds_everything_its_callback_is_compared_with(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        url = await manager.begin(
+            redis, "u1", "google", browser="the-browser", scopes=["a"], return_to="card"
+        )
+        attempt = await manager.links.take_attempt(redis, callback_query(url)["state"])
+        assert attempt is not None
+        assert (attempt.user_id, attempt.provider) == ("u1", "google")
+        assert (attempt.browser, attempt.link_code) == ("the-browser", "")
+        assert (attempt.scopes, attempt.return_to) == (("a",), "card")
+
+    async def test_an_attempt_of_the_chat_has_a_link_code_and_no_browser(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        attempt = await manager.links.take_attempt(redis, await state_of(manager, redis))
+        assert attempt is not None
+        assert attempt.browser == ""
+        assert attempt.link_code
+        assert await manager.links.take(redis, attempt.link_code) == LinkRequest(
+            "u1", "github", tuple(manager.providers["github"].scopes)
+        )
+
+    async def test_looking_at_a_link_leaves_it_as_it_is(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        code = await manager.create_link_code(redis, "u1", provider="github", scopes=["gist"])
+        for _ in range(20):
+            seen = await manager.links.peek(redis, code)
+            assert seen is not None
+            assert seen[0] == LinkRequest("u1", "github", ("gist",))
+        assert await manager.resolve_link_code(redis, code) == "u1"
+
+
+class TestOneKindOfValueIsNoOther:
+    """A value of one kind opens nothing of another kind, even copied under its key."""
+
+    @pytest.fixture
+    async def values(self, manager: OAuthManager, redis: Redis) -> dict[str, str]:
+        link = await manager.create_link_code(redis, "u1", provider="github")
+        proof = await manager.proofs.start(redis, LinkRequest("u1", "github"))
+        shown = await manager.proofs.look(redis, proof)
+        assert shown is not None
+        assert await manager.proofs.confirm(redis, "u1", shown.code) is None
+        return {
+            "link": link,
+            "state": await state_of(manager, redis),
+            "proof": proof,
+            "confirmation code": shown.code,
+        }
+
+    @pytest.mark.parametrize("presented", ["link", "state", "proof", "confirmation code"])
+    @pytest.mark.parametrize("taken_for", ["link", "state", "proof"])
+    async def test_each_is_taken_only_for_what_it_is(
+        self,
+        manager: OAuthManager,
+        redis: Redis,
+        values: dict[str, str],
+        presented: str,
+        taken_for: str,
+    ) -> None:
+        take: dict[str, Callable[[Any, str], Awaitable[object]]] = {
+            "link": manager.links.take,
+            "state": manager.links.take_attempt,
+            "proof": manager.proofs.take,
+        }
+        taken = await take[taken_for](redis, values[presented])
+        assert (taken is not None) is (presented == taken_for)
+
+    @pytest.mark.parametrize("typed", ["link", "state", "proof"])
+    async def test_none_of_them_confirms_a_proof(
+        self, manager: OAuthManager, redis: Redis, values: dict[str, str], typed: str
+    ) -> None:
+        await manager.proofs.start(redis, LinkRequest("u1"))
+        assert await manager.proofs.confirm(redis, "u1", values[typed]) is not None
+
+    async def test_a_record_copied_under_the_key_of_another_kind_opens_nothing(
+        self, manager: OAuthManager, redis: Redis, values: dict[str, str]
+    ) -> None:
+        pending = f"stargazer:oauth_pending:{hashlib.sha256(values['proof'].encode()).hexdigest()}"
+        sealed_proof = await redis.get(pending)
+        state_record = await redis.get(f"stargazer:oauth_state:{values['state']}")
+        assert isinstance(sealed_proof, bytes)
+        assert isinstance(state_record, bytes)
+        forged = "f" * 43
+        disguised = json.dumps({"sealed": sealed_proof.decode()})
+        await redis.set(f"stargazer:oauth_state:{forged}", disguised)
+        assert await manager.links.take_attempt(redis, forged) is None
+        await redis.set(pending, json.loads(state_record)["sealed"])
+        assert await manager.proofs.look(redis, values["proof"]) is None
+
+    async def test_a_sealed_state_is_no_token_and_a_sealed_token_is_no_state(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await connected(manager, fake, redis, "u1", "github")
+        state = await state_of(manager, redis)
+        sealed_token = await redis.get("stargazer:oauth_tokens:u1:github")
+        state_record = await redis.get(f"stargazer:oauth_state:{state}")
+        assert isinstance(sealed_token, bytes)
+        assert isinstance(state_record, bytes)
+        disguised = json.dumps({"sealed": sealed_token.decode()})
+        await redis.set(f"stargazer:oauth_state:{state}", disguised)
+        assert await manager.links.take_attempt(redis, state) is None
+        await redis.set("stargazer:oauth_tokens:u1:github", json.loads(state_record)["sealed"])
+        assert await manager.get_token("u1", "github", redis) is None
+
+
+class TestStartingIsRefused:
+    @pytest.mark.parametrize("settings", [{}, {"client_id": "i"}, {"client_secret": "s"}])
+    async def test_for_a_provider_that_is_not_set_up_and_nothing_is_written(
+        self, redis: Redis, settings: dict[str, str]
+    ) -> None:
+        manager = OAuthManager("", BASE_URL, {"github": settings})
+        with pytest.raises(OAuthMisconfigured):
+            await manager.generate_connect_url("u1", "github", redis)
+        with pytest.raises(OAuthMisconfigured):
+            await manager.begin(redis, "u1", "github", browser="b")
+        assert await redis.keys() == []
+
+    @pytest.mark.parametrize("provider", ["", "GitHub", "github ", "git:hub", "gïthub", "__init__"])
+    async def test_for_an_unknown_provider_without_quoting_it(
+        self, manager: OAuthManager, redis: Redis, provider: str
+    ) -> None:
+        with pytest.raises(ValueError, match=r"^unknown provider$"):
+            await manager.generate_connect_url("u1", provider, redis)
+        with pytest.raises(ValueError, match=r"^unknown provider$"):
+            await manager.create_link_code(redis, "u1", provider=provider or "x")
+
+    async def test_when_redis_is_away(self, manager: OAuthManager, redis_url: str) -> None:
+        async with wired(redis_url) as (client, wire):
+            wire.is_down = True
+            with pytest.raises(StoreUnavailable):
+                await manager.generate_connect_url("u1", "github", client)
+            with pytest.raises(StoreUnavailable):
+                await manager.create_link_code(client, "u1")
+            wire.is_down = False
+            assert await manager.generate_connect_url("u1", "github", client)
+
+    async def test_when_there_is_no_redis_at_all(self, manager: OAuthManager) -> None:
+        with pytest.raises(StoreUnavailable):
+            await manager.generate_connect_url("u1", "github", None)
+        with pytest.raises(StoreUnavailable):
+            await manager.create_link_code(None, "u1")
+        with pytest.raises(StoreUnavailable):
+            await manager.resolve_link_code(None, "c" * 43)

@@ -1,0 +1,461 @@
+"""Sessions: what a cookie can and cannot do, on a real Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from hashlib import sha256
+from pathlib import Path
+
+import anyio
+import httpx
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+from redis.asyncio import Redis
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from webui.cards import Note
+from webui.oauth_manager.errors import StoreUnavailable
+from webui.redis_client import connect
+from webui.sessions import IDLE_SECONDS, LIFE_SECONDS, Session, SessionCookie, Sessions
+from webui.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+SECRET = "kX9wq2-mTzR7_pL4vB8nC1yH6jD3fG5s"
+NEWER_SECRET = "Zt5hW0-qLb3N_xE7rV2sK9uJ4cA8mP6d"
+KEYS = "stargazer:web_session:*"
+
+
+def settings(base_url: str = "https://connect.test", *secrets: str) -> Settings:
+    return Settings(
+        base_url=base_url,
+        redis_url="unix:///unused",
+        encryption_keys=(),
+        session_secrets=secrets or (SECRET,),
+    )
+
+
+def request(*cookies: str) -> Request:
+    headers = [(b"cookie", cookie.encode("latin-1")) for cookie in cookies]
+    return Request({"type": "http", "method": "GET", "path": "/", "headers": headers})
+
+
+def set_cookie(request: Request) -> str:
+    """What the browser is told, or ""."""
+    return str(request.scope.get("webui.session_cookie", ""))
+
+
+def cookie(request: Request) -> str:
+    """``name=value`` as the browser sends it back."""
+    return set_cookie(request).partition(";")[0]
+
+
+@pytest.fixture
+def sessions(redis: Redis) -> Sessions:
+    return Sessions(redis, settings())
+
+
+@pytest.fixture
+async def signed_in(sessions: Sessions) -> str:
+    """The cookie of a browser that is signed in as ann."""
+    browser = request()
+    await sessions.start(browser, "ann")
+    return cookie(browser)
+
+
+@pytest.fixture
+async def key(redis: Redis, signed_in: str) -> bytes:
+    (only,) = await redis.keys(KEYS)
+    assert isinstance(only, bytes)
+    return only
+
+
+class TestASession:
+    async def test_is_found_again_by_its_cookie(self, sessions: Sessions, signed_in: str) -> None:
+        session = await sessions.load(request(signed_in))
+        assert session is not None
+        assert session.user == "ann"
+        assert session.notes == {}
+
+    async def test_is_found_among_other_cookies(self, sessions: Sessions, signed_in: str) -> None:
+        assert await sessions.load(request(f"a=b; {signed_in};session=x", "c=d")) is not None
+
+    async def test_is_read_and_renewed_once_per_request(
+        self, redis: Redis, sessions: Sessions, signed_in: str
+    ) -> None:
+        browser = request(signed_in)
+        before = await commands(redis)
+        await sessions.load(browser)
+        await sessions.load(browser)
+        assert await commands(redis) - before == {"hgetall": 1, "expire": 1}
+
+    async def test_of_nobody_asks_redis_nothing(self, redis: Redis, sessions: Sessions) -> None:
+        before = await commands(redis)
+        assert await sessions.load(request()) is None
+        assert await sessions.load(request("__Host-session=junk")) is None
+        assert await commands(redis) == before
+
+    async def test_ends_after_twelve_idle_hours(
+        self, redis: Redis, sessions: Sessions, signed_in: str, key: bytes
+    ) -> None:
+        assert 0 < await redis.ttl(key) <= IDLE_SECONDS == 12 * 3600
+        await redis.expire(key, 100)
+        await sessions.load(request(signed_in))
+        assert await redis.ttl(key) > 100
+
+    async def test_ends_after_seven_days_however_busy(
+        self, redis: Redis, sessions: Sessions, signed_in: str, key: bytes
+    ) -> None:
+        await redis.hset(key, "created", repr(time.time() - LIFE_SECONDS))
+        assert await sessions.load(request(signed_in)) is None
+        assert LIFE_SECONDS == 7 * 24 * 3600
+
+    async def test_of_a_process_whose_clock_is_ahead_is_good(
+        self, redis: Redis, sessions: Sessions, signed_in: str, key: bytes
+    ) -> None:
+        await redis.hset(key, "created", repr(time.time() + 300))
+        assert await sessions.load(request(signed_in)) is not None
+
+    async def test_ended_is_over_for_every_copy_of_the_cookie(
+        self, redis: Redis, sessions: Sessions, signed_in: str
+    ) -> None:
+        browser = request(signed_in)
+        await sessions.end(browser)
+        assert "Max-Age=0" in set_cookie(browser)
+        assert await sessions.load(browser) is None
+        assert await sessions.load(request(signed_in)) is None
+        assert await redis.keys(KEYS) == []
+
+    async def test_gets_a_new_id_at_every_sign_in_and_the_old_one_dies(
+        self, redis: Redis, sessions: Sessions, signed_in: str
+    ) -> None:
+        browser = request(signed_in)
+        await sessions.start(browser, "bob")
+        assert cookie(browser) != signed_in
+        assert await sessions.load(request(signed_in)) is None
+        now = await sessions.load(request(cookie(browser)))
+        assert now is not None
+        assert now.user == "bob"
+        assert len(await redis.keys(KEYS)) == 1
+
+    async def test_never_takes_over_an_id_that_a_browser_brought(self, sessions: Sessions) -> None:
+        browser = request("__Host-session=" + "A" * 43 + "." + "B" * 43)
+        await sessions.start(browser, "ann")
+        assert "A" * 43 not in set_cookie(browser)
+
+    async def test_has_a_binding_of_its_own_that_stays(
+        self, sessions: Sessions, signed_in: str
+    ) -> None:
+        first, again = [await sessions.load(request(signed_in)) for _ in range(2)]
+        other = await sessions.start(request(), "ann")
+        assert first is not None
+        assert again is not None
+        assert first.binding == again.binding != other.binding
+        assert len(bytes.fromhex(first.binding)) == 32
+
+    async def test_shows_its_id_to_nobody(
+        self, redis: Redis, sessions: Sessions, signed_in: str
+    ) -> None:
+        session = await sessions.load(request(signed_in))
+        session_id = signed_in.partition("=")[2].partition(".")[0]
+        (stored,) = await redis.keys(KEYS)
+        assert session is not None
+        assert stored == f"stargazer:web_session:{sha256(session_id.encode()).hexdigest()}".encode()
+        assert session_id not in session.redis_key + session.binding
+        shown = repr(session) + repr(sessions)
+        for secret in (session_id, session.binding, session.redis_key, SECRET):
+            assert secret not in shown
+
+
+class TestNotes:
+    async def test_are_there_until_dropped(self, sessions: Sessions, signed_in: str) -> None:
+        session = await loaded(sessions, signed_in)
+        await sessions.put_note(session, "github", Note("connected", ref="r1", at=12.5))
+        await sessions.put_note(session, "google", Note("denied"))
+        notes = (await loaded(sessions, signed_in)).notes
+        assert notes["github"] == Note("connected", "r1", 12.5)
+        assert notes["google"].at > 0
+        await sessions.drop_note(session, "github")
+        assert set((await loaded(sessions, signed_in)).notes) == {"google"}
+
+    async def test_of_two_tabs_do_not_overwrite_each_other(
+        self, sessions: Sessions, signed_in: str
+    ) -> None:
+        tabs = [await loaded(sessions, signed_in) for _ in range(2)]
+        await sessions.put_note(tabs[0], "github", Note("connected"))
+        await sessions.put_note(tabs[1], "google", Note("connected"))
+        assert set((await loaded(sessions, signed_in)).notes) == {"github", "google"}
+
+    async def test_take_one_round_trip_each(
+        self, redis: Redis, sessions: Sessions, signed_in: str
+    ) -> None:
+        session = await loaded(sessions, signed_in)
+        before = await commands(redis)
+        await sessions.put_note(session, "github", Note("connected"))
+        await sessions.drop_note(session, "github")
+        sent = await commands(redis) - before
+        assert (sent["eval"], sent["hdel"]) == (1, 1)
+
+    async def test_do_not_bring_back_a_session_that_has_ended(
+        self, redis: Redis, sessions: Sessions, signed_in: str
+    ) -> None:
+        session = await loaded(sessions, signed_in)
+        await sessions.end(request(signed_in))
+        await sessions.put_note(session, "github", Note("connected"))
+        assert await redis.keys(KEYS) == []
+
+    @pytest.mark.parametrize(
+        "junk", [b"", b"{", b"[]", b'{"key": 1}', b'{"key":"a","ref":"","at":"x"}']
+    )
+    async def test_that_cannot_be_read_are_passed_over(
+        self, redis: Redis, sessions: Sessions, signed_in: str, key: bytes, junk: bytes
+    ) -> None:
+        await redis.hset(key, "note:github", junk)
+        assert (await loaded(sessions, signed_in)).notes == {}
+
+
+class TestTheCookie:
+    async def test_on_https_has_every_attribute_and_holds_no_data(self, sessions: Sessions) -> None:
+        browser = request()
+        await sessions.start(browser, "ann-canary")
+        value, *attributes = set_cookie(browser).split("; ")
+        assert value.startswith("__Host-session=")
+        assert set(attributes) == {
+            "HttpOnly",
+            f"Max-Age={LIFE_SECONDS}",
+            "Path=/",
+            "SameSite=Lax",
+            "Secure",
+        }
+        assert "canary" not in value
+        assert len(value) < 120
+
+    async def test_on_loopback_http_has_a_plain_name_and_no_secure(self, redis: Redis) -> None:
+        browser = request()
+        await Sessions(redis, settings("http://127.0.0.1:8000")).start(browser, "ann")
+        assert set_cookie(browser).startswith("session=")
+        assert "Secure" not in set_cookie(browser)
+        assert "HttpOnly" in set_cookie(browser)
+
+    async def test_signed_with_an_older_secret_is_good_and_the_newest_signs(
+        self, redis: Redis, signed_in: str
+    ) -> None:
+        both = Sessions(redis, settings("https://connect.test", NEWER_SECRET, SECRET))
+        assert await both.load(request(signed_in)) is not None
+        browser = request()
+        await both.start(browser, "ann")
+        newest = Sessions(redis, settings("https://connect.test", NEWER_SECRET))
+        assert await newest.load(request(cookie(browser))) is not None
+        assert await newest.load(request(signed_in)) is None
+
+    async def test_signed_with_an_empty_or_foreign_secret_is_refused(
+        self, sessions: Sessions, signed_in: str
+    ) -> None:
+        session_id = signed_in.partition("=")[2].partition(".")[0]
+        for secret in ("", NEWER_SECRET):
+            signature = hmac.new(secret.encode(), session_id.encode(), "sha256").hexdigest()[:43]
+            assert await sessions.load(request(f"__Host-session={session_id}.{signature}")) is None
+
+    async def test_twice_is_no_session_even_if_both_are_good(
+        self, sessions: Sessions, signed_in: str
+    ) -> None:
+        assert await sessions.load(request(f"{signed_in}; {signed_in}")) is None
+        assert await sessions.load(request(signed_in, signed_in)) is None
+        assert await sessions.load(request(f"{signed_in}; __Host-session=")) is None
+
+    async def test_that_is_bad_is_taken_back(self, sessions: Sessions, signed_in: str) -> None:
+        await sessions.end(request(signed_in))
+        for bad in ("__Host-session=junk", f"{signed_in}x", signed_in, "__Host-session="):
+            browser = request(bad)
+            assert await sessions.load(browser) is None
+            assert set_cookie(browser).startswith("__Host-session=; Max-Age=0; ")
+
+    async def test_that_is_good_or_absent_is_left_alone(
+        self, sessions: Sessions, signed_in: str
+    ) -> None:
+        for browser in (request(signed_in), request(), request("other=x")):
+            await sessions.load(browser)
+            assert set_cookie(browser) == ""
+
+    async def test_of_five_hundred_changes_none_is_a_session(
+        self, redis: Redis, signed_in: str
+    ) -> None:
+        sessions = Sessions(redis, settings())
+        outcomes = []
+
+        @examples(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(
+            st.integers(0, len(signed_in) - 16).map(lambda at: at + 15),
+            st.text(st.characters(max_codepoint=255), max_size=3),
+            st.integers(0, 3),
+        )
+        def change(at: int, text: str, cut: int) -> None:
+            changed = signed_in[:at] + text + signed_in[at + cut :]
+            if changed.strip().rstrip("; ") != signed_in:
+                outcomes.append(changed)
+
+        change()
+        for changed in outcomes:
+            parts = [part.strip() for part in changed.split(";")]
+            if signed_in not in parts:
+                assert await sessions.load(request(changed)) is None, changed
+        assert len(outcomes) > 300
+
+    @pytest.mark.parametrize("size", [200, 5_000, 1_000_000])
+    async def test_that_is_too_long_is_refused(self, sessions: Sessions, size: int) -> None:
+        assert await sessions.load(request("__Host-session=" + "A" * size)) is None
+
+    async def test_reaches_the_browser_through_the_middleware(
+        self, redis: Redis, sessions: Sessions
+    ) -> None:
+        async def sign_in(request: Request) -> Response:
+            await sessions.start(request, "ann")
+            return PlainTextResponse("")
+
+        async def who(request: Request) -> Response:
+            session = await sessions.load(request)
+            return PlainTextResponse(session.user if session else "nobody")
+
+        app = SessionCookie(Starlette(routes=[Route("/in", sign_in), Route("/who", who)]))
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(
+            transport=transport, base_url="https://connect.test"
+        ) as browser:
+            assert (await browser.get("/who")).text == "nobody"
+            await browser.get("/in")
+            assert (await browser.get("/who")).text == "ann"
+            await redis.flushall()
+            assert (await browser.get("/who")).text == "nobody"
+            assert not browser.cookies
+
+
+class TestWhatIsStored:
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"created": "1"},
+            {"user": "ann"},
+            {"user": "", "created": "{now}"},
+            {"user": b"\xff", "created": "{now}"},
+            {"user": "ann", "created": "nan"},
+            {"user": "ann", "created": "yesterday"},
+            {"note:github": "{}"},
+        ],
+    )
+    async def test_that_is_no_session_signs_nobody_in(
+        self,
+        redis: Redis,
+        sessions: Sessions,
+        signed_in: str,
+        key: bytes,
+        fields: dict[str, str | bytes],
+    ) -> None:
+        await redis.delete(key)
+        now = repr(time.time())
+        stored = {k: now if v == "{now}" else v for k, v in fields.items()}
+        await redis.hset(key, mapping=stored)  # type: ignore[arg-type]
+        browser = request(signed_in)
+        assert await sessions.load(browser) is None
+        assert "Max-Age=0" in set_cookie(browser)
+
+    async def test_under_another_type_signs_nobody_in(
+        self, redis: Redis, sessions: Sessions, signed_in: str, key: bytes
+    ) -> None:
+        await redis.delete(key)
+        await redis.lpush(key, "junk")
+        assert await sessions.load(request(signed_in)) is None
+
+    async def test_keeps_a_user_id_of_any_script(self, sessions: Sessions) -> None:
+        browser = request()
+        await sessions.start(browser, "Zoë 你好:*")
+        assert (await loaded(sessions, cookie(browser))).user == "Zoë 你好:*"
+
+
+class TestRedisInTrouble:
+    @pytest.fixture
+    async def lost(self) -> AsyncIterator[Redis]:
+        """A client whose server is not there."""
+        async with connect("unix:///nowhere/redis.sock") as client:
+            yield client
+
+    async def test_away_is_said_by_every_operation_and_takes_no_cookie_back(
+        self, lost: Redis, sessions: Sessions, signed_in: str
+    ) -> None:
+        away = Sessions(lost, settings())
+        session = await loaded(sessions, signed_in)
+        browser = request(signed_in)
+        calls: list[Callable[[], Awaitable[object]]] = [
+            lambda: away.load(browser),
+            lambda: away.start(browser, "ann"),
+            lambda: away.end(browser),
+            lambda: away.put_note(session, "github", Note("connected")),
+            lambda: away.drop_note(session, "github"),
+        ]
+        for call in calls:
+            with pytest.raises(StoreUnavailable):
+                await call()
+        assert set_cookie(browser) == ""
+
+    @pytest.fixture
+    async def silent(self, tmp_path: Path) -> AsyncIterator[str]:
+        """The address of a server that takes everything and never answers."""
+        path = tmp_path / "redis.sock"
+
+        async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        async with await asyncio.start_unix_server(say_nothing, path):
+            yield f"unix://{path}"
+
+    async def test_silent_ends_after_the_deadline(self, silent: str, signed_in: str) -> None:
+        async with connect(silent) as client:
+            with anyio.fail_after(3), pytest.raises(StoreUnavailable, match="Timeout"):
+                await Sessions(client, settings()).load(request(signed_in))
+
+    async def test_read_only_is_trouble_and_not_a_sign_out(
+        self, redis: Redis, sessions: Sessions, signed_in: str
+    ) -> None:
+        await redis.replicaof("127.0.0.1", "1")
+        try:
+            browser = request(signed_in)
+            with pytest.raises(StoreUnavailable, match="ReadOnlyError"):
+                await sessions.load(browser)
+            assert set_cookie(browser) == ""
+        finally:
+            await redis.replicaof("NO", "ONE")
+
+    async def test_over_is_over_for_the_client_there_is(self, redis_url: str, redis: Redis) -> None:
+        async with connect(redis_url) as client:
+            sessions = Sessions(client, settings())
+            await sessions.start(request(), "ann")
+            # As after a restart: the pool holds a connection that the server has closed.
+            await redis.client_kill_filter(_type="normal", skipme=True)
+            await sessions.start(request(), "ann")
+
+    async def test_never_repeats_a_command(self) -> None:
+        async with connect("unix:///nowhere/redis.sock") as client:
+            retry = client.connection_pool.connection_kwargs["retry"]
+            assert retry.get_retries() == 0
+
+
+async def commands(redis: Redis) -> Counter[str]:
+    """How often each command has been run, the asking apart."""
+    stats = await redis.info("commandstats")
+    calls = {name.removeprefix("cmdstat_"): found["calls"] for name, found in stats.items()}
+    return Counter({name: count for name, count in calls.items() if name != "info"})
+
+
+async def loaded(sessions: Sessions, cookie: str) -> Session:
+    session = await sessions.load(request(cookie))
+    assert session is not None
+    return session

@@ -1,0 +1,456 @@
+"""Settings: what is read from where, and that every fault is told at once, without values."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from webui.oauth_manager.provider import build_providers
+from webui.oauth_manager.providers import PROVIDER_TEMPLATES
+from webui.setting_sources import survey
+from webui.setting_table import PROVIDER_SETTINGS, SETTINGS, all_settings
+from webui.settings import Settings, SettingsError, load_settings
+
+KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
+OLD_KEY = base64.urlsafe_b64encode(bytes(range(100, 132))).decode()
+SECRET = "kX9wq2-mTzR7_pL4vB8nC1yH6jD3fG5s"
+GOOD = {
+    "BASE_URL": "https://connect.test",
+    "REDIS_URL": "redis://redis.test:6379/0",
+    "ENCRYPTION_KEY": KEY,
+    "SESSION_SECRET": SECRET,
+}
+
+
+def settings(**more: str) -> Settings:
+    return load_settings(GOOD | more)
+
+
+def faults(**more: str) -> tuple[str, ...]:
+    with pytest.raises(SettingsError) as caught:
+        settings(**more)
+    assert str(caught.value) == "\n".join(caught.value.faults)
+    return caught.value.faults
+
+
+def fault(**more: str) -> str:
+    (only,) = faults(**more)
+    return only
+
+
+class TestWhatIsRead:
+    def test_the_four_required_settings_are_enough(self) -> None:
+        found = settings()
+        assert found.base_url == "https://connect.test"
+        assert found.host == "connect.test"
+        assert found.is_secure
+        assert found.encryption_keys == (KEY,)
+        assert found.session_secrets == (SECRET,)
+        assert found.product_name == found.bot_name == "Stargazer"
+        assert found.support_users == frozenset()
+        assert found.trusted_proxies == ()
+        assert found.link_proof == "code"
+        assert found.log_level == "info"
+        assert found.strict_records is False
+        assert found.providers_config == {}
+
+    def test_every_other_setting_is_taken(self) -> None:
+        found = settings(
+            PRODUCT_NAME="Comet",
+            BOT_NAME="Comet Bot",
+            SUPPORT_USERS="ann, bob the second ,",
+            TRUSTED_PROXIES="127.0.0.1, 10.0.0.0/8 ::1",
+            LINK_PROOF="Confirm",
+            LOG_LEVEL="DEBUG",
+            STRICT_RECORDS="yes",
+        )
+        assert (found.product_name, found.bot_name) == ("Comet", "Comet Bot")
+        assert found.support_users == {"ann", "bob the second"}
+        assert found.trusted_proxies == ("127.0.0.1", "10.0.0.0/8", "::1")
+        assert (found.link_proof, found.log_level) == ("confirm", "debug")
+        assert found.strict_records is True
+
+    def test_the_bot_is_called_as_the_product_unless_it_has_a_name(self) -> None:
+        assert settings(PRODUCT_NAME="Comet").bot_name == "Comet"
+
+    def test_several_keys_and_secrets_keep_their_order_newest_first(self) -> None:
+        other = SECRET[::-1]
+        found = settings(ENCRYPTION_KEY=f" {KEY},\n{OLD_KEY}\n", SESSION_SECRET=f"{SECRET} {other}")
+        assert found.encryption_keys == (KEY, OLD_KEY)
+        assert found.session_secrets == (SECRET, other)
+
+    @pytest.mark.parametrize(
+        ("given_url", "base_url", "host"),
+        [
+            ("https://Connect.Test/", "https://connect.test", "connect.test"),
+            ("https://connect.test:443", "https://connect.test", "connect.test"),
+            ("https://connect.test:8443", "https://connect.test:8443", "connect.test:8443"),
+            ("http://127.0.0.1:8000", "http://127.0.0.1:8000", "127.0.0.1:8000"),
+            ("http://localhost:80/", "http://localhost", "localhost"),
+            ("http://[::1]:8000", "http://[::1]:8000", "[::1]:8000"),
+            ("http://[0:0::1]", "http://[::1]", "[::1]"),
+        ],
+    )
+    def test_base_url_is_written_as_a_browser_writes_it(
+        self, given_url: str, base_url: str, host: str
+    ) -> None:
+        found = settings(BASE_URL=given_url)
+        assert (found.base_url, found.host) == (base_url, host)
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "redis://localhost",
+            "redis://:p%40ss@redis.test:6380/2",
+            "rediss://user:pass@redis.test/0?ssl_ca_certs=/etc/ca.pem",
+            "unix:///run/redis.sock?db=1",
+        ],
+    )
+    def test_usual_redis_addresses_are_taken(self, url: str) -> None:
+        assert settings(REDIS_URL=url).redis_url == url
+
+    def test_what_is_blank_counts_as_not_given(self) -> None:
+        assert settings(PRODUCT_NAME="  ", GITHUB_CLIENT_ID="").providers_config == {}
+
+
+class TestProviders:
+    def test_only_what_was_given_is_passed_on(self) -> None:
+        found = settings(GITHUB_CLIENT_ID="id", GITHUB_CLIENT_SECRET="hush", DISCORD_SCOPES="a,b c")
+        assert found.providers_config == {
+            "discord": {"scopes": ["a", "b", "c"]},
+            "github": {"client_id": "id", "client_secret": "hush"},
+        }
+
+    def test_a_provider_of_ones_own_takes_every_field_and_the_library_takes_it(self) -> None:
+        found = settings(
+            EXTRA_PROVIDERS="git-lab",
+            GIT_LAB_CLIENT_ID="id",
+            GIT_LAB_CLIENT_SECRET="hush",
+            GIT_LAB_SCOPES="read_user api",
+            GIT_LAB_AUTHORIZE_URL="https://git.test/authorize",
+            GIT_LAB_TOKEN_URL="https://git.test/token",
+            GIT_LAB_REVOKE_URL="https://git.test/revoke/{client_id}",
+            GIT_LAB_ACCOUNT_URL="https://git.test/me",
+            GIT_LAB_ISSUER="https://git.test",
+            GIT_LAB_LABEL="GitLab",
+            GIT_LAB_SCOPE_SEPARATOR="comma",
+            GIT_LAB_TOKEN_AUTH="basic",
+            GIT_LAB_REVOKE_STYLE="bare",
+            GIT_LAB_ACCOUNT_ID_FIELD="user.id",
+            GIT_LAB_ACCOUNT_LABEL_FIELD="user.name",
+            GIT_LAB_MANAGE_URL="https://git.test/apps",
+            GIT_LAB_EXTRA_AUTH_PARAMS="prompt=consent&x=",
+        )
+        assert len(found.providers_config["git-lab"]) == len(PROVIDER_SETTINGS)
+        provider = build_providers(PROVIDER_TEMPLATES, found.providers_config)["git-lab"]
+        assert provider.is_configured
+        assert provider.label == "GitLab"
+        assert provider.scope_separator == ","
+        assert provider.scopes == ["read_user", "api"]
+        assert provider.extra_auth_params == {"prompt": "consent", "x": ""}
+
+    def test_a_tenant_sets_both_endpoints_of_microsoft(self) -> None:
+        found = settings(MICROSOFT_TENANT="contoso.test").providers_config["microsoft"]
+        assert set(found) == {"authorize_url", "token_url"}
+        for url in found.values():
+            assert url.startswith("https://login.microsoftonline.com/contoso.test/oauth2/v2.0/")
+
+    def test_an_endpoint_that_was_given_is_not_replaced_by_the_tenants(self) -> None:
+        found = settings(MICROSOFT_TENANT="contoso.test", MICROSOFT_TOKEN_URL="https://a.test/t")
+        assert found.providers_config["microsoft"]["token_url"] == "https://a.test/t"
+
+    def test_loopback_endpoints_are_taken_while_the_site_is_on_loopback(self) -> None:
+        urls = {
+            "GITHUB_AUTHORIZE_URL": "http://127.0.0.1:9000/a",
+            "GITHUB_TOKEN_URL": "http://localhost:9000/t",
+            "GITHUB_ISSUER": "http://[::1]:9000",
+        }
+        found = settings(BASE_URL="http://localhost:8000", **urls)
+        assert list(found.providers_config["github"].values()) == list(urls.values())
+
+    def test_loopback_endpoints_are_refused_elsewhere(self) -> None:
+        told = faults(
+            GITHUB_TOKEN_URL="http://127.0.0.1:9000/t", GITHUB_ISSUER="http://localhost:9000"
+        )
+        assert [sentence.split()[0] for sentence in told] == ["GITHUB_TOKEN_URL", "GITHUB_ISSUER"]
+        assert all("BASE_URL is not on this machine" in sentence for sentence in told)
+
+    def test_a_client_id_without_secret_and_the_reverse_are_faults(self) -> None:
+        assert fault(GITHUB_CLIENT_ID="id").startswith("GITHUB_CLIENT_SECRET is missing")
+        assert fault(DISCORD_CLIENT_SECRET="hush").startswith("DISCORD_CLIENT_ID is missing")
+
+    def test_a_provider_of_ones_own_needs_both_endpoints(self) -> None:
+        assert [sentence.split()[0] for sentence in faults(EXTRA_PROVIDERS="gitlab")] == [
+            "GITLAB_AUTHORIZE_URL",
+            "GITLAB_TOKEN_URL",
+        ]
+
+    @pytest.mark.parametrize("names", ["Git Lab!", "-x", "a_b a-b", "x" * 33])
+    def test_names_that_cannot_be_providers_are_faults(self, names: str) -> None:
+        assert fault(EXTRA_PROVIDERS=names).startswith("EXTRA_PROVIDERS ")
+
+    @pytest.mark.parametrize("name", ["GITHUB_CLIENTID", "GITHUB_SCOPE", "DISCORD_CLIENT_SECERT"])
+    def test_a_misspelt_setting_is_a_fault_that_names_the_right_one(self, name: str) -> None:
+        assert f"{name} is not a setting; {name[:9]}" in fault(**{name: "x"})
+
+    def test_the_variables_of_a_build_machine_are_no_misspelt_settings(self) -> None:
+        names = (
+            "ACTION ACTIONS ACTION_PATH ACTION_REF ACTION_REPOSITORY ACTOR ACTOR_ID API_URL "
+            "BASE_REF ENV EVENT_NAME EVENT_PATH GRAPHQL_URL HEAD_REF JOB OUTPUT PATH REF REF_NAME "
+            "REF_PROTECTED REF_TYPE REPOSITORY REPOSITORY_ID REPOSITORY_OWNER RETENTION_DAYS "
+            "RUN_ATTEMPT RUN_ID RUN_NUMBER SERVER_URL SHA STATE STEP_SUMMARY TOKEN WORKFLOW "
+            "WORKFLOW_REF WORKFLOW_SHA WORKSPACE"
+        )
+        settings(
+            **{f"GITHUB_{name}": "x" for name in names.split()},
+            GOOGLE_APPLICATION_CREDENTIALS="x",
+            GOOGLE_CLOUD_PROJECT="x",
+        )
+
+
+class TestSources:
+    def test_a_toml_file_gives_the_same_settings(self, tmp_path: Path) -> None:
+        file = tmp_path / "webui.toml"
+        file.write_text(
+            f"""
+            base_url = "https://connect.test"
+            REDIS_URL = "redis://redis.test"
+            encryption_key = ["{KEY}", "{OLD_KEY}"]
+            session_secret = "{SECRET}"
+            strict_records = true
+            extra_providers = ["git-lab"]
+            [github]
+            client_id = "id"
+            client_secret = "hush"
+            scopes = ["repo", "read:user"]
+            [git-lab]
+            authorize_url = "https://git.test/authorize"
+            token_url = "https://git.test/token"
+            extra_auth_params = {{ prompt = "consent", hint = "a&b" }}
+            """
+        )
+        found = load_settings({"WEBUI_CONFIG": str(file)})
+        assert found.encryption_keys == (KEY, OLD_KEY)
+        assert found.strict_records
+        assert found.providers_config["github"]["scopes"] == ["repo", "read:user"]
+        extra = found.providers_config["git-lab"]["extra_auth_params"]
+        assert extra == {"prompt": "consent", "hint": "a&b"}
+
+    def test_the_environment_goes_before_a_secret_file_and_that_before_toml(
+        self, tmp_path: Path
+    ) -> None:
+        key_file, toml = tmp_path / "key", tmp_path / "webui.toml"
+        key_file.write_text(f"{OLD_KEY}\n")
+        toml.write_text(f'encryption_key = "{KEY}"\nproduct_name = "From TOML"\n')
+        environ = GOOD | {"ENCRYPTION_KEY_FILE": str(key_file), "WEBUI_CONFIG": str(toml)}
+        assert load_settings(environ).encryption_keys == (KEY,)
+        del environ["ENCRYPTION_KEY"]
+        assert load_settings(environ).encryption_keys == (OLD_KEY,)
+        del environ["ENCRYPTION_KEY_FILE"]
+        assert load_settings(environ).encryption_keys == (KEY,)
+        assert load_settings(environ).product_name == "From TOML"
+        assert load_settings(environ | {"PRODUCT_NAME": "Comet"}).product_name == "Comet"
+
+    def test_the_survey_says_where_a_setting_came_from(self, tmp_path: Path) -> None:
+        secret, toml = tmp_path / "secret", tmp_path / "webui.toml"
+        secret.write_text(SECRET)
+        toml.write_text('product_name = "Comet"')
+        environ = {"SESSION_SECRET_FILE": str(secret), "WEBUI_CONFIG": str(toml), "BOT_NAME": "Bot"}
+        given, _, _ = survey(environ)
+        assert {name: found.source for name, found in given.items()} == {
+            "SESSION_SECRET": "file",
+            "PRODUCT_NAME": "WEBUI_CONFIG",
+            "BOT_NAME": "environment",
+            "WEBUI_CONFIG": "environment",
+        }
+        assert SECRET not in repr(given)
+
+    @pytest.mark.parametrize("name", ["SESSION_SECRET_FILE", "WEBUI_CONFIG"])
+    @pytest.mark.parametrize("content", [None, b"\xff\xfe"])
+    def test_a_file_that_cannot_be_read_is_a_fault(
+        self, tmp_path: Path, name: str, content: bytes | None
+    ) -> None:
+        file = tmp_path / "absent"
+        if content is not None:
+            file.write_bytes(content)
+        environ = GOOD | {"SESSION_SECRET": "", name: str(file)}
+        with pytest.raises(SettingsError) as caught:
+            load_settings(environ)
+        assert f"{name} names a file that cannot be read." in caught.value.faults
+        assert str(tmp_path) not in str(caught.value)
+
+    def test_a_file_that_is_not_toml_is_a_fault_with_the_line(self, tmp_path: Path) -> None:
+        file = tmp_path / "webui.toml"
+        file.write_text('product_name = "x"\nsession_secret = hush\n')
+        told = fault(WEBUI_CONFIG=str(file))
+        assert told.startswith("WEBUI_CONFIG names a file that is not TOML (at line 2")
+        assert "hush" not in told
+
+    def test_a_name_in_the_file_that_is_not_a_setting_is_a_fault(self, tmp_path: Path) -> None:
+        file = tmp_path / "webui.toml"
+        file.write_text('[github]\nclientid = "x"\n"{strange}" = "y"\n')
+        told = faults(WEBUI_CONFIG=str(file))
+        assert "WEBUI_CONFIG: GITHUB_CLIENTID in that file is not a setting." in told
+        assert "strange" not in str(told).lower()
+
+
+BAD_VALUES = {
+    "BASE_URL": [
+        "connect.test",
+        "ftp://connect.test",
+        "http://connect.test",
+        "https://",
+        "https://connect.test/path",
+        "https://connect.test?a",
+        "https://connect.test?",
+        "https://connect.test#f",
+        "https://user@connect.test",
+        "https://connect.test:0",
+        "https://connect.test:",
+        "https://connect.test:99999",
+        "https://connect.test:http",
+        "https://con nect.test",
+        "https://connect.test\\@evil.test",
+        "https://c\u00f6nnect.test",
+        "https://connect..test",
+        "https://[::1",
+        "https://[::1%25lo]",
+        "http://127.1",
+        "http://0x7f.0.0.1",
+        "http://localhost.evil.test",
+    ],
+    "REDIS_URL": [
+        "redis.test:6379",
+        "http://redis.test",
+        "redis://",
+        "redis://redis.test:port",
+        "redis://redis.test/zero",
+        "redis://:pass#word@redis.test",
+        "redis://redis.test?retry_on_timeout=yes",
+        "rediss://redis.test?ssl_cert_reqs=none",
+        "unix://",
+        "unix://run/redis.sock",
+    ],
+    "ENCRYPTION_KEY": [
+        "short",
+        KEY[:-1],
+        KEY.replace("=", ""),
+        KEY[:-2] + "/=",
+        base64.urlsafe_b64encode(bytes(32)).decode(),
+        base64.urlsafe_b64encode(b"changeme" * 4).decode(),
+        base64.urlsafe_b64encode(secrets.token_bytes(31)).decode(),
+        "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=",
+        f"{KEY},short",
+        ",",
+    ],
+    "SESSION_SECRET": [
+        "short",
+        SECRET[:31],
+        "a" * 40,
+        "changeme-changeme-changeme-changeme",
+        "this-is-an-EXAMPLE-of-a-session-secret",
+        f"{SECRET} short",
+        ",",
+    ],
+    "PRODUCT_NAME": ["two\nlines", "x" * 65, "bell\a"],
+    "SUPPORT_USERS": ["ann,b\x00b", "x" * 256],
+    "TRUSTED_PROXIES": ["proxy.test", "*", "0.0.0.0/0", "::/0", "10.0.0.1/8"],
+    "LINK_PROOF": ["none"],
+    "LOG_LEVEL": ["loud"],
+    "STRICT_RECORDS": ["perhaps"],
+    "MICROSOFT_TENANT": ["../evil", "a b"],
+    "GITHUB_CLIENT_ID": ["caf\u00e9", "x" * 1025],
+    "GITHUB_AUTHORIZE_URL": [
+        "github.test",
+        "http://github.test",
+        "http://127.0.0.1.evil.test",
+        "https://u:p@github.test",
+        "https://github.test#f",
+        "javascript:alert(1)",
+    ],
+    "GITHUB_ISSUER": ["https://github.test?x"],
+    "GITHUB_SCOPE_SEPARATOR": ["both", "\u00b7"],
+    "GITHUB_TOKEN_AUTH": ["jwt"],
+    "GITHUB_REVOKE_STYLE": ["maybe"],
+    "GITHUB_EXTRA_AUTH_PARAMS": ["a", "a=b&a=c", "state=fixed", "redirect_uri=https://evil.test"],
+}
+
+
+class TestFaults:
+    @pytest.mark.parametrize(
+        ("name", "value"), [(name, value) for name, bad in BAD_VALUES.items() for value in bad]
+    )
+    def test_a_bad_value_is_one_fault_that_names_the_variable_and_not_the_value(
+        self, name: str, value: str
+    ) -> None:
+        more = {"GITHUB_CLIENT_SECRET": "hush"} if name == "GITHUB_CLIENT_ID" else {}
+        told = fault(**{name: value}, **more)
+        assert told.startswith(f"{name} ")
+        if len(value) > 8:
+            assert value not in told
+
+    @pytest.mark.parametrize("name", GOOD)
+    def test_a_required_setting_that_is_missing_is_a_fault(self, name: str) -> None:
+        assert fault(**{name: ""}).startswith(f"{name} is missing.")
+
+    def test_a_key_that_is_also_a_session_secret_is_a_fault(self) -> None:
+        assert "must not share" in fault(SESSION_SECRET=f"{SECRET},{KEY}")
+
+    def test_all_faults_are_told_at_once(self) -> None:
+        every = {name: bad[0] for name, bad in BAD_VALUES.items()}
+        told = faults(**every)
+        assert {sentence.split()[0] for sentence in told} >= set(every)
+
+    def test_no_setting_at_all_names_the_four_required_ones(self) -> None:
+        with pytest.raises(SettingsError) as caught:
+            load_settings({})
+        assert [sentence.split()[0] for sentence in caught.value.faults] == list(GOOD)
+
+    @given(
+        st.dictionaries(
+            st.sampled_from([setting.name for setting in all_settings(["lab"])]),
+            st.text(min_size=12, max_size=80).map(lambda text: f"{text}-canary-{text}"),
+            max_size=8,
+        )
+    )
+    def test_whatever_is_given_nothing_else_is_raised_and_no_value_is_told(
+        self, junk: dict[str, str]
+    ) -> None:
+        environ = {"EXTRA_PROVIDERS": "lab"} | junk
+        environ["WEBUI_CONFIG"] = ""
+        with pytest.raises(SettingsError) as caught:
+            load_settings(environ)
+        assert "canary" not in repr(caught.value)
+
+
+class TestSecrecy:
+    def test_repr_shows_no_secret(self) -> None:
+        found = settings(
+            REDIS_URL="redis://:redis-canary@redis.test",
+            GITHUB_CLIENT_ID="id",
+            GITHUB_CLIENT_SECRET="client-canary",
+        )
+        shown = repr(found) + str(found)
+        for secret in (KEY, SECRET, "redis-canary", "client-canary"):
+            assert secret not in shown
+
+    def test_what_holds_a_secret_is_marked_in_the_table(self) -> None:
+        marked = {setting.name for setting in (*SETTINGS, *PROVIDER_SETTINGS) if setting.is_secret}
+        assert marked == {"REDIS_URL", "ENCRYPTION_KEY", "SESSION_SECRET", "CLIENT_SECRET"}
+
+    def test_settings_cannot_be_changed(self) -> None:
+        found: Any = settings()
+        with pytest.raises(AttributeError):
+            found.base_url = "https://evil.test"
+
+
+def test_every_default_in_the_table_is_a_good_value() -> None:
+    table: Mapping[str, str] = {s.name: s.default for s in all_settings() if s.default}
+    assert settings(**table) == settings()

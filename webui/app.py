@@ -1,0 +1,69 @@
+"""The composition root: the site out of its parts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Scope
+
+from webui.auth import SignInNeeded, ask_to_sign_in
+from webui.guards import MAX_BODY_BYTES, guarded
+from webui.oauth_manager import OAuthManager, StoreUnavailable
+from webui.oauth_manager.transport import Transport
+from webui.pages import render_error
+from webui.redis_client import connect
+from webui.routes import routes
+from webui.sessions import Sessions
+from webui.settings import Settings
+from webui.site import Site
+from webui.views import errors
+
+_REFUSED = {"host": "400", "method": "404", "cross-site": "stale"}
+
+
+def make_manager(settings: Settings, transport: Transport | None = None) -> OAuthManager:
+    """The library as the settings want it."""
+    return OAuthManager(
+        " ".join(settings.encryption_keys),
+        settings.base_url,
+        settings.providers_config,
+        strict=settings.strict_records,
+        transport=transport,
+    )
+
+
+def create_app(settings: Settings, *, transport: Transport | None = None) -> ASGIApp:
+    """The site behind its guards.  ``transport`` replaces the network to the providers."""
+    redis = connect(settings.redis_url)
+    manager = make_manager(settings, transport)
+    site = Site(settings, manager, redis, Sessions(redis, settings))
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        yield
+        await manager.aclose()
+        await redis.aclose()
+
+    app = Starlette(
+        routes=routes(),
+        exception_handlers={
+            HTTPException: errors.http_error,
+            SignInNeeded: ask_to_sign_in,
+            StoreUnavailable: errors.store_unavailable,
+            Exception: errors.unexpected,
+        },
+        lifespan=lifespan,
+        max_body_size=MAX_BODY_BYTES,
+    )
+    app.router.redirect_slashes = False  # its redirect would trust the Host header
+    app.state.site = site
+
+    def refuse(scope: Scope, status: int, reason: str) -> Response:
+        return render_error(Request({**scope, "app": app}), status, _REFUSED[reason])
+
+    return guarded(app, settings, refuse)

@@ -1,0 +1,75 @@
+"""Who may go on: the signed-in person, the way back after signing in, the cross-site check."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from webui.sessions import Session, Sessions
+
+SIGN_IN = "/signin"
+HOME = "/connections"
+
+# The pages a person may be sent back to.  No dot, percent sign or second slash can occur, so
+# nothing in here is read by a browser as anything but a path of this site.
+_LANDING = re.compile(
+    r"/connections(/[a-z][a-z0-9_-]{0,31}(/disconnect)?)?"
+    r"|/oauth/[a-z][a-z0-9_-]{0,31}/authorize"
+    r"|/activity"
+    r"|/support"
+)
+
+
+class SignInNeeded(Exception):
+    """Raised by :func:`require_session`; :func:`ask_to_sign_in` answers it."""
+
+
+async def current_user(request: Request, sessions: Sessions) -> str | None:
+    """The signed-in person's user id.  Raises ``StoreUnavailable``."""
+    session = await sessions.load(request)
+    return session.user if session else None
+
+
+async def require_session(request: Request, sessions: Sessions) -> Session:
+    """The browser's session.  Raises ``SignInNeeded``, ``StoreUnavailable``."""
+    session = await sessions.load(request)
+    if session is None:
+        raise SignInNeeded
+    return session
+
+
+async def ask_to_sign_in(request: Request, _: Exception) -> Response:
+    """The exception handler for :class:`SignInNeeded`.
+
+    After signing in the person is back on the same page; what they had sent is
+    not sent again.
+    """
+    path = request.scope["path"] if request.method in ("GET", "HEAD") else HOME
+    address = f"{SIGN_IN}?next={quote(safe_next(path), safe='/')}"
+    if request.headers.get("hx-request") == "true":
+        return Response(status_code=401, headers={"HX-Redirect": address})
+    return RedirectResponse(address, status_code=303)
+
+
+def safe_next(path: str | None) -> str:
+    """``path`` if it is one of the pages to come back to, else the home page."""
+    return path if path and _LANDING.fullmatch(path) else HOME
+
+
+def is_same_origin(headers: Headers, origin: str) -> bool:
+    """Whether a request that changes something was made by a page of ours.
+
+    ``Sec-Fetch-Site`` decides where the browser sends it (pages cannot forge
+    it), else ``Origin``; if both are there they must agree.  A form on a page
+    with ``Referrer-Policy: no-referrer`` has the Origin ``null`` though it is
+    ours (Fetch, "append a request Origin header"), so beside ``same-origin``
+    that is no disagreement; alone it is refused.
+    """
+    sites, origins = headers.getlist("sec-fetch-site"), headers.getlist("origin")
+    if sites:
+        return sites == ["same-origin"] and origins in ([], [origin], ["null"])
+    return origins == [origin]

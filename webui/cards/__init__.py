@@ -1,0 +1,36 @@
+"""The card of one service, in every state: pure functions over frozen values."""
+
+from __future__ import annotations
+
+from webui.cards.build import base_key, confirm_card, make_card, summarize
+from webui.cards.model import (
+    Action,
+    Card,
+    CardNote,
+    Fact,
+    Focus,
+    Link,
+    Note,
+    Permissions,
+    Screen,
+    Summary,
+    Where,
+)
+
+__all__ = [
+    "Action",
+    "Card",
+    "CardNote",
+    "Fact",
+    "Focus",
+    "Link",
+    "Note",
+    "Permissions",
+    "Screen",
+    "Summary",
+    "Where",
+    "base_key",
+    "confirm_card",
+    "make_card",
+    "summarize",
+]

@@ -1,0 +1,191 @@
+"""The pieces of a card, each from the same four facts about it.
+
+``keys`` are those of the actions that the card offers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from webui import words
+from webui.cards.model import Action, CardNote, Fact, Link, Permissions
+from webui.cards.states import ACTIONS, BASES, STORED, WORKING, Kind
+from webui.labels import is_web_address
+from webui.permissions import permission_groups, sentences
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from webui.cards.model import Note, Screen
+    from webui.cards.states import Outcome, Style
+    from webui.oauth_manager.models import Connection
+    from webui.oauth_manager.provider import OAuthProvider
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """``key`` is one of ``BASES``."""
+
+    key: str
+    provider: OAuthProvider
+    connection: Connection | None
+    screen: Screen
+
+    @property
+    def names(self) -> dict[str, str]:
+        return {
+            "provider": self.provider.label,
+            "product": self.screen.product,
+            "bot": self.screen.bot,
+        }
+
+    def say(self, key: str, **values: str) -> str:
+        return words.text(key, **self.names, **values)
+
+    def say_if_any(self, *keys: str, **values: str) -> tuple[str, ...]:
+        """Those of the sentences that the catalogue has."""
+        return tuple(self.say(key, **values) for key in keys if key in words.CATALOGUE)
+
+
+def note(about: About) -> CardNote | None:
+    """What the stored connection alone gives reason to say."""
+    tone = BASES[about.key].note
+    if not tone:
+        return None
+    lacking = about.connection.missing_scopes if about.key == "S8" and about.connection else ()
+    return CardNote(
+        tone,
+        about.say(f"card.{about.key}.title"),
+        about.say_if_any(f"card.{about.key}.text"),
+        items=sentences(about.provider, lacking, about.screen.product, about.screen.bot),
+    )
+
+
+def outcome_note(about: About, note: Note, outcome: Outcome) -> CardNote:
+    """What the last action gives reason to say."""
+    prefix = f"card.{note.key}"
+    said = about.say_if_any(f"{prefix}.text")
+    if about.key in STORED:
+        said += about.say_if_any(f"{prefix}.kept")
+    provider = about.provider
+    if provider.manage_label and provider.manage_url == provider.own_manage_url:
+        # The link leads to a list, not to our entry in it: say where to look.
+        said += about.say_if_any(f"{prefix}.look", manage=provider.manage_label)
+    if note.ref:
+        own = about.say_if_any(f"{prefix}.ref", ref=note.ref)
+        said += own or (about.say("card.ref", ref=note.ref),)
+    status = provider.status_url
+    link = about.say_if_any(f"{prefix}.status") if is_web_address(status) else ()
+    return CardNote(
+        outcome.tone,
+        about.say(f"{prefix}.title"),
+        said,
+        link=Link(link[0], status) if link else None,
+    )
+
+
+def body(about: About, keys: Iterable[str]) -> tuple[str, ...]:
+    if about.key == "S1" and _asks(keys) and about.provider.purpose:
+        return (about.provider.purpose.replace("{bot}", about.screen.bot),)
+    if about.key == "S5" and about.screen.where == "detail":
+        return (about.say("detail.renews"),)
+    return ()
+
+
+def facts(about: About) -> tuple[Fact, ...]:
+    connection = about.connection
+    if connection is None or about.key not in STORED:
+        return ()
+    profile = connection.profile
+    found = [Fact(words.text("fact.connected"), at=profile.connected_at, style="date")]
+    if about.key in WORKING:
+        found.append(Fact(words.text("fact.renewed"), at=profile.renewed_at))
+        found.append(_access(connection))
+    elif about.key in ("S7", "S7_timed"):
+        since = profile.problem_since if about.key == "S7" else connection.expires_at
+        found.append(Fact(words.text("fact.stopped"), at=since, style="date"))
+    return tuple(fact for fact in found if fact.text or fact.at > 0)
+
+
+def _access(connection: Connection) -> Fact:
+    if connection.has_refresh_token:
+        return Fact(words.text("fact.access"), words.text("fact.renews"))
+    if connection.expires_at > 0:
+        return Fact(words.text("fact.until"), at=connection.expires_at)
+    return Fact(words.text("fact.access"), words.text("fact.endless"))
+
+
+def _asks(keys: Iterable[str]) -> bool:
+    return any(ACTIONS[key].path == "connect" for key in keys)
+
+
+def permissions(about: About, keys: Iterable[str]) -> Permissions | None:
+    kind = BASES[about.key].permissions
+    if not kind or (kind == "ask" and not _asks(keys)):
+        return None
+    allowed = kind == "can"
+    scopes = about.connection.scopes if allowed and about.connection else about.provider.scopes
+    groups = permission_groups(
+        about.provider, scopes, about.screen.product, about.screen.bot, strongest_first=not allowed
+    )
+    return Permissions(about.say(f"detail.{kind}"), groups, allowed) if groups else None
+
+
+def actions(about: About, keys: Iterable[str]) -> tuple[Action, ...]:
+    """The buttons; "disconnect" only where something is stored, a link only to somewhere."""
+    made = (
+        _action(about, key, ACTIONS[key])
+        for key in keys
+        if key != "disconnect" or about.key in STORED
+    )
+    return tuple(action for action in made if action.url)
+
+
+def _action(about: About, key: str, kind: Kind) -> Action:
+    url, hx_url = _addresses(about, kind)
+    return Action(
+        id=f"conn-{about.provider.name}-{key}",
+        label=about.say(f"action.{kind.words or key}"),
+        method=kind.method,
+        url=url,
+        style=_style(about, kind),
+        suffix=about.provider.label if kind.path else "",
+        hx_url=hx_url,
+        fields=_fields(about, kind),
+        starts=key == "connect",
+    )
+
+
+def _style(about: About, kind: Kind) -> Style:
+    if kind.style != "must":
+        return kind.style
+    return "primary" if BASES[about.key].tone in ("bad", "warn") else "secondary"
+
+
+def _addresses(about: About, kind: Kind) -> tuple[str, str]:
+    """Where the plain link or form goes, and where htmx goes instead (``""``: nowhere)."""
+    card = f"/connections/{about.provider.name}"
+    page = card if about.screen.where == "detail" else "/connections"
+    here = "?return=detail" if about.screen.where == "detail" else ""
+    match kind.path:
+        case "":
+            address = about.provider.own_manage_url
+            return (address if is_web_address(address) else ""), ""
+        case "keep":
+            back = f"{card}?from=confirm{here.replace('?', '&')}"
+            return f"{page}#conn-{about.provider.name}-t", back
+        case "look":
+            return page, f"{card}{here}"
+        case "disconnect" if kind.method == "get":
+            return f"{card}/disconnect{here}", f"{card}/disconnect{here}"
+        case path:
+            return f"{card}/{path}", f"{card}/{path}"
+
+
+def _fields(about: About, kind: Kind) -> tuple[tuple[str, str], ...]:
+    if kind.method == "get":
+        return ()
+    intent = kind.intent or ("reconnect" if about.key in STORED else "connect")
+    where = ("return", about.screen.where)
+    return (("intent", intent), where) if kind.path == "connect" else (where,)

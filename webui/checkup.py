@@ -1,0 +1,94 @@
+"""``webui check``: what is set, what is missing, what can be reached.  No secret is printed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from urllib.parse import urlsplit
+
+from webui.app import make_manager
+from webui.oauth_manager import OAuthProvider, StoreUnavailable
+from webui.oauth_manager.store import redis_call
+from webui.redis_client import connect
+from webui.setting_table import SETTINGS
+from webui.settings import Settings, SettingsError, load_settings
+
+REACH_SECONDS = 5.0
+
+Say = Callable[[str], None]
+
+
+async def run_checkup(environ: Mapping[str, str], say: Say) -> bool:
+    """Say everything there is to say; whether the site could work like this."""
+    say("Settings")
+    for setting in SETTINGS:
+        say(f"  {setting.name}: {_shown(environ, setting.name, setting.is_secret)}")
+    try:
+        settings = load_settings(environ)
+    except SettingsError as error:
+        say("What is wrong")
+        for fault in error.faults:
+            say(f"  {fault}")
+        return False
+    is_well = await _check_redis(settings, say)
+    manager = make_manager(settings)
+    say("Providers")
+    for name, provider in manager.providers.items():
+        if not provider.is_configured:
+            say(f"  {name}: not set up (no client id and secret)")
+            continue
+        say(f"  {name}: set up; register the callback {manager.redirect_uri(name)}")
+        for what, url in _endpoints(provider).items():
+            reached = await _reaches(url)
+            is_well &= reached
+            say(f"    {what} at {urlsplit(url).netloc}: {'reached' if reached else 'NOT reached'}")
+    return is_well
+
+
+def _shown(environ: Mapping[str, str], name: str, is_secret: bool) -> str:
+    if name not in environ and f"{name}_FILE" not in environ:
+        return "not in the environment"
+    return "set" if is_secret or name not in environ else environ[name]
+
+
+async def _check_redis(settings: Settings, say: Say) -> bool:
+    redis = connect(settings.redis_url)
+    try:
+        async with redis_call("ping"):
+            info = await redis.info("server")
+            policy = await redis.config_get("maxmemory-policy")
+    except StoreUnavailable:
+        say("Redis: NOT reached, or it refused")
+        return False
+    finally:
+        await redis.aclose()
+    say(f"Redis: reached, version {info.get('valkey_version') or info.get('redis_version')}")
+    if policy.get("maxmemory-policy") != "noeviction":
+        say("  maxmemory-policy is NOT noeviction: Redis may drop connections when it is full")
+        return False
+    return True
+
+
+def _endpoints(provider: OAuthProvider) -> dict[str, str]:
+    urls = {
+        "authorization": provider.authorize_url,
+        "tokens": provider.token_url,
+        "revocation": provider.revoke_url,
+        "account": provider.account_url,
+    }
+    return {what: url for what, url in urls.items() if url}
+
+
+async def _reaches(url: str) -> bool:
+    """Whether something accepts connections there; nothing is sent."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        async with asyncio.timeout(REACH_SECONDS):
+            _, writer = await asyncio.open_connection(
+                parts.hostname, port, ssl=parts.scheme == "https" or None
+            )
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True

@@ -1,0 +1,175 @@
+"""The command ``webui``: serve the site, try it, and stand in for the bot."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+from urllib.parse import urlsplit
+
+import click
+
+from webui.app import make_manager
+from webui.logs import configure_logs
+from webui.oauth_manager import OAuthError, OAuthManager, StoreUnavailable
+from webui.redis_client import connect
+from webui.settings import Settings, SettingsError, load_settings
+
+T = TypeVar("T")
+
+BAD_SETTINGS = 2
+UNAVAILABLE = 1
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="stargazer-webui")
+def main() -> None:
+    """Account connections: people give a chat bot access to their accounts, and take it away."""
+
+
+def _settings() -> Settings:
+    try:
+        return load_settings(os.environ)
+    except SettingsError as error:
+        click.echo("The settings are not right; nothing was started.", err=True)
+        for fault in error.faults:
+            click.echo(f"  - {fault}", err=True)
+        sys.exit(BAD_SETTINGS)
+
+
+def _with_store(work: Callable[[OAuthManager, Any], Awaitable[T]]) -> T:
+    """Run one piece of work against the configured Redis; exit clearly where it cannot be done."""
+    settings = _settings()
+
+    async def run() -> T:
+        manager, redis = make_manager(settings), connect(settings.redis_url)
+        try:
+            return await work(manager, redis)
+        finally:
+            await redis.aclose()
+            await manager.aclose()
+
+    try:
+        return asyncio.run(run())
+    except StoreUnavailable:
+        _fail("Redis does not answer. Nothing was changed. Try again when it is back.")
+    except (OAuthError, ValueError) as error:
+        _fail(f"{error}.")
+
+
+def _fail(sentence: str) -> NoReturn:
+    click.echo(sentence, err=True)
+    sys.exit(UNAVAILABLE)
+
+
+@main.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port", type=int, help="Port to listen on; by default BASE_URL's on loopback, else 8000."
+)
+def serve(host: str, port: int | None) -> None:
+    """Serve the site, configured by the environment."""
+    from webui.app import create_app
+    from webui.server import PortTaken, run_server
+
+    settings = _settings()
+    configure_logs(settings.log_level, as_json=not sys.stderr.isatty())
+    public = urlsplit(settings.base_url)
+    own_port = port or (public.port if not settings.is_secure and public.port else 8000)
+    click.echo(f"{settings.product_name} listens on http://{host}:{own_port}", err=True)
+    try:
+        run_server([(create_app(settings), host, own_port)])
+    except PortTaken as error:
+        _fail(str(error))
+
+
+@main.command()
+@click.option("--port", default=8000, show_default=True, help="Port of the site.")
+@click.option(
+    "--provider-port", default=8001, show_default=True, help="Port of the stand-ins and the chat."
+)
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(".demo"),
+    show_default=True,
+    help="Folder that keeps what was connected.",
+)
+def demo(port: int, provider_port: int, data: Path) -> None:
+    """Try everything on this machine: own Redis, four stand-in providers, a chat with the bot."""
+    from webui.embedded_redis import EmbeddedRedisError
+    from webui.sandbox.demo import run_demo
+    from webui.server import PortTaken
+
+    try:
+        run_demo(data, port, provider_port)
+    except (EmbeddedRedisError, PortTaken) as error:
+        _fail(str(error))
+
+
+@main.command()
+@click.argument("user")
+@click.argument("provider", default="")
+def link(user: str, provider: str) -> None:
+    """Print a one-time address for USER, to connect PROVIDER or just to sign in."""
+
+    async def work(manager: OAuthManager, redis: Any) -> str:
+        if provider and not manager.is_provider_configured(provider):
+            raise click.ClickException(_not_set_up(manager, provider))
+        code = await manager.create_link_code(redis, user, provider=provider)
+        return manager.landing_url(code)
+
+    click.echo(_with_store(work))
+
+
+def _not_set_up(manager: OAuthManager, provider: str) -> str:
+    configured = ", ".join(manager.list_configured_providers()) or "none"
+    what = "not set up here" if provider in manager.providers else "not a known provider"
+    return f"{provider!r} is {what}. Set up: {configured}."
+
+
+@main.command()
+@click.argument("user")
+@click.argument("code", nargs=-1, required=True)
+def confirm(user: str, code: tuple[str, ...]) -> None:
+    """Take CODE, shown by a browser, as sent by USER to the bot in chat."""
+    left = _with_store(lambda manager, redis: manager.proofs.confirm(redis, user, "".join(code)))
+    if left is not None:
+        _fail(
+            f"That code does not match. Check the page and send it again ({left} tries left)."
+            if left
+            else "That code does not match, and no code of this person can be used any more. "
+            "Make a new link."
+        )
+    click.echo("That matches. Go back to the browser to continue.")
+
+
+@main.command()
+@click.argument("user")
+def connections(user: str) -> None:
+    """List the connections of USER, without secrets."""
+    for row in _with_store(lambda manager, redis: manager.connections(user, redis)):
+        if row.status != "not_connected":
+            account = f" as {row.profile.account.label}" if row.profile.account.label else ""
+            click.echo(f"{row.provider}: {row.status.replace('_', ' ')}{account}")
+
+
+@main.command("rotate-keys")
+def rotate_keys() -> None:
+    """Seal every record anew with the newest key; safe to repeat and to interrupt."""
+    done, unreadable = _with_store(lambda manager, redis: manager.reseal(redis))
+    click.echo(f"{done} records sealed anew, {unreadable} could not be read and were left alone.")
+    if unreadable:
+        sys.exit(UNAVAILABLE)
+
+
+@main.command()
+def check() -> None:
+    """Print what is set (no secrets), what is missing, and what can be reached."""
+    from webui.checkup import run_checkup
+
+    if not asyncio.run(run_checkup(os.environ, click.echo)):
+        sys.exit(UNAVAILABLE)

@@ -1,0 +1,182 @@
+"""From a template to a response: a page, or a marked fragment where htmx asked.
+
+Templates find ``product``, ``bot`` and ``host`` of the settings, and
+``signed_in``, in every context.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from markupsafe import Markup
+from starlette.responses import HTMLResponse, Response
+
+from webui import assets, words
+from webui.labels import is_web_address, isolated
+from webui.sessions import loaded_session
+from webui.site import site_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jinja2.runtime import Context
+    from starlette.requests import Request
+
+    from webui.cards import Card, Summary
+    from webui.oauth_manager.provider import OAuthProvider
+
+_TIMES = {"date": "{0.day} {0:%B %Y}", "both": "{0.day} {0:%B %Y} at {0:%H:%M} UTC"}
+_TIMES["time"] = "{0:%H:%M} UTC"
+
+
+def when(epoch: float, style: str = "both") -> Markup:
+    """A ``<time>`` in UTC, which the script turns into the person's own zone.
+
+    ``style`` is ``date``, ``time`` or ``both``.
+    """
+    moment = datetime.fromtimestamp(epoch, UTC)
+    return Markup('<time datetime="{}" data-local="{}">{}</time>').format(
+        f"{moment:%Y-%m-%dT%H:%M:%SZ}", style, _TIMES[style].format(moment)
+    )
+
+
+@pass_context
+def _say(context: Context, key: str, **values: object) -> Markup:
+    return words.markup(key, product=context["product"], bot=context["bot"], **values)
+
+
+@cache
+def environment() -> Environment:
+    """Templates are compiled once a process; a name that is not there is an error."""
+    made = Environment(
+        loader=FileSystemLoader(assets.folder("templates")),
+        autoescape=True,
+        auto_reload=False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(when=when, isolated=isolated, netloc=lambda url: urlsplit(url).netloc)
+    made.globals.update(t=_say, static=assets.static_url, mark=assets.mark_url)
+    return made
+
+
+def is_htmx(request: Request) -> bool:
+    return request.headers.get("HX-Request") == "true"
+
+
+def _shared(request: Request) -> dict[str, Any]:
+    settings = site_of(request).settings
+    return {
+        "product": settings.product_name,
+        "bot": settings.bot_name,
+        "host": settings.host,
+        "signed_in": loaded_session(request) is not None,
+    }
+
+
+def render(
+    request: Request,
+    template: str,
+    status: int = 200,
+    *,
+    fragment: str = "",
+    headers: Mapping[str, str] | None = None,
+    **context: Any,
+) -> HTMLResponse:
+    """The page, or ``fragment`` instead where htmx asked and one is given.
+
+    Only what carries ``X-Fragment`` is ever swapped into a page.
+    """
+    is_fragment = bool(fragment) and is_htmx(request)
+    body = environment().get_template(fragment if is_fragment else template)
+    marked = {"X-Fragment": "1"} if is_fragment else {}
+    return HTMLResponse(
+        body.render({**_shared(request), "is_fragment": is_fragment, **context}),
+        status,
+        {
+            "Cache-Control": "no-store",
+            "Vary": "HX-Request, Cookie",
+            **marked,
+            **(headers or {}),
+        },
+    )
+
+
+def render_card(
+    request: Request,
+    card: Card,
+    summary: Summary,
+    *,
+    page: str,
+    status: int = 200,
+    announce: str = "",
+    headers: Mapping[str, str] | None = None,
+    **context: Any,
+) -> HTMLResponse:
+    """One card: with htmx alone (and the summary and announcement with it), else its ``page``."""
+    return render(
+        request,
+        page,
+        status,
+        fragment="card_fragment.html",
+        headers=headers,
+        card=card,
+        summary=summary,
+        announce=announce,
+        **context,
+    )
+
+
+def render_error(
+    request: Request,
+    status: int,
+    key: str = "",
+    *,
+    ref: str = "",
+    retry_at: float = 0.0,
+    headers: Mapping[str, str] | None = None,
+) -> HTMLResponse:
+    """An error as a page, or with htmx in the page's alert.
+
+    ``key`` is a section of the catalogue's ``error``, by default the status;
+    an unknown one is told like 400 or 500.  405 looks like 404 to people.
+    """
+    key = key or {405: "404"}.get(status, str(status))
+    if f"error.{key}.title" not in words.CATALOGUE:
+        key = "500" if status >= 500 else "400"
+    retarget = {"HX-Retarget": "#page-alert", "HX-Reswap": "innerHTML"}
+    return render(
+        request,
+        "error.html",
+        status,
+        fragment="alert.html",
+        headers={**(headers or {}), **(retarget if is_htmx(request) else {})},
+        key=key,
+        ref=ref,
+        retry_at=retry_at,
+        # Nothing is changed by a GET; of a POST that broke down nobody knows.
+        fate=("unchanged" if request.method in ("GET", "HEAD") else "unknown")
+        if key == "500"
+        else "",
+    )
+
+
+def hand_off(
+    request: Request, provider: OAuthProvider, url: str, cancel_url: str = "/connections"
+) -> Response:
+    """Leave for the provider: ``HX-Redirect``, or a page that moves on by itself.
+
+    A redirect would be stopped by the policy ``form-action 'self'``.  Raises
+    ``ValueError`` where ``url`` is not a web address.
+    """
+    if not is_web_address(url):
+        raise ValueError("not a web address")
+    if is_htmx(request):
+        headers = {"HX-Redirect": url, "X-Fragment": "1", "Cache-Control": "no-store"}
+        return HTMLResponse(headers=headers)
+    return render(request, "handoff.html", provider=provider, url=url, cancel_url=cancel_url)

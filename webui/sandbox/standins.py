@@ -1,0 +1,117 @@
+"""Four stand-in OAuth providers on one port, for the demo: GitHub, Google, Discord, Microsoft.
+
+They check what the real ones check and keep the habits of the real ones.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from .account import account
+from .consent import authorize, decide, show_consent
+from .grants import Grants
+from .habits import HABITS
+from .revocation import REVOCATIONS
+from .standin import Client, Standin
+from .standin_pages import index, remove_access, settings, stylesheet, switch_trouble
+from .token_endpoint import token
+
+MAX_BODY_BYTES = 64 * 1024
+
+
+def create_standins(
+    base_url: str,
+    *,
+    clients: Mapping[str, tuple[str, str, str]],
+    token_lifetime: int = 120,
+    state_file: Path | None = None,
+    app_name: str = "Stargazer",
+    clock: Callable[[], float] = time.time,
+) -> Starlette:
+    """The application that serves all four below ``base_url``, an origin without a slash.
+
+    ``clients`` has (client id, client secret, redirect URI) for each of the
+    four; ``token_lifetime`` is in seconds.  With ``state_file`` the grants
+    survive a restart; raises ``ValueError`` where that file is not ours.
+    """
+    grants = Grants(state_file, clock)
+    standins = [
+        Standin(
+            habits=habits,
+            client=Client(*clients[habits.name]),
+            grants=grants,
+            url=f"{base_url}/{habits.name}",
+            token_lifetime=token_lifetime,
+            app_name=app_name,
+        )
+        for habits in HABITS.values()
+    ]
+    routes: list[BaseRoute] = [
+        Route("/", partial(index, standins)),
+        Route("/standin.css", stylesheet),
+    ]
+    for standin in standins:
+        routes += _routes(standin)
+    app = Starlette(routes=routes, max_body_size=MAX_BODY_BYTES)
+    app.router.redirect_slashes = False
+    return app
+
+
+def _routes(standin: Standin) -> list[BaseRoute]:
+    habits = standin.habits
+
+    def route(
+        method: str, path: str, handler: Callable[[Standin, Request], Awaitable[Response]]
+    ) -> BaseRoute:
+        return Route(f"/{habits.name}{path}", partial(handler, standin), methods=[method])
+
+    routes = [
+        route("GET", habits.authorize_path, authorize),
+        route("POST", habits.token_path, token),
+        route("GET", habits.account_path, account),
+        route("GET", "/settings", settings),
+        route("POST", "/settings/remove", remove_access),
+        route("POST", "/settings/trouble", switch_trouble),
+        route("POST", habits.consent_path or habits.authorize_path, decide),
+    ]
+    if habits.consent_path:
+        routes.append(route("GET", habits.consent_path, show_consent))
+    routes += [
+        route(method, path, handler) for method, path, handler in REVOCATIONS.get(habits.name, ())
+    ]
+    return routes
+
+
+def endpoints(base_url: str) -> dict[str, dict[str, str]]:
+    """Provider -> the settings that point the site at the stand-ins of ``base_url``.
+
+    Keys are ``authorize_url``, ``token_url``, ``account_url``, and where the
+    provider has such a thing ``revoke_url`` and ``issuer``.  GitHub's
+    ``revoke_url`` keeps its ``{client_id}``.
+    """
+    settings = {}
+    for habits in HABITS.values():
+        prefix = f"{base_url}/{habits.name}"
+        settings[habits.name] = {
+            "authorize_url": prefix + habits.authorize_path.replace("{tenant}", "common"),
+            "token_url": prefix + habits.token_path.replace("{tenant}", "common"),
+            "account_url": prefix + habits.account_path,
+        }
+        if habits.revoke_path:
+            settings[habits.name]["revoke_url"] = prefix + habits.revoke_path
+        if habits.sends_issuer:
+            settings[habits.name]["issuer"] = prefix
+    return settings
+
+
+def manage_urls(base_url: str) -> dict[str, str]:
+    """Provider -> the page where a person takes an app's access away."""
+    return {name: f"{base_url}/{name}/settings" for name in HABITS}

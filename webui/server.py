@@ -1,0 +1,67 @@
+"""Listening: one process, one or more applications, and a quiet end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+from collections.abc import Sequence
+
+import uvicorn
+from starlette.types import ASGIApp
+
+DRAIN_SECONDS = 10  # for requests under way when we are told to stop
+MAX_HEADERS = 32 * 1024  # bytes of request line and headers
+
+
+class PortTaken(RuntimeError):
+    """Somebody else listens there; the message is the sentence to show."""
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=512)
+    except OSError as error:
+        raise PortTaken(
+            f"Cannot listen on {host}, port {port}: {error.strerror}. "
+            "Stop what uses it, or choose another port."
+        ) from None
+
+
+def _server(app: ASGIApp) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            http="h11",  # strict about framing, and bounded in headers
+            h11_max_incomplete_event_size=MAX_HEADERS,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,  # uvicorn's prints query strings; ours does not
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+        )
+    )
+
+
+def run_server(listeners: Sequence[tuple[ASGIApp, str, int]]) -> None:
+    """Serve each application on its host and port until interrupted.  Raises ``PortTaken``."""
+    with contextlib.ExitStack() as stack:
+        pairs = [
+            (_server(app), stack.enter_context(contextlib.closing(_listen(host, port))))
+            for app, host, port in listeners
+        ]
+
+        async def serve_all() -> None:
+            async with asyncio.TaskGroup() as group:
+                for server, listener in pairs:
+                    group.create_task(server.serve(sockets=[listener]))
+
+        # Each server hands the signal on when it has drained; the last raises it here,
+        # where being told to stop is no error and the embedded Redis still has to end.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        with contextlib.suppress(KeyboardInterrupt):
+            asyncio.run(serve_all())

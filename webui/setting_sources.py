@@ -1,0 +1,120 @@
+"""Where settings come from, before anybody knows whether they make sense.
+
+The environment comes first, then the TOML file that ``WEBUI_CONFIG`` names: the
+same names in either case, and a table for a provider (``[github]`` with
+``client_id = ...``).  In both places a secret may also be given as
+``NAME_FILE``, the path of a file that holds it.  Blank counts as not given;
+white space around a value is dropped.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from webui import setting_values as values
+from webui.setting_table import (
+    FILE_SUFFIX,
+    Setting,
+    all_settings,
+    known_names,
+    provider_names,
+    upper,
+    variable,
+)
+
+_TYPO = 0.92  # above: a setting misspelt; below: one of the many GITHUB_* of a build machine
+
+
+@dataclass(frozen=True)
+class Given:
+    """The text of a setting and where it came from: "environment", "file" or "WEBUI_CONFIG"."""
+
+    text: str = field(repr=False)
+    source: str
+
+
+def survey(environ: Mapping[str, str]) -> tuple[dict[str, Given], tuple[str, ...], list[str]]:
+    """What was given by setting name, the extra providers, and the faults of the sources."""
+    faults: list[str] = []
+    config = _config_file(environ.get("WEBUI_CONFIG", "").strip(), faults)
+    layers = (("environment", environ), ("WEBUI_CONFIG", config))
+    extra: tuple[str, ...] = ()
+    for _, layer in reversed(layers):
+        if text := layer.get("EXTRA_PROVIDERS", "").strip():
+            try:
+                extra = values.provider_names(text)
+            except values.Malformed:
+                extra = ()  # reported when the setting itself is read
+    given: dict[str, Given] = {}
+    for setting in all_settings(extra):
+        for source, layer in layers:
+            if setting.name not in given and (found := _look_up(setting, source, layer, faults)):
+                given[setting.name] = found
+    faults += [
+        f"WEBUI_CONFIG: {name if re.fullmatch('[A-Z0-9_]{1,60}', name) else 'a name'} "
+        "in that file is not a setting."
+        for name in sorted(config.keys() - known_names(extra))
+    ]
+    faults += _misspelt(environ, extra)
+    return given, extra, faults
+
+
+def _look_up(
+    setting: Setting, source: str, layer: Mapping[str, str], faults: list[str]
+) -> Given | None:
+    if text := layer.get(setting.name, "").strip():
+        return Given(text, source)
+    path = layer.get(setting.name + FILE_SUFFIX, "").strip() if setting.is_secret else ""
+    if not path:
+        return None
+    try:
+        text = Path(path).read_text("utf-8").strip()
+    except (OSError, ValueError):
+        faults.append(f"{setting.name}{FILE_SUFFIX} names a file that cannot be read.")
+        return None
+    return Given(text, "file") if text else None
+
+
+def _config_file(path: str, faults: list[str]) -> dict[str, str]:
+    if not path:
+        return {}
+    try:
+        table = tomllib.loads(Path(path).read_text("utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        where = re.search(r" \(at line \d+, column \d+\)", str(error))
+        faults.append(f"WEBUI_CONFIG names a file that is not TOML{where[0] if where else ''}.")
+        return {}
+    except (OSError, ValueError):
+        faults.append("WEBUI_CONFIG names a file that cannot be read.")
+        return {}
+    return dict(_flat(table))
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """TOML's nesting undone: ``[github] client_id`` becomes ``GITHUB_CLIENT_ID``."""
+    for key, value in table.items():
+        name = prefix + upper(key)
+        if isinstance(value, dict) and not prefix:
+            yield from _flat(value, name + "_")
+        elif isinstance(value, dict):
+            yield name, urlencode(value)
+        elif isinstance(value, list):
+            yield name, ",".join(map(str, value))
+        else:
+            yield name, str(value)
+
+
+def _misspelt(environ: Mapping[str, str], extra: Iterable[str]) -> Iterator[str]:
+    known = known_names(extra)
+    prefixes = tuple(variable(provider, "") for provider in provider_names(extra))
+    for name in sorted(environ.keys() - known):
+        if name.startswith(prefixes):
+            for meant in difflib.get_close_matches(name, known, n=1, cutoff=_TYPO):
+                yield f"{name} is not a setting; {meant} is."

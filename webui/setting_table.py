@@ -1,0 +1,160 @@
+"""Every setting there is: name, meaning, default.  README and ``webui check`` are held to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from webui import setting_values as values
+from webui.oauth_manager.providers import PROVIDER_TEMPLATES
+
+FILE_SUFFIX = "_FILE"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table; ``default`` is written as in the environment."""
+
+    name: str
+    meaning: str
+    read: Callable[[str], Any]
+    default: str = ""
+    is_secret: bool = False
+    is_required: bool = False
+
+
+SETTINGS = (
+    Setting(
+        "BASE_URL",
+        "The site's public address: scheme and host, https unless it is on this machine.",
+        values.base_url,
+        is_required=True,
+    ),
+    Setting(
+        "REDIS_URL",
+        "Where Redis is: redis://, rediss:// or unix://.",
+        values.redis_address,
+        is_secret=True,
+        is_required=True,
+    ),
+    Setting(
+        "ENCRYPTION_KEY",
+        "One or more Fernet keys, newest first, between commas or blanks.",
+        values.fernet_keys,
+        is_secret=True,
+        is_required=True,
+    ),
+    Setting(
+        "SESSION_SECRET",
+        "What signs the session cookie: one or more secrets of at least "
+        f"{values.SHORTEST_SECRET} characters, newest first, between commas or blanks.",
+        values.session_secrets,
+        is_secret=True,
+        is_required=True,
+    ),
+    Setting("PRODUCT_NAME", "The title on the pages.", values.line, "Stargazer"),
+    Setting("BOT_NAME", "What the bot is called; PRODUCT_NAME unless given.", values.line),
+    Setting(
+        "SUPPORT_USERS",
+        "User ids of support staff, between commas.",
+        values.people,
+    ),
+    Setting(
+        "TRUSTED_PROXIES",
+        "Addresses or networks of reverse proxies whose X-Forwarded-* headers count.",
+        values.networks,
+    ),
+    Setting(
+        "LINK_PROOF",
+        "How a person without a session proves who they are: code or confirm.",
+        values.one_of("code", "confirm"),
+        "code",
+    ),
+    Setting(
+        "LOG_LEVEL",
+        "debug, info, warning or error; libraries never log below warning.",
+        values.one_of("debug", "info", "warning", "error"),
+        "info",
+    ),
+    Setting(
+        "STRICT_RECORDS",
+        "Refuse stored tokens that do not name their owner (older systems wrote those).",
+        values.switch,
+        "off",
+    ),
+    Setting(
+        "EXTRA_PROVIDERS",
+        "Names of OAuth 2 providers beyond the built-in ones, between commas or blanks.",
+        values.provider_names,
+    ),
+    Setting(
+        "MICROSOFT_TENANT",
+        "Whose accounts may be connected: a tenant's id or domain, common, organizations "
+        "or consumers.",
+        values.tenant,
+        "common",
+    ),
+    Setting("WEBUI_CONFIG", "Path of a TOML file with any of these settings.", str),
+)
+"""Every setting but those that each provider has."""
+
+PROVIDER_SETTINGS = (
+    Setting("CLIENT_ID", "The client id the provider gave you.", values.printable),
+    Setting("CLIENT_SECRET", "Its client secret.", values.printable, is_secret=True),
+    Setting("SCOPES", "Scopes to ask for, between blanks or commas.", values.scopes),
+    Setting("AUTHORIZE_URL", "Authorization endpoint.", values.endpoint),
+    Setting("TOKEN_URL", "Token endpoint.", values.endpoint),
+    Setting("REVOKE_URL", "Revocation endpoint.", values.endpoint),
+    Setting("ACCOUNT_URL", "Where to ask whose account it is.", values.endpoint),
+    Setting("ISSUER", "Issuer to compare with iss (RFC 9207).", values.issuer),
+    Setting("LABEL", "Name on the pages.", values.line),
+    Setting("SCOPE_SEPARATOR", "Between scopes: space, comma or one character.", values.separator),
+    Setting(
+        "TOKEN_AUTH",
+        "Client authentication at the token endpoint: post or basic.",
+        values.one_of("post", "basic"),
+    ),
+    Setting(
+        "REVOKE_STYLE",
+        "rfc7009, bare (without client authentication) or delete (as GitHub).",
+        values.one_of("rfc7009", "bare", "delete"),
+    ),
+    Setting(
+        "ACCOUNT_ID_FIELD", "Unchanging id in the account answer (a.b reaches inside).", values.line
+    ),
+    Setting("ACCOUNT_LABEL_FIELD", "Name to show in the account answer.", values.line),
+    Setting("MANAGE_URL", "The provider's page that lists connected apps.", values.endpoint),
+    Setting("EXTRA_AUTH_PARAMS", "More authorize parameters: a=b&c=d.", values.parameters),
+)
+"""For each provider ``{PROVIDER}_{name}``; the defaults are those of the provider."""
+
+
+def all_settings(extra: Iterable[str] = ()) -> Iterator[Setting]:
+    """The whole table, with the built-in providers and ``extra`` ones spelt out."""
+    yield from SETTINGS
+    for provider in provider_names(extra):
+        for row in PROVIDER_SETTINGS:
+            name = variable(provider, row.name)
+            yield Setting(name, row.meaning, row.read, row.default, row.is_secret)
+
+
+def known_names(extra: Iterable[str]) -> set[str]:
+    """Every name that may be given, with those that name a secret's file."""
+    settings = list(all_settings(extra))
+    return {s.name for s in settings} | {s.name + FILE_SUFFIX for s in settings if s.is_secret}
+
+
+def provider_names(extra: Iterable[str]) -> list[str]:
+    """The built-in providers and the extra ones."""
+    return sorted({*PROVIDER_TEMPLATES, *extra})
+
+
+def upper(name: str) -> str:
+    """A TOML key or provider's name as it stands in a variable."""
+    return name.upper().replace("-", "_")
+
+
+def variable(provider: str, name: str) -> str:
+    """As in ``GITHUB_CLIENT_ID``."""
+    return f"{upper(provider)}_{name}"

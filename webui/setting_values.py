@@ -1,0 +1,257 @@
+"""From the text of one setting to its value.
+
+Every reader takes the text as it was given, trimmed and not empty, and raises
+:class:`Malformed` with the end of a sentence that begins with the variable's
+name.  No message repeats what it read: settings hold secrets.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from urllib.parse import SplitResult, parse_qsl, urlsplit
+
+SHORTEST_SECRET = 32
+_FEWEST_CHARACTERS = 8  # different ones; fewer are a held-down key, not a random secret
+
+_SEPARATORS = re.compile(r"[\s,]+")
+_URL_TEXT = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backslash
+_HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # 127.1 and 0x7f.1 are addresses in disguise
+_FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
+_PROVIDER = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+
+# Found in documentation and in images that people copy from.
+_PUBLISHED_KEYS = frozenset(
+    {
+        "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=",  # github.com/fernet/spec
+        "46BKJoQYlPPOexq0OhDZnIlNepKFf87WFwLbfzqDDho=",  # puckel/docker-airflow
+        "81HqDtbqAywKSOumSha3BhWNOdQ26slT6K0YaZeZyPs=",  # many set-ups of Airflow
+    }
+)
+_EXAMPLE = re.compile(
+    "change(me|this)|default|example|insecure|password|placeholder"
+    "|replace(me|this)|secretkey|supersecret|yoursecret"
+)
+_OUR_PARAMETER = re.compile(
+    "client_id|code_challenge(_method)?|nonce|redirect_uri|request(_uri)?"
+    "|response_(mode|type)|scope|state"
+)
+# What a Redis address may say beyond the server; certificate checks cannot be turned off there.
+_REDIS_OPTIONS = frozenset(
+    {"client_name", "db", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"}
+)
+
+
+class Malformed(ValueError):
+    """A value that cannot be used; the message never holds it."""
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The parts between commas and white space."""
+    return tuple(filter(None, _SEPARATORS.split(text)))
+
+
+def scopes(text: str) -> list[str]:
+    """As :func:`words`; a provider's default scopes are a list."""
+    return list(words(text))
+
+
+def line(text: str) -> str:
+    """A name to show."""
+    if len(text) > 64 or not text.isprintable():
+        raise Malformed("must be one line of at most 64 characters")
+    return text
+
+
+def printable(text: str) -> str:
+    """What an OAuth client id or secret is made of (RFC 6749, appendix A)."""
+    if len(text) > 1024 or not re.fullmatch(r"[ -~]+", text):
+        raise Malformed("must be printable ASCII of at most 1024 characters")
+    return text
+
+
+def people(text: str) -> frozenset[str]:
+    """User ids between commas; blanks inside an id belong to it."""
+    ids = frozenset(filter(None, (part.strip() for part in text.split(","))))
+    if any(len(person) > 255 or not person.isprintable() for person in ids):
+        raise Malformed("must be user ids separated by commas")
+    return ids
+
+
+def provider_names(text: str) -> tuple[str, ...]:
+    """Names of providers beyond the built-in ones."""
+    names = words(text)
+    if not all(_PROVIDER.fullmatch(name) for name in names):
+        raise Malformed("must be names of lower-case letters, digits, - and _")
+    if len({name.replace("-", "_") for name in names}) < len(names):
+        raise Malformed("names one provider twice (- and _ count as the same)")
+    return names
+
+
+def switch(text: str) -> bool:
+    if text.lower() in ("1", "on", "true", "yes"):
+        return True
+    if text.lower() in ("0", "off", "false", "no"):
+        return False
+    raise Malformed("must be on or off")
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text.lower() not in choices:
+            raise Malformed(f"must be one of: {', '.join(choices)}")
+        return text.lower()
+
+    return read
+
+
+def separator(text: str) -> str:
+    """A blank cannot be told from nothing in the environment, hence the words."""
+    named = {"space": " ", "comma": ","}.get(text.lower(), text)
+    if len(named) != 1 or not " " <= named <= "~":
+        raise Malformed("must be space, comma or one character")
+    return named
+
+
+def tenant(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,253}", text):
+        raise Malformed("must be a tenant's id or domain, or common, organizations or consumers")
+    return text
+
+
+def parameters(text: str) -> dict[str, str]:
+    """``a=b&c=d``, for the authorize address."""
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True, max_num_fields=20)
+    except ValueError:
+        raise Malformed("must be written like a query string: a=b&c=d") from None
+    if len(dict(pairs)) < len(pairs):
+        raise Malformed("names a parameter twice")
+    if any(_OUR_PARAMETER.fullmatch(name) for name, _ in pairs):
+        raise Malformed("names a parameter that belongs to the flow itself")
+    return dict(pairs)
+
+
+def networks(text: str) -> tuple[str, ...]:
+    """Addresses and networks of reverse proxies; the whole Internet is none."""
+    try:
+        found = [ipaddress.ip_network(part) for part in words(text)]
+    except ValueError:
+        raise Malformed("must be IP addresses or networks") from None
+    if any(network.prefixlen == 0 for network in found):
+        raise Malformed("would trust everybody")
+    return words(text)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host as it stands in an address is this machine by name or number."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def base_url(text: str) -> str:
+    """Scheme and host as a browser writes them: lower case, no default port, no slash."""
+    parts = _split(text)
+    if parts.scheme not in ("http", "https"):
+        raise Malformed("must begin with https://")
+    if "@" in parts.netloc or "?" in text or "#" in text or parts.path not in ("", "/"):
+        raise Malformed("must be scheme and host alone: no path, query, fragment or user")
+    host = _host(parts)
+    if parts.scheme == "http" and not is_loopback(host):
+        raise Malformed("must be https unless it is on this machine (localhost, 127.0.0.1)")
+    shown = f"[{host}]" if ":" in host else host
+    is_default = parts.port in (None, {"http": 80, "https": 443}[parts.scheme])
+    return f"{parts.scheme}://{shown}" + ("" if is_default else f":{parts.port}")
+
+
+def endpoint(text: str) -> str:
+    """A provider's address: https, or http on this machine (RFC 6749, sections 3.1 and 3.2)."""
+    parts = _split(text)
+    if "@" in parts.netloc or "#" in text:
+        raise Malformed("must have no user and no fragment")
+    host = _host(parts)
+    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
+        raise Malformed("must be an https address")
+    return text
+
+
+def issuer(text: str) -> str:
+    """Kept as given, since it is compared exactly (RFC 9207, section 2.4)."""
+    if "?" in text:
+        raise Malformed("must have no query")
+    return endpoint(text)
+
+
+def redis_address(text: str) -> str:
+    parts = _split(text)
+    options = [option.partition("=")[0] for option in parts.query.split("&") if option]
+    if "#" in text or not _REDIS_OPTIONS.issuperset(options):
+        raise Malformed(
+            f"may have no fragment and no options but {', '.join(sorted(_REDIS_OPTIONS))}"
+        )
+    if parts.scheme == "unix":
+        if parts.netloc or len(parts.path) < 2:
+            raise Malformed("must name a socket: unix:///path/to/redis.sock")
+    elif parts.scheme not in ("redis", "rediss"):
+        raise Malformed("must begin with redis://, rediss:// or unix://")
+    elif not parts.hostname or not re.fullmatch(r"/?[0-9]{0,5}", parts.path):
+        raise Malformed("must look like redis://host:port/0")
+    return text
+
+
+def session_secrets(text: str) -> tuple[str, ...]:
+    for secret in words(text) or ("",):
+        if len(secret) < SHORTEST_SECRET:
+            raise Malformed(f"has a part shorter than {SHORTEST_SECRET} characters")
+        if _is_example(secret):
+            raise Malformed("looks like an example; make one of your own")
+    return words(text)
+
+
+def fernet_keys(text: str) -> tuple[str, ...]:
+    for key in words(text) or ("",):
+        try:
+            raw = base64.urlsafe_b64decode(key) if _FERNET_KEY.fullmatch(key) else b""
+        except binascii.Error:
+            raw = b""
+        if len(raw) != 32:
+            raise Malformed("must be Fernet keys: 32 bytes in URL-safe base64, 44 characters each")
+        if key in _PUBLISHED_KEYS or _is_example(raw.decode("latin-1")):
+            raise Malformed("holds an example key; make one of your own")
+    return words(text)
+
+
+def _is_example(secret: str) -> bool:
+    letters = re.sub(r"[^a-z]", "", secret.lower())
+    return len(set(secret)) < _FEWEST_CHARACTERS or bool(_EXAMPLE.search(letters))
+
+
+def _split(text: str) -> SplitResult:
+    if not _URL_TEXT.fullmatch(text):
+        raise Malformed("has a character that an address cannot have; percent-encode it")
+    try:
+        parts = urlsplit(text)
+        has_port = parts.port != 0
+    except ValueError:
+        raise Malformed("is not an address") from None
+    if not has_port or parts.netloc.endswith(":"):
+        raise Malformed("has no usable port")
+    return parts
+
+
+def _host(parts: SplitResult) -> str:
+    host = parts.hostname or ""
+    if "%" not in host:  # a zone index or an encoded name
+        with suppress(ValueError):
+            return ipaddress.ip_address(host).compressed
+    last = host.rpartition(".")[2]
+    if not _HOSTNAME.fullmatch(host) or ".." in host or _NUMBER.fullmatch(last):
+        raise Malformed("has no usable host name")
+    return host

@@ -1,0 +1,38 @@
+"""What every view works with: the settings, the library, Redis, sessions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from starlette.exceptions import HTTPException
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from webui.oauth_manager import OAuthManager, OAuthProvider
+    from webui.sessions import Sessions
+    from webui.settings import Settings
+
+
+@dataclass(frozen=True)
+class Site:
+    """One application's parts; they live as long as it does."""
+
+    settings: Settings
+    manager: OAuthManager
+    redis: Any
+    sessions: Sessions
+
+
+def site_of(request: Request) -> Site:
+    site: Site = request.app.state.site
+    return site
+
+
+def provider_of(request: Request) -> OAuthProvider:
+    """The provider the path names.  Raises 404 before the name is used for anything."""
+    provider = site_of(request).manager.providers.get(request.path_params["provider"])
+    if provider is None:
+        raise HTTPException(404)
+    return provider

@@ -1,0 +1,43 @@
+"""Every error is a page, or with htmx a fragment: what happened, and what to do next."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+
+from webui.pages import render_error
+from webui.references import new_reference
+
+if TYPE_CHECKING:
+    from starlette.exceptions import HTTPException
+    from starlette.responses import Response
+
+RETRY_SECONDS = "5"
+
+log = logging.getLogger(__name__)
+
+
+async def http_error(request: Request, error: Exception) -> Response:
+    """Handles ``HTTPException``: its text is never shown, only its status is used."""
+    assert_http: HTTPException = error  # type: ignore[assignment]
+    return render_error(request, assert_http.status_code, headers=assert_http.headers)
+
+
+async def bad_request(request: Request, _: Exception) -> Response:
+    """Handles ``ValueError`` from the library's own checks of what was sent."""
+    return render_error(request, 400)
+
+
+async def store_unavailable(request: Request, error: Exception) -> Response:
+    """Handles ``StoreUnavailable``: Redis is away; nothing is guessed."""
+    log.error("%s", error)
+    return render_error(request, 503, headers={"Retry-After": RETRY_SECONDS})
+
+
+async def unexpected(request: Request, _: Exception) -> Response:
+    """Handles what nobody thought of; the reference finds the line in the log."""
+    reference = new_reference()
+    log.error("an unexpected error, reference %s", reference)
+    return render_error(request, 500, ref=reference)

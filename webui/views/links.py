@@ -1,0 +1,173 @@
+"""The way in from chat: the landing page of a link, and the proof that it is the right person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import RedirectResponse, Response
+
+from webui.auth import require_session
+from webui.oauth_manager import Status
+from webui.pages import hand_off, is_htmx, render
+from webui.permissions import permission_groups
+from webui.site import provider_of, site_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from webui.oauth_manager import LinkRequest
+    from webui.oauth_manager.proofs import Proof
+    from webui.sessions import Session
+    from webui.site import Site
+
+
+def _dead(request: Request) -> Response:
+    """Unknown, used, replaced or run out: all alike, so that nothing can be probed."""
+    return render(request, "link_dead.html", 410)
+
+
+async def landing(request: Request) -> Response:
+    """``GET /connect/{code}``: explains, and changes nothing."""
+    site, code = site_of(request), request.path_params["code"]
+    session = await site.sessions.load(request)
+    found = await site.manager.links.peek(site.redis, code)
+    if found is None:
+        return _dead(request)
+    link, expires_at = found
+    if session is not None and session.user != link.user_id:
+        return render(request, "link_not_yours.html", 403)
+    provider = site.manager.providers.get(link.provider)
+    scopes = link.scopes or (provider.scopes if provider else ())
+    names = site.settings.product_name, site.settings.bot_name
+    return render(
+        request,
+        "link_landing.html",
+        provider=provider,
+        groups=permission_groups(provider, scopes, *names, strongest_first=True)
+        if provider
+        else (),
+        start_url=f"/connect/{code}/start",
+        decline_url=f"/connect/{code}/decline",
+        expires_at=expires_at,
+    )
+
+
+async def start(request: Request) -> Response:
+    """``POST /connect/{code}/start``: the link is spent, and the proof begins in this browser."""
+    site = site_of(request)
+    session = await site.sessions.load(request)
+    link = await site.manager.links.take(site.redis, request.path_params["code"])
+    if link is None:
+        return _dead(request)
+    if session is not None and session.user != link.user_id:
+        return render(request, "link_not_yours.html", 403)
+    if session is not None:
+        return await _go_on(request, session, link)
+    secret = await site.manager.proofs.start(site.redis, link)
+    response = RedirectResponse("/connect/proof", 303)
+    _set_cookie(site, response, secret)
+    return response
+
+
+async def decline(request: Request) -> Response:
+    """``POST /connect/{code}/decline``: nobody can use the link any more."""
+    site = site_of(request)
+    await site.manager.links.take(site.redis, request.path_params["code"])
+    return render(request, "link_declined.html")
+
+
+async def show_proof(request: Request) -> Response:
+    """``GET /connect/proof``: the code to send; asked by htmx, 204 until it has arrived."""
+    site = site_of(request)
+    proof = await site.manager.proofs.look(site.redis, _cookie(request))
+    if proof is None:
+        if is_htmx(request):
+            return Response(status_code=410, headers={"HX-Redirect": "/connect/proof"})
+        return _dead(request)
+    if is_htmx(request) and not proof.confirmed:
+        return Response(status_code=204)
+    return _proof_page(request, site, proof)
+
+
+def _proof_page(request: Request, site: Site, proof: Proof, *, asked: bool = False) -> Response:
+    context: dict[str, Any] = {
+        "provider": site.manager.providers.get(proof.request.provider),
+        "confirmed": proof.confirmed,
+        "continue_url": "/connect/proof/continue",
+        "check_url": "/connect/proof/continue",
+        "decline_url": "/connect/proof/decline",
+        "poll_url": "/connect/proof",
+        "code": proof.code,
+        "expires_at": proof.expires_at,
+        "asked": asked,
+    }
+    return render(request, "link_proof.html", fragment="proof_step.html", **context)
+
+
+async def finish_proof(request: Request) -> Response:
+    """``POST /connect/proof/continue``: the code has arrived; the browser becomes the person's."""
+    site = site_of(request)
+    secret = _cookie(request)
+    link = await site.manager.proofs.take(site.redis, secret)
+    if link is None:
+        proof = await site.manager.proofs.look(site.redis, secret)
+        return _proof_page(request, site, proof, asked=True) if proof else _dead(request)
+    session = await site.sessions.start(request, link.user_id)
+    response = await _go_on(request, session, link)
+    _set_cookie(site, response, "")
+    return response
+
+
+async def decline_proof(request: Request) -> Response:
+    """``POST /connect/proof/decline``: this was somebody else's link."""
+    site = site_of(request)
+    await site.manager.proofs.cancel(site.redis, _cookie(request))
+    response = render(request, "link_declined.html")
+    _set_cookie(site, response, "")
+    return response
+
+
+async def _go_on(request: Request, session: Session, link: LinkRequest) -> Response:
+    """From here on it is the ordinary flow of a signed-in person."""
+    site = site_of(request)
+    if not site.manager.is_provider_configured(link.provider):
+        return RedirectResponse("/connections", 303)
+    url = await site.manager.begin(
+        site.redis,
+        session.user,
+        link.provider,
+        browser=session.binding,
+        scopes=link.scopes or None,
+        return_to="done",
+    )
+    return hand_off(request, site.manager.providers[link.provider], url)
+
+
+async def done(request: Request) -> Response:
+    """``GET /connect/done/{provider}``: connected, and back to the chat."""
+    site, provider = site_of(request), provider_of(request)
+    session = await require_session(request, site.sessions)
+    connection = await site.manager.connection(session.user, provider.name, site.redis)
+    if connection.status is not Status.CONNECTED:
+        return RedirectResponse("/connections", 303)
+    account = connection.profile.account.label
+    return render(request, "link_done.html", provider=provider, account=account)
+
+
+def _cookie_name(site: Site) -> str:
+    return "__Host-proof" if site.settings.is_secure else "proof"
+
+
+def _cookie(request: Request) -> str:
+    return request.cookies.get(_cookie_name(site_of(request)), "")
+
+
+def _set_cookie(site: Site, response: Response, secret: str) -> None:
+    response.set_cookie(
+        _cookie_name(site),
+        secret,
+        max_age=600 if secret else 0,
+        secure=site.settings.is_secure,
+        httponly=True,
+        samesite="lax",
+    )

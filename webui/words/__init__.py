@@ -1,0 +1,42 @@
+"""Every sentence a person reads, in one catalogue: screens, chat texts and tests share it.
+
+The sentences live in ``en.toml``, keyed ``screen.state.part`` (``card.S7.title``),
+with ``{placeholders}`` for what varies.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup, escape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+def _flatten(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for name, value in table.items():
+        if isinstance(value, str):
+            yield prefix + name, value
+        else:
+            yield from _flatten(value, f"{prefix}{name}.")
+
+
+CATALOGUE: dict[str, str] = dict(
+    _flatten(tomllib.loads(Path(__file__).with_name("en.toml").read_text("utf-8")))
+)
+
+
+def text(key: str, **values: object) -> str:
+    """The sentence as plain text.  Raises ``KeyError`` on an unknown key or a missing value."""
+    return CATALOGUE[key].format_map(values)
+
+
+def markup(key: str, **values: object) -> Markup:
+    """The sentence as HTML: everything is escaped but values that are ``Markup`` already.
+
+    Raises ``KeyError`` as :func:`text` does.
+    """
+    return escape(CATALOGUE[key]).format_map(values)
