@@ -1,4 +1,4 @@
-"""Authorize addresses, states and link codes: what leaves for a provider, and what may come back."""
+"""Authorize addresses, states and link codes: what leaves for a provider, what may come back."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def manager(fake: FakeProvider) -> OAuthManager:
 
 
 def s256(verifier: str) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    return (
+        base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    )
 
 
 async def state_of(manager: OAuthManager, redis: Redis, provider: str = "github") -> str:
@@ -235,22 +237,16 @@ class TestStates:
         assert await manager.links.take_attempt(redis, state) is not None
         assert await manager.links.take_attempt(redis, state) is None
 
-    async def test_fifty_at_once_have_one_winner(
-        self, manager: OAuthManager, redis: Redis
-    ) -> None:
+    async def test_fifty_at_once_have_one_winner(self, manager: OAuthManager, redis: Redis) -> None:
         state = await state_of(manager, redis)
-        taken = await asyncio.gather(
-            *(manager.links.take_attempt(redis, state) for _ in range(50))
-        )
+        taken = await asyncio.gather(*(manager.links.take_attempt(redis, state) for _ in range(50)))
         assert sum(attempt is not None for attempt in taken) == 1
 
     async def test_fifty_holders_of_one_link_have_one_winner(
         self, manager: OAuthManager, redis: Redis
     ) -> None:
         code = await manager.create_link_code(redis, "u1")
-        taken = await asyncio.gather(
-            *(manager.resolve_link_code(redis, code) for _ in range(50))
-        )
+        taken = await asyncio.gather(*(manager.resolve_link_code(redis, code) for _ in range(50)))
         assert sorted(filter(None, taken)) == ["u1"]
 
     async def test_an_expired_state_is_like_an_unknown_one(
@@ -276,7 +272,17 @@ class TestStates:
 
     @pytest.mark.parametrize(
         "record",
-        ["", "null", "[]", "{}", '"x"', "not json", '{"sealed": null}', '{"sealed": 5}', "[" * 99999],
+        [
+            "",
+            "null",
+            "[]",
+            "{}",
+            '"x"',
+            "not json",
+            '{"sealed": null}',
+            '{"sealed": 5}',
+            "[" * 99999,
+        ],
     )
     async def test_a_damaged_record_is_unknown(
         self, manager: OAuthManager, redis: Redis, record: str

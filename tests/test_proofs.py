@@ -11,7 +11,15 @@ from redis.asyncio import Redis
 from tests.library import BASE_URL, KEY, OTHER_KEY
 from tests.redis_wire import wired
 from webui.oauth_manager import LinkRequest, OAuthManager, StoreUnavailable
-from webui.oauth_manager.proofs import CODE_ALPHABET, MAX_OPEN, TRIES, Proof, Proofs, as_typed, shown
+from webui.oauth_manager.proofs import (
+    CODE_ALPHABET,
+    MAX_OPEN,
+    TRIES,
+    Proof,
+    Proofs,
+    as_typed,
+    shown,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -112,9 +120,7 @@ class TestTries:
         self, proofs: Proofs, redis: Redis
     ) -> None:
         secret, proof = await started(proofs, redis)
-        await asyncio.gather(
-            *(proofs.confirm(redis, "u1", wrong(proof.code)) for _ in range(100))
-        )
+        await asyncio.gather(*(proofs.confirm(redis, "u1", wrong(proof.code)) for _ in range(100)))
         assert await proofs.confirm(redis, "u1", proof.code) == 0
         assert await proofs.take(redis, secret) is None
 

@@ -62,6 +62,7 @@ def run_server(listeners: Sequence[tuple[ASGIApp, str, int]]) -> None:
 
         # Each server hands the signal on when it has drained; the last raises it here,
         # where being told to stop is no error and the embedded Redis still has to end.
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        for told_to_stop in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(told_to_stop, signal.default_int_handler)
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(serve_all())

@@ -97,14 +97,15 @@ class Sessions:
         session = _session(session_id, user, time.time())
         before = self._session_id(request)
         async with redis_call("start session"):
-            pipeline = self._redis.pipeline(transaction=False)
-            if before:
-                pipeline.delete(_redis_key(before))
+            # One transaction: no moment without an end to its life.  Of one key, for a cluster.
+            pipeline = self._redis.pipeline()
             pipeline.hset(
                 session.redis_key, mapping={"user": user, "created": repr(session.created)}
             )
             pipeline.expire(session.redis_key, IDLE_SECONDS)
             await pipeline.execute()
+            if before:
+                await self._redis.delete(_redis_key(before))
         request.scope[_LOADED] = session
         signed = self._signer.sign(session_id).decode("ascii")
         request.scope[_SET_COOKIE] = self._cookie(signed, LIFE_SECONDS)

@@ -6,7 +6,9 @@ import re
 import unicodedata
 from urllib.parse import quote, unquote
 
+NOTICES = "stargazer:oauth_notices"
 LINK_CODE_TTL = 600  # seconds; link codes, states and proofs live this long
+PARKED_TTL = 300  # seconds; an authorization code that waits for its proof
 LOCK_TTL = 15  # seconds; longer than a provider may take
 MAX_USER_ID = 255  # characters
 
@@ -46,6 +48,10 @@ def lock(user_id: str, provider: str) -> str:
 
 def link(code: str) -> str:
     return f"stargazer:oauth_link:{code}"
+
+
+def links(user_id: str) -> str:
+    return f"stargazer:oauth_links:{_user(user_id)}"
 
 
 def state(state: str) -> str:

@@ -7,9 +7,9 @@ the browser it was bound to.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -18,6 +18,44 @@ from .errors import RecordUnreadable
 from .requests import new_secret
 from .sealing import Sealer
 from .store import as_text, redis_call
+
+MAX_OPEN = 3  # links a person may have open at once; the oldest gives way
+
+# A person's open links, one for each service: service -> "code:expires".
+# ARGV: service, code, lifetime in seconds, how many may be open.
+_REGISTER = """
+local now = tonumber(redis.call('TIME')[1])
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':' .. now + ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+local all, open = redis.call('HGETALL', KEYS[1]), {}
+for i = 1, #all, 2 do
+  local expires = tonumber(string.match(all[i + 1], ':(%d+)$'))
+  if expires <= now then redis.call('HDEL', KEYS[1], all[i])
+  elseif all[i] ~= ARGV[1] then open[#open + 1] = {expires, all[i]} end
+end
+table.sort(open, function(a, b) return a[1] < b[1] end)
+for i = 1, #open + 1 - ARGV[4] do redis.call('HDEL', KEYS[1], open[i][2]) end
+return 1
+"""
+# ARGV: service, code.  Whether this code is the open one; it is not any more.
+_CLAIM = """
+local open = redis.call('HGET', KEYS[1], ARGV[1])
+if not open or string.match(open, '^[^:]+') ~= ARGV[2] then return 0 end
+return redis.call('HDEL', KEYS[1], ARGV[1])
+"""
+# ARGV: digest of the asking browser's binding.  An attempt that belongs to
+# another browser is shown and left alone: whoever fetches its callback without
+# the cookie (a preview, a scanner) must not end it.
+_TAKE_STATE = """
+local value = redis.call('GET', KEYS[1])
+if not value then return '' end
+local known, record = pcall(cjson.decode, value)
+if not (known and type(record) == 'table' and record.browser and record.browser ~= ''
+        and record.browser ~= ARGV[1]) then
+  redis.call('DEL', KEYS[1])
+end
+return value
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,18 +83,29 @@ class Attempt:
     link_code: str = field(default="", repr=False)
     return_to: str = "list"
 
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> Attempt:
+        """Inverse of ``asdict``; other fields are ignored.  Raises ``KeyError``, ``TypeError``."""
+        known = {name: record[name] for name in cls.__slots__}
+        return cls(**{**known, "scopes": tuple(known["scopes"])})
+
 
 class Links:
-    """Issues and consumes link codes and states; every method is one round trip."""
+    """Issues and consumes link codes and states."""
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
 
     async def create(self, redis: Any, request: LinkRequest) -> str:
-        """A fresh link code."""
+        """A fresh link code; it replaces the person's open link for the same service.
+
+        One round trip.
+        """
         code = new_secret()
         async with redis_call("store a link"):
-            await redis.set(keys.link(code), _link_value(request), ex=keys.LINK_CODE_TTL)
+            pipe = redis.pipeline(transaction=False)
+            _put_link(pipe, code, request)
+            await pipe.execute()
         return code
 
     async def peek(self, redis: Any, code: str) -> tuple[LinkRequest, float] | None:
@@ -66,54 +115,90 @@ class Links:
         async with redis_call("read a link"):
             pipe = redis.pipeline(transaction=False)
             value, ttl = await pipe.get(keys.link(code)).ttl(keys.link(code)).execute()
-        request = _link_request(value)
-        return (request, time.time() + ttl) if request else None
+            request = _link_request(value)
+            if request is None:
+                return None
+            open_link = await redis.hget(keys.links(request.user_id), request.provider)
+        is_open = as_text(open_link).startswith(f"{code}:")
+        return (request, time.time() + ttl) if is_open else None
 
     async def take(self, redis: Any, code: str) -> LinkRequest | None:
-        """Consume a link."""
+        """Consume a link; ``None`` if it is unknown, used, run out or replaced."""
         if not keys.is_one_time_value(code):
             return None
         async with redis_call("use a link"):
-            return _link_request(await redis.getdel(keys.link(code)))
+            request = _link_request(await redis.getdel(keys.link(code)))
+            if request is None:
+                return None
+            index = keys.links(request.user_id)
+            claimed = await redis.eval(_CLAIM, 1, index, request.provider, code)
+        return request if int(claimed) else None
 
     async def begin(self, redis: Any, attempt: Attempt) -> str:
         """Store an attempt under a fresh state; its link code, if any, goes in the same trip."""
         state = new_secret()
-        details = asdict(attempt)
-        sealed = self._sealer.seal("state", attempt.user_id, attempt.provider, details)
-        record = {"link_code": attempt.link_code, "provider": attempt.provider, "sealed": sealed}
+        record = {
+            "link_code": attempt.link_code,
+            "provider": attempt.provider,
+            "browser": _digest(attempt.browser),
+            "sealed": self._sealer.seal(
+                "state", attempt.user_id, attempt.provider, asdict(attempt)
+            ),
+        }
         async with redis_call("begin an authorization"):
             pipe = redis.pipeline(transaction=False)
             if attempt.link_code:
-                value = _link_value(LinkRequest(attempt.user_id, attempt.provider, attempt.scopes))
-                pipe.set(keys.link(attempt.link_code), value, ex=keys.LINK_CODE_TTL)
+                request = LinkRequest(attempt.user_id, attempt.provider, attempt.scopes)
+                _put_link(pipe, attempt.link_code, request)
             pipe.set(keys.state(state), json.dumps(record), ex=keys.LINK_CODE_TTL)
             await pipe.execute()
         return state
 
-    async def take_attempt(self, redis: Any, state: str) -> Attempt | None:
-        """Consume a state; ``None`` for whatever is not one of ours, or was used, or ran out."""
+    async def take_attempt(self, redis: Any, state: str, browser: str = "") -> Attempt | None:
+        """Consume a state; ``None`` for whatever is not one of ours, or was used, or ran out.
+
+        ``browser`` is the binding of the asking session.  An attempt bound to
+        another one is returned, for the caller to refuse, and not consumed.
+        """
         if not keys.is_one_time_value(state):
             return None
         async with redis_call("finish an authorization"):
-            value = as_text(await redis.getdel(keys.state(state)))
+            answer = await redis.eval(_TAKE_STATE, 1, keys.state(state), _digest(browser))
         try:
-            record = self._sealer.open("state", None, None, json.loads(value)["sealed"])
-            known = {name: record[name] for name in Attempt.__slots__}
+            sealed = json.loads(as_text(answer))["sealed"]
+            return Attempt.from_dict(self._sealer.open("state", None, None, sealed))
         except (ValueError, TypeError, KeyError, RecordUnreadable):
             return None
-        return Attempt(**{**known, "scopes": tuple(known["scopes"])})
+
+    async def spend(self, redis: Any, attempt: Attempt) -> bool:
+        """Consume the link an attempt was started with; whether it still was the open one."""
+        async with redis_call("use a link"):
+            pipe = redis.pipeline(transaction=False)
+            pipe.getdel(keys.link(attempt.link_code))
+            index = keys.links(attempt.user_id)
+            pipe.eval(_CLAIM, 1, index, attempt.provider, attempt.link_code)
+            value, claimed = await pipe.execute()
+        request = _link_request(value)
+        return bool(int(claimed)) and request is not None and request.user_id == attempt.user_id
 
 
-def _link_value(request: LinkRequest) -> str:
+def _digest(binding: str) -> str:
+    return hashlib.sha256(binding.encode()).hexdigest() if binding else ""
+
+
+def _put_link(pipe: Any, code: str, request: LinkRequest) -> None:
     """The user id alone, as specified; what else is asked stands on a second line.
 
     A user id holds no control character, so no id can pretend to a second line.
     """
-    if not request.provider:
-        return request.user_id
-    rest = {"provider": request.provider, "scopes": list(request.scopes)}
-    return f"{request.user_id}\n{json.dumps(rest)}"
+    value = request.user_id
+    if request.provider:
+        rest = {"provider": request.provider, "scopes": list(request.scopes)}
+        value += f"\n{json.dumps(rest)}"
+    ttl = keys.LINK_CODE_TTL
+    pipe.set(keys.link(code), value, ex=ttl)
+    index = keys.links(request.user_id)
+    pipe.eval(_REGISTER, 1, index, request.provider, code, ttl, MAX_OPEN)
 
 
 def _link_request(value: Any) -> LinkRequest | None:
@@ -122,10 +207,7 @@ def _link_request(value: Any) -> LinkRequest | None:
         return None
     try:
         asked = json.loads(rest) if rest else {}
-        return LinkRequest(user_id, asked.get("provider", ""), _strings(asked.get("scopes", ())))
-    except (ValueError, AttributeError):
+        scopes = tuple(str(scope) for scope in asked.get("scopes", ()))
+        return LinkRequest(user_id, str(asked.get("provider", "")), scopes)
+    except (ValueError, AttributeError, TypeError):
         return None
-
-
-def _strings(values: Iterable[Any]) -> tuple[str, ...]:
-    return tuple(str(value) for value in values)

@@ -10,12 +10,12 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from . import keys
 from .errors import RecordUnreadable
-from .links import LinkRequest
+from .links import Attempt, LinkRequest
 from .requests import new_secret
 from .sealing import Sealer
 from .store import as_text, redis_call
@@ -25,54 +25,59 @@ CODE_LENGTH = 6
 TRIES = 5
 MAX_OPEN = 3  # proofs a person may have open at once; the oldest gives way
 
-# One hash for each person: proof id -> "digest:tries:status:made" (epoch seconds).
+# One hash for each person: proof id -> "digest:tries:status:expires" (epoch seconds).
 _PARTS = r"'^(%x+):(%d+):(%a+):(%d+)$'"
-# ARGV: id, digest, lifetime, how many may be open.
+# ARGV: id, digest, lifetime, how many may be open, the hash's own lifetime.
 _START = f"""
 local now = tonumber(redis.call('TIME')[1])
-local all, open, oldest, oldest_made = redis.call('HGETALL', KEYS[1]), 0, nil, nil
+local all, open = redis.call('HGETALL', KEYS[1]), {{}}
 for i = 1, #all, 2 do
-  local made = tonumber(select(4, string.match(all[i + 1], {_PARTS})))
-  if now - made >= tonumber(ARGV[3]) then
-    redis.call('HDEL', KEYS[1], all[i])
-  else
-    open = open + 1
-    if not oldest_made or made < oldest_made then oldest, oldest_made = all[i], made end
-  end
+  local expires = tonumber((select(4, string.match(all[i + 1], {_PARTS}))))
+  if expires <= now then redis.call('HDEL', KEYS[1], all[i])
+  else open[#open + 1] = {{expires, all[i]}} end
 end
-if open >= tonumber(ARGV[4]) then redis.call('HDEL', KEYS[1], oldest) end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':0:waiting:' .. now)
-redis.call('EXPIRE', KEYS[1], ARGV[3])
+table.sort(open, function(a, b) return a[1] < b[1] end)
+for i = 1, #open + 1 - ARGV[4] do redis.call('HDEL', KEYS[1], open[i][2]) end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':0:waiting:' .. now + ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[5])
 return 1
 """
-# ARGV: lifetime, tries allowed, digests.  Answers 'ok', or how many tries are left.
+# ARGV: tries allowed, digests.  Answers 'ok', or how many tries are left.
 # A wrong code counts against every open proof: one cannot tell which was meant.
 _CONFIRM = f"""
 local now = tonumber(redis.call('TIME')[1])
 local all, left = redis.call('HGETALL', KEYS[1]), 0
 local waiting = {{}}
 for i = 1, #all, 2 do
-  local digest, tries, status, made = string.match(all[i + 1], {_PARTS})
-  if status == 'waiting' and now - tonumber(made) < tonumber(ARGV[1]) then
-    for a = 3, #ARGV do
+  local digest, tries, status, expires = string.match(all[i + 1], {_PARTS})
+  if status == 'waiting' and now < tonumber(expires) then
+    for a = 2, #ARGV do
       if ARGV[a] == digest then
-        redis.call('HSET', KEYS[1], all[i], digest .. ':' .. tries .. ':confirmed:' .. made)
+        redis.call('HSET', KEYS[1], all[i], digest .. ':' .. tries .. ':confirmed:' .. expires)
         return 'ok'
       end
     end
-    waiting[#waiting + 1] = {{all[i], digest, tonumber(tries) + 1, made}}
+    waiting[#waiting + 1] = {{all[i], digest, tonumber(tries) + 1, expires}}
   end
 end
 for _, w in ipairs(waiting) do
-  if w[3] >= tonumber(ARGV[2]) then
+  if w[3] >= tonumber(ARGV[1]) then
     redis.call('HDEL', KEYS[1], w[1])
   else
     redis.call('HSET', KEYS[1], w[1], w[2] .. ':' .. w[3] .. ':waiting:' .. w[4])
-    left = math.max(left, tonumber(ARGV[2]) - w[3])
+    left = math.max(left, tonumber(ARGV[1]) - w[3])
   end
 end
 return tostring(left)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """An authorization that came back before the proof: its code is not exchanged yet."""
+
+    attempt: Attempt
+    authorization_code: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,7 @@ class Proof:
     code: str = field(repr=False)
     confirmed: bool
     expires_at: float  # epoch seconds
+    parked: Parked | None = None
 
 
 def shown(code: str) -> str:
@@ -105,25 +111,25 @@ class Proofs:
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
 
-    async def start(self, redis: Any, request: LinkRequest) -> str:
+    async def start(self, redis: Any, request: LinkRequest, parked: Parked | None = None) -> str:
         """Begin a proof and return the secret the browser is to keep.  One round trip."""
         browser_secret = new_secret()
         identifier = _identifier(browser_secret)
         code = "".join(secrets.choice(CODE_ALPHABET) for _ in range(CODE_LENGTH))
-        payload = {"scopes": list(request.scopes), "code": code}
+        payload = {
+            "scopes": list(request.scopes),
+            "code": code,
+            "parked": asdict(parked) if parked else None,
+        }
         sealed = self._sealer.seal("proof", request.user_id, request.provider, payload)
         digest = self._sealer.digests("proof", f"{request.user_id}\0{code}")[0]
+        ttl = keys.PARKED_TTL if parked else keys.LINK_CODE_TTL
+        index = keys.proofs(request.user_id)
         async with redis_call("start a proof"):
             pipe = redis.pipeline(transaction=False)
-            pipe.set(keys.pending(identifier), sealed, ex=keys.LINK_CODE_TTL)
+            pipe.set(keys.pending(identifier), sealed, ex=ttl)
             pipe.eval(
-                _START,
-                1,
-                keys.proofs(request.user_id),
-                identifier,
-                digest,
-                keys.LINK_CODE_TTL,
-                MAX_OPEN,
+                _START, 1, index, identifier, digest, ttl, MAX_OPEN, keys.LINK_CODE_TTL
             )
             await pipe.execute()
         return browser_secret
@@ -137,9 +143,7 @@ class Proofs:
         digests = self._sealer.digests("proof", f"{keys.check_user_id(user_id)}\0{code}")
         async with redis_call("confirm a proof"):
             answer = as_text(
-                await redis.eval(
-                    _CONFIRM, 1, keys.proofs(user_id), keys.LINK_CODE_TTL, TRIES, *digests
-                )
+                await redis.eval(_CONFIRM, 1, keys.proofs(user_id), TRIES, *digests)
             )
         return None if answer == "ok" else int(answer)
 
@@ -157,34 +161,49 @@ class Proofs:
         except RecordUnreadable:
             return None
         request = LinkRequest(record["user_id"], record["provider"], tuple(record["scopes"]))
+        parked = record.get("parked")
         async with redis_call("read a proof"):
             entry = as_text(await redis.hget(keys.proofs(request.user_id), identifier))
         if not entry:
             return None
         confirmed = entry.split(":")[2] == "confirmed"
-        return Proof(request, record["code"], confirmed, time.time() + ttl)
+        return Proof(
+            request,
+            record["code"],
+            confirmed,
+            time.time() + ttl,
+            Parked(Attempt.from_dict(parked["attempt"]), parked["authorization_code"])
+            if parked
+            else None,
+        )
 
-    async def take(self, redis: Any, browser_secret: str) -> LinkRequest | None:
-        """Consume a confirmed proof: the request for exactly one caller, else ``None``."""
+    async def take(
+        self, redis: Any, browser_secret: str, *, by_code: bool = True
+    ) -> Proof | None:
+        """Consume a proof, for exactly one caller; ``None`` unless it is confirmed.
+
+        ``by_code=False`` takes it as it is, where the browser's word is enough.
+        """
         proof = await self.look(redis, browser_secret)
-        if proof is None or not proof.confirmed:
+        if proof is None or (by_code and not proof.confirmed):
             return None
-        async with redis_call("use a proof"):
-            won = await redis.delete(keys.pending(_identifier(browser_secret)))
-        await self._forget(redis, proof.request, browser_secret)
-        return proof.request if won else None
+        return proof if await self._end(redis, proof.request, browser_secret) else None
 
-    async def cancel(self, redis: Any, browser_secret: str) -> None:
-        """End a proof that somebody declined."""
+    async def cancel(self, redis: Any, browser_secret: str) -> LinkRequest | None:
+        """End a proof that somebody declined; what it was for, if it was open."""
         proof = await self.look(redis, browser_secret)
-        if proof is not None:
-            async with redis_call("cancel a proof"):
-                await redis.delete(keys.pending(_identifier(browser_secret)))
-            await self._forget(redis, proof.request, browser_secret)
+        if proof is None or not await self._end(redis, proof.request, browser_secret):
+            return None
+        return proof.request
 
-    async def _forget(self, redis: Any, request: LinkRequest, browser_secret: str) -> None:
-        async with redis_call("forget a proof"):
-            await redis.hdel(keys.proofs(request.user_id), _identifier(browser_secret))
+    async def _end(self, redis: Any, request: LinkRequest, browser_secret: str) -> bool:
+        identifier = _identifier(browser_secret)
+        async with redis_call("end a proof"):
+            pipe = redis.pipeline(transaction=False)
+            pipe.delete(keys.pending(identifier))
+            pipe.hdel(keys.proofs(request.user_id), identifier)
+            deleted, _ = await pipe.execute()
+        return bool(deleted)
 
 
 def _identifier(browser_secret: str) -> str:

@@ -62,7 +62,7 @@ async def redis_call(step: str) -> AsyncIterator[None]:
     except (RedisError, OSError) as error:
         failure = type(error).__name__
     if failure:
-        raise StoreUnavailable(step, failure)
+        raise StoreUnavailable(step, failure) from None
 
 
 def as_text(value: Any) -> str:

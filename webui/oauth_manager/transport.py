@@ -57,7 +57,7 @@ class Transport:
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError, zlib.error):
             code = "unusable_answer"
         log.warning("%s: %s failed: %s", request.provider, request.step, code)
-        # Outside the handlers: a cause may quote a header, and so a token.
+        # Outside the handlers, so that no cause is chained: it may quote a header, and so a token.
         raise OAuthUnavailable(request.provider, request.step, code)
 
     async def _exchange(self, request: ProviderRequest) -> Answer:

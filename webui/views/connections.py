@@ -82,9 +82,7 @@ async def show_list(request: Request) -> Response:
     session = await require_session(request, site.sessions)
     screen = screen_of(site, "list")
     cards = (await _cards(site, session, screen)).values()
-    return render(
-        request, "connections.html", cards=list(cards), summary=summarize(cards, screen)
-    )
+    return render(request, "connections.html", cards=list(cards), summary=summarize(cards, screen))
 
 
 async def _answer(

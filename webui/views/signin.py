@@ -33,9 +33,7 @@ async def sign_in(request: Request) -> Response:
 async def sign_out(request: Request) -> Response:
     """``POST /signout``: every copy of the cookie is dead from here on."""
     await site_of(request).sessions.end(request)
-    return RedirectResponse(
-        "/signed-out", 303, headers={"Clear-Site-Data": '"cache", "storage"'}
-    )
+    return RedirectResponse("/signed-out", 303, headers={"Clear-Site-Data": '"cache", "storage"'})
 
 
 async def signed_out(request: Request) -> Response:

@@ -1,0 +1,113 @@
+"""The demo in this process, and what one person does there with one browser."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import re
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, closing
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import httpx
+import uvicorn
+from starlette.types import ASGIApp
+
+from webui.sandbox.demo import create_demo, make_secrets
+
+
+@dataclass
+class Journey:
+    """The two origins, and a browser that knows only cookies and links."""
+
+    site: str
+    sandbox: str
+    browser: httpx.AsyncClient
+
+    async def post(
+        self, url: str, form: Mapping[str, str | list[str]] | None = None
+    ) -> httpx.Response:
+        parts = urlsplit(url)
+        origin = {"Origin": f"{parts.scheme}://{parts.netloc}"}
+        return await self.browser.post(url, data=form, headers=origin)
+
+    async def press(self, page: httpx.Response, button: str) -> httpx.Response:
+        """Send the form of the site that holds the button of that id."""
+        found = re.search(rf'action="([^"]+)"[^>]*>\s*<button[^>]*id="{button}"', page.text)
+        assert found, f"no button {button}: {page.status_code}"
+        return await self.post(self.site + html.unescape(found[1]))
+
+    async def say(self, text: str, person: str = "alice") -> str:
+        """The bot's reply, as HTML."""
+        chat = f"{self.sandbox}/chat/{person}"
+        sent = await self.post(chat, {"text": text})
+        assert sent.status_code == 303
+        page = await self.browser.get(chat)
+        last: str = re.findall(r'<li class="bot".*?</li>', page.text, re.DOTALL)[-1]
+        return last
+
+    async def open_link(self, reply: str) -> httpx.Response:
+        """The page that the bot's reply links to: our own, never the provider's."""
+        (url,) = re.findall(r'href="([^"]+)"', reply)
+        assert url.startswith(f"{self.site}/connect/")
+        return await self.browser.get(url)
+
+    async def reach_code(self, reply: str) -> str:
+        """The code that the browser shows after the landing page."""
+        started = await self.press(await self.open_link(reply), "link-yes")
+        assert started.status_code == 303
+        proof = await self.browser.get(self.site + started.headers["location"])
+        shown = re.search(r'aria-hidden="true">(\w{3} \w{3})<', proof.text)
+        assert shown
+        return shown[1]
+
+    async def prove(self, reply: str, person: str = "alice") -> httpx.Response:
+        """What follows once the code has gone from the browser to the bot."""
+        code = await self.reach_code(reply)
+        assert "That matches." in await self.say(code.lower(), person)
+        proof = await self.browser.get(f"{self.site}/connect/proof")
+        return await self.press(proof, "proof-continue")
+
+    async def consent(self, handoff: httpx.Response) -> httpx.Response:
+        """From the hand-off page over the provider and the callback to where it ends."""
+        found = re.search(r'href="([^"]+)" rel="noreferrer"', handoff.text)
+        assert found
+        asked = await self.browser.get(html.unescape(found[1]), follow_redirects=True)
+        ticked = [html.unescape(s) for s in re.findall(r'name="scope" value="([^"]+)"', asked.text)]
+        form = {"account": "mona", "decision": "allow", "scope": ticked}
+        allowed = await self.post(str(asked.url), form)
+        assert allowed.status_code == 303
+        return await self.browser.get(allowed.headers["location"], follow_redirects=True)
+
+    async def connect(self, provider: str) -> httpx.Response:
+        return await self.consent(await self.prove(await self.say(f"connect {provider}")))
+
+
+@asynccontextmanager
+async def demo(redis_url: str, *, token_lifetime: int) -> AsyncIterator[Journey]:
+    """The whole demo on two free ports; ``token_lifetime`` in seconds."""
+    async with AsyncExitStack() as stack:
+        listeners = [
+            stack.enter_context(closing(socket.create_server(("127.0.0.1", 0)))) for _ in range(2)
+        ]
+        ports = [listener.getsockname()[1] for listener in listeners]
+        site, sandbox = f"http://127.0.0.1:{ports[0]}", f"http://localhost:{ports[1]}"
+        apps = create_demo(redis_url, make_secrets(), site, sandbox, token_lifetime=token_lifetime)
+        for app, listener in zip(apps, listeners, strict=True):
+            await stack.enter_async_context(_serving(app, listener))
+        browser = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
+        yield Journey(site, sandbox, browser)
+
+
+@asynccontextmanager
+async def _serving(app: ASGIApp, listener: socket.socket) -> AsyncIterator[None]:
+    config = uvicorn.Config(app, http="h11", ws="none", log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task

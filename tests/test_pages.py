@@ -1,0 +1,366 @@
+"""Every screen, as a page and as a fragment."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import itertools
+import json
+import re
+from urllib.parse import urljoin
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from tests.screens import (
+    CASES,
+    DETAIL,
+    NOW,
+    ON,
+    PRODUCT,
+    SCREEN,
+    Case,
+    Document,
+    card,
+    card_html,
+    connection,
+    request,
+    screens,
+)
+from webui import assets, pages, words
+from webui.cards import confirm_card, make_card, summarize
+
+SCREENS = screens()
+EVERY_SCREEN = pytest.mark.parametrize("html", SCREENS.values(), ids=SCREENS.keys())
+EVERY_CASE = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+TEMPLATES = {
+    path.name: path.read_text("utf-8") for path in sorted(assets.folder("templates").glob("*.html"))
+}
+
+HTMX_SHA256 = "a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130"
+
+
+def _title(html: str) -> list[str]:
+    (title,) = (e.text for e in Document(html).elements if e.tag == "title")
+    return title.split(" \N{EN DASH} ")
+
+
+@EVERY_CASE
+def test_page_and_fragment_say_the_same(case: Case) -> None:
+    page = card_html(card(case))
+    fragment = card_html(card(case), htmx=True)
+    start = page.index("<article")
+    article = page[start : page.index("</article>")]
+    assert Document(article).text in Document(fragment).text
+    assert Document(article).text == Document(fragment[: fragment.index("</article>")]).text
+
+
+@EVERY_SCREEN
+def test_ids_are_unique(html: str) -> None:
+    ids = [e.attributes["id"] for e in Document(html).elements if "id" in e.attributes]
+    assert len(ids) == len(set(ids))
+
+
+@EVERY_SCREEN
+def test_nothing_is_inline(html: str) -> None:
+    for element in Document(html).elements:
+        assert element.tag != "style"
+        assert element.tag != "script" or element.attributes["src"].startswith("/static/")
+        for name, value in element.attributes.items():
+            assert name != "style"
+            assert not name.startswith(("on", "hx-on", "hx-vals", "hx-headers"))
+            assert not re.match(r"\s*(javascript|js|data):", value, re.IGNORECASE)
+            assert name != "hx-trigger" or "[" not in value
+
+
+@EVERY_SCREEN
+def test_every_control_works_without_the_script(html: str) -> None:
+    for element in Document(html).elements:
+        a = element.attributes
+        if "hx-post" in a:
+            assert (element.tag, a["method"]) == ("form", "post")
+            assert a["action"] == a["hx-post"]
+        if "hx-get" in a and element.tag != "div":
+            assert element.tag == "a"
+            assert a["href"].startswith("/connections")
+        if "hx-get" in a or "hx-post" in a:
+            assert a["hx-target"].startswith("#")
+            assert (a["hx-swap"], a["hx-sync"]) == ("outerHTML", "this:drop")
+        else:
+            assert not {"hx-target", "hx-swap", "hx-sync", "hx-trigger"} & a.keys()
+
+
+@EVERY_SCREEN
+def test_pages_have_one_heading_and_headings_in_order(html: str) -> None:
+    levels = [int(e.tag[1]) for e in Document(html).elements if re.fullmatch("h[1-6]", e.tag)]
+    if "<!doctype" in html:
+        assert levels.count(1) == 1
+    assert all(later - earlier <= 1 for earlier, later in itertools.pairwise(levels))
+
+
+@EVERY_SCREEN
+def test_words_that_people_do_not_use_are_not_used(html: str) -> None:
+    said = Document(html).text
+    banned = (
+        r"\b(oops|tokens?|scopes?|oauth|revoked?|authenticat\w*|invalid|authori[sz]\w* code)\b|!"
+    )
+    assert not re.search(banned, said, re.IGNORECASE)
+
+
+def test_every_sentence_of_the_catalogue_is_on_some_screen() -> None:
+    documents = [Document(html) for html in SCREENS.values()]
+    said = " ".join(document.text for document in documents)
+    said += " ".join(e.attributes.get("aria-label", "") for d in documents for e in d.elements)
+    said = re.sub(r"\s+([,.])", r"\1", said)
+    for key, sentence in words.CATALOGUE.items():
+        pieces = (" ".join(piece.split()) for piece in re.split(r"\{\w+\}", sentence))
+        assert all(piece.strip(" .,") in said for piece in pieces), key
+
+
+def test_the_catalogue_tells_of_a_missing_key_or_value() -> None:
+    with pytest.raises(KeyError):
+        words.text("card.nonsense")
+    with pytest.raises(KeyError):
+        words.markup("card.S7.title")
+
+
+@EVERY_CASE
+def test_every_button_names_its_service(case: Case) -> None:
+    shown = card(case)
+    document = Document(card_html(shown, htmx=True))
+    for action in shown.actions:
+        name = " ".join(document.by_id(action.id).text.split())
+        assert name.startswith(action.label)
+        assert case.provider.label in name
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "<script>alert(1)</script>",
+        '"><img src=x onerror=alert(1)>',
+        "{{ 7 * 7 }}",
+        "{product}",
+        "\u202egnp.exe",
+        "x" * 300,
+    ],
+)
+def test_a_hostile_label_stays_text(hostile: str) -> None:
+    shown = make_card(ON["github"], connection("github", label=hostile), None, SCREEN)
+    asked = confirm_card(ON["github"], connection("github", label=hostile), SCREEN)
+    for html in (card_html(shown), card_html(shown, htmx=True), card_html(asked, htmx=True)):
+        document = Document(html)
+        assert "\u202e" not in html
+        assert "x" * 81 not in html
+        assert not any("onerror" in e.attributes for e in document.elements)
+        assert {e.attributes.get("src", "/static/")[:8] for e in document.elements} == {"/static/"}
+        assert "49" not in document.text
+
+
+@EVERY_CASE
+def test_only_a_fragment_moves_the_focus(case: Case) -> None:
+    shown = card(case, focus="result")
+    focused = [
+        e.attributes["id"]
+        for e in Document(card_html(shown, htmx=True)).elements
+        if "autofocus" in e.attributes
+    ]
+    assert focused == [shown.focus]
+    assert "autofocus" not in card_html(shown)
+
+
+def test_the_question_is_focused_and_answered_by_pages_on_its_own_page() -> None:
+    asked = confirm_card(ON["github"], connection("github"), SCREEN)
+    assert "autofocus" in card_html(asked, htmx=True)
+    page = card_html(asked, "disconnect.html")
+    assert "hx-post" not in page
+    assert _title(page) == ["Disconnect GitHub?", "Stargazer"]
+
+
+def test_a_fragment_is_marked_and_brings_the_summary_and_the_announcement() -> None:
+    shown = card(CASES["ended"])
+    summary = summarize([shown], SCREEN)
+    answer = pages.render_card(
+        request(htmx=True), shown, summary, page="connection.html", announce="Tea <is> ready."
+    )
+    assert answer.headers["x-fragment"] == "1"
+    html = bytes(answer.body).decode()
+    document = Document(html)
+    assert document.elements[0].tag == "article"
+    assert document.by_id("conn-summary").attributes["hx-swap-oob"] == "outerHTML"
+    assert document.by_id("announce").attributes["hx-swap-oob"] == "innerHTML"
+    assert "Tea &lt;is&gt; ready." in html
+
+
+def test_pages_are_not_kept_and_not_marked() -> None:
+    answer = pages.render(request(), "signed_out.html")
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["vary"] == "HX-Request, Cookie"
+    assert "x-fragment" not in answer.headers
+
+
+def test_the_title_starts_with_the_outcome() -> None:
+    html = card_html(card(CASES["disconnected"]))
+    assert _title(html) == ["GitHub disconnected", "Connections", "Stargazer"]
+
+
+def test_the_way_out_is_offered_only_to_who_is_signed_in() -> None:
+    assert "/signout" in bytes(pages.render(request(), "signed_out.html").body).decode()
+    answer = pages.render(request(signed_in=False), "signed_out.html")
+    assert "/signout" not in bytes(answer.body).decode()
+
+
+def test_the_boxes_for_messages_are_on_every_page() -> None:
+    for name, html in SCREENS.items():
+        if "<!doctype" in html:
+            document = Document(html)
+            assert document.by_id("announce").attributes["role"] == "status", name
+            assert document.by_id("page-alert").text == "", name
+            assert {"tpl-server", "tpl-offline"} <= {
+                e.attributes.get("id") for e in document.elements
+            }
+
+
+def test_htmx_is_told_to_stay_here_and_keep_nothing() -> None:
+    document = Document(SCREENS["list"])
+    (meta,) = (e for e in document.elements if e.attributes.get("name") == "htmx-config")
+    config = json.loads(meta.attributes["content"])
+    assert config["mode"] == "same-origin"
+    assert config["history"] is False
+    assert config["includeIndicatorCSS"] is False
+    assert config["noSwap"] == [204, 304]
+
+
+def test_leaving_goes_by_a_page_that_moves_on_by_itself() -> None:
+    document = Document(SCREENS["handoff"])
+    (refresh,) = (e for e in document.elements if e.attributes.get("http-equiv") == "refresh")
+    assert refresh.attributes["content"] == "0;url=https://github.com/login?a=1&b=2"
+    assert "address bar shows github.com before" in document.text
+
+
+def test_leaving_with_htmx_is_a_full_navigation() -> None:
+    answer = pages.hand_off(request(htmx=True, method="POST"), ON["github"], "https://g.example/a")
+    assert (answer.status_code, answer.headers["hx-redirect"]) == (200, "https://g.example/a")
+    assert answer.body == b""
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "//g.example/", "/connections", ""])
+def test_leaving_goes_to_a_web_address_only(url: str) -> None:
+    with pytest.raises(ValueError, match="not a web address"):
+        pages.hand_off(request(), ON["github"], url)
+
+
+def test_a_wrong_method_looks_like_a_wrong_address() -> None:
+    assert SCREENS["GET 405"] == SCREENS["GET 404"]
+
+
+def test_an_error_says_nothing_was_changed_only_where_that_is_true() -> None:
+    assert "Nothing was changed." in Document(SCREENS["GET 500"]).text
+    assert "We do not know whether it worked." in Document(SCREENS["POST 500"]).text
+
+
+def test_an_unknown_error_is_told_like_its_kin() -> None:
+    def heading(status: int) -> str:
+        html = bytes(pages.render_error(request(), status).body).decode()
+        return next(e.text for e in Document(html).elements if e.tag == "h1")
+
+    assert heading(418) == heading(400)
+    assert heading(507) == heading(500)
+
+
+def test_an_error_with_htmx_goes_to_the_alert_and_takes_the_focus() -> None:
+    answer = pages.render_error(request(htmx=True, method="POST"), 403, "stale")
+    assert answer.status_code == 403
+    assert answer.headers["x-fragment"] == "1"
+    assert answer.headers["hx-retarget"] == "#page-alert"
+    assert answer.headers["hx-reswap"] == "innerHTML"
+    assert "autofocus" in Document(bytes(answer.body).decode()).elements[0].attributes
+
+
+def test_times_are_in_utc_until_the_script_knows_better() -> None:
+    shown = 'datetime="2026-10-03T09:14:00Z"'
+    assert pages.when(NOW) == f'<time {shown} data-local="both">3 October 2026 at 09:14 UTC</time>'
+    assert pages.when(NOW, "date") == f'<time {shown} data-local="date">3 October 2026</time>'
+    assert pages.when(NOW, "time") == f'<time {shown} data-local="time">09:14 UTC</time>'
+
+
+def test_a_code_is_shown_in_two_halves_and_spelled_out() -> None:
+    said = Document(SCREENS["L3"]).text
+    assert "KT4 9WX" in said
+    assert "K, T, 4, 9, W, X" in said
+
+
+def test_a_dead_link_tells_a_stranger_nothing() -> None:
+    said = Document(SCREENS["L7 stranger"]).text
+    assert not re.search("used|ran out|newer", said)
+
+
+def test_the_page_of_one_service_shows_its_permissions_unfolded() -> None:
+    html = card_html(card(CASES["endless"], DETAIL))
+    assert "<details" not in html
+    assert f"What {PRODUCT} can do in GitHub" in Document(html).text
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_templates_name_no_provider(name: str) -> None:
+    assert not re.search("github|google|discord|microsoft", TEMPLATES[name], re.IGNORECASE)
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_templates_turn_escaping_off_nowhere(name: str) -> None:
+    assert not re.search(r"\|\s*safe\b|autoescape", TEMPLATES[name])
+
+
+def test_the_vendored_library_is_the_published_one() -> None:
+    body = assets.load()["htmx-4.0.1.min.js"].body
+    assert hashlib.sha256(body).hexdigest() == HTMX_SHA256
+    assert "htmx-LICENSE.txt" in assets.load()
+
+
+def test_the_first_page_is_small() -> None:
+    own = len(assets.load()["app.js"].gzipped)
+    assert own < 1024
+    shared = sum(
+        len(assets.load()[name].gzipped) for name in ("app.css", "htmx-4.0.1.min.js", "favicon.svg")
+    )
+    assert own + shared + len(gzip.compress(SCREENS["list"].encode())) < 40_000
+
+
+def test_marks_are_drawings_alone() -> None:
+    for name, asset in assets.load().items():
+        if name.endswith(".svg"):
+            assert not re.search(rb"script|href|on\w+=|<style|style=", asset.body), name
+
+
+@pytest.fixture(scope="module")
+def client() -> TestClient:
+    return TestClient(Starlette(routes=[Route("/static/{path:path}", assets.serve)]))
+
+
+def test_a_file_is_kept_for_ever_under_its_own_hash(client: TestClient) -> None:
+    for name in ("app.css", "marks/github.svg", "htmx-4.0.1.min.js"):
+        answer = client.get(assets.static_url(name))
+        assert answer.content == assets.load()[name].body
+        assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert answer.headers["content-encoding"] == "gzip"
+
+
+@pytest.mark.parametrize("name", ["app.css", "app.000000000000.css"])
+def test_a_file_under_another_hash_is_not_kept(client: TestClient, name: str) -> None:
+    answer = client.get(f"/static/{name}", headers={"Accept-Encoding": "identity"})
+    assert answer.content == assets.load()["app.css"].body
+    assert answer.headers["cache-control"] == "no-cache"
+
+
+@pytest.mark.parametrize(
+    "path", ["", "nothing.css", "marks", "marks/README.md", "../pyproject.toml", "%2e%2e/LICENSE"]
+)
+def test_nothing_else_is_served(client: TestClient, path: str) -> None:
+    assert client.get(urljoin("/static/", ".") + path).status_code == 404
+
+
+def test_a_service_without_a_mark_is_shown_by_its_letter() -> None:
+    html = card_html(card(CASES["own provider"]))
+    assert re.search(r'class="logo" aria-hidden="true">\s*W\s*</span>', html)

@@ -1,0 +1,94 @@
+"""Contrast is computed from the stylesheet's own tokens, so no colour change slips by."""
+
+from __future__ import annotations
+
+import gzip
+import re
+
+import pytest
+
+from webui.assets import folder
+
+CSS = (folder("static") / "app.css").read_text("utf-8")
+_TOKENS = re.compile(r"--([a-z-]+): (#[0-9A-F]{6});")
+_LIGHT, _, _REST = CSS.partition("@media (prefers-color-scheme: dark)")
+LIGHT = dict(_TOKENS.findall(_LIGHT))
+DARK = LIGHT | dict(_TOKENS.findall(_REST))
+THEMES = pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+
+STATUSES = ("ok", "warn", "bad", "info", "neutral")
+SURFACES = ("canvas", "surface", "subtle")
+FILLS = tuple(f"{status}-fill" for status in STATUSES)
+
+
+def _luminance(colour: str) -> float:
+    """WCAG 2.2, relative luminance."""
+    parts = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def ratio(one: str, other: str) -> float:
+    dark, light = sorted((_luminance(one), _luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def test_both_themes_set_every_colour() -> None:
+    assert dict(_TOKENS.findall(_REST)).keys() == LIGHT.keys()
+
+
+def test_the_ratio_is_the_one_of_wcag() -> None:
+    assert ratio("#000000", "#FFFFFF") == pytest.approx(21)
+    assert ratio("#767676", "#FFFFFF") == pytest.approx(4.54, abs=0.01)
+
+
+@THEMES
+@pytest.mark.parametrize("behind", [*SURFACES, *FILLS])
+def test_text_is_readable_on_everything(theme: dict[str, str], behind: str) -> None:
+    assert ratio(theme["text"], theme[behind]) >= 11.5
+    assert ratio(theme["accent"], theme[behind]) >= 4.5
+    assert ratio(theme["control"], theme[behind]) >= 3
+
+
+@THEMES
+@pytest.mark.parametrize("behind", SURFACES)
+def test_secondary_text_is_readable(theme: dict[str, str], behind: str) -> None:
+    assert ratio(theme["muted"], theme[behind]) >= 4.5
+
+
+@THEMES
+@pytest.mark.parametrize("status", STATUSES)
+def test_status_words_are_readable_on_their_fill(theme: dict[str, str], status: str) -> None:
+    assert ratio(theme[status], theme[f"{status}-fill"]) >= 4.5
+
+
+@THEMES
+@pytest.mark.parametrize("kind", ["accent", "danger"])
+def test_button_labels_are_readable(theme: dict[str, str], kind: str) -> None:
+    assert ratio(theme[f"on-{kind}"], theme[kind]) >= 4.5
+    assert ratio(theme[f"on-{kind}"], theme[f"{kind}-hover"]) >= 4.5
+
+
+@THEMES
+@pytest.mark.parametrize("behind", ["canvas", "surface"])
+def test_the_focus_ring_is_seen_in_its_gap(theme: dict[str, str], behind: str) -> None:
+    assert ratio(theme["focus"], theme[behind]) >= 3
+    assert "outline: 3px solid var(--focus); outline-offset: 2px" in CSS
+
+
+def test_colours_outside_the_tokens_are_those_of_the_white_tile() -> None:
+    used = re.findall(r"#[0-9A-Fa-f]{3,8}\b(?!-)", re.sub(_TOKENS, "", CSS))
+    assert [c for c in used if not c.startswith("#page")] == ["#FFFFFF", "#14181F"]
+
+
+def test_every_token_that_is_used_exists_and_the_other_way_round() -> None:
+    assert set(re.findall(r"var\(--([a-z-]+)\)", CSS)) == LIGHT.keys()
+
+
+def test_nothing_is_fetched_from_elsewhere() -> None:
+    assert "url(" not in CSS
+    assert "@import" not in CSS
+
+
+def test_the_stylesheet_stays_small() -> None:
+    assert len(gzip.compress(CSS.encode())) < 4096

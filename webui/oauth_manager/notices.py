@@ -1,0 +1,152 @@
+"""What the bot is to say without being asked: a stream in Redis, read at least once.
+
+A notice holds no link and no secret; a link that is needed is made when the
+notice is read, so that it is fresh.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from redis.exceptions import RedisError, ResponseError
+
+from . import keys
+from .errors import RecordUnreadable, StoreUnavailable
+from .sealing import Sealer
+from .store import as_text, redis_call
+
+log = logging.getLogger(__name__)
+
+GROUP = "bot"
+MAX_LENGTH = 10_000  # about how many notices are kept
+_BLOCK_MS = 500  # below the time-out of a careful client
+_ABANDONED_MS = 60_000  # after which another consumer's unfinished notice is taken over
+_LONGEST_PAUSE = 15.0  # seconds between tries while Redis is away
+
+
+class NoticeKind(StrEnum):
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+    RECONNECT_NEEDED = "reconnect_needed"
+    LINK_CANCELLED = "link_cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a person should hear from the bot, in their private chat.
+
+    ``account`` is the name at the provider, ``""`` where unknown; ``at`` is in
+    epoch seconds.
+    """
+
+    kind: NoticeKind
+    user_id: str
+    provider: str
+    account: str
+    at: float
+
+
+class Notices:
+    """Writes and reads the stream."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+
+    def add(
+        self, pipe: Any, kind: NoticeKind, user_id: str, provider: str, account: str = ""
+    ) -> Any:
+        """Queue the notice on a pipeline, or on a client: then await what is returned."""
+        details = {"notice": kind.value, "account": account, "at": time.time()}
+        sealed = self._sealer.seal("notice", user_id, provider, details)
+        return pipe.xadd(keys.NOTICES, {"sealed": sealed}, maxlen=MAX_LENGTH, approximate=True)
+
+    async def put(
+        self, redis: Any, kind: NoticeKind, user_id: str, provider: str, account: str = ""
+    ) -> None:
+        """Write one notice.  What it tells has happened, so its failure only goes to the log."""
+        try:
+            async with redis_call("write a notice"):
+                await self.add(redis, kind, user_id, provider, account)
+        except StoreUnavailable:
+            log.error("%s: a notice (%s) could not be written", provider, kind)
+
+    async def withdraw(self, redis: Any, identifier: str) -> None:
+        """Take back a notice whose cause did not come to be."""
+        async with redis_call("withdraw a notice"):
+            await redis.xdel(keys.NOTICES, identifier)
+
+    async def read(self, redis: Any, consumer: str) -> AsyncIterator[Notice]:
+        """Every notice, each until it was handled; ends only when the caller stops.
+
+        A notice is acknowledged when the next one is asked for.  First come
+        those this consumer left unfinished, then those another one abandoned,
+        then new ones.  Redis may go away meanwhile.
+        """
+        start, pause = "0", 0.5
+        while True:
+            try:
+                entries = await self._entries(redis, consumer, start)
+                for identifier, sealed in entries:
+                    notice = self._open(sealed)
+                    if notice is not None:
+                        yield notice
+                    async with redis_call("acknowledge a notice"):
+                        await redis.xack(keys.NOTICES, GROUP, identifier)
+                start, pause = (start if entries else ">"), 0.5
+            except StoreUnavailable as error:
+                log.warning("notices wait: %s", error)
+                await asyncio.sleep(pause)
+                start, pause = "0", min(pause * 2, _LONGEST_PAUSE)
+
+    async def _entries(self, redis: Any, consumer: str, start: str) -> list[tuple[Any, str]]:
+        async with redis_call("read notices"):
+            try:
+                abandoned = await redis.xautoclaim(
+                    keys.NOTICES, GROUP, consumer, _ABANDONED_MS, count=10
+                )
+                found = abandoned[1] or await self._asked(redis, consumer, start)
+            except ResponseError as error:
+                if "NOGROUP" not in str(error):
+                    raise
+                await self._make_group(redis)
+                return []
+        return [(i, as_text(f.get(b"sealed") or f.get("sealed"))) for i, f in found if f]
+
+    async def _asked(self, redis: Any, consumer: str, start: str) -> list[Any]:
+        answer = await redis.xreadgroup(
+            GROUP, consumer, {keys.NOTICES: start}, count=10, block=_BLOCK_MS
+        )
+        streams = answer.values() if isinstance(answer, dict) else [s for _, s in answer or ()]
+        return [entry for stream in streams for entry in _flat(stream)]
+
+    async def _make_group(self, redis: Any) -> None:
+        try:
+            await redis.xgroup_create(keys.NOTICES, GROUP, id="0", mkstream=True)
+        except RedisError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    def _open(self, sealed: str) -> Notice | None:
+        try:
+            record = self._sealer.open("notice", None, None, sealed)
+            return Notice(
+                NoticeKind(record["notice"]),
+                record["user_id"],
+                record["provider"],
+                record["account"],
+                record["at"],
+            )
+        except (RecordUnreadable, KeyError, ValueError):
+            log.error("a notice cannot be read and is passed over")
+            return None
+
+
+def _flat(stream: Any) -> list[Any]:
+    """A stream's entries; RESP3 answers wrap them in one more list."""
+    return stream[0] if stream and isinstance(stream[0], list) else list(stream)

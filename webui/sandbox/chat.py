@@ -1,0 +1,143 @@
+"""The demo's chat: private conversations of two made-up people with the bot.
+
+It stands in for a chat service, so there is no signing in: the address says
+who is writing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from webui.assets import folder
+from webui.auth import is_same_origin
+
+from .bot import NAME, Reply
+from .habits import HABITS
+
+PEOPLE = {"alice": "Alice", "bob": "Bob"}
+MAX_TEXT = 300  # characters of one message
+MAX_MESSAGES = 200  # of one conversation; the oldest go first
+
+Answer = Callable[[str, str], Awaitable[Reply]]
+"""From user id and text to the bot's reply."""
+
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+_FILES = {"chat.css": "text/css", "chat.js": "text/javascript"}
+_TEMPLATES = Environment(
+    loader=FileSystemLoader(folder("templates") / "sandbox"),
+    autoescape=True,
+    auto_reload=False,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+)
+_TEMPLATES.globals.update(bot=NAME, people=PEOPLE, max_text=MAX_TEXT)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """``number`` grows, also from one start of the demo to the next."""
+
+    number: int
+    is_mine: bool
+    reply: Reply
+
+
+class Chat:
+    """The conversations, in memory, and their pages below ``/chat`` of ``origin``."""
+
+    def __init__(self, origin: str, answer: Answer) -> None:
+        self._origin = origin
+        self._answer = answer
+        # A page that stayed open over a restart asks for what comes after its last message.
+        self._numbers = itertools.count(int(time.time() * 1000))
+        self._conversations: dict[str, deque[Message]] = {
+            person: deque(maxlen=MAX_MESSAGES) for person in PEOPLE
+        }
+        for person, name in PEOPLE.items():
+            greeting = f"Hello {name}, I am {NAME}. Send connect github to begin, or help."
+            self.say(person, Reply(greeting))
+
+    def routes(self) -> list[Route]:
+        return [
+            Route("/", _start),
+            Route("/chat", _choose),
+            Route("/chat/{person}", self._show),
+            Route("/chat/{person}", self._send, methods=["POST"]),
+            Route("/chat/{person}/new", self._show_new),
+            *(Route(f"/{name}", _file) for name in _FILES),
+        ]
+
+    def say(self, person: str, reply: Reply) -> None:
+        """A message of the bot to that person."""
+        self._add(person, reply)
+
+    def _add(self, person: str, content: Reply, *, is_mine: bool = False) -> None:
+        message = Message(next(self._numbers), is_mine, content)
+        self._conversations[person].append(message)
+
+    async def _show(self, request: Request) -> Response:
+        person = _person(request)
+        return _page("chat.html", person=person, messages=self._conversations[person])
+
+    async def _show_new(self, request: Request) -> Response:
+        """What came after the message of number ``after``: 204 while nothing did."""
+        after = request.query_params.get("after", "")
+        last = int(after) if after.isascii() and after.isdigit() and len(after) < 20 else 0
+        new = [m for m in self._conversations[_person(request)] if m.number > last]
+        return _page("chat_messages.html", messages=new) if new else Response(status_code=204)
+
+    async def _send(self, request: Request) -> Response:
+        person = _person(request)
+        if not is_same_origin(request.headers, self._origin):
+            return PlainTextResponse("This did not come from the chat page.\n", 403, _HEADERS)
+        text = (await request.form()).get("text", "")
+        text = " ".join(text.split())[:MAX_TEXT] if isinstance(text, str) else ""
+        if text:
+            self._add(person, Reply(text), is_mine=True)
+            self.say(person, await self._answer(person, text))
+        return RedirectResponse(f"/chat/{person}", 303, _HEADERS)
+
+
+async def _start(_: Request) -> Response:
+    return _page("chat_start.html", standins=HABITS.values())
+
+
+async def _choose(_: Request) -> Response:
+    return _page("chat_people.html")
+
+
+async def _file(request: Request) -> Response:
+    name = request.url.path.removeprefix("/")
+    source = (folder("templates") / "sandbox" / name).read_bytes()
+    return Response(source, headers=_HEADERS, media_type=_FILES[name])
+
+
+def _person(request: Request) -> str:
+    person: str = request.path_params["person"]
+    if person not in PEOPLE:
+        raise HTTPException(404)
+    return person
+
+
+def _page(template: str, **values: Any) -> Response:
+    html = _TEMPLATES.get_template(template).render(values)
+    return HTMLResponse(html, headers=_HEADERS)

@@ -1,0 +1,204 @@
+"""Everything on this machine: Redis, the site, four stand-in providers and a chat with the bot."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from base64 import urlsafe_b64encode
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import click
+import httpx
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.routing import Mount
+from starlette.types import ASGIApp
+
+from webui.app import create_app
+from webui.embedded_redis import embedded_redis
+from webui.logs import configure_logs
+from webui.oauth_manager import get_oauth_manager, init_oauth_manager
+from webui.redis_client import connect
+from webui.server import run_server
+from webui.settings import Settings
+
+from .bot import Reply, answer
+from .chat import Chat
+from .habits import HABITS
+from .standins import create_standins, endpoints, manage_urls
+from .whoami import Caller
+
+# Two names for one machine: browsers keep cookies by host and not by port, so this is what
+# keeps the site's cookies from the chat and the providers.
+SITE_HOST = "127.0.0.1"
+SANDBOX_HOST = "localhost"
+TOKEN_SECONDS = 120
+MAX_BODY_BYTES = 64 * 1024
+
+_TO_TRY = """\
+The demo is running, on this machine alone; no account in it is real.
+
+  Chat with the bot     {sandbox}/chat
+  Your connections      {site}
+  Stand-in providers    {sandbox}
+
+What to try:
+  1. Open the chat as Alice and send: connect github
+  2. Open the link, and send the code that the page shows to the bot.
+  3. Allow access, go back to the chat and send: whoami github
+  4. Send it again after a minute: the token, which lives two minutes, is renewed.
+  5. Send: connect google. As Bob, open that link in a private window and send the
+     code in Bob's chat: it does not match. A forwarded link is worth nothing.
+  6. Disconnect on your connections page, then ask the bot again: whoami github
+
+Ctrl-C ends everything. What you connected is kept in {data} for the next start.
+"""
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """Made once for a data folder; ``clients`` has provider -> (client id, client secret)."""
+
+    encryption_key: str = field(repr=False)
+    session_secret: str = field(repr=False)
+    clients: dict[str, tuple[str, str]] = field(repr=False)
+
+
+def run_demo(data: Path, port: int, provider_port: int) -> None:
+    """Run until interrupted.  ``data`` keeps what was connected.
+
+    Raises ``EmbeddedRedisError``, ``PortTaken`` and, where a file in ``data``
+    is not ours, ``click.ClickException``.
+    """
+    configure_logs("warning", as_json=False)
+    site, sandbox = _origin(SITE_HOST, port), _origin(SANDBOX_HOST, provider_port)
+    with embedded_redis(data) as redis_url:
+        try:
+            site_app, sandbox_app = create_demo(
+                redis_url,
+                read_secrets(data / "secrets.json"),
+                site,
+                sandbox,
+                state_file=data / "providers.json",
+                # Both ports are ours by the time that an application starts.
+                on_start=lambda: click.echo(_TO_TRY.format(site=site, sandbox=sandbox, data=data)),
+            )
+        except ValueError as error:
+            raise click.ClickException(f"{error}.") from None
+        run_server([(site_app, SITE_HOST, port), (sandbox_app, SITE_HOST, provider_port)])
+
+
+def _origin(host: str, port: int) -> str:
+    return f"http://{host}" if port == 80 else f"http://{host}:{port}"
+
+
+def create_demo(
+    redis_url: str,
+    keys: Secrets,
+    site: str,
+    sandbox: str,
+    *,
+    state_file: Path | None = None,
+    token_lifetime: int = TOKEN_SECONDS,
+    on_start: Callable[[], object] = lambda: None,
+) -> tuple[ASGIApp, ASGIApp]:
+    """The site's application for the origin ``site``, and that of everything else for ``sandbox``.
+
+    ``token_lifetime`` is in seconds.  Raises ``ValueError`` where the state
+    file is not ours.
+    """
+    addresses, lists = endpoints(sandbox), manage_urls(sandbox)
+    config = {
+        name: {
+            **addresses[name],
+            "client_id": client_id,
+            "client_secret": client_secret,
+            "manage_url": lists[name],
+        }
+        for name, (client_id, client_secret) in keys.clients.items()
+    }
+    settings = Settings(
+        base_url=site,
+        redis_url=redis_url,
+        encryption_keys=(keys.encryption_key,),
+        session_secrets=(keys.session_secret,),
+        log_level="warning",
+        providers_config=config,
+    )
+    standins = create_standins(
+        sandbox,
+        clients={
+            name: (*client, f"{site}/oauth/{name}/callback")
+            for name, client in keys.clients.items()
+        },
+        token_lifetime=token_lifetime,
+        state_file=state_file,
+    )
+    init_oauth_manager(keys.encryption_key, site, config)  # for the bot, as in a bot's process
+    return create_app(settings), _create_sandbox(sandbox, redis_url, standins, on_start)
+
+
+def _create_sandbox(
+    origin: str, redis_url: str, standins: ASGIApp, on_start: Callable[[], object]
+) -> ASGIApp:
+    manager, redis = get_oauth_manager(), connect(redis_url)
+    http = httpx.AsyncClient(trust_env=False)
+
+    async def reply(person: str, text: str) -> Reply:
+        return await answer(Caller(person, redis, http), text)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        on_start()
+        yield
+        await manager.aclose()
+        await http.aclose()
+        await redis.aclose()
+
+    app = Starlette(
+        routes=[*Chat(origin, reply).routes(), Mount("/", standins)],
+        middleware=[
+            # Another name for this machine could be another site's (DNS rebinding).
+            Middleware(TrustedHostMiddleware, allowed_hosts=[SANDBOX_HOST], www_redirect=False)
+        ],
+        lifespan=lifespan,
+        max_body_size=MAX_BODY_BYTES,
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+def read_secrets(path: Path) -> Secrets:
+    """The secrets kept in ``path``, made at the first start.  Raises ``ValueError``."""
+    if not path.exists():
+        _write(path, make_secrets())
+    try:
+        kept = json.loads(path.read_text("utf-8"))
+        clients = {name: (client[0], client[1]) for name, client in kept["clients"].items()}
+        return Secrets(kept["encryption_key"], kept["session_secret"], clients)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        raise ValueError(f"{path} cannot be read; remove it to start afresh") from None
+
+
+def make_secrets() -> Secrets:
+    """Fresh ones."""
+    return Secrets(
+        # 32 random bytes in URL-safe base64 are a Fernet key (github.com/fernet/spec).
+        encryption_key=urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+        session_secret=secrets.token_urlsafe(48),
+        clients={name: (f"demo-{name}", secrets.token_urlsafe(30)) for name in HABITS},
+    )
+
+
+def _write(path: Path, made: Secrets) -> None:
+    """For the owner alone, and whole or not at all."""
+    new = path.with_name(path.name + ".new")
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        json.dump(asdict(made), file)
+    new.replace(path)

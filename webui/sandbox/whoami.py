@@ -1,0 +1,72 @@
+"""A tool of the demo's bot, one for every service: it asks the service who the person is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from webui.labels import clean_label
+from webui.oauth_manager import (
+    Connection,
+    OAuthProvider,
+    OAuthUnavailable,
+    get_oauth_manager,
+    require_oauth_token,
+)
+
+DEADLINE_SECONDS = 10.0
+
+
+@dataclass
+class Caller:
+    """Who is asking, and what the tools need: the context of ``require_oauth_token``."""
+
+    user_id: str
+    redis: Any
+    http: httpx.AsyncClient
+
+
+async def whoami(caller: Caller, provider: OAuthProvider) -> str:
+    """A sentence for the chat.  Raises what ``require_oauth_token`` raises."""
+    token = await require_oauth_token(caller, provider.name)
+    status, account = await _ask(caller.http, provider, token)
+    if status == 401:
+        return (
+            f"{provider.label} does not accept my access any more. Send "
+            f"disconnect {provider.name}, then connect {provider.name}."
+        )
+    name = account
+    for step in provider.account_label_field.split("."):
+        name = name.get(step) if isinstance(name, Mapping) else None
+    if not isinstance(name, str):
+        return f"{provider.label} answered, and did not say who you are."
+    connection = await get_oauth_manager().connection(caller.user_id, provider.name, caller.redis)
+    return f"{provider.label} knows you as {clean_label(name)}. {_token_age(connection)}"
+
+
+async def _ask(http: httpx.AsyncClient, provider: OAuthProvider, token: str) -> tuple[int, Any]:
+    """Status and JSON of the account request.  Raises ``OAuthUnavailable``."""
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+    try:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            response = await http.get(provider.account_url, headers=headers)
+        if response.status_code in (200, 401):
+            return response.status_code, response.json()
+    except (httpx.HTTPError, TimeoutError, ValueError):
+        pass  # raised below, where no cause can quote the header
+    raise OAuthUnavailable(provider.name, "account")
+
+
+def _token_age(connection: Connection) -> str:
+    """So that a refresh can be watched."""
+    now, profile = time.time(), connection.profile
+    is_first = profile.renewed_at <= profile.connected_at
+    since = "The token is from connecting" if is_first else "The token was renewed"
+    left = connection.expires_at - now
+    ends = f"expires in {max(left, 0):.0f} s" if connection.expires_at else "does not expire"
+    return f"{since}, {max(now - profile.renewed_at, 0):.0f} s ago, and {ends}."
