@@ -11,6 +11,8 @@ from redis.backoff import NoBackoff
 
 from webui.embedded_redis import embedded_redis
 
+pytest_plugins = ["tests.site_fixtures"]
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:

@@ -15,7 +15,8 @@ import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
-from webui.sandbox.demo import create_demo, make_secrets
+from webui.sandbox.demo import create_demo
+from webui.sandbox.demo_secrets import make_secrets
 
 
 @dataclass
@@ -76,7 +77,11 @@ class Journey:
         assert found
         asked = await self.browser.get(html.unescape(found[1]), follow_redirects=True)
         ticked = [html.unescape(s) for s in re.findall(r'name="scope" value="([^"]+)"', asked.text)]
-        form = {"account": "mona", "decision": "allow", "scope": ticked}
+        form: dict[str, str | list[str]] = {
+            "account": "mona",
+            "decision": "allow",
+            "scope": ticked,
+        }
         allowed = await self.post(str(asked.url), form)
         assert allowed.status_code == 303
         return await self.browser.get(allowed.headers["location"], follow_redirects=True)

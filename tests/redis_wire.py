@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ class Wire:
 
     sent: list[bytes] = field(default_factory=list, repr=False)
     is_down: bool = False
+    is_frozen: bool = False
     lost_answers: dict[bytes, int] = field(default_factory=dict)
     refused: dict[bytes, int] = field(default_factory=dict)
 
@@ -69,6 +71,8 @@ class WiredConnection(UnixDomainSocketConnection):
         await super().send_packed_command(data, check_health)
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+        if self._wire.is_frozen:
+            await asyncio.Event().wait()
         answer = await super().read_response(*args, **kwargs)
         if self._is_losing:
             self._is_losing = False

@@ -26,6 +26,7 @@ from tests.library import (
     connected,
     fake_provider,
     manager_for,
+    text_at,
 )
 from tests.redis_wire import wired
 from webui.oauth_manager import (
@@ -112,11 +113,10 @@ class TestPkce:
         self, manager: OAuthManager, redis: Redis
     ) -> None:
         state = await state_of(manager, redis)
-        record = await redis.get(f"stargazer:oauth_state:{state}")
+        record = await text_at(redis, f"stargazer:oauth_state:{state}")
         attempt = await manager.links.take_attempt(redis, state)
         assert attempt is not None
-        assert record is not None
-        assert attempt.verifier.encode() not in record  # type: ignore[operator]
+        assert attempt.verifier not in record
 
     async def test_a_code_of_another_flow_is_refused_and_nothing_is_stored(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
@@ -218,9 +218,7 @@ class TestStates:
             (sent,) = wire.sent
         assert sent.count(b"\r\nSET\r\n") == 2
         assert sent.count(b"\r\nEX\r\n$3\r\n600\r\n") == 2
-        keys = await redis.keys()
-        assert len(keys) == 2
-        for key in keys:
+        for key in await redis.keys():
             assert 0 < await redis.ttl(key) <= 600
 
     async def test_no_two_are_alike_and_each_has_256_random_bits(
@@ -308,7 +306,7 @@ class TestStates:
     ) -> None:
         state = await state_of(manager, redis)
         async with wired(redis_url) as (client, wire):
-            wire.lost_answers = {b"GETDEL": 1}
+            wire.lost_answers = {b"oauth_state": 1}
             with pytest.raises(StoreUnavailable):
                 await manager.links.take_attempt(client, state)
             assert await manager.links.take_attempt(client, state) is None
@@ -349,12 +347,80 @@ class TestStates:
         assert await manager.resolve_link_code(redis, code) == "u1"
 
 
+class TestTheBrowserOfAnAttempt:
+    async def test_only_its_own_browser_uses_it_up(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        state = callback_query(await manager.begin(redis, "u1", "github", browser="mine"))["state"]
+        for other in ("", "other", "MINE", "mine "):
+            seen = await manager.links.take_attempt(redis, state, other)
+            assert seen is not None
+            assert seen.browser == "mine"
+        assert await manager.links.take_attempt(redis, state, "mine") is not None
+        assert await manager.links.take_attempt(redis, state, "mine") is None
+
+    async def test_fifty_callbacks_of_its_own_browser_have_one_winner(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        state = callback_query(await manager.begin(redis, "u1", "github", browser="mine"))["state"]
+        taken = await asyncio.gather(
+            *(manager.links.take_attempt(redis, state, "mine") for _ in range(50))
+        )
+        assert sum(attempt is not None for attempt in taken) == 1
+
+    async def test_its_binding_is_not_readable_in_redis(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        await manager.begin(redis, "u1", "github", browser="canary-binding")
+        (key,) = await redis.keys("stargazer:oauth_state:*")
+        assert "canary" not in await text_at(redis, bytes(key).decode())
+
+
+class TestOpenLinks:
+    async def test_a_newer_link_for_the_same_service_replaces_the_older(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        older, newer = [
+            await manager.create_link_code(redis, "u1", provider="github") for _ in range(2)
+        ]
+        assert await manager.links.peek(redis, older) is None
+        assert await manager.resolve_link_code(redis, older) is None
+        assert await manager.resolve_link_code(redis, newer) == "u1"
+
+    async def test_links_for_other_services_and_other_people_stay(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        first = await manager.create_link_code(redis, "u1", provider="github")
+        await manager.create_link_code(redis, "u1", provider="google")
+        await manager.create_link_code(redis, "u2", provider="github")
+        assert await manager.resolve_link_code(redis, first) == "u1"
+
+    async def test_three_are_open_at_once_and_the_oldest_gives_way(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        codes = [
+            await manager.create_link_code(redis, "u1", provider=provider)
+            for provider in ("github", "google", "discord", "microsoft")
+        ]
+        taken = [await manager.resolve_link_code(redis, code) for code in codes]
+        assert taken.count("u1") == 3
+        assert taken[-1] == "u1"
+
+    async def test_a_used_link_is_dead_and_the_next_one_works_at_once(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        for _ in range(5):
+            code = await manager.create_link_code(redis, "u1", provider="github")
+            assert await manager.resolve_link_code(redis, code) == "u1"
+            assert await manager.resolve_link_code(redis, code) is None
+
+
 class TestOneKindOfValueIsNoOther:
     """A value of one kind opens nothing of another kind, even copied under its key."""
 
     @pytest.fixture
     async def values(self, manager: OAuthManager, redis: Redis) -> dict[str, str]:
-        link = await manager.create_link_code(redis, "u1", provider="github")
+        link = await manager.create_link_code(redis, "u1", provider="google")
         proof = await manager.proofs.start(redis, LinkRequest("u1", "github"))
         shown = await manager.proofs.look(redis, proof)
         assert shown is not None
@@ -395,12 +461,10 @@ class TestOneKindOfValueIsNoOther:
         self, manager: OAuthManager, redis: Redis, values: dict[str, str]
     ) -> None:
         pending = f"stargazer:oauth_pending:{hashlib.sha256(values['proof'].encode()).hexdigest()}"
-        sealed_proof = await redis.get(pending)
-        state_record = await redis.get(f"stargazer:oauth_state:{values['state']}")
-        assert isinstance(sealed_proof, bytes)
-        assert isinstance(state_record, bytes)
+        sealed_proof = await text_at(redis, pending)
+        state_record = await text_at(redis, f"stargazer:oauth_state:{values['state']}")
         forged = "f" * 43
-        disguised = json.dumps({"sealed": sealed_proof.decode()})
+        disguised = json.dumps({"sealed": sealed_proof})
         await redis.set(f"stargazer:oauth_state:{forged}", disguised)
         assert await manager.links.take_attempt(redis, forged) is None
         await redis.set(pending, json.loads(state_record)["sealed"])
@@ -411,11 +475,9 @@ class TestOneKindOfValueIsNoOther:
     ) -> None:
         await connected(manager, fake, redis, "u1", "github")
         state = await state_of(manager, redis)
-        sealed_token = await redis.get("stargazer:oauth_tokens:u1:github")
-        state_record = await redis.get(f"stargazer:oauth_state:{state}")
-        assert isinstance(sealed_token, bytes)
-        assert isinstance(state_record, bytes)
-        disguised = json.dumps({"sealed": sealed_token.decode()})
+        sealed_token = await text_at(redis, "stargazer:oauth_tokens:u1:github")
+        state_record = await text_at(redis, f"stargazer:oauth_state:{state}")
+        disguised = json.dumps({"sealed": sealed_token})
         await redis.set(f"stargazer:oauth_state:{state}", disguised)
         assert await manager.links.take_attempt(redis, state) is None
         await redis.set("stargazer:oauth_tokens:u1:github", json.loads(state_record)["sealed"])

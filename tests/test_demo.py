@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import signal
 import socket
@@ -17,7 +18,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.journey import Journey, demo
-from webui.sandbox.demo import read_secrets
+from webui.sandbox.demo_secrets import read_secrets
 
 pytestmark = pytest.mark.anyio
 
@@ -161,6 +162,7 @@ def running(data: Path, ports: tuple[int, int]) -> Iterator[subprocess.Popen[str
             for line in process.stdout:
                 if "Ctrl-C" in line:
                     break
+            assert process.poll() is None
             yield process
         finally:
             process.send_signal(signal.SIGINT)
@@ -174,6 +176,16 @@ def refusal(data: Path, ports: tuple[int, int]) -> str:
     assert ended.stdout == ""
     assert "Traceback" not in ended.stderr
     return ended.stderr
+
+
+def no_server_is_left(data: Path) -> bool:
+    """The embedded server holds the lock on its folder for as long as it lives."""
+    with (data / "lock").open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def test_it_says_what_to_open_and_ends_quietly(tmp_path: Path) -> None:
@@ -190,6 +202,7 @@ def test_it_says_what_to_open_and_ends_quietly(tmp_path: Path) -> None:
     assert f"http://localhost:{ports[1]}/chat" in said
     assert f"http://127.0.0.1:{ports[0]}" in said
     assert (process.returncode, rest.strip(), errors) == (0, "", "")
+    assert no_server_is_left(tmp_path)
 
 
 async def test_a_second_start_finds_the_connection_again(tmp_path: Path) -> None:
@@ -217,8 +230,7 @@ def test_a_port_in_use_is_named_and_no_server_stays_behind(tmp_path: Path, which
         ports = list(free_ports())
         ports[which] = taken.getsockname()[1]
         assert f"port {ports[which]}" in refusal(tmp_path, (ports[0], ports[1]))
-    with running(tmp_path, free_ports()) as process:  # else the folder would still be locked
-        assert process.poll() is None
+    assert no_server_is_left(tmp_path)
 
 
 def test_the_secrets_are_the_owners_alone_and_stay_the_same(tmp_path: Path) -> None:

@@ -377,13 +377,6 @@ class TestLinkCodes:
         assert await manager.resolve_link_code(either, code) is None
         assert await manager.resolve_link_code(either, "never-issued") is None
 
-    async def test_a_code_put_there_by_the_older_system_resolves(
-        self, manager: OAuthManager, either: Redis
-    ) -> None:
-        code = "Zm9yLXRoZS1vbGRlci1zeXN0ZW0"
-        await either.set(f"stargazer:oauth_link:{code}", "u1", ex=600)
-        assert await manager.resolve_link_code(either, code) == "u1"
-
 
 class TestAuthorizeUrl:
     def test_it_has_every_specified_parameter(self, manager: OAuthManager) -> None:

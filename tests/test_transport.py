@@ -179,9 +179,8 @@ class TestRedirects:
     ) -> None:
         manager = manager_for(fake)
         away = redirect("http://elsewhere.example/token", status)
-        if endpoint in ("exchange", "account"):
-            attempt, code = await began(manager, fake, redis, "u1", "google")
-        else:
+        attempt, code = await began(manager, fake, redis, "u1", "google")
+        if endpoint in ("refresh", "revoke"):
             await manager.store_token(redis, "u1", granted(fake, "google"))
         match endpoint:
             case "exchange":

@@ -10,9 +10,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Scope
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from webui.auth import SignInNeeded, ask_to_sign_in
 from webui.guards import MAX_BODY_BYTES, guarded
+from webui.limiting import Limiter, TooMany
 from webui.oauth_manager import OAuthManager, StoreUnavailable
 from webui.oauth_manager.transport import Transport
 from webui.pages import render_error
@@ -41,7 +43,7 @@ def create_app(settings: Settings, *, transport: Transport | None = None) -> ASG
     """The site behind its guards.  ``transport`` replaces the network to the providers."""
     redis = connect(settings.redis_url)
     manager = make_manager(settings, transport)
-    site = Site(settings, manager, redis, Sessions(redis, settings))
+    site = Site(settings, manager, redis, Sessions(redis, settings), Limiter(redis))
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -55,6 +57,7 @@ def create_app(settings: Settings, *, transport: Transport | None = None) -> ASG
             HTTPException: errors.http_error,
             SignInNeeded: ask_to_sign_in,
             StoreUnavailable: errors.store_unavailable,
+            TooMany: errors.too_many,
             Exception: errors.unexpected,
         },
         lifespan=lifespan,
@@ -66,4 +69,8 @@ def create_app(settings: Settings, *, transport: Transport | None = None) -> ASG
     def refuse(scope: Scope, status: int, reason: str) -> Response:
         return render_error(Request({**scope, "app": app}), status, _REFUSED[reason])
 
-    return guarded(app, settings, refuse)
+    site_behind_guards = guarded(app, settings, refuse)
+    if settings.trusted_proxies:
+        # Their X-Forwarded-For and -Proto count; everybody else's are ignored.
+        return ProxyHeadersMiddleware(site_behind_guards, list(settings.trusted_proxies))  # type: ignore[return-value,arg-type]
+    return site_behind_guards

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from webui.limiting import Limiter
     from webui.oauth_manager import OAuthManager, OAuthProvider
     from webui.sessions import Sessions
     from webui.settings import Settings
@@ -23,6 +24,7 @@ class Site:
     manager: OAuthManager
     redis: Any
     sessions: Sessions
+    limiter: Limiter
 
 
 def site_of(request: Request) -> Site:
@@ -36,3 +38,8 @@ def provider_of(request: Request) -> OAuthProvider:
     if provider is None:
         raise HTTPException(404)
     return provider
+
+
+def caller_of(request: Request) -> str:
+    """The network address to count tries for: the peer's, or what a trusted proxy says it is."""
+    return request.client.host if request.client else "unknown"

@@ -10,6 +10,7 @@ The library knows nothing of the site; it works in a bot's process alone.
 """
 
 from .access import get_oauth_manager, init_oauth_manager, require_oauth_token
+from .checking import Health
 from .errors import (
     FlowRefused,
     OAuthError,
@@ -33,6 +34,7 @@ from .models import (
     Status,
     TokenData,
 )
+from .notices import Notice, NoticeKind
 from .provider import OAuthProvider
 from .providers import PROVIDER_TEMPLATES
 
@@ -45,7 +47,10 @@ __all__ = [
     "Connection",
     "Disconnected",
     "FlowRefused",
+    "Health",
     "LinkRequest",
+    "Notice",
+    "NoticeKind",
     "OAuthError",
     "OAuthManager",
     "OAuthMisconfigured",

@@ -65,13 +65,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_json(body: bytes) -> dict[str, Any] | None:
-    """A JSON object, or ``None`` for everything else.  Over-long numbers stay text."""
+    """A JSON object, or ``None`` for everything else.  Over-long numbers lose precision."""
     try:
         value = json.loads(
             body.decode("utf-8"),
             object_pairs_hook=_unique,
-            parse_constant=str,
-            parse_int=lambda digits: int(digits) if len(digits) < 32 else digits,
+            parse_int=lambda digits: int(digits) if len(digits) < 32 else float(digits),
         )
     except (ValueError, RecursionError):
         return None

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from . import answers, requests
 from .errors import OAuthError, OAuthUnavailable, RecordUnreadable, StoreUnavailable
 from .links import Attempt
 from .models import Account, Connection, Disconnected, Profile, RevokeOutcome, Status, TokenData
+from .notices import NoticeKind, Notices
 from .provider import OAuthProvider
 from .refreshing import Refresher
 from .store import Store, Stored
@@ -22,10 +24,13 @@ log = logging.getLogger(__name__)
 class Connector:
     """Exchanges codes, saves and removes connections."""
 
-    def __init__(self, store: Store, transport: Transport, refresher: Refresher) -> None:
+    def __init__(
+        self, store: Store, transport: Transport, refresher: Refresher, notices: Notices
+    ) -> None:
         self._store = store
         self._transport = transport
         self._refresher = refresher
+        self._notices = notices
 
     async def exchange(
         self, provider: OAuthProvider, redirect_uri: str, code: str, verifier: str
@@ -82,11 +87,19 @@ class Connector:
     async def _save(
         self, redis: Any, user_id: str, token: TokenData, profile: Profile, before: Stored
     ) -> bool:
+        def notify(pipe: Any) -> object:
+            label = profile.account.label
+            return self._notices.add(pipe, NoticeKind.CONNECTED, user_id, token.provider, label)
+
+        write = partial(self._store.connect, redis, user_id, token, profile, before, notify)
         try:
-            return await self._store.connect(redis, user_id, token, profile, before)
+            kept, notice = await write()
         except StoreUnavailable:
             # The answer may have been lost after the write: writing the same again decides.
-            return await self._store.connect(redis, user_id, token, profile, before)
+            kept, notice = await write()
+        if not kept:
+            await self._notices.withdraw(redis, notice)
+        return kept
 
     def _keep_refresh_token(
         self, user_id: str, before: Stored, account: Account, token: TokenData
@@ -110,6 +123,10 @@ class Connector:
         """
         removed = await self._store.remove(redis, user_id, provider.name)
         account = self._store.open_profile(user_id, provider.name, removed.profile).account
+        if removed.tokens or removed.profile:
+            await self._notices.put(
+                redis, NoticeKind.DISCONNECTED, user_id, provider.name, account.label
+            )
         outcome = await self._end_at_provider(user_id, provider, removed)
         return Disconnected(provider.name, outcome, account)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from typing import Any
 
 from . import keys, requests
+from .checking import Checker, Health
 from .connecting import Connector, describe
 from .errors import (
     FlowRefused,
@@ -18,6 +19,7 @@ from .errors import (
 )
 from .links import Attempt, LinkRequest, Links
 from .models import Connection, Disconnected, Status, TokenData
+from .notices import Notice, NoticeKind, Notices
 from .proofs import Proofs
 from .provider import OAuthProvider, build_providers
 from .providers import PROVIDER_TEMPLATES
@@ -61,8 +63,10 @@ class OAuthManager:
         self._store = Store(sealer)
         self._transport = transport or Transport()
         self._running: set[asyncio.Task[Any]] = set()
-        self._refresher = Refresher(self._store, self._transport, self._background)
-        self._connector = Connector(self._store, self._transport, self._refresher)
+        self._notices = Notices(sealer)
+        self._refresher = Refresher(self._store, self._transport, self._notices, self._background)
+        self._connector = Connector(self._store, self._transport, self._refresher, self._notices)
+        self._checker = Checker(self._store, self._transport, self._refresher)
         self.links = Links(sealer)
         self.proofs = Proofs(sealer)
 
@@ -278,6 +282,28 @@ class OAuthManager:
         except RecordUnreadable:
             return False
 
+    async def check(self, user_id: str, provider: str, redis: Any) -> Health:
+        """Ask the provider whether the connection works, after a refresh if one is due."""
+        known = self._provider(provider)
+        self._need(redis)
+        try:
+            if await self.valid_token(user_id, provider, redis) is None:
+                status = (await self.connection(user_id, provider, redis)).status
+                return (
+                    Health.NOT_CONNECTED
+                    if status is Status.NOT_CONNECTED
+                    else Health.RECONNECT_NEEDED
+                )
+            return await self._checker.check(redis, user_id, known)
+        except OAuthMisconfigured:
+            return Health.MISCONFIGURED
+        except StoreUnavailable:
+            raise
+        except OAuthUnavailable:
+            return Health.PROVIDER_TROUBLE
+        except RecordUnreadable:
+            return Health.RECONNECT_NEEDED
+
     # Connections, for display
 
     async def list_user_connections(self, user_id: str, redis: Any) -> list[dict[str, Any]]:
@@ -323,6 +349,21 @@ class OAuthManager:
             log.error("%s tokens of %r cannot be read: %s", provider.name, user_id, error.reason)
             return Connection(provider.name, Status.UNREADABLE, profile=profile)
         return describe(provider, token, profile)
+
+    # What the bot is to say without being asked
+
+    def notices(self, redis: Any, consumer: str) -> AsyncIterator[Notice]:
+        """Connected, disconnected, reconnect needed, link cancelled: each at least once.
+
+        ``async for notice in manager.notices(redis, consumer="bot-1")``; a
+        notice counts as handled when the next one is asked for, so one that a
+        crash interrupted comes again.  Goes on while Redis is away.
+        """
+        return self._notices.read(redis, consumer)
+
+    async def link_cancelled(self, redis: Any, request: LinkRequest) -> None:
+        """Tell the person a link was made for that somebody switched it off."""
+        await self._notices.put(redis, NoticeKind.LINK_CANCELLED, request.user_id, request.provider)
 
     # Housekeeping
 

@@ -128,9 +128,7 @@ class Proofs:
         async with redis_call("start a proof"):
             pipe = redis.pipeline(transaction=False)
             pipe.set(keys.pending(identifier), sealed, ex=ttl)
-            pipe.eval(
-                _START, 1, index, identifier, digest, ttl, MAX_OPEN, keys.LINK_CODE_TTL
-            )
+            pipe.eval(_START, 1, index, identifier, digest, ttl, MAX_OPEN, keys.LINK_CODE_TTL)
             await pipe.execute()
         return browser_secret
 
@@ -142,9 +140,7 @@ class Proofs:
         code = as_typed(typed)
         digests = self._sealer.digests("proof", f"{keys.check_user_id(user_id)}\0{code}")
         async with redis_call("confirm a proof"):
-            answer = as_text(
-                await redis.eval(_CONFIRM, 1, keys.proofs(user_id), TRIES, *digests)
-            )
+            answer = as_text(await redis.eval(_CONFIRM, 1, keys.proofs(user_id), TRIES, *digests))
         return None if answer == "ok" else int(answer)
 
     async def look(self, redis: Any, browser_secret: str) -> Proof | None:
@@ -177,9 +173,7 @@ class Proofs:
             else None,
         )
 
-    async def take(
-        self, redis: Any, browser_secret: str, *, by_code: bool = True
-    ) -> Proof | None:
+    async def take(self, redis: Any, browser_secret: str, *, by_code: bool = True) -> Proof | None:
         """Consume a proof, for exactly one caller; ``None`` unless it is confirmed.
 
         ``by_code=False`` takes it as it is, where the browser's word is enough.

@@ -14,6 +14,7 @@ from . import answers, keys, requests
 from .errors import OAuthMisconfigured, OAuthRefused, OAuthUnavailable, StoreUnavailable
 from .locking import Hold, Lock
 from .models import TokenData
+from .notices import NoticeKind, Notices
 from .provider import OAuthProvider
 from .store import Store, Stored
 from .transport import DEADLINE, Transport
@@ -30,9 +31,12 @@ _SAVE_ATTEMPTS = 5
 class Refresher:
     """Renews tokens: single flight in the process, a lock between processes."""
 
-    def __init__(self, store: Store, transport: Transport, background: Background) -> None:
+    def __init__(
+        self, store: Store, transport: Transport, notices: Notices, background: Background
+    ) -> None:
         self._store = store
         self._transport = transport
+        self._notices = notices
         self._background = background
         self._flights: dict[tuple[asyncio.AbstractEventLoop, str, str], asyncio.Task[Any]] = {}
 
@@ -106,7 +110,7 @@ class Refresher:
         try:
             fresh = await self.renewed(provider, token)
         except OAuthRefused as refusal:
-            return await self._ended(redis, user_id, provider, stored, refusal)
+            return await self.ended(redis, user_id, provider, stored, refusal.code)
         except OAuthMisconfigured as fault:
             log.error("%s: refresh refused because of our settings: %s", fault.provider, fault.code)
             raise
@@ -148,19 +152,21 @@ class Refresher:
             return False
         return 200 <= answer.status < 300
 
-    async def _ended(
-        self,
-        redis: Any,
-        user_id: str,
-        provider: OAuthProvider,
-        stored: Stored,
-        refusal: OAuthRefused,
+    async def ended(
+        self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored, code: str
     ) -> TokenData | None:
-        """The provider says the grant is over: believe it unless the record moved on."""
+        """The provider says the grant is over: believe it unless the record moved on.
+
+        ``code`` is its error code.  The tokens that took the place of ``stored``, if any.
+        """
         profile = self._store.open_profile(user_id, provider.name, stored.profile)
-        profile = replace(profile, problem=refusal.code, problem_since=time.time())
+        profile = replace(profile, problem=code, problem_since=time.time())
         if await self._store.end(redis, user_id, provider.name, profile, stored):
-            log.warning("%s: access has ended: %s", provider.name, refusal.code)
+            log.warning("%s: access has ended: %s", provider.name, code)
+            label = profile.account.label
+            await self._notices.put(
+                redis, NoticeKind.RECONNECT_NEEDED, user_id, provider.name, label
+            )
             return None
         tokens = await self._store.read_tokens(redis, user_id, provider.name)
         return self._store.open_tokens(user_id, provider.name, tokens)

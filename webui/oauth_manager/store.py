@@ -8,7 +8,7 @@ Valkey 8), and every call is bounded: a Redis that does not answer becomes a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -147,9 +147,18 @@ class Store:
             )
 
     async def connect(
-        self, redis: Any, user_id: str, token: TokenData, profile: Profile, before: Stored
-    ) -> bool:
-        """Store a fresh connection; ``False`` where a disconnect came in between."""
+        self,
+        redis: Any,
+        user_id: str,
+        token: TokenData,
+        profile: Profile,
+        before: Stored,
+        also: Callable[[Any], object],
+    ) -> tuple[bool, Any]:
+        """Store a fresh connection; ``False`` where a disconnect came in between.
+
+        ``also`` queues one more command on the same trip; its answer comes second.
+        """
         name = token.provider
         fresh = Stored(
             self._sealed_tokens(user_id, token), self._sealed_profile(user_id, name, profile)
@@ -161,7 +170,9 @@ class Store:
                 (keys.connection(user_id, name), before.profile, fresh.profile),
             ):
                 pipe.eval(_SET_UNLESS_REMOVED, 1, key, "1" if was else "0", now)
-            return bool((await pipe.execute())[0])
+            also(pipe)
+            answers = await pipe.execute()
+        return bool(answers[0]), answers[-1]
 
     async def renew(
         self, redis: Any, user_id: str, token: TokenData, profile: Profile, before: Stored
@@ -181,6 +192,16 @@ class Store:
                     sealed_profile,
                 )
             return int((await pipe.execute())[0])
+
+    async def update_profile(
+        self, redis: Any, user_id: str, provider: str, profile: Profile, before: Stored
+    ) -> None:
+        """Write what is known beside the tokens, unless it was removed or changed meanwhile."""
+        if before.profile:
+            sealed = self._sealed_profile(user_id, provider, profile)
+            key = keys.connection(user_id, provider)
+            async with redis_call("store a connection's facts"):
+                await redis.eval(_REPLACE, 1, key, before.profile, sealed)
 
     async def end(
         self, redis: Any, user_id: str, provider: str, profile: Profile, before: Stored

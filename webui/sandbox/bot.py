@@ -80,14 +80,13 @@ def _read(text: str) -> tuple[str, str]:
 async def explain(_: Caller, __: str) -> Reply:
     services = ", ".join(get_oauth_manager().list_configured_providers())
     return Reply(
-        "This is what I understand:\n"
-        "connect github: a link to connect GitHub\n"
-        "KT4 9WX: the code that a page of mine shows you\n"
-        "whoami github: I use the connection and ask GitHub who you are\n"
-        "list: what is connected\n"
-        "disconnect github: my access ends\n"
-        "connect: a link to your connections page\n"
-        f"Services: {services}."
+        "• connect github: a link to connect GitHub\n"
+        "• KT4 9WX: the code that a page of mine shows you\n"
+        "• whoami github: I use the connection and ask GitHub who you are\n"
+        "• list: what is connected\n"
+        "• disconnect github: my access ends\n"
+        "• connect: a link to your connections page\n"
+        f"It works with {services}."
     )
 
 
@@ -187,10 +186,10 @@ async def _offer_again(caller: Caller, error: OAuthNotConnected) -> Reply:
     """Any tool may fail for want of a connection; the answer is always a link."""
     manager = get_oauth_manager()
     known = await manager.connection(caller.user_id, error.provider, caller.redis)
-    is_broken = known.status is Status.RECONNECT_NEEDED
-    lacking = "needs reconnecting" if is_broken else "is not connected"
     provider = manager.providers[error.provider]
-    why = f"{provider.label} {lacking}, so I could not do that. Here is a new link."
+    why = f"{provider.label} is not connected, so I could not do that. Here is a link."
+    if known.status is Status.RECONNECT_NEEDED:
+        why = f"{provider.label} needs reconnecting, so I could not do that. Here is a new link."
     return await _offer(caller, provider, why)
 
 

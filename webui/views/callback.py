@@ -9,25 +9,27 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from starlette.responses import RedirectResponse
+from starlette.responses import RedirectResponse, Response
 
 from webui.cards import Note
 from webui.oauth_manager import (
     FlowRefused,
+    LinkRequest,
     OAuthMisconfigured,
     OAuthRefused,
     OAuthUnavailable,
     StoreUnavailable,
 )
 from webui.oauth_manager.callbacks import read_authorization_response
+from webui.oauth_manager.proofs import Parked
 from webui.pages import render, render_error
+from webui.proof_cookie import keep_proof
 from webui.references import new_reference
 from webui.site import provider_of, site_of
 from webui.views.connections import address
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from webui.cards import Where
     from webui.oauth_manager import Attempt
@@ -41,50 +43,46 @@ log = logging.getLogger(__name__)
 async def callback(request: Request) -> Response:
     """``GET /oauth/{provider}/callback``.
 
-    At most five round trips, session included.  Ends in a 303 to an address
+    At most four round trips beyond the session's.  Ends in a 303 to an address
     without query, or in a page that says what to do.
     """
     site, provider = site_of(request), provider_of(request)
+    if "prefetch" in request.headers.get("sec-purpose", ""):
+        return Response(status_code=503)  # a guess of the browser's, not a person
     try:
         answer = read_authorization_response(request.scope["query_string"])
     except FlowRefused:
         return render_error(request, 400, "attempt")
     session = await site.sessions.load(request)
-    attempt = await site.manager.links.take_attempt(site.redis, answer.state)
+    binding = session.binding if session else ""
+    attempt = await site.manager.links.take_attempt(site.redis, answer.state, binding)
     try:
-        person, attempt = await _proven(site, session, attempt, provider.name)
+        attempt = await _belongs(site, session, attempt, provider.name)
         site.manager.check_issuer(provider.name, answer.issuer)
     except FlowRefused as refusal:
         log.warning("%s: callback refused: %s", provider.name, refusal.reason)
         return await _refused(request, session, provider.name, refusal.reason)
-    note = await _finish(site, attempt, answer)
-    person = await site.sessions.put_note(person, provider.name, note)
-    if attempt.return_to == "done" and note.key == "connected":
-        return RedirectResponse(f"/connect/done/{provider.name}", 303)
-    where: Where = "detail" if attempt.return_to == "detail" else "list"
-    return RedirectResponse(address(where, provider.name, "n"), 303)
+    if session is None:
+        return await _park(request, attempt, answer)
+    return await finish(site, session, attempt, answer.code, answer.error, answer.outcome)
 
 
-async def _proven(
+async def _belongs(
     site: Site, session: Session | None, attempt: Attempt | None, provider: str
-) -> tuple[Session, Attempt]:
-    """The session and the attempt, if the one may finish the other.  Raises ``FlowRefused``."""
+) -> Attempt:
+    """The attempt, if this browser may go on with it.  Raises ``FlowRefused``."""
     if attempt is None:
         raise FlowRefused("unknown", provider)
-    if attempt.link_code:
-        # Started in chat: its link is spent whatever comes of it.
-        link = await site.manager.links.take(site.redis, attempt.link_code)
-        if link is None or link.user_id != attempt.user_id:
-            raise FlowRefused("unknown", provider)
+    if attempt.link_code and not await site.manager.links.spend(site.redis, attempt):
+        raise FlowRefused("unknown", provider)
     if attempt.provider != provider:
         raise FlowRefused("other_provider", provider)
-    if session is None:
-        raise FlowRefused("other_browser", provider)
-    if session.user != attempt.user_id:
+    if attempt.link_code and session and session.user != attempt.user_id:
+        await site.manager.link_cancelled(site.redis, LinkRequest(attempt.user_id, provider))
         raise FlowRefused("other_person", provider)
-    if attempt.browser != session.binding and not attempt.link_code:
+    if not attempt.link_code and (session is None or attempt.browser != session.binding):
         raise FlowRefused("other_browser", provider)
-    return session, attempt
+    return attempt
 
 
 async def _refused(
@@ -99,21 +97,45 @@ async def _refused(
     return RedirectResponse(address("list", provider, "n"), 303)
 
 
-async def _finish(site: Site, attempt: Attempt, answer: AuthorizationResponse) -> Note:
-    """Exchange and store, or learn why not."""
-    key = answer.outcome
+async def _park(request: Request, attempt: Attempt, answer: AuthorizationResponse) -> Response:
+    """A link from chat, and nobody signed in: the code waits, unexchanged, for the proof."""
+    site = site_of(request)
+    link = LinkRequest(attempt.user_id, attempt.provider, attempt.scopes)
+    if answer.error:
+        await site.manager.link_cancelled(site.redis, link)
+        return render(request, "link_declined.html")
+    secret = await site.manager.proofs.start(site.redis, link, Parked(attempt, answer.code))
+    response = RedirectResponse("/connect/proof", 303)
+    keep_proof(request, response, secret)
+    return response
+
+
+async def finish(
+    site: Site, session: Session, attempt: Attempt, code: str, error: str = "", outcome: str = ""
+) -> Response:
+    """Exchange and store for the proven person, and go where the outcome is told."""
+    provider = attempt.provider
+    note = await _outcome(site, attempt, code, error, outcome)
+    session = await site.sessions.put_note(session, provider, note)
+    if attempt.return_to == "done" and note.key == "connected":
+        return RedirectResponse(f"/connect/done/{provider}", 303)
+    where: Where = "detail" if attempt.return_to == "detail" else "list"
+    return RedirectResponse(address(where, provider, "n"), 303)
+
+
+async def _outcome(site: Site, attempt: Attempt, code: str, error: str, key: str) -> Note:
     try:
         if not key:
-            connection = await site.manager.complete(site.redis, attempt, answer.code)
+            connection = await site.manager.complete(site.redis, attempt, code)
             key = "connected" if connection else "already_disconnected"
     except StoreUnavailable:
         raise
-    except OAuthRefused:
-        key = "failed"
-    except OAuthMisconfigured:
-        key = "misconfigured"
-    except OAuthUnavailable:
-        key = "provider_trouble"
+    except OAuthRefused as failure:
+        key, error = "failed", failure.code
+    except OAuthMisconfigured as failure:
+        key, error = "misconfigured", failure.code
+    except OAuthUnavailable as failure:
+        key, error = "provider_trouble", failure.code
     if key in ("connected", "already_disconnected", "denied"):
         return Note(key)
     reference = new_reference()
@@ -121,7 +143,7 @@ async def _finish(site: Site, attempt: Attempt, answer: AuthorizationResponse) -
         "%s: connecting did not finish: %s (%s), reference %s",
         attempt.provider,
         key,
-        answer.error or "no error in the callback",
+        error,
         reference,
     )
     return Note(key, ref=reference)

@@ -120,6 +120,7 @@ async def connect(request: Request) -> Response:
     """``POST /connections/{provider}/connect``: leave for the provider."""
     site, provider = site_of(request), provider_of(request)
     session = await require_session(request, site.sessions)
+    await site.limiter.hit("connect", session.user)
     form = await request.form()
     where = _where(form)
     if not provider.is_configured:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
-
-from starlette.requests import Request
+from typing import TYPE_CHECKING, cast
 
 from webui.pages import render_error
 from webui.references import new_reference
 
 if TYPE_CHECKING:
     from starlette.exceptions import HTTPException
+    from starlette.requests import Request
     from starlette.responses import Response
+
+    from webui.limiting import TooMany
 
 RETRY_SECONDS = "5"
 
@@ -21,8 +22,8 @@ log = logging.getLogger(__name__)
 
 async def http_error(request: Request, error: Exception) -> Response:
     """Handles ``HTTPException``: its text is never shown, only its status is used."""
-    assert_http: HTTPException = error  # type: ignore[assignment]
-    return render_error(request, assert_http.status_code, headers=assert_http.headers)
+    http = cast("HTTPException", error)
+    return render_error(request, http.status_code, headers=http.headers)
 
 
 async def bad_request(request: Request, _: Exception) -> Response:
@@ -34,6 +35,13 @@ async def store_unavailable(request: Request, error: Exception) -> Response:
     """Handles ``StoreUnavailable``: Redis is away; nothing is guessed."""
     log.error("%s", error)
     return render_error(request, 503, headers={"Retry-After": RETRY_SECONDS})
+
+
+async def too_many(request: Request, error: Exception) -> Response:
+    """Handles ``TooMany``: 429 with the time from which it works again."""
+    limit = cast("TooMany", error)
+    headers = {"Retry-After": str(limit.retry_after)}
+    return render_error(request, 429, retry_at=limit.retry_at, headers=headers)
 
 
 async def unexpected(request: Request, _: Exception) -> Response:

@@ -8,9 +8,11 @@ from starlette.responses import RedirectResponse, Response
 
 from webui.auth import require_session
 from webui.oauth_manager import Status
-from webui.pages import hand_off, is_htmx, render
+from webui.pages import hand_off, is_htmx, render, render_error
 from webui.permissions import permission_groups
-from webui.site import provider_of, site_of
+from webui.proof_cookie import keep_proof, kept_proof
+from webui.site import caller_of, provider_of, site_of
+from webui.views.callback import finish
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -21,22 +23,26 @@ if TYPE_CHECKING:
     from webui.site import Site
 
 
-def _dead(request: Request) -> Response:
+async def _dead(request: Request) -> Response:
     """Unknown, used, replaced or run out: all alike, so that nothing can be probed."""
+    await site_of(request).limiter.hit("miss", caller_of(request))
     return render(request, "link_dead.html", 410)
 
 
 async def landing(request: Request) -> Response:
     """``GET /connect/{code}``: explains, and changes nothing."""
     site, code = site_of(request), request.path_params["code"]
+    await site.limiter.check("miss", caller_of(request))
     session = await site.sessions.load(request)
     found = await site.manager.links.peek(site.redis, code)
     if found is None:
-        return _dead(request)
+        return await _dead(request)
     link, expires_at = found
     if session is not None and session.user != link.user_id:
         return render(request, "link_not_yours.html", 403)
     provider = site.manager.providers.get(link.provider)
+    if provider is not None and not provider.is_configured:
+        return render_error(request, 503, "service", headers={"Retry-After": "60"})
     scopes = link.scopes or (provider.scopes if provider else ())
     names = site.settings.product_name, site.settings.bot_name
     return render(
@@ -55,42 +61,55 @@ async def landing(request: Request) -> Response:
 async def start(request: Request) -> Response:
     """``POST /connect/{code}/start``: the link is spent, and the proof begins in this browser."""
     site = site_of(request)
+    await site.limiter.hit("start", caller_of(request))
     session = await site.sessions.load(request)
     link = await site.manager.links.take(site.redis, request.path_params["code"])
     if link is None:
-        return _dead(request)
+        return await _dead(request)
     if session is not None and session.user != link.user_id:
+        await site.manager.link_cancelled(site.redis, link)
         return render(request, "link_not_yours.html", 403)
     if session is not None:
         return await _go_on(request, session, link)
     secret = await site.manager.proofs.start(site.redis, link)
     response = RedirectResponse("/connect/proof", 303)
-    _set_cookie(site, response, secret)
+    keep_proof(request, response, secret)
     return response
 
 
 async def decline(request: Request) -> Response:
     """``POST /connect/{code}/decline``: nobody can use the link any more."""
     site = site_of(request)
-    await site.manager.links.take(site.redis, request.path_params["code"])
+    link = await site.manager.links.take(site.redis, request.path_params["code"])
+    if link is None:
+        return await _dead(request)
+    await site.manager.link_cancelled(site.redis, link)
     return render(request, "link_declined.html")
 
 
 async def show_proof(request: Request) -> Response:
     """``GET /connect/proof``: the code to send; asked by htmx, 204 until it has arrived."""
     site = site_of(request)
-    proof = await site.manager.proofs.look(site.redis, _cookie(request))
+    proof = await site.manager.proofs.look(site.redis, kept_proof(request))
     if proof is None:
-        if is_htmx(request):
-            return Response(status_code=410, headers={"HX-Redirect": "/connect/proof"})
-        return _dead(request)
+        return await _lost(request)
     if is_htmx(request) and not proof.confirmed:
         return Response(status_code=204)
     return _proof_page(request, site, proof)
 
 
+async def _lost(request: Request) -> Response:
+    """No proof is open in this browser: it is over, or was begun in another one."""
+    if is_htmx(request):
+        return Response(status_code=410, headers={"HX-Redirect": "/connect/proof"})
+    if not kept_proof(request):
+        return render(request, "link_other_browser.html", 400)
+    return await _dead(request)
+
+
 def _proof_page(request: Request, site: Site, proof: Proof, *, asked: bool = False) -> Response:
     context: dict[str, Any] = {
+        "owner": proof.request.user_id if site.settings.link_proof == "confirm" else "",
         "provider": site.manager.providers.get(proof.request.provider),
         "confirmed": proof.confirmed,
         "continue_url": "/connect/proof/continue",
@@ -107,23 +126,34 @@ def _proof_page(request: Request, site: Site, proof: Proof, *, asked: bool = Fal
 async def finish_proof(request: Request) -> Response:
     """``POST /connect/proof/continue``: the code has arrived; the browser becomes the person's."""
     site = site_of(request)
-    secret = _cookie(request)
-    link = await site.manager.proofs.take(site.redis, secret)
-    if link is None:
+    await site.limiter.hit("start", caller_of(request))
+    secret = kept_proof(request)
+    by_code = site.settings.link_proof == "code"
+    taken = await site.manager.proofs.take(site.redis, secret, by_code=by_code)
+    if taken is None:
         proof = await site.manager.proofs.look(site.redis, secret)
-        return _proof_page(request, site, proof, asked=True) if proof else _dead(request)
+        if proof is None:
+            return await _lost(request)
+        return _proof_page(request, site, proof, asked=True)
+    link = taken.request
     session = await site.sessions.start(request, link.user_id)
-    response = await _go_on(request, session, link)
-    _set_cookie(site, response, "")
+    if taken.parked:
+        parked = taken.parked
+        response = await finish(site, session, parked.attempt, parked.authorization_code)
+    else:
+        response = await _go_on(request, session, link)
+    keep_proof(request, response, "")
     return response
 
 
 async def decline_proof(request: Request) -> Response:
     """``POST /connect/proof/decline``: this was somebody else's link."""
     site = site_of(request)
-    await site.manager.proofs.cancel(site.redis, _cookie(request))
+    link = await site.manager.proofs.cancel(site.redis, kept_proof(request))
+    if link is not None:
+        await site.manager.link_cancelled(site.redis, link)
     response = render(request, "link_declined.html")
-    _set_cookie(site, response, "")
+    keep_proof(request, response, "")
     return response
 
 
@@ -152,22 +182,3 @@ async def done(request: Request) -> Response:
         return RedirectResponse("/connections", 303)
     account = connection.profile.account.label
     return render(request, "link_done.html", provider=provider, account=account)
-
-
-def _cookie_name(site: Site) -> str:
-    return "__Host-proof" if site.settings.is_secure else "proof"
-
-
-def _cookie(request: Request) -> str:
-    return request.cookies.get(_cookie_name(site_of(request)), "")
-
-
-def _set_cookie(site: Site, response: Response, secret: str) -> None:
-    response.set_cookie(
-        _cookie_name(site),
-        secret,
-        max_age=600 if secret else 0,
-        secure=site.settings.is_secure,
-        httponly=True,
-        samesite="lax",
-    )
