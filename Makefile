@@ -1,12 +1,13 @@
 # make run    the site with everything around it, on this machine
 # make test   every check there is
+# make bench  what a token and a page cost on this machine; nothing depends on it
 #
 # Needs make, Python 3.11 or newer and pip. Everything installed goes to .venv.
 
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint lock clean
+.PHONY: run test lint bench lock clean
 
 run: $(VENV)/run-installed
 	@exec $(BIN)/webui demo
@@ -19,6 +20,10 @@ lint: $(VENV)/test-installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: $(VENV)/test-installed
+	@$(BIN)/python -m bench.tokens
+	@$(BIN)/python -m bench.pages
 
 # Resolves everything anew, for every Python from 3.11 on and every platform at once.
 COMPILE = uv --no-config pip compile --quiet --upgrade --universal --python-version 3.11 \

@@ -180,7 +180,7 @@ def oauth_server() -> Iterator[OAuthServer]:
 
 # The server's side, in its own process
 
-_LOGIN_PAGE = "<form method=post>{% csrf_token %}{{ form }}</form>"
+_LOGIN_PAGE = "<form method=post>{% csrf_token %}{{ form }}<button>Log in</button></form>"
 
 
 class _Threads(ThreadingMixIn, WSGIServer):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,11 +29,23 @@ class Wire:
     is_frozen: bool = False
     lost_answers: dict[bytes, int] = field(default_factory=dict)
     refused: dict[bytes, int] = field(default_factory=dict)
+    _grown: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     @property
     def round_trips(self) -> int:
         """A write is a round trip: a pipeline goes out as one."""
         return len(self.sent)
+
+    def note(self, data: bytes) -> None:
+        self.sent.append(data)
+        self._grown.set()
+
+    async def carried(self, matches: Callable[[bytes], bool], count: int = 1) -> None:
+        """Return once so many writes that match have gone out; give up after half a minute."""
+        async with asyncio.timeout(30):
+            while sum(map(matches, self.sent)) < count:
+                self._grown.clear()
+                await self._grown.wait()
 
     def refuses(self, data: bytes) -> bool:
         return self.is_down or _count_down(self.refused, data)
@@ -66,7 +78,7 @@ class WiredConnection(UnixDomainSocketConnection):
             await self.disconnect()
             raise RedisConnectionError("the wire is cut")
         if not any(word in data for word in (b"HELLO", b"SETINFO")):
-            self._wire.sent.append(data)
+            self._wire.note(data)
         self._is_losing = self._wire.loses(data)
         await super().send_packed_command(data, check_health)
 

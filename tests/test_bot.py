@@ -104,7 +104,7 @@ async def test_help_names_every_command_and_service(caller: Caller) -> None:
 @pytest.mark.parametrize(
     ("provider", "words"),
     [
-        ("github", "GitHub knows you as mona. The token is from connecting"),
+        ("github", "GitHub knows you as mona. The token came with the connection"),
         ("discord", "Discord answered, and did not say who you are."),
         ("microsoft", "Microsoft does not accept my access any more."),
         ("google", "Google does not answer right now."),

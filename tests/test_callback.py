@@ -696,7 +696,7 @@ class TestAQueryThatIsNoAnswer:
             b"state=" + state + b"%0a&code=" + code,
             b"state=" + state + b"&code=%ff%fe",
             b"state=%ff" + state + b"&code=" + code,
-            b"state=" + state + b"&code=caf\xc3\xa9",
+            b"state=" + state + b"&code=caf%c3%a9",
             b"state=" + state + b"&code=a%20b",
             b"&".join(b"a%d=1" % i for i in range(60)) + b"&" + good,
             b"",

@@ -52,7 +52,7 @@ async def test_from_the_chat_to_a_tool_that_uses_the_token_and_back(
     assert account in done.text
     used = await journey.say(f"whoami {provider}")
     assert f"{label} knows you as {account}." in used
-    assert "from connecting" in used
+    assert "came with the connection" in used
     assert f"{label}: connected as {account}" in await journey.say("list")
     assert f"already connected as {account}" in await journey.say(f"connect {provider}")
 

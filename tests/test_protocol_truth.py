@@ -40,7 +40,7 @@ from webui.oauth_manager import (
 from webui.oauth_manager.callbacks import read_authorization_response
 from webui.oauth_manager.transport import Transport
 from webui.redis_client import connect
-from webui.settings import load_settings
+from webui.settings import SettingsError, load_settings
 
 BASE_URL = "http://localhost:8000"
 SECRET = "s3cr%et:+ /&=?~"  # what a careless encoding would damage
@@ -698,6 +698,24 @@ class TestTheSiteSetUpOtherwise:
         visitor.connect("wiki")
         assert visitor.state("wiki") == "S4"
         assert "mail.send" in visitor.card("wiki").text
+
+    @pytest.mark.parametrize("name", ["github", "google"])
+    def test_nobody_is_sent_to_the_real_service_to_tidy_up(self, set_up: Any, name: str) -> None:
+        visitor = set_up()
+        visitor.connect(name)
+        visitor.disconnect(name)
+        assert visitor.state(name) == "S13"
+        links = [e.attributes.get("href", "") for e in visitor.card(name).elements]
+        assert not [link for link in links if link.startswith("https://")]
+
+    @pytest.mark.parametrize("drop", ["GITHUB_AUTHORIZE_URL", "GITHUB_TOKEN_URL"])
+    def test_half_of_another_server_is_a_fault(
+        self, server: OAuthServer, redis_url: str, drop: str
+    ) -> None:
+        environ = environment(server, redis_url)
+        del environ[drop]  # a code and the client secret would go to two different servers
+        with pytest.raises(SettingsError, match=drop):
+            load_settings(environ)
 
     @pytest.mark.parametrize("auth", ["post", "basic"])
     def test_a_wrong_secret_is_not_blamed_on_the_person(self, set_up: Any, auth: str) -> None:

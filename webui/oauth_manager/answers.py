@@ -136,13 +136,15 @@ def token_data(
 ) -> TokenData:
     """Normalise a token answer; what it omits of scopes and refresh token is kept as given."""
     granted = _scopes(fields.get("scope"))
+    now = time.time()
     return TokenData(
         access_token=fields["access_token"],
         refresh_token=fields.get("refresh_token") or refresh_token,
-        expires_at=expires_at(fields.get("expires_in"), time.time()),
+        expires_at=expires_at(fields.get("expires_in"), now),
         scopes=list(scopes) if granted is None else granted,
         token_type="Bearer",
         provider=provider.name,
+        issued_at=now,
     )
 
 

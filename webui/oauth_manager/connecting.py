@@ -74,7 +74,7 @@ class Connector:
         now = time.time()
         profile = Profile(account, now, now, now, requested_scopes=attempt.scopes)
         try:
-            kept = await self._save(redis, attempt.user_id, token, profile, before)
+            kept = await self._save_over_an_end(redis, attempt.user_id, token, profile, before)
         except StoreUnavailable:
             if not before.tokens:
                 await self._refresher.revoke(provider, token, DEADLINE_WHILE_WAITING)
@@ -100,6 +100,21 @@ class Connector:
         if not kept:
             await self._notices.withdraw(redis, notice)
         return kept
+
+    async def _save_over_an_end(
+        self, redis: Any, user_id: str, token: TokenData, profile: Profile, before: Stored
+    ) -> bool:
+        """Save; if the old tokens went meanwhile, tell an ended grant from a disconnect.
+
+        A disconnect takes both records and wins; a grant that ended leaves its
+        reason behind, and is what the person is mending.
+        """
+        if await self._save(redis, user_id, token, profile, before):
+            return True
+        now = (await self._store.read(redis, user_id, [token.provider]))[token.provider]
+        if now.tokens or not self._store.open_profile(user_id, token.provider, now.profile).problem:
+            return False
+        return await self._save(redis, user_id, token, profile, now)
 
     def _keep_refresh_token(
         self, user_id: str, before: Stored, account: Account, token: TokenData

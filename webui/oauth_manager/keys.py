@@ -72,7 +72,7 @@ RECORD_PATTERNS = {
 }
 
 
-def parse_record(key: str) -> tuple[str, str]:
-    """User id and provider of a record's key."""
-    _, _, user, provider = key.split(":")
-    return unquote(user), provider
+def parse_record(key: str) -> tuple[str, str] | None:
+    """User id and provider of a record's key; ``None`` if it is none of ours."""
+    parts = key.split(":")
+    return (unquote(parts[2]), parts[3]) if len(parts) == 4 else None

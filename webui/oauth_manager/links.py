@@ -167,7 +167,7 @@ class Links:
         try:
             sealed = json.loads(as_text(answer))["sealed"]
             return Attempt.from_dict(self._sealer.open("state", None, None, sealed))
-        except (ValueError, TypeError, KeyError, RecordUnreadable):
+        except (ValueError, TypeError, KeyError, RecursionError, RecordUnreadable):
             return None
 
     async def spend(self, redis: Any, attempt: Attempt) -> bool:
@@ -209,5 +209,5 @@ def _link_request(value: Any) -> LinkRequest | None:
         asked = json.loads(rest) if rest else {}
         scopes = tuple(str(scope) for scope in asked.get("scopes", ()))
         return LinkRequest(user_id, str(asked.get("provider", "")), scopes)
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         return None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import keys
+from .errors import StoreUnavailable
 from .store import as_text, redis_call
 
 _LONGEST_PAUSE = 60.0  # seconds
@@ -68,7 +69,14 @@ class Lock:
         self._owner = secrets.token_hex(16)
 
     async def acquire(self) -> Hold:
-        """Ask once, without waiting."""
+        """Ask, without waiting for anybody to let go."""
+        try:
+            return await self._ask()
+        except StoreUnavailable:
+            # The answer may be all that was lost; then the lock is ours, and we are told so.
+            return await self._ask()
+
+    async def _ask(self) -> Hold:
         async with redis_call("lock a connection"):
             got, failures = await self._redis.eval(
                 _ACQUIRE, 1, self._key, self._owner, keys.LOCK_TTL * 1000

@@ -113,11 +113,13 @@ class OAuthManager:
         """
         if provider:
             self._provider(provider)
+        self._need(redis)
         request = LinkRequest(keys.check_user_id(user_id), provider, tuple(scopes))
         return await self.links.create(redis, request)
 
     async def resolve_link_code(self, redis: Any, code: str) -> str | None:
         """The code's user id, once; ``None`` for whatever is unknown, used or run out."""
+        self._need(redis)
         request = await self.links.take(redis, code)
         return request.user_id if request else None
 
@@ -260,6 +262,7 @@ class OAuthManager:
         """Keep ``token`` for the user, under ``token.provider``."""
         self._provider(token.provider)
         keys.check_user_id(user_id)
+        self._need(redis)
         await self._store.put_tokens(redis, user_id, token)
 
     async def delete_token(self, redis: Any, user_id: str, provider: str) -> Disconnected:

@@ -16,7 +16,8 @@ class TokenData:
     """One person's tokens at one provider, opened.
 
     ``expires_at`` is in epoch seconds, ``0`` meaning "does not expire";
-    ``scopes`` are those the provider granted.
+    ``scopes`` are those the provider granted.  ``issued_at`` (epoch seconds,
+    ``0`` where unknown) only tells how long the token lives altogether.
     """
 
     access_token: str
@@ -25,11 +26,19 @@ class TokenData:
     scopes: list[str] = field(default_factory=list)
     token_type: str = "Bearer"
     provider: str = ""
+    issued_at: float = field(default=0.0, compare=False)
 
     @property
     def is_expired(self) -> bool:
-        """Whether it is time to refresh: within ``REFRESH_BUFFER_SECONDS`` of the end."""
-        return self.expires_at > 0 and time.time() >= self.expires_at - REFRESH_BUFFER_SECONDS
+        """Whether it is time to refresh: within ``REFRESH_BUFFER_SECONDS`` of the end.
+
+        A token that lives less than twice as long is refreshed half-way:
+        otherwise every use of it would refresh it once more.
+        """
+        buffer: float = REFRESH_BUFFER_SECONDS
+        if 0 < self.issued_at < self.expires_at:
+            buffer = min(buffer, (self.expires_at - self.issued_at) / 2)
+        return self.expires_at > 0 and time.time() >= self.expires_at - buffer
 
     @property
     def is_over(self) -> bool:
@@ -53,19 +62,20 @@ class TokenData:
 
         Raises ``ValueError`` or ``TypeError`` where a field has no sensible reading.
         """
+        access_token, refresh_token = d.get("access_token") or "", d.get("refresh_token") or ""
+        if not isinstance(access_token, str) or not isinstance(refresh_token, str):
+            raise TypeError("a token is text")
         scopes = d.get("scopes") or []
         if isinstance(scopes, str):
             scopes = scopes.split()
-        expires_at = float(d.get("expires_at") or 0.0)
-        if not math.isfinite(expires_at):
-            raise ValueError("expires_at is not a time")
         return cls(
-            access_token=str(d.get("access_token") or ""),
-            refresh_token=str(d.get("refresh_token") or ""),
-            expires_at=expires_at,
+            access_token=access_token,
+            refresh_token=refresh_token,
+            expires_at=_epoch(d.get("expires_at")),
             scopes=[str(scope) for scope in scopes],
             token_type=str(d.get("token_type") or "Bearer"),
             provider=str(d.get("provider") or ""),
+            issued_at=_epoch(d.get("issued_at")),
         )
 
     def __repr__(self) -> str:
@@ -73,6 +83,17 @@ class TokenData:
             f"TokenData(provider={self.provider!r}, scopes={self.scopes!r}, "
             f"expires_at={self.expires_at!r}, access_token=***)"
         )
+
+
+def _epoch(value: Any) -> float:
+    """Epoch seconds from a number or its text; ``0.0`` from nothing."""
+    try:
+        seconds = float(value or 0.0)
+    except OverflowError:
+        seconds = math.inf
+    if not math.isfinite(seconds):
+        raise ValueError("not a time")
+    return seconds
 
 
 class Status(StrEnum):

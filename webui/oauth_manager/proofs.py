@@ -97,8 +97,8 @@ def shown(code: str) -> str:
 
 
 def as_typed(text: str) -> str:
-    """What a person sent, reduced to a code: case, blanks and dashes do not matter."""
-    return "".join(c for c in text.upper() if not c.isspace() and c not in "-.`*_")
+    """What a person sent, reduced to a code: only letters and digits count, and no case."""
+    return "".join(c for c in text.upper() if c.isascii() and c.isalnum())
 
 
 class Proofs:

@@ -12,7 +12,7 @@ from typing import Any
 
 from . import answers, keys, requests
 from .errors import OAuthMisconfigured, OAuthRefused, OAuthUnavailable, StoreUnavailable
-from .locking import Hold, Lock
+from .locking import Lock
 from .models import TokenData
 from .notices import NoticeKind, Notices
 from .provider import OAuthProvider
@@ -67,14 +67,12 @@ class Refresher:
         pause = 0.02
         while True:
             hold = await lock.acquire()
-            stored = (await self._store.read(redis, user_id, [provider.name]))[provider.name]
-            token = self._store.open_tokens(user_id, provider.name, stored.tokens)
-            if token != due:
-                if hold.got:
-                    await lock.release()
-                return token
             if hold.got:
-                return await self._holding(redis, user_id, provider, lock, hold, stored, due)
+                return await self._holding(redis, user_id, provider, due, lock, hold.failures)
+            tokens = await self._store.read_tokens(redis, user_id, provider.name)
+            token = self._store.open_tokens(user_id, provider.name, tokens)
+            if token != due:
+                return token
             if hold.pausing or time.monotonic() > give_up:
                 raise OAuthUnavailable(provider.name, "refresh", "waiting")
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
@@ -85,22 +83,24 @@ class Refresher:
         redis: Any,
         user_id: str,
         provider: OAuthProvider,
+        due: TokenData,
         lock: Lock,
-        hold: Hold,
-        stored: Stored,
-        token: TokenData,
+        failures: int,
     ) -> TokenData | None:
-        failures, retry_after = hold.failures + 1, 0.0
+        """Refresh, unless somebody did before we had the lock; let go in any case."""
+        retry_after, failures_now = 0.0, 0
         try:
-            result = await self._refresh(redis, user_id, provider, stored, token)
-            failures = 0
-            return result
+            stored = (await self._store.read(redis, user_id, [provider.name]))[provider.name]
+            token = self._store.open_tokens(user_id, provider.name, stored.tokens)
+            if token != due:
+                return token
+            return await self._refresh(redis, user_id, provider, stored, due)
         except OAuthUnavailable as error:
-            retry_after = error.retry_after
+            failures_now, retry_after = failures + 1, error.retry_after
             raise
         finally:
             try:
-                await lock.release(failures=failures, retry_after=retry_after)
+                await lock.release(failures=failures_now, retry_after=retry_after)
             except StoreUnavailable:
                 log.warning("%s: a lock was left to run out", provider.name)
 

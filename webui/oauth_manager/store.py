@@ -8,7 +8,7 @@ Valkey 8), and every call is bounded: a Redis that does not answer becomes a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -41,12 +41,6 @@ return 1
 _DELETE_IF_SAME = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
-"""
-_PUT_PROBLEM = """
-local now = redis.call('GET', KEYS[1])
-if (now or '') ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2])
-return 1
 """
 
 
@@ -111,7 +105,8 @@ class Store:
             return Profile()
 
     def _sealed_tokens(self, user_id: str, token: TokenData) -> str:
-        return self._sealer.seal("tokens", user_id, token.provider, token.to_dict())
+        record = {**token.to_dict(), "issued_at": token.issued_at}
+        return self._sealer.seal("tokens", user_id, token.provider, record)
 
     def _sealed_profile(self, user_id: str, provider: str, profile: Profile) -> str:
         return self._sealer.seal("connection", user_id, provider, asdict(profile))
@@ -124,7 +119,7 @@ class Store:
         Raises ``RecordUnreadable`` where the key holds something else than text.
         """
         async with redis_call("read tokens"):
-            return _value(await _attempt(redis.get(keys.tokens(user_id, provider))))
+            return await _read(redis, keys.tokens(user_id, provider))
 
     async def read(self, redis: Any, user_id: str, providers: Iterable[str]) -> dict[str, Stored]:
         """Both records for each provider.  A mistyped key reads as a record nobody can open."""
@@ -132,8 +127,8 @@ class Store:
         async with redis_call("read connections"):
             pipe = redis.pipeline(transaction=False)
             for name in names:
-                pipe.get(keys.tokens(user_id, name))
-                pipe.get(keys.connection(user_id, name))
+                _raw(pipe, "GET", keys.tokens(user_id, name))
+                _raw(pipe, "GET", keys.connection(user_id, name))
             answers = [_value(a) for a in await pipe.execute(raise_on_error=False)]
         return {n: Stored(answers[2 * i], answers[2 * i + 1]) for i, n in enumerate(names)}
 
@@ -171,8 +166,17 @@ class Store:
             ):
                 pipe.eval(_SET_UNLESS_REMOVED, 1, key, "1" if was else "0", now)
             also(pipe)
-            answers = await pipe.execute()
-        return bool(answers[0]), answers[-1]
+            tokens_written, profile_written, answer = await pipe.execute()
+            kept = bool(tokens_written and profile_written)
+            if not kept:
+                await self._take_back(redis, user_id, name, fresh)
+        return kept, answer
+
+    async def _take_back(self, redis: Any, user_id: str, provider: str, fresh: Stored) -> None:
+        pipe = redis.pipeline(transaction=False)
+        pipe.eval(_DELETE_IF_SAME, 1, keys.tokens(user_id, provider), fresh.tokens)
+        pipe.eval(_DELETE_IF_SAME, 1, keys.connection(user_id, provider), fresh.profile)
+        await pipe.execute()
 
     async def renew(
         self, redis: Any, user_id: str, token: TokenData, profile: Profile, before: Stored
@@ -207,15 +211,19 @@ class Store:
         self, redis: Any, user_id: str, provider: str, profile: Profile, before: Stored
     ) -> bool:
         """Drop tokens that are over and keep why; ``False`` where they changed meanwhile."""
-        sealed_profile = self._sealed_profile(user_id, provider, profile)
+        sealed = self._sealed_profile(user_id, provider, profile)
+        tokens, beside = keys.tokens(user_id, provider), keys.connection(user_id, provider)
         async with redis_call("record the end of a grant"):
-            pipe = redis.pipeline(transaction=False)
-            # The reason first: a crash in between must not leave silence.
-            pipe.eval(
-                _PUT_PROBLEM, 1, keys.connection(user_id, provider), before.profile, sealed_profile
-            )
-            pipe.eval(_DELETE_IF_SAME, 1, keys.tokens(user_id, provider), before.tokens)
-            return bool((await pipe.execute())[1])
+            if before.profile:
+                pipe = redis.pipeline(transaction=False)
+                # The reason first: a crash in between must not leave silence.
+                pipe.eval(_REPLACE, 1, beside, before.profile, sealed)
+                pipe.eval(_DELETE_IF_SAME, 1, tokens, before.tokens)
+                return bool((await pipe.execute())[1])
+            deleted = await redis.eval(_DELETE_IF_SAME, 1, tokens, before.tokens)
+            if deleted:
+                await redis.set(beside, sealed, nx=True)
+        return bool(deleted)
 
     async def remove(self, redis: Any, user_id: str, provider: str) -> Stored:
         """Take both records away, atomically each, and return what they were."""
@@ -223,7 +231,7 @@ class Store:
         async with redis_call("disconnect"):
             pipe = redis.pipeline(transaction=False)
             for key in both:
-                pipe.getdel(key)
+                _raw(pipe, "GETDEL", key)
             answers = await pipe.execute(raise_on_error=False)
             mistyped = [k for k, a in zip(both, answers, strict=True) if _is_mistyped(a)]
             for key in mistyped:
@@ -250,14 +258,16 @@ class Store:
         return done, unreadable
 
     async def _reseal_one(self, redis: Any, kind: str, key: str) -> str:
-        user_id, provider = keys.parse_record(key)
+        owner = keys.parse_record(key)
+        if owner is None:
+            return "foreign"
         async with redis_call("seal a record anew"):
-            before = _value(await _attempt(redis.get(key)))
+            before = await _read(redis, key)
             try:
-                record = self._sealer.open(kind, user_id, provider, before)
+                record = self._sealer.open(kind, *owner, before)
             except RecordUnreadable:
                 return "unreadable" if before else "gone"
-            after = self._sealer.seal(kind, user_id, provider, record)
+            after = self._sealer.seal(kind, *owner, record)
             written = await redis.eval(_REPLACE, 1, key, before, after)
         return "done" if int(written) == 1 else "changed"
 
@@ -265,22 +275,25 @@ class Store:
 _FOREIGN = "\0"  # stands for a value that is not text; no sealed record looks like it
 
 
+def _raw(client: Any, command: str, key: str) -> Any:
+    """Ask for bytes, even of a client that decodes: what cannot be decoded must not break it."""
+    return client.execute_command(command, key, NEVER_DECODE=True)
+
+
+async def _read(redis: Any, key: str) -> str:
+    try:
+        return _value(await _raw(redis, "GET", key))
+    except ResponseError as error:
+        return _value(error)
+
+
 def _is_mistyped(answer: Any) -> bool:
     return isinstance(answer, ResponseError) and "WRONGTYPE" in str(answer)
 
 
-def _foreign(error: Exception) -> str:
-    if isinstance(error, UnicodeDecodeError) or _is_mistyped(error):
-        return _FOREIGN
-    raise error
-
-
-async def _attempt(call: Awaitable[Any]) -> Any:
-    try:
-        return await call
-    except (ResponseError, UnicodeDecodeError) as error:
-        return error
-
-
 def _value(answer: Any) -> str:
-    return _foreign(answer) if isinstance(answer, Exception) else as_text(answer)
+    if _is_mistyped(answer):
+        return _FOREIGN
+    if isinstance(answer, Exception):
+        raise answer
+    return as_text(answer)

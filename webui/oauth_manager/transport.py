@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from weakref import WeakKeyDictionary
 
 import httpx
@@ -40,6 +41,8 @@ class Transport:
                 trust_env=False,
                 follow_redirects=False,
                 timeout=httpx.Timeout(DEADLINE),
+                # All people share this client: what a provider tells one is not for another.
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
                 headers={"User-Agent": "account-connections", "Accept-Encoding": "identity"},
             )
             self._clients[loop] = client

@@ -66,7 +66,7 @@ def _token_age(connection: Connection) -> str:
     """So that a refresh can be watched."""
     now, profile = time.time(), connection.profile
     is_first = profile.renewed_at <= profile.connected_at
-    since = "The token is from connecting" if is_first else "The token was renewed"
+    since = "came with the connection" if is_first else "was renewed"
     left = connection.expires_at - now
     ends = f"expires in {max(left, 0):.0f} s" if connection.expires_at else "does not expire"
-    return f"{since}, {max(now - profile.renewed_at, 0):.0f} s ago, and {ends}."
+    return f"The token {since} {max(now - profile.renewed_at, 0):.0f} s ago and {ends}."

@@ -1,0 +1,398 @@
+"""Disconnecting: gone here for certain, ended there in the provider's own way, told as it was."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from tests.fake_answers import Answer, error_answer, json_answer, redirect
+from tests.fake_provider import FakeProvider
+from tests.fake_requests import Recorded
+from tests.library import (
+    BASE_URL,
+    BUILT_IN,
+    KEY,
+    OVER,
+    age,
+    connected,
+    fake_provider,
+    granted,
+    manager_for,
+    providers_config,
+    tokens_key,
+)
+from tests.redis_wire import wired
+from webui.oauth_manager import (
+    Account,
+    Disconnected,
+    OAuthManager,
+    RevokeOutcome,
+    StoreUnavailable,
+    TokenData,
+)
+from webui.oauth_manager.answers import Answer as Received
+from webui.oauth_manager.requests import ProviderRequest
+from webui.oauth_manager.transport import DEADLINE_WHILE_WAITING, Transport
+
+pytestmark = pytest.mark.anyio
+
+REVOKING = [name for name in BUILT_IN if name != "microsoft"]
+
+
+@pytest.fixture
+def fake() -> FakeProvider:
+    return fake_provider()
+
+
+@pytest.fixture
+def manager(fake: FakeProvider) -> OAuthManager:
+    return manager_for(fake)
+
+
+async def disconnected(
+    manager: OAuthManager,
+    fake: FakeProvider,
+    redis: Redis,
+    provider: str,
+    token: TokenData | None = None,
+) -> tuple[Disconnected, list[Recorded]]:
+    """What was said, and the requests it took."""
+    await manager.store_token(redis, "u1", token or granted(fake, provider, expires_at=4e9))
+    result = await manager.delete_token(redis, "u1", provider)
+    assert not await redis.exists(tokens_key("u1", provider))
+    return result, fake.requests
+
+
+class TestTheProvidersOwnWay:
+    async def test_github_is_asked_by_delete_with_basic_and_json_for_the_whole_grant(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        token = granted(fake, "github", expires_at=0)
+        result, (request,) = await disconnected(manager, fake, redis, "github", token)
+        assert result.at_provider is RevokeOutcome.REVOKED
+        assert request.method == "DELETE"
+        assert request.path == "/github/applications/client/grant"
+        assert request.json == {"access_token": token.access_token}
+        basic = base64.b64encode(b"client:client-secret").decode()
+        assert request.headers["authorization"] == f"Basic {basic}"
+        assert request.headers["content-type"] == "application/json"
+
+    async def test_google_is_given_the_token_and_nothing_else(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        token = granted(fake, "google", expires_at=4e9)
+        result, (request,) = await disconnected(manager, fake, redis, "google", token)
+        assert result.at_provider is RevokeOutcome.REVOKED
+        assert request.method == "POST"
+        assert request.form == {"token": token.refresh_token}
+        assert "authorization" not in request.headers
+
+    async def test_discord_is_told_who_asks(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        token = granted(fake, "discord", expires_at=4e9)
+        result, (request,) = await disconnected(manager, fake, redis, "discord", token)
+        assert result.at_provider is RevokeOutcome.REVOKED
+        assert request.method == "POST"
+        assert request.client == ("client", "client-secret")
+        assert request.form["token"] == token.refresh_token
+        assert request.form["token_type_hint"] == "refresh_token"
+        assert request.headers["content-type"] == "application/x-www-form-urlencoded"
+
+    async def test_microsoft_is_not_asked_since_it_cannot_be(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        result, requests = await disconnected(manager, fake, redis, "microsoft")
+        assert result.at_provider is RevokeOutcome.UNSUPPORTED
+        assert requests == []
+
+    async def test_without_a_refresh_token_the_access_token_is_revoked(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        fake.gives_refresh_token = False
+        token = granted(fake, "discord", expires_at=4e9)
+        _, (request,) = await disconnected(manager, fake, redis, "discord", token)
+        assert request.form["token"] == token.access_token
+        assert request.form["token_type_hint"] == "access_token"
+
+    @pytest.mark.parametrize("provider", REVOKING)
+    async def test_no_token_stands_in_the_address(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis, provider: str
+    ) -> None:
+        _, (request,) = await disconnected(manager, fake, redis, provider)
+        for secret in fake.issued:
+            assert secret not in f"{request.path}{request.query}"
+
+    @pytest.mark.parametrize("provider", REVOKING)
+    async def test_both_tokens_are_dead_there_afterwards(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis, provider: str
+    ) -> None:
+        await connected(manager, fake, redis, "u1", provider)
+        await manager.delete_token(redis, "u1", provider)
+        assert not any(fake.is_alive(secret) for secret in fake.issued)
+
+    async def test_a_client_id_cannot_leave_its_place_in_the_address(
+        self, fake: FakeProvider, redis: Redis
+    ) -> None:
+        fake.client_id = "../evil?x#/é"
+        manager = OAuthManager(
+            KEY,
+            BASE_URL,
+            providers_config(fake),
+            transport=Transport(httpx.ASGITransport(fake)),
+        )
+        _, (request,) = await disconnected(
+            manager, fake, redis, "github", granted(fake, "github", expires_at=0)
+        )
+        assert request.path == "/github/applications/../evil?x#/é/grant"  # decoded, one segment
+        assert request.query == {}
+
+    async def test_with_basic_both_halves_are_encoded(
+        self, fake: FakeProvider, redis: Redis
+    ) -> None:
+        fake.client_id, fake.client_secret = "a:b c", "p%:ü"
+        config = providers_config(fake)
+        config["discord"]["token_auth"] = "basic"
+        transport = Transport(httpx.ASGITransport(fake))
+        manager = OAuthManager(KEY, BASE_URL, config, transport=transport)
+        result, (request,) = await disconnected(manager, fake, redis, "discord")
+        assert result.at_provider is RevokeOutcome.REVOKED
+        assert "client_secret" not in request.form
+
+    async def test_a_token_of_github_that_is_over_is_renewed_to_end_its_grant(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        token = granted(fake, "github", expires_at=OVER)
+        result, requests = await disconnected(manager, fake, redis, "github", token)
+        assert result.at_provider is RevokeOutcome.REVOKED
+        assert [request.endpoint for request in requests] == ["token", "revoke"]
+        assert not any(fake.is_alive(secret) for secret in fake.issued)
+
+    async def test_where_that_fails_it_says_so(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        fake.script("token", error_answer("bad_refresh_token"))
+        token = granted(fake, "github", expires_at=OVER)
+        result, requests = await disconnected(manager, fake, redis, "github", token)
+        assert result.at_provider is RevokeOutcome.UNCONFIRMED
+        assert [request.endpoint for request in requests] == ["token"]
+
+
+CONFIRMED = [Answer(200), json_answer({}), Answer(204), Answer(200, {}, b"<html>")]
+UNCONFIRMED = {
+    "400": error_answer("invalid_token"),
+    "401": error_answer("invalid_client", 401),
+    "403": Answer(403),
+    "404": Answer(404),
+    "422": Answer(422),
+    "429": Answer(429, {"retry-after": "30"}),
+    "500": Answer(500),
+    "503": Answer(503),
+    "redirect": redirect("http://elsewhere.example/"),
+    "redirect by GET": redirect("http://elsewhere.example/", 302),
+    "too much": Answer(200, {}, b" " * 300_000),
+    "unknown packing": Answer(200, {"content-encoding": "br"}, b"x"),
+}
+
+
+class TestTheTruth:
+    @pytest.mark.parametrize("answer", CONFIRMED)
+    @pytest.mark.parametrize("provider", REVOKING)
+    async def test_a_success_is_a_revocation(
+        self,
+        manager: OAuthManager,
+        fake: FakeProvider,
+        redis: Redis,
+        provider: str,
+        answer: Answer,
+    ) -> None:
+        fake.script("revoke", answer)
+        result, _ = await disconnected(manager, fake, redis, provider)
+        assert result.at_provider is RevokeOutcome.REVOKED
+
+    @pytest.mark.parametrize("answer", UNCONFIRMED.values(), ids=UNCONFIRMED.keys())
+    @pytest.mark.parametrize("provider", REVOKING)
+    async def test_anything_else_is_unconfirmed_and_it_is_gone_here_all_the_same(
+        self,
+        manager: OAuthManager,
+        fake: FakeProvider,
+        redis: Redis,
+        provider: str,
+        answer: Answer,
+    ) -> None:
+        fake.script("revoke", answer)
+        result, requests = await disconnected(manager, fake, redis, provider)
+        assert result.at_provider is RevokeOutcome.UNCONFIRMED
+        assert len(requests) == 1
+        assert {r.headers["host"] for r in requests} == {"provider.example"}
+
+    async def test_a_provider_that_does_not_answer_is_given_four_seconds(
+        self, fake: FakeProvider, redis: Redis
+    ) -> None:
+        deadlines = []
+
+        class Watched(Transport):
+            async def send(self, request: ProviderRequest, deadline: float = 99.0) -> Received:
+                deadlines.append((request.step, deadline))
+                return await super().send(request, min(deadline, 0.05))
+
+        transport = Watched(httpx.ASGITransport(fake))
+        manager = OAuthManager(KEY, BASE_URL, providers_config(fake), transport=transport)
+        fake.gate("revoke")
+        result, _ = await disconnected(manager, fake, redis, "google")
+        assert result.at_provider is RevokeOutcome.UNCONFIRMED
+        ((step, deadline),) = deadlines
+        assert step == "revoke"
+        assert 0 < deadline <= DEADLINE_WHILE_WAITING
+
+    async def test_renewing_and_revoking_share_the_four_seconds(
+        self, fake: FakeProvider, redis: Redis
+    ) -> None:
+        deadlines = []
+
+        class Watched(Transport):
+            async def send(self, request: ProviderRequest, deadline: float = 99.0) -> Received:
+                deadlines.append(deadline)
+                return await super().send(request, deadline)
+
+        transport = Watched(httpx.ASGITransport(fake))
+        manager = OAuthManager(KEY, BASE_URL, providers_config(fake), transport=transport)
+        await disconnected(manager, fake, redis, "github", granted(fake, "github"))
+        assert deadlines[0] == DEADLINE_WHILE_WAITING
+        assert deadlines[1] < DEADLINE_WHILE_WAITING
+
+    async def test_a_provider_no_longer_set_up_cannot_confirm(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        manager.providers["google"].client_id = ""
+        result, requests = await disconnected(manager, fake, redis, "google")
+        assert result.at_provider is RevokeOutcome.UNCONFIRMED
+        assert requests == []
+
+    @pytest.mark.parametrize("provider", BUILT_IN)
+    async def test_where_nothing_was_connected_there_was_nothing_to_end(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis, provider: str
+    ) -> None:
+        result = await manager.delete_token(redis, "u1", provider)
+        assert result == Disconnected(provider, RevokeOutcome.NOTHING)
+        assert fake.requests == []
+        assert await redis.keys() == []
+
+    async def test_a_repeated_disconnect_is_calm(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await connected(manager, fake, redis, "u1", "google")
+        results = await asyncio.gather(
+            *(manager.delete_token(redis, "u1", "google") for _ in range(10))
+        )
+        outcomes = [result.at_provider for result in results]
+        assert outcomes.count(RevokeOutcome.REVOKED) == 1
+        assert outcomes.count(RevokeOutcome.NOTHING) == 9
+        assert fake.calls["revoke"] == 1
+
+    async def test_what_cannot_be_read_cannot_be_revoked(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await redis.set(tokens_key("u1", "google"), "junk")
+        result = await manager.delete_token(redis, "u1", "google")
+        assert result.at_provider is RevokeOutcome.UNCONFIRMED
+        assert not await redis.exists(tokens_key("u1", "google"))
+        assert fake.requests == []
+
+    async def test_it_says_whose_account_it_was(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await connected(manager, fake, redis, "u1", "github")
+        result = await manager.delete_token(redis, "u1", "github")
+        assert result.account == Account("42", "mona")
+
+    async def test_a_grant_that_was_gone_already_is_cleared_away(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await connected(manager, fake, redis, "u1", "google")
+        fake.withdraw()
+        await age(manager, redis, "u1", "google")
+        await manager.get_token("u1", "google", redis)
+        result = await manager.delete_token(redis, "u1", "google")
+        assert result.at_provider is RevokeOutcome.NOTHING
+        assert result.account.id == ""
+        assert await redis.keys("stargazer:oauth_connection:*") == []
+
+
+class TestWhoIsAffected:
+    async def test_other_providers_and_other_people_stay_connected(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        for user_id, provider in (("u1", "google"), ("u1", "github"), ("u2", "google")):
+            await connected(manager, fake, redis, user_id, provider)
+        await manager.delete_token(redis, "u1", "google")
+        assert await manager.get_token("u1", "google", redis) is None
+        assert await manager.get_token("u1", "github", redis) is not None
+        assert await manager.get_token("u2", "google", redis) is not None
+
+    async def test_another_person_with_the_same_account_is_told_to_reconnect(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        """A provider may end all grants of an account with one revocation."""
+        await connected(manager, fake, redis, "u2", "google")
+        await connected(manager, fake, redis, "u1", "google")
+        await manager.delete_token(redis, "u1", "google")
+        fake.withdraw()
+        await age(manager, redis, "u2", "google")
+        assert await manager.get_token("u2", "google", redis) is None
+        assert (await manager.connection("u2", "google", redis)).profile.problem
+
+
+class TestFaults:
+    async def test_redis_away_asks_nobody_and_promises_nothing(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis, redis_url: str
+    ) -> None:
+        await connected(manager, fake, redis, "u1", "google")
+        async with wired(redis_url) as (away, wire):
+            wire.is_down = True
+            with pytest.raises(StoreUnavailable):
+                await manager.delete_token(away, "u1", "google")
+        assert fake.calls["revoke"] == 0
+        assert await manager.get_token("u1", "google", redis) is not None
+
+    async def test_a_cancelled_caller_is_still_disconnected_here_and_there(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await connected(manager, fake, redis, "u1", "google")
+        gate = fake.gate("revoke")
+        asking = asyncio.create_task(manager.delete_token(redis, "u1", "google"))
+        await gate.reached()
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        gate.open()
+        await manager.aclose()
+        assert not await redis.exists(tokens_key("u1", "google"))
+        assert not any(fake.is_alive(secret) for secret in fake.issued)
+
+    @pytest.mark.parametrize("answer", [Answer(200), error_answer("invalid_client", 401)])
+    async def test_no_secret_reaches_a_log(
+        self,
+        manager: OAuthManager,
+        fake: FakeProvider,
+        redis: Redis,
+        answer: Answer,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level(logging.DEBUG)
+        for provider in BUILT_IN:
+            fake.script("revoke", answer)
+            await disconnected(manager, fake, redis, provider)
+            fake.always.clear()
+        for secret in (*fake.issued, fake.client_secret):
+            assert secret not in caplog.text
+
+    async def test_an_unknown_provider_is_a_value_error(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        with pytest.raises(ValueError, match="unknown provider"):
+            await manager.delete_token(redis, "u1", "myspace")

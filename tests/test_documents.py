@@ -1,0 +1,392 @@
+"""The documents say what is so: tables against the code, examples by running them."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import httpx
+import pytest
+from redis.asyncio import Redis
+from starlette.testclient import TestClient
+
+from tests.fake_provider import FakeProvider, serve
+from tests.library import KEY, providers_config
+from webui import chat, oauth_manager, words
+from webui.app import create_app
+from webui.cli import main
+from webui.limiting import LIMITS
+from webui.oauth_manager import (
+    PROVIDER_TEMPLATES,
+    NoticeKind,
+    OAuthError,
+    OAuthManager,
+    TokenData,
+    get_oauth_manager,
+)
+from webui.redis_client import connect
+from webui.routes import routes
+from webui.sandbox import demo
+from webui.setting_table import PROVIDER_SETTINGS, SETTINGS, Setting, known_names
+from webui.settings import Settings, load_settings
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+LIBRARY = (ROOT / "docs" / "library.md").read_text()
+OPERATING = (ROOT / "docs" / "operating.md").read_text()
+DOCUMENTS = {
+    path.relative_to(ROOT).as_posix(): path.read_text()
+    for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+}
+EXAMPLE_URL = "https://connect.example.org"
+SITE = "http://127.0.0.1:8000"
+
+
+def tables(document: str, first_heading: str) -> list[list[list[str]]]:
+    """The cells of every table whose first column is called so."""
+    found = re.findall(rf"^\| {first_heading} \|.*\n\|[-|]+\n((?:\|.*\n)+)", document, re.M)
+    return [
+        [[cell.strip() for cell in row[1:-1].split("|")] for row in rows.splitlines()]
+        for rows in found
+    ]
+
+
+def table(document: str, first_heading: str) -> list[list[str]]:
+    (found,) = tables(document, first_heading)
+    return found
+
+
+def code_blocks(document: str, language: str) -> list[str]:
+    """What stands between fences, without the indentation of a list around them."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", document, re.M | re.S)
+    return [re.sub(rf"^{indent}", "", text, flags=re.M) for indent, text in found]
+
+
+def bare(cell: str) -> str:
+    return cell.strip("`")
+
+
+# Tables
+
+
+def shown_default(setting: Setting) -> str:
+    if setting.is_required:
+        return "required"
+    return f"`{setting.default}`" if setting.default else ""
+
+
+def test_the_settings_are_those_there_are() -> None:
+    own, _ = tables(README, "Setting")
+    assert own == [[f"`{s.name}`", s.meaning, shown_default(s)] for s in SETTINGS]
+
+
+def test_the_settings_of_a_provider_are_those_there_are() -> None:
+    _, of_each = tables(README, "Setting")
+    assert of_each == [[f"`*_{s.name}`", s.meaning] for s in PROVIDER_SETTINGS]
+
+
+def test_every_secret_is_said_to_be_readable_from_a_file() -> None:
+    named = {f"{s.name}_FILE" for s in SETTINGS if s.is_secret}
+    named |= {f"*_{s.name}_FILE" for s in PROVIDER_SETTINGS if s.is_secret}
+    assert set(re.findall(r"`([A-Z_*]+_FILE)`", README)) == named
+
+
+def usage(name: str, command: click.Command) -> str:
+    context = click.Context(command, info_name=name)
+    options = [
+        f"[{p.opts[0]} {p.make_metavar(context)}]"
+        for p in command.params
+        if isinstance(p, click.Option)
+    ]
+    arguments = [p.make_metavar(context) for p in command.params if isinstance(p, click.Argument)]
+    return " ".join(["webui", name, *options, *arguments])
+
+
+def test_the_commands_are_those_there_are() -> None:
+    rows = [(bare(usage), meaning) for usage, meaning in table(README, "Command")]
+    commands = {usage(name, c): c.help for name, c in main.commands.items()}
+    assert len(rows) == len(commands)
+    assert dict(rows) == commands
+
+
+def test_the_addresses_are_those_there_are_in_their_order() -> None:
+    rows = [(method, bare(path)) for method, path, _ in table(README, "Method")]
+    assert rows == [
+        ("POST" if route.methods == {"POST"} else "GET", route.path.replace(":path}", "}"))
+        for route in routes()
+    ]
+
+
+def test_only_the_callback_answers_get_without_head() -> None:
+    without_head = [route.path for route in routes() if route.methods == {"GET"}]
+    assert without_head == ["/oauth/{provider}/callback"]
+
+
+def test_the_callback_addresses_and_scopes_of_every_provider_are_given() -> None:
+    manager = OAuthManager(KEY, EXAMPLE_URL)
+    rows = [[label, bare(url), bare(scopes)] for label, url, scopes in table(README, "Provider")]
+    expected = [
+        [p.label, manager.redirect_uri(p.name), " ".join(p.scopes)]
+        for p in manager.providers.values()
+    ]
+    assert sorted(rows) == sorted(expected)
+
+
+@pytest.mark.parametrize("provider", sorted(PROVIDER_TEMPLATES))
+def test_how_to_register_with_a_provider_names_its_callback_address(provider: str) -> None:
+    assert f"`{OAuthManager(KEY, EXAMPLE_URL).redirect_uri(provider)}`" in OPERATING
+
+
+def test_the_errors_are_those_there_are() -> None:
+    exported = {name: getattr(oauth_manager, name) for name in oauth_manager.__all__}
+    errors = {
+        name
+        for name, thing in exported.items()
+        if isinstance(thing, type) and issubclass(thing, OAuthError) and thing is not OAuthError
+    }
+    assert {bare(row[0]) for row in table(LIBRARY, "Exception")} == errors
+
+
+def test_the_actions_and_notices_are_those_there_are() -> None:
+    assert [bare(row[0]) for row in table(LIBRARY, "Action")] == list(chat.ACTIONS)
+    (listed,) = re.findall(r"Each notice \((.*?)\)", LIBRARY)
+    assert [bare(name) for name in listed.split(", ")] == [kind.value for kind in NoticeKind]
+
+
+def test_the_limits_are_those_there_are() -> None:
+    rows = [(whom.split()[1], most) for _, whom, most in table(OPERATING, "Tries")]
+    by_address = {"miss", "start"}
+    assert rows == [
+        ("address" if name in by_address else "person", most) for name, most in LIMITS.items()
+    ]
+
+
+def test_every_key_in_redis_is_listed() -> None:
+    listed = {re.split("[:{]", row[0].split("`")[1])[1] for row in table(OPERATING, "Key")}
+    sources = [path.read_text() for path in (ROOT / "webui").rglob("*.py")]
+    used = {name for text in sources for name in re.findall(r"stargazer:([a-z_]+)", text)}
+    assert listed == used
+
+
+# What is named
+
+
+def test_the_first_steps_name_addresses_and_buttons_that_are_there() -> None:
+    first_steps = README.partition("## For a bot's author")[0]
+    ports = {p.name: p.default for p in main.commands["demo"].params}
+    assert f"<http://{demo.SANDBOX_HOST}:{ports['provider_port']}/chat>" in first_steps
+    assert f"<http://{demo.SITE_HOST}:{ports['port']}>" in first_steps
+    assert f"`{ports['data']}`" in first_steps
+    buttons = {words.text("link.yes"), words.text("proof.continue", provider="GitHub")}
+    assert set(re.findall(r"\*([A-Z][^*]+)\*", first_steps)) == buttons
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_link_within_the_documents_leads_somewhere(document: str) -> None:
+    folder = (ROOT / document).parent
+    for target in re.findall(r"\]\(([^)]+)\)", DOCUMENTS[document]):
+        if "://" in target:
+            continue
+        path, _, heading = target.partition("#")
+        assert (folder / path).is_file(), target
+        titles = re.findall(r"^#+ (.*)", (folder / path).read_text(), re.M)
+        anchors = {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in titles}
+        assert not heading or heading in anchors, target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_that_is_named_exists(document: str) -> None:
+    text = DOCUMENTS[document]
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    code = "\n".join([*re.findall(r"`([^`\n]+)`", text), *code_blocks(text, "sh")])
+    assert set(re.findall(r"^make ([a-z]+)", code, re.M)) <= targets
+    assert set(re.findall(r"^webui ([a-z-]+)", code, re.M)) <= set(main.commands)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_setting_that_is_named_exists(document: str) -> None:
+    known = known_names(["gitea"]) | {f"*_{s.name}" for s in PROVIDER_SETTINGS}
+    known |= {f"*_{s.name}_FILE" for s in PROVIDER_SETTINGS if s.is_secret}
+    ours = r"(?:[A-Z]+_)*(?:URL|KEY|SECRET|ID|SCOPES|TENANT|RECORDS|PROXIES)(?:_FILE)?"
+    named = set(re.findall(rf"`((?:\*_)?{ours})(?:=[^`]*)?`", DOCUMENTS[document]))
+    assert named - known == set()
+
+
+# Examples
+
+
+def environment(block: str) -> dict[str, str]:
+    """``NAME=value`` lines, comments left out."""
+    lines = [shlex.split(line, comments=True) for line in block.splitlines()]
+    return dict(word.split("=", 1) for words in lines for word in words)
+
+
+REQUIRED = {
+    "BASE_URL": EXAMPLE_URL,
+    "REDIS_URL": "redis://127.0.0.1:6379/0",
+    "ENCRYPTION_KEY": KEY,
+    "SESSION_SECRET": "kX9wq2-mTzR7_pL4vB8nC1yH6jD3fG5s",
+}
+
+
+def test_the_example_settings_lack_only_what_everybody_makes_themselves() -> None:
+    (block,) = [b for b in code_blocks(README, "sh") if "SESSION_SECRET" in b]
+    shown = environment(block)
+    assert sorted(name for name, value in shown.items() if not value) == [
+        "ENCRYPTION_KEY",
+        "GITHUB_CLIENT_ID",
+        "SESSION_SECRET",
+    ]
+    client = {"GITHUB_CLIENT_ID": "id", "GITHUB_CLIENT_SECRET": "secret"}
+    settings = load_settings({**REQUIRED, **{k: v for k, v in shown.items() if v}, **client})
+    assert settings.base_url == EXAMPLE_URL
+
+
+def gitea(environ: dict[str, str]) -> dict[str, Any]:
+    settings = load_settings({**REQUIRED, **environ})
+    provider = OAuthManager(KEY, EXAMPLE_URL, settings.providers_config).providers["gitea"]
+    assert provider.is_configured
+    return settings.providers_config["gitea"]
+
+
+def test_the_provider_of_ones_own_is_the_same_in_the_environment_and_in_a_file(
+    tmp_path: Path,
+) -> None:
+    (block,) = [b for b in code_blocks(OPERATING, "sh") if "EXTRA_PROVIDERS" in b]
+    (toml,) = code_blocks(OPERATING, "toml")
+    secret = tmp_path / "secret"
+    secret.write_text("...\n")
+    config = tmp_path / "webui.toml"
+    config.write_text(toml.replace("/run/secrets/gitea", str(secret)))
+    assert tomllib.loads(toml)["gitea"]["client_id"] == "..."
+    assert gitea(environment(block)) == gitea({"WEBUI_CONFIG": str(config)})
+
+
+@dataclass
+class Caller:
+    user_id: str
+    redis: Redis
+
+
+@pytest.fixture
+def fake() -> FakeProvider:
+    return FakeProvider()
+
+
+@pytest.fixture
+async def restricted_url(redis: Redis, redis_url: str) -> AsyncIterator[str]:
+    """The address for the user that the documents set up, made by their own command."""
+    (line,) = re.findall(r"ACL SETUSER .*", OPERATING)
+    await redis.execute_command(*line.replace("PASSWORD", "pass").split())  # type: ignore[no-untyped-call]
+    yield f"{redis_url}?username=webui&password=pass"
+    await redis.acl_deluser("webui")
+
+
+def authorize_url(page: str) -> str:
+    (url,) = re.findall(r'href="([^"]+)" rel="noreferrer"', page)
+    return str(url).replace("&amp;", "&")
+
+
+async def test_the_bot_of_the_readme_connects_a_person_and_uses_the_token(
+    fake: FakeProvider, restricted_url: str
+) -> None:
+    """All of it as the restricted user of Redis, through the real pages."""
+    redis = connect(restricted_url)
+    caller = Caller("alice", redis)
+    with serve(fake) as provider_url:
+        config = providers_config(fake, provider_url, ["github"])
+        settings = Settings(
+            base_url=SITE,
+            redis_url=restricted_url,
+            encryption_keys=(KEY,),
+            session_secrets=(REQUIRED["SESSION_SECRET"],),
+            providers_config=config,
+        )
+
+        async def ask_github(token: str) -> str:
+            async with httpx.AsyncClient(trust_env=False) as client:
+                headers = {"Authorization": f"Bearer {token}"}
+                answer = await client.get(config["github"]["account_url"], headers=headers)
+            return f"You are {answer.json()['login']}."
+
+        (source,) = code_blocks(README, "python")
+        bot: dict[str, Any] = {
+            "ENCRYPTION_KEY": KEY,
+            "BASE_URL": SITE,
+            "PROVIDERS": config,
+            "ask_github": ask_github,
+        }
+        exec(compile(source, "README.md", "exec"), bot)  # noqa: S102 - it is what is tested
+
+        (link,) = re.findall(rf"{SITE}(/connect/\S+)", await bot["whoami"](caller))
+        from_our_page = {"Sec-Fetch-Site": "same-origin"}
+        with TestClient(create_app(settings), SITE, headers=from_our_page) as browser:
+            proof = browser.post(f"{link}/start").text
+            (code,) = re.findall(r'aria-hidden="true">(\w{3} \w{3})<', proof)
+            assert "That matches." in await bot["confirm"](caller, code)
+            handoff = browser.post("/connect/proof/continue").text
+            done = browser.get(fake.authorize(authorize_url(handoff)))
+            assert done.status_code == 200
+        assert await bot["whoami"](caller) == "You are mona."
+        await get_oauth_manager().aclose()
+    await redis.aclose()
+
+
+async def test_the_loop_of_the_documents_hears_what_the_bot_is_to_say(
+    fake: FakeProvider, restricted_url: str
+) -> None:
+    redis = connect(restricted_url)
+    manager = oauth_manager.init_oauth_manager(KEY, SITE, providers_config(fake, names=["github"]))
+    await manager.link_cancelled(redis, oauth_manager.LinkRequest("alice", "github"))
+    (loop,) = code_blocks(LIBRARY, "python")
+    heard: list[tuple[str, str]] = []
+
+    class Enough(Exception):
+        pass
+
+    async def send_privately(user_id: str, text: str) -> None:
+        heard.append((user_id, text))
+        raise Enough
+
+    names = {
+        "get_oauth_manager": get_oauth_manager,
+        "notice_text": chat.notice_text,
+        "redis": redis,
+        "send_privately": send_privately,
+    }
+    body = "".join(f"    {line}\n" for line in loop.splitlines())
+    exec(f"async def listen():\n{body}", names)  # noqa: S102 - it is what is tested
+    with pytest.raises(Enough):
+        await names["listen"]()  # type: ignore[operator]
+    assert heard == [("alice", words.text("notice.link_cancelled", name="github"))]
+    await redis.aclose()
+
+
+async def test_the_commands_of_an_operator_work_for_the_restricted_user(
+    fake: FakeProvider, restricted_url: str
+) -> None:
+    redis = connect(restricted_url)
+    manager = OAuthManager(KEY, SITE, providers_config(fake, names=["github"]))
+    await manager.store_token(redis, "alice", TokenData("no-token", provider="github"))
+    assert await redis.acl_whoami() in ("webui", b"webui")
+    assert await manager.reseal(redis) == (1, 0)
+    assert await redis.info("server")
+    assert await redis.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+    await redis.aclose()
+
+
+def test_a_setting_that_is_said_to_do_nothing_does_nothing() -> None:
+    """Whoever makes it work takes that sentence back."""
+    idle = re.findall(r"`([A-Z_]+)` is read and checked, and does nothing yet", README)
+    sources = [path for path in (ROOT / "webui").rglob("*.py") if path.stem[:7] != "setting"]
+    used = [name for name in idle for p in sources if f".{name.lower()}" in p.read_text()]
+    assert used == []
+    assert set(idle) <= {setting.name for setting in SETTINGS}
