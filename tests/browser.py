@@ -52,9 +52,7 @@ class Town:
     bot: OAuthManager = field(repr=False)
 
     async def link(self, redis: Redis, user: str, provider: str = "") -> str:
-        return self.bot.landing_url(
-            await self.bot.create_link_code(redis, user, provider=provider)
-        )
+        return self.bot.landing_url(await self.bot.create_link_code(redis, user, provider=provider))
 
 
 @contextmanager
@@ -155,7 +153,7 @@ class Window:
     async def is_accessible(self) -> None:
         """axe finds nothing, in light and in dark."""
         for scheme in ("light", "dark"):
-            await self.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            await self.page.emulate_media(color_scheme=scheme)
             found = await Axe().run(self.page, options=AXE_RULES)
             assert found.violations_count == 0, f"{scheme}: {found.generate_report()}"
 

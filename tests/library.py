@@ -124,3 +124,15 @@ async def text_at(redis: Redis, key: str) -> str:
     value = await redis.get(key)
     assert value is not None
     return value.decode() if isinstance(value, bytes) else value
+
+
+async def keys_at(redis: Redis, pattern: str = "*") -> list[str]:
+    """Names of ours in Redis, in their order."""
+    found = await redis.keys(f"stargazer:{pattern}")
+    return sorted(key.decode() if isinstance(key, bytes) else key for key in found)
+
+
+async def dumped(redis: Redis) -> bytes:
+    """Everything in Redis, names and values."""
+    names = await keys_at(redis)
+    return b"\n".join([name.encode() + bytes(await redis.dump(name) or b"") for name in names])

@@ -9,9 +9,8 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -55,7 +54,11 @@ async def running(app: ASGIApp) -> AsyncIterator[None]:
     to_app: asyncio.Queue[Any] = asyncio.Queue()
     from_app: asyncio.Queue[Any] = asyncio.Queue()
     scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
-    task = asyncio.create_task(app(scope, to_app.get, from_app.put))  # type: ignore[arg-type]
+
+    async def live() -> None:
+        await app(scope, to_app.get, from_app.put)
+
+    task = asyncio.create_task(live())
     await to_app.put({"type": "lifespan.startup"})
     assert (await from_app.get())["type"] == "lifespan.startup.complete"
     try:
@@ -77,14 +80,16 @@ class Browser:
     ) -> httpx.Response:
         return await self.client.get(path, headers={**(HTMX if htmx else {}), **(headers or {})})
 
-    async def post(self, path: str, *, htmx: bool = False, **form: str) -> httpx.Response:
+    async def post(
+        self, path: str, form: Mapping[str, str] | None = None, *, htmx: bool = False
+    ) -> httpx.Response:
         """As a form on a page of the site sends it."""
         headers = {**FROM_OUR_PAGE, **(HTMX if htmx else {})}
         return await self.client.post(path, data=form, headers=headers)
 
-    async def begin(self, provider: str, **form: str) -> str:
+    async def begin(self, provider: str, form: Mapping[str, str] | None = None) -> str:
         """Press Connect: the authorize URL that the hand-off page leads to."""
-        return handed_off(await self.post(f"/connections/{provider}/connect", **form))
+        return handed_off(await self.post(f"/connections/{provider}/connect", form))
 
     async def state_of(self, provider: str) -> str:
         """The state of the card on the connections page, ``""`` where there is no card."""
@@ -140,10 +145,7 @@ class Place:
             for kind in ("tokens", "connection")
             async for key in self.redis.scan_iter(f"stargazer:oauth_{kind}:*")
         ]
-        return {key: await self.redis.get(key) or b"" for key in sorted(found)}
-
-
-PlaceMaker = Callable[..., AbstractAsyncContextManager[Place]]
+        return {key: await self.redis.dump(key) or b"" for key in sorted(found)}
 
 
 @asynccontextmanager

@@ -147,12 +147,12 @@ class TestWhatIsNoSuccess:
         fields = judge({"access_token": "a", "refresh_token": token})
         assert token_data(PLAIN, fields, scopes=[], refresh_token="kept").refresh_token == "kept"
 
-    @pytest.mark.parametrize("token_type", ["mac", "DPoP", "", 5, [], "Bearer "])
+    @pytest.mark.parametrize("token_type", ["mac", "DPoP", 5, 0, True, [], {}, "Bearer "])
     def test_a_token_of_a_type_we_cannot_use_is_refused(self, token_type: object) -> None:
         with pytest.raises(OAuthUnavailable):
             judge({"access_token": "a", "token_type": token_type})
 
-    @pytest.mark.parametrize("token_type", ["Bearer", "bearer", "BEARER", None])
+    @pytest.mark.parametrize("token_type", ["Bearer", "bearer", "BEARER", None, ""])
     def test_bearer_in_any_case_is_stored_as_bearer(self, token_type: object) -> None:
         fields = judge({"access_token": "a", "token_type": token_type})
         assert token_data(PLAIN, fields, scopes=[]).token_type == "Bearer"

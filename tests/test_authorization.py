@@ -25,6 +25,7 @@ from tests.library import (
     callback_query,
     connected,
     fake_provider,
+    keys_at,
     manager_for,
     text_at,
 )
@@ -195,6 +196,14 @@ class TestIssuer:
         self, manager: OAuthManager, provider: str
     ) -> None:
         manager.check_issuer(provider, None)
+
+    @pytest.mark.parametrize("provider", ["google", "discord"])
+    def test_an_error_may_come_without_it_but_not_with_another(
+        self, manager: OAuthManager, provider: str
+    ) -> None:
+        manager.check_issuer(provider, None, is_error=True)
+        with pytest.raises(FlowRefused):
+            manager.check_issuer(provider, "https://evil.example", is_error=True)
 
     def test_a_configured_issuer_is_compared_whenever_one_is_sent(self) -> None:
         manager = OAuthManager("", BASE_URL, {"microsoft": {"issuer": "https://login.example"}})
@@ -372,8 +381,8 @@ class TestTheBrowserOfAnAttempt:
         self, manager: OAuthManager, redis: Redis
     ) -> None:
         await manager.begin(redis, "u1", "github", browser="canary-binding")
-        (key,) = await redis.keys("stargazer:oauth_state:*")
-        assert "canary" not in await text_at(redis, bytes(key).decode())
+        (record,) = [await text_at(redis, k) for k in await keys_at(redis, "oauth_state:*")]
+        assert "canary" not in record
 
 
 class TestOpenLinks:

@@ -7,17 +7,16 @@ import hashlib
 import logging
 import random
 import string
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from itertools import permutations
 from urllib.parse import urlencode
 
 import httpx
 import pytest
+from redis.asyncio import Redis
 
 from tests.fake_answers import Answer, error_answer, json_answer
-from tests.fake_provider import FakeProvider
-from tests.library import BASE_URL, BUILT_IN, ISSUERS, tokens_key
+from tests.library import BASE_URL, BUILT_IN, ISSUERS, connection_key, tokens_key
 from tests.site_fixtures import (
     Browser,
     Place,
@@ -123,7 +122,7 @@ class TestTheRightAnswer:
     async def test_after_starting_on_the_cards_own_page_leads_back_there(
         self, place: Place, ann: Browser
     ) -> None:
-        url = await ann.begin("github", **{"return": "detail"})
+        url = await ann.begin("github", {"return": "detail"})
         answer = await ann.get(place.fake.authorize(url))
         assert answer.headers["location"] == "/connections/github#conn-github-n"
 
@@ -161,7 +160,13 @@ class TestTheRightAnswer:
 class TestAStateThatIsMissing:
     """A01"""
 
-    FIELDS = ({}, {"state": ""}, {"state": " "}, {"state": "\t"}, {"state": "%00"})
+    FIELDS: tuple[dict[str, str], ...] = (
+        {},
+        {"state": ""},
+        {"state": " "},
+        {"state": "\t"},
+        {"state": "%00"},
+    )
 
     @pytest.mark.parametrize("fields", FIELDS)
     @pytest.mark.parametrize("who", ["ann", "nobody"])
@@ -214,8 +219,9 @@ class TestAStateThatIsNotOurs:
     ) -> None:
         """Its record was sealed with a key that is not here."""
         other_key = "b3RoZXIgZGVwbG95bWVudCwgb3RoZXIga2V5ISEhISE="
-        changed = {"encryption_keys": (other_key,)}
-        async with site_at(redis_url, place.redis, place.fake, **changed) as other:
+        async with site_at(
+            redis_url, place.redis, place.fake, encryption_keys=(other_key,)
+        ) as other:
             attempt = await allowed(other, await other.browser(ann))
         answer = await ann.get(attempt.url())
         assert answer.headers["location"] == ATTEMPT_OVER.format("github")
@@ -236,9 +242,7 @@ class TestAFinishedCallback:
     """A03, A04"""
 
     @pytest.mark.parametrize("again", ["the same code", "another code"])
-    async def test_sent_again_changes_nothing(
-        self, place: Place, ann: Browser, again: str
-    ) -> None:
+    async def test_sent_again_changes_nothing(self, place: Place, ann: Browser, again: str) -> None:
         attempt = await allowed(place, ann)
         await ann.get(attempt.url())
         before, calls = await place.records(), place.fake.calls["token"]
@@ -318,7 +322,7 @@ class TestAStateOfAnotherProvider:
         self, place: Place, ann: Browser
     ) -> None:
         code = await place.bot.create_link_code(place.redis, "ann", provider="github")
-        page = await ann.post(f"/connect/{code}/start?provider=google", provider="google")
+        page = await ann.post(f"/connect/{code}/start?provider=google", {"provider": "google"})
         assert "/github/authorize" in page.text
         assert "/google/authorize" not in page.text
 
@@ -556,12 +560,14 @@ class TestTheIssuer:
         assert await nothing_happened(place)
 
     @pytest.mark.parametrize("provider", ["google", "discord"])
-    async def test_is_asked_for_beside_an_error_too(
+    async def test_beside_an_error_may_be_missing_but_not_wrong(
         self, place: Place, ann: Browser, provider: str
     ) -> None:
-        attempt = await allowed(place, ann, provider)
-        await ann.get(callback(provider, state=attempt.state, error="access_denied"))
-        assert await ann.state_of(provider) == "S17"
+        for issuer, state in ({"iss": "https://evil.example"}, "S16"), ({}, "S15"):
+            attempt = await allowed(place, ann, provider)
+            fields = {"state": attempt.state, "error": "access_denied"}
+            await ann.get(callback(provider, **fields, **issuer))
+            assert await ann.state_of(provider) == state
 
     async def test_where_none_is_announced_counts_for_nothing(
         self, place: Place, ann: Browser
@@ -733,13 +739,15 @@ class TestWhereItLeads:
     ) -> None:
         names = ("next", "return", "return_to", "redirect_uri", "url")
         fields = dict.fromkeys(names, elsewhere)
-        url = await ann.begin("github", **fields)
+        url = await ann.begin("github", fields)
         query = query_of(place.fake.authorize(url))
         answer = await ann.get(callback(**{**fields, **query}))
         assert answer.headers["location"] == "/connections#conn-github-n"
         signed_in = await ann.get(f"/signin?{urlencode({'next': elsewhere})}")
         assert signed_in.headers["location"] == "/connections"
-        assert (await ann.post("/signout", next=elsewhere)).headers["location"] == "/signed-out"
+        assert (await ann.post("/signout", {"next": elsewhere})).headers[
+            "location"
+        ] == "/signed-out"
 
 
 class TestTheRedirectUri:
@@ -790,9 +798,7 @@ class TestTheRedirectUri:
 
 class TestOtherMethods:
     @pytest.mark.parametrize("method", ["HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"])
-    async def test_are_405_and_spend_nothing(
-        self, place: Place, ann: Browser, method: str
-    ) -> None:
+    async def test_are_405_and_spend_nothing(self, place: Place, ann: Browser, method: str) -> None:
         attempt = await allowed(place, ann)
         answer = await ann.client.request(
             method, attempt.url(), headers={"sec-fetch-site": "same-origin"}
@@ -855,16 +861,11 @@ class TestTroubleAtTheProvider:
 
 
 class TestADisconnectMeanwhile:
-    @pytest.fixture
-    async def connected(self, place: Place, ann: Browser) -> AsyncIterator[None]:
-        await place.connect(ann, "github")
-        yield
-
-    @pytest.mark.usefixtures("connected")
     async def test_wins_and_the_fresh_grant_is_ended_at_the_provider(
         self, place: Place, ann: Browser
     ) -> None:
-        fake: FakeProvider = place.fake
+        fake = place.fake
+        await place.connect(ann, "github")
         attempt = await allowed(place, ann)
         gate = fake.gate("account")
         finishing = asyncio.create_task(ann.get(attempt.url()))
@@ -875,6 +876,25 @@ class TestADisconnectMeanwhile:
         assert await place.redis.exists(tokens_key("ann", "github")) == 0
         assert fake.calls["revoke"] == 2
         assert await ann.state_of("github") == "S12"
+
+
+class TestABrowserThatHangsUp:
+    """D19"""
+
+    async def test_during_the_exchange_is_connected_all_the_same(
+        self, redis_url: str, redis: Redis
+    ) -> None:
+        async with site_at(redis_url, redis) as own:
+            ann = await own.signed_in("ann")
+            attempt = await allowed(own, ann)
+            gate = own.fake.gate("token")
+            finishing = asyncio.create_task(ann.get(attempt.url()))
+            await gate.reached()
+            finishing.cancel()
+            gate.open()
+        # The site has ended, and waited for what was under way.
+        assert await redis.exists(tokens_key("ann", "github"), connection_key("ann", "github")) == 2
+        assert own.fake.calls["exchange"] == 1
 
 
 class TestTwoTabs:

@@ -183,7 +183,7 @@ class TestTheProvidersOwnWay:
         assert [request.endpoint for request in requests] == ["token"]
 
 
-CONFIRMED = [Answer(200), json_answer({}), Answer(204), Answer(200, {}, b"<html>")]
+CONFIRMED = [Answer(200), json_answer({}), Answer(204), Answer(200, {}, b"OK"), json_answer([])]
 UNCONFIRMED = {
     "400": error_answer("invalid_token"),
     "401": error_answer("invalid_client", 401),
@@ -195,6 +195,8 @@ UNCONFIRMED = {
     "503": Answer(503),
     "redirect": redirect("http://elsewhere.example/"),
     "redirect by GET": redirect("http://elsewhere.example/", 302),
+    "200 with an error": json_answer({"error": "invalid_token"}),
+    "somebody's page": Answer(200, {}, b"\n <!doctype html>"),
     "too much": Answer(200, {}, b" " * 300_000),
     "unknown packing": Answer(200, {"content-encoding": "br"}, b"x"),
 }

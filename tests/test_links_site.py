@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections import Counter
 
 import httpx
 import pytest
@@ -62,7 +64,7 @@ def same(answer: httpx.Response) -> tuple[object, ...]:
 
 class TestTheLandingPage:
     async def test_explains_and_warns_before_any_button(self, place: Place) -> None:
-        page = (await (await place.browser()).get(f"/connect/{await link(place, 'ann', 'github')}"))
+        page = await (await place.browser()).get(f"/connect/{await link(place, 'ann', 'github')}")
         assert page.status_code == 200
         assert heading(page.text) == "Connect GitHub to Stargazer?"
         warning = page.text.index("Did someone send you this link?")
@@ -202,9 +204,7 @@ class TestTheProof:
     async def test_asked_by_htmx_after_its_end_leaves_the_page(self, place: Place) -> None:
         phone = await place.browser()
         await start(place, phone, await link(place))
-        await phone.client.post(
-            "/connect/proof/decline", headers={"sec-fetch-site": "same-origin"}
-        )
+        await phone.client.post("/connect/proof/decline", headers={"sec-fetch-site": "same-origin"})
         gone = await phone.get("/connect/proof", htmx=True)
         assert gone.status_code == 410
         assert gone.headers["hx-redirect"] == "/connect/proof"
@@ -291,6 +291,33 @@ class TestALinkThatIsOver:
         assert "connect</code> in your chat" in page.text
 
 
+class TestAtOnce:
+    """A14, B20: double clicks, and whoever is faster"""
+
+    async def test_one_of_many_starts_gets_the_link(self, place: Place) -> None:
+        code = await link(place)
+        browsers = [await place.browser() for _ in range(20)]
+        answers = await asyncio.gather(*(b.post(f"/connect/{code}/start") for b in browsers))
+        assert Counter(answer.status_code for answer in answers) == {303: 1, 410: 19}
+
+    async def test_one_of_many_continues_is_signed_in(self, place: Place) -> None:
+        phone = await place.browser()
+        assert await confirm(place, "ann", await start(place, phone, await link(place)))
+        tabs = [await place.browser() for _ in range(20)]
+        for tab in tabs:
+            tab.client.cookies.set("__Host-proof", phone.client.cookies["__Host-proof"])
+        answers = await asyncio.gather(*(tab.post("/connect/proof/continue") for tab in tabs))
+        assert sum("__Host-session" in tab.client.cookies for tab in tabs) == 1
+        assert Counter(answer.status_code for answer in answers) == {303: 1, 410: 19}
+
+    async def test_guesses_are_counted_one_by_one(self, place: Place) -> None:
+        phone = await place.browser()
+        shown = await start(place, phone, await link(place))
+        guesses = [f"BCDFG{letter}" for letter in "HJKMNPQRTVWXY"]
+        await asyncio.gather(*(confirm(place, "ann", guess) for guess in guesses))
+        assert not await confirm(place, "ann", shown)
+
+
 class TestSayingNo:
     async def test_on_the_landing_page_kills_the_link(self, place: Place) -> None:
         """L8"""
@@ -325,9 +352,7 @@ class TestSayingNo:
 class TestFixation:
     """B10"""
 
-    async def test_a_planted_session_cookie_is_replaced_at_signing_in(
-        self, place: Place
-    ) -> None:
+    async def test_a_planted_session_cookie_is_replaced_at_signing_in(self, place: Place) -> None:
         attacker = await place.signed_in("mallory")
         planted = attacker.client.cookies["__Host-session"]
         victim = await place.browser()
@@ -380,8 +405,6 @@ class TestFixation:
 class TestTheCookies:
     """B12"""
 
-    WANTED = {"HttpOnly", "Secure", "Path=/"}
-
     async def test_are_for_this_host_alone_and_hold_nothing_readable(self, place: Place) -> None:
         phone = await place.browser()
         code = await link(place, "ann", "github")
@@ -395,18 +418,15 @@ class TestTheCookies:
             name, _, value = cookie.partition(";")[0].partition("=")
             attributes = {part.strip() for part in cookie.split(";")[1:]}
             assert name in ("__Host-proof", "__Host-session")
-            assert attributes >= self.WANTED
+            assert attributes >= {"HttpOnly", "Secure", "Path=/"}
             assert "samesite=lax" in {a.lower() for a in attributes}
             assert "domain" not in cookie.lower()
             assert len(cookie) < 4096
             assert "ann" not in value
             assert code not in value
 
-    async def test_on_loopback_http_have_plain_names(
-        self, redis_url: str, redis: Redis
-    ) -> None:
-        changed = {"base_url": "http://127.0.0.1:8000"}
-        async with site_at(redis_url, redis, **changed) as place:
+    async def test_on_loopback_http_have_plain_names(self, redis_url: str, redis: Redis) -> None:
+        async with site_at(redis_url, redis, base_url="http://127.0.0.1:8000") as place:
             browser = await place.signed_in("ann")
         assert list(browser.client.cookies) == ["session"]
 

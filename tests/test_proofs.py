@@ -8,7 +8,7 @@ import re
 import pytest
 from redis.asyncio import Redis
 
-from tests.library import BASE_URL, KEY, OTHER_KEY
+from tests.library import BASE_URL, KEY, OTHER_KEY, dumped, keys_at
 from tests.redis_wire import wired
 from webui.oauth_manager import LinkRequest, OAuthManager, StoreUnavailable
 from webui.oauth_manager.proofs import (
@@ -222,7 +222,7 @@ class TestTime:
         secret, proof = await started(proofs, redis)
         key = "stargazer:oauth_proofs:u1"
         ((identifier, entry),) = (await redis.hgetall(key)).items()
-        digest, tries, status, made = bytes(entry).decode().split(":")
+        digest, tries, status, made = str(entry, "ascii").split(":")  # type: ignore[arg-type]
         aged = f"{digest}:{tries}:{status}:{int(made) - 601}"
         await redis.hset(key, identifier, aged)
         await started(proofs, redis)
@@ -235,10 +235,7 @@ class TestSecrecy:
         self, proofs: Proofs, redis: Redis
     ) -> None:
         secret, proof = await started(proofs, redis)
-        dump = []
-        for key in await redis.keys():
-            dump += [key, await redis.dump(key)]
-        everything = b"\n".join(dump)
+        everything = await dumped(redis)
         assert secret.encode() not in everything
         assert proof.code.encode() not in everything
 
@@ -247,8 +244,8 @@ class TestSecrecy:
     ) -> None:
         _, proof = await started(proofs, redis)
         await proofs.confirm(redis, "u1", proof.code)
-        (key,) = await redis.keys("stargazer:oauth_pending:*")
-        assert await taken(proofs, redis, bytes(key).decode().rpartition(":")[2]) is None
+        (key,) = await keys_at(redis, "oauth_pending:*")
+        assert await taken(proofs, redis, key.rpartition(":")[2]) is None
 
     async def test_a_proof_of_another_deployment_is_unknown(
         self, proofs: Proofs, redis: Redis

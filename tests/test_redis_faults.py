@@ -119,11 +119,11 @@ async def full(ground: Ground) -> AsyncIterator[None]:
 @asynccontextmanager
 async def forbidden(ground: Ground) -> AsyncIterator[None]:
     """The account may not write any more."""
-    await ground.redis.execute_command("ACL", "SETUSER", "default", "-@write")
+    await ground.redis.acl_setuser("default", enabled=True, categories=["-@write"])
     try:
         yield
     finally:
-        await ground.redis.execute_command("ACL", "SETUSER", "default", "+@write")
+        await ground.redis.acl_setuser("default", enabled=True, categories=["+@write"])
 
 
 @asynccontextmanager
@@ -190,10 +190,9 @@ class TestARedisThatDoesNotAnswer:
         ann = await place.signed_in("ann")
         await place.connect(ann, "github")
         link = await place.bot.create_link_code(ground.redis, "ann")
-        async with fault(ground):
-            async with asyncio.TaskGroup() as group:
-                for asking in requests(ann, link):
-                    group.create_task(unavailable(asking))
+        async with fault(ground), asyncio.TaskGroup() as group:
+            for asking in requests(ann, link):
+                group.create_task(unavailable(asking))
         assert await ann.state_of("github") == "S4"
         assert (await ann.get(f"/connect/{link}")).status_code == 200
         assert (await ann.get("/readyz")).status_code == 200
@@ -235,9 +234,7 @@ class TestARedisThatDoesNotAnswer:
             assert (await browser.get("/readyz")).status_code == 200
             assert await (await place.signed_in("ann")).state_of("github") == "S1"
 
-    async def test_keeps_the_cookie_of_who_is_signed_in(
-        self, ground: Ground, place: Place
-    ) -> None:
+    async def test_keeps_the_cookie_of_who_is_signed_in(self, ground: Ground, place: Place) -> None:
         ann = await place.signed_in("ann")
         async with dead(ground):
             answer = await unavailable(ann.get("/connections"))
@@ -280,9 +277,7 @@ class TestARedisThatDiesAfterTheExchange:
         chosen: Fault = request.param
         return chosen
 
-    async def finish_during(
-        self, ground: Ground, ann: Browser, fault: Fault
-    ) -> httpx.Response:
+    async def finish_during(self, ground: Ground, ann: Browser, fault: Fault) -> httpx.Response:
         fake = ground.place.fake
         callback = fake.authorize(await ann.begin("github"))
         gate = fake.gate("account")
@@ -426,6 +421,7 @@ class TestLostData:
         ann = await place.signed_in("ann")
         await place.connect(ann, "github")
         older = await ground.redis.dump(tokens_key("ann", "github"))
+        assert older
         await age_of(place, ground.redis)
         assert await place.bot.get_token("ann", "github", ground.redis)
         await ground.redis.restore(tokens_key("ann", "github"), 0, older, replace=True)

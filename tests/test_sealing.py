@@ -18,6 +18,7 @@ from tests.library import (
     OTHER_KEY,
     connected,
     connection_key,
+    dumped,
     fake_provider,
     granted,
     manager_for,
@@ -428,7 +429,7 @@ class TestSecrecy:
         for provider in ("github", "google"):
             await connected(manager, fake, redis, "u1", provider)
         await manager.generate_connect_url("u1", "discord", redis)
-        everything = b"".join([await redis.dump(key) or b"" for key in await redis.keys()])
+        everything = await dumped(redis)
         for secret in fake.issued | {fake.client_secret, KEY}:
             assert secret.encode() not in everything
 

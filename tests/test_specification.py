@@ -229,7 +229,7 @@ class TestOAuthProvider:
 class TestTokenData:
     def test_an_access_token_is_enough(self) -> None:
         token = TokenData("a")
-        assert dataclasses.asdict(token) == {
+        assert token.to_dict() == {
             "access_token": "a",
             "refresh_token": "",
             "expires_at": 0.0,

@@ -25,7 +25,14 @@ from webui.settings import Settings
 from webui.site import Site
 from webui.views import errors
 
-_REFUSED = {"host": "400", "method": "404", "cross-site": "stale"}
+_REFUSED = {
+    "host": "400",
+    "framing": "400",
+    "address": "400",
+    "path": "404",
+    "method": "404",
+    "cross-site": "stale",
+}
 
 
 def make_manager(settings: Settings, transport: Transport | None = None) -> OAuthManager:

@@ -71,8 +71,11 @@ CONNECT_SERVICE_TOOL: dict[str, Any] = {
 class ChatContext(Protocol):
     """Who speaks, and Redis.  A chat that others can read has ``is_private = False`` as well."""
 
-    user_id: str
-    redis: Any
+    @property
+    def user_id(self) -> str: ...
+
+    @property
+    def redis(self) -> Any: ...
 
 
 async def connect_service(ctx: ChatContext, action: str, provider: str = "", code: str = "") -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from webui.app import make_manager
 from webui.oauth_manager import OAuthProvider, StoreUnavailable
-from webui.oauth_manager.store import redis_call
+from webui.oauth_manager.redis_io import redis_call
 from webui.redis_client import connect
 from webui.setting_table import SETTINGS
 from webui.settings import Settings, SettingsError, load_settings

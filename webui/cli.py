@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 BAD_SETTINGS = 2
 UNAVAILABLE = 1
+PORT = click.IntRange(1, 65535)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -68,7 +69,7 @@ def _fail(sentence: str) -> NoReturn:
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
-    "--port", type=int, help="Port to listen on; by default BASE_URL's on loopback, else 8000."
+    "--port", type=PORT, help="Port to listen on; by default BASE_URL's on loopback, else 8000."
 )
 def serve(host: str, port: int | None) -> None:
     """Serve the site, configured by the environment."""
@@ -87,9 +88,13 @@ def serve(host: str, port: int | None) -> None:
 
 
 @main.command()
-@click.option("--port", default=8000, show_default=True, help="Port of the site.")
+@click.option("--port", type=PORT, default=8000, show_default=True, help="Port of the site.")
 @click.option(
-    "--provider-port", default=8001, show_default=True, help="Port of the stand-ins and the chat."
+    "--provider-port",
+    type=PORT,
+    default=8001,
+    show_default=True,
+    help="Port of the stand-ins and the chat.",
 )
 @click.option(
     "--data",

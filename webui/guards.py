@@ -6,6 +6,7 @@ access log, host, method, cross-site check, session cookie.
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -20,11 +21,13 @@ from webui.sessions import SessionCookie
 from webui.settings import Settings
 
 MAX_BODY_BYTES = 64 * 1024
+MAX_ADDRESS_BYTES = 20 * 1024
+_ENCODED = re.compile(rb"%(2f|5c|00)", re.IGNORECASE)
 SAFE_METHODS = ("GET", "HEAD")
 METHODS = (*SAFE_METHODS, "POST")
 
 Refusal = Callable[[Scope, int, str], Response]
-"""From scope, status and reason ("host", "method" or "cross-site") to the answer."""
+"""From scope, status and reason (a key of ``_SENTENCES``) to the answer."""
 
 _HEADERS = {
     "content-security-policy": (
@@ -43,6 +46,9 @@ _HEADERS = {
 _HSTS = "max-age=31536000"
 
 _SENTENCES = {
+    "framing": "This request can be read in two ways.",
+    "address": "This address is too long.",
+    "path": "There is nothing at this address.",
     "host": "This address is not served here.",
     "method": "This cannot be done here.",
     "cross-site": "This request did not come from a page of this site. Nothing was changed.",
@@ -61,6 +67,7 @@ def guarded(app: ASGIApp, settings: Settings, refuse: Refusal = plain_refusal) -
     app = SessionCookie(app)
     app = SameOrigin(app, settings.base_url, refuse)
     app = KnownMethod(app, refuse)
+    app = PlainRequest(app, refuse)
     app = OwnHost(app, settings.host, refuse)
     app = AccessLog(app)
     return SecurityHeaders(app, is_secure=settings.is_secure)
@@ -143,6 +150,35 @@ class OwnHost:
         hosts = [host.lower() for host in Headers(scope=scope).getlist("host")]
         # A target in absolute form names a host of its own (RFC 9112, section 3.2.2).
         return hosts == [self.host] and scope["path"].startswith("/")
+
+
+class PlainRequest:
+    """Nothing that two readers could read in two ways, and nothing endless.
+
+    A body announced twice (RFC 9112, section 6.1) ends the connection.  An
+    encoded slash would be another path here than at a proxy.
+    """
+
+    def __init__(self, app: ASGIApp, refuse: Refusal) -> None:
+        self.app = app
+        self.refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (fault := self._fault(scope)):
+            response = self.refuse(scope, *fault)
+            response.headers["connection"] = "close"
+            await response(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def _fault(self, scope: Scope) -> tuple[int, str] | None:
+        headers = Headers(scope=scope)
+        if "content-length" in headers and "transfer-encoding" in headers:
+            return 400, "framing"
+        path = scope.get("raw_path") or b""
+        if len(path) + len(scope["query_string"]) > MAX_ADDRESS_BYTES:
+            return 414, "address"
+        return (404, "path") if _ENCODED.search(path) else None
 
 
 class KnownMethod:

@@ -14,7 +14,7 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import StorageError
 
 from webui.oauth_manager import OAuthError, StoreUnavailable
-from webui.oauth_manager.store import redis_call
+from webui.oauth_manager.redis_io import redis_call
 
 LIMITS = {
     "miss": "60/minute",  # link codes and states that are not ours, for each address

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -25,13 +26,21 @@ def _listen(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=512)
     except OSError as error:
         raise PortTaken(
-            f"Cannot listen on {host}, port {port}: {error.strerror}. "
+            f"Cannot listen on {host}, port {port}: {os.strerror(error.errno or 0)}. "
             "Stop what uses it, or choose another port."
         ) from None
 
 
-def _server(app: ASGIApp) -> uvicorn.Server:
-    return uvicorn.Server(
+class _Server(uvicorn.Server):
+    """uvicorn's server, told to stop by us: it would catch the signals for itself alone."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def _server(app: ASGIApp) -> _Server:
+    return _Server(
         uvicorn.Config(
             app,
             http="h11",  # strict about framing, and bounded in headers
@@ -48,21 +57,26 @@ def _server(app: ASGIApp) -> uvicorn.Server:
 
 
 def run_server(listeners: Sequence[tuple[ASGIApp, str, int]]) -> None:
-    """Serve each application on its host and port until interrupted.  Raises ``PortTaken``."""
+    """Serve each application on its host and port until told to stop.  Raises ``PortTaken``.
+
+    The first signal lets requests under way finish, a second one does not.
+    """
     with contextlib.ExitStack() as stack:
         pairs = [
             (_server(app), stack.enter_context(contextlib.closing(_listen(host, port))))
             for app, host, port in listeners
         ]
 
+        def stop() -> None:
+            for server, _ in pairs:
+                server.force_exit = server.should_exit
+                server.should_exit = True
+
         async def serve_all() -> None:
+            for told_to_stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                asyncio.get_running_loop().add_signal_handler(told_to_stop, stop)
             async with asyncio.TaskGroup() as group:
                 for server, listener in pairs:
                     group.create_task(server.serve(sockets=[listener]))
 
-        # Each server hands the signal on when it has drained; the last raises it here,
-        # where being told to stop is no error and the embedded Redis still has to end.
-        for told_to_stop in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(told_to_stop, signal.default_int_handler)
-        with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(serve_all())
+        asyncio.run(serve_all())

@@ -27,7 +27,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webui.cards import Note
-from webui.oauth_manager.store import redis_call
+from webui.oauth_manager.redis_io import redis_call
 from webui.settings import Settings
 
 IDLE_SECONDS = 12 * 3600

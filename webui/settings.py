@@ -101,10 +101,27 @@ def _disagreements(
         for name in (variable(provider, name) for name in _ENDPOINTS):
             if not is_local and read.get(name, "https:").startswith("http:"):
                 yield f"{name} must be an https address, since BASE_URL is not on this machine."
+        yield from _half_moved(provider, given, read)
     for provider in extra:
         for name in ("AUTHORIZE_URL", "TOKEN_URL"):
             if provider not in PROVIDER_TEMPLATES and variable(provider, name) not in given:
                 yield f"{variable(provider, name)} is missing: EXTRA_PROVIDERS names {provider}."
+
+
+def _half_moved(
+    provider: str, given: Mapping[str, Given], read: Mapping[str, Any]
+) -> Iterator[str]:
+    """A code of one server, and our client secret, must not go to another."""
+    usual = PROVIDER_TEMPLATES.get(provider)
+    names = [variable(provider, name) for name in ("AUTHORIZE_URL", "TOKEN_URL")]
+    moved = [name for name in names if name in given]
+    if usual is None or len(moved) != 1:
+        return
+    own = urlsplit(read.get(moved[0], "")).netloc
+    template = usual["authorize_url" if moved[0] == names[0] else "token_url"]
+    if own and own != urlsplit(template).netloc:
+        missing = next(name for name in names if name not in given)
+        yield f"{missing} is missing: {moved[0]} names another server, and they go together."
 
 
 def _providers_config(read: Mapping[str, Any], extra: Iterable[str]) -> dict[str, dict[str, Any]]:

@@ -40,6 +40,12 @@ def provider_of(request: Request) -> OAuthProvider:
     return provider
 
 
+async def form_of(request: Request) -> dict[str, object]:
+    """The fields of a form; it may not bring files.  Raises 400 for what is no form."""
+    async with request.form(max_files=0, max_fields=20) as form:
+        return dict(form)
+
+
 def caller_of(request: Request) -> str:
     """The network address to count tries for: the peer's, or what a trusted proxy says it is."""
     return request.client.host if request.client else "unknown"

@@ -14,18 +14,23 @@ _instance: OAuthManager | None = None
 class ToolContext(Protocol):
     """What a tool's context has to carry: who is asking, and an asyncio Redis client."""
 
-    user_id: str
-    redis: Any
+    @property
+    def user_id(self) -> str: ...
+
+    @property
+    def redis(self) -> Any: ...
 
 
 def init_oauth_manager(
     encryption_key: str | bytes = "",
     base_url: str = "",
     providers_config: Mapping[str, Mapping[str, Any]] | None = None,
+    *,
+    strict: bool = False,
 ) -> OAuthManager:
     """Make the process-wide manager; parameters as for :class:`OAuthManager`."""
     global _instance
-    _instance = OAuthManager(encryption_key, base_url, providers_config)
+    _instance = OAuthManager(encryption_key, base_url, providers_config, strict=strict)
     return _instance
 
 

@@ -107,14 +107,19 @@ def read_token_answer(provider: OAuthProvider, step: str, answer: Answer) -> dic
     if not _is_token(fields.get("access_token")):
         raise OAuthUnavailable(provider.name, step, "no_usable_access_token")
     token_type = fields.get("token_type")
-    if token_type is not None and not (
-        isinstance(token_type, str) and token_type.lower() == "bearer"
-    ):
+    if token_type not in (None, "") and str(token_type).lower() != "bearer":
         # RFC 6749 7.1: a client must not use a token of a type it does not know.
         raise OAuthUnavailable(provider.name, step, "unknown_token_type")
     if fields.get("refresh_token") not in (None, "") and not _is_token(fields["refresh_token"]):
         raise OAuthUnavailable(provider.name, step, "no_usable_refresh_token")
     return fields
+
+
+def confirms_revocation(answer: Answer) -> bool:
+    """RFC 7009 2.2: a 2xx, unless the body is an error after all, or somebody's web page."""
+    body = read_json(answer.body) or {}
+    is_page = answer.body.strip()[:1] == b"<"
+    return 200 <= answer.status < 300 and not body.get("error") and not is_page
 
 
 def _trouble(provider: OAuthProvider, step: str, answer: Answer) -> OAuthUnavailable:

@@ -63,7 +63,7 @@ class Connector:
         asking the provider to take back what could not be kept.
         """
         name = provider.name
-        before = (await self._store.read(redis, attempt.user_id, [name]))[name]
+        before = await self._store.read_for_writing(redis, attempt.user_id, name)
         request = requests.exchange_request(provider, redirect_uri, code, attempt.verifier)
         fields = answers.read_token_answer(
             provider, "exchange", await self._transport.send(request)
@@ -111,7 +111,7 @@ class Connector:
         """
         if await self._save(redis, user_id, token, profile, before):
             return True
-        now = (await self._store.read(redis, user_id, [token.provider]))[token.provider]
+        now = await self._store.read_for_writing(redis, user_id, token.provider)
         if now.tokens or not self._store.open_profile(user_id, token.provider, now.profile).problem:
             return False
         return await self._save(redis, user_id, token, profile, now)
@@ -136,7 +136,7 @@ class Connector:
         The local copy goes first and whatever the provider answers.  Raises
         ``StoreUnavailable``, in which case the provider was not asked.
         """
-        removed = await self._store.remove(redis, user_id, provider.name)
+        removed = await self._removed(redis, user_id, provider.name)
         account = self._store.open_profile(user_id, provider.name, removed.profile).account
         if removed.tokens or removed.profile:
             await self._notices.put(
@@ -144,6 +144,15 @@ class Connector:
             )
         outcome = await self._end_at_provider(user_id, provider, removed)
         return Disconnected(provider.name, outcome, account)
+
+    async def _removed(self, redis: Any, user_id: str, provider: str) -> Stored:
+        """Both records, taken away; what only the answer to that lost was read before."""
+        before = (await self._store.read(redis, user_id, [provider]))[provider]
+        try:
+            return await self._store.remove(redis, user_id, provider)
+        except StoreUnavailable:
+            removed = await self._store.remove(redis, user_id, provider)
+        return Stored(removed.tokens or before.tokens, removed.profile or before.profile)
 
     async def _end_at_provider(
         self, user_id: str, provider: OAuthProvider, removed: Stored

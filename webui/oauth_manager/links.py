@@ -15,9 +15,9 @@ from typing import Any
 
 from . import keys
 from .errors import RecordUnreadable
+from .redis_io import as_text, redis_call
 from .requests import new_secret
 from .sealing import Sealer
-from .store import as_text, redis_call
 
 MAX_OPEN = 3  # links a person may have open at once; the oldest gives way
 

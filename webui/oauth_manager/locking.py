@@ -13,7 +13,7 @@ from typing import Any
 
 from . import keys
 from .errors import StoreUnavailable
-from .store import as_text, redis_call
+from .redis_io import as_text, redis_call
 
 _LONGEST_PAUSE = 60.0  # seconds
 _MEMORY = 180  # seconds for which a row of failures is remembered

@@ -3,32 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from . import keys, requests
+from .background import Background
 from .checking import Checker, Health
-from .connecting import Connector, describe
+from .connecting import Connector
 from .errors import (
     FlowRefused,
     OAuthMisconfigured,
-    OAuthUnavailable,
     RecordUnreadable,
     StoreUnavailable,
 )
 from .links import Attempt, LinkRequest, Links
-from .models import Connection, Disconnected, Status, TokenData
+from .models import Connection, Disconnected, TokenData
 from .notices import Notice, NoticeKind, Notices
 from .proofs import Proofs
 from .provider import OAuthProvider, build_providers
 from .providers import PROVIDER_TEMPLATES
 from .refreshing import Refresher
+from .rotation import reseal
 from .sealing import Sealer
-from .store import Store, Stored
+from .store import Store
+from .tokens import Tokens
 from .transport import Transport
-
-log = logging.getLogger(__name__)
 
 
 class OAuthManager:
@@ -59,14 +58,18 @@ class OAuthManager:
             PROVIDER_TEMPLATES, providers_config or {}
         )
         sealer = Sealer(encryption_key, strict=strict)
+        self._sealer = sealer
         self._fernet = sealer.fernet
         self._store = Store(sealer)
         self._transport = transport or Transport()
-        self._running: set[asyncio.Task[Any]] = set()
+        self._background = Background()
         self._notices = Notices(sealer)
-        self._refresher = Refresher(self._store, self._transport, self._notices, self._background)
+        self._refresher = Refresher(
+            self._store, self._transport, self._notices, self._background.run
+        )
         self._connector = Connector(self._store, self._transport, self._refresher, self._notices)
-        self._checker = Checker(self._store, self._transport, self._refresher)
+        checker = Checker(self._store, self._transport, self._refresher)
+        self._tokens = Tokens(self._store, self._refresher, checker)
         self.links = Links(sealer)
         self.proofs = Proofs(sealer)
 
@@ -202,10 +205,15 @@ class OAuthManager:
         )
         return token
 
-    def check_issuer(self, provider: str, issuer: str | None) -> None:
-        """RFC 9207 2.4: refuse a response of another issuer, or of none where one is announced."""
+    def check_issuer(self, provider: str, issuer: str | None, *, is_error: bool = False) -> None:
+        """RFC 9207 2.4: refuse a response of another issuer, or of none where one is announced.
+
+        Real servers leave ``iss`` out of their error responses; nothing is sent
+        after one of those, so there it may be missing.
+        """
         known = self._provider(provider)
-        if known.issuer and (issuer != known.issuer if issuer is not None else known.iss_required):
+        is_missing = issuer is None and known.iss_required and not is_error
+        if known.issuer and (is_missing or issuer not in (None, known.issuer)):
             raise FlowRefused("issuer", provider)
 
     async def complete(self, redis: Any, attempt: Attempt, code: str) -> Connection | None:
@@ -217,7 +225,7 @@ class OAuthManager:
         work = self._connector.complete(
             redis, provider, attempt, code, self.redirect_uri(provider.name)
         )
-        connection: Connection | None = await asyncio.shield(self._background(work))
+        connection: Connection | None = await asyncio.shield(self._background.run(work))
         return connection
 
     # Tokens
@@ -236,27 +244,7 @@ class OAuthManager:
         """As :meth:`get_token`, with scopes and expiry."""
         known = self._provider(provider)
         keys.check_user_id(user_id)
-        if redis is None:
-            return None
-        try:
-            token = await self._load(redis, user_id, provider)
-            if token is None or not token.is_expired:
-                return token
-            if not token.refresh_token:
-                return None if token.is_over else token
-            try:
-                return await self._refresher.refreshed(redis, user_id, known, token)
-            except (OAuthUnavailable, OAuthMisconfigured):
-                if token.is_over:
-                    raise
-                return token
-        except RecordUnreadable as error:
-            log.error("%s tokens of %r cannot be read: %s", provider, user_id, error.reason)
-            return None
-
-    async def _load(self, redis: Any, user_id: str, provider: str) -> TokenData | None:
-        sealed = await self._store.read_tokens(redis, user_id, provider)
-        return self._store.open_tokens(user_id, provider, sealed)
+        return await self._tokens.valid(redis, user_id, known) if redis is not None else None
 
     async def store_token(self, redis: Any, user_id: str, token: TokenData) -> None:
         """Keep ``token`` for the user, under ``token.provider``."""
@@ -271,7 +259,7 @@ class OAuthManager:
         keys.check_user_id(user_id)
         self._need(redis)
         work = self._connector.disconnect(redis, user_id, known)
-        result: Disconnected = await asyncio.shield(self._background(work))
+        result: Disconnected = await asyncio.shield(self._background.run(work))
         return result
 
     async def has_token(self, user_id: str, provider: str, redis: Any) -> bool:
@@ -281,7 +269,7 @@ class OAuthManager:
         if redis is None:
             return False
         try:
-            return await self._load(redis, user_id, provider) is not None
+            return await self._tokens.load(redis, user_id, provider) is not None
         except RecordUnreadable:
             return False
 
@@ -289,23 +277,7 @@ class OAuthManager:
         """Ask the provider whether the connection works, after a refresh if one is due."""
         known = self._provider(provider)
         self._need(redis)
-        try:
-            if await self.valid_token(user_id, provider, redis) is None:
-                status = (await self.connection(user_id, provider, redis)).status
-                return (
-                    Health.NOT_CONNECTED
-                    if status is Status.NOT_CONNECTED
-                    else Health.RECONNECT_NEEDED
-                )
-            return await self._checker.check(redis, user_id, known)
-        except OAuthMisconfigured:
-            return Health.MISCONFIGURED
-        except StoreUnavailable:
-            raise
-        except OAuthUnavailable:
-            return Health.PROVIDER_TROUBLE
-        except RecordUnreadable:
-            return Health.RECONNECT_NEEDED
+        return await self._tokens.health(redis, keys.check_user_id(user_id), known)
 
     # Connections, for display
 
@@ -333,7 +305,7 @@ class OAuthManager:
         self._need(redis)
         stored = await self._store.read(redis, user_id, self.providers)
         return [
-            self._describe(user_id, provider, stored[name])
+            self._tokens.standing(user_id, provider, stored[name])
             for name, provider in self.providers.items()
         ]
 
@@ -342,16 +314,7 @@ class OAuthManager:
         known = self._provider(provider)
         self._need(redis)
         stored = await self._store.read(redis, keys.check_user_id(user_id), [provider])
-        return self._describe(user_id, known, stored[provider])
-
-    def _describe(self, user_id: str, provider: OAuthProvider, stored: Stored) -> Connection:
-        profile = self._store.open_profile(user_id, provider.name, stored.profile)
-        try:
-            token = self._store.open_tokens(user_id, provider.name, stored.tokens)
-        except RecordUnreadable as error:
-            log.error("%s tokens of %r cannot be read: %s", provider.name, user_id, error.reason)
-            return Connection(provider.name, Status.UNREADABLE, profile=profile)
-        return describe(provider, token, profile)
+        return self._tokens.standing(user_id, known, stored[provider])
 
     # What the bot is to say without being asked
 
@@ -372,27 +335,13 @@ class OAuthManager:
 
     async def reseal(self, redis: Any) -> tuple[int, int]:
         """Seal every record with the newest key; how many were, how many could not be read."""
-        return await self._store.reseal(redis)
+        return await reseal(redis, self._sealer, self._store)
 
     def _need(self, redis: Any) -> None:
         if redis is None:
             raise StoreUnavailable("reach Redis", "no_client")
 
-    def _background(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
-        """Run to the end whoever stops waiting; the set keeps the task alive."""
-        task = asyncio.get_running_loop().create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._finished)
-        return task
-
-    def _finished(self, task: asyncio.Task[Any]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            task.exception()  # seen here, in case nobody waits any more
-
     async def aclose(self) -> None:
         """Let the work under way finish, then close this event loop's HTTP client."""
-        loop = asyncio.get_running_loop()
-        ours = [task for task in self._running if task.get_loop() is loop]
-        await asyncio.gather(*ours, return_exceptions=True)
+        await self._background.drain()
         await self._transport.aclose()

@@ -18,8 +18,8 @@ from redis.exceptions import RedisError, ResponseError
 
 from . import keys
 from .errors import RecordUnreadable, StoreUnavailable
+from .redis_io import as_text, redis_call
 from .sealing import Sealer
-from .store import as_text, redis_call
 
 log = logging.getLogger(__name__)
 

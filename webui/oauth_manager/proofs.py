@@ -16,9 +16,9 @@ from typing import Any
 from . import keys
 from .errors import RecordUnreadable
 from .links import Attempt, LinkRequest
+from .redis_io import as_text, redis_call
 from .requests import new_secret
 from .sealing import Sealer
-from .store import as_text, redis_call
 
 CODE_ALPHABET = "BCDFGHJKMNPQRTVWXY3479"  # no vowels, no look-alikes
 CODE_LENGTH = 6
@@ -113,6 +113,7 @@ class Proofs:
 
     async def start(self, redis: Any, request: LinkRequest, parked: Parked | None = None) -> str:
         """Begin a proof and return the secret the browser is to keep.  One round trip."""
+        index = keys.proofs(request.user_id)
         browser_secret = new_secret()
         identifier = _identifier(browser_secret)
         code = "".join(secrets.choice(CODE_ALPHABET) for _ in range(CODE_LENGTH))
@@ -124,7 +125,6 @@ class Proofs:
         sealed = self._sealer.seal("proof", request.user_id, request.provider, payload)
         digest = self._sealer.digests("proof", f"{request.user_id}\0{code}")[0]
         ttl = keys.PARKED_TTL if parked else keys.LINK_CODE_TTL
-        index = keys.proofs(request.user_id)
         async with redis_call("start a proof"):
             pipe = redis.pipeline(transaction=False)
             pipe.set(keys.pending(identifier), sealed, ex=ttl)

@@ -57,7 +57,7 @@ class OAuthProvider:
     # scope -> other scopes it contains, or other names the provider answers with
     scope_contains: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     # scopes that are asked for but never listed in an answer
-    scopes_unlisted: frozenset[str] = field(default=frozenset(), repr=False)
+    scopes_unlisted: frozenset[str] = field(default=frozenset({"offline_access"}), repr=False)
     read_account: AccountReader | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -91,7 +91,9 @@ class OAuthProvider:
         return tuple(scope for scope in dict.fromkeys(wanted) if scope not in held)
 
 
-_OF_THE_SAME_SERVER = frozenset({"account_url", "revoke_url", "issuer", "status_url"})
+_OF_THE_SAME_SERVER = frozenset(
+    {"account_url", "revoke_url", "issuer", "status_url", "manage_url", "manage_label"}
+)
 FIELDS = frozenset(f.name for f in fields(OAuthProvider)) - {"name"}
 
 

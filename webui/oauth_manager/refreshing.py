@@ -150,7 +150,7 @@ class Refresher:
             answer = await self._transport.send(requests.revoke_request(provider, token), deadline)
         except OAuthUnavailable:
             return False
-        return 200 <= answer.status < 300
+        return answers.confirms_revocation(answer)
 
     async def ended(
         self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored, code: str

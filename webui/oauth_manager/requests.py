@@ -46,9 +46,10 @@ def authorize_url(
         "client_id": provider.client_id,
         "redirect_uri": redirect_uri,
         "response_type": "code",
-        "scope": provider.scope_separator.join(scopes),
         "state": state,
     }
+    if scope := provider.scope_separator.join(scopes):
+        params["scope"] = scope  # left out, the server's own default applies (RFC 6749 3.3)
     if challenge:
         params |= {"code_challenge": challenge, "code_challenge_method": "S256"}
     separator = "&" if "?" in provider.authorize_url else "?"

@@ -1,26 +1,23 @@
 """The records of connections in Redis.
 
-Every script touches one key (Cluster), every command is portable (Redis 7,
-Valkey 8), and every call is bounded: a Redis that does not answer becomes a
-``StoreUnavailable``, never a wrong "not connected".
+Every script touches one key (Cluster), and every command is portable (Redis 7,
+Valkey 8).
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from redis.exceptions import RedisError, ResponseError
-
 from . import keys
-from .errors import RecordUnreadable, StoreUnavailable
+from .errors import RecordUnreadable
 from .models import Account, Profile, TokenData
+from .redis_io import is_mistyped, raw, read_text, redis_call, text_of
 from .sealing import Sealer
 
-DEADLINE = 2.0  # seconds, for one round trip
+WRITE_SECONDS = 0.9  # after which a fresh connection may not be written any more
 
 # Set the value unless it was replaced or removed since it was read.  Repeating
 # a call whose answer was lost is harmless.  1 written, 0 removed, -1 replaced.
@@ -32,38 +29,26 @@ if now == ARGV[1] or now == ARGV[2] then
 end
 return now and -1 or 0
 """
-# Set the value unless it was there when the flow began and has been removed since.
-_SET_UNLESS_REMOVED = """
-if ARGV[1] == '1' and redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+# Write what an authorization brought.  A record that was there when it began and
+# has been removed since was disconnected, which wins; and what arrives late (a
+# frozen server executes it when it wakes up) has been given up by then.
+# ARGV: what was there, what is to be, the last moment (ms, Redis's clock), and
+# "same" where the record must not have changed either.
+# 1 written, 0 removed, -1 changed, -2 late.
+_CONNECT = """
+local time = redis.call('TIME')
+if time[1] * 1000 + math.floor(time[2] / 1000) > tonumber(ARGV[3]) then return -2 end
+local now = redis.call('GET', KEYS[1])
+if ARGV[1] ~= '' and not now then return 0 end
+if ARGV[4] == 'same' and (now or '') ~= ARGV[1] and now ~= ARGV[2] then return -1 end
 redis.call('SET', KEYS[1], ARGV[2])
 return 1
 """
+_CLOCK = "local time = redis.call('TIME') return time[1] * 1000 + math.floor(time[2] / 1000)"
 _DELETE_IF_SAME = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
 """
-
-
-@asynccontextmanager
-async def redis_call(step: str) -> AsyncIterator[None]:
-    """Bound a Redis call and name its failure; no cause is chained, it may quote a value."""
-    failure = ""
-    try:
-        async with asyncio.timeout(DEADLINE):
-            yield
-    except TimeoutError:
-        failure = "timeout"
-    except (RedisError, OSError) as error:
-        failure = type(error).__name__
-    if failure:
-        raise StoreUnavailable(step, failure) from None
-
-
-def as_text(value: Any) -> str:
-    """A Redis answer as text, whichever way the client decodes; ``""`` for nothing."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value if isinstance(value, str) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +57,11 @@ class Stored:
 
     tokens: str = ""
     profile: str = ""
+    clock: float = 0.0  # Redis's clock less our monotonic one, in ms
 
 
 class Store:
-    """Reads and writes the records of connections; every method is one round trip."""
+    """Reads and writes the records of connections."""
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
@@ -119,7 +105,18 @@ class Store:
         Raises ``RecordUnreadable`` where the key holds something else than text.
         """
         async with redis_call("read tokens"):
-            return await _read(redis, keys.tokens(user_id, provider))
+            return await read_text(redis, keys.tokens(user_id, provider))
+
+    async def read_for_writing(self, redis: Any, user_id: str, provider: str) -> Stored:
+        """Both records of one connection, and Redis's clock, for :meth:`connect`."""
+        both = keys.tokens(user_id, provider), keys.connection(user_id, provider)
+        async with redis_call("read a connection"):
+            pipe = redis.pipeline(transaction=False)
+            for key in both:
+                raw(pipe, "GET", key)
+            pipe.eval(_CLOCK, 1, both[0])
+            tokens, profile, now = await pipe.execute(raise_on_error=False)
+            return Stored(text_of(tokens), text_of(profile), int(now) - time.monotonic() * 1000)
 
     async def read(self, redis: Any, user_id: str, providers: Iterable[str]) -> dict[str, Stored]:
         """Both records for each provider.  A mistyped key reads as a record nobody can open."""
@@ -127,9 +124,9 @@ class Store:
         async with redis_call("read connections"):
             pipe = redis.pipeline(transaction=False)
             for name in names:
-                _raw(pipe, "GET", keys.tokens(user_id, name))
-                _raw(pipe, "GET", keys.connection(user_id, name))
-            answers = [_value(a) for a in await pipe.execute(raise_on_error=False)]
+                raw(pipe, "GET", keys.tokens(user_id, name))
+                raw(pipe, "GET", keys.connection(user_id, name))
+            answers = [text_of(a) for a in await pipe.execute(raise_on_error=False)]
         return {n: Stored(answers[2 * i], answers[2 * i + 1]) for i, n in enumerate(names)}
 
     # Writing
@@ -158,16 +155,20 @@ class Store:
         fresh = Stored(
             self._sealed_tokens(user_id, token), self._sealed_profile(user_id, name, profile)
         )
+        tokens, beside = keys.tokens(user_id, name), keys.connection(user_id, name)
+        until = int(time.monotonic() * 1000 + before.clock + WRITE_SECONDS * 1000)
         async with redis_call("store connection"):
             pipe = redis.pipeline(transaction=False)
-            for key, was, now in (
-                (keys.tokens(user_id, name), before.tokens, fresh.tokens),
-                (keys.connection(user_id, name), before.profile, fresh.profile),
-            ):
-                pipe.eval(_SET_UNLESS_REMOVED, 1, key, "1" if was else "0", now)
+            pipe.eval(_CONNECT, 1, tokens, before.tokens, fresh.tokens, until, "")
+            pipe.eval(_CONNECT, 1, beside, before.profile, fresh.profile, until, "same")
             also(pipe)
-            tokens_written, profile_written, answer = await pipe.execute()
-            kept = bool(tokens_written and profile_written)
+            outcomes = await pipe.execute()
+            written, written_beside, answer = int(outcomes[0]), int(outcomes[1]), outcomes[2]
+            if written == 1 and written_beside == -1:
+                # A check or a refresh wrote down its time meanwhile; ours is newer.
+                known = (beside, before.profile, fresh.profile, until, "")
+                written_beside = int(await redis.eval(_CONNECT, 1, *known))
+            kept = written == written_beside == 1
             if not kept:
                 await self._take_back(redis, user_id, name, fresh)
         return kept, answer
@@ -231,69 +232,13 @@ class Store:
         async with redis_call("disconnect"):
             pipe = redis.pipeline(transaction=False)
             for key in both:
-                _raw(pipe, "GETDEL", key)
+                raw(pipe, "GETDEL", key)
             answers = await pipe.execute(raise_on_error=False)
-            mistyped = [k for k, a in zip(both, answers, strict=True) if _is_mistyped(a)]
+            mistyped = [k for k, a in zip(both, answers, strict=True) if is_mistyped(a)]
             for key in mistyped:
                 await redis.delete(key)
-            return Stored(*(_value(answer) for answer in answers))
+            return Stored(text_of(answers[0]), text_of(answers[1]))
 
-    # Rotation of the encryption key
-
-    async def reseal(self, redis: Any) -> tuple[int, int]:
-        """Seal every record with the newest key: how many were, how many could not be read.
-
-        Safe to interrupt and to repeat; a record that changes meanwhile is left
-        to whoever changed it.  Walks all keys: for an operator, never for a request.
-        """
-        done = unreadable = 0
-        try:
-            for kind, pattern in keys.RECORD_PATTERNS.items():
-                async for key in redis.scan_iter(match=pattern, count=500):
-                    outcome = await self._reseal_one(redis, kind, as_text(key))
-                    done += outcome == "done"
-                    unreadable += outcome == "unreadable"
-        except RedisError as error:
-            raise StoreUnavailable("walk all records", type(error).__name__) from None
-        return done, unreadable
-
-    async def _reseal_one(self, redis: Any, kind: str, key: str) -> str:
-        owner = keys.parse_record(key)
-        if owner is None:
-            return "foreign"
-        async with redis_call("seal a record anew"):
-            before = await _read(redis, key)
-            try:
-                record = self._sealer.open(kind, *owner, before)
-            except RecordUnreadable:
-                return "unreadable" if before else "gone"
-            after = self._sealer.seal(kind, *owner, record)
-            written = await redis.eval(_REPLACE, 1, key, before, after)
-        return "done" if int(written) == 1 else "changed"
-
-
-_FOREIGN = "\0"  # stands for a value that is not text; no sealed record looks like it
-
-
-def _raw(client: Any, command: str, key: str) -> Any:
-    """Ask for bytes, even of a client that decodes: what cannot be decoded must not break it."""
-    return client.execute_command(command, key, NEVER_DECODE=True)
-
-
-async def _read(redis: Any, key: str) -> str:
-    try:
-        return _value(await _raw(redis, "GET", key))
-    except ResponseError as error:
-        return _value(error)
-
-
-def _is_mistyped(answer: Any) -> bool:
-    return isinstance(answer, ResponseError) and "WRONGTYPE" in str(answer)
-
-
-def _value(answer: Any) -> str:
-    if _is_mistyped(answer):
-        return _FOREIGN
-    if isinstance(answer, Exception):
-        raise answer
-    return as_text(answer)
+    async def replace(self, redis: Any, key: str, before: str, after: str) -> bool:
+        """Put one sealed value in another's place, if it still is there."""
+        return int(await redis.eval(_REPLACE, 1, key, before, after)) == 1

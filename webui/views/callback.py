@@ -58,7 +58,7 @@ async def callback(request: Request) -> Response:
     attempt = await site.manager.links.take_attempt(site.redis, answer.state, binding)
     try:
         attempt = await _belongs(site, session, attempt, provider.name)
-        site.manager.check_issuer(provider.name, answer.issuer)
+        site.manager.check_issuer(provider.name, answer.issuer, is_error=bool(answer.error))
     except FlowRefused as refusal:
         log.warning("%s: callback refused: %s", provider.name, refusal.reason)
         return await _refused(request, session, provider.name, refusal.reason)
@@ -93,7 +93,11 @@ async def _refused(
         return render(request, "link_not_yours.html", 403)
     if session is None:
         return render_error(request, 400, "attempt")
-    await site_of(request).sessions.put_note(session, provider, Note("attempt_over"))
+    note = Note("attempt_over")
+    if reason == "issuer":
+        note = Note("failed", ref=new_reference())
+        log.warning("%s: answered by another issuer, reference %s", provider, note.ref)
+    await site_of(request).sessions.put_note(session, provider, note)
     return RedirectResponse(address("list", provider, "n"), 303)
 
 

@@ -11,10 +11,11 @@ from webui.auth import require_session
 from webui.cards import Note, Screen, confirm_card, make_card, summarize
 from webui.oauth_manager import RevokeOutcome, Status
 from webui.pages import hand_off, is_htmx, render, render_card
-from webui.site import provider_of, site_of
+from webui.site import form_of, provider_of, site_of
 
 if TYPE_CHECKING:
-    from starlette.datastructures import FormData, QueryParams
+    from collections.abc import Mapping
+
     from starlette.requests import Request
     from starlette.responses import Response
 
@@ -35,7 +36,7 @@ OUTCOME_NOTES = {
 }
 
 
-def _where(values: QueryParams | FormData) -> Where:
+def _where(values: Mapping[str, object]) -> Where:
     return "detail" if values.get("return") == "detail" else "list"
 
 
@@ -121,7 +122,7 @@ async def connect(request: Request) -> Response:
     site, provider = site_of(request), provider_of(request)
     session = await require_session(request, site.sessions)
     await site.limiter.hit("connect", session.user)
-    form = await request.form()
+    form = await form_of(request)
     where = _where(form)
     if not provider.is_configured:
         return await _answer(request, session, provider, where, focus="result", status=409)
@@ -160,7 +161,7 @@ async def disconnect(request: Request) -> Response:
     """``POST /connections/{provider}/disconnect``."""
     site, provider = site_of(request), provider_of(request)
     session = await require_session(request, site.sessions)
-    where = _where(await request.form())
+    where = _where(await form_of(request))
     result = await site.manager.delete_token(site.redis, session.user, provider.name)
     note = Note(OUTCOME_NOTES[result.at_provider])
     session = await site.sessions.put_note(session, provider.name, note)
@@ -171,7 +172,7 @@ async def dismiss(request: Request) -> Response:
     """``POST /connections/{provider}/dismiss``: the person has read what a note says."""
     site, provider = site_of(request), provider_of(request)
     session = await require_session(request, site.sessions)
-    where = _where(await request.form())
+    where = _where(await form_of(request))
     session = await site.sessions.drop_note(session, provider.name)
     return await _done(request, session, provider, where, "t")
 

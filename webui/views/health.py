@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, PlainTextResponse
 
-from webui.oauth_manager.store import redis_call
+from webui.oauth_manager.redis_io import redis_call
 from webui.site import site_of
 
 if TYPE_CHECKING:

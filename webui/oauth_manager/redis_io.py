@@ -1,0 +1,63 @@
+"""Calls to Redis: bounded, named when they fail, and indifferent to how the client decodes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.exceptions import RedisError, ResponseError
+
+from .errors import StoreUnavailable
+
+DEADLINE = 2.0  # seconds, for one round trip
+
+# Stands for a value that is not text; no sealed record looks like it.
+FOREIGN = "\0"
+
+
+@asynccontextmanager
+async def redis_call(step: str) -> AsyncIterator[None]:
+    """Bound a Redis call and name its failure; no cause is chained, it may quote a value."""
+    failure = ""
+    try:
+        async with asyncio.timeout(DEADLINE):
+            yield
+    except TimeoutError:
+        failure = "timeout"
+    except (RedisError, OSError) as error:
+        failure = type(error).__name__
+    if failure:
+        raise StoreUnavailable(step, failure) from None
+
+
+def as_text(value: Any) -> str:
+    """A Redis answer as text, whichever way the client decodes; ``""`` for nothing."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if isinstance(value, str) else ""
+
+
+def raw(client: Any, command: str, key: str) -> Any:
+    """Ask for bytes, even of a client that decodes: what cannot be decoded must not break it."""
+    return client.execute_command(command, key, NEVER_DECODE=True)
+
+
+async def read_text(redis: Any, key: str) -> str:
+    try:
+        return text_of(await raw(redis, "GET", key))
+    except ResponseError as error:
+        return text_of(error)
+
+
+def is_mistyped(answer: Any) -> bool:
+    return isinstance(answer, ResponseError) and "WRONGTYPE" in str(answer)
+
+
+def text_of(answer: Any) -> str:
+    if is_mistyped(answer):
+        return FOREIGN
+    if isinstance(answer, Exception):
+        raise answer
+    return as_text(answer)

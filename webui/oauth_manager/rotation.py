@@ -1,0 +1,44 @@
+"""Rotation of the encryption key: for an operator, never for a request."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from . import keys
+from .errors import RecordUnreadable, StoreUnavailable
+from .redis_io import as_text, read_text, redis_call
+from .sealing import Sealer
+from .store import Store
+
+
+async def reseal(redis: Any, sealer: Sealer, store: Store) -> tuple[int, int]:
+    """Seal every record with the newest key: how many were, how many could not be read.
+
+    Safe to interrupt and to repeat; a record that changes meanwhile is left to
+    whoever changed it.  Walks all keys.  Raises ``StoreUnavailable``.
+    """
+    outcomes: Counter[str] = Counter()
+    try:
+        for kind, pattern in keys.RECORD_PATTERNS.items():
+            async for key in redis.scan_iter(match=pattern, count=500):
+                outcomes[await _reseal_one(redis, sealer, store, kind, as_text(key))] += 1
+    except RedisError as error:
+        raise StoreUnavailable("walk all records", type(error).__name__) from None
+    return outcomes["done"], outcomes["unreadable"]
+
+
+async def _reseal_one(redis: Any, sealer: Sealer, store: Store, kind: str, key: str) -> str:
+    owner = keys.parse_record(key)
+    if owner is None:
+        return "foreign"
+    async with redis_call("seal a record anew"):
+        before = await read_text(redis, key)
+        try:
+            record = sealer.open(kind, *owner, before)
+        except RecordUnreadable:
+            return "unreadable" if before else "gone"
+        after = sealer.seal(kind, *owner, record)
+        return "done" if await store.replace(redis, key, before, after) else "changed"

@@ -1,0 +1,83 @@
+"""The way from a stored record to a token that works, or to a description of how it stands."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from .checking import Checker, Health
+from .connecting import describe
+from .errors import OAuthMisconfigured, OAuthUnavailable, RecordUnreadable, StoreUnavailable
+from .models import Connection, Status, TokenData
+from .provider import OAuthProvider
+from .refreshing import Refresher
+from .store import Store, Stored
+
+log = logging.getLogger(__name__)
+
+
+class Tokens:
+    """Reads, renews and describes; what it cannot read it reports and leaves alone."""
+
+    def __init__(self, store: Store, refresher: Refresher, checker: Checker) -> None:
+        self._store = store
+        self._refresher = refresher
+        self._checker = checker
+
+    async def load(self, redis: Any, user_id: str, provider: str) -> TokenData | None:
+        """The stored tokens, valid or not.  Raises ``RecordUnreadable``."""
+        sealed = await self._store.read_tokens(redis, user_id, provider)
+        return self._store.open_tokens(user_id, provider, sealed)
+
+    async def valid(self, redis: Any, user_id: str, provider: OAuthProvider) -> TokenData | None:
+        """Tokens that work now, refreshed if need be; ``None`` where there are none.
+
+        A refresh that fails is raised only if the old token is over as well.
+        """
+        try:
+            token = await self.load(redis, user_id, provider.name)
+            if token is None or not token.is_expired:
+                return token
+            if not token.refresh_token:
+                return None if token.is_over else token
+            try:
+                return await self._refresher.refreshed(redis, user_id, provider, token)
+            except (OAuthUnavailable, OAuthMisconfigured):
+                if token.is_over:
+                    raise
+                return token
+        except RecordUnreadable as error:
+            _report(user_id, provider.name, error)
+            return None
+
+    async def health(self, redis: Any, user_id: str, provider: OAuthProvider) -> Health:
+        """Whether the connection works at the provider.  Raises ``StoreUnavailable``."""
+        try:
+            if await self.valid(redis, user_id, provider) is not None:
+                return await self._checker.check(redis, user_id, provider)
+            stored = (await self._store.read(redis, user_id, [provider.name]))[provider.name]
+            status = self.standing(user_id, provider, stored).status
+        except OAuthMisconfigured:
+            return Health.MISCONFIGURED
+        except StoreUnavailable:
+            raise
+        except OAuthUnavailable:
+            return Health.PROVIDER_TROUBLE
+        except RecordUnreadable:
+            return Health.RECONNECT_NEEDED
+        is_absent = status is Status.NOT_CONNECTED
+        return Health.NOT_CONNECTED if is_absent else Health.RECONNECT_NEEDED
+
+    def standing(self, user_id: str, provider: OAuthProvider, stored: Stored) -> Connection:
+        """How a connection stands, by its records alone."""
+        profile = self._store.open_profile(user_id, provider.name, stored.profile)
+        try:
+            token = self._store.open_tokens(user_id, provider.name, stored.tokens)
+        except RecordUnreadable as error:
+            _report(user_id, provider.name, error)
+            return Connection(provider.name, Status.UNREADABLE, profile=profile)
+        return describe(provider, token, profile)
+
+
+def _report(user_id: str, provider: str, error: RecordUnreadable) -> None:
+    log.error("%s tokens of %r cannot be read: %s", provider, user_id, error.reason)
