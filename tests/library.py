@@ -104,11 +104,18 @@ def granted(
     )
 
 
+async def opened(
+    manager: OAuthManager, redis: Any, user_id: str = "u1", provider: str = "google"
+) -> TokenData | None:
+    """What is stored, valid or not, without asking anybody."""
+    return await manager._tokens.load(redis, user_id, provider)
+
+
 async def age(
     manager: OAuthManager, redis: Any, user_id: str, provider: str, expires_at: float = OVER
 ) -> None:
     """Time passes for one stored token."""
-    token = await manager._load(redis, user_id, provider)
+    token = await opened(manager, redis, user_id, provider)
     assert token is not None
     token.expires_at = expires_at
     await manager.store_token(redis, user_id, token)

@@ -695,7 +695,7 @@ class TestAQueryThatIsNoAnswer:
             b"state=" + state + b"&code[]=" + code,
             b"State=" + state + b"&code=" + code,
             b"state=" + state + b"&code=" + b"c" * 10_000,
-            b"state=" + b"s" * 60_000 + b"&code=" + code,
+            b"state=" + b"s" * 18_000 + b"&code=" + code,
             b"state=" + state + b"%00&code=" + code,
             b"state=" + state + b"&code=" + code + b"%00",
             b"state=" + state + b"&code=" + code + b"%0d%0aX-Injected:%201",

@@ -272,7 +272,7 @@ class TestALinkThatIsOver:
         replaced = await link(place)
         await link(place)
         answers = set()
-        for code in (used, declined, expired, replaced, UNKNOWN, "x", "%00", "a" * 500, "ä"):
+        for code in (used, declined, expired, replaced, UNKNOWN, "x", "a" * 500, "ä"):
             stranger = await place.browser()
             answers.add(
                 same(

@@ -114,7 +114,7 @@ class Bot:
         return connection
 
     async def token(self, manager: OAuthManager) -> TokenData:
-        stored = await manager._load(self.redis, self.user_id, "wiki")
+        stored = await manager._tokens.load(self.redis, self.user_id, "wiki")
         assert stored
         return stored
 
@@ -736,7 +736,7 @@ class TestTheSiteSetUpOtherwise:
     ) -> None:
         visitor = set_up(WIKI_ISSUER="https://elsewhere.example")
         visitor.connect("wiki")
-        assert visitor.state("wiki") == "S17"
+        assert visitor.state("wiki") == "S16"
         assert server.seen() == []
 
 

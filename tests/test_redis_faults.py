@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 ANSWER_SECONDS = 3  # security-cases.md D03
 UNAVAILABLE = "Stargazer is not available"
 TAKES_A_STATE = b"oauth_state:"
-WRITES_TOKENS = b"ARGV[1] == '1' and redis.call('EXISTS'"
+WRITES_TOKENS = b"ARGV[4] == 'same'"  # a line of the script that stores a connection
 
 
 @pytest.fixture(scope="module")

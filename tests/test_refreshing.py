@@ -22,6 +22,7 @@ from tests.library import (
     fake_provider,
     granted,
     manager_for,
+    opened,
     soon,
     text_at,
     tokens_key,
@@ -62,10 +63,6 @@ async def client(redis: Redis, redis_url: str) -> AsyncIterator[tuple[Redis, Wir
 
 async def get(manager: OAuthManager, redis: Redis) -> str | None:
     return await manager.get_token("u1", "google", redis)
-
-
-async def stored(manager: OAuthManager, redis: Redis) -> TokenData | None:
-    return await manager._load(redis, "u1", "google")
 
 
 async def status(manager: OAuthManager, redis: Redis) -> Status:
@@ -136,6 +133,20 @@ class TestOneRefresh:
         assert fake.requests == []
         assert await redis.get(LOCK) == b"somebody-else"
 
+    async def test_who_has_the_lock_looks_again_before_asking(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        """Between our reading and our lock, another process may have done it all."""
+        old = granted(fake, "google")
+        await manager.store_token(redis, "u1", old)
+        fresh = await get(manager_for(fake), redis)
+        google = manager.providers["google"]
+        found = await manager._refresher.refreshed(redis, "u1", google, old)
+        assert found is not None
+        assert found.access_token == fresh
+        assert fake.calls["refresh"] == 1
+        assert not await redis.exists(LOCK)
+
     async def test_a_lock_that_ran_out_is_taken_over(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
@@ -182,7 +193,7 @@ class TestOneRefresh:
         await gate.reached(2)
         gate.open()
         results = await asyncio.gather(frozen, other)
-        token = await stored(manager, redis)
+        token = await opened(manager, redis)
         assert token is not None
         assert set(results) == {token.access_token}
 
@@ -239,7 +250,7 @@ class TestWhatIsSentAndKept:
         await manager.store_token(redis, "u1", old)
         fake.script("token", json_answer({"access_token": "fresh", "expires_in": 3600}))
         assert await get(manager, redis) == "fresh"
-        token = await stored(manager, redis)
+        token = await opened(manager, redis)
         assert token is not None
         assert token.refresh_token == old.refresh_token
         assert token.scopes == ["one", "two"]
@@ -251,7 +262,7 @@ class TestWhatIsSentAndKept:
         fresh = {"access_token": "a2", "refresh_token": "r2", "expires_in": 3600, "scope": "one"}
         fake.script("token", json_answer(fresh))
         assert await get(manager, redis) == "a2"
-        token = await stored(manager, redis)
+        token = await opened(manager, redis)
         assert token is not None
         assert (token.refresh_token, token.scopes) == ("r2", ["one"])
 
@@ -261,7 +272,7 @@ class TestWhatIsSentAndKept:
         await manager.store_token(redis, "u1", granted(fake, "google"))
         fake.script("token", json_answer({"access_token": "fresh"}))
         await get(manager, redis)
-        token = await stored(manager, redis)
+        token = await opened(manager, redis)
         assert token is not None
         assert token.expires_at == 0.0
 
@@ -569,6 +580,7 @@ class TestDisconnectWins:
         assert await asking is None
         assert await nothing_left(redis)
         assert await status(manager, redis) is Status.NOT_CONNECTED
+        assert fake.calls["revoke"] == 2  # what was held, and what came too late
         assert not any(fake.is_alive(secret) for secret in fake.issued)
 
     @pytest.mark.usefixtures("due")
@@ -634,7 +646,7 @@ class TestReconnectionWins:
             assert isinstance(answer, OAuthUnavailable)
         else:
             assert answer == new.access_token
-        assert await stored(manager, redis) == new
+        assert await opened(manager, redis) == new
         assert await status(manager, redis) is Status.CONNECTED
 
     async def test_over_the_end_of_the_grant_before_it(
@@ -670,7 +682,7 @@ class TestTheRotatedPairIsSaved:
         await asyncio.gather(asking, return_exceptions=True)
         gate.open()
         await manager.aclose()
-        token = await stored(manager, redis)
+        token = await opened(manager, redis)
         assert token is not None
         assert fake.is_alive(token.refresh_token)
         assert not await redis.exists(LOCK)
@@ -699,7 +711,7 @@ class TestTheRotatedPairIsSaved:
                 await get(manager, redis)
         gate.open()
         await manager.aclose()
-        token = await stored(manager, redis)
+        token = await opened(manager, redis)
         assert token is not None
         assert fake.is_alive(token.refresh_token)
 
@@ -710,7 +722,7 @@ class TestTheRotatedPairIsSaved:
         await manager.store_token(redis, "u1", granted(fake, "google"))
         wire.refused = {SAVING: 1}
         answer = await get(manager, redis)
-        token = await stored(manager, redis)
+        token = await opened(manager, redis)
         assert token is not None
         assert token.access_token == answer
         assert fake.is_alive(token.refresh_token)
@@ -723,7 +735,7 @@ class TestTheRotatedPairIsSaved:
         await age(manager, redis, "u1", "google")
         wire.lost_answers = {SAVING: 1}
         answer = await get(manager, redis)
-        token = await stored(manager, redis)
+        token = await opened(manager, redis)
         assert token is not None
         assert token.access_token == answer
         assert fake.calls["revoke"] == 0
@@ -848,7 +860,7 @@ class TestAnySequence:
         group: list[tuple[str, str]],
     ) -> None:
         steps = {step for step, of in group if of == user}
-        token = await manager._load(redis, user, "google")
+        token = await opened(manager, redis, user)
         if token is not None:
             assert token.access_token in fake.issued
             assert token.refresh_token in fake.issued

@@ -19,7 +19,14 @@ from redis.asyncio import Redis
 from tests.fake_answers import Answer, Gate, error_answer
 from tests.fake_provider import FakeProvider, serve
 from tests.fake_requests import Recorded
-from tests.library import BASE_URL, KEY, fake_provider, granted, manager_for, providers_config
+from tests.library import (
+    BASE_URL,
+    KEY,
+    fake_provider,
+    granted,
+    manager_for,
+    providers_config,
+)
 from webui.oauth_manager import OAuthManager, Status
 
 pytestmark = pytest.mark.anyio
@@ -107,7 +114,7 @@ async def test_eight_processes_with_twenty_tasks_each_refresh_once_and_all_get_t
     assert fake.calls["refresh"] == 1
     assert len(answers) == 160
     assert len(set(answers)) == 1
-    token = await manager_for(fake)._load(redis, "u1", "google")
+    token = await manager_for(fake)._tokens.load(redis, "u1", "google")
     assert token is not None
     assert answers[0] == token.access_token
     assert fake.is_alive(token.access_token)

@@ -163,7 +163,11 @@ class TestProviders:
             assert url.startswith("https://login.microsoftonline.com/contoso.test/oauth2/v2.0/")
 
     def test_an_endpoint_that_was_given_is_not_replaced_by_the_tenants(self) -> None:
-        found = settings(MICROSOFT_TENANT="contoso.test", MICROSOFT_TOKEN_URL="https://a.test/t")
+        found = settings(
+            MICROSOFT_TENANT="contoso.test",
+            MICROSOFT_AUTHORIZE_URL="https://a.test/a",
+            MICROSOFT_TOKEN_URL="https://a.test/t",
+        )
         assert found.providers_config["microsoft"]["token_url"] == "https://a.test/t"
 
     def test_loopback_endpoints_are_taken_while_the_site_is_on_loopback(self) -> None:
@@ -177,7 +181,9 @@ class TestProviders:
 
     def test_loopback_endpoints_are_refused_elsewhere(self) -> None:
         told = faults(
-            GITHUB_TOKEN_URL="http://127.0.0.1:9000/t", GITHUB_ISSUER="http://localhost:9000"
+            GITHUB_AUTHORIZE_URL="https://github.com/a",
+            GITHUB_TOKEN_URL="http://127.0.0.1:9000/t",
+            GITHUB_ISSUER="http://localhost:9000",
         )
         assert [sentence.split()[0] for sentence in told] == ["GITHUB_TOKEN_URL", "GITHUB_ISSUER"]
         assert all("BASE_URL is not on this machine" in sentence for sentence in told)

@@ -367,6 +367,7 @@ class TestLinkCodes:
     async def test_it_resolves_once(self, manager: OAuthManager, either: Redis) -> None:
         code = await manager.create_link_code(either, "u1")
         assert await manager.resolve_link_code(either, code) == "u1"
+        assert not await either.exists(f"stargazer:oauth_link:{code}")
         assert await manager.resolve_link_code(either, code) is None
 
     async def test_unknown_and_expired_codes_resolve_to_none(

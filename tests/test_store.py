@@ -31,7 +31,7 @@ from webui.oauth_manager import (
 
 pytestmark = pytest.mark.anyio
 
-CONNECT = b"oauth_tokens:u1:google\r\n$1\r\n"  # the script that stores a fresh connection
+CONNECT = b"return -2 end"  # in the script that stores a fresh connection
 LASTING = {"oauth_tokens", "oauth_connection", "oauth_notices"}  # the last one is capped
 
 
@@ -109,12 +109,12 @@ class TestRoundTrips:
         await manager.complete(client[0], attempt, query["code"])
         assert client[1].round_trips == 3
 
-    async def test_a_disconnect_costs_two_with_its_notice(
+    async def test_a_disconnect_costs_three_with_its_notice(
         self, manager: OAuthManager, redis: Redis, client: tuple[Redis, Wire]
     ) -> None:
         await manager.store_token(redis, "u1", TokenData("a", provider="microsoft"))
         await manager.delete_token(client[0], "u1", "microsoft")
-        assert client[1].round_trips == 2
+        assert client[1].round_trips == 3
 
     async def test_no_request_ever_walks_the_keys(
         self, manager: OAuthManager, fake: FakeProvider, client: tuple[Redis, Wire]

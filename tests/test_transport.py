@@ -8,6 +8,7 @@ import gzip
 import inspect
 import logging
 import socket
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -113,6 +114,20 @@ class TestBounds:
         with serve(fake) as url, pytest.raises(OAuthUnavailable) as caught:
             await network.send(request(f"{url}/token"))
         assert caught.value.code == "unusable_answer"
+
+    async def test_a_bomb_takes_no_more_memory_than_the_cap_allows(
+        self, fake: FakeProvider
+    ) -> None:
+        fake.script("token", gzip_bomb(64 * 1024 * 1024))
+        transport = in_process(fake)
+        tracemalloc.start()
+        try:
+            with pytest.raises(OAuthUnavailable):
+                await transport.send(request())
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        assert peak < 16 * MAX_BODY
 
     async def test_the_cap_itself_is_allowed_and_one_byte_more_is_not(
         self, fake: FakeProvider

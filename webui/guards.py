@@ -177,7 +177,7 @@ class PlainRequest:
             return 400, "framing"
         path = scope.get("raw_path") or b""
         if len(path) + len(scope["query_string"]) > MAX_ADDRESS_BYTES:
-            return 414, "address"
+            return 400, "address"
         return (404, "path") if _ENCODED.search(path) else None
 
 
