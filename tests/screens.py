@@ -186,7 +186,7 @@ def _link_pages() -> Iterator[tuple[str, str]]:
 
 
 def _errors() -> Iterator[tuple[str, str]]:
-    for status in (400, 403, 404, 405, 410, 413, 429, 500, 503):
+    for status in (400, 403, 404, 405, 408, 410, 413, 429, 500, 503):
         for method in ("GET", "POST"):
             answer = pages.render_error(
                 request(method=method), status, ref="K4T9WX", retry_at=NOW if status == 429 else 0

@@ -30,7 +30,8 @@ from webui.auth import (
     require_session,
     safe_next,
 )
-from webui.guards import MAX_BODY_BYTES, guarded
+from webui.guards import guarded
+from webui.refusing import MAX_BODY_BYTES
 from webui.sessions import Sessions
 from webui.settings import Settings
 

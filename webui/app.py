@@ -13,12 +13,13 @@ from starlette.types import ASGIApp, Scope
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from webui.auth import SignInNeeded, ask_to_sign_in
-from webui.guards import MAX_BODY_BYTES, guarded
+from webui.guards import guarded
 from webui.limiting import Limiter, TooMany
 from webui.oauth_manager import OAuthManager, StoreUnavailable
 from webui.oauth_manager.transport import Transport
 from webui.pages import render_error
 from webui.redis_client import connect
+from webui.refusing import MAX_BODY_BYTES
 from webui.routes import routes
 from webui.sessions import Sessions
 from webui.settings import Settings
@@ -27,6 +28,7 @@ from webui.views import errors
 
 _REFUSED = {
     "host": "400",
+    "slow": "408",
     "framing": "400",
     "address": "400",
     "path": "404",

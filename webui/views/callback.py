@@ -48,7 +48,9 @@ async def callback(request: Request) -> Response:
     """
     site, provider = site_of(request), provider_of(request)
     if "prefetch" in request.headers.get("sec-purpose", ""):
-        return Response(status_code=503)  # a guess of the browser's, not a person
+        return Response(
+            status_code=503, headers={"Retry-After": "1"}
+        )  # a guess of the browser's, not a person
     try:
         answer = read_authorization_response(request.scope["query_string"])
     except FlowRefused:

@@ -1,0 +1,158 @@
+"""Requests that are refused before any page sees them: plain ASGI, one reason a class."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from webui.auth import is_same_origin
+
+MAX_BODY_BYTES = 64 * 1024
+BODY_SECONDS = 10.0
+MAX_ADDRESS_BYTES = 20 * 1024
+_ENCODED = re.compile(rb"%(2f|5c|00)", re.IGNORECASE)
+SAFE_METHODS = ("GET", "HEAD")
+METHODS = (*SAFE_METHODS, "POST")
+
+Refusal = Callable[[Scope, int, str], Response]
+"""From scope, status and reason (a key of ``_SENTENCES``) to the answer."""
+
+_SENTENCES = {
+    "slow": "This request took too long to arrive. Nothing was changed.",
+    "framing": "This request can be read in two ways.",
+    "address": "This address is too long.",
+    "path": "There is nothing at this address.",
+    "host": "This address is not served here.",
+    "method": "This cannot be done here.",
+    "cross-site": "This request did not come from a page of this site. Nothing was changed.",
+}
+
+
+def plain_refusal(_: Scope, status: int, reason: str) -> Response:
+    """A sentence, where no page is wanted."""
+    return PlainTextResponse(_SENTENCES[reason], status)
+
+
+class OwnHost:
+    """Only requests for the host of ``BASE_URL``, to the letter; ``/healthz`` too."""
+
+    def __init__(self, app: ASGIApp, host: str, refuse: Refusal) -> None:
+        self.app = app
+        self.host = host
+        self.refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not self._is_ours(scope):
+            await self.refuse(scope, 400, "host")(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def _is_ours(self, scope: Scope) -> bool:
+        hosts = [host.lower() for host in Headers(scope=scope).getlist("host")]
+        # A target in absolute form names a host of its own (RFC 9112, section 3.2.2).
+        return hosts == [self.host] and scope["path"].startswith("/")
+
+
+class PlainRequest:
+    """Nothing that two readers could read in two ways, and nothing endless.
+
+    A body announced twice (RFC 9112, section 6.1) ends the connection.  An
+    encoded slash would be another path here than at a proxy.
+    """
+
+    def __init__(self, app: ASGIApp, refuse: Refusal) -> None:
+        self.app = app
+        self.refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (fault := self._fault(scope)):
+            response = self.refuse(scope, *fault)
+            response.headers["connection"] = "close"
+            await response(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    def _fault(self, scope: Scope) -> tuple[int, str] | None:
+        headers = Headers(scope=scope)
+        if "content-length" in headers and "transfer-encoding" in headers:
+            return 400, "framing"
+        path = scope.get("raw_path") or b""
+        if len(path) + len(scope["query_string"]) > MAX_ADDRESS_BYTES:
+            return 400, "address"
+        return (404, "path") if _ENCODED.search(path) else None
+
+
+class WholeBody:
+    """A body has to arrive within ``BODY_SECONDS``, however slowly it drips."""
+
+    def __init__(self, app: ASGIApp, refuse: Refusal) -> None:
+        self.app = app
+        self.refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in SAFE_METHODS:
+            await self.app(scope, receive, send)
+            return
+        try:
+            messages = await self._read(receive)
+        except TimeoutError:
+            response = self.refuse(scope, 408, "slow")
+            response.headers["connection"] = "close"
+            await response(scope, receive, send)
+            return
+
+        async def replay() -> Message:
+            return messages.pop(0) if messages else await receive()
+
+        await self.app(scope, replay, send)
+
+    async def _read(self, receive: Receive) -> list[Message]:
+        """The body's messages, at most a little over ``MAX_BODY_BYTES`` of them."""
+        messages: list[Message] = []
+        size = 0
+        async with asyncio.timeout(BODY_SECONDS):
+            while size <= MAX_BODY_BYTES:
+                messages.append(await receive())
+                size += len(messages[-1].get("body", b""))
+                if not messages[-1].get("more_body"):
+                    break
+        return messages
+
+
+class KnownMethod:
+    """GET, HEAD and POST; and no WebSocket, which this site does not speak."""
+
+    def __init__(self, app: ASGIApp, refuse: Refusal) -> None:
+        self.app = app
+        self.refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+        elif scope["type"] == "http" and scope["method"] not in METHODS:
+            response = self.refuse(scope, 405, "method")
+            response.headers["allow"] = ", ".join(METHODS)
+            await response(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+class SameOrigin:
+    """Nothing is changed for another site's page."""
+
+    def __init__(self, app: ASGIApp, origin: str, refuse: Refusal) -> None:
+        self.app = app
+        self.origin = origin
+        self.refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_unsafe = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
+        if is_unsafe and not is_same_origin(Headers(scope=scope), self.origin):
+            await self.refuse(scope, 403, "cross-site")(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
