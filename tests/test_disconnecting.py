@@ -362,6 +362,18 @@ class TestFaults:
         assert fake.calls["revoke"] == 0
         assert await manager.get_token("u1", "google", redis) is not None
 
+    async def test_an_answer_lost_on_the_way_still_ends_the_grant_there(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis, redis_url: str
+    ) -> None:
+        await connected(manager, fake, redis, "u1", "github")
+        async with wired(redis_url) as (shaky, wire):
+            wire.lost_answers = {b"GETDEL": 1}
+            result = await manager.delete_token(shaky, "u1", "github")
+        assert result.at_provider is RevokeOutcome.REVOKED
+        assert result.account == Account("42", "mona")
+        assert not await redis.exists(tokens_key("u1", "github"))
+        assert not any(fake.is_alive(secret) for secret in fake.issued)
+
     async def test_a_cancelled_caller_is_still_disconnected_here_and_there(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:

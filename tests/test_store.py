@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from functools import partial
 
 import pytest
 from redis.asyncio import Redis
@@ -24,6 +26,7 @@ from tests.redis_wire import Wire, wired
 from webui.oauth_manager import (
     OAuthManager,
     OAuthUnavailable,
+    Profile,
     Status,
     StoreUnavailable,
     TokenData,
@@ -330,6 +333,22 @@ class TestLostWhileConnecting:
         token = await manager.get_token("u1", "google", redis)
         assert token is not None
         assert fake.is_alive(token)
+
+
+class TestAWriteThatComesTooLate:
+    async def test_is_refused_by_redis_itself(self, manager: OAuthManager, redis: Redis) -> None:
+        """Its sender has given up by then, told the person so and revoked the grant."""
+        store = manager._store
+        token = TokenData("late", provider="google")
+        before = await store.read_for_writing(redis, "u1", "google")
+        an_hour_ago = replace(before, clock=before.clock - 3_600_000)
+        write = partial(store.connect, redis, "u1", token, Profile())
+        with pytest.raises(StoreUnavailable, match="too_late"):
+            await write(an_hour_ago, lambda pipe: pipe.ping())
+        assert not await manager.has_token("u1", "google", redis)
+        kept, _ = await write(before, lambda pipe: pipe.ping())
+        assert kept
+        assert await manager.has_token("u1", "google", redis)
 
 
 class TestNobodyGetsAnothersToken:

@@ -12,6 +12,7 @@ PARKED_TTL = 300  # seconds; an authorization code that waits for its proof
 LOCK_TTL = 15  # seconds; longer than a provider may take
 MAX_USER_ID = 255  # characters
 
+_LINK_CODE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _ONE_TIME = re.compile(r"[A-Za-z0-9_-]{20,128}")
 
 
@@ -27,6 +28,11 @@ def check_user_id(user_id: str) -> str:
 def is_one_time_value(value: object) -> bool:
     """Whether a code or state has the shape of ours; nothing else is ever looked up."""
     return isinstance(value, str) and _ONE_TIME.fullmatch(value) is not None
+
+
+def is_link_code(value: object) -> bool:
+    """As above, for link codes: those of the older system may be shorter."""
+    return isinstance(value, str) and _LINK_CODE.fullmatch(value) is not None
 
 
 def _user(user_id: str) -> str:

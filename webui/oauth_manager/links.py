@@ -21,7 +21,8 @@ from .sealing import Sealer
 
 MAX_OPEN = 3  # links a person may have open at once; the oldest gives way
 
-# A person's open links, one for each service: service -> "code:expires".
+# A person's open links, one for each service: service -> "code:expires", or
+# "-:expires" where the link had to give way to newer ones.
 # ARGV: service, code, lifetime in seconds, how many may be open.
 _REGISTER = """
 local now = tonumber(redis.call('TIME')[1])
@@ -31,15 +32,21 @@ local all, open = redis.call('HGETALL', KEYS[1]), {}
 for i = 1, #all, 2 do
   local expires = tonumber(string.match(all[i + 1], ':(%d+)$'))
   if expires <= now then redis.call('HDEL', KEYS[1], all[i])
-  elseif all[i] ~= ARGV[1] then open[#open + 1] = {expires, all[i]} end
+  elseif all[i] ~= ARGV[1] and string.sub(all[i + 1], 1, 2) ~= '-:' then
+    open[#open + 1] = {expires, all[i]}
+  end
 end
 table.sort(open, function(a, b) return a[1] < b[1] end)
-for i = 1, #open + 1 - ARGV[4] do redis.call('HDEL', KEYS[1], open[i][2]) end
+for i = 1, #open + 1 - ARGV[4] do
+  redis.call('HSET', KEYS[1], open[i][2], '-:' .. open[i][1])
+end
 return 1
 """
 # ARGV: service, code.  Whether this code is the open one; it is not any more.
+# A link that only names its user may be of the older system, which kept no list.
 _CLAIM = """
 local open = redis.call('HGET', KEYS[1], ARGV[1])
+if not open and ARGV[1] == '' then return 1 end
 if not open or string.match(open, '^[^:]+') ~= ARGV[2] then return 0 end
 return redis.call('HDEL', KEYS[1], ARGV[1])
 """
@@ -110,7 +117,7 @@ class Links:
 
     async def peek(self, redis: Any, code: str) -> tuple[LinkRequest, float] | None:
         """What a link is for and when it runs out (epoch seconds), leaving it as it is."""
-        if not keys.is_one_time_value(code):
+        if not keys.is_link_code(code):
             return None
         async with redis_call("read a link"):
             pipe = redis.pipeline(transaction=False)
@@ -119,12 +126,13 @@ class Links:
             if request is None:
                 return None
             open_link = await redis.hget(keys.links(request.user_id), request.provider)
-        is_open = as_text(open_link).startswith(f"{code}:")
+        is_listed = open_link is not None or bool(request.provider)
+        is_open = as_text(open_link).startswith(f"{code}:") or not is_listed
         return (request, time.time() + ttl) if is_open else None
 
     async def take(self, redis: Any, code: str) -> LinkRequest | None:
         """Consume a link; ``None`` if it is unknown, used, run out or replaced."""
-        if not keys.is_one_time_value(code):
+        if not keys.is_link_code(code):
             return None
         async with redis_call("use a link"):
             request = _link_request(await redis.getdel(keys.link(code)))

@@ -78,8 +78,11 @@ class Notices:
 
     async def withdraw(self, redis: Any, identifier: str) -> None:
         """Take back a notice whose cause did not come to be."""
-        async with redis_call("withdraw a notice"):
-            await redis.xdel(keys.NOTICES, identifier)
+        try:
+            async with redis_call("withdraw a notice"):
+                await redis.xdel(keys.NOTICES, identifier)
+        except StoreUnavailable:
+            log.error("a notice could not be withdrawn")
 
     async def read(self, redis: Any, consumer: str) -> AsyncIterator[Notice]:
         """Every notice, each until it was handled; ends only when the caller stops.

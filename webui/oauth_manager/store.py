@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from . import keys
-from .errors import RecordUnreadable
+from .errors import RecordUnreadable, StoreUnavailable
 from .models import Account, Profile, TokenData
 from .redis_io import is_mistyped, raw, read_text, redis_call, text_of
 from .sealing import Sealer
@@ -168,6 +168,8 @@ class Store:
                 # A check or a refresh wrote down its time meanwhile; ours is newer.
                 known = (beside, before.profile, fresh.profile, until, "")
                 written_beside = int(await redis.eval(_CONNECT, 1, *known))
+            if -2 in (written, written_beside):
+                raise StoreUnavailable("store connection", "too_late")
             kept = written == written_beside == 1
             if not kept:
                 await self._take_back(redis, user_id, name, fresh)

@@ -1,0 +1,20 @@
+"""The bot's side: the tool ``connect_service``, and the words for notices.
+
+Everything returned is plain text for the private chat of one person.  It may
+hold a name from a provider: send it with mentions and markup switched off.  A
+link is a line of its own, the last one; :func:`split_link` takes it off.
+"""
+
+from .description import CONNECT_SERVICE_TOOL
+from .notices import notice_text
+from .tool import ACTIONS, ChatContext, connect_service
+from .wording import split_link
+
+__all__ = [
+    "ACTIONS",
+    "CONNECT_SERVICE_TOOL",
+    "ChatContext",
+    "connect_service",
+    "notice_text",
+    "split_link",
+]

@@ -1,0 +1,63 @@
+"""Links to the landing page, and what they ask for."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from webui.oauth_manager import LINK_CODE_TTL, Connection, OAuthManager, OAuthProvider, keys
+from webui.oauth_manager.redis_io import as_text, redis_call
+
+from .wording import clock, say
+
+_FRESH_SECONDS = LINK_CODE_TTL / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """``expires_at`` is in epoch seconds; ``scopes`` are ``()`` for the provider's usual ones."""
+
+    url: str = field(repr=False)
+    expires_at: float
+    scopes: tuple[str, ...] = ()
+
+    @property
+    def is_fresh(self) -> bool:
+        return self.expires_at - time.time() > _FRESH_SECONDS
+
+    def after(self, sentence: str) -> str:
+        """The sentence, how to treat the link, and the link on a line of its own."""
+        return f"{sentence} {say('link', time=clock(self.expires_at))}\n{self.url}"
+
+
+async def new_link(
+    manager: OAuthManager,
+    redis: Any,
+    user_id: str,
+    provider: str = "",
+    scopes: tuple[str, ...] = (),
+) -> Link:
+    """It replaces the person's open link for the same service."""
+    code = await manager.create_link_code(redis, user_id, provider=provider, scopes=scopes)
+    return Link(manager.landing_url(code), time.time() + LINK_CODE_TTL, scopes)
+
+
+async def open_link(manager: OAuthManager, redis: Any, user_id: str, provider: str) -> Link | None:
+    """The person's open link for a service; a tool may have made it, and asked for more."""
+    async with redis_call("read the open links"):
+        entry = as_text(await redis.hget(keys.links(user_id), provider))
+    code = entry.partition(":")[0]
+    found = await manager.links.peek(redis, code)
+    return Link(manager.landing_url(code), found[1], found[0].scopes) if found else None
+
+
+def scopes_to_ask(
+    provider: OAuthProvider, connection: Connection, waiting: Link | None
+) -> tuple[str, ...]:
+    """The usual ones, those asked for before, and those a tool is waiting for.
+
+    All of them: an authorization replaces the one before.
+    """
+    before = connection.profile.requested_scopes or connection.scopes
+    return tuple(dict.fromkeys([*provider.scopes, *before, *(waiting.scopes if waiting else ())]))

@@ -1,0 +1,61 @@
+"""What the bot says without being asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from webui import words
+from webui.oauth_manager import Connection, Notice, NoticeKind, OAuthManager, OAuthProvider, Status
+
+from .links import new_link, open_link, scopes_to_ask
+from .wording import abilities, named, standing
+
+# How a connection stands while a notice is still news.
+_STILL = {
+    NoticeKind.CONNECTED: (Status.CONNECTED,),
+    NoticeKind.DISCONNECTED: (Status.NOT_CONNECTED,),
+    NoticeKind.RECONNECT_NEEDED: (Status.RECONNECT_NEEDED,),
+    NoticeKind.LINK_CANCELLED: tuple(Status),
+}
+
+
+async def notice_text(manager: OAuthManager, redis: Any, notice: Notice) -> str:
+    """What to say about a notice; a link that it needs is made now.
+
+    A notice that comes late tells how things stand instead.  Raises
+    ``StoreUnavailable``: ask again then, for the notice is not handled.
+    """
+    provider = manager.providers.get(notice.provider)
+    if provider is None:
+        key = "elsewhere" if notice.provider else "link_cancelled_signin"
+        return words.text(f"notice.{key}", provider=notice.provider)
+    connection = await manager.connection(notice.user_id, provider.name, redis)
+    names = {"provider": provider.label, "name": provider.name}
+    if connection.status not in _STILL[notice.kind]:
+        return words.text("notice.late", standing=standing(provider, connection), **names)
+    if notice.kind is NoticeKind.CONNECTED:
+        return _connected(provider, connection, notice.account)
+    if notice.kind is NoticeKind.RECONNECT_NEEDED:
+        return await _reconnect_needed(manager, redis, provider, connection, notice.user_id)
+    return words.text(f"notice.{notice.kind}", **names)
+
+
+def _connected(provider: OAuthProvider, connection: Connection, account: str) -> str:
+    parts = [named("notice.connected", provider, account)]
+    if can := abilities(provider, connection.scopes):
+        parts.append(words.text("chat.can", can=can))
+    parts.append(words.text("notice.undo", name=provider.name))
+    return " ".join(parts)
+
+
+async def _reconnect_needed(
+    manager: OAuthManager, redis: Any, provider: OAuthProvider, connection: Connection, user_id: str
+) -> str:
+    if not provider.is_configured:
+        return words.text("notice.reconnect_unset", provider=provider.label)
+    # The tool that found the end may just have given a link: a new one would kill it.
+    link = await open_link(manager, redis, user_id, provider.name)
+    if link is None or not link.is_fresh:
+        scopes = scopes_to_ask(provider, connection, link)
+        link = await new_link(manager, redis, user_id, provider.name, scopes)
+    return link.after(words.text("notice.reconnect_needed", provider=provider.label))

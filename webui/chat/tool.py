@@ -1,0 +1,218 @@
+"""``connect_service``: everything a person can ask of their connections in chat."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from webui.labels import is_web_address
+from webui.limiting import Limiter, TooMany
+from webui.oauth_manager import (
+    Connection,
+    Health,
+    OAuthManager,
+    OAuthMisconfigured,
+    OAuthProvider,
+    OAuthUnavailable,
+    RevokeOutcome,
+    Status,
+    StoreUnavailable,
+    check_user_id,
+    get_oauth_manager,
+)
+from webui.oauth_manager.proofs import as_typed
+
+from .links import new_link, open_link, scopes_to_ask
+from .wording import abilities, clock, details, named, say, standing
+
+
+class ChatContext(Protocol):
+    """Who speaks, and an asyncio Redis client, as for ``require_oauth_token``.
+
+    A chat that others can read has ``is_private = False`` as well.
+    """
+
+    @property
+    def user_id(self) -> str: ...
+
+    @property
+    def redis(self) -> Any: ...
+
+
+async def connect_service(ctx: ChatContext, action: str, provider: str = "", code: str = "") -> str:
+    """Do what the person asked for and say how it went; raises nothing the library raises.
+
+    ``action`` is one of ``ACTIONS``.  Nothing is done in a chat that others can read.
+    """
+    known = ACTIONS.get(action)
+    if known is None:
+        return say("unknown_action", actions=", ".join(ACTIONS))
+    if not getattr(ctx, "is_private", True):
+        return say("private_only")
+    if ctx.redis is None:
+        return say("store_away")
+    try:
+        talk = Talk(get_oauth_manager(), check_user_id(ctx.user_id), ctx.redis)
+    except ValueError:
+        return say("no_person")
+    try:
+        return await known(talk, (code if action == "confirm" else provider).strip())
+    except StoreUnavailable:
+        return say("store_away")
+    except OAuthUnavailable as error:
+        return say("trouble", provider=talk.label(error.provider))
+    except OAuthMisconfigured as error:
+        return say("misconfigured", provider=talk.label(error.provider))
+    except TooMany as error:
+        # The clock shows whole minutes: the one that follows.
+        return say("too_many", time=clock(error.retry_at + 59))
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """One request of one person."""
+
+    manager: OAuthManager
+    user_id: str
+    redis: Any
+
+    def services(self) -> str:
+        return ", ".join(self.manager.list_configured_providers())
+
+    def label(self, provider: str) -> str:
+        known = self.manager.providers.get(provider)
+        return known.label if known else provider
+
+    def provider(self, name: str) -> OAuthProvider | None:
+        """The provider a person means, by its name or its label."""
+        wanted = name.casefold()
+        for provider in self.manager.providers.values():
+            if wanted in (provider.name, provider.label.casefold()):
+                return provider
+        return None
+
+    def which(self, name: str) -> str:
+        if not self.services():
+            return say("nothing_set_up")
+        return say("unknown" if name else "which", services=self.services())
+
+    async def standing(self, provider: OAuthProvider) -> Connection:
+        return await self.manager.connection(self.user_id, provider.name, self.redis)
+
+    async def limit(self, name: str) -> None:
+        await Limiter(self.redis).hit(name, self.user_id)
+
+
+async def _connect(talk: Talk, name: str) -> str:
+    """A link; without a service it leads to all of them, as the sign-in page promises."""
+    if not name:
+        return await _manage(talk, name)
+    provider = talk.provider(name)
+    if provider is None:
+        return talk.which(name)
+    if not provider.is_configured:
+        return say("not_set_up", provider=provider.label)
+    connection = await talk.standing(provider)
+    waiting = await open_link(talk.manager, talk.redis, talk.user_id, provider.name)
+    scopes = scopes_to_ask(provider, connection, waiting)
+    missing = provider.missing_scopes(scopes, connection.scopes)
+    if connection.status is Status.CONNECTED and not missing:
+        return named("chat.already", provider, connection.profile.account.label)
+    await talk.limit("link")
+    link = await new_link(talk.manager, talk.redis, talk.user_id, provider.name, scopes)
+    return link.after(_why(provider, connection, missing))
+
+
+def _why(provider: OAuthProvider, connection: Connection, missing: tuple[str, ...]) -> str:
+    """What a link is for."""
+    label = provider.label
+    if connection.status is Status.CONNECTED:
+        return say("offer_more", provider=label, missing=abilities(provider, missing))
+    if connection.status is Status.RECONNECT_NEEDED:
+        return say("offer_again", provider=label)
+    if connection.status is Status.UNREADABLE:
+        return say("offer_instead", provider=label)
+    lead, _, purpose = provider.purpose.partition("{bot} ")
+    if lead == "Lets " and purpose:
+        return say("offer", provider=label, purpose=purpose.rstrip("."))
+    return say("offer_plain", provider=label)
+
+
+async def _confirm(talk: Talk, code: str) -> str:
+    if not as_typed(code):
+        return say("empty_code")
+    await talk.limit("guess")
+    left = await talk.manager.proofs.confirm(talk.redis, talk.user_id, code)
+    if left is None:
+        return say("matches")
+    if left == 0:
+        return say("no_code")
+    return say("no_match_last" if left == 1 else "no_match", left=left)
+
+
+async def _list(talk: Talk, _: str) -> str:
+    if not talk.services():
+        return say("nothing_set_up")
+    rows = await talk.manager.connections(talk.user_id, talk.redis)
+    held = [row for row in rows if row.status is not Status.NOT_CONNECTED]
+    names = {row.provider for row in held}
+    free = ", ".join(n for n in talk.manager.list_configured_providers() if n not in names)
+    lines = [standing(talk.manager.providers[row.provider], row) for row in held]
+    if free:
+        lines.append(say("others" if held else "none", services=free))
+    return "\n".join(lines)
+
+
+async def _status(talk: Talk, name: str) -> str:
+    provider = talk.provider(name)
+    if provider is None:
+        return talk.which(name)
+    return details(provider, await talk.standing(provider))
+
+
+async def _check(talk: Talk, name: str) -> str:
+    provider = talk.provider(name)
+    if provider is None:
+        return talk.which(name)
+    await talk.limit("check")
+    health = await talk.manager.check(talk.user_id, provider.name, talk.redis)
+    if health is Health.PROVIDER_TROUBLE:
+        return say("trouble", provider=provider.label)
+    if health in (Health.WORKING, Health.MISCONFIGURED):
+        return say(health.value, provider=provider.label)
+    return details(provider, await talk.standing(provider))
+
+
+async def _disconnect(talk: Talk, name: str) -> str:
+    provider = talk.provider(name)
+    if provider is None:
+        return talk.which(name)
+    result = await talk.manager.delete_token(talk.redis, talk.user_id, provider.name)
+    outcome = say(_ENDED[result.at_provider], provider=provider.label)
+    url = provider.own_manage_url
+    is_listed = result.at_provider in (RevokeOutcome.UNSUPPORTED, RevokeOutcome.UNCONFIRMED)
+    return f"{outcome}\n{url}" if is_listed and is_web_address(url) else outcome
+
+
+async def _manage(talk: Talk, _: str) -> str:
+    await talk.limit("link")
+    return (await new_link(talk.manager, talk.redis, talk.user_id)).after(say("manage"))
+
+
+ACTIONS: dict[str, Callable[[Talk, str], Awaitable[str]]] = {
+    "connect": _connect,
+    "confirm": _confirm,
+    "list": _list,
+    "status": _status,
+    "check": _check,
+    "disconnect": _disconnect,
+    "manage": _manage,
+}
+
+_ENDED = {
+    RevokeOutcome.REVOKED: "disconnected",
+    RevokeOutcome.NOTHING: "already_disconnected",
+    RevokeOutcome.UNSUPPORTED: "own_list",
+    RevokeOutcome.UNCONFIRMED: "still_listed",
+}

@@ -1,0 +1,103 @@
+"""How things are said in chat: times, names, permissions, and how a connection stands."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from webui import words
+from webui.labels import clean_label
+from webui.oauth_manager import Connection, OAuthProvider, Status
+from webui.permissions import permission_groups
+
+MOST_PERMISSIONS = 5  # of one message; chat services cut long ones off
+_LAST_MOMENT = 253_402_300_799.0  # the end of the year 9999; a provider may claim any number
+
+
+def say(key: str, **values: object) -> str:
+    return words.text(f"chat.{key}", **values)
+
+
+def split_link(text: str) -> tuple[str, str]:
+    """The text without its link, and the link, ``""`` where there is none."""
+    rest, _, last = text.rpartition("\n")
+    is_link = last.startswith(("https://", "http://"))
+    return (rest, last) if is_link else (text, "")
+
+
+def clock(epoch: float) -> str:
+    """A time of today.  UTC, since a chat knows no zone."""
+    return f"{datetime.fromtimestamp(epoch, UTC):%H:%M} UTC"
+
+
+def day(epoch: float) -> str:
+    moment = datetime.fromtimestamp(min(max(epoch, 0.0), _LAST_MOMENT), UTC)
+    return f"{moment.day} {moment:%B %Y at %H:%M} UTC"
+
+
+def account_name(label: str) -> str:
+    """The cleaned label; one that runs from right to left keeps that to itself."""
+    shown = clean_label(label)
+    turns = any(unicodedata.bidirectional(character) in ("R", "AL") for character in shown)
+    return f"\u2068{shown}\u2069" if turns else shown
+
+
+def abilities(provider: OAuthProvider, scopes: Iterable[str]) -> str:
+    """What scopes allow, strongest first, to stand in a sentence; ``""`` for nothing known."""
+    groups = permission_groups(provider, scopes, "me", "me", strongest_first=True)
+    found = [
+        f"“{clean_label(sentence)}”" if group.name == "Unknown" else sentence
+        for group in groups
+        for sentence in group.sentences
+    ]
+    shown = "; ".join(found[:MOST_PERMISSIONS])
+    rest = len(found) - MOST_PERMISSIONS
+    return say("and_more", shown=shown, count=rest) if rest > 0 else shown
+
+
+def named(key: str, provider: OAuthProvider, label: str) -> str:
+    """A sentence with the account's name, or its other form where the name is not known."""
+    shown = account_name(label)
+    key = key if shown else f"{key}_unknown"
+    return words.text(key, provider=provider.label, name=provider.name, account=shown)
+
+
+def standing(provider: OAuthProvider, connection: Connection) -> str:
+    """One line for a list."""
+    names = {"provider": provider.label, "name": provider.name}
+    if connection.status is Status.NOT_CONNECTED and not provider.is_configured:
+        return say("not_set_up", **names)
+    if connection.status is not Status.CONNECTED:
+        return say(connection.status.value, **names)
+    line = named("chat.connected", provider, connection.profile.account.label)
+    return f"{line} {say('limited', **names)}" if connection.missing_scopes else line
+
+
+def details(provider: OAuthProvider, connection: Connection) -> str:
+    """How one connection stands, with what is known of it."""
+    facts = {
+        Status.CONNECTED: _what_it_allows,
+        Status.RECONNECT_NEEDED: _why_it_ended,
+    }.get(connection.status)
+    more = facts(provider, connection) if facts else ()
+    return " ".join([standing(provider, connection), *more])
+
+
+def _what_it_allows(provider: OAuthProvider, connection: Connection) -> Iterator[str]:
+    if since := connection.profile.connected_at:
+        yield say("since", time=day(since))
+    if can := abilities(provider, connection.scopes):
+        yield say("can", can=can)
+    if connection.missing_scopes:
+        yield say("cannot", cannot=abilities(provider, connection.missing_scopes))
+    if connection.expires_at and not connection.has_refresh_token:
+        yield say("ends", time=day(connection.expires_at))
+
+
+def _why_it_ended(provider: OAuthProvider, connection: Connection) -> Iterator[str]:
+    if since := connection.profile.problem_since:
+        problem = connection.profile.problem
+        yield say("ended", provider=provider.label, time=day(since), problem=problem)
+    elif connection.expires_at:
+        yield say("ran_out", time=day(connection.expires_at))
