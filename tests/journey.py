@@ -11,12 +11,20 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import anyio
 import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
 from webui.sandbox.demo import create_demo
 from webui.sandbox.demo_secrets import make_secrets
+
+HEARD_WITHIN = 20  # seconds
+
+
+def _messages(page: str) -> list[str]:
+    """The bot's, each as HTML."""
+    return re.findall(r'<li class="bot".*?</li>', page, re.DOTALL)
 
 
 @dataclass
@@ -45,9 +53,18 @@ class Journey:
         chat = f"{self.sandbox}/chat/{person}"
         sent = await self.post(chat, {"text": text})
         assert sent.status_code == 303
-        page = await self.browser.get(chat)
-        last: str = re.findall(r'<li class="bot".*?</li>', page.text, re.DOTALL)[-1]
-        return last
+        page = (await self.browser.get(chat)).text
+        _, _, after_mine = page.rpartition('<li class="mine"')
+        return _messages(after_mine)[0]
+
+    async def hear(self, words: str, person: str = "alice") -> str:
+        """The message with those words, as HTML, as soon as the bot has said it."""
+        with anyio.fail_after(HEARD_WITHIN):
+            while True:
+                page = await self.browser.get(f"{self.sandbox}/chat/{person}")
+                for message in _messages(page.text):
+                    if words in message:
+                        return message
 
     async def open_link(self, reply: str) -> httpx.Response:
         """The page that the bot's reply links to: our own, never the provider's."""

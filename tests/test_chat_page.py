@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 
+import anyio
 import httpx
 import pytest
 from starlette.applications import Starlette
@@ -21,6 +22,10 @@ OWN_PAGE = {"Origin": ORIGIN}
 async def echo(person: str, text: str) -> Reply:
     """A bot that says who it heard, with a link."""
     return Reply(f"{person} said: {text}", "https://site.test/?a=1&b=2", "Open <it>")
+
+
+async def news() -> Reply:
+    return Reply("The bot speaks first.")
 
 
 @pytest.fixture
@@ -78,11 +83,33 @@ async def test_only_what_is_new_is_fetched(chat: Chat, browser: httpx.AsyncClien
     nothing = await browser.get("/chat/alice/new", params={"after": last})
     assert (nothing.status_code, nothing.text) == (204, "")
 
-    chat.say("alice", Reply("The bot speaks first."))
+    await chat.say("alice", news())
 
     new = await browser.get("/chat/alice/new", params={"after": last})
     assert new.text.count("<li") == 1
     assert "The bot speaks first." in new.text
+
+
+async def test_the_bot_finishes_its_answer_before_it_says_anything_else() -> None:
+    asked, may_answer = anyio.Event(), anyio.Event()
+
+    async def slowly(_: str, __: str) -> Reply:
+        asked.set()
+        await may_answer.wait()
+        return Reply("The answer.")
+
+    chat = Chat(ORIGIN, slowly)
+    transport = httpx.ASGITransport(Starlette(routes=chat.routes()))
+    async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as browser:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(say, browser, "alice", "a question")
+            await asked.wait()
+            tasks.start_soon(chat.say, "alice", news())
+            await chat.say("bob", news())  # does not wait for her
+            may_answer.set()
+        page = (await browser.get("/chat/alice")).text
+    said = ["a question", "The answer.", "The bot speaks first."]
+    assert [text for text in re.findall("<p>(.*?)</p>", page) if text in said] == said
 
 
 @pytest.mark.parametrize("after", ["", "x", "-1", "9" * 30, "²", "1\x00"])

@@ -18,6 +18,8 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.journey import Journey, demo
+from tests.library import age
+from webui.oauth_manager import get_oauth_manager
 from webui.sandbox.demo_secrets import read_secrets
 
 pytestmark = pytest.mark.anyio
@@ -29,8 +31,7 @@ ACCOUNTS = {
     "discord": "mona",
     "microsoft": "mona@example.com",
 }
-ALWAYS_DUE = 60  # seconds; a token that lives no longer is renewed at every use
-LONG = 3600
+LONG = 3600  # seconds
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ async def test_from_the_chat_to_a_tool_that_uses_the_token_and_back(
     journey: Journey, provider: str
 ) -> None:
     label, account = PROVIDERS[provider], ACCOUNTS[provider]
-    assert f"{label} is not connected" in await journey.say(f"whoami {provider}")
+    assert f"cannot ask {label} who you are" in await journey.say(f"whoami {provider}")
 
     done = await journey.connect(provider)
 
@@ -53,25 +54,27 @@ async def test_from_the_chat_to_a_tool_that_uses_the_token_and_back(
     used = await journey.say(f"whoami {provider}")
     assert f"{label} knows you as {account}." in used
     assert "came with the connection" in used
-    assert f"{label}: connected as {account}" in await journey.say("list")
+    assert f"{label}: connected as {account}." in await journey.say("list")
+    assert f"{label} checked: working." in await journey.say(f"check {provider}")
+    assert f"{label}: connected as {account}. Since" in await journey.say(f"status {provider}")
     assert f"already connected as {account}" in await journey.say(f"connect {provider}")
 
     ended = await journey.say(f"disconnect {provider}")
 
     is_told_where = "its own list" in ended and f"{journey.sandbox}/{provider}/settings" in ended
     assert "cancelled my access too" in ended or is_told_where
-    assert f"{label}: not connected" in await journey.say("list")
+    assert f"{label}: not connected." in await journey.say(f"status {provider}")
 
 
 @pytest.mark.parametrize("provider", PROVIDERS)
 async def test_a_token_that_runs_out_is_renewed_again_and_again(
-    redis: Redis, redis_url: str, provider: str
+    journey: Journey, redis: Redis, provider: str
 ) -> None:
-    async with demo(redis_url, token_lifetime=ALWAYS_DUE) as journey:
-        await journey.connect(provider)
-        for _ in range(3):
-            used = await journey.say(f"whoami {provider}")
-            assert f"knows you as {ACCOUNTS[provider]}. The token was renewed" in used
+    await journey.connect(provider)
+    for _ in range(3):
+        await age(get_oauth_manager(), redis, "alice", provider)
+        used = await journey.say(f"whoami {provider}")
+        assert f"knows you as {ACCOUNTS[provider]}. The token was renewed" in used
 
 
 async def test_a_person_with_a_session_needs_no_code(journey: Journey) -> None:
@@ -81,8 +84,11 @@ async def test_a_person_with_a_session_needs_no_code(journey: Journey) -> None:
     assert done.url == f"{journey.site}/connect/done/discord"
 
 
-async def test_connect_alone_leads_to_the_connections_page(journey: Journey) -> None:
-    signed_in = await journey.prove(await journey.say("connect"))
+@pytest.mark.parametrize("text", ["connect", "manage"])
+async def test_a_link_for_no_service_leads_to_the_connections_page(
+    journey: Journey, text: str
+) -> None:
+    signed_in = await journey.prove(await journey.say(text))
     assert signed_in.status_code == 303
     assert signed_in.headers["location"] == "/connections"
     page = await journey.browser.get(f"{journey.site}/connections")
@@ -100,7 +106,7 @@ async def test_a_forwarded_link_gets_nobody_anywhere(journey: Journey) -> None:
 
     assert 'rel="noreferrer"' not in still_closed.text
     for person in ("alice", "bob"):
-        assert "GitHub: not connected" in await journey.say("list", person)
+        assert "Nothing is connected yet." in await journey.say("list", person)
 
 
 async def test_a_wrong_code_is_counted_until_no_page_waits_any_more(journey: Journey) -> None:
@@ -110,20 +116,33 @@ async def test_a_wrong_code_is_counted_until_no_page_waits_any_more(journey: Jou
     assert "no page is waiting" in await journey.say("000 000")
 
 
-async def test_access_ended_at_the_provider_brings_a_new_link(redis: Redis, redis_url: str) -> None:
-    async with demo(redis_url, token_lifetime=ALWAYS_DUE) as journey:
-        await journey.connect("github")
-        settings = f"{journey.sandbox}/github/settings"
-        shown = await journey.browser.get(settings)
-        grant = re.search(r'name="grant" value="(\w+)"', shown.text)
-        assert grant
-        await journey.post(f"{settings}/remove", {"grant": grant[1]})
+@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("is_due", [False, True], ids=["still valid", "due for a refresh"])
+async def test_access_ended_at_the_provider_brings_a_new_link(
+    journey: Journey, redis: Redis, provider: str, is_due: bool
+) -> None:
+    label = PROVIDERS[provider]
+    await journey.connect(provider)
+    settings = f"{journey.sandbox}/{provider}/settings"
+    shown = await journey.browser.get(settings)
+    grant = re.search(r'name="grant" value="(\w+)"', shown.text)
+    assert grant
+    await journey.post(f"{settings}/remove", {"grant": grant[1]})
+    if is_due:
+        await age(get_oauth_manager(), redis, "alice", provider)
 
-        broken = await journey.say("whoami github")
+    broken = await journey.say(f"whoami {provider}")
 
-        assert "GitHub needs reconnecting, so I could not do that." in broken
-        assert (await journey.open_link(broken)).status_code == 200
-        assert "GitHub: needs reconnecting" in await journey.say("list")
+    assert f"{label} needs reconnecting. Here is a new link." in broken
+    first = await journey.hear(f"{label} needs reconnecting, so I cannot use it.")
+    for message in (broken, first):
+        assert (await journey.open_link(message)).status_code == 200
+    assert f"{label}: needs reconnecting" in await journey.say("list")
+    assert f"{label} ended my access on" in await journey.say(f"status {provider}")
+
+    landing = await journey.open_link(first)
+    done = await journey.consent(await journey.press(landing, "link-yes"))
+    assert done.url == f"{journey.site}/connect/done/{provider}"
 
 
 async def test_trouble_at_the_provider_is_told_and_keeps_the_connection(
@@ -133,6 +152,44 @@ async def test_trouble_at_the_provider_is_told_and_keeps_the_connection(
     await journey.post(f"{journey.sandbox}/google/settings/trouble", {"trouble": "on"})
     assert "Google does not answer right now." in await journey.say("whoami google")
     assert "Google: connected" in await journey.say("list")
+
+
+# The bot speaks first
+
+
+async def test_connected_and_disconnected_are_told_to_that_person_alone(journey: Journey) -> None:
+    await journey.connect("discord")
+    told = await journey.hear("Discord is now connected as mona. I can now: ")
+    assert "Send: disconnect discord" in told
+
+    page = f"{journey.site}/connections/discord/disconnect"
+    assert (await journey.post(page)).status_code == 303
+
+    await journey.hear("Discord is disconnected. I do not use it any more.")
+    bobs = await journey.browser.get(f"{journey.sandbox}/chat/bob")
+    assert "Discord is" not in bobs.text
+
+
+async def test_the_owner_of_a_forwarded_link_hears_that_it_was_cancelled(journey: Journey) -> None:
+    link = await journey.say("connect google", "alice")
+    declined = await journey.press(await journey.open_link(link), "link-no")
+    assert declined.status_code == 200
+    await journey.hear("That link was cancelled.", "alice")
+    bobs = await journey.browser.get(f"{journey.sandbox}/chat/bob")
+    assert "cancelled" not in bobs.text
+
+
+async def test_a_link_opened_in_somebody_elses_session_is_cancelled(journey: Journey) -> None:
+    await journey.prove(await journey.say("manage", "bob"), "bob")
+    link = await journey.say("connect google", "alice")
+    (address,) = re.findall(r'href="([^"]+)"', link)
+
+    assert (await journey.browser.get(address)).status_code == 403
+    assert (await journey.post(f"{address}/start")).status_code == 403
+
+    await journey.hear("That link was cancelled.", "alice")
+    for person in ("alice", "bob"):
+        assert "Nothing is connected yet." in await journey.say("list", person)
 
 
 # The command

@@ -29,6 +29,7 @@ from webui.oauth_manager import (
     Profile,
     Status,
     StoreUnavailable,
+    SwitchOffer,
     TokenData,
 )
 
@@ -409,20 +410,48 @@ class TestAccounts:
         assert first.access_token != second.access_token
         assert first.refresh_token == second.refresh_token != ""
 
-    @pytest.mark.parametrize(
-        "account", [{"sub": "2", "email": "a@b.example"}, {"email": "a@b.example"}]
-    )
-    async def test_and_dropped_for_another_or_an_unknown_one(
-        self, manager: OAuthManager, fake: FakeProvider, redis: Redis, account: dict[str, str]
+    async def test_and_dropped_for_an_unknown_one(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
         fake.account = {"sub": "1", "email": "a@b.example"}
         await connected(manager, fake, redis, "u1", "google")
         fake.gives_refresh_token = False
-        fake.account = account
+        fake.account = {"email": "a@b.example"}
         await connected(manager, fake, redis, "u1", "google")
         token = await manager.valid_token("u1", "google", redis)
         assert token is not None
         assert token.refresh_token == ""
+
+    @pytest.mark.parametrize("use_new", [True, False])
+    async def test_another_one_replaces_nothing_before_the_person_has_chosen(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis, use_new: bool
+    ) -> None:
+        """A24"""
+        fake.account = {"sub": "1", "email": "old@b.example"}
+        await connected(manager, fake, redis, "u1", "google")
+        old = await manager.valid_token("u1", "google", redis)
+        fake.gives_refresh_token = False
+        fake.account = {"sub": "2", "email": "new@b.example"}
+        attempt, code = await began(manager, fake, redis, "u1", "google")
+        offer = await manager.complete(redis, attempt, code)
+        assert isinstance(offer, SwitchOffer)
+        assert (offer.old.label, offer.new.label) == ("old@b.example", "new@b.example")
+        assert await manager.valid_token("u1", "google", redis) == old
+        assert old is not None
+
+        await manager.switch("u1", "google", redis, use_new=use_new)
+
+        token = await manager.valid_token("u1", "google", redis)
+        assert token is not None
+        assert await manager.switch_offer("u1", "google", redis) is None
+        connection = await manager.connection("u1", "google", redis)
+        if use_new:
+            assert connection.profile.account.label == "new@b.example"
+            assert token.refresh_token == ""
+            assert not fake.is_alive(old.access_token)
+        else:
+            assert token == old
+            assert not fake.is_alive(offer.token.access_token)
 
     async def test_two_accounts_without_an_id_are_never_the_same(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis

@@ -6,7 +6,6 @@ Templates find ``product``, ``bot`` and ``host`` of the settings, and
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -19,29 +18,16 @@ from webui import assets, words
 from webui.labels import is_web_address, isolated
 from webui.sessions import loaded_session
 from webui.site import site_of
+from webui.times import when
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from jinja2.runtime import Context
     from starlette.requests import Request
 
     from webui.cards import Card, Summary
     from webui.oauth_manager.provider import OAuthProvider
-
-_TIMES = {"date": "{0.day} {0:%B %Y}", "both": "{0.day} {0:%B %Y} at {0:%H:%M} UTC"}
-_TIMES["time"] = "{0:%H:%M} UTC"
-
-
-def when(epoch: float, style: str = "both") -> Markup:
-    """A ``<time>`` in UTC, which the script turns into the person's own zone.
-
-    ``style`` is ``date``, ``time`` or ``both``.
-    """
-    moment = datetime.fromtimestamp(epoch, UTC)
-    return Markup('<time datetime="{}" data-local="{}">{}</time>').format(
-        f"{moment:%Y-%m-%dT%H:%M:%SZ}", style, _TIMES[style].format(moment)
-    )
 
 
 @pass_context
@@ -130,6 +116,17 @@ def render_card(
         announce=announce,
         **context,
     )
+
+
+def render_changes(request: Request, cards: Sequence[Card], summary: Summary) -> Response:
+    """What a page polls for: the cards that are no longer as it shows them, or 204.
+
+    Each is swapped in where it stands; the focus stays where it is.
+    """
+    if not cards:
+        return Response(status_code=204, headers={"Cache-Control": "no-store"})
+    template = "changes.html"
+    return render(request, template, fragment=template, cards=cards, summary=summary)
 
 
 def render_error(

@@ -57,9 +57,10 @@ async def connect_service(ctx: ChatContext, action: str, provider: str = "", cod
     except ValueError:
         return say("no_person")
     try:
-        return await known(talk, (code if action == "confirm" else provider).strip())
+        return await known(talk, ((code if action == "confirm" else provider) or "").strip())
     except StoreUnavailable:
-        return say("store_away")
+        # The answer may have been lost after the deed.
+        return say("not_known" if action in ("confirm", "disconnect") else "store_away")
     except OAuthUnavailable as error:
         return say("trouble", provider=talk.label(error.provider))
     except OAuthMisconfigured as error:
@@ -115,11 +116,12 @@ async def _connect(talk: Talk, name: str) -> str:
         return say("not_set_up", provider=provider.label)
     connection = await talk.standing(provider)
     waiting = await open_link(talk.manager, talk.redis, talk.user_id, provider.name)
-    scopes = scopes_to_ask(provider, connection, waiting)
-    missing = provider.missing_scopes(scopes, connection.scopes)
+    wanted = [*connection.profile.requested_scopes, *(waiting.scopes if waiting else ())]
+    missing = provider.missing_scopes(wanted, connection.scopes)
     if connection.status is Status.CONNECTED and not missing:
         return named("chat.already", provider, connection.profile.account.label)
     await talk.limit("link")
+    scopes = scopes_to_ask(provider, connection, waiting)
     link = await new_link(talk.manager, talk.redis, talk.user_id, provider.name, scopes)
     return link.after(_why(provider, connection, missing))
 
@@ -188,7 +190,9 @@ async def _disconnect(talk: Talk, name: str) -> str:
     provider = talk.provider(name)
     if provider is None:
         return talk.which(name)
-    result = await talk.manager.delete_token(talk.redis, talk.user_id, provider.name)
+    result = await talk.manager.delete_token(
+        talk.redis, talk.user_id, provider.name, by="chat"
+    )
     outcome = say(_ENDED[result.at_provider], provider=provider.label)
     url = provider.own_manage_url
     is_listed = result.at_provider in (RevokeOutcome.UNSUPPORTED, RevokeOutcome.UNCONFIRMED)

@@ -10,6 +10,7 @@ The library knows nothing of the site; it works in a bot's process alone.
 """
 
 from .access import get_oauth_manager, init_oauth_manager, require_oauth_token
+from .activity import ActivityPage, Event
 from .checking import Health
 from .errors import (
     FlowRefused,
@@ -37,15 +38,18 @@ from .models import (
 from .notices import Notice, NoticeKind
 from .provider import OAuthProvider
 from .providers import PROVIDER_TEMPLATES
+from .switching import SwitchOffer
 
 __all__ = [
     "LINK_CODE_TTL",
     "PROVIDER_TEMPLATES",
     "REFRESH_BUFFER_SECONDS",
     "Account",
+    "ActivityPage",
     "Attempt",
     "Connection",
     "Disconnected",
+    "Event",
     "FlowRefused",
     "Health",
     "LinkRequest",
@@ -63,6 +67,7 @@ __all__ = [
     "RevokeOutcome",
     "Status",
     "StoreUnavailable",
+    "SwitchOffer",
     "TokenData",
     "check_user_id",
     "get_oauth_manager",

@@ -43,7 +43,12 @@ class Checker:
         token = self._store.open_tokens(user_id, provider.name, stored.tokens)
         if token is None:
             return Health.RECONNECT_NEEDED
-        if await self._accepted(provider, token):
+        try:
+            is_accepted = await self._accepted(provider, token)
+        except OAuthUnavailable:
+            await self._refresher.note_trouble(redis, user_id, provider, stored, "provider")
+            raise
+        if is_accepted:
             await self._remember(redis, user_id, provider, stored)
             return Health.WORKING
         if token.refresh_token and may_refresh:
@@ -57,7 +62,7 @@ class Checker:
         self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored
     ) -> None:
         profile = self._store.open_profile(user_id, provider.name, stored.profile)
-        profile = replace(profile, checked_at=time.time())
+        profile = replace(profile, checked_at=time.time(), trouble="", trouble_since=0.0)
         await self._store.update_profile(redis, user_id, provider.name, profile, stored)
 
     async def _accepted(self, provider: OAuthProvider, token: TokenData) -> bool:

@@ -1,21 +1,24 @@
-"""From an authorization code to a stored connection, and from a connection to none."""
+"""From an authorization code to a stored connection."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from . import answers, requests
-from .errors import OAuthError, OAuthUnavailable, RecordUnreadable, StoreUnavailable
+from .activity import Activity, Event
+from .disconnecting import Disconnector
+from .errors import OAuthUnavailable, RecordUnreadable, StoreUnavailable
 from .links import Attempt
-from .models import Account, Connection, Disconnected, Profile, RevokeOutcome, Status, TokenData
+from .models import Account, Connection, Profile, Status, TokenData
 from .notices import NoticeKind, Notices
 from .provider import OAuthProvider
 from .refreshing import Refresher
 from .store import Store, Stored
+from .switching import Switches, SwitchOffer
 from .transport import DEADLINE_WHILE_WAITING, Transport
 
 log = logging.getLogger(__name__)
@@ -25,21 +28,39 @@ class Connector:
     """Exchanges codes, saves and removes connections."""
 
     def __init__(
-        self, store: Store, transport: Transport, refresher: Refresher, notices: Notices
+        self,
+        store: Store,
+        transport: Transport,
+        refresher: Refresher,
+        notices: Notices,
+        activity: Activity,
+        switches: Switches,
+        disconnector: Disconnector,
     ) -> None:
         self._store = store
         self._transport = transport
         self._refresher = refresher
         self._notices = notices
+        self._activity = activity
+        self._switches = switches
+        self._disconnector = disconnector
 
     async def exchange(
-        self, provider: OAuthProvider, redirect_uri: str, code: str, verifier: str
+        self,
+        provider: OAuthProvider,
+        redirect_uri: str,
+        code: str,
+        verifier: str,
+        scopes: Iterable[str],
     ) -> tuple[TokenData, Mapping[str, Any]]:
-        """Trade a code for tokens, once; the answer's fields come along for the account reader."""
+        """Trade a code for tokens, once; the answer's fields come along for the account reader.
+
+        ``scopes`` are those that were asked for, in case the answer names none.
+        """
         request = requests.exchange_request(provider, redirect_uri, code, verifier)
         answer = await self._transport.send(request)
         fields = answers.read_token_answer(provider, "exchange", answer)
-        return answers.token_data(provider, fields, scopes=provider.scopes), fields
+        return answers.token_data(provider, fields, scopes=scopes), fields
 
     async def account(
         self, provider: OAuthProvider, access_token: str, token_answer: Mapping[str, Any]
@@ -55,26 +76,65 @@ class Connector:
 
     async def complete(
         self, redis: Any, provider: OAuthProvider, attempt: Attempt, code: str, redirect_uri: str
-    ) -> Connection | None:
-        """Finish an attempt whose person has been proven.
+    ) -> Connection | SwitchOffer | None:
+        """Finish an attempt whose person has been proven.  Two round trips.
 
-        ``None`` where a disconnect came in between; it wins.  Two round trips.
-        Raises the errors of :meth:`exchange`, and ``StoreUnavailable`` after
-        asking the provider to take back what could not be kept.
+        ``None`` where a disconnect came in between; it wins.  A
+        ``SwitchOffer`` where another account is connected: nothing is replaced
+        yet.  Raises the errors of :meth:`exchange`, and ``StoreUnavailable``
+        after asking the provider to take back what could not be kept.
         """
-        name = provider.name
-        before = await self._store.read_for_writing(redis, attempt.user_id, name)
-        request = requests.exchange_request(provider, redirect_uri, code, attempt.verifier)
-        fields = answers.read_token_answer(
-            provider, "exchange", await self._transport.send(request)
+        user_id = attempt.user_id
+        before = await self._store.read_for_writing(redis, user_id, provider.name)
+        token, fields = await self.exchange(
+            provider, redirect_uri, code, attempt.verifier, attempt.scopes
         )
-        token = answers.token_data(provider, fields, scopes=attempt.scopes)
         account = await self.account(provider, token.access_token, fields)
-        self._keep_refresh_token(attempt.user_id, before, account, token)
+        self._keep_refresh_token(user_id, before, account, token)
         now = time.time()
         profile = Profile(account, now, now, now, requested_scopes=attempt.scopes)
+        known = self._store.open_profile(user_id, provider.name, before.profile).account
+        if known.id and account.id and known.id != account.id:
+            offer = SwitchOffer(provider.name, known, token, profile)
+            await self._switches.put(redis, user_id, offer)
+            return offer
+        kind = "reconnected" if before.tokens or before.profile else "connected"
+        by = "chat" if attempt.return_to == "done" else "web"
+        event = Event(kind, provider.name, by, now, account=account.label)
+        return await self._keep(redis, user_id, provider, token, profile, before, event)
+
+    async def use_new(
+        self, redis: Any, user_id: str, provider: OAuthProvider, offer: SwitchOffer
+    ) -> Connection | None:
+        """Put the other account in the place of the connected one, and end the old grant.
+
+        ``None`` where the old one was disconnected meanwhile.
+        """
+        before = await self._store.read_for_writing(redis, user_id, provider.name)
+        event = Event(
+            "account_switched", provider.name, "web", time.time(), account=offer.new.label
+        )
+        kept = await self._keep(redis, user_id, provider, offer.token, offer.profile, before, event)
+        if kept:
+            await self._disconnector.end_at_provider(user_id, provider, before)
+        return kept
+
+    async def forget_new(self, provider: OAuthProvider, offer: SwitchOffer) -> None:
+        """Keep the connected account; the other one's grant is given back."""
+        await self._refresher.revoke(provider, offer.token, DEADLINE_WHILE_WAITING)
+
+    async def _keep(
+        self,
+        redis: Any,
+        user_id: str,
+        provider: OAuthProvider,
+        token: TokenData,
+        profile: Profile,
+        before: Stored,
+        event: Event,
+    ) -> Connection | None:
         try:
-            kept = await self._save_over_an_end(redis, attempt.user_id, token, profile, before)
+            kept = await self._save_over_an_end(redis, user_id, token, profile, before, event)
         except StoreUnavailable:
             if not before.tokens:
                 await self._refresher.revoke(provider, token, DEADLINE_WHILE_WAITING)
@@ -85,13 +145,20 @@ class Connector:
         return describe(provider, token, profile)
 
     async def _save(
-        self, redis: Any, user_id: str, token: TokenData, profile: Profile, before: Stored
+        self,
+        redis: Any,
+        user_id: str,
+        token: TokenData,
+        profile: Profile,
+        before: Stored,
+        event: Event,
     ) -> bool:
-        def notify(pipe: Any) -> object:
+        def tell(pipe: Any) -> None:
+            self._activity.add(pipe, user_id, event)
             label = profile.account.label
-            return self._notices.add(pipe, NoticeKind.CONNECTED, user_id, token.provider, label)
+            self._notices.add(pipe, NoticeKind.CONNECTED, user_id, token.provider, label)
 
-        write = partial(self._store.connect, redis, user_id, token, profile, before, notify)
+        write = partial(self._store.connect, redis, user_id, token, profile, before, tell)
         try:
             kept, notice = await write()
         except StoreUnavailable:
@@ -102,19 +169,25 @@ class Connector:
         return kept
 
     async def _save_over_an_end(
-        self, redis: Any, user_id: str, token: TokenData, profile: Profile, before: Stored
+        self,
+        redis: Any,
+        user_id: str,
+        token: TokenData,
+        profile: Profile,
+        before: Stored,
+        event: Event,
     ) -> bool:
         """Save; if the old tokens went meanwhile, tell an ended grant from a disconnect.
 
         A disconnect takes both records and wins; a grant that ended leaves its
         reason behind, and is what the person is mending.
         """
-        if await self._save(redis, user_id, token, profile, before):
+        if await self._save(redis, user_id, token, profile, before, event):
             return True
         now = await self._store.read_for_writing(redis, user_id, token.provider)
         if now.tokens or not self._store.open_profile(user_id, token.provider, now.profile).problem:
             return False
-        return await self._save(redis, user_id, token, profile, now)
+        return await self._save(redis, user_id, token, profile, now, event)
 
     def _keep_refresh_token(
         self, user_id: str, before: Stored, account: Account, token: TokenData
@@ -129,55 +202,6 @@ class Connector:
             return
         if old and known.id == account.id:
             token.refresh_token = old.refresh_token
-
-    async def disconnect(self, redis: Any, user_id: str, provider: OAuthProvider) -> Disconnected:
-        """Remove the connection here, then ask the provider to end it; say truthfully what it did.
-
-        The local copy goes first and whatever the provider answers.  Raises
-        ``StoreUnavailable``, in which case the provider was not asked.
-        """
-        removed = await self._removed(redis, user_id, provider.name)
-        account = self._store.open_profile(user_id, provider.name, removed.profile).account
-        if removed.tokens or removed.profile:
-            await self._notices.put(
-                redis, NoticeKind.DISCONNECTED, user_id, provider.name, account.label
-            )
-        outcome = await self._end_at_provider(user_id, provider, removed)
-        return Disconnected(provider.name, outcome, account)
-
-    async def _removed(self, redis: Any, user_id: str, provider: str) -> Stored:
-        """Both records, taken away; what only the answer to that lost was read before."""
-        before = (await self._store.read(redis, user_id, [provider]))[provider]
-        try:
-            return await self._store.remove(redis, user_id, provider)
-        except StoreUnavailable:
-            removed = await self._store.remove(redis, user_id, provider)
-        return Stored(removed.tokens or before.tokens, removed.profile or before.profile)
-
-    async def _end_at_provider(
-        self, user_id: str, provider: OAuthProvider, removed: Stored
-    ) -> RevokeOutcome:
-        if not removed.tokens:
-            return RevokeOutcome.NOTHING
-        if not provider.can_revoke:
-            return RevokeOutcome.UNSUPPORTED
-        try:
-            token = self._store.open_tokens(user_id, provider.name, removed.tokens)
-        except RecordUnreadable:
-            return RevokeOutcome.UNCONFIRMED
-        if token is None:
-            return RevokeOutcome.UNCONFIRMED
-        give_up = time.monotonic() + DEADLINE_WHILE_WAITING
-        if provider.revoke_style == "delete" and token.is_over and token.refresh_token:
-            # Only a token that still works can end this kind of grant.
-            try:
-                token = await self._refresher.renewed(provider, token, DEADLINE_WHILE_WAITING)
-            except OAuthError:
-                return RevokeOutcome.UNCONFIRMED
-        rest = max(give_up - time.monotonic(), 0.1)
-        confirmed = await self._refresher.revoke(provider, token, rest)
-        log.info("%s: disconnected; provider confirmed: %s", provider.name, confirmed)
-        return RevokeOutcome.REVOKED if confirmed else RevokeOutcome.UNCONFIRMED
 
 
 def describe(provider: OAuthProvider, token: TokenData | None, profile: Profile) -> Connection:

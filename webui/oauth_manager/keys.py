@@ -64,6 +64,14 @@ def state(state: str) -> str:
     return f"stargazer:oauth_state:{state}"
 
 
+def switch(user_id: str, provider: str) -> str:
+    return f"stargazer:oauth_switch:{_user(user_id)}:{provider}"
+
+
+def events(user_id: str) -> str:
+    return f"stargazer:oauth_events:{_user(user_id)}"
+
+
 def pending(identifier: str) -> str:
     return f"stargazer:oauth_pending:{identifier}"
 

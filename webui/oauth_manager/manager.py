@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import Any
 
 from . import keys, requests
+from .activity import Activity, ActivityPage, Event
 from .background import Background
 from .checking import Checker, Health
 from .connecting import Connector
+from .disconnecting import Disconnector
 from .errors import (
     FlowRefused,
     OAuthMisconfigured,
@@ -26,8 +28,10 @@ from .refreshing import Refresher
 from .rotation import reseal
 from .sealing import Sealer
 from .store import Store
+from .switching import Switches, SwitchOffer
 from .tokens import Tokens
 from .transport import Transport
+from .uses import Uses
 
 
 class OAuthManager:
@@ -64,12 +68,27 @@ class OAuthManager:
         self._transport = transport or Transport()
         self._background = Background()
         self._notices = Notices(sealer)
+        self._activity = Activity(sealer)
+        self._switches = Switches(sealer)
+        run = self._background.run
         self._refresher = Refresher(
-            self._store, self._transport, self._notices, self._background.run
+            self._store, self._transport, self._notices, self._activity, run
         )
-        self._connector = Connector(self._store, self._transport, self._refresher, self._notices)
+        self._disconnector = Disconnector(
+            self._store, self._refresher, self._notices, self._activity
+        )
+        self._connector = Connector(
+            self._store,
+            self._transport,
+            self._refresher,
+            self._notices,
+            self._activity,
+            self._switches,
+            self._disconnector,
+        )
         checker = Checker(self._store, self._transport, self._refresher)
-        self._tokens = Tokens(self._store, self._refresher, checker)
+        self._tokens = Tokens(self._store, self._refresher, checker, self._activity)
+        self._uses = Uses(self._tokens.used, run)
         self.links = Links(sealer)
         self.proofs = Proofs(sealer)
 
@@ -200,8 +219,9 @@ class OAuthManager:
         Raises ``OAuthRefused``, ``OAuthMisconfigured`` or ``OAuthUnavailable``,
         each of which is a ``RuntimeError``.
         """
+        known = self._provider(provider)
         token, _ = await self._connector.exchange(
-            self._provider(provider), self.redirect_uri(provider), code, code_verifier
+            known, self.redirect_uri(provider), code, code_verifier, known.scopes
         )
         return token
 
@@ -216,17 +236,45 @@ class OAuthManager:
         if known.issuer and (is_missing or issuer not in (None, known.issuer)):
             raise FlowRefused("issuer", provider)
 
-    async def complete(self, redis: Any, attempt: Attempt, code: str) -> Connection | None:
+    async def complete(
+        self, redis: Any, attempt: Attempt, code: str
+    ) -> Connection | SwitchOffer | None:
         """Exchange and store for a person who has been proven; survives a cancelled caller.
 
-        ``None`` where the person disconnected meanwhile.
+        ``None`` where the person disconnected meanwhile; a ``SwitchOffer``
+        where they came back as another account, to be answered by
+        :meth:`switch` within five minutes.
         """
         provider = self._configured(attempt.provider)
         work = self._connector.complete(
             redis, provider, attempt, code, self.redirect_uri(provider.name)
         )
-        connection: Connection | None = await asyncio.shield(self._background.run(work))
-        return connection
+        result: Connection | SwitchOffer | None = await asyncio.shield(self._background.run(work))
+        return result
+
+    async def switch_offer(self, user_id: str, provider: str, redis: Any) -> SwitchOffer | None:
+        """The other account that waits for the person's choice, if one does."""
+        self._provider(provider)
+        return await self._switches.look(redis, keys.check_user_id(user_id), provider)
+
+    async def switch(
+        self, user_id: str, provider: str, redis: Any, *, use_new: bool
+    ) -> Connection | None:
+        """Answer a ``SwitchOffer``: use the new account, or keep the old one.
+
+        The new connection, or ``None``: the old one stays, or there was nothing
+        to choose any more.
+        """
+        known = self._configured(provider)
+        offer = await self._switches.take(redis, keys.check_user_id(user_id), provider)
+        if offer is None:
+            return None
+        if not use_new:
+            await self._connector.forget_new(known, offer)
+            return None
+        work = self._connector.use_new(redis, user_id, known, offer)
+        result: Connection | None = await asyncio.shield(self._background.run(work))
+        return result
 
     # Tokens
 
@@ -244,7 +292,12 @@ class OAuthManager:
         """As :meth:`get_token`, with scopes and expiry."""
         known = self._provider(provider)
         keys.check_user_id(user_id)
-        return await self._tokens.valid(redis, user_id, known) if redis is not None else None
+        if redis is None:
+            return None
+        token = await self._tokens.valid(redis, user_id, known)
+        if token is not None:
+            self._uses.note(redis, user_id, provider)
+        return token
 
     async def store_token(self, redis: Any, user_id: str, token: TokenData) -> None:
         """Keep ``token`` for the user, under ``token.provider``."""
@@ -253,12 +306,17 @@ class OAuthManager:
         self._need(redis)
         await self._store.put_tokens(redis, user_id, token)
 
-    async def delete_token(self, redis: Any, user_id: str, provider: str) -> Disconnected:
-        """Disconnect: the local copy goes first and for certain, then the provider is asked."""
+    async def delete_token(
+        self, redis: Any, user_id: str, provider: str, *, by: str = "bot"
+    ) -> Disconnected:
+        """Disconnect: the local copy goes first and for certain, then the provider is asked.
+
+        ``by`` is who did it, for the person's timeline: ``web``, ``chat`` or ``bot``.
+        """
         known = self._provider(provider)
         keys.check_user_id(user_id)
         self._need(redis)
-        work = self._connector.disconnect(redis, user_id, known)
+        work = self._disconnector.disconnect(redis, user_id, known, by)
         result: Disconnected = await asyncio.shield(self._background.run(work))
         return result
 
@@ -278,6 +336,21 @@ class OAuthManager:
         known = self._provider(provider)
         self._need(redis)
         return await self._tokens.health(redis, keys.check_user_id(user_id), known)
+
+    async def accept_missing(self, user_id: str, provider: str, redis: Any) -> None:
+        """The person does without the permissions that were left off."""
+        known = self._provider(provider)
+        await self._tokens.accept_missing(redis, keys.check_user_id(user_id), known)
+
+    # The person's own timeline
+
+    async def activity(self, user_id: str, redis: Any, before: str = "") -> ActivityPage:
+        """A page of what happened in the last 90 days, newest first.  One round trip."""
+        return await self._activity.read(redis, keys.check_user_id(user_id), before)
+
+    async def record(self, redis: Any, user_id: str, event: Event) -> None:
+        """Add an event to the person's timeline; a failure only goes to the log."""
+        await self._activity.note(redis, keys.check_user_id(user_id), event)
 
     # Connections, for display
 

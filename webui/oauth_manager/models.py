@@ -119,6 +119,9 @@ class Profile:
 
     Times are epoch seconds, ``0`` meaning "never" or "not known".  ``problem``
     is the provider's error code when access is gone, ``""`` while all is well.
+    ``accepted_missing`` are scopes the person chose to do without; ``trouble``
+    is ``provider`` or ``setup`` while the last refresh or check failed through
+    no fault of the grant.
     """
 
     account: Account = Account()
@@ -128,6 +131,22 @@ class Profile:
     requested_scopes: tuple[str, ...] = ()
     problem: str = ""
     problem_since: float = 0.0
+    used_at: float = 0.0
+    accepted_missing: tuple[str, ...] = ()
+    trouble: str = ""
+    trouble_since: float = 0.0
+
+    @classmethod
+    def from_dict(cls, record: dict[str, Any]) -> Profile:
+        """Inverse of ``asdict``; fields that are missing take their defaults.
+
+        Raises ``KeyError`` or ``TypeError`` where a record is no profile.
+        """
+        known = {name: record[name] for name in cls.__slots__ if name in record}
+        known["account"] = Account(**record["account"])
+        for name in ("requested_scopes", "accepted_missing"):
+            known[name] = tuple(known.get(name, ()))
+        return cls(**known)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +161,11 @@ class Connection:
     profile: Profile = Profile()
     has_tokens: bool = False  # stored, valid or not
     missing_scopes: tuple[str, ...] = ()  # asked for and not granted; empty unless connected
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether something was left off that the person has not chosen to do without."""
+        return not set(self.missing_scopes) <= set(self.profile.accepted_missing)
 
 
 class RevokeOutcome(StrEnum):

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from . import answers, keys, requests
+from .activity import Activity, Event
 from .errors import OAuthMisconfigured, OAuthRefused, OAuthUnavailable, StoreUnavailable
 from .locking import Lock
 from .models import TokenData
@@ -32,11 +33,17 @@ class Refresher:
     """Renews tokens: single flight in the process, a lock between processes."""
 
     def __init__(
-        self, store: Store, transport: Transport, notices: Notices, background: Background
+        self,
+        store: Store,
+        transport: Transport,
+        notices: Notices,
+        activity: Activity,
+        background: Background,
     ) -> None:
         self._store = store
         self._transport = transport
         self._notices = notices
+        self._activity = activity
         self._background = background
         self._flights: dict[tuple[asyncio.AbstractEventLoop, str, str], asyncio.Task[Any]] = {}
 
@@ -113,9 +120,13 @@ class Refresher:
             return await self.ended(redis, user_id, provider, stored, refusal.code)
         except OAuthMisconfigured as fault:
             log.error("%s: refresh refused because of our settings: %s", fault.provider, fault.code)
+            await self.note_trouble(redis, user_id, provider, stored, "setup")
+            raise
+        except OAuthUnavailable:
+            await self.note_trouble(redis, user_id, provider, stored, "provider")
             raise
         profile = self._store.open_profile(user_id, provider.name, stored.profile)
-        profile = replace(profile, renewed_at=time.time())
+        profile = replace(profile, renewed_at=time.time(), trouble="", trouble_since=0.0)
         outcome = await self._save(
             lambda: self._store.renew(redis, user_id, fresh, profile, stored), provider
         )
@@ -152,6 +163,22 @@ class Refresher:
             return False
         return answers.confirms_revocation(answer)
 
+    async def note_trouble(
+        self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored, trouble: str
+    ) -> None:
+        """Keep since when it has not been working, through no fault of the grant; ``""``: it is.
+
+        Only for display, so a failure to write it is passed over.
+        """
+        profile = self._store.open_profile(user_id, provider.name, stored.profile)
+        if profile.trouble != trouble:
+            since = time.time() if trouble else 0.0
+            profile = replace(profile, trouble=trouble, trouble_since=since)
+            try:
+                await self._store.update_profile(redis, user_id, provider.name, profile, stored)
+            except StoreUnavailable:
+                log.warning("%s: trouble could not be noted", provider.name)
+
     async def ended(
         self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored, code: str
     ) -> TokenData | None:
@@ -160,13 +187,17 @@ class Refresher:
         ``code`` is its error code.  The tokens that took the place of ``stored``, if any.
         """
         profile = self._store.open_profile(user_id, provider.name, stored.profile)
-        profile = replace(profile, problem=code, problem_since=time.time())
+        profile = replace(
+            profile, problem=code, problem_since=time.time(), trouble="", trouble_since=0.0
+        )
         if await self._store.end(redis, user_id, provider.name, profile, stored):
             log.warning("%s: access has ended: %s", provider.name, code)
             label = profile.account.label
             await self._notices.put(
                 redis, NoticeKind.RECONNECT_NEEDED, user_id, provider.name, label
             )
+            event = Event("access_ended", provider.name, "provider", time.time(), code, label)
+            await self._activity.note(redis, user_id, event)
             return None
         tokens = await self._store.read_tokens(redis, user_id, provider.name)
         return self._store.open_tokens(user_id, provider.name, tokens)

@@ -13,7 +13,7 @@ from typing import Any
 
 from . import keys
 from .errors import RecordUnreadable, StoreUnavailable
-from .models import Account, Profile, TokenData
+from .models import Profile, TokenData
 from .redis_io import is_mistyped, raw, read_text, redis_call, text_of
 from .sealing import Sealer
 
@@ -83,10 +83,7 @@ class Store:
         """What is known beside the tokens; empty where it is absent or cannot be read."""
         try:
             record = self._sealer.open("connection", user_id, provider, sealed)
-            account = Account(**record["account"])
-            known = {k: record[k] for k in Profile.__slots__ if k != "account"}
-            scopes = tuple(known.pop("requested_scopes"))
-            return Profile(account=account, requested_scopes=scopes, **known)
+            return Profile.from_dict(record)
         except (RecordUnreadable, KeyError, TypeError):
             return Profile()
 
@@ -149,7 +146,7 @@ class Store:
     ) -> tuple[bool, Any]:
         """Store a fresh connection; ``False`` where a disconnect came in between.
 
-        ``also`` queues one more command on the same trip; its answer comes second.
+        ``also`` queues more commands on the same trip; the last one's answer comes second.
         """
         name = token.provider
         fresh = Stored(
@@ -163,7 +160,7 @@ class Store:
             pipe.eval(_CONNECT, 1, beside, before.profile, fresh.profile, until, "same")
             also(pipe)
             outcomes = await pipe.execute()
-            written, written_beside, answer = int(outcomes[0]), int(outcomes[1]), outcomes[2]
+            written, written_beside, answer = int(outcomes[0]), int(outcomes[1]), outcomes[-1]
             if written == 1 and written_beside == -1:
                 # A check or a refresh wrote down its time meanwhile; ours is newer.
                 known = (beside, before.profile, fresh.profile, until, "")

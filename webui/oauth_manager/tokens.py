@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
+from dataclasses import replace
 from typing import Any
 
+from .activity import Activity, Event
 from .checking import Checker, Health
 from .connecting import describe
 from .errors import OAuthMisconfigured, OAuthUnavailable, RecordUnreadable, StoreUnavailable
@@ -19,10 +22,17 @@ log = logging.getLogger(__name__)
 class Tokens:
     """Reads, renews and describes; what it cannot read it reports and leaves alone."""
 
-    def __init__(self, store: Store, refresher: Refresher, checker: Checker) -> None:
+    def __init__(
+        self,
+        store: Store,
+        refresher: Refresher,
+        checker: Checker,
+        activity: Activity,
+    ) -> None:
         self._store = store
         self._refresher = refresher
         self._checker = checker
+        self._activity = activity
 
     async def load(self, redis: Any, user_id: str, provider: str) -> TokenData | None:
         """The stored tokens, valid or not.  Raises ``RecordUnreadable``."""
@@ -67,6 +77,27 @@ class Tokens:
             return Health.RECONNECT_NEEDED
         is_absent = status is Status.NOT_CONNECTED
         return Health.NOT_CONNECTED if is_absent else Health.RECONNECT_NEEDED
+
+    async def used(self, redis: Any, user_id: str, provider: str) -> None:
+        """Write down that the connection was used just now; the first use of a day is an event."""
+        now = time.time()
+        stored = (await self._store.read(redis, user_id, [provider]))[provider]
+        profile = self._store.open_profile(user_id, provider, stored.profile)
+        await self._store.update_profile(
+            redis, user_id, provider, replace(profile, used_at=now), stored
+        )
+        if stored.tokens and now // 86400 != profile.used_at // 86400:
+            label = profile.account.label
+            event = Event("used", provider, "bot", now, account=label)
+            await self._activity.note(redis, user_id, event)
+
+    async def accept_missing(self, redis: Any, user_id: str, provider: OAuthProvider) -> None:
+        """The person does without what was left off."""
+        stored = (await self._store.read(redis, user_id, [provider.name]))[provider.name]
+        missing = self.standing(user_id, provider, stored).missing_scopes
+        profile = self._store.open_profile(user_id, provider.name, stored.profile)
+        profile = replace(profile, accepted_missing=missing)
+        await self._store.update_profile(redis, user_id, provider.name, profile, stored)
 
     def standing(self, user_id: str, provider: OAuthProvider, stored: Stored) -> Connection:
         """How a connection stands, by its records alone."""

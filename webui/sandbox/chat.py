@@ -6,6 +6,7 @@ who is writing.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from collections import deque
@@ -72,9 +73,10 @@ class Chat:
         self._conversations: dict[str, deque[Message]] = {
             person: deque(maxlen=MAX_MESSAGES) for person in PEOPLE
         }
+        self._turns = {person: asyncio.Lock() for person in PEOPLE}
         for person, name in PEOPLE.items():
             greeting = f"Hello {name}, I am {NAME}. Send connect github to begin, or help."
-            self.say(person, Reply(greeting))
+            self._add(person, Reply(greeting))
 
     def routes(self) -> list[Route]:
         return [
@@ -86,9 +88,10 @@ class Chat:
             *(Route(f"/{name}", _file) for name in _FILES),
         ]
 
-    def say(self, person: str, reply: Reply) -> None:
-        """A message of the bot to that person."""
-        self._add(person, reply)
+    async def say(self, person: str, saying: Awaitable[Reply]) -> None:
+        """The bot speaks first, and only once it has answered what it was asked."""
+        async with self._turns[person]:
+            self._add(person, await saying)
 
     def _add(self, person: str, content: Reply, *, is_mine: bool = False) -> None:
         message = Message(next(self._numbers), is_mine, content)
@@ -112,8 +115,9 @@ class Chat:
         text = (await request.form()).get("text", "")
         text = " ".join(text.split())[:MAX_TEXT] if isinstance(text, str) else ""
         if text:
-            self._add(person, Reply(text), is_mine=True)
-            self.say(person, await self._answer(person, text))
+            async with self._turns[person]:
+                self._add(person, Reply(text), is_mine=True)
+                self._add(person, await self._answer(person, text))
         return RedirectResponse(f"/chat/{person}", 303, _HEADERS)
 
 

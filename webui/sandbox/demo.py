@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import click
 import httpx
@@ -17,13 +19,13 @@ from starlette.types import ASGIApp
 from webui.app import create_app
 from webui.embedded_redis import embedded_redis
 from webui.logs import configure_logs
-from webui.oauth_manager import get_oauth_manager, init_oauth_manager
+from webui.oauth_manager import StoreUnavailable, get_oauth_manager, init_oauth_manager
 from webui.redis_client import connect
 from webui.server import run_server
 from webui.settings import Settings
 
-from .bot import Reply, answer
-from .chat import Chat
+from .bot import Reply, answer, told
+from .chat import PEOPLE, Chat
 from .demo_secrets import Secrets, read_secrets
 from .standins import create_standins, endpoints, manage_urls
 from .whoami import Caller
@@ -34,6 +36,7 @@ SITE_HOST = "127.0.0.1"
 SANDBOX_HOST = "localhost"
 TOKEN_SECONDS = 120
 MAX_BODY_BYTES = 64 * 1024
+_PAUSE_SECONDS = 1.0
 
 _TO_TRY = """\
 The demo is running, on this machine alone; no account in it is real.
@@ -49,7 +52,9 @@ What to try:
   4. Send it again after a minute: the token, which lives two minutes, is renewed.
   5. Send: connect google. As Bob, open that link in a private window and send the
      code in Bob's chat: it does not match. A forwarded link is worth nothing.
-  6. Disconnect on your connections page, then ask the bot again: whoami github
+     Choose "This was not me" there: the bot tells Alice that her link was cancelled.
+  6. Take the app off at the stand-in GitHub, and ask the bot again: whoami github
+  7. Disconnect on your connections page: the bot says so in your chat.
 
 Ctrl-C ends everything. What you connected is kept in {data} for the next start.
 """
@@ -138,16 +143,22 @@ def _create_sandbox(
     async def reply(person: str, text: str) -> Reply:
         return await answer(Caller(person, redis, http), text)
 
+    chat = Chat(origin, reply)
+
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         on_start()
+        listening = asyncio.create_task(_speak_first(chat, redis))
         yield
+        listening.cancel()
+        with suppress(asyncio.CancelledError):
+            await listening
         await manager.aclose()
         await http.aclose()
         await redis.aclose()
 
     app = Starlette(
-        routes=[*Chat(origin, reply).routes(), Mount("/", standins)],
+        routes=[*chat.routes(), Mount("/", standins)],
         middleware=[
             # Another name for this machine could be another site's (DNS rebinding).
             Middleware(TrustedHostMiddleware, allowed_hosts=[SANDBOX_HOST], www_redirect=False)
@@ -157,3 +168,14 @@ def _create_sandbox(
     )
     app.router.redirect_slashes = False
     return app
+
+
+async def _speak_first(chat: Chat, redis: Any) -> None:
+    """Whatever happens to somebody's connections is told in their chat."""
+    while True:
+        try:
+            async for notice in get_oauth_manager().notices(redis, consumer="demo"):
+                if notice.user_id in PEOPLE:
+                    await chat.say(notice.user_id, told(redis, notice))
+        except StoreUnavailable:
+            await asyncio.sleep(_PAUSE_SECONDS)  # the notice that was not told comes again

@@ -36,10 +36,13 @@ async def whoami(caller: Caller, provider: OAuthProvider) -> str:
     token = await require_oauth_token(caller, provider.name)
     status, account = await _ask(caller.http, provider, token)
     if status == 401:
-        return (
-            f"{provider.label} does not accept my access any more. Send "
-            f"disconnect {provider.name}, then connect {provider.name}."
-        )
+        # Taken away at the provider, perhaps.  The check finds out and keeps it in mind; then
+        # there is another token, or none, for which the caller is asked to connect again.
+        await get_oauth_manager().check(caller.user_id, provider.name, caller.redis)
+        token = await require_oauth_token(caller, provider.name)
+        status, account = await _ask(caller.http, provider, token)
+    if status == 401:
+        raise OAuthUnavailable(provider.name, "account", "http_401")
     name = account
     for step in provider.account_label_field.split("."):
         name = name.get(step) if isinstance(name, Mapping) else None

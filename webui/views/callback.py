@@ -7,18 +7,21 @@ person who asked: a session binds a token, a state or a link never does.
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse, Response
 
 from webui.cards import Note
 from webui.oauth_manager import (
+    Event,
     FlowRefused,
     LinkRequest,
     OAuthMisconfigured,
     OAuthRefused,
     OAuthUnavailable,
     StoreUnavailable,
+    SwitchOffer,
 )
 from webui.oauth_manager.callbacks import read_authorization_response
 from webui.oauth_manager.proofs import Parked
@@ -122,6 +125,8 @@ async def finish(
     """Exchange and store for the proven person, and go where the outcome is told."""
     provider = attempt.provider
     note = await _outcome(site, attempt, code, error, outcome)
+    if note is None:
+        return RedirectResponse(f"/connections/{provider}/switch", 303)
     session = await site.sessions.put_note(session, provider, note)
     if attempt.return_to == "done" and note.key == "connected":
         return RedirectResponse(f"/connect/done/{provider}", 303)
@@ -129,11 +134,14 @@ async def finish(
     return RedirectResponse(address(where, provider, "n"), 303)
 
 
-async def _outcome(site: Site, attempt: Attempt, code: str, error: str, key: str) -> Note:
+async def _outcome(site: Site, attempt: Attempt, code: str, error: str, key: str) -> Note | None:
+    """How it went; ``None`` where the person has to choose between two accounts."""
     try:
         if not key:
-            connection = await site.manager.complete(site.redis, attempt, code)
-            key = "connected" if connection else "already_disconnected"
+            result = await site.manager.complete(site.redis, attempt, code)
+            if isinstance(result, SwitchOffer):
+                return None
+            key = "connected" if result else "already_disconnected"
     except StoreUnavailable:
         raise
     except OAuthRefused as failure:
@@ -142,7 +150,13 @@ async def _outcome(site: Site, attempt: Attempt, code: str, error: str, key: str
         key, error = "misconfigured", failure.code
     except OAuthUnavailable as failure:
         key, error = "provider_trouble", failure.code
-    if key in ("connected", "already_disconnected", "denied"):
+    if key in ("connected", "already_disconnected"):
+        return Note(key)
+    by = "chat" if attempt.return_to == "done" else "web"
+    kind = "denied" if key == "denied" else "connect_failed"
+    event = Event(kind, attempt.provider, by, time.time(), detail=key)
+    await site.manager.record(site.redis, attempt.user_id, event)
+    if key == "denied":
         return Note(key)
     reference = new_reference()
     log.warning(

@@ -162,7 +162,7 @@ async def disconnect(request: Request) -> Response:
     site, provider = site_of(request), provider_of(request)
     session = await require_session(request, site.sessions)
     where = _where(await form_of(request))
-    result = await site.manager.delete_token(site.redis, session.user, provider.name)
+    result = await site.manager.delete_token(site.redis, session.user, provider.name, by="web")
     note = Note(OUTCOME_NOTES[result.at_provider])
     session = await site.sessions.put_note(session, provider.name, note)
     return await _done(request, session, provider, where, "n")

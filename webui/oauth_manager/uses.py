@@ -1,0 +1,39 @@
+"""When connections were last used, written seldom and off the path of whoever uses them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+WRITE_EVERY = 3600.0  # seconds, for one connection
+DELAY = 5.0  # seconds after the use, so that the user of the token does not wait for it
+_REMEMBERED = 10_000  # connections
+
+Writer = Callable[[Any, str, str], Coroutine[Any, Any, None]]
+
+
+class Uses:
+    """Has uses written a little later, each connection once an hour.
+
+    What is not written yet when the process ends is lost; it is a hint for
+    people, nothing depends on it.
+    """
+
+    def __init__(self, write: Writer, run: Callable[[Any], asyncio.Task[Any]]) -> None:
+        self._write = write
+        self._run = run
+        self._written: dict[tuple[str, str], float] = {}
+
+    def note(self, redis: Any, user_id: str, provider: str) -> None:
+        """The connection was used now."""
+        key, now = (user_id, provider), time.monotonic()
+        if now - self._written.get(key, -WRITE_EVERY) < WRITE_EVERY:
+            return
+        if len(self._written) >= _REMEMBERED:
+            self._written.pop(next(iter(self._written)))
+        self._written[key] = now
+        asyncio.get_running_loop().call_later(
+            DELAY, lambda: self._run(self._write(redis, user_id, provider))
+        )

@@ -1,0 +1,24 @@
+"""Times as people read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from markupsafe import Markup
+
+_STYLES = {
+    "date": "{0.day} {0:%B %Y}",
+    "time": "{0:%H:%M} UTC",
+    "both": "{0.day} {0:%B %Y} at {0:%H:%M} UTC",
+}
+
+
+def when(epoch: float, style: str = "both") -> Markup:
+    """A ``<time>`` in UTC, which the script turns into the person's own zone.
+
+    ``style`` is ``date``, ``time`` or ``both``.
+    """
+    moment = datetime.fromtimestamp(epoch, UTC)
+    return Markup('<time datetime="{}" data-local="{}">{}</time>').format(
+        f"{moment:%Y-%m-%dT%H:%M:%SZ}", style, _STYLES[style].format(moment)
+    )
