@@ -1,49 +1,65 @@
 (() => {
-  const doc = document, root = doc.documentElement;
-  const styles = {date: {dateStyle: 'long'}, time: {timeStyle: 'short'}, both: {dateStyle: 'long', timeStyle: 'short'}};
-  const held = new WeakSet();
+  const doc = document, root = doc.documentElement, get = id => doc.getElementById(id);
+  const all = (selector, use) => doc.querySelectorAll(selector).forEach(use);
+  const date = {dateStyle: 'long'}, time = {timeStyle: 'short'}, styles = {date, time, both: {...date, ...time}};
+  const held = new WeakMap();
   root.classList.add('js');
 
   function localise() {
-    for (const time of doc.querySelectorAll('time[data-local]')) {
+    all('time[data-local]', time => {
       const style = styles[time.dataset.local];
       time.removeAttribute('data-local');
       time.textContent = new Intl.DateTimeFormat(root.lang, style).format(new Date(time.dateTime));
-    }
+    });
+    let above;
+    all('.day', day => {
+      day.hidden = day.textContent === above;
+      above = day.textContent;
+    });
   }
 
-  function say(id) {
-    const box = doc.getElementById('page-alert');
-    box.replaceChildren(doc.getElementById(id).content.cloneNode(true));
-    box.firstElementChild.focus();
-  }
-
+  // Nobody asked for a poll: it moves no focus and tells of no trouble.
+  const isPoll = ctx => ctx.sourceElement.id === 'conn-poll';
   const hasFocus = () => doc.activeElement && doc.activeElement !== doc.body;
+  const box = () => get('page-alert');
+
+  function say(ctx, id) {
+    if (isPoll(ctx)) return;
+    box().replaceChildren(get(id).content.cloneNode(true));
+    box().firstElementChild.focus();
+  }
 
   // Only what our own server marked is swapped: a proxy's error page is not.
   doc.addEventListener('htmx:before:swap', event => {
     const {ctx} = event.detail, {status, headers} = ctx.response;
     if (status === 204) return;
-    if (headers.get('X-Fragment') !== '1') {
+    if (headers.get('X-Fragment') !== '1' || isPoll(ctx) && status > 299) {
       event.preventDefault();
-      say('tpl-server');
+      say(ctx, 'tpl-server');
       return;
     }
-    if (hasFocus()) held.add(ctx);
-    doc.getElementById('page-alert').replaceChildren();
+    if (hasFocus()) held.set(ctx, doc.activeElement);
+    if (!isPoll(ctx)) box().replaceChildren();
   });
 
   doc.addEventListener('htmx:after:swap', event => {
-    const {ctx} = event.detail;
     localise();
-    if (!held.has(ctx) || hasFocus()) return;
-    const id = typeof ctx.target === 'string' ? ctx.target.slice(1) : ctx.target.id;
-    (doc.querySelector(`[id="${id}"] [data-focus]`) || doc.getElementById('main')).focus();
+    const was = held.get(event.detail.ctx);
+    if (!was || hasFocus()) return;
+    const id = was.closest('.card, #proof')?.id;
+    (get(was.id) || doc.querySelector(`#${id} [data-focus]`) || get('main')).focus();
   });
 
   doc.addEventListener('htmx:error', event => {
-    if (event.detail.ctx && !event.detail.ctx.response) say('tpl-offline');
+    const {ctx} = event.detail;
+    if (ctx && !ctx.response) say(ctx, 'tpl-offline');
   });
+
+  // What a page polls for: for two minutes, and when the person comes back to it.
+  const look = () => doc.hidden || get('conn-poll')?.dispatchEvent(new Event('look'));
+  const timer = setInterval(look, 5000);
+  setTimeout(clearInterval, 120000, timer);
+  doc.addEventListener('visibilitychange', look);
 
   doc.addEventListener('DOMContentLoaded', localise);
   // A page that Back brings out of memory shows an old state.

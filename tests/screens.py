@@ -12,105 +12,17 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from webui import pages, sessions
-from webui.cards import Card, Note, Screen, confirm_card, make_card, summarize
-from webui.oauth_manager.models import Account, Connection, Profile, Status
-from webui.oauth_manager.provider import OAuthProvider, build_providers
-from webui.oauth_manager.providers import PROVIDER_TEMPLATES
-from webui.permissions import permission_groups
+from webui.cards import Card, Screen, confirm_card, make_card, summarize
+from webui.cards.gallery import ASKED, CASES, NOW, ON, RENEWING, Case, connection, gallery
+from webui.cards.parts import DAY
+from webui.cards.timeline import timeline
+from webui.oauth_manager.activity import Event
+from webui.permissions import glossary, permission_groups
 
-NOW = 1_791_018_840.0  # 3 October 2026 at 09:14 UTC
-DAY = 86_400.0
 BOT = "Stella"
 PRODUCT = "Stargazer"
 SCREEN = Screen(PRODUCT, BOT, NOW)
 DETAIL = Screen(PRODUCT, BOT, NOW, "detail")
-
-_CLIENT = {"client_id": "an-id", "client_secret": "a-secret"}
-OFF = build_providers(PROVIDER_TEMPLATES, {})
-ON = build_providers(
-    PROVIDER_TEMPLATES,
-    {
-        **dict.fromkeys(PROVIDER_TEMPLATES, _CLIENT),
-        "wiki": {
-            **_CLIENT,
-            "authorize_url": "https://wiki.example/authorize",
-            "token_url": "https://wiki.example/token",
-            "manage_url": "javascript:alert(1)",
-            "status_url": "javascript:alert(1)",
-            "scopes": ["wiki.read"],
-        },
-    },
-)
-
-
-def connection(
-    name: str,
-    status: Status = Status.CONNECTED,
-    label: str = "octocat",
-    problem_since: float = 0.0,
-    **more: Any,
-) -> Connection:
-    profile = Profile(Account("1", label), NOW - 40 * DAY, NOW - 3600, problem_since=problem_since)
-    if status is Status.NOT_CONNECTED:
-        return Connection(name, status)
-    return Connection(name, status, profile=profile, **more)
-
-
-@dataclass(frozen=True)
-class Case:
-    """A connection with an outcome, and the state it is to be shown in."""
-
-    state: str
-    provider: OAuthProvider
-    connection: Connection | None
-    note: Note | None = None
-
-
-def _free(state: str, name: str, note: Note | None = None) -> Case:
-    return Case(state, ON[name], connection(name, Status.NOT_CONNECTED), note)
-
-
-def _held(state: str, name: str, note: Note | None = None, **more: Any) -> Case:
-    return Case(state, ON[name], connection(name, **more), note)
-
-
-_GONE: dict[str, Any] = {"status": Status.RECONNECT_NEEDED, "problem_since": NOW - DAY}
-_RENEWING: dict[str, Any] = {"has_refresh_token": True, "scopes": ("openid", "email")}
-
-CASES: dict[str, Case] = {
-    "off": Case("S0", OFF["github"], connection("github", Status.NOT_CONNECTED)),
-    "switched off": Case("S0", OFF["github"], connection("github", scopes=("repo",))),
-    "free": _free("S1", "discord"),
-    "never looked up": Case("S1", ON["microsoft"], None),
-    "endless": _held(
-        "S4", "github", scopes=("repo", "read:user", "delete_repo", "user:follow", "odd:one")
-    ),
-    "no scopes": _held("S4", "github"),
-    "renewing": _held("S4", "google", expires_at=NOW + 60, **_RENEWING),
-    "timed": _held("S4", "google", expires_at=NOW + 60),
-    "expired, renews": _held("S5", "google", expires_at=NOW - 60, **_RENEWING),
-    "expired, does not": _held("S7", "google", expires_at=NOW - 60),
-    "ended": _held("S7", "microsoft", **_GONE),
-    "limited": _held("S8", "google", missing_scopes=("email", "odd:one"), **_RENEWING),
-    "unreadable": _held("unreadable", "discord", status=Status.UNREADABLE, label=""),
-    "store away": Case("unavailable", ON["discord"], None, Note("unavailable")),
-    "connected": _held("S4", "github", Note("connected"), scopes=("repo",)),
-    "disconnected": _free("S12", "github", Note("disconnected")),
-    "already": _free("S12", "github", Note("already_disconnected")),
-    "still listed": _free("S13", "discord", Note("still_listed")),
-    "no link there": _free("S13", "wiki", Note("still_listed")),
-    "own list": _free("S13b", "microsoft", Note("own_list")),
-    "kept": _held("S14", "github", Note("disconnect_failed", ref="K4T9WX")),
-    "denied": _free("S15", "github", Note("denied")),
-    "denied again": _held("S15", "github", Note("denied"), **_GONE),
-    "failed": _free("S16", "github", Note("failed", ref="K4T9WX")),
-    "failed again": _held("S16", "github", Note("failed"), **_GONE),
-    "attempt over": _free("S17", "github", Note("attempt_over")),
-    "misconfigured": _free("misconfigured", "github", Note("misconfigured")),
-    "trouble": _free("trouble", "github", Note("provider_trouble")),
-    "no status page": _free("trouble", "wiki", Note("provider_trouble")),
-    "own provider": _held("S4", "wiki", scopes=("wiki.read",)),
-}
 
 
 def card(case: Case, screen: Screen = SCREEN, **more: Any) -> Card:
@@ -170,6 +82,8 @@ def _link_pages() -> Iterator[tuple[str, str]]:
     yield "L3", _page("link_proof.html", waiting)
     more = {"asked": True, "chat_url": "https://chat.example/", "poll_url": "/poll"}
     yield "L3 asked", _page("link_proof.html", waiting | more)
+    owner = {"owner": "ann@chat", "continue_url": "/go"}
+    yield "L3 by name", _page("link_proof.html", waiting | owner)
     for name, provider in {"L3 confirmed": github, "L3 signs in": None}.items():
         context = {"confirmed": True, "continue_url": "/go", "provider": provider}
         yield name, _page("link_proof.html", context)
@@ -192,10 +106,58 @@ def _errors() -> Iterator[tuple[str, str]]:
                 request(method=method), status, ref="K4T9WX", retry_at=NOW if status == 429 else 0
             )
             yield f"{method} {status}", bytes(answer.body).decode()
+    off = pages.render_error(request(), 503, "service")
+    yield "L11", bytes(off.body).decode()
     for key in ("stale", "attempt"):
         for htmx in (False, True):
             answer = pages.render_error(request(htmx=htmx), 400, key)
             yield f"{key} {htmx}", bytes(answer.body).decode()
+
+
+def events() -> list[Event]:
+    """One event of every kind, by everybody, newest first, over three days."""
+    kinds = [
+        ("connected", "web", "octocat"),
+        ("used", "bot", ""),
+        ("reconnected", "chat", "<b>\u202eeve"),
+        ("checked_working", "web", ""),
+        ("checked_trouble", "web", ""),
+        ("limited_accepted", "web", ""),
+        ("account_switched", "web", "hubot"),
+        ("link_made", "chat", ""),
+        ("link_cancelled", "web", ""),
+        ("denied", "web", ""),
+        ("connect_failed", "system", ""),
+        ("access_ended", "provider", ""),
+        ("disconnected", "chat", ""),
+        ("of a later release", "web", ""),
+    ]
+    named = [
+        Event(kind, "github", by, NOW - number * 5 * 3600, account=account)
+        for number, (kind, by, account) in enumerate(kinds)
+    ]
+    others = [("support_viewed", "support"), ("link_made", "chat"), ("link_cancelled", "web")]
+    return named + [Event(kind, "", by, NOW - 4 * DAY) for kind, by in others]
+
+
+def _reading() -> Iterator[tuple[str, str]]:
+    entries = timeline(events(), ON, PRODUCT, BOT)
+    contexts: dict[str, dict[str, Any]] = {
+        "activity": {"entries": entries, "older": "1-0"},
+        "activity, older": {"entries": entries, "older": "", "before": "1-0"},
+        "activity, nothing older": {"entries": (), "older": "", "before": "1-0"},
+        "activity, none": {"entries": (), "older": ""},
+    }
+    for name, context in contexts.items():
+        yield name, _page("activity.html", context, signed_in=True)
+    glossaries = [glossary(p, PRODUCT, BOT) for p in ON.values() if p.scope_sentences]
+    yield "permissions", _page("permissions.html", {"glossaries": glossaries})
+    yield "permissions, none", _page("permissions.html", {"glossaries": []})
+    switch = {"provider": ON["github"], "action": "/connections/github/switch"}
+    for name, old, new in (("switch", "octocat", "hubot"), ("switch unnamed", "", "")):
+        context = {**switch, "old_account": old, "new_account": new}
+        yield name, _page("switch.html", context, signed_in=True)
+    yield "gallery", _page("gallery.html", {"cards": list(gallery(SCREEN))}, signed_in=True)
 
 
 def screens() -> dict[str, str]:
@@ -203,11 +165,11 @@ def screens() -> dict[str, str]:
     found = {name: card_html(card(case)) for name, case in CASES.items()}
     found |= {f"{name}, alone": card_html(card(case, DETAIL)) for name, case in CASES.items()}
     found |= {f"{name}, fragment": card_html(card(c), htmx=True) for name, c in CASES.items()}
-    for name in ("endless", "ended", "unreadable", "own provider", "no scopes"):
+    for name in ASKED:
         case = CASES[name]
         asked = confirm_card(case.provider, case.connection, SCREEN)
         found[f"ask {name}"] = card_html(asked, "disconnect.html")
-    unnamed = connection("google", label="", **_RENEWING)
+    unnamed = connection("google", label="", **RENEWING)
     asked = confirm_card(ON["google"], unnamed, SCREEN)
     found["ask unnamed"] = card_html(asked, "disconnect.html")
     several = [card(CASES[name]) for name in ("limited", "ended", "endless")]
@@ -221,7 +183,7 @@ def screens() -> dict[str, str]:
     found["signin ended"] = _page("signin.html", {"ended": True})
     found["signin proxy"] = _page("signin.html", {"proxy_url": "/proxy"})
     found["signed out"] = _page("signed_out.html", {})
-    return found | dict(_link_pages()) | dict(_errors())
+    return found | dict(_reading()) | dict(_link_pages()) | dict(_errors())
 
 
 @dataclass

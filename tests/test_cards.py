@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from tests.screens import CASES, DETAIL, NOW, OFF, ON, SCREEN, Case, card, connection
+from tests.screens import DETAIL, SCREEN, card
 from webui.cards import Note, confirm_card, make_card, summarize
+from webui.cards.gallery import CASES, NOW, OFF, ON, Case, connection
 from webui.labels import clean_label, isolated
 from webui.oauth_manager.models import Status
 from webui.oauth_manager.provider import OAuthProvider

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 import httpx
 import pytest
 
-from tests.library import dumped, keys_at
+from tests.library import keys_at
 from tests.site_fixtures import Browser, Place, handed_off, heading, query_of, shown_code
 from webui.oauth_manager import LinkRequest, Notice, NoticeKind
 
@@ -82,6 +82,12 @@ async def told(place: Place) -> list[Notice]:
 async def nothing_happened(place: Place) -> bool:
     """The provider was never asked for anything, and nothing is stored for anyone."""
     return not place.fake.requests and await place.records() == {}
+
+
+async def dumped_but_counts(place: Place) -> list[tuple[str, bytes]]:
+    """All that is in Redis, but for how often somebody tried."""
+    names = [key for key in await keys_at(place.redis) if "web_limit" not in key]
+    return [(name, await place.redis.dump(name) or b"") for name in names]
 
 
 async def is_signed_in(browser: Browser) -> bool:
@@ -220,11 +226,11 @@ class Copies:
 
     async def refused(self, address: str) -> httpx.Response:
         """The address, copied: it gives the second phone nothing and changes nothing."""
-        before = await dumped(self.place.redis)
+        before = await dumped_but_counts(self.place)
         answer = await self.second.get(address)
         assert answer.status_code in (303, 400, 403, 404, 405, 410), address
         assert "set-cookie" not in answer.headers
-        assert (await dumped(self.place.redis)) == before
+        assert await dumped_but_counts(self.place) == before
         assert not await is_signed_in(self.second)
         return answer
 
@@ -339,11 +345,6 @@ async def preview(place: Place, scanner: Browser, address: str) -> None:
             answer = await scanner.client.request(method, address, headers=headers)
             assert "set-cookie" not in answer.headers
     assert await dumped_but_counts(place) == before, address
-
-
-async def dumped_but_counts(place: Place) -> list[tuple[str, bytes]]:
-    names = [key for key in await keys_at(place.redis) if "web_limit" not in key]
-    return [(name, await place.redis.dump(name) or b"") for name in names]
 
 
 class TestPreviews:

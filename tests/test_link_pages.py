@@ -125,6 +125,15 @@ class TestWhileItIsUnderWay:
         assert [a.headers.get("location") for a in answers] == ["/connect/proof"] * 2
         assert await confirm(place, "ann", shown_code(await phone.get("/connect/proof")))
 
+    async def test_the_link_tapped_again_leads_back_to_the_code(self, place: Place) -> None:
+        """From the chat, where the person has gone to send it."""
+        phone = await place.browser()
+        opened = await link(place)
+        await phone.post(f"{opened}/start")
+        answer = await phone.get(opened)
+        assert answer.headers.get("location") == "/connect/proof"
+        assert (await (await place.browser()).get(opened)).status_code == 410
+
     async def test_a_newer_start_in_the_same_browser_is_the_one_that_counts(
         self, place: Place
     ) -> None:
@@ -346,7 +355,8 @@ class TestConfirmingInTheBrowser:
         assert team.fake.calls["token"] == 0
 
     @pytest.mark.parametrize(
-        "owner", ["<script>alert(1)</script>", '"><b hx-get=/x>', "\u202emoc.live", "{{7*7}}", "&lt;"]
+        "owner",
+        ["<script>alert(1)</script>", '"><b hx-get=/x>', "\u202emoc.live", "{{7*7}}", "&lt;"],
     )
     async def test_a_hostile_name_is_only_text(self, team: Place, owner: str) -> None:
         """B05"""

@@ -212,9 +212,7 @@ class TestOnASmallPhone:
 
 class TestThePageThatWaits:
     @pytest.fixture
-    async def phone(
-        self, chromium: Browser, abroad: Town, redis: Redis
-    ) -> AsyncIterator[Window]:
+    async def phone(self, chromium: Browser, abroad: Town, redis: Redis) -> AsyncIterator[Window]:
         async with window(chromium, abroad, redis, width=WIDTH) as opened:
             yield opened
 

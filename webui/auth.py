@@ -28,12 +28,6 @@ class SignInNeeded(Exception):
     """Raised by :func:`require_session`; :func:`ask_to_sign_in` answers it."""
 
 
-async def current_user(request: Request, sessions: Sessions) -> str | None:
-    """The signed-in person's user id.  Raises ``StoreUnavailable``."""
-    session = await sessions.load(request)
-    return session.user if session else None
-
-
 async def require_session(request: Request, sessions: Sessions) -> Session:
     """The browser's session.  Raises ``SignInNeeded``, ``StoreUnavailable``."""
     session = await sessions.load(request)

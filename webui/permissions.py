@@ -78,3 +78,33 @@ def permission_groups(
     order = (*reversed(GROUPS), "Unknown") if strongest_first else (*GROUPS, "Unknown")
     groups = (PermissionGroup(name, tuple(s for g, s in found if g == name)) for name in order)
     return tuple(group for group in groups if group.sentences)
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A sentence, and every name of it at the provider."""
+
+    sentence: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Glossary:
+    """All that one provider's permissions can mean: ``(group, its meanings)``, weakest first."""
+
+    name: str
+    label: str
+    groups: tuple[tuple[str, tuple[Meaning, ...]], ...]
+
+
+def glossary(provider: OAuthProvider, product: str, bot: str) -> Glossary:
+    """The provider's own table, for reading."""
+    found: dict[str, dict[str, list[str]]] = {group: {} for group in GROUPS}
+    for scope in provider.scope_sentences:
+        ((group, sentence),) = sentences(provider, [scope], product, bot)
+        found[group].setdefault(sentence, []).extend([scope] if scope else [])
+    groups = (
+        (group, tuple(Meaning(sentence, tuple(names)) for sentence, names in meanings.items()))
+        for group, meanings in found.items()
+    )
+    return Glossary(provider.name, provider.label, tuple(g for g in groups if g[1]))

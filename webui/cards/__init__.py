@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from webui.cards.build import base_key, confirm_card, make_card, summarize
+from webui.cards.build import base_key, changed, confirm_card, make_card, summarize
 from webui.cards.model import (
     Action,
     Card,
     CardNote,
     Fact,
     Focus,
+    Line,
     Link,
     Note,
     Permissions,
@@ -23,6 +24,7 @@ __all__ = [
     "CardNote",
     "Fact",
     "Focus",
+    "Line",
     "Link",
     "Note",
     "Permissions",
@@ -30,6 +32,7 @@ __all__ = [
     "Summary",
     "Where",
     "base_key",
+    "changed",
     "confirm_card",
     "make_card",
     "summarize",

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 from webui import words
 from webui.cards import parts
 from webui.cards.model import Card, Link, Summary
-from webui.cards.states import BASES, OUTCOMES, STORED
+from webui.cards.states import BASES, ENDED, OUTCOMES, REASONS, STORED, WORKING
 from webui.labels import clean_label, isolated
 from webui.oauth_manager.models import Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from webui.cards.model import Focus, Note, Screen
     from webui.oauth_manager.models import Connection
     from webui.oauth_manager.provider import OAuthProvider
+
+SOON = 7 * parts.DAY
+_TROUBLES = {"provider": "S9", "setup": "setup"}
 
 
 def base_key(provider: OAuthProvider, connection: Connection | None, now: float) -> str:
@@ -30,13 +33,20 @@ def base_key(provider: OAuthProvider, connection: Connection | None, now: float)
     if status is Status.UNREADABLE:
         return "unreadable"
     if status is Status.RECONNECT_NEEDED:
-        return "S7"
-    is_over = 0 < connection.expires_at <= now
-    if is_over and not connection.has_refresh_token:
+        return REASONS.get(connection.profile.problem, "S7")
+    if not connection.has_refresh_token and 0 < connection.expires_at <= now:
         return "S7_timed"
-    if connection.missing_scopes:
+    return _TROUBLES.get(connection.profile.trouble) or _working_key(connection, now)
+
+
+def _working_key(connection: Connection, now: float) -> str:
+    if connection.is_limited:
         return "S8"
-    return "S5" if is_over else "S4"
+    if not connection.has_refresh_token and 0 < connection.expires_at < now + SOON:
+        return "S6"
+    if connection.missing_scopes:
+        return "S4_kept"
+    return "S5" if 0 < connection.expires_at <= now else "S4"
 
 
 def make_card(
@@ -61,23 +71,30 @@ def make_card(
         result = None
     about = parts.About(key, provider, connection, screen)
     keys = (result and result.actions) or base.actions
+    tagged = result if result and result.tag and key not in WORKING else base
     card = Card(
         state=(result and result.state) or base.state,
         name=provider.name,
         label=provider.label,
         title=provider.label,
+        mark=provider.name,
         where=screen.where,
         stored=key in STORED,
-        tag=words.text(f"tag.{base.tag}"),
-        tone=base.tone,
+        tag=words.text(f"tag.{tagged.tag}"),
+        tone=tagged.tone,
         account=clean_label(connection.profile.account.label) if connection else "",
-        note=parts.outcome_note(about, note, result) if note and result else parts.note(about),
+        note=parts.note(about),
+        line=None,
         body=parts.body(about, keys),
         facts=parts.facts(about),
         permissions=parts.permissions(about, keys),
         actions=parts.actions(about, keys),
         outcome=words.text(f"outcome.{note.key}", **about.names) if note and result else "",
     )
+    if note and result and result.is_line:
+        card = replace(card, line=parts.line(about, note, result))
+    elif note and result:
+        card = replace(card, note=parts.outcome_note(about, note, result))
     return replace(card, focus=_focus(card, focus))
 
 
@@ -98,7 +115,7 @@ def confirm_card(provider: OAuthProvider, connection: Connection | None, screen:
     key = base_key(provider, connection, screen.now)
     about = parts.About(key, provider, connection, screen)
     card = make_card(provider, connection, None, screen)
-    if key in ("S7", "S7_timed", "unreadable"):
+    if key in ENDED or key == "unreadable":
         stops = "unreadable" if key == "unreadable" else "gone"
     else:
         stops = "asks" if provider.can_revoke and provider.is_configured else "own_list"
@@ -119,10 +136,16 @@ def confirm_card(provider: OAuthProvider, connection: Connection | None, screen:
     )
 
 
+def changed(cards: Iterable[Card], seen: Collection[str]) -> list[Card]:
+    """Those of the cards that a page shows differently; ``seen`` is every ``Card.seen`` it sent."""
+    shown = {mark.partition(".")[0] for mark in seen}
+    return [card for card in cards if card.name in shown and card.seen not in seen]
+
+
 def summarize(cards: Iterable[Card], screen: Screen) -> Summary:
     """How many are connected, and which need attention; notes do not count."""
     cards = tuple(cards)
-    connected = sum(card.tone == "ok" for card in cards)
+    connected = sum(card.tone == "ok" or card.state in ("S9", "setup") for card in cards)
     troubled = tuple(
         Link(card.label, f"#conn-{card.name}-t") for card in cards if card.tone in ("bad", "warn")
     )

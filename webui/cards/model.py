@@ -1,7 +1,8 @@
-"""What a card's template shows: frozen values, no behaviour."""
+"""What a card's template shows: frozen values."""
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -15,11 +16,15 @@ Focus = Literal["", "result", "disconnect"]
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """The outcome of the last action on a card: a key of ``OUTCOMES``, or ``unavailable``."""
+    """The outcome of the last action on a card: a key of ``OUTCOMES``, or ``unavailable``.
+
+    ``until``, in epoch seconds, is when something works again.
+    """
 
     key: str
     ref: str = ""
     at: float = 0.0
+    until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +39,16 @@ class Screen:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A term with a text or, where ``at`` is set, a time (``style``: ``date`` or ``both``)."""
+    """A term with a text or, where ``at`` is set, a time (``style``: ``date`` or ``both``).
+
+    A quiet one is no reason to swap the card under somebody's eyes.
+    """
 
     term: str
     text: str = ""
     at: float = 0.0
     style: str = "both"
+    is_quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,22 +59,41 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class CardNote:
-    """``items`` are permissions: group and sentence, as ``permissions.sentences`` gives them."""
+    """``items`` are permissions: group and sentence, as ``permissions.sentences`` gives them.
+
+    ``message`` is for the person to send on; ``by_itself`` is said where the
+    script runs and looks for news, ``by_hand`` where it does not.
+    """
 
     tone: Tone
     title: str
     sentences: tuple[str, ...] = ()
     items: tuple[tuple[str, str], ...] = ()
     link: Link | None = None
+    message: str = ""
+    by_itself: str = ""
+    by_hand: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One sentence under the facts."""
+
+    tone: Tone
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """``allowed``: what is granted, rather than what will be asked for."""
+    """``allowed``: what is granted, rather than what will be asked for.
+
+    ``left_off`` are sentences the person chose to do without.
+    """
 
     summary: str
     groups: tuple[PermissionGroup, ...]
     allowed: bool
+    left_off: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +101,8 @@ class Action:
     """A form (``post``) or a link (``get``).
 
     ``hx_url`` is ``""`` where htmx takes no part; ``suffix`` completes the
-    accessible name; ``fields`` are hidden; ``starts`` marks a first connection.
+    accessible name; ``busy`` stands in for the label while it works; ``fields``
+    are hidden; ``starts`` marks a first connection.
     """
 
     id: str
@@ -82,6 +111,7 @@ class Action:
     url: str
     style: Style
     suffix: str = ""
+    busy: str = ""
     hx_url: str = ""
     fields: tuple[tuple[str, str], ...] = ()
     starts: bool = False
@@ -91,26 +121,52 @@ class Action:
 class Card:
     """Everything the template shows.
 
-    ``outcome`` is what a page's title starts with after an action; ``focus`` is
-    the id of the element to focus, or ``""``.
+    ``mark`` names the drawing; ``outcome`` is what a page's title starts with
+    after an action; ``focus`` is the id of the element to focus, or ``""``.
     """
 
     state: str
     name: str
     label: str
     title: str
+    mark: str
     where: Where
     stored: bool
     tag: str
     tone: Tone
     account: str
     note: CardNote | None
+    line: Line | None
     body: tuple[str, ...]
     facts: tuple[Fact, ...]
     permissions: Permissions | None
     actions: tuple[Action, ...]
     outcome: str = ""
     focus: str = ""
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hex digits that change with what a person should see without asking.
+
+        The same in every process.
+        """
+        told = [fact for fact in self.facts if not fact.is_quiet]
+        said = (self.note, self.line, self.body, self.permissions)
+        shown = (self.state, self.tag, self.account, said, told, self.actions)
+        return hashlib.blake2s(repr(shown).encode(errors="replace"), digest_size=6).hexdigest()
+
+    @property
+    def seen(self) -> str:
+        """What the page says it shows when it asks for news.
+
+        ``""`` for a question, which nothing takes away while it is being read.
+        """
+        return "" if self.state == "S10" else f"{self.name}.{self.fingerprint}"
+
+    @property
+    def spoken(self) -> str:
+        """The sentence for the live region."""
+        return f"{self.outcome or f'{self.label}: {self.tag}'}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webui import words
-from webui.cards.model import Action, CardNote, Fact, Link, Permissions
-from webui.cards.states import ACTIONS, BASES, STORED, WORKING, Kind
+from webui.cards.model import Action, CardNote, Fact, Line, Link, Permissions
+from webui.cards.states import ACTIONS, BASES, ENDED, STORED, TROUBLED, WORKING, Kind
 from webui.labels import is_web_address
 from webui.permissions import permission_groups, sentences
+from webui.times import when
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from webui.cards.states import Outcome, Style
     from webui.oauth_manager.models import Connection
     from webui.oauth_manager.provider import OAuthProvider
+
+DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,14 @@ class About:
         """Those of the sentences that the catalogue has."""
         return tuple(self.say(key, **values) for key in keys if key in words.CATALOGUE)
 
+    def say_or_nothing(self, key: str) -> str:
+        return "".join(self.say_if_any(key))
+
+    def link_if_any(self, key: str, url: str) -> Link | None:
+        """A link to another site, where there is a sentence for it and an address."""
+        said = self.say_if_any(key) if is_web_address(url) else ()
+        return Link(said[0], url) if said else None
+
 
 def note(about: About) -> CardNote | None:
     """What the stored connection alone gives reason to say."""
@@ -56,10 +67,26 @@ def note(about: About) -> CardNote | None:
     lacking = about.connection.missing_scopes if about.key == "S8" and about.connection else ()
     return CardNote(
         tone,
-        about.say(f"card.{about.key}.title"),
+        _ends(about) if about.key == "S6" else about.say(f"card.{about.key}.title"),
         about.say_if_any(f"card.{about.key}.text"),
         items=sentences(about.provider, lacking, about.screen.product, about.screen.bot),
+        link=about.link_if_any(f"card.{about.key}.status", about.provider.status_url),
     )
+
+
+def _ends(about: About) -> str:
+    """When access ends: to the minute on its last day, else the date and how many days."""
+    end = about.connection.expires_at if about.connection else 0.0
+    days = int((end - about.screen.now) // DAY)
+    key = {0: "today", 1: "one"}.get(days, "many")
+    moment = when(end, "both" if key == "today" else "date")
+    return words.markup(f"card.S6.{key}", time=moment, count=days, **about.names)
+
+
+def line(about: About, note: Note, outcome: Outcome) -> Line:
+    """What the last action gives reason to say under the facts."""
+    until = when(note.until, "time")
+    return Line(outcome.tone, words.markup(f"card.{note.key}.title", time=until, **about.names))
 
 
 def outcome_note(about: About, note: Note, outcome: Outcome) -> CardNote:
@@ -75,13 +102,14 @@ def outcome_note(about: About, note: Note, outcome: Outcome) -> CardNote:
     if note.ref:
         own = about.say_if_any(f"{prefix}.ref", ref=note.ref)
         said += own or (about.say("card.ref", ref=note.ref),)
-    status = provider.status_url
-    link = about.say_if_any(f"{prefix}.status") if is_web_address(status) else ()
     return CardNote(
         outcome.tone,
         about.say(f"{prefix}.title"),
         said,
-        link=Link(link[0], status) if link else None,
+        link=about.link_if_any(f"{prefix}.status", provider.status_url),
+        message=about.say_or_nothing(f"{prefix}.message"),
+        by_itself=about.say_or_nothing(f"{prefix}.by_itself"),
+        by_hand=about.say_or_nothing(f"{prefix}.by_hand"),
     )
 
 
@@ -100,12 +128,21 @@ def facts(about: About) -> tuple[Fact, ...]:
     profile = connection.profile
     found = [Fact(words.text("fact.connected"), at=profile.connected_at, style="date")]
     if about.key in WORKING:
-        found.append(Fact(words.text("fact.renewed"), at=profile.renewed_at))
-        found.append(_access(connection))
-    elif about.key in ("S7", "S7_timed"):
-        since = profile.problem_since if about.key == "S7" else connection.expires_at
-        found.append(Fact(words.text("fact.stopped"), at=since, style="date"))
+        found += [_used(connection), _access(connection)]
+    elif about.key in TROUBLED:
+        worked = max(profile.renewed_at, profile.checked_at)
+        found.append(Fact(words.text("fact.worked"), at=worked, is_quiet=True))
+        found.append(Fact(words.text("fact.trouble"), at=profile.trouble_since))
+    elif about.key in ENDED:
+        since = connection.expires_at if about.key == "S7_timed" else profile.problem_since
+        found += [_used(connection), Fact(words.text("fact.stopped"), at=since, style="date")]
     return tuple(fact for fact in found if fact.text or fact.at > 0)
+
+
+def _used(connection: Connection) -> Fact:
+    used = connection.profile.used_at
+    text = "" if used > 0 else words.text("fact.unused")
+    return Fact(words.text("fact.used"), text, used, is_quiet=True)
 
 
 def _access(connection: Connection) -> Fact:
@@ -129,7 +166,11 @@ def permissions(about: About, keys: Iterable[str]) -> Permissions | None:
     groups = permission_groups(
         about.provider, scopes, about.screen.product, about.screen.bot, strongest_first=not allowed
     )
-    return Permissions(about.say(f"detail.{kind}"), groups, allowed) if groups else None
+    without = about.connection.missing_scopes if about.key == "S4_kept" and about.connection else ()
+    left_off = sentences(about.provider, without, about.screen.product, about.screen.bot)
+    if not groups and not left_off:
+        return None
+    return Permissions(about.say(f"detail.{kind}"), groups, allowed, left_off)
 
 
 def actions(about: About, keys: Iterable[str]) -> tuple[Action, ...]:
@@ -151,6 +192,7 @@ def _action(about: About, key: str, kind: Kind) -> Action:
         url=url,
         style=_style(about, kind),
         suffix=about.provider.label if kind.path else "",
+        busy=about.say(f"action.{kind.busy}") if kind.busy else "",
         hx_url=hx_url,
         fields=_fields(about, kind),
         starts=key == "connect",

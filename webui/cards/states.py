@@ -30,13 +30,17 @@ class Base:
 class Outcome:
     """What the last action adds to a card, over the bases it can still be true of.
 
-    ``state`` ``""`` and no ``actions`` keep the base's.
+    ``state`` ``""`` and no ``actions`` keep the base's; so does ``tag`` ``""``,
+    and any tag over a connection that works.  A line stands under the facts and
+    leaves the base's own note where it is.
     """
 
     state: str
     tone: Tone
     over: frozenset[str]
     actions: tuple[str, ...] = ()
+    tag: str = ""
+    is_line: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +49,8 @@ class Kind:
 
     ``path`` is the last step of its address, ``""`` for the provider's own page;
     ``style`` ``must`` is primary where the person has to act, else secondary;
-    ``words`` names its label where that is not its own key.
+    ``words`` names its label where that is not its own key, ``busy`` what it
+    says while it works.
     """
 
     path: str
@@ -53,9 +58,11 @@ class Kind:
     style: Style | Literal["must"] = "secondary"
     intent: str = ""
     words: str = ""
+    busy: str = ""
 
 
-_CONNECTED = Base("S4", "S4", "ok", ("disconnect",), permissions="can")
+_CONNECTED = Base("S4", "S4", "ok", ("check", "disconnect"), permissions="can")
+_TROUBLED = Base("S9", "S9", "neutral", ("check", "disconnect"), "neutral", "can")
 _RECONNECT = Base("S7", "S7", "bad", ("reconnect", "disconnect"), "bad")
 
 BASES: dict[str, Base] = {
@@ -63,21 +70,41 @@ BASES: dict[str, Base] = {
     "S0_kept": Base("S0", "S0", "neutral", ("disconnect",), "neutral", "can"),
     "S1": Base("S1", "S1", "neutral", ("connect",), permissions="ask"),
     "S4": _CONNECTED,
+    "S4_kept": replace(_CONNECTED, actions=("check", "allow", "disconnect")),
     "S5": replace(_CONNECTED, state="S5"),
+    "S6": Base("S6", "S6", "warn", ("renew", "disconnect"), "warn", "can"),
     "S7": _RECONNECT,
     "S7_timed": _RECONNECT,
-    "S8": Base("S8", "S8", "warn", ("allow", "disconnect"), "warn", "can"),
+    "S7_refused": _RECONNECT,
+    "S7_again": _RECONNECT,
+    "S8": Base("S8", "S8", "warn", ("allow", "keep_limited", "disconnect"), "warn", "can"),
+    "S9": _TROUBLED,
+    "setup": replace(_TROUBLED, state="setup", tag="setup"),
     "unreadable": Base("unreadable", "unreadable", "bad", ("reconnect", "disconnect"), "bad"),
     "unavailable": Base("unavailable", "unavailable", "neutral", ("check_again",), "neutral"),
 }
-WORKING = frozenset({"S4", "S5", "S8"})
-STORED = WORKING | {"S0_kept", "S7", "S7_timed", "unreadable"}
+# What a provider's error code says about why access is over; any other is plain "S7".
+# RFC 6750 3.1 (refused when asked), OpenID Connect Core 3.1.2.6 (wants the person again).
+REASONS = {
+    "invalid_token": "S7_refused",
+    "interaction_required": "S7_again",
+    "login_required": "S7_again",
+    "consent_required": "S7_again",
+}
+WORKING = frozenset({"S4", "S4_kept", "S5", "S6", "S8"})
+TROUBLED = frozenset({"S9", "setup"})
+ENDED = frozenset(key for key, base in BASES.items() if base.state == "S7")
+STORED = WORKING | TROUBLED | ENDED | {"S0_kept", "unreadable"}
 _GONE = frozenset({"S0", "S1"})
 _ANY = STORED | _GONE
 
 # A "disconnect" here is left out where nothing is stored.
 OUTCOMES: dict[str, Outcome] = {
+    "waiting": Outcome("S3", "info", _ANY, ("check_again", "start_again", "cancel"), "S3"),
     "connected": Outcome("", "ok", WORKING - {"S8"}),
+    "switched": Outcome("", "ok", WORKING - {"S8"}),
+    "kept_old": Outcome("", "info", WORKING - {"S8"}),
+    "disconnecting": Outcome("S11", "info", _ANY, ("check_again",), "S11"),
     "disconnected": Outcome("S12", "ok", _GONE),
     "already_disconnected": Outcome("S12", "ok", _GONE),
     "still_listed": Outcome("S13", "warn", _GONE, ("manage", "dismiss")),
@@ -86,16 +113,26 @@ OUTCOMES: dict[str, Outcome] = {
     "denied": Outcome("S15", "info", _ANY),
     "failed": Outcome("S16", "bad", _ANY, ("try_again", "disconnect")),
     "attempt_over": Outcome("S17", "info", _ANY, ("start_again", "disconnect")),
+    "needs_admin": Outcome("S18", "info", _ANY, ("try_again", "cancel"), "S18"),
     "misconfigured": Outcome("misconfigured", "neutral", _ANY),
     "provider_trouble": Outcome("trouble", "neutral", _ANY, ("try_again", "disconnect")),
+    "checked": Outcome("", "ok", WORKING, is_line=True),
+    "checked_trouble": Outcome("", "neutral", WORKING | {"S9"}, is_line=True),
+    "checked_misconfigured": Outcome("", "neutral", WORKING | {"setup"}, is_line=True),
+    "too_many_checks": Outcome("", "info", STORED, is_line=True),
+    "kept_limited": Outcome("", "ok", WORKING, is_line=True),
 }
 
 ACTIONS: dict[str, Kind] = {
     "connect": Kind("connect", intent="connect"),
     "reconnect": Kind("connect", style="must", intent="reconnect"),
+    "renew": Kind("connect", style="must", intent="reconnect"),
     "allow": Kind("connect", style="must", intent="widen"),
     "try_again": Kind("connect", style="must"),
     "start_again": Kind("connect", style="must"),
+    "check": Kind("check", busy="checking"),
+    "keep_limited": Kind("accept-limited"),
+    "cancel": Kind("dismiss"),
     "disconnect": Kind("disconnect", "get"),
     "confirm": Kind("disconnect", style="danger", words="disconnect"),
     "retry_disconnect": Kind("disconnect", words="try_again"),

@@ -190,9 +190,7 @@ async def _disconnect(talk: Talk, name: str) -> str:
     provider = talk.provider(name)
     if provider is None:
         return talk.which(name)
-    result = await talk.manager.delete_token(
-        talk.redis, talk.user_id, provider.name, by="chat"
-    )
+    result = await talk.manager.delete_token(talk.redis, talk.user_id, provider.name, by="chat")
     outcome = say(_ENDED[result.at_provider], provider=provider.label)
     url = provider.own_manage_url
     is_listed = result.at_provider in (RevokeOutcome.UNSUPPORTED, RevokeOutcome.UNCONFIRMED)

@@ -55,6 +55,9 @@ class Checker:
             if await self._refresher.refreshed(redis, user_id, provider, token) is None:
                 return Health.RECONNECT_NEEDED
             return await self.check(redis, user_id, provider, may_refresh=False)
+        if not may_refresh:
+            # The grant has just been renewed, so it lives: this answer is about something else.
+            return Health.PROVIDER_TROUBLE
         await self._refresher.ended(redis, user_id, provider, stored, "invalid_token")
         return Health.RECONNECT_NEEDED
 

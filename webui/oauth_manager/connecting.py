@@ -95,13 +95,28 @@ class Connector:
         profile = Profile(account, now, now, now, requested_scopes=attempt.scopes)
         known = self._store.open_profile(user_id, provider.name, before.profile).account
         if known.id and account.id and known.id != account.id:
-            offer = SwitchOffer(provider.name, known, token, profile)
-            await self._switches.put(redis, user_id, offer)
-            return offer
+            return await self._offer(redis, user_id, provider, known, token, profile)
         kind = "reconnected" if before.tokens or before.profile else "connected"
         by = "chat" if attempt.return_to == "done" else "web"
         event = Event(kind, provider.name, by, now, account=account.label)
         return await self._keep(redis, user_id, provider, token, profile, before, event)
+
+    async def _offer(
+        self,
+        redis: Any,
+        user_id: str,
+        provider: OAuthProvider,
+        known: Account,
+        token: TokenData,
+        profile: Profile,
+    ) -> SwitchOffer:
+        offer = SwitchOffer(provider.name, known, token, profile)
+        try:
+            await self._switches.put(redis, user_id, offer)
+        except StoreUnavailable:
+            await self.forget_new(provider, offer)
+            raise
+        return offer
 
     async def use_new(
         self, redis: Any, user_id: str, provider: OAuthProvider, offer: SwitchOffer

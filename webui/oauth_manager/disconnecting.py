@@ -14,6 +14,7 @@ from .provider import OAuthProvider
 from .redis_io import redis_call
 from .refreshing import Refresher
 from .store import Store, Stored
+from .switching import Switches
 from .transport import DEADLINE_WHILE_WAITING
 
 log = logging.getLogger(__name__)
@@ -23,12 +24,18 @@ class Disconnector:
     """Removes connections and asks providers to end their grants."""
 
     def __init__(
-        self, store: Store, refresher: Refresher, notices: Notices, activity: Activity
+        self,
+        store: Store,
+        refresher: Refresher,
+        notices: Notices,
+        activity: Activity,
+        switches: Switches,
     ) -> None:
         self._store = store
         self._refresher = refresher
         self._notices = notices
         self._activity = activity
+        self._switches = switches
 
     async def disconnect(
         self, redis: Any, user_id: str, provider: OAuthProvider, by: str
@@ -41,7 +48,10 @@ class Disconnector:
         name = provider.name
         removed = await self._removed(redis, user_id, name)
         account = self._store.open_profile(user_id, name, removed.profile).account
+        offer = await self._switches.take(redis, user_id, name)
         outcome = await self.end_at_provider(user_id, provider, removed)
+        if offer:
+            await self._refresher.revoke(provider, offer.token, DEADLINE_WHILE_WAITING)
         if removed.tokens or removed.profile:
             event = Event("disconnected", name, by, time.time(), outcome.value, account.label)
             await self._tell(redis, user_id, event)

@@ -23,8 +23,7 @@ class OAuthError(Exception):
 class OAuthNotConnected(OAuthError):
     """A tool needs access that the person has not given; ``connect_url`` asks for it.
 
-    ``connect_url`` is ``""`` where a link could not be made: the provider is
-    not set up in this installation.  ``missing_scopes`` names the permissions
+    ``missing_scopes`` names the permissions
     that are lacking when the service is connected but with too few of them.
     """
 
@@ -37,8 +36,6 @@ class OAuthNotConnected(OAuthError):
         lacking = f" with these permissions: {' '.join(missing_scopes)}" if missing_scopes else ""
         super().__init__(
             f"{provider} is not connected{lacking}. Open this link to connect it: {connect_url}"
-            if connect_url
-            else f"{provider} is not connected{lacking}, and it is not set up here."
         )
 
     def __repr__(self) -> str:

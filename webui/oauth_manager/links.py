@@ -22,7 +22,7 @@ from .sealing import Sealer
 MAX_OPEN = 3  # links a person may have open at once; the oldest gives way
 
 # A person's open links, one for each service: service -> "code:expires", or
-# "-:expires" where the link had to give way to newer ones.
+# "-:expires" once the link was used or had to give way to newer ones.
 # ARGV: service, code, lifetime in seconds, how many may be open.
 _REGISTER = """
 local now = tonumber(redis.call('TIME')[1])
@@ -48,7 +48,8 @@ _CLAIM = """
 local open = redis.call('HGET', KEYS[1], ARGV[1])
 if not open and ARGV[1] == '' then return 1 end
 if not open or string.match(open, '^[^:]+') ~= ARGV[2] then return 0 end
-return redis.call('HDEL', KEYS[1], ARGV[1])
+redis.call('HSET', KEYS[1], ARGV[1], '-' .. string.match(open, ':%d+$'))
+return 1
 """
 # ARGV: digest of the asking browser's binding.  An attempt that belongs to
 # another browser is shown and left alone: whoever fetches its callback without

@@ -75,7 +75,7 @@ class OAuthManager:
             self._store, self._transport, self._notices, self._activity, run
         )
         self._disconnector = Disconnector(
-            self._store, self._refresher, self._notices, self._activity
+            self._store, self._refresher, self._notices, self._activity, self._switches
         )
         self._connector = Connector(
             self._store,
@@ -175,7 +175,8 @@ class OAuthManager:
 
         Raises ``OAuthMisconfigured`` where the provider is not set up.
         """
-        return await self._begin(redis, user_id, provider, scopes, link_code=requests.new_secret())
+        bound = {"link_code": requests.new_secret(), "return_to": "done"}
+        return await self._begin(redis, user_id, provider, scopes, **bound)
 
     async def begin(
         self,
@@ -187,7 +188,15 @@ class OAuthManager:
         scopes: Iterable[str] | None = None,
         return_to: str = "list",
     ) -> str:
-        """The authorization address for a signed-in browser, bound to its session."""
+        """The authorization address for a signed-in browser, bound to its session.
+
+        Without ``scopes`` it asks for the default ones and for those that were
+        asked for before: a tool may have wanted more.
+        """
+        if scopes is None:
+            known = await self.connection(user_id, provider, redis)
+            defaults = self.providers[provider].scopes
+            scopes = dict.fromkeys([*defaults, *known.profile.requested_scopes])
         return await self._begin(
             redis, user_id, provider, scopes, browser=browser, return_to=return_to
         )

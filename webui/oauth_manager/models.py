@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 REFRESH_BUFFER_SECONDS = 60
+_YEAR_10000 = 253_402_300_800.0
 
 
 @dataclass(slots=True)
@@ -91,7 +92,7 @@ def _epoch(value: Any) -> float:
         seconds = float(value or 0.0)
     except OverflowError:
         seconds = math.inf
-    if not math.isfinite(seconds):
+    if not seconds < _YEAR_10000:  # also true of NaN
         raise ValueError("not a time")
     return seconds
 

@@ -91,11 +91,6 @@ class Proof:
     parked: Parked | None = None
 
 
-def shown(code: str) -> str:
-    """The code as it is shown: two groups of three."""
-    return f"{code[:3]} {code[3:]}"
-
-
 def as_typed(text: str) -> str:
     """What a person sent, reduced to a code: only letters and digits count, and no case."""
     return "".join(c for c in text.upper() if c.isascii() and c.isalnum())

@@ -135,7 +135,8 @@ def build_providers(
         merged = {**_applicable(template, given), **given}
         if not merged.get("authorize_url") or not merged.get("token_url"):
             raise ValueError(f"provider {name!r} needs authorize_url and token_url")
-        merged["scopes"] = list(merged.get("scopes", ()))
+        scopes = merged.get("scopes", ())
+        merged["scopes"] = scopes.split() if isinstance(scopes, str) else list(scopes)
         merged["extra_auth_params"] = dict(merged.get("extra_auth_params", {}))
         providers[name] = OAuthProvider(name=name, **merged)
     return providers

@@ -8,13 +8,14 @@ import random
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from . import answers, keys, requests
 from .activity import Activity, Event
 from .errors import OAuthMisconfigured, OAuthRefused, OAuthUnavailable, StoreUnavailable
 from .locking import Lock
-from .models import TokenData
+from .models import Profile, TokenData
 from .notices import NoticeKind, Notices
 from .provider import OAuthProvider
 from .store import Store, Stored
@@ -102,6 +103,8 @@ class Refresher:
             if token != due:
                 return token
             return await self._refresh(redis, user_id, provider, stored, due)
+        except StoreUnavailable:
+            raise  # no fault of the provider's, so nobody is kept off
         except OAuthUnavailable as error:
             failures_now, retry_after = failures + 1, error.retry_after
             raise
@@ -127,9 +130,15 @@ class Refresher:
             raise
         profile = self._store.open_profile(user_id, provider.name, stored.profile)
         profile = replace(profile, renewed_at=time.time(), trouble="", trouble_since=0.0)
-        outcome = await self._save(
-            lambda: self._store.renew(redis, user_id, fresh, profile, stored), provider
-        )
+        write = partial(self._store.renew, redis, user_id, fresh, profile, stored)
+        outcome = await self._save(write, provider)
+        while outcome == -1:
+            # Sealed anew meanwhile, or replaced?  Only the latter is somebody else's pair.
+            stored = (await self._store.read(redis, user_id, [provider.name]))[provider.name]
+            if self._store.open_tokens(user_id, provider.name, stored.tokens) != token:
+                break
+            write = partial(self._store.renew, redis, user_id, fresh, profile, stored)
+            outcome = await self._save(write, provider)
         if outcome == 1:
             return fresh
         if outcome == 0:
@@ -186,21 +195,25 @@ class Refresher:
 
         ``code`` is its error code.  The tokens that took the place of ``stored``, if any.
         """
-        profile = self._store.open_profile(user_id, provider.name, stored.profile)
-        profile = replace(
-            profile, problem=code, problem_since=time.time(), trouble="", trouble_since=0.0
-        )
-        if await self._store.end(redis, user_id, provider.name, profile, stored):
-            log.warning("%s: access has ended: %s", provider.name, code)
-            label = profile.account.label
-            await self._notices.put(
-                redis, NoticeKind.RECONNECT_NEEDED, user_id, provider.name, label
+
+        def mark(profile: Profile) -> Profile:
+            return replace(
+                profile, problem=code, problem_since=time.time(), trouble="", trouble_since=0.0
             )
-            event = Event("access_ended", provider.name, "provider", time.time(), code, label)
-            await self._activity.note(redis, user_id, event)
-            return None
-        tokens = await self._store.read_tokens(redis, user_id, provider.name)
-        return self._store.open_tokens(user_id, provider.name, tokens)
+
+        name = provider.name
+        over = self._store.open_tokens(user_id, name, stored.tokens)
+        label = self._store.open_profile(user_id, name, stored.profile).account.label
+        while not await self._store.end(redis, user_id, name, mark, stored):
+            stored = (await self._store.read(redis, user_id, [name]))[name]
+            now = self._store.open_tokens(user_id, name, stored.tokens)
+            if now != over:
+                return now
+        log.warning("%s: access has ended: %s", name, code)
+        await self._notices.put(redis, NoticeKind.RECONNECT_NEEDED, user_id, name, label)
+        event = Event("access_ended", name, "provider", time.time(), code, label)
+        await self._activity.note(redis, user_id, event)
+        return None
 
     async def _save(
         self, write: Callable[[], Coroutine[Any, Any, int]], provider: OAuthProvider

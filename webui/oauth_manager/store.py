@@ -19,10 +19,14 @@ from .sealing import Sealer
 
 WRITE_SECONDS = 0.9  # after which a fresh connection may not be written any more
 
+# What stands there; a key of another type reads as what nobody wrote (``FOREIGN``).
+_NOW = """
+local kind, now = redis.call('TYPE', KEYS[1])['ok'], '\\0'
+if kind == 'string' or kind == 'none' then now = redis.call('GET', KEYS[1]) end
+"""
 # Set the value unless it was replaced or removed since it was read.  Repeating
 # a call whose answer was lost is harmless.  1 written, 0 removed, -1 replaced.
-_REPLACE = """
-local now = redis.call('GET', KEYS[1])
+_REPLACE = f"""{_NOW}
 if now == ARGV[1] or now == ARGV[2] then
   redis.call('SET', KEYS[1], ARGV[2])
   return 1
@@ -35,18 +39,17 @@ return now and -1 or 0
 # ARGV: what was there, what is to be, the last moment (ms, Redis's clock), and
 # "same" where the record must not have changed either.
 # 1 written, 0 removed, -1 changed, -2 late.
-_CONNECT = """
+_CONNECT = f"""{_NOW}
 local time = redis.call('TIME')
 if time[1] * 1000 + math.floor(time[2] / 1000) > tonumber(ARGV[3]) then return -2 end
-local now = redis.call('GET', KEYS[1])
 if ARGV[1] ~= '' and not now then return 0 end
 if ARGV[4] == 'same' and (now or '') ~= ARGV[1] and now ~= ARGV[2] then return -1 end
 redis.call('SET', KEYS[1], ARGV[2])
 return 1
 """
 _CLOCK = "local time = redis.call('TIME') return time[1] * 1000 + math.floor(time[2] / 1000)"
-_DELETE_IF_SAME = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+_DELETE_IF_SAME = f"""{_NOW}
+if now == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0
 """
 
@@ -86,6 +89,14 @@ class Store:
             return Profile.from_dict(record)
         except (RecordUnreadable, KeyError, TypeError):
             return Profile()
+
+    def _can_open(self, user_id: str, provider: str, sealed: str) -> bool:
+        """Whether a profile is there and can be read: else it is kept as it is."""
+        try:
+            self._sealer.open("connection", user_id, provider, sealed)
+        except RecordUnreadable:
+            return False
+        return True
 
     def _sealed_tokens(self, user_id: str, token: TokenData) -> str:
         record = {**token.to_dict(), "issued_at": token.issued_at}
@@ -165,11 +176,11 @@ class Store:
                 # A check or a refresh wrote down its time meanwhile; ours is newer.
                 known = (beside, before.profile, fresh.profile, until, "")
                 written_beside = int(await redis.eval(_CONNECT, 1, *known))
-            if -2 in (written, written_beside):
-                raise StoreUnavailable("store connection", "too_late")
             kept = written == written_beside == 1
             if not kept:
                 await self._take_back(redis, user_id, name, fresh)
+            if -2 in (written, written_beside):
+                raise StoreUnavailable("store connection", "too_late")
         return kept, answer
 
     async def _take_back(self, redis: Any, user_id: str, provider: str, fresh: Stored) -> None:
@@ -186,7 +197,7 @@ class Store:
         async with redis_call("store refreshed tokens"):
             pipe = redis.pipeline(transaction=False)
             pipe.eval(_REPLACE, 1, keys.tokens(user_id, token.provider), before.tokens, sealed)
-            if before.profile:
+            if self._can_open(user_id, token.provider, before.profile):
                 sealed_profile = self._sealed_profile(user_id, token.provider, profile)
                 pipe.eval(
                     _REPLACE,
@@ -201,28 +212,45 @@ class Store:
         self, redis: Any, user_id: str, provider: str, profile: Profile, before: Stored
     ) -> None:
         """Write what is known beside the tokens, unless it was removed or changed meanwhile."""
-        if before.profile:
+        if self._can_open(user_id, provider, before.profile):
             sealed = self._sealed_profile(user_id, provider, profile)
             key = keys.connection(user_id, provider)
             async with redis_call("store a connection's facts"):
                 await redis.eval(_REPLACE, 1, key, before.profile, sealed)
 
     async def end(
-        self, redis: Any, user_id: str, provider: str, profile: Profile, before: Stored
+        self,
+        redis: Any,
+        user_id: str,
+        provider: str,
+        mark: Callable[[Profile], Profile],
+        before: Stored,
     ) -> bool:
-        """Drop tokens that are over and keep why; ``False`` where they changed meanwhile."""
-        sealed = self._sealed_profile(user_id, provider, profile)
+        """Drop tokens that are over and keep why; ``False`` where they changed meanwhile.
+
+        ``mark`` writes the reason into what is known of the connection.
+        """
         tokens, beside = keys.tokens(user_id, provider), keys.connection(user_id, provider)
+
+        def marked(profile: str) -> str:
+            known = mark(self.open_profile(user_id, provider, profile))
+            return self._sealed_profile(user_id, provider, known)
+
         async with redis_call("record the end of a grant"):
-            if before.profile:
-                pipe = redis.pipeline(transaction=False)
-                # The reason first: a crash in between must not leave silence.
-                pipe.eval(_REPLACE, 1, beside, before.profile, sealed)
-                pipe.eval(_DELETE_IF_SAME, 1, tokens, before.tokens)
-                return bool((await pipe.execute())[1])
-            deleted = await redis.eval(_DELETE_IF_SAME, 1, tokens, before.tokens)
-            if deleted:
-                await redis.set(beside, sealed, nx=True)
+            if not before.profile:
+                deleted = await redis.eval(_DELETE_IF_SAME, 1, tokens, before.tokens)
+                if deleted:
+                    await redis.set(beside, marked(""), nx=True)
+                return bool(deleted)
+            pipe = redis.pipeline(transaction=False)
+            # The reason first: a crash in between must not leave silence.
+            pipe.eval(_REPLACE, 1, beside, before.profile, marked(before.profile))
+            pipe.eval(_DELETE_IF_SAME, 1, tokens, before.tokens)
+            written, deleted = await pipe.execute()
+            if deleted and int(written) == -1:
+                # Somebody wrote down a time meanwhile; the reason goes on top of it.
+                now = await read_text(redis, beside)
+                await redis.eval(_REPLACE, 1, beside, now, marked(now))
         return bool(deleted)
 
     async def remove(self, redis: Any, user_id: str, provider: str) -> Stored:

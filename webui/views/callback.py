@@ -28,8 +28,8 @@ from webui.oauth_manager.proofs import Parked
 from webui.pages import render, render_error
 from webui.proof_cookie import keep_proof
 from webui.references import new_reference
-from webui.site import provider_of, site_of
-from webui.views.connections import address
+from webui.site import caller_of, provider_of, site_of
+from webui.views.board import address
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -94,6 +94,8 @@ async def _refused(
     request: Request, session: Session | None, provider: str, reason: str
 ) -> Response:
     """One answer for every reason but another person's link, so that nothing can be probed."""
+    if reason == "unknown":
+        await site_of(request).limiter.hit("miss", caller_of(request))
     if reason == "other_person":
         return render(request, "link_not_yours.html", 403)
     if session is None:
@@ -110,9 +112,11 @@ async def _park(request: Request, attempt: Attempt, answer: AuthorizationRespons
     """A link from chat, and nobody signed in: the code waits, unexchanged, for the proof."""
     site = site_of(request)
     link = LinkRequest(attempt.user_id, attempt.provider, attempt.scopes)
-    if answer.error:
+    if answer.outcome == "denied":
         await site.manager.link_cancelled(site.redis, link)
         return render(request, "link_declined.html")
+    if answer.error:
+        return render_error(request, 400, "attempt")
     secret = await site.manager.proofs.start(site.redis, link, Parked(attempt, answer.code))
     response = RedirectResponse("/connect/proof", 303)
     keep_proof(request, response, secret)
@@ -145,9 +149,9 @@ async def _outcome(site: Site, attempt: Attempt, code: str, error: str, key: str
     except StoreUnavailable:
         raise
     except OAuthRefused as failure:
-        key, error = "failed", failure.code
+        key, error = "failed", f"{failure.code} {failure.trace}".strip()
     except OAuthMisconfigured as failure:
-        key, error = "misconfigured", failure.code
+        key, error = "misconfigured", f"{failure.code} {failure.trace}".strip()
     except OAuthUnavailable as failure:
         key, error = "provider_trouble", failure.code
     if key in ("connected", "already_disconnected"):

@@ -26,11 +26,6 @@ async def http_error(request: Request, error: Exception) -> Response:
     return render_error(request, http.status_code, headers=http.headers)
 
 
-async def bad_request(request: Request, _: Exception) -> Response:
-    """Handles ``ValueError`` from the library's own checks of what was sent."""
-    return render_error(request, 400)
-
-
 async def store_unavailable(request: Request, error: Exception) -> Response:
     """Handles ``StoreUnavailable``: Redis is away; nothing is guessed."""
     log.error("%s", error)
@@ -44,8 +39,8 @@ async def too_many(request: Request, error: Exception) -> Response:
     return render_error(request, 429, retry_at=limit.retry_at, headers=headers)
 
 
-async def unexpected(request: Request, _: Exception) -> Response:
+async def unexpected(request: Request, error: Exception) -> Response:
     """Handles what nobody thought of; the reference finds the line in the log."""
     reference = new_reference()
-    log.error("an unexpected error, reference %s", reference)
+    log.error("an unexpected error, reference %s", reference, exc_info=error)
     return render_error(request, 500, ref=reference)

@@ -61,6 +61,7 @@ async def landing(request: Request) -> Response:
 async def start(request: Request) -> Response:
     """``POST /connect/{code}/start``: the link is spent, and the proof begins in this browser."""
     site = site_of(request)
+    await site.limiter.check("miss", caller_of(request))
     await site.limiter.hit("start", caller_of(request))
     session = await site.sessions.load(request)
     link = await site.manager.links.take(site.redis, request.path_params["code"])
@@ -80,6 +81,7 @@ async def start(request: Request) -> Response:
 async def decline(request: Request) -> Response:
     """``POST /connect/{code}/decline``: nobody can use the link any more."""
     site = site_of(request)
+    await site.limiter.check("miss", caller_of(request))
     link = await site.manager.links.take(site.redis, request.path_params["code"])
     if link is None:
         return await _dead(request)
@@ -102,6 +104,9 @@ async def _lost(request: Request) -> Response:
     """No proof is open in this browser: it is over, or was begun in another one."""
     if is_htmx(request):
         return Response(status_code=410, headers={"HX-Redirect": "/connect/proof"})
+    if await site_of(request).sessions.load(request):
+        # Pressed twice, or gone back to: the first time it worked.
+        return RedirectResponse("/connections", 303)
     if not kept_proof(request):
         return render(request, "link_other_browser.html", 400)
     return await _dead(request)

@@ -1,0 +1,160 @@
+"""Every state of a card, from made-up connections: for development, and for the tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from webui.cards.build import confirm_card, make_card
+from webui.cards.model import Note
+from webui.cards.parts import DAY
+from webui.oauth_manager.models import Account, Connection, Profile, Status
+from webui.oauth_manager.provider import OAuthProvider, build_providers
+from webui.oauth_manager.providers import PROVIDER_TEMPLATES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from webui.cards.model import Card, Screen
+
+NOW = 1_791_018_840.0  # 3 October 2026 at 09:14 UTC
+
+_CLIENT = {"client_id": "an-id", "client_secret": "a-secret"}
+OFF = build_providers(PROVIDER_TEMPLATES, {})
+ON = build_providers(
+    PROVIDER_TEMPLATES,
+    {
+        **dict.fromkeys(PROVIDER_TEMPLATES, _CLIENT),
+        "wiki": {
+            **_CLIENT,
+            "authorize_url": "https://wiki.example/authorize",
+            "token_url": "https://wiki.example/token",
+            "manage_url": "javascript:alert(1)",
+            "status_url": "javascript:alert(1)",
+            "scopes": ["wiki.read"],
+        },
+    },
+)
+
+
+def connection(
+    name: str,
+    status: Status = Status.CONNECTED,
+    label: str = "octocat",
+    profile: dict[str, Any] | None = None,
+    **more: Any,
+) -> Connection:
+    """Connected 40 days ago as ``label`` and used an hour ago, but for what is given."""
+    if status is Status.NOT_CONNECTED:
+        return Connection(name, status)
+    usual = {"connected_at": NOW - 40 * DAY, "renewed_at": NOW - 7200, "used_at": NOW - 3600}
+    kept = Profile(Account("1", label), **{**usual, **(profile or {})})
+    return Connection(name, status, profile=kept, **more)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A connection with an outcome, and the state it is to be shown in."""
+
+    state: str
+    provider: OAuthProvider
+    connection: Connection | None
+    note: Note | None = None
+
+
+def _free(state: str, name: str, note: Note | None = None) -> Case:
+    return Case(state, ON[name], connection(name, Status.NOT_CONNECTED), note)
+
+
+def _held(state: str, name: str, note: Note | None = None, **more: Any) -> Case:
+    return Case(state, ON[name], connection(name, **more), note)
+
+
+def _ended(problem: str = "invalid_grant") -> dict[str, Any]:
+    profile = {"problem": problem, "problem_since": NOW - DAY}
+    return {"status": Status.RECONNECT_NEEDED, "profile": profile}
+
+
+def _troubled(trouble: str) -> dict[str, Any]:
+    return {**RENEWING, "profile": {"trouble": trouble, "trouble_since": NOW - 1800}}
+
+
+RENEWING: dict[str, Any] = {"has_refresh_token": True, "scopes": ("openid", "email")}
+_LIMITED: dict[str, Any] = {**RENEWING, "missing_scopes": ("email", "odd:one")}
+_ACCEPTED: dict[str, Any] = {
+    **_LIMITED,
+    "scopes": ("openid",),
+    "profile": {"accepted_missing": ("email", "odd:one")},
+}
+
+CASES: dict[str, Case] = {
+    "off": Case("S0", OFF["github"], connection("github", Status.NOT_CONNECTED)),
+    "switched off": Case("S0", OFF["github"], connection("github", scopes=("repo",))),
+    "free": _free("S1", "discord"),
+    "never looked up": Case("S1", ON["microsoft"], None),
+    "waiting": _free("S3", "github", Note("waiting")),
+    "endless": _held(
+        "S4", "github", scopes=("repo", "read:user", "delete_repo", "user:follow", "odd:one")
+    ),
+    "no scopes": _held("S4", "github"),
+    "renewing": _held("S4", "google", expires_at=NOW + 60, **RENEWING),
+    "never used": _held("S4", "google", profile={"used_at": 0.0}, **RENEWING),
+    "limited by choice": _held("S4", "google", **_ACCEPTED),
+    "kept limited": _held("S4", "google", Note("kept_limited"), **_ACCEPTED),
+    "expired, renews": _held("S5", "google", expires_at=NOW - 60, **RENEWING),
+    "ends today": _held("S6", "google", expires_at=NOW + 3600),
+    "ends tomorrow": _held("S6", "google", expires_at=NOW + 1.5 * DAY),
+    "ends soon": _held("S6", "discord", expires_at=NOW + 6.1 * DAY, scopes=("identify",)),
+    "timed": _held("S4", "discord", expires_at=NOW + 8 * DAY),
+    "expired, does not": _held("S7", "google", expires_at=NOW - 60),
+    "ended": _held("S7", "microsoft", **_ended()),
+    "refused": _held("S7", "github", **_ended("invalid_token")),
+    "wants consent": _held("S7", "microsoft", **_ended("consent_required")),
+    "limited": _held("S8", "google", **_LIMITED),
+    "provider trouble": _held("S9", "google", **_troubled("provider")),
+    "set-up trouble": _held("setup", "google", **_troubled("setup")),
+    "unreadable": _held("unreadable", "discord", status=Status.UNREADABLE, label=""),
+    "store away": Case("unavailable", ON["discord"], None, Note("unavailable")),
+    "connected": _held("S4", "github", Note("connected"), scopes=("repo",)),
+    "disconnecting": _free("S11", "github", Note("disconnecting")),
+    "disconnected": _free("S12", "github", Note("disconnected")),
+    "already": _free("S12", "github", Note("already_disconnected")),
+    "still listed": _free("S13", "discord", Note("still_listed")),
+    "no link there": _free("S13", "wiki", Note("still_listed")),
+    "own list": _free("S13b", "microsoft", Note("own_list")),
+    "kept": _held("S14", "github", Note("disconnect_failed", ref="K4T9WX")),
+    "denied": _free("S15", "github", Note("denied")),
+    "denied again": _held("S15", "github", Note("denied"), **_ended()),
+    "failed": _free("S16", "github", Note("failed", ref="K4T9WX")),
+    "failed again": _held("S16", "github", Note("failed"), **_ended()),
+    "attempt over": _free("S17", "github", Note("attempt_over")),
+    "needs an administrator": _free("S18", "microsoft", Note("needs_admin")),
+    "switched": _held("S4", "google", Note("switched"), **RENEWING),
+    "kept the old": _held("S4", "google", Note("kept_old"), **RENEWING),
+    "misconfigured": _free("misconfigured", "github", Note("misconfigured")),
+    "trouble": _free("trouble", "github", Note("provider_trouble")),
+    "no status page": _free("trouble", "wiki", Note("provider_trouble")),
+    "checked": _held("S4", "google", Note("checked"), **RENEWING),
+    "checked, limited": _held("S8", "google", Note("checked"), **_LIMITED),
+    "checked, trouble": _held("S9", "google", Note("checked_trouble"), **_troubled("provider")),
+    "checked, set-up": _held(
+        "setup", "google", Note("checked_misconfigured"), **_troubled("setup")
+    ),
+    "too many checks": _held("S4", "google", Note("too_many_checks", until=NOW + 600), **RENEWING),
+    "own provider": _held("S4", "wiki", scopes=("wiki.read",)),
+}
+ASKED = ("endless", "ended", "unreadable", "own provider")
+"""The cases whose question (S10) reads differently."""
+
+
+def gallery(screen: Screen) -> Iterator[tuple[str, Card]]:
+    """Every card with a name for it, each under an id of its own."""
+    screen = replace(screen, now=NOW)
+    for number, (name, case) in enumerate(CASES.items()):
+        own = replace(case.provider, name=f"{case.provider.name}-{number}")
+        mark = case.provider.name
+        yield name, replace(make_card(own, case.connection, case.note, screen), mark=mark)
+        if name in ASKED:
+            own = replace(own, name=f"{own.name}-asked")
+            asked = confirm_card(own, case.connection, screen)
+            yield f"{name}, disconnect?", replace(asked, mark=mark)

@@ -1,0 +1,69 @@
+"""A person's own events as plain sentences."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from webui import words
+from webui.labels import clean_label
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from webui.oauth_manager.activity import Event
+    from webui.oauth_manager.provider import OAuthProvider
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the timeline.
+
+    ``at`` is in epoch seconds; ``starts_day`` tells that the entry above is of
+    another day in UTC; ``mark`` and ``label`` are the provider's, ``""`` where
+    the event is about none.
+    """
+
+    text: str
+    by: str
+    at: float
+    account: str = ""
+    mark: str = ""
+    label: str = ""
+    starts_day: bool = False
+
+
+def timeline(
+    events: Iterable[Event], providers: Mapping[str, OAuthProvider], product: str, bot: str
+) -> tuple[Entry, ...]:
+    """The events in their order; those of a kind without words are left out."""
+    entries: list[Entry] = []
+    day = None
+    for event in events:
+        provider = providers.get(event.provider)
+        label = provider.label if provider else clean_label(event.provider)
+        names = {"provider": label, "product": product, "bot": bot}
+        key = f"activity.{event.kind}{'' if label else '_signin'}"
+        key = key if key in words.CATALOGUE else f"activity.{event.kind}"
+        if key not in words.CATALOGUE:
+            continue
+        today = datetime.fromtimestamp(event.at, UTC).date()
+        entries.append(
+            Entry(
+                text=words.text(key, **names),
+                by=_by(event.by, names),
+                at=event.at,
+                account=clean_label(event.account),
+                mark=event.provider if provider else "",
+                label=label,
+                starts_day=today != day,
+            )
+        )
+        day = today
+    return tuple(entries)
+
+
+def _by(by: str, names: Mapping[str, str]) -> str:
+    key = f"activity.by.{by}"
+    return words.text(key, **names) if key in words.CATALOGUE else ""

@@ -1,0 +1,111 @@
+"""The cards of one person, and the answers made of them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from starlette.responses import RedirectResponse
+
+from webui.cards import Note, Screen, make_card, summarize
+from webui.oauth_manager import Status
+from webui.pages import is_htmx, render_card
+from webui.site import site_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from webui.cards import Card, Focus, Where
+    from webui.oauth_manager import OAuthProvider
+    from webui.sessions import Session
+    from webui.site import Site
+
+NOTE_SECONDS = 15 * 60  # how long an outcome stays on its card
+
+LASTING = ("still_listed", "own_list")  # until the person has looked at the provider
+
+
+def where_of(values: Mapping[str, object]) -> Where:
+    return "detail" if values.get("return") == "detail" else "list"
+
+
+def screen_of(site: Site, where: Where) -> Screen:
+    return Screen(site.settings.product_name, site.settings.bot_name, time.time(), where)
+
+
+def address(where: Where, provider: str, target: str = "t") -> str:
+    """The page to go back to after an action, with the element that gets the focus."""
+    page = f"/connections/{provider}" if where == "detail" else "/connections"
+    return f"{page}#conn-{provider}-{target}"
+
+
+def _notes(session: Session, now: float) -> dict[str, Note]:
+    """The outcomes still worth saying: the latest, and those that ask for something."""
+    fresh = {
+        name: note
+        for name, note in session.notes.items()
+        if now - note.at < NOTE_SECONDS or note.key in LASTING
+    }
+    latest = max((note.at for note in fresh.values()), default=0.0)
+    return {n: note for n, note in fresh.items() if note.at == latest or note.key in LASTING}
+
+
+async def cards_of(
+    site: Site, session: Session, screen: Screen, always: str = "", focus: Focus = ""
+) -> dict[str, Card]:
+    """Every card worth showing, by provider, in the order of their names.  One round trip.
+
+    What is not set up is of no interest to people unless they are connected to
+    it; ``always`` is shown all the same, and gets the focus.
+    """
+    cards = {}
+    notes = _notes(session, screen.now)
+    for connection in await site.manager.connections(session.user, site.redis):
+        provider = site.manager.providers[connection.provider]
+        is_known = provider.is_configured or connection.status is not Status.NOT_CONNECTED
+        if is_known or provider.name == always:
+            note = notes.get(provider.name)
+            own_focus = focus if provider.name == always else ""
+            cards[provider.name] = make_card(provider, connection, note, screen, own_focus)
+    return dict(sorted(cards.items(), key=lambda item: item[1].label.lower()))
+
+
+async def answer(
+    request: Request,
+    session: Session,
+    provider: OAuthProvider,
+    where: Where,
+    *,
+    focus: Focus = "",
+    status: int = 200,
+) -> Response:
+    """One card: the fragment with htmx, its page without."""
+    site = site_of(request)
+    screen = screen_of(site, where if is_htmx(request) else "detail")
+    cards = await cards_of(site, session, screen, provider.name, focus if is_htmx(request) else "")
+    return render_card(
+        request,
+        cards[provider.name],
+        summarize(cards.values(), screen),
+        page="connection.html",
+        status=status,
+    )
+
+
+async def done(
+    request: Request,
+    session: Session,
+    provider: OAuthProvider,
+    where: Where,
+    target: str,
+    *,
+    focus: Focus = "result",
+    status: int = 200,
+) -> Response:
+    """After an action: the card with htmx, else back to the page it was on."""
+    if is_htmx(request):
+        return await answer(request, session, provider, where, focus=focus, status=status)
+    return RedirectResponse(address(where, provider.name, target), 303)

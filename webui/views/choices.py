@@ -1,0 +1,105 @@
+"""What a person decides about a connection beside connecting and disconnecting."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from starlette.responses import RedirectResponse
+
+from webui.auth import require_session
+from webui.cards import Note
+from webui.limiting import TooMany
+from webui.oauth_manager import Event, Health
+from webui.pages import render
+from webui.site import form_of, provider_of, site_of
+from webui.views.board import address, done, where_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+# The others show in the card's own state.
+CHECKED = {
+    Health.WORKING: "checked",
+    Health.PROVIDER_TROUBLE: "checked_trouble",
+    Health.MISCONFIGURED: "checked_misconfigured",
+}
+
+
+async def check(request: Request) -> Response:
+    """``POST /connections/{provider}/check``: ask the provider whether access works."""
+    site, provider = site_of(request), provider_of(request)
+    session = await require_session(request, site.sessions)
+    where = where_of(await form_of(request))
+    try:
+        await site.limiter.hit("check", session.user)
+    except TooMany as limit:
+        note = Note("too_many_checks", until=limit.retry_at)
+        session = await site.sessions.put_note(session, provider.name, note)
+        response = await done(request, session, provider, where, "n", status=429)
+        response.headers["Retry-After"] = str(limit.retry_after)
+        return response
+    health = await site.manager.check(session.user, provider.name, site.redis)
+    event = Event(f"checked_{health}", provider.name, "web", time.time())
+    await site.manager.record(site.redis, session.user, event)
+    if key := CHECKED.get(health):
+        session = await site.sessions.put_note(session, provider.name, Note(key))
+    else:
+        session = await site.sessions.drop_note(session, provider.name)
+    return await done(request, session, provider, where, "n", focus="check")
+
+
+async def accept_limited(request: Request) -> Response:
+    """``POST /connections/{provider}/accept-limited``: do without what was left off."""
+    site, provider = site_of(request), provider_of(request)
+    session = await require_session(request, site.sessions)
+    where = where_of(await form_of(request))
+    await site.manager.accept_missing(session.user, provider.name, site.redis)
+    event = Event("limited_accepted", provider.name, "web", time.time())
+    await site.manager.record(site.redis, session.user, event)
+    session = await site.sessions.put_note(session, provider.name, Note("kept_limited"))
+    return await done(request, session, provider, where, "t")
+
+
+async def show_switch(request: Request) -> Response:
+    """``GET /connections/{provider}/switch``: two accounts, one choice."""
+    site, provider = site_of(request), provider_of(request)
+    session = await require_session(request, site.sessions)
+    offer = await site.manager.switch_offer(session.user, provider.name, site.redis)
+    if offer is None:
+        return RedirectResponse(address("list", provider.name), 303)
+    return render(
+        request,
+        "switch.html",
+        provider=provider,
+        old_account=offer.old.label,
+        new_account=offer.new.label,
+        action=f"/connections/{provider.name}/switch",
+    )
+
+
+async def choose(request: Request) -> Response:
+    """``POST /connections/{provider}/switch``."""
+    site, provider = site_of(request), provider_of(request)
+    session = await require_session(request, site.sessions)
+    use_new = (await form_of(request)).get("choice") == "new"
+    offer = await site.manager.switch_offer(session.user, provider.name, site.redis)
+    connection = await site.manager.switch(session.user, provider.name, site.redis, use_new=use_new)
+    if offer is None or (use_new and connection is None):
+        key = "attempt_over"
+    else:
+        key = "switched" if use_new else "kept_old"
+    await site.sessions.put_note(session, provider.name, Note(key))
+    return RedirectResponse(address("list", provider.name, "n"), 303)
+
+
+async def activity(request: Request) -> Response:
+    """``GET /activity``: the person's own timeline, newest first."""
+    site = site_of(request)
+    session = await require_session(request, site.sessions)
+    before = request.query_params.get("before", "")
+    page = await site.manager.activity(session.user, site.redis, before)
+    return render(
+        request, "activity.html", page=page, providers=site.manager.providers, is_first=not before
+    )
