@@ -28,6 +28,7 @@ from tests.library import (
     fake_provider,
     keys_at,
     providers_config,
+    text_at,
 )
 from tests.redis_proxy import RedisProxy, redis_proxy
 from tests.site_fixtures import (
@@ -222,9 +223,9 @@ class TestWhileItWaits:
         """The chat and the browser agree that it is over."""
         phone, shown = await parked(place)
         (index,) = await keys_at(place.redis, "oauth_proofs:*")
-        for identifier, entry in (await place.redis.hgetall(index)).items():
-            over = entry.rpartition(b":")[0] + b":1"
-            await place.redis.hset(index, identifier, over)
+        ((identifier, entry),) = (await place.redis.hgetall(index)).items()
+        assert isinstance(entry, bytes)
+        await place.redis.hset(index, identifier, entry.rpartition(b":")[0] + b":1")
         await place.redis.pexpire(await the_parked_key(place), 0)
         chat = SimpleNamespace(user_id="ann", redis=place.redis, is_private=True)
         init_oauth_manager(KEY, BASE_URL, place.settings.providers_config)
@@ -316,7 +317,7 @@ class TestOnlyThisBrowser:
 
     async def test_is_not_finished_elsewhere_after_the_proof(self, place: Place) -> None:
         """A11: not by a made-up cookie, not by a session of the same person."""
-        phone, shown = await parked(place)
+        _, shown = await parked(place)
         assert await confirm(place, "ann", shown)
         key = await the_parked_key(place)
         other = await place.signed_in("ann")
@@ -710,7 +711,7 @@ class TestADamagedRecord:
         first = await the_parked_key(place)
         bens, _ = await parked(place, "ben")
         (second,) = [k for k in await keys_at(place.redis, "oauth_pending:*") if k != first]
-        one, two = await place.redis.get(first), await place.redis.get(second)
+        one, two = await text_at(place.redis, first), await text_at(place.redis, second)
         await place.redis.mset({first: two, second: one})
         assert await confirm(place, "ann", shown)
         for browser in (anns, bens):

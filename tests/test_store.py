@@ -98,8 +98,9 @@ class TestRoundTrips:
         await manager.generate_connect_url("u1", "github", client[0])
         assert client[1].round_trips == 1
         await manager.begin(client[0], "u1", "github", browser="b")
+        assert client[1].round_trips == 3  # what was asked for before is looked up
         await manager.create_link_code(client[0], "u1")
-        assert client[1].round_trips == 3
+        assert client[1].round_trips == 4
 
     async def test_a_callback_costs_three(
         self, manager: OAuthManager, fake: FakeProvider, client: tuple[Redis, Wire]
@@ -113,12 +114,12 @@ class TestRoundTrips:
         await manager.complete(client[0], attempt, query["code"])
         assert client[1].round_trips == 3
 
-    async def test_a_disconnect_costs_three_with_its_notice(
+    async def test_a_disconnect_costs_four_with_its_notice(
         self, manager: OAuthManager, redis: Redis, client: tuple[Redis, Wire]
     ) -> None:
         await manager.store_token(redis, "u1", TokenData("a", provider="microsoft"))
         await manager.delete_token(client[0], "u1", "microsoft")
-        assert client[1].round_trips == 3
+        assert client[1].round_trips == 4
 
     async def test_no_request_ever_walks_the_keys(
         self, manager: OAuthManager, fake: FakeProvider, client: tuple[Redis, Wire]

@@ -96,7 +96,7 @@ CASES: dict[str, Case] = {
     "endless": _held(
         "S4", "github", scopes=("repo", "read:user", "delete_repo", "user:follow", "odd:one")
     ),
-    "no scopes": _held("S4", "github"),
+    "nothing asked": _held("S4", "github"),
     "renewing": _held("S4", "google", expires_at=NOW + 60, **RENEWING),
     "never used": _held("S4", "google", profile={"used_at": 0.0}, **RENEWING),
     "limited by choice": _held("S4", "google", **_ACCEPTED),

@@ -1,7 +1,6 @@
 """The records of connections in Redis.
 
-Every script touches one key (Cluster), and every command is portable (Redis 7,
-Valkey 8).
+Every command is portable (Redis 7, Valkey 8); the scripts stand in ``scripts``.
 """
 
 from __future__ import annotations
@@ -11,47 +10,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import keys
+from . import keys, scripts
 from .errors import RecordUnreadable, StoreUnavailable
 from .models import Profile, TokenData
 from .redis_io import is_mistyped, raw, read_text, redis_call, text_of
 from .sealing import Sealer
 
 WRITE_SECONDS = 0.9  # after which a fresh connection may not be written any more
-
-# What stands there; a key of another type reads as what nobody wrote (``FOREIGN``).
-_NOW = """
-local kind, now = redis.call('TYPE', KEYS[1])['ok'], '\\0'
-if kind == 'string' or kind == 'none' then now = redis.call('GET', KEYS[1]) end
-"""
-# Set the value unless it was replaced or removed since it was read.  Repeating
-# a call whose answer was lost is harmless.  1 written, 0 removed, -1 replaced.
-_REPLACE = f"""{_NOW}
-if now == ARGV[1] or now == ARGV[2] then
-  redis.call('SET', KEYS[1], ARGV[2])
-  return 1
-end
-return now and -1 or 0
-"""
-# Write what an authorization brought.  A record that was there when it began and
-# has been removed since was disconnected, which wins; and what arrives late (a
-# frozen server executes it when it wakes up) has been given up by then.
-# ARGV: what was there, what is to be, the last moment (ms, Redis's clock), and
-# "same" where the record must not have changed either.
-# 1 written, 0 removed, -1 changed, -2 late.
-_CONNECT = f"""{_NOW}
-local time = redis.call('TIME')
-if time[1] * 1000 + math.floor(time[2] / 1000) > tonumber(ARGV[3]) then return -2 end
-if ARGV[1] ~= '' and not now then return 0 end
-if ARGV[4] == 'same' and (now or '') ~= ARGV[1] and now ~= ARGV[2] then return -1 end
-redis.call('SET', KEYS[1], ARGV[2])
-return 1
-"""
-_CLOCK = "local time = redis.call('TIME') return time[1] * 1000 + math.floor(time[2] / 1000)"
-_DELETE_IF_SAME = f"""{_NOW}
-if now == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +87,7 @@ class Store:
             pipe = redis.pipeline(transaction=False)
             for key in both:
                 raw(pipe, "GET", key)
-            pipe.eval(_CLOCK, 1, both[0])
+            pipe.eval(scripts.CLOCK, 1, both[0])
             tokens, profile, now = await pipe.execute(raise_on_error=False)
             return Stored(text_of(tokens), text_of(profile), int(now) - time.monotonic() * 1000)
 
@@ -167,15 +132,15 @@ class Store:
         until = int(time.monotonic() * 1000 + before.clock + WRITE_SECONDS * 1000)
         async with redis_call("store connection"):
             pipe = redis.pipeline(transaction=False)
-            pipe.eval(_CONNECT, 1, tokens, before.tokens, fresh.tokens, until, "")
-            pipe.eval(_CONNECT, 1, beside, before.profile, fresh.profile, until, "same")
+            pipe.eval(scripts.CONNECT, 1, tokens, before.tokens, fresh.tokens, until, "")
+            pipe.eval(scripts.CONNECT, 1, beside, before.profile, fresh.profile, until, "same")
             also(pipe)
             outcomes = await pipe.execute()
             written, written_beside, answer = int(outcomes[0]), int(outcomes[1]), outcomes[-1]
             if written == 1 and written_beside == -1:
                 # A check or a refresh wrote down its time meanwhile; ours is newer.
                 known = (beside, before.profile, fresh.profile, until, "")
-                written_beside = int(await redis.eval(_CONNECT, 1, *known))
+                written_beside = int(await redis.eval(scripts.CONNECT, 1, *known))
             kept = written == written_beside == 1
             if not kept:
                 await self._take_back(redis, user_id, name, fresh)
@@ -185,8 +150,8 @@ class Store:
 
     async def _take_back(self, redis: Any, user_id: str, provider: str, fresh: Stored) -> None:
         pipe = redis.pipeline(transaction=False)
-        pipe.eval(_DELETE_IF_SAME, 1, keys.tokens(user_id, provider), fresh.tokens)
-        pipe.eval(_DELETE_IF_SAME, 1, keys.connection(user_id, provider), fresh.profile)
+        pipe.eval(scripts.DELETE_IF_SAME, 1, keys.tokens(user_id, provider), fresh.tokens)
+        pipe.eval(scripts.DELETE_IF_SAME, 1, keys.connection(user_id, provider), fresh.profile)
         await pipe.execute()
 
     async def renew(
@@ -196,11 +161,13 @@ class Store:
         sealed = self._sealed_tokens(user_id, token)
         async with redis_call("store refreshed tokens"):
             pipe = redis.pipeline(transaction=False)
-            pipe.eval(_REPLACE, 1, keys.tokens(user_id, token.provider), before.tokens, sealed)
+            pipe.eval(
+                scripts.REPLACE, 1, keys.tokens(user_id, token.provider), before.tokens, sealed
+            )
             if self._can_open(user_id, token.provider, before.profile):
                 sealed_profile = self._sealed_profile(user_id, token.provider, profile)
                 pipe.eval(
-                    _REPLACE,
+                    scripts.REPLACE,
                     1,
                     keys.connection(user_id, token.provider),
                     before.profile,
@@ -216,7 +183,7 @@ class Store:
             sealed = self._sealed_profile(user_id, provider, profile)
             key = keys.connection(user_id, provider)
             async with redis_call("store a connection's facts"):
-                await redis.eval(_REPLACE, 1, key, before.profile, sealed)
+                await redis.eval(scripts.REPLACE, 1, key, before.profile, sealed)
 
     async def end(
         self,
@@ -238,19 +205,19 @@ class Store:
 
         async with redis_call("record the end of a grant"):
             if not before.profile:
-                deleted = await redis.eval(_DELETE_IF_SAME, 1, tokens, before.tokens)
+                deleted = await redis.eval(scripts.DELETE_IF_SAME, 1, tokens, before.tokens)
                 if deleted:
                     await redis.set(beside, marked(""), nx=True)
                 return bool(deleted)
             pipe = redis.pipeline(transaction=False)
             # The reason first: a crash in between must not leave silence.
-            pipe.eval(_REPLACE, 1, beside, before.profile, marked(before.profile))
-            pipe.eval(_DELETE_IF_SAME, 1, tokens, before.tokens)
+            pipe.eval(scripts.REPLACE, 1, beside, before.profile, marked(before.profile))
+            pipe.eval(scripts.DELETE_IF_SAME, 1, tokens, before.tokens)
             written, deleted = await pipe.execute()
             if deleted and int(written) == -1:
                 # Somebody wrote down a time meanwhile; the reason goes on top of it.
                 now = await read_text(redis, beside)
-                await redis.eval(_REPLACE, 1, beside, now, marked(now))
+                await redis.eval(scripts.REPLACE, 1, beside, now, marked(now))
         return bool(deleted)
 
     async def remove(self, redis: Any, user_id: str, provider: str) -> Stored:
@@ -268,4 +235,4 @@ class Store:
 
     async def replace(self, redis: Any, key: str, before: str, after: str) -> bool:
         """Put one sealed value in another's place, if it still is there."""
-        return int(await redis.eval(_REPLACE, 1, key, before, after)) == 1
+        return int(await redis.eval(scripts.REPLACE, 1, key, before, after)) == 1

@@ -1,0 +1,421 @@
+"""The examples of docs/chat.md, run with the packages that they are for."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import mcp
+import mcp.types
+import pytest
+from redis.asyncio import Redis
+
+from tests.fake_provider import FakeProvider, serve
+from tests.library import BASE_URL, KEY, connected, fake_provider, providers_config
+from webui.chat import ACTIONS, CONNECT_SERVICE_TOOL
+from webui.oauth_manager import LinkRequest, OAuthManager, init_oauth_manager
+
+with warnings.catch_warnings():
+    # discord.player imports a module that Python 3.13 has no more.
+    warnings.filterwarnings("ignore", "'audioop' is deprecated", DeprecationWarning)
+    import discord
+    from discord.webhook.async_ import AsyncWebhookAdapter, async_context
+
+pytestmark = pytest.mark.anyio
+
+DOCUMENT = (Path(__file__).parent.parent / "docs" / "chat.md").read_text()
+LINK = re.compile(rf"{BASE_URL}/connect/[\w-]{{40,}}")
+
+
+def example(heading: str, **names: Any) -> dict[str, Any]:
+    """What the one block of Python below the heading defines."""
+    section = DOCUMENT.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    (source,) = re.findall(r"^```python\n(.*?)^```$", section, re.M | re.S)
+    space: dict[str, Any] = {"__name__": "example", **names}
+    code = compile(source, f"docs/chat.md, {heading}", "exec", dont_inherit=True)
+    exec(code, space)  # noqa: S102 - it is what is tested
+    return space
+
+
+@pytest.fixture
+def fake() -> FakeProvider:
+    return fake_provider()
+
+
+@pytest.fixture
+async def manager(fake: FakeProvider) -> AsyncIterator[OAuthManager]:
+    with serve(fake) as url:
+        manager = init_oauth_manager(KEY, BASE_URL, providers_config(fake, url))
+        yield manager
+        await manager.aclose()
+
+
+async def leads_to(manager: OAuthManager, redis: Redis, url: str) -> LinkRequest:
+    """What an open link of ours is for."""
+    assert LINK.fullmatch(url)
+    found = await manager.links.peek(redis, url.rpartition("/")[2])
+    assert found
+    return found[0]
+
+
+async def code_shown(manager: OAuthManager, redis: Redis, user: str) -> str:
+    secret = await manager.proofs.start(redis, LinkRequest(user, "github"))
+    proof = await manager.proofs.look(redis, secret)
+    assert proof
+    return f"{proof.code[:3]} {proof.code[3:]}".lower()
+
+
+# Discord
+
+PERSON = 1001
+BOT = 1
+
+
+class Discord(AsyncWebhookAdapter):
+    """What reaches Discord: the JSON of every message, sent there or as an answer to a command."""
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.deferred: list[Any] = []
+
+    async def send_message(self, _channel: int, *, params: Any) -> dict[str, Any]:
+        self.sent.append(params.payload)
+        return {}
+
+    async def create_interaction_response(self, *_: Any, params: Any, **__: Any) -> None:
+        self.deferred.append(params.payload)
+
+    async def execute_webhook(self, *_: Any, payload: Any, **__: Any) -> dict[str, Any]:
+        self.sent.append(payload)
+        channel = {"id": "5", "type": 1}
+        author = {"id": str(BOT), "username": "bot", "discriminator": "0", "avatar": None}
+        return message_payload("6", author) | {"channel_id": channel["id"]}
+
+
+def message_payload(number: str, author: dict[str, Any]) -> dict[str, Any]:
+    empty = ("embeds", "attachments", "mentions", "mention_roles", "components")
+    return {
+        **{name: [] for name in empty},
+        "id": number,
+        "author": author,
+        "content": "",
+        "type": 0,
+        "tts": False,
+        "pinned": False,
+        "mention_everyone": False,
+        "edited_timestamp": None,
+    }
+
+
+class Channel(discord.abc.Messageable):
+    """A channel, or a person's direct messages, whose messages go to ``Discord``."""
+
+    def __init__(self, to: Discord) -> None:
+        self.id = 5
+        self._state: Any = SimpleNamespace(
+            http=to, allowed_mentions=None, create_message=lambda **_: None
+        )
+
+    async def _get_channel(self) -> Any:
+        return self
+
+
+@pytest.fixture
+def sent() -> Iterator[Discord]:
+    recorder = Discord()
+    token = async_context.set(recorder)
+    yield recorder
+    async_context.reset(token)
+
+
+@pytest.fixture
+async def bot(redis: Redis, manager: OAuthManager) -> AsyncIterator[Any]:
+    """The bot of the document, as if it were logged in."""
+    space = example("Discord", redis=redis)
+    bot = space["bot"]
+    bot._connection.user = SimpleNamespace(id=BOT)
+    bot.speak_first = space["speak_first"]
+    async with bot:
+        yield bot
+
+
+async def write(bot: Any, sent: Discord, text: str, *, in_public: bool = False) -> dict[str, Any]:
+    """A message of a person, and what the bot writes then."""
+    channel = Channel(sent)
+    author = SimpleNamespace(id=PERSON, bot=False)
+    guild = SimpleNamespace(id=7, me=None) if in_public else None
+    await bot.on_message(
+        SimpleNamespace(
+            content=text, author=author, guild=guild, channel=channel, _state=channel._state
+        )
+    )
+    return sent.sent[-1]
+
+
+async def slash(bot: Any, sent: Discord, name: str, what: str) -> dict[str, Any]:
+    """A slash command in a server, as it comes from Discord, and what is answered."""
+    user = {"id": str(PERSON), "username": "ann", "discriminator": "0", "avatar": None}
+    options = [{"name": "what", "type": 3, "value": what}] if what else []
+    payload = {
+        "id": "9",
+        "type": 2,
+        "token": "t",
+        "version": 1,
+        "application_id": "8",
+        "attachment_size_limit": 0,
+        "channel_id": "5",
+        "channel": {"id": "5", "type": 0},
+        "guild_id": "7",
+        "entitlements": [],
+        "member": {"user": user, "roles": [], "permissions": "0", "flags": 0, "joined_at": None},
+        "data": {"id": "10", "name": name, "type": 1, "options": options},
+    }
+    interaction: Any = discord.Interaction(data=payload, state=bot._connection)  # type: ignore[arg-type]
+    await bot.tree._call(interaction)
+    assert sent.deferred[-1]["data"]["flags"] == discord.MessageFlags(ephemeral=True).value
+    return sent.sent[-1]
+
+
+def button(message: dict[str, Any]) -> str:
+    (row,) = message["components"]
+    (found,) = row["components"]
+    assert found["style"] == discord.ButtonStyle.link.value
+    return str(found["url"])
+
+
+def is_careful(message: dict[str, Any]) -> bool:
+    flags = discord.MessageFlags._from_value(message["flags"])
+    return message["allowed_mentions"] == {"parse": []} and flags.suppress_embeds
+
+
+async def test_on_discord_a_direct_message_is_answered_with_a_link_as_a_button(
+    bot: Any, sent: Discord, manager: OAuthManager, redis: Redis
+) -> None:
+    answer = await write(bot, sent, "connect github")
+    assert answer["content"].startswith("Connect GitHub so I can work")
+    assert "http" not in answer["content"]
+    assert is_careful(answer)
+    link = await leads_to(manager, redis, button(answer))
+    assert (link.user_id, link.provider) == (str(PERSON), "github")
+
+
+@pytest.mark.parametrize("form", ["{}", "confirm {}"])
+async def test_on_discord_the_code_is_taken_in_a_direct_message(
+    bot: Any, sent: Discord, manager: OAuthManager, redis: Redis, form: str
+) -> None:
+    code = await code_shown(manager, redis, str(PERSON))
+    assert "That matches." in (await write(bot, sent, form.format(code)))["content"]
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+async def test_on_discord_nothing_is_done_in_a_channel(
+    bot: Any, sent: Discord, manager: OAuthManager, redis: Redis, action: str
+) -> None:
+    code = await code_shown(manager, redis, str(PERSON))
+    before = sorted(await redis.keys("*"))
+    answer = await write(bot, sent, f"!{action} {code}", in_public=True)
+    assert answer["content"] == "That is between you and me: write to me in a private chat."
+    assert "components" not in answer
+    assert sorted(await redis.keys("*")) == before
+
+
+async def test_on_discord_a_slash_command_is_answered_to_that_person_alone(
+    bot: Any, sent: Discord, manager: OAuthManager, redis: Redis
+) -> None:
+    answer = await slash(bot, sent, "connect", "github")
+    assert discord.MessageFlags._from_value(answer["flags"]).ephemeral
+    assert is_careful(answer)
+    assert (await leads_to(manager, redis, button(answer))).user_id == str(PERSON)
+
+    code = await code_shown(manager, redis, str(PERSON))
+    assert "That matches." in (await slash(bot, sent, "confirm", code))["content"]
+    assert "Nothing is connected yet." in (await slash(bot, sent, "list", ""))["content"]
+
+
+def described(command: Any) -> dict[str, Any]:
+    return command.to_dict(None)  # type: ignore[no-any-return]
+
+
+async def test_on_discord_every_action_is_a_command_that_can_be_registered(bot: Any) -> None:
+    registered = {command.name: command for command in bot.tree.get_commands()}
+    assert set(registered) == set(ACTIONS)
+    for command in registered.values():
+        (option,) = command.to_dict(bot.tree)["options"]
+        assert (option["name"], option.get("required", False)) == ("what", False)
+
+
+async def test_on_discord_a_hostile_name_is_neither_a_mention_nor_markup(
+    bot: Any, sent: Discord, manager: OAuthManager, fake: FakeProvider, redis: Redis
+) -> None:
+    fake.account = {"id": "1", "login": "@everyone [a](https://evil.example) **b**"}
+    await connected(manager, fake, redis, str(PERSON), "github")
+    answer = await write(bot, sent, "list")
+    assert answer["allowed_mentions"] == {"parse": []}
+    assert r"\*\*b\*\*" in answer["content"]
+    assert "[a](" not in answer["content"].replace(r"\[a](", "")
+
+
+async def test_on_discord_the_bot_speaks_first_and_goes_on_where_it_is_not_let(
+    bot: Any, sent: Discord, manager: OAuthManager, redis: Redis
+) -> None:
+    class Enough(Exception):
+        pass
+
+    class Closed(Channel):
+        async def send(self, *_: Any, **__: Any) -> Any:
+            raise discord.Forbidden(SimpleNamespace(status=403, reason="no"), "closed")  # type: ignore[arg-type]
+
+    class People:
+        async def fetch_user(self, number: int) -> Channel:
+            if number == 3:
+                raise Enough
+            return Closed(sent) if number == 2 else Channel(sent)
+
+    for user in ("2", str(PERSON), "3"):
+        await manager.link_cancelled(redis, LinkRequest(user, "github"))
+    with pytest.raises(Enough):
+        await bot.speak_first(People())
+    (told,) = sent.sent
+    assert told["content"].startswith("That link was cancelled.")
+    assert is_careful(told)
+
+
+# A model
+
+
+async def test_a_model_calls_the_tool_and_chooses_neither_person_nor_permissions(
+    manager: OAuthManager, redis: Redis
+) -> None:
+    space = example("A model that calls tools")
+    ctx = SimpleNamespace(user_id="alice", redis=redis)
+    hostile = {"action": "connect", "provider": "github", "user_id": "bob", "scopes": "repo"}
+    said = await space["call"](ctx, "connect_service", hostile)
+    (url,) = LINK.findall(said)
+    assert (await leads_to(manager, redis, url)).user_id == "alice"
+    assert (await leads_to(manager, redis, url)).scopes == ("read:user",)
+    assert "I can do this" in await space["call"](ctx, "connect_service", {})
+    assert "no tool" in await space["call"](ctx, "delete_everything", {})
+    assert space["as_function"]["function"]["parameters"] == space["as_tool"]["input_schema"]
+
+
+# MCP
+
+MODERN, BEFORE = "2026-07-28", "2025-11-25"
+
+
+class Assistant:
+    """A client of the document's server, whose person says yes to every address."""
+
+    def __init__(self, server: Any) -> None:
+        self.server = server
+        self.shown: list[mcp.types.ElicitRequestURLParams] = []
+
+    async def show(self, _: Any, asked: Any) -> mcp.types.ElicitResult:
+        self.shown.append(asked)
+        return mcp.types.ElicitResult(action="accept")
+
+    @asynccontextmanager
+    async def talking(self, protocol: str, *, can_open: bool = True) -> AsyncIterator[mcp.Client]:
+        mode = "legacy" if protocol == BEFORE else protocol
+        callback = self.show if can_open else None
+        async with mcp.Client(
+            self.server, mode=mode, elicitation_callback=callback, cache=None
+        ) as client:
+            assert client.protocol_version == protocol
+            yield client
+
+
+def text_of(result: mcp.types.CallToolResult) -> str:
+    assert not result.is_error, result
+    (content,) = result.content
+    assert isinstance(content, mcp.types.TextContent)
+    return content.text
+
+
+@pytest.fixture
+async def assistant(redis: Redis, manager: OAuthManager) -> Assistant:
+    async def ask_github(_: str) -> str:
+        return "You are mona."
+
+    space = example(
+        "An MCP server", redis=redis, user_id_of=lambda _: "alice", ask_github=ask_github
+    )
+    return Assistant(space["server"])
+
+
+async def test_over_mcp_a_tool_without_access_has_our_link_shown_to_the_person(
+    assistant: Assistant, manager: OAuthManager, redis: Redis
+) -> None:
+    async with assistant.talking(BEFORE) as client:
+        with pytest.raises(mcp.MCPError) as caught:
+            await client.call_tool("whoami")
+    needed = mcp.UrlElicitationRequiredError.from_error(caught.value.error)
+    (asked,) = needed.elicitations
+    assert asked.mode == "url"
+    assert asked.elicitation_id
+    assert asked.elicitation_id not in asked.url
+    assert asked.message.startswith("Connect GitHub so I can")
+    link = await leads_to(manager, redis, asked.url)
+    assert (link.user_id, link.provider) == ("alice", "github")
+
+
+async def test_over_mcp_of_today_the_link_is_shown_and_stays_open_while_the_tool_waits(
+    assistant: Assistant, manager: OAuthManager, redis: Redis
+) -> None:
+    async with assistant.talking(MODERN) as client:
+        said = text_of(await client.call_tool("whoami"))
+    assert "not connected yet" in said
+    assert "http" not in said
+    (asked,) = assistant.shown
+    assert (await leads_to(manager, redis, asked.url)).provider == "github"
+
+
+@pytest.mark.parametrize("protocol", [BEFORE, MODERN])
+async def test_over_mcp_a_tool_with_access_answers(
+    assistant: Assistant, manager: OAuthManager, fake: FakeProvider, redis: Redis, protocol: str
+) -> None:
+    await connected(manager, fake, redis, "alice", "github")
+    async with assistant.talking(protocol) as client:
+        assert text_of(await client.call_tool("whoami")) == "You are mona."
+    assert assistant.shown == []
+
+
+@pytest.mark.parametrize("protocol", [BEFORE, MODERN])
+async def test_over_mcp_a_client_that_opens_no_addresses_gets_the_text(
+    assistant: Assistant, manager: OAuthManager, redis: Redis, protocol: str
+) -> None:
+    async with assistant.talking(protocol, can_open=False) as client:
+        said = text_of(await client.call_tool("whoami"))
+    (url,) = LINK.findall(said)
+    assert (await leads_to(manager, redis, url)).user_id == "alice"
+
+
+@pytest.mark.parametrize("protocol", [BEFORE, MODERN])
+async def test_over_mcp_the_tool_is_offered_and_takes_the_code(
+    assistant: Assistant, manager: OAuthManager, redis: Redis, protocol: str
+) -> None:
+    code = await code_shown(manager, redis, "alice")
+    async with assistant.talking(protocol) as client:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools}
+        tool = tools[CONNECT_SERVICE_TOOL["name"]]
+        assert tool.description == CONNECT_SERVICE_TOOL["description"]
+        assert set(tool.input_schema["properties"]) == {"action", "provider", "code"}
+        arguments = {"action": "confirm", "code": code}
+        assert "That matches." in text_of(await client.call_tool(tool.name, arguments))
+        listed = text_of(await client.call_tool(tool.name, {"action": "list"}))
+        assert "Nothing is connected yet." in listed
+
+
+async def test_over_mcp_no_argument_chooses_the_person(
+    assistant: Assistant, manager: OAuthManager, redis: Redis
+) -> None:
+    async with assistant.talking(MODERN) as client:
+        arguments = {"action": "manage", "user_id": "bob"}
+        await client.call_tool(CONNECT_SERVICE_TOOL["name"], arguments)
+    (asked,) = assistant.shown
+    assert (await leads_to(manager, redis, asked.url)).user_id == "alice"

@@ -1,0 +1,35 @@
+"""What Redis does in one step with the record of a connection; each touches one key (Cluster)."""
+
+# What stands there; a key of another type reads as what nobody wrote (``FOREIGN``).
+NOW = """
+local kind, now = redis.call('TYPE', KEYS[1])['ok'], '\\0'
+if kind == 'string' or kind == 'none' then now = redis.call('GET', KEYS[1]) end
+"""
+# Set the value unless it was replaced or removed since it was read.  Repeating
+# a call whose answer was lost is harmless.  1 written, 0 removed, -1 replaced.
+REPLACE = f"""{NOW}
+if now == ARGV[1] or now == ARGV[2] then
+  redis.call('SET', KEYS[1], ARGV[2])
+  return 1
+end
+return now and -1 or 0
+"""
+# Write what an authorization brought.  A record that was there when it began and
+# has been removed since was disconnected, which wins; and what arrives late (a
+# frozen server executes it when it wakes up) has been given up by then.
+# ARGV: what was there, what is to be, the last moment (ms, Redis's clock), and
+# "same" where the record must not have changed either.
+# 1 written, 0 removed, -1 changed, -2 late.
+CONNECT = f"""{NOW}
+local time = redis.call('TIME')
+if time[1] * 1000 + math.floor(time[2] / 1000) > tonumber(ARGV[3]) then return -2 end
+if ARGV[1] ~= '' and not now then return 0 end
+if ARGV[4] == 'same' and (now or '') ~= ARGV[1] and now ~= ARGV[2] then return -1 end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1
+"""
+CLOCK = "local time = redis.call('TIME') return time[1] * 1000 + math.floor(time[2] / 1000)"
+DELETE_IF_SAME = f"""{NOW}
+if now == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0
+"""
