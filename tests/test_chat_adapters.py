@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,7 +24,7 @@ with warnings.catch_warnings():
     # discord.player imports a module that Python 3.13 has no more.
     warnings.filterwarnings("ignore", "'audioop' is deprecated", DeprecationWarning)
     import discord
-    from discord.webhook.async_ import AsyncWebhookAdapter, async_context
+    from discord.webhook.async_ import async_context
 
 pytestmark = pytest.mark.anyio
 
@@ -76,7 +76,7 @@ PERSON = 1001
 BOT = 1
 
 
-class Discord(AsyncWebhookAdapter):
+class Discord:
     """What reaches Discord: the JSON of every message, sent there or as an answer to a command."""
 
     def __init__(self) -> None:
@@ -87,27 +87,30 @@ class Discord(AsyncWebhookAdapter):
         self.sent.append(params.payload)
         return {}
 
-    async def create_interaction_response(self, *_: Any, params: Any, **__: Any) -> None:
+    async def create_interaction_response(self, *_: Any, params: Any, **__: Any) -> Any:
         self.deferred.append(params.payload)
+        return {"interaction": {"id": "1", "type": 2}}
 
     async def execute_webhook(self, *_: Any, payload: Any, **__: Any) -> dict[str, Any]:
         self.sent.append(payload)
-        channel = {"id": "5", "type": 1}
-        author = {"id": str(BOT), "username": "bot", "discriminator": "0", "avatar": None}
-        return message_payload("6", author) | {"channel_id": channel["id"]}
+        return message_payload()
 
 
-def message_payload(number: str, author: dict[str, Any]) -> dict[str, Any]:
-    empty = ("embeds", "attachments", "mentions", "mention_roles", "components")
+def person(number: int) -> Any:
+    return {"id": str(number), "username": "x", "discriminator": "0", "avatar": None}
+
+
+def message_payload() -> dict[str, Any]:
+    lists = ("embeds", "attachments", "mentions", "mention_roles", "components")
+    flags = ("tts", "pinned", "mention_everyone")
     return {
-        **{name: [] for name in empty},
-        "id": number,
-        "author": author,
+        **{name: [] for name in lists},
+        **dict.fromkeys(flags, False),
+        "id": "6",
+        "channel_id": "5",
+        "author": person(BOT),
         "content": "",
         "type": 0,
-        "tts": False,
-        "pinned": False,
-        "mention_everyone": False,
         "edited_timestamp": None,
     }
 
@@ -126,11 +129,8 @@ class Channel(discord.abc.Messageable):
 
 
 @pytest.fixture
-def sent() -> Iterator[Discord]:
-    recorder = Discord()
-    token = async_context.set(recorder)
-    yield recorder
-    async_context.reset(token)
+def sent() -> Discord:
+    return Discord()
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ async def bot(redis: Redis, manager: OAuthManager) -> AsyncIterator[Any]:
     """The bot of the document, as if it were logged in."""
     space = example("Discord", redis=redis)
     bot = space["bot"]
-    bot._connection.user = SimpleNamespace(id=BOT)
+    bot._connection.user = discord.ClientUser(state=bot._connection, data=person(BOT))
     bot.speak_first = space["speak_first"]
     async with bot:
         yield bot
@@ -151,7 +151,12 @@ async def write(bot: Any, sent: Discord, text: str, *, in_public: bool = False) 
     guild = SimpleNamespace(id=7, me=None) if in_public else None
     await bot.on_message(
         SimpleNamespace(
-            content=text, author=author, guild=guild, channel=channel, _state=channel._state
+            content=text,
+            author=author,
+            guild=guild,
+            channel=channel,
+            attachments=[],
+            _state=channel._state,
         )
     )
     return sent.sent[-1]
@@ -159,24 +164,24 @@ async def write(bot: Any, sent: Discord, text: str, *, in_public: bool = False) 
 
 async def slash(bot: Any, sent: Discord, name: str, what: str) -> dict[str, Any]:
     """A slash command in a server, as it comes from Discord, and what is answered."""
-    user = {"id": str(PERSON), "username": "ann", "discriminator": "0", "avatar": None}
     options = [{"name": "what", "type": 3, "value": what}] if what else []
+    member = {"user": person(PERSON), "roles": [], "permissions": "0", "flags": 0}
     payload = {
-        "id": "9",
-        "type": 2,
+        "id": str(discord.utils.time_snowflake(discord.utils.utcnow())),
+        "type": discord.InteractionType.application_command.value,
         "token": "t",
         "version": 1,
         "application_id": "8",
         "attachment_size_limit": 0,
-        "channel_id": "5",
-        "channel": {"id": "5", "type": 0},
         "guild_id": "7",
-        "entitlements": [],
-        "member": {"user": user, "roles": [], "permissions": "0", "flags": 0, "joined_at": None},
+        "channel": {"id": "5", "type": 0, "name": "public", "position": 0},
+        "member": {**member, "joined_at": None},
         "data": {"id": "10", "name": name, "type": 1, "options": options},
     }
     interaction: Any = discord.Interaction(data=payload, state=bot._connection)  # type: ignore[arg-type]
+    before = async_context.set(sent)  # type: ignore[arg-type]
     await bot.tree._call(interaction)
+    async_context.reset(before)
     assert sent.deferred[-1]["data"]["flags"] == discord.MessageFlags(ephemeral=True).value
     return sent.sent[-1]
 
@@ -220,7 +225,7 @@ async def test_on_discord_nothing_is_done_in_a_channel(
     before = sorted(await redis.keys("*"))
     answer = await write(bot, sent, f"!{action} {code}", in_public=True)
     assert answer["content"] == "That is between you and me: write to me in a private chat."
-    assert "components" not in answer
+    assert not answer["components"]
     assert sorted(await redis.keys("*")) == before
 
 
@@ -235,10 +240,6 @@ async def test_on_discord_a_slash_command_is_answered_to_that_person_alone(
     code = await code_shown(manager, redis, str(PERSON))
     assert "That matches." in (await slash(bot, sent, "confirm", code))["content"]
     assert "Nothing is connected yet." in (await slash(bot, sent, "list", ""))["content"]
-
-
-def described(command: Any) -> dict[str, Any]:
-    return command.to_dict(None)  # type: ignore[no-any-return]
 
 
 async def test_on_discord_every_action_is_a_command_that_can_be_registered(bot: Any) -> None:
@@ -256,8 +257,7 @@ async def test_on_discord_a_hostile_name_is_neither_a_mention_nor_markup(
     await connected(manager, fake, redis, str(PERSON), "github")
     answer = await write(bot, sent, "list")
     assert answer["allowed_mentions"] == {"parse": []}
-    assert r"\*\*b\*\*" in answer["content"]
-    assert "[a](" not in answer["content"].replace(r"\[a](", "")
+    assert r"connected as @everyone \[a](https://evil.example) \*\*b\*\*." in answer["content"]
 
 
 async def test_on_discord_the_bot_speaks_first_and_goes_on_where_it_is_not_let(
@@ -322,7 +322,7 @@ class Assistant:
     @asynccontextmanager
     async def talking(self, protocol: str, *, can_open: bool = True) -> AsyncIterator[mcp.Client]:
         mode = "legacy" if protocol == BEFORE else protocol
-        callback = self.show if can_open else None
+        callback: Any = self.show if can_open else None
         async with mcp.Client(
             self.server, mode=mode, elicitation_callback=callback, cache=None
         ) as client:

@@ -273,6 +273,8 @@ class TestOnlyOnce:
             tabs = [await (place, other)[i % 2].browser() for i in range(50)]
             for tab in tabs:
                 tab.client.cookies.set("__Host-proof", phone.client.cookies["__Host-proof"])
+            # Every connection is there already, so that they do meet.
+            await asyncio.gather(*(tab.get("/connect/proof") for tab in tabs))
             answers = await asyncio.gather(*(go_on(tab) for tab in tabs))
         assert sorted(answer.status_code for answer in answers) == [303] + [410] * 49
         assert place.fake.calls["exchange"] == 1
@@ -305,6 +307,24 @@ class TestOnlyOnce:
 
 
 class TestOnlyThisBrowser:
+    async def test_is_tied_to_it_by_a_cookie_that_no_script_and_no_other_host_gets(
+        self, place: Place
+    ) -> None:
+        """B12, A11: of 256 random bits"""
+        seen = set()
+        for _ in range(3):
+            answer = await (await place.browser()).get(await from_chat(place))
+            (cookie,) = answer.headers.get_list("set-cookie")
+            pair, *attributes = [part.strip() for part in cookie.split(";")]
+            name, _, value = pair.partition("=")
+            given = {attribute.lower() for attribute in attributes}
+            assert name == "__Host-proof"
+            assert given >= {"httponly", "secure", "samesite=lax", "path=/"}
+            assert not [attribute for attribute in given if attribute.startswith("domain")]
+            assert re.fullmatch(r"[\w-]{43}", value)
+            seen.add(value)
+        assert len(seen) == 3
+
     async def test_shows_its_code_nowhere_else(self, place: Place) -> None:
         _, shown = await parked(place)
         for secret in ("", "x" * 43, "ann", (await the_parked_key(place)).rpartition(":")[2]):
@@ -577,7 +597,9 @@ class TestInASession:
         session = other.client.cookies["__Host-session"]
         phone.client.cookies.set("__Host-session", session)
         assert await confirm(place, "ann", shown)
-        await go_on(phone)
+        answer = await go_on(phone)
+        (fresh,) = re.findall(r"__Host-session=([^;]+)", str(answer.headers.multi_items()))
+        assert fresh.partition(".")[0] != session.partition(".")[0]
         assert await place.bot.has_token("ann", "github", place.redis)
         assert not await place.bot.has_token("ben", "github", place.redis)
         assert (await other.get("/connections")).status_code == 303

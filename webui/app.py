@@ -20,7 +20,7 @@ from webui.oauth_manager.transport import Transport
 from webui.pages import render_error
 from webui.redis_client import connect
 from webui.refusing import MAX_BODY_BYTES
-from webui.routes import routes
+from webui.routes import development_routes, routes
 from webui.sessions import Sessions
 from webui.settings import Settings
 from webui.site import Site
@@ -48,8 +48,14 @@ def make_manager(settings: Settings, transport: Transport | None = None) -> OAut
     )
 
 
-def create_app(settings: Settings, *, transport: Transport | None = None) -> ASGIApp:
-    """The site behind its guards.  ``transport`` replaces the network to the providers."""
+def create_app(
+    settings: Settings, *, transport: Transport | None = None, development: bool = False
+) -> ASGIApp:
+    """The site behind its guards.
+
+    ``transport`` replaces the network to the providers; ``development`` adds
+    the page of all cards.
+    """
     redis = connect(settings.redis_url)
     manager = make_manager(settings, transport)
     site = Site(settings, manager, redis, Sessions(redis, settings), Limiter(redis))
@@ -61,7 +67,7 @@ def create_app(settings: Settings, *, transport: Transport | None = None) -> ASG
         await redis.aclose()
 
     app = Starlette(
-        routes=routes(),
+        routes=routes() + (development_routes() if development else []),
         exception_handlers={
             HTTPException: errors.http_error,
             SignInNeeded: ask_to_sign_in,

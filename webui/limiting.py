@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import quote
 
 from limits import RateLimitItem, parse
-from limits.aio.storage import RedisStorage
+from limits.aio.storage.base import Storage
 from limits.aio.strategies import FixedWindowRateLimiter
-from limits.errors import StorageError
+from redis.exceptions import RedisError
 
-from webui.oauth_manager import OAuthError, StoreUnavailable
+from webui.oauth_manager import OAuthError
 from webui.oauth_manager.redis_io import redis_call
 
 LIMITS = {
@@ -24,6 +24,9 @@ LIMITS = {
     "check": "10/10 minutes",  # questions to a provider, for each person
     "guess": "20/10 minutes",  # codes sent in chat, for each person
 }
+
+
+_PREFIX = "stargazer:web_limit:"
 
 
 class TooMany(OAuthError):
@@ -44,44 +47,71 @@ def _item(name: str) -> RateLimitItem:
     return parse(LIMITS[name])
 
 
-class Limiter:
-    """Counts on the connections of an existing Redis client."""
+# Counts, and starts the window with the first try.
+_COUNT = """
+local tries = redis.call('INCRBY', KEYS[1], ARGV[2])
+if tries == tonumber(ARGV[2]) then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+return tries
+"""
+
+
+class _ClientStorage(Storage):
+    """What ``limits`` counts in: any client of redis-py, a cluster's as well.
+
+    The storage that ``limits`` brings opens connections of its own.
+    """
+
+    STORAGE_SCHEME = None
 
     def __init__(self, redis: Any) -> None:
-        storage = RedisStorage(
-            "async+redis://",
-            implementation="redispy",
-            wrap_exceptions=True,
-            key_prefix="stargazer:web_limit",
-            connection_pool=redis.connection_pool,
-        )
-        self._strategy = FixedWindowRateLimiter(storage)
+        super().__init__()
+        self._redis = redis
+
+    @property
+    def base_exceptions(self) -> type[Exception]:
+        return RedisError
+
+    async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
+        return int(await self._redis.eval(_COUNT, 1, _PREFIX + key, expiry, amount))
+
+    async def get(self, key: str) -> int:
+        return int(await self._redis.get(_PREFIX + key) or 0)
+
+    async def get_expiry(self, key: str) -> float:
+        return time.time() + max(int(await self._redis.ttl(_PREFIX + key)), 0)
+
+    async def clear(self, key: str) -> None:
+        await self._redis.delete(_PREFIX + key)
+
+    async def check(self) -> bool:
+        return bool(await self._redis.ping())
+
+    async def reset(self) -> int | None:
+        raise NotImplementedError
+
+
+class Limiter:
+    """Counts tries; every method is one round trip until the limit is reached."""
+
+    def __init__(self, redis: Any) -> None:
+        self._strategy = FixedWindowRateLimiter(_ClientStorage(redis))
 
     async def hit(self, name: str, who: str) -> None:
         """Count one try.  Raises ``TooMany``, or ``StoreUnavailable``."""
-        if not await self._ask("hit", name, who):
-            raise await self._too_many(name, who)
+        async with redis_call("count tries"):
+            if await self._strategy.hit(_item(name), name, quote(who, safe="")):
+                return
+        raise await self._too_many(name, who)
 
     async def check(self, name: str, who: str) -> None:
         """As :meth:`hit`, without counting."""
-        if not await self._ask("test", name, who):
-            raise await self._too_many(name, who)
-
-    async def _ask(self, method: str, name: str, who: str) -> bool:
-        async with redis_call("count tries"):
-            try:
-                ask = getattr(self._strategy, method)
-                allowed: bool = await ask(_item(name), name, quote(who, safe=""))
-            except StorageError as error:
-                raise StoreUnavailable("count tries", type(error).__name__) from None
-        return allowed
+        async with redis_call("look at the count of tries"):
+            if await self._strategy.test(_item(name), name, quote(who, safe="")):
+                return
+        raise await self._too_many(name, who)
 
     async def _too_many(self, name: str, who: str) -> TooMany:
-        async with redis_call("count tries"):
-            try:
-                stats = await self._strategy.get_window_stats(
-                    _item(name), name, quote(who, safe="")
-                )
-            except StorageError as error:
-                raise StoreUnavailable("count tries", type(error).__name__) from None
+        async with redis_call("look at the count of tries"):
+            key = name, quote(who, safe="")
+            stats = await self._strategy.get_window_stats(_item(name), *key)
         return TooMany(stats.reset_time)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.routing import Route
 
 from webui import assets
-from webui.views import callback, connections, health, links, signin
+from webui.views import callback, choices, connections, health, links, reading, signin
 
 
 def _callback() -> Route:
@@ -28,6 +28,12 @@ def routes() -> list[Route]:
         Route("/connections/{provider}/disconnect", connections.ask_disconnect),
         Route("/connections/{provider}/disconnect", connections.disconnect, methods=post),
         Route("/connections/{provider}/dismiss", connections.dismiss, methods=post),
+        Route("/connections/{provider}/check", choices.check, methods=post),
+        Route("/connections/{provider}/accept-limited", choices.accept_limited, methods=post),
+        Route("/connections/{provider}/switch", choices.show_switch),
+        Route("/connections/{provider}/switch", choices.choose, methods=post),
+        Route("/activity", reading.activity),
+        Route("/help/permissions", reading.permissions),
         Route("/oauth/status", health.status),
         Route("/oauth/{provider}/authorize", connections.show_one),
         _callback(),
@@ -42,3 +48,8 @@ def routes() -> list[Route]:
         Route("/healthz", health.healthz),
         Route("/readyz", health.readyz),
     ]
+
+
+def development_routes() -> list[Route]:
+    """For the demo and tests alone."""
+    return [Route("/dev/cards", reading.cards)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from webui.cards.model import Focus, Note, Screen
+    from webui.cards.states import Outcome
     from webui.oauth_manager.models import Connection
     from webui.oauth_manager.provider import OAuthProvider
 
@@ -90,12 +92,28 @@ def make_card(
         permissions=parts.permissions(about, keys),
         actions=parts.actions(about, keys),
         outcome=words.text(f"outcome.{note.key}", **about.names) if note and result else "",
+        fingerprint=_fingerprint(about, result),
     )
     if note and result and result.is_line:
         card = replace(card, line=parts.line(about, note, result))
     elif note and result:
         card = replace(card, note=parts.outcome_note(about, note, result))
     return replace(card, focus=_focus(card, focus))
+
+
+def _fingerprint(about: parts.About, result: Outcome | None) -> str:
+    """Twelve hex digits, the same in every process.
+
+    What an action came to is news only to the page it was pressed on, unless
+    it is still going on.
+    """
+    known = about.connection
+    scopes = (known.scopes, known.missing_scopes) if known else ()
+    told = [fact for fact in parts.facts(about) if not fact.is_quiet]
+    going_on = result.state if result and result.state in ("S3", "S11") else ""
+    account = known.profile.account.label if known else ""
+    standing = repr((about.key, account, scopes, parts.note(about), told, going_on))
+    return hashlib.blake2s(standing.encode(errors="replace"), digest_size=6).hexdigest()
 
 
 def _focus(card: Card, focus: Focus) -> str:
@@ -133,6 +151,7 @@ def confirm_card(provider: OAuthProvider, connection: Connection | None, screen:
         permissions=None,
         actions=parts.actions(about, ("keep", "confirm")),
         focus=f"conn-{provider.name}-t",
+        fingerprint="",
     )
 
 

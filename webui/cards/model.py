@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -123,6 +122,8 @@ class Card:
 
     ``mark`` names the drawing; ``outcome`` is what a page's title starts with
     after an action; ``focus`` is the id of the element to focus, or ``""``.
+    ``fingerprint`` changes with how things stand, so that a page can ask for
+    news; ``""`` for a question, which nothing takes away while it is being read.
     """
 
     state: str
@@ -143,25 +144,12 @@ class Card:
     actions: tuple[Action, ...]
     outcome: str = ""
     focus: str = ""
-
-    @property
-    def fingerprint(self) -> str:
-        """Twelve hex digits that change with what a person should see without asking.
-
-        The same in every process.
-        """
-        told = [fact for fact in self.facts if not fact.is_quiet]
-        said = (self.note, self.line, self.body, self.permissions)
-        shown = (self.state, self.tag, self.account, said, told, self.actions)
-        return hashlib.blake2s(repr(shown).encode(errors="replace"), digest_size=6).hexdigest()
+    fingerprint: str = ""
 
     @property
     def seen(self) -> str:
-        """What the page says it shows when it asks for news.
-
-        ``""`` for a question, which nothing takes away while it is being read.
-        """
-        return "" if self.state == "S10" else f"{self.name}.{self.fingerprint}"
+        """What the page says it shows when it asks for news."""
+        return self.fingerprint and f"{self.name}.{self.fingerprint}"
 
     @property
     def spoken(self) -> str:

@@ -81,8 +81,12 @@ async def answer(
     *,
     focus: Focus = "",
     status: int = 200,
+    speaks: bool = False,
 ) -> Response:
-    """One card: the fragment with htmx, its page without."""
+    """One card: the fragment with htmx, its page without.
+
+    ``speaks`` says aloud how it stands, where the focus does not move.
+    """
     site = site_of(request)
     screen = screen_of(site, where if is_htmx(request) else "detail")
     cards = await cards_of(site, session, screen, provider.name, focus if is_htmx(request) else "")
@@ -92,6 +96,7 @@ async def answer(
         summarize(cards.values(), screen),
         page="connection.html",
         status=status,
+        announce=cards[provider.name].spoken if speaks else "",
     )
 
 
@@ -104,8 +109,11 @@ async def done(
     *,
     focus: Focus = "result",
     status: int = 200,
+    speaks: bool = False,
 ) -> Response:
     """After an action: the card with htmx, else back to the page it was on."""
     if is_htmx(request):
-        return await answer(request, session, provider, where, focus=focus, status=status)
+        return await answer(
+            request, session, provider, where, focus=focus, status=status, speaks=speaks
+        )
     return RedirectResponse(address(where, provider.name, target), 303)

@@ -47,7 +47,7 @@ async def check(request: Request) -> Response:
         session = await site.sessions.put_note(session, provider.name, Note(key))
     else:
         session = await site.sessions.drop_note(session, provider.name)
-    return await done(request, session, provider, where, "n", focus="check")
+    return await done(request, session, provider, where, "n", focus="", speaks=True)
 
 
 async def accept_limited(request: Request) -> Response:
@@ -92,14 +92,3 @@ async def choose(request: Request) -> Response:
         key = "switched" if use_new else "kept_old"
     await site.sessions.put_note(session, provider.name, Note(key))
     return RedirectResponse(address("list", provider.name, "n"), 303)
-
-
-async def activity(request: Request) -> Response:
-    """``GET /activity``: the person's own timeline, newest first."""
-    site = site_of(request)
-    session = await require_session(request, site.sessions)
-    before = request.query_params.get("before", "")
-    page = await site.manager.activity(session.user, site.redis, before)
-    return render(
-        request, "activity.html", page=page, providers=site.manager.providers, is_first=not before
-    )

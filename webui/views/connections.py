@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from starlette.responses import Response
+
 from webui.auth import require_session
 from webui.cards import Note, confirm_card, summarize
 from webui.oauth_manager import RevokeOutcome, Status
@@ -13,7 +15,6 @@ from webui.views.board import address, answer, cards_of, done, screen_of, where_
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from webui.cards import Focus
 
@@ -26,10 +27,13 @@ OUTCOME_NOTES = {
 
 
 async def show_list(request: Request) -> Response:
-    """``GET /connections``.  Two round trips, session included."""
+    """``GET /connections``.  Two round trips, session included.
+
+    Asked by htmx with what is ``seen`` on a page: 204, or the cards that changed.
+    """
     site = site_of(request)
     session = await require_session(request, site.sessions)
-    screen = screen_of(site, "list")
+    screen = screen_of(site, where_of(request.query_params))
     cards = (await cards_of(site, session, screen)).values()
     return render(request, "connections.html", cards=list(cards), summary=summarize(cards, screen))
 
