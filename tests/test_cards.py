@@ -6,13 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from tests.screens import DETAIL, SCREEN, card
-from webui.cards import Note, confirm_card, make_card, summarize
-from webui.cards.gallery import CASES, NOW, OFF, ON, Case, connection
+from tests.screens import BOT, DETAIL, PRODUCT, SCREEN, card, events
+from webui.cards import Note, changed, confirm_card, make_card, summarize
+from webui.cards.gallery import CASES, NOW, OFF, ON, RENEWING, Case, connection, gallery
+from webui.cards.parts import DAY
+from webui.cards.states import OUTCOMES
+from webui.cards.timeline import timeline
 from webui.labels import clean_label, isolated
+from webui.oauth_manager.activity import Event
 from webui.oauth_manager.models import Status
 from webui.oauth_manager.provider import OAuthProvider
-from webui.permissions import GROUPS, permission_groups
+from webui.permissions import GROUPS, glossary, permission_groups
 
 EVERY_CASE = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 
@@ -62,7 +66,7 @@ def test_actions_stay_on_this_site_or_lead_to_a_web_address(case: Case) -> None:
 
 def test_access_that_can_renew_itself_looks_connected() -> None:
     expired, fresh = card(CASES["expired, renews"]), card(CASES["renewing"])
-    assert replace(expired, state=fresh.state) == fresh
+    assert replace(expired, state=fresh.state, fingerprint=fresh.fingerprint) == fresh
 
 
 def test_what_is_left_off_is_named_and_what_is_granted_is_not() -> None:
@@ -237,3 +241,186 @@ def test_every_permission_asked_for_by_default_has_a_sentence(name: str) -> None
         assert group in GROUPS
         assert sentence[0].islower()
         assert not sentence.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("left", "state", "title"),
+    [
+        (0.0, "S7", "has run out."),
+        (60.0, "S6", "09:15 UTC</time>."),
+        (DAY - 1, "S6", "09:13 UTC</time>."),
+        (DAY, "S6", "4 October 2026</time>, in 1 day."),
+        (6.9 * DAY, "S6", "10 October 2026</time>, in 6 days."),
+        (7 * DAY, "S4", ""),
+    ],
+)
+def test_access_that_cannot_renew_itself_ends_soon_for_a_week(
+    left: float, state: str, title: str
+) -> None:
+    shown = make_card(ON["google"], connection("google", expires_at=NOW + left), None, SCREEN)
+    assert shown.state == state
+    assert (shown.note.title if shown.note else "").endswith(title)
+
+
+def test_one_day_before_the_week_is_over_there_is_nothing_to_do_for_what_renews_itself() -> None:
+    renewing = connection("google", expires_at=NOW + DAY, **RENEWING)
+    assert make_card(ON["google"], renewing, None, SCREEN).state == "S4"
+
+
+def test_what_was_left_off_by_choice_is_no_trouble_but_still_named_and_still_to_be_had() -> None:
+    shown = card(CASES["limited by choice"])
+    assert (shown.tone, shown.note) == ("ok", None)
+    assert shown.permissions is not None
+    assert [said for _, said in shown.permissions.left_off] == [
+        "see your main Google e-mail address",
+        "odd:one",
+    ]
+    assert [(a.label, a.style) for a in shown.actions] == [
+        ("Check now", "secondary"),
+        ("Review and allow", "secondary"),
+        ("Disconnect", "secondary"),
+    ]
+
+
+def test_something_more_left_off_is_trouble_again() -> None:
+    more = replace(CASES["limited by choice"].connection, missing_scopes=("email", "profile"))  # type: ignore[type-var]
+    assert make_card(ON["google"], more, None, SCREEN).state == "S8"
+
+
+def test_trouble_at_the_provider_or_in_our_set_up_is_not_the_persons() -> None:
+    for name in ("provider trouble", "set-up trouble"):
+        shown = card(CASES[name])
+        assert shown.tone == "neutral"
+        assert [a.label for a in shown.actions] == ["Check now", "Disconnect"]
+        assert [f.term for f in shown.facts] == ["Connected", "Last worked", "Not working since"]
+        assert summarize([shown], SCREEN).text == "1 connected."
+
+
+def test_access_that_is_over_is_over_whoever_is_in_trouble() -> None:
+    over = connection("google", expires_at=NOW - 1, profile={"trouble": "provider"})
+    assert make_card(ON["google"], over, None, SCREEN).state == "S7"
+
+
+def test_a_connection_that_was_never_used_says_so() -> None:
+    facts = {f.term: f.text for f in card(CASES["never used"]).facts}
+    assert facts["Last used"] == "Not used yet"
+
+
+@pytest.mark.parametrize("key", [key for key, outcome in OUTCOMES.items() if outcome.is_line])
+def test_a_line_leaves_what_the_card_says_anyway_where_it_is(key: str) -> None:
+    for name in ("renewing", "limited", "provider trouble", "set-up trouble"):
+        case = CASES[name]
+        plain = card(case)
+        shown = make_card(case.provider, case.connection, Note(key, until=NOW), SCREEN)
+        assert (shown.note, shown.tag, shown.actions) == (plain.note, plain.tag, plain.actions)
+
+
+def test_who_checks_too_often_is_told_from_when_on() -> None:
+    shown = card(CASES["too many checks"]).line
+    assert shown is not None
+    assert shown.text.endswith(
+        'Try again after <time datetime="2026-10-03T09:24:00Z" data-local="time">09:24 UTC</time>.'
+    )
+
+
+def test_over_a_connection_that_works_no_outcome_changes_the_tag() -> None:
+    for key in OUTCOMES:
+        shown = make_card(ON["google"], connection("google", **RENEWING), Note(key), SCREEN)
+        assert (shown.tag, shown.tone) == ("Connected", "ok")
+
+
+def test_the_fingerprint_is_the_same_for_the_same_and_everywhere() -> None:
+    assert card(CASES["renewing"]).fingerprint == card(CASES["renewing"], DETAIL).fingerprint
+    assert card(CASES["free"]).fingerprint == "45236c16e59f"
+
+
+def test_using_renewing_or_checking_a_connection_is_no_news() -> None:
+    plain = card(CASES["renewing"]).fingerprint
+    for name in ("never used", "checked", "connected"):
+        case = replace(CASES[name], provider=ON["google"])
+        known = connection("google", **RENEWING)
+        known = case.connection if name == "never used" and case.connection else known
+        assert make_card(ON["google"], known, case.note, SCREEN).fingerprint == plain
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"label": "hubot"},
+        {"scopes": ("openid",)},
+        {"missing_scopes": ("email",)},
+        {"status": Status.RECONNECT_NEEDED},
+        {"status": Status.NOT_CONNECTED},
+        {"profile": {"connected_at": NOW}},
+        {"profile": {"trouble": "provider"}},
+    ],
+    ids=str,
+)
+def test_how_things_stand_is_news(more: dict[str, object]) -> None:
+    then = card(CASES["renewing"])
+    now = make_card(ON["google"], connection("google", **{**RENEWING, **more}), None, SCREEN)
+    assert changed([now], [then.seen]) == [now]
+    assert changed([now], [now.seen]) == []
+
+
+@pytest.mark.parametrize("key", ["waiting", "disconnecting"])
+def test_what_is_still_going_on_is_news_and_so_is_its_end(key: str) -> None:
+    free = connection("github", Status.NOT_CONNECTED)
+    during, after = (make_card(ON["github"], free, Note(k), SCREEN) for k in (key, "denied"))
+    assert during.seen != after.seen
+    assert after.seen == card(replace(CASES["free"], provider=ON["github"])).seen
+
+
+def test_a_page_is_told_only_of_cards_it_shows_and_of_no_question() -> None:
+    assert changed([card(CASES["endless"])], ["google.9c2cd3560eaa"]) == []
+    assert confirm_card(ON["github"], connection("github"), SCREEN).seen == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "spoken"),
+    [
+        ("connected", "GitHub connected."),
+        ("checked", "Google checked: working."),
+        ("ended", "Microsoft: Reconnect needed."),
+        ("disconnected", "GitHub disconnected."),
+    ],
+)
+def test_a_change_is_spoken_in_one_sentence(name: str, spoken: str) -> None:
+    assert card(CASES[name]).spoken == spoken
+
+
+def test_the_gallery_shows_every_state_each_under_an_id_of_its_own() -> None:
+    shown = list(gallery(SCREEN))
+    assert {c.state for _, c in shown} == {case.state for case in CASES.values()} | {"S10"}
+    assert len({c.name for _, c in shown}) == len({name for name, _ in shown}) == len(shown)
+
+
+def test_every_outcome_is_in_the_gallery() -> None:
+    assert {case.note.key for case in CASES.values() if case.note} == {*OUTCOMES, "unavailable"}
+
+
+def test_the_timeline_says_what_when_and_by_whom() -> None:
+    entries = timeline(events(), ON, PRODUCT, BOT)
+    assert [(e.text, e.by, e.account) for e in entries[:3]] == [
+        ("GitHub was connected.", "You, in the browser", "octocat"),
+        ("GitHub was used.", "Stella", ""),
+        ("GitHub was connected again.", "You, in your chat", "<b>eve"),
+    ]
+    assert [e.starts_day for e in entries[:4]] == [True, False, True, False]
+
+
+def test_the_timeline_leaves_out_what_it_has_no_words_for() -> None:
+    assert timeline([Event("of a later release", "github", "web", NOW)], ON, PRODUCT, BOT) == ()
+
+
+def test_the_timeline_knows_services_that_are_gone_by_their_name() -> None:
+    (entry,) = timeline([Event("connected", "gone", "web", NOW)], ON, PRODUCT, BOT)
+    assert (entry.text, entry.mark, entry.label) == ("gone was connected.", "", "gone")
+
+
+@pytest.mark.parametrize("name", ["discord", "github", "google", "microsoft"])
+def test_the_glossary_names_every_permission_once(name: str) -> None:
+    provider = ON[name]
+    groups = glossary(provider, PRODUCT, BOT).groups
+    names = [n for _, meanings in groups for meaning in meanings for n in meaning.names]
+    assert sorted(names) == sorted(filter(None, provider.scope_sentences))

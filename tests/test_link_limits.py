@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from types import SimpleNamespace
 
 import httpx
@@ -190,6 +192,17 @@ class TestOpening:
                 assert await place.redis.pttl(key) > 0, "no count is kept for ever"
                 await place.redis.pexpire(key, 0)
             assert (await prober.get(good)).status_code == 200
+
+    async def test_is_not_said_to_work_before_it_does(self, place: Place) -> None:
+        """The clock shows whole minutes: it has to be the one that follows."""
+        async with at(place, "192.0.2.77") as prober:
+            await statuses(allowed("miss"), lambda: prober.get(UNKNOWN))
+            earliest = time.time() - 1
+            refused = await prober.get(UNKNOWN)
+        shown = re.search(r'<time datetime="([^"T]+)T[^"]+"[^>]*>(\d\d:\d\d) UTC<', refused.text)
+        assert shown
+        said = datetime.fromisoformat(f"{shown[1]}T{shown[2]}+00:00").timestamp()
+        assert said >= earliest + int(refused.headers["retry-after"])
 
     async def test_is_counted_by_all_processes_together(self, place: Place, redis_url: str) -> None:
         async with (

@@ -185,6 +185,9 @@ class TestOnASmallPhone:
         async with window(chromium, abroad, redis, script=script, width=WIDTH) as phone:
             await to_the_code(phone, LANDING)
             await is_on_the_first_screen(phone, "I have sent it")
+            await phone.press("I have sent it")
+            await phone.page.get_by_text("has not received the code yet").wait_for()
+            await is_on_the_first_screen(phone, "I have sent it")
 
     async def test_pressing_yes_twice_leads_to_the_code(
         self, chromium: Browser, abroad: Town, redis: Redis, script: bool

@@ -186,6 +186,68 @@ def test_a_fragment_is_marked_and_brings_the_summary_and_the_announcement() -> N
     assert "Tea &lt;is&gt; ready." in html
 
 
+def test_no_news_is_an_empty_answer() -> None:
+    answer = pages.render_changes(request(htmx=True), [], summarize([], SCREEN))
+    assert (answer.status_code, answer.body) == (204, b"")
+
+
+def test_news_swaps_each_card_where_it_stands_and_moves_no_focus() -> None:
+    cards = [card(CASES["ended"]), card(CASES["endless"])]
+    answer = pages.render_changes(request(htmx=True), cards, summarize(cards, SCREEN))
+    assert answer.headers["x-fragment"] == "1"
+    document = Document(bytes(answer.body).decode())
+    swapped = [e for e in document.elements if "hx-swap-oob" in e.attributes]
+    assert [e.attributes["id"] for e in swapped] == [
+        "conn-microsoft",
+        "conn-github",
+        "conn-summary",
+        "announce",
+    ]
+    assert swapped[-1].text == "Microsoft: Reconnect needed. GitHub: Connected."
+    assert not any("autofocus" in e.attributes for e in document.elements)
+
+
+def test_a_page_that_asks_for_news_says_what_it_shows() -> None:
+    for name, where in (("list", "/connections"), ("ended, alone", "/connections?return=detail")):
+        poll = Document(SCREENS[name]).by_id("conn-poll").attributes
+        assert (poll["hx-get"], poll["hx-include"]) == (where, "[name=seen]")
+    seen = [e.attributes for e in Document(SCREENS["list"]).elements if e.tag == "input"]
+    shown = [card(CASES[name]).seen for name in ("limited", "ended", "endless")]
+    assert [a["value"] for a in seen if a["name"] == "seen"] == shown
+
+
+def test_a_question_is_not_asked_about() -> None:
+    assert 'name="seen"' not in SCREENS["ask endless"]
+
+
+@EVERY_CASE
+def test_where_an_outcome_is_told_there_is_a_place_to_go_to(case: Case) -> None:
+    if case.note and case.note.key != "unavailable":
+        assert (
+            "tabindex"
+            in Document(card_html(card(case))).by_id(f"conn-{case.provider.name}-n").attributes
+        )
+
+
+def test_the_page_one_is_on_is_marked_in_the_navigation() -> None:
+    for name, label in (("list", "Connections"), ("activity", "Activity")):
+        current = [e for e in Document(SCREENS[name]).elements if "aria-current" in e.attributes]
+        assert [e.text for e in current] == [label]
+
+
+def test_both_accounts_are_offered_alike() -> None:
+    buttons = [
+        e
+        for e in Document(SCREENS["switch"]).elements
+        if e.tag == "button" and e.attributes.get("name") == "choice"
+    ]
+    assert [(b.text, b.attributes["value"]) for b in buttons] == [
+        ("Keep octocat", "old"),
+        ("Use hubot", "new"),
+    ]
+    assert len({b.attributes["class"] for b in buttons}) == 1
+
+
 def test_pages_are_not_kept_and_not_marked() -> None:
     answer = pages.render(request(), "signed_out.html")
     assert answer.headers["cache-control"] == "no-store"

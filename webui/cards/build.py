@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from webui import words
-from webui.cards import parts
+from webui.cards import controls, parts
 from webui.cards.model import Card, Link, Summary
 from webui.cards.states import BASES, ENDED, OUTCOMES, REASONS, STORED, WORKING
 from webui.labels import clean_label, isolated
@@ -90,7 +90,7 @@ def make_card(
         body=parts.body(about, keys),
         facts=parts.facts(about),
         permissions=parts.permissions(about, keys),
-        actions=parts.actions(about, keys),
+        actions=controls.actions(about, keys),
         outcome=words.text(f"outcome.{note.key}", **about.names) if note and result else "",
         fingerprint=_fingerprint(about, result),
     )
@@ -149,7 +149,7 @@ def confirm_card(provider: OAuthProvider, connection: Connection | None, screen:
         ),
         facts=(),
         permissions=None,
-        actions=parts.actions(about, ("keep", "confirm")),
+        actions=controls.actions(about, ("keep", "confirm")),
         focus=f"conn-{provider.name}-t",
         fingerprint="",
     )

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webui import words
-from webui.cards.model import Action, CardNote, Fact, Line, Link, Permissions
-from webui.cards.states import ACTIONS, BASES, ENDED, STORED, TROUBLED, WORKING, Kind
+from webui.cards.model import CardNote, Fact, Line, Link, Permissions
+from webui.cards.states import ACTIONS, BASES, ENDED, STORED, TROUBLED, WORKING
 from webui.labels import is_web_address
 from webui.permissions import permission_groups, sentences
 from webui.times import when
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from webui.cards.model import Note, Screen
-    from webui.cards.states import Outcome, Style
+    from webui.cards.states import Outcome
     from webui.oauth_manager.models import Connection
     from webui.oauth_manager.provider import OAuthProvider
 
@@ -171,63 +171,3 @@ def permissions(about: About, keys: Iterable[str]) -> Permissions | None:
     if not groups and not left_off:
         return None
     return Permissions(about.say(f"detail.{kind}"), groups, allowed, left_off)
-
-
-def actions(about: About, keys: Iterable[str]) -> tuple[Action, ...]:
-    """The buttons; "disconnect" only where something is stored, a link only to somewhere."""
-    made = (
-        _action(about, key, ACTIONS[key])
-        for key in keys
-        if key != "disconnect" or about.key in STORED
-    )
-    return tuple(action for action in made if action.url)
-
-
-def _action(about: About, key: str, kind: Kind) -> Action:
-    url, hx_url = _addresses(about, kind)
-    return Action(
-        id=f"conn-{about.provider.name}-{key}",
-        label=about.say(f"action.{kind.words or key}"),
-        method=kind.method,
-        url=url,
-        style=_style(about, kind),
-        suffix=about.provider.label if kind.path else "",
-        busy=about.say(f"action.{kind.busy}") if kind.busy else "",
-        hx_url=hx_url,
-        fields=_fields(about, kind),
-        starts=key == "connect",
-    )
-
-
-def _style(about: About, kind: Kind) -> Style:
-    if kind.style != "must":
-        return kind.style
-    return "primary" if BASES[about.key].tone in ("bad", "warn") else "secondary"
-
-
-def _addresses(about: About, kind: Kind) -> tuple[str, str]:
-    """Where the plain link or form goes, and where htmx goes instead (``""``: nowhere)."""
-    card = f"/connections/{about.provider.name}"
-    page = card if about.screen.where == "detail" else "/connections"
-    here = "?return=detail" if about.screen.where == "detail" else ""
-    match kind.path:
-        case "":
-            address = about.provider.own_manage_url
-            return (address if is_web_address(address) else ""), ""
-        case "keep":
-            back = f"{card}?from=confirm{here.replace('?', '&')}"
-            return f"{page}#conn-{about.provider.name}-t", back
-        case "look":
-            return page, f"{card}{here}"
-        case "disconnect" if kind.method == "get":
-            return f"{card}/disconnect{here}", f"{card}/disconnect{here}"
-        case path:
-            return f"{card}/{path}", f"{card}/{path}"
-
-
-def _fields(about: About, kind: Kind) -> tuple[tuple[str, str], ...]:
-    if kind.method == "get":
-        return ()
-    intent = kind.intent or ("reconnect" if about.key in STORED else "connect")
-    where = ("return", about.screen.where)
-    return (("intent", intent), where) if kind.path == "connect" else (where,)
