@@ -131,7 +131,9 @@ def create_demo(
         state_file=state_file,
     )
     init_oauth_manager(keys.encryption_key, site, config)  # for the bot, as in a bot's process
-    return create_app(settings, development=True), _create_sandbox(sandbox, redis_url, standins, on_start)
+    return create_app(settings, development=True), _create_sandbox(
+        sandbox, redis_url, standins, on_start
+    )
 
 
 def _create_sandbox(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from webui.auth import require_session
-from webui.cards import Note, confirm_card, summarize
+from webui.cards import Note, changed, confirm_card, summarize
 from webui.oauth_manager import RevokeOutcome, Status
 from webui.pages import hand_off, is_htmx, render
 from webui.site import form_of, provider_of, site_of
@@ -35,7 +35,18 @@ async def show_list(request: Request) -> Response:
     session = await require_session(request, site.sessions)
     screen = screen_of(site, where_of(request.query_params))
     cards = (await cards_of(site, session, screen)).values()
-    return render(request, "connections.html", cards=list(cards), summary=summarize(cards, screen))
+    shown = list(cards)
+    if is_htmx(request):
+        shown = changed(cards, request.query_params.getlist("seen"))
+        if not shown:
+            return Response(status_code=204)
+    return render(
+        request,
+        "connections.html",
+        fragment="changes.html",
+        cards=shown,
+        summary=summarize(cards, screen),
+    )
 
 
 async def show_one(request: Request) -> Response:
