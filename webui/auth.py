@@ -17,7 +17,7 @@ HOME = "/connections"
 # The pages a person may be sent back to.  No dot, percent sign or second slash can occur, so
 # nothing in here is read by a browser as anything but a path of this site.
 _LANDING = re.compile(
-    r"/connections(/[a-z][a-z0-9_-]{0,31}(/disconnect)?)?"
+    r"/connections(/[a-z][a-z0-9_-]{0,31}(/disconnect|/switch)?)?"
     r"|/oauth/[a-z][a-z0-9_-]{0,31}/authorize"
     r"|/activity"
     r"|/support"

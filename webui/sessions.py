@@ -2,9 +2,8 @@
 
 A session is one hash: ``user``, ``created`` (epoch seconds) and one field
 ``note:{provider}`` per note.  Fields of their own, so that two tabs never write
-over each other; ``created``, so that a mark "everything before this moment has
-ended" can end all sessions of a person at once.  The key holds the hash of the
-id: a copy of the database signs nobody in.
+over each other.  The key holds the hash of the id: a copy of the database
+signs nobody in.
 """
 
 from __future__ import annotations
@@ -221,6 +220,11 @@ def _opened(session_id: str, stored: Mapping[bytes, bytes]) -> Session | None:
 def _note(value: bytes) -> Note | None:
     try:
         raw: dict[str, Any] = json.loads(value)
-        return Note(key=str(raw["key"]), ref=str(raw["ref"]), at=float(raw["at"]))
+        return Note(
+            key=str(raw["key"]),
+            ref=str(raw["ref"]),
+            at=float(raw["at"]),
+            until=float(raw.get("until", 0.0)),
+        )
     except (KeyError, TypeError, ValueError, RecursionError):
         return None

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from webui.auth import require_session
 from webui.cards import Note, changed, confirm_card, summarize
 from webui.oauth_manager import RevokeOutcome, Status
-from webui.pages import hand_off, is_htmx, render
+from webui.pages import hand_off, is_htmx, render, render_changes
 from webui.site import form_of, provider_of, site_of
 from webui.views.board import address, answer, cards_of, done, screen_of, where_of
 
@@ -35,18 +35,11 @@ async def show_list(request: Request) -> Response:
     session = await require_session(request, site.sessions)
     screen = screen_of(site, where_of(request.query_params))
     cards = (await cards_of(site, session, screen)).values()
-    shown = list(cards)
+    summary = summarize(cards, screen)
     if is_htmx(request):
-        shown = changed(cards, request.query_params.getlist("seen"))
-        if not shown:
-            return Response(status_code=204)
-    return render(
-        request,
-        "connections.html",
-        fragment="changes.html",
-        cards=shown,
-        summary=summarize(cards, screen),
-    )
+        seen = request.query_params.getlist("seen")
+        return render_changes(request, changed(cards, seen), summary)
+    return render(request, "connections.html", cards=list(cards), summary=summary)
 
 
 async def show_one(request: Request) -> Response:
