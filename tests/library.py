@@ -86,7 +86,7 @@ async def connected(
     """The whole way from the link to the stored connection."""
     attempt, code = await began(manager, fake, redis, user_id, provider)
     connection = await manager.complete(redis, attempt, code)
-    assert connection is not None
+    assert isinstance(connection, Connection)
     return connection
 
 

@@ -25,7 +25,6 @@ from webui.auth import (
     HOME,
     SignInNeeded,
     ask_to_sign_in,
-    current_user,
     is_same_origin,
     require_session,
     safe_next,
@@ -510,7 +509,9 @@ class TestSigningIn:
             return PlainTextResponse(session.user)
 
         async def who(request: Request) -> Response:
-            return PlainTextResponse(await current_user(request, sessions) or "nobody")
+            return PlainTextResponse(
+                session.user if (session := await sessions.load(request)) else "nobody"
+            )
 
         async def sign_in(request: Request) -> Response:
             await sessions.start(request, "ann")

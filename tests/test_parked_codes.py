@@ -84,8 +84,8 @@ async def the_parked_key(place: Place) -> str:
 
 
 async def one_time_values(place: Place) -> list[str]:
-    """Every link, state and parked code there is, with what leads to them."""
-    kinds = ("link:", "links:", "state:", "pending:", "proofs:")
+    """Every link, state and proof there is."""
+    kinds = ("link:", "state:", "pending:", "proofs:")
     found = await keys_at(place.redis, "oauth_*")
     return [key for key in found if key.startswith(tuple(f"stargazer:oauth_{k}" for k in kinds))]
 

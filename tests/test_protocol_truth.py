@@ -110,7 +110,7 @@ class Bot:
     async def connected(self, manager: OAuthManager, **changed: str) -> Connection:
         attempt, answer = await self.allowed(manager, **changed)
         connection = await manager.complete(self.redis, attempt, answer["code"])
-        assert connection
+        assert isinstance(connection, Connection)
         return connection
 
     async def token(self, manager: OAuthManager) -> TokenData:

@@ -29,6 +29,7 @@ from tests.library import (
 )
 from tests.redis_wire import Wire, wired
 from webui.oauth_manager import (
+    Connection,
     OAuthError,
     OAuthManager,
     OAuthMisconfigured,
@@ -663,7 +664,7 @@ class TestReconnectionWins:
         assert await get(manager, redis) is None
         gate.open()
         connection = await completing
-        assert connection is not None
+        assert isinstance(connection, Connection)
         assert connection.status is Status.CONNECTED
         token = await get(manager, redis)
         assert token is not None

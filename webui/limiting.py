@@ -78,7 +78,7 @@ class _ClientStorage(Storage):
         return int(await self._redis.get(_PREFIX + key) or 0)
 
     async def get_expiry(self, key: str) -> float:
-        return time.time() + max(int(await self._redis.ttl(_PREFIX + key)), 0)
+        return time.time() + max(int(await self._redis.pttl(_PREFIX + key)), 0) / 1000
 
     async def clear(self, key: str) -> None:
         await self._redis.delete(_PREFIX + key)

@@ -6,6 +6,7 @@ Templates find ``product``, ``bot`` and ``host`` of the settings, and
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -124,7 +125,7 @@ def render_changes(request: Request, cards: Sequence[Card], summary: Summary) ->
     Each is swapped in where it stands; the focus stays where it is.
     """
     if not cards:
-        return Response(status_code=204, headers={"Cache-Control": "no-store"})
+        return Response(status_code=204)
     template = "changes.html"
     return render(request, template, fragment=template, cards=cards, summary=summary)
 
@@ -155,7 +156,7 @@ def render_error(
         headers={**(headers or {}), **(retarget if is_htmx(request) else {})},
         key=key,
         ref=ref,
-        retry_at=retry_at,
+        retry_at=math.ceil(retry_at / 60) * 60,  # shown to the minute, and never too early
         # Nothing is changed by a GET; of a POST that broke down nobody knows.
         fate=("unchanged" if request.method in ("GET", "HEAD") else "unknown")
         if key == "500"

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
 
+# Longer than any proof: the browser that began one is told that it ran out.
+KEPT_SECONDS = 6 * LINK_CODE_TTL
+
+
 def _name(request: Request) -> str:
     return "__Host-proof" if site_of(request).settings.is_secure else "proof"
 
@@ -26,7 +30,7 @@ def keep_proof(request: Request, response: Response, secret: str) -> None:
     response.set_cookie(
         _name(request),
         secret,
-        max_age=LINK_CODE_TTL if secret else 0,
+        max_age=KEPT_SECONDS if secret else 0,
         secure=site_of(request).settings.is_secure,
         httponly=True,
         samesite="lax",

@@ -98,6 +98,8 @@ async def _refused(
         await site_of(request).limiter.hit("miss", caller_of(request))
     if reason == "other_person":
         return render(request, "link_not_yours.html", 403)
+    if session is None and reason == "other_browser":
+        return render(request, "link_other_browser.html", 400)
     if session is None:
         return render_error(request, 400, "attempt")
     note = Note("attempt_over")
@@ -112,6 +114,8 @@ async def _park(request: Request, attempt: Attempt, answer: AuthorizationRespons
     """A link from chat, and nobody signed in: the code waits, unexchanged, for the proof."""
     site = site_of(request)
     link = LinkRequest(attempt.user_id, attempt.provider, attempt.scopes)
+    if answer.error:
+        log.warning("%s: connecting did not finish: %s", attempt.provider, answer.error)
     if answer.outcome == "denied":
         await site.manager.link_cancelled(site.redis, link)
         return render(request, "link_declined.html")

@@ -36,8 +36,8 @@ async def show_list(request: Request) -> Response:
     screen = screen_of(site, where_of(request.query_params))
     cards = (await cards_of(site, session, screen)).values()
     summary = summarize(cards, screen)
-    if is_htmx(request):
-        seen = request.query_params.getlist("seen")
+    seen = request.query_params.getlist("seen")
+    if is_htmx(request) and seen:
         return render_changes(request, changed(cards, seen), summary)
     return render(request, "connections.html", cards=list(cards), summary=summary)
 

@@ -29,6 +29,22 @@ async def _dead(request: Request) -> Response:
     return render(request, "link_dead.html", 410)
 
 
+async def _over(request: Request) -> Response:
+    """The link is over; the browser in which it was begun is led back to its code."""
+    site = site_of(request)
+    if await site.manager.proofs.look(site.redis, kept_proof(request)):
+        return RedirectResponse("/connect/proof", 303)
+    return await _dead(request)
+
+
+def _is_switched_off(site: Site, link: LinkRequest) -> bool:
+    return bool(link.provider) and not site.manager.is_provider_configured(link.provider)
+
+
+def _switched_off(request: Request) -> Response:
+    return render_error(request, 503, "service", headers={"Retry-After": "60"})
+
+
 async def landing(request: Request) -> Response:
     """``GET /connect/{code}``: explains, and changes nothing."""
     site, code = site_of(request), request.path_params["code"]
@@ -36,13 +52,13 @@ async def landing(request: Request) -> Response:
     session = await site.sessions.load(request)
     found = await site.manager.links.peek(site.redis, code)
     if found is None:
-        return await _dead(request)
+        return await _over(request)
     link, expires_at = found
     if session is not None and session.user != link.user_id:
         return render(request, "link_not_yours.html", 403)
     provider = site.manager.providers.get(link.provider)
-    if provider is not None and not provider.is_configured:
-        return render_error(request, 503, "service", headers={"Retry-After": "60"})
+    if _is_switched_off(site, link):
+        return _switched_off(request)
     scopes = link.scopes or (provider.scopes if provider else ())
     names = site.settings.product_name, site.settings.bot_name
     return render(
@@ -64,9 +80,13 @@ async def start(request: Request) -> Response:
     await site.limiter.check("miss", caller_of(request))
     await site.limiter.hit("start", caller_of(request))
     session = await site.sessions.load(request)
-    link = await site.manager.links.take(site.redis, request.path_params["code"])
+    code = request.path_params["code"]
+    found = await site.manager.links.peek(site.redis, code)
+    if found is not None and _is_switched_off(site, found[0]):
+        return _switched_off(request)
+    link = await site.manager.links.take(site.redis, code)
     if link is None:
-        return await _dead(request)
+        return await _over(request)
     if session is not None and session.user != link.user_id:
         await site.manager.link_cancelled(site.redis, link)
         return render(request, "link_not_yours.html", 403)
@@ -155,8 +175,9 @@ async def decline_proof(request: Request) -> Response:
     """``POST /connect/proof/decline``: this was somebody else's link."""
     site = site_of(request)
     link = await site.manager.proofs.cancel(site.redis, kept_proof(request))
-    if link is not None:
-        await site.manager.link_cancelled(site.redis, link)
+    if link is None:
+        return await _lost(request)
+    await site.manager.link_cancelled(site.redis, link)
     response = render(request, "link_declined.html")
     keep_proof(request, response, "")
     return response

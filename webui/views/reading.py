@@ -37,7 +37,7 @@ async def permissions(request: Request) -> Response:
     return render(
         request,
         "permissions.html",
-        glossaries=[glossary(provider, *names) for provider in providers],
+        glossaries=[glossary(p, *names) for p in providers if p.scope_sentences],
     )
 
 
