@@ -33,6 +33,7 @@ def card(case: Case, screen: Screen = SCREEN, **more: Any) -> Card:
 class _Settings:
     product_name: str = PRODUCT
     bot_name: str = BOT
+    chat_url: str = ""
     host: str = "connect.example.org"
 
 

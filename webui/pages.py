@@ -61,6 +61,7 @@ def _shared(request: Request) -> dict[str, Any]:
     return {
         "product": settings.product_name,
         "bot": settings.bot_name,
+        "chat_url": settings.chat_url,
         "host": settings.host,
         "signed_in": loaded_session(request) is not None,
     }

@@ -56,6 +56,11 @@ SETTINGS = (
     Setting("PRODUCT_NAME", "The title on the pages.", values.line, "Stargazer"),
     Setting("BOT_NAME", "What the bot is called; PRODUCT_NAME unless given.", values.line),
     Setting(
+        "CHAT_URL",
+        "Link to the private chat with the bot, for the way back to it.",
+        values.endpoint,
+    ),
+    Setting(
         "SUPPORT_USERS",
         "User ids of support staff, between commas.",
         values.people,

@@ -36,6 +36,7 @@ class Settings:
     session_secrets: tuple[str, ...] = field(repr=False)  # newest first
     product_name: str = "Stargazer"
     bot_name: str = "Stargazer"
+    chat_url: str = ""
     support_users: frozenset[str] = frozenset()
     trusted_proxies: tuple[str, ...] = ()
     link_proof: str = "code"
@@ -77,6 +78,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         session_secrets=read["SESSION_SECRET"],
         product_name=read["PRODUCT_NAME"],
         bot_name=read.get("BOT_NAME", read["PRODUCT_NAME"]),
+        chat_url=read.get("CHAT_URL", ""),
         support_users=read.get("SUPPORT_USERS", frozenset()),
         trusted_proxies=read.get("TRUSTED_PROXIES", ()),
         link_proof=read["LINK_PROOF"],

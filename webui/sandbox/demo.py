@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +119,7 @@ def create_demo(
         encryption_keys=(keys.encryption_key,),
         session_secrets=(keys.session_secret,),
         log_level="warning",
+        chat_url=f"{sandbox}/chat",
         providers_config=config,
     )
     standins = create_standins(
@@ -152,9 +153,7 @@ def _create_sandbox(
         on_start()
         listening = asyncio.create_task(_speak_first(chat, redis))
         yield
-        listening.cancel()
-        with suppress(asyncio.CancelledError):
-            await listening
+        await _stop(listening)
         await manager.aclose()
         await http.aclose()
         await redis.aclose()
@@ -181,3 +180,10 @@ async def _speak_first(chat: Chat, redis: Any) -> None:
                     await chat.say(notice.user_id, told(redis, notice))
         except StoreUnavailable:
             await asyncio.sleep(_PAUSE_SECONDS)  # the notice that was not told comes again
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    """Cancel until it ends: before Python 3.12 the Redis client may lose a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_PAUSE_SECONDS)
