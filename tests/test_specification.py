@@ -640,7 +640,7 @@ class TestTheProcessWideManager:
             await require_oauth_token(ctx, "github", ["gist", "repo"])
         assert caught.value.missing_scopes == ("repo",)
         query = dict(parse_qsl(urlsplit(caught.value.connect_url).query))
-        assert query["scope"].split() == ["gist", "repo"]
+        assert query["scope"].split() == ["read:user", "gist", "repo"]
 
     async def test_a_wider_permission_contains_the_narrower(self, redis: Redis) -> None:
         manager = init_oauth_manager(KEY, BASE_URL)

@@ -61,7 +61,8 @@ async def require_oauth_token(ctx: ToolContext, provider: str, scopes: Iterable[
     missing = manager.providers[provider].missing_scopes(needed, token.scopes)
     if missing:
         # Ask for what is held as well: an authorization replaces the one before.
-        asked = tuple(dict.fromkeys([*token.scopes, *missing]))
+        known = manager.providers[provider]
+        asked = tuple(dict.fromkeys([*known.scopes, *token.scopes, *missing]))
         url = await manager.generate_connect_url(ctx.user_id, provider, ctx.redis, asked)
         raise OAuthNotConnected(provider, url, missing)
     return token.access_token

@@ -21,9 +21,14 @@ FOREIGN = "\0"
 async def redis_call(step: str) -> AsyncIterator[None]:
     """Bound a Redis call and name its failure; no cause is chained, it may quote a value."""
     failure = ""
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
     try:
         async with asyncio.timeout(DEADLINE):
             yield
+        if task and task.cancelling() > before:
+            # Before Python 3.12 the client's own time-out may swallow a cancellation.
+            raise asyncio.CancelledError
     except TimeoutError:
         failure = "timeout"
     except (RedisError, OSError) as error:
