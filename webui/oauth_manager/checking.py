@@ -39,7 +39,7 @@ class Checker:
 
         Raises ``OAuthUnavailable``, ``OAuthMisconfigured`` or ``RecordUnreadable``.
         """
-        stored = (await self._store.read(redis, user_id, [provider.name]))[provider.name]
+        stored = await self._store.read_one(redis, user_id, provider.name)
         token = self._store.open_tokens(user_id, provider.name, stored.tokens)
         if token is None:
             return Health.RECONNECT_NEEDED

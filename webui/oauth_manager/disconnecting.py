@@ -71,7 +71,7 @@ class Disconnector:
 
     async def _removed(self, redis: Any, user_id: str, provider: str) -> Stored:
         """Both records, taken away; what only the answer to that lost was read before."""
-        before = (await self._store.read(redis, user_id, [provider]))[provider]
+        before = await self._store.read_one(redis, user_id, provider)
         try:
             return await self._store.remove(redis, user_id, provider)
         except StoreUnavailable:

@@ -395,8 +395,8 @@ class OAuthManager:
         """Where one provider stands for this user.  One round trip."""
         known = self._provider(provider)
         self._need(redis)
-        stored = await self._store.read(redis, keys.check_user_id(user_id), [provider])
-        return self._tokens.standing(user_id, known, stored[provider])
+        stored = await self._store.read_one(redis, keys.check_user_id(user_id), provider)
+        return self._tokens.standing(user_id, known, stored)
 
     # What the bot is to say without being asked
 

@@ -98,7 +98,7 @@ class Refresher:
         """Refresh, unless somebody did before we had the lock; let go in any case."""
         retry_after, failures_now = 0.0, 0
         try:
-            stored = (await self._store.read(redis, user_id, [provider.name]))[provider.name]
+            stored = await self._store.read_one(redis, user_id, provider.name)
             token = self._store.open_tokens(user_id, provider.name, stored.tokens)
             if token != due:
                 return token
@@ -134,7 +134,7 @@ class Refresher:
         outcome = await self._save(write, provider)
         while outcome == -1:
             # Sealed anew meanwhile, or replaced?  Only the latter is somebody else's pair.
-            stored = (await self._store.read(redis, user_id, [provider.name]))[provider.name]
+            stored = await self._store.read_one(redis, user_id, provider.name)
             if self._store.open_tokens(user_id, provider.name, stored.tokens) != token:
                 break
             write = partial(self._store.renew, redis, user_id, fresh, profile, stored)
@@ -205,7 +205,7 @@ class Refresher:
         over = self._store.open_tokens(user_id, name, stored.tokens)
         label = self._store.open_profile(user_id, name, stored.profile).account.label
         while not await self._store.end(redis, user_id, name, mark, stored):
-            stored = (await self._store.read(redis, user_id, [name]))[name]
+            stored = await self._store.read_one(redis, user_id, name)
             now = self._store.open_tokens(user_id, name, stored.tokens)
             if now != over:
                 return now

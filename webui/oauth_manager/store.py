@@ -80,6 +80,10 @@ class Store:
         async with redis_call("read tokens"):
             return await read_text(redis, keys.tokens(user_id, provider))
 
+    async def read_one(self, redis: Any, user_id: str, provider: str) -> Stored:
+        """Both records of one connection, as :meth:`read` gives them."""
+        return (await self.read(redis, user_id, [provider]))[provider]
+
     async def read_for_writing(self, redis: Any, user_id: str, provider: str) -> Stored:
         """Both records of one connection, and Redis's clock, for :meth:`connect`."""
         both = keys.tokens(user_id, provider), keys.connection(user_id, provider)

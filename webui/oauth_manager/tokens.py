@@ -65,7 +65,7 @@ class Tokens:
         try:
             if await self.valid(redis, user_id, provider) is not None:
                 return await self._checker.check(redis, user_id, provider)
-            stored = (await self._store.read(redis, user_id, [provider.name]))[provider.name]
+            stored = await self._store.read_one(redis, user_id, provider.name)
             status = self.standing(user_id, provider, stored).status
         except OAuthMisconfigured:
             return Health.MISCONFIGURED
@@ -81,7 +81,7 @@ class Tokens:
     async def used(self, redis: Any, user_id: str, provider: str) -> None:
         """Write down that the connection was used just now; the first use of a day is an event."""
         now = time.time()
-        stored = (await self._store.read(redis, user_id, [provider]))[provider]
+        stored = await self._store.read_one(redis, user_id, provider)
         profile = self._store.open_profile(user_id, provider, stored.profile)
         await self._store.update_profile(
             redis, user_id, provider, replace(profile, used_at=now), stored
@@ -93,7 +93,7 @@ class Tokens:
 
     async def accept_missing(self, redis: Any, user_id: str, provider: OAuthProvider) -> None:
         """The person does without what was left off."""
-        stored = (await self._store.read(redis, user_id, [provider.name]))[provider.name]
+        stored = await self._store.read_one(redis, user_id, provider.name)
         missing = self.standing(user_id, provider, stored).missing_scopes
         profile = self._store.open_profile(user_id, provider.name, stored.profile)
         profile = replace(profile, accepted_missing=missing)
