@@ -26,7 +26,7 @@ from webui.oauth_manager import (
 from webui.oauth_manager.callbacks import read_authorization_response
 from webui.oauth_manager.proofs import Parked
 from webui.pages import render, render_error
-from webui.proof_cookie import keep_proof
+from webui.proof_cookie import begin_proof
 from webui.references import new_reference
 from webui.site import caller_of, provider_of, site_of
 from webui.views.board import address
@@ -121,10 +121,7 @@ async def _park(request: Request, attempt: Attempt, answer: AuthorizationRespons
         return render(request, "link_declined.html")
     if answer.error:
         return render_error(request, 400, "attempt")
-    secret = await site.manager.proofs.start(site.redis, link, Parked(attempt, answer.code))
-    response = RedirectResponse("/connect/proof", 303)
-    keep_proof(request, response, secret)
-    return response
+    return await begin_proof(request, link, Parked(attempt, answer.code))
 
 
 async def finish(

@@ -10,7 +10,7 @@ from webui.auth import require_session
 from webui.oauth_manager import Status
 from webui.pages import hand_off, is_htmx, render, render_error
 from webui.permissions import permission_groups
-from webui.proof_cookie import keep_proof, kept_proof
+from webui.proof_cookie import begin_proof, keep_proof, kept_proof
 from webui.site import caller_of, provider_of, site_of
 from webui.views.callback import finish
 
@@ -92,10 +92,7 @@ async def start(request: Request) -> Response:
         return render(request, "link_not_yours.html", 403)
     if session is not None:
         return await _go_on(request, session, link)
-    secret = await site.manager.proofs.start(site.redis, link)
-    response = RedirectResponse("/connect/proof", 303)
-    keep_proof(request, response, secret)
-    return response
+    return await begin_proof(request, link)
 
 
 async def decline(request: Request) -> Response:
