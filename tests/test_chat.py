@@ -537,6 +537,30 @@ SITUATIONS = {
     "broken, and mended": notice(
         "reconnect_needed", ".* stands now. GitHub: connected as mona.", connect_github
     ),
+    "support checked": notice(
+        "support_checked",
+        "Support has checked GitHub for you. GitHub: connected as mona.",
+        connect_github,
+    ),
+    "support switched off links": notice(
+        "support_cancelled_links",
+        "Support has switched off your open links. Send connect if you want a new one.",
+        provider="",
+    ),
+    "support disconnected": notice(
+        "support_disconnected",
+        "Support has disconnected GitHub for you. I do not use it any more. "
+        "To connect it again, send: connect github",
+    ),
+    "support disconnected, and back": notice(
+        "support_disconnected", ".* stands now. GitHub: connected as mona.", connect_github
+    ),
+    "support ended sessions": notice(
+        "support_ended_sessions",
+        "Support has ended all your sessions in the browser. Your connections keep working. "
+        "To sign in again, send: manage",
+        provider="",
+    ),
     "of a provider unknown here": notice(
         "connected",
         "Something has changed with gitea, which I do not know here. "

@@ -34,7 +34,7 @@ from tests.library import (
 from tests.redis_proxy import redis_proxy
 from tests.site_fixtures import Place
 from webui.embedded_redis import embedded_redis
-from webui.oauth_manager import LinkRequest, Notice, OAuthManager
+from webui.oauth_manager import LinkRequest, Notice, NoticeKind, OAuthManager
 from webui.oauth_manager.redis_io import as_text
 
 pytestmark = pytest.mark.anyio
@@ -364,6 +364,47 @@ async def test_connecting_and_disconnecting_are_told_once_each(
         ("connected", "ann", "github"),
         ("disconnected", "ann", "github"),
     ]
+
+
+async def test_a_disconnect_in_chat_is_answered_there_and_not_told_again(
+    manager: OAuthManager, fake: FakeProvider, redis: Redis
+) -> None:
+    await connected(manager, fake, redis, "ann", "github")
+    await manager.delete_token(redis, "ann", "github", by="chat")
+    assert await all_told(manager, redis) == [("connected", "ann", "github")]
+    (event, _) = (await manager.activity("ann", redis)).events
+    assert (event.kind, event.by) == ("disconnected", "chat")
+
+
+async def test_a_disconnect_by_support_is_told_as_such(
+    manager: OAuthManager, fake: FakeProvider, redis: Redis
+) -> None:
+    await connected(manager, fake, redis, "ann", "github")
+    await manager.delete_token(redis, "ann", "github", by="support")
+    assert (await all_told(manager, redis))[1:] == [("support_disconnected", "ann", "github")]
+
+
+async def test_what_support_did_is_told_by_whoever_did_it(
+    manager: OAuthManager, redis: Redis
+) -> None:
+    await manager.create_link_code(redis, "ann", provider="github")
+    await manager.cancel_links("ann", redis)
+    assert not await redis.exists(STREAM)
+    await manager.tell(redis, "ann", NoticeKind.SUPPORT_CANCELLED_LINKS)
+    await manager.tell(redis, "ann", NoticeKind.SUPPORT_CHECKED, "github")
+    assert await all_told(manager, redis) == [
+        ("support_cancelled_links", "ann", ""),
+        ("support_checked", "ann", "github"),
+    ]
+
+
+@pytest.mark.parametrize(("user", "provider"), [("a\nb", "github"), ("ann", "nope")])
+async def test_nobody_is_told_of_what_cannot_be(
+    manager: OAuthManager, redis: Redis, user: str, provider: str
+) -> None:
+    with pytest.raises(ValueError, match=r"user id|unknown provider"):
+        await manager.tell(redis, user, NoticeKind.SUPPORT_CHECKED, provider)
+    assert not await redis.exists(STREAM)
 
 
 async def test_a_notice_says_which_account(

@@ -6,8 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from webui.oauth_manager import LINK_CODE_TTL, Connection, OAuthManager, OAuthProvider, keys
-from webui.oauth_manager.redis_io import as_text, redis_call
+from webui.oauth_manager import LINK_CODE_TTL, Connection, OAuthManager, OAuthProvider
 
 from .wording import clock, say
 
@@ -45,11 +44,11 @@ async def new_link(
 
 async def open_link(manager: OAuthManager, redis: Any, user_id: str, provider: str) -> Link | None:
     """The person's open link for a service; a tool may have made it, and asked for more."""
-    async with redis_call("read the open links"):
-        entry = as_text(await redis.hget(keys.links(user_id), provider))
-    code = entry.partition(":")[0]
-    found = await manager.links.peek(redis, code)
-    return Link(manager.landing_url(code), found[1], found[0].scopes) if found else None
+    found = await manager.links.find(redis, user_id, provider)
+    if found is None:
+        return None
+    code, request, expires_at = found
+    return Link(manager.landing_url(code), expires_at, request.scopes)
 
 
 def scopes_to_ask(

@@ -8,7 +8,7 @@ from webui import words
 from webui.oauth_manager import Connection, Notice, NoticeKind, OAuthManager, OAuthProvider, Status
 
 from .links import new_link, open_link, scopes_to_ask
-from .wording import abilities, named, standing
+from .wording import abilities, lost, named, standing
 
 # How a connection stands while a notice is still news.
 _STILL = {
@@ -16,7 +16,11 @@ _STILL = {
     NoticeKind.DISCONNECTED: (Status.NOT_CONNECTED,),
     NoticeKind.RECONNECT_NEEDED: (Status.RECONNECT_NEEDED,),
     NoticeKind.LINK_CANCELLED: tuple(Status),
+    NoticeKind.SUPPORT_CHECKED: tuple(Status),
+    NoticeKind.SUPPORT_DISCONNECTED: (Status.NOT_CONNECTED,),
 }
+# About the person, whatever service they name.
+_OF_ALL = (NoticeKind.SUPPORT_CANCELLED_LINKS, NoticeKind.SUPPORT_ENDED_SESSIONS)
 
 
 async def notice_text(manager: OAuthManager, redis: Any, notice: Notice) -> str:
@@ -25,6 +29,8 @@ async def notice_text(manager: OAuthManager, redis: Any, notice: Notice) -> str:
     A notice that comes late tells how things stand instead.  Raises
     ``StoreUnavailable``: ask again then, for the notice is not handled.
     """
+    if notice.kind in _OF_ALL:
+        return words.text(f"notice.{notice.kind}")
     provider = manager.providers.get(notice.provider)
     if provider is None:
         key = "elsewhere" if notice.provider else "link_cancelled_signin"
@@ -37,13 +43,17 @@ async def notice_text(manager: OAuthManager, redis: Any, notice: Notice) -> str:
         return _connected(provider, connection, notice.account)
     if notice.kind is NoticeKind.RECONNECT_NEEDED:
         return await _reconnect_needed(manager, redis, provider, connection, notice.user_id)
-    return words.text(f"notice.{notice.kind}", **names)
+    return words.text(f"notice.{notice.kind}", standing=standing(provider, connection), **names)
 
 
 def _connected(provider: OAuthProvider, connection: Connection, account: str) -> str:
     parts = [named("notice.connected", provider, account)]
     if can := abilities(provider, connection.scopes):
         parts.append(words.text("chat.can", can=can))
+    if connection.is_limited:
+        parts.append(words.text("chat.limited", name=provider.name))
+    if not_working := lost(connection):
+        parts.append(not_working)
     parts.append(words.text("notice.undo", name=provider.name))
     return " ".join(parts)
 

@@ -24,7 +24,7 @@ from webui.oauth_manager import (
 from webui.oauth_manager.proofs import as_typed
 
 from .links import new_link, open_link, scopes_to_ask
-from .wording import abilities, clock, details, named, say, standing
+from .wording import abilities, clock, details, lost, named, say, standing
 
 
 class ChatContext(Protocol):
@@ -117,7 +117,7 @@ async def _connect(talk: Talk, name: str) -> str:
     connection = await talk.standing(provider)
     waiting = await open_link(talk.manager, talk.redis, talk.user_id, provider.name)
     wanted = [*connection.profile.requested_scopes, *(waiting.scopes if waiting else ())]
-    missing = provider.missing_scopes(wanted, connection.scopes)
+    missing = provider.missing_scopes([*wanted, *provider.needed_scopes], connection.scopes)
     if connection.status is Status.CONNECTED and not missing:
         return named("chat.already", provider, connection.profile.account.label)
     await talk.limit("link")
@@ -130,7 +130,8 @@ def _why(provider: OAuthProvider, connection: Connection, missing: tuple[str, ..
     """What a link is for."""
     label = provider.label
     if connection.status is Status.CONNECTED:
-        return say("offer_more", provider=label, missing=abilities(provider, missing))
+        without = say("without", provider=label, missing=abilities(provider, missing))
+        return " ".join(filter(None, [without, lost(connection), say("offer_more")]))
     if connection.status is Status.RECONNECT_NEEDED:
         return say("offer_again", provider=label)
     if connection.status is Status.UNREADABLE:

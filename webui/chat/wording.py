@@ -56,6 +56,18 @@ def abilities(provider: OAuthProvider, scopes: Iterable[str]) -> str:
     return say("and_more", shown=shown, count=rest) if rest > 0 else shown
 
 
+def lost(connection: Connection) -> str:
+    """What does not work without the permissions that are missing, ``""`` where all does."""
+    features = connection.lacking_features
+    if not features:
+        return ""
+    shown = ", ".join(account_name(name) for name in features[:MOST_PERMISSIONS])
+    rest = len(features) - MOST_PERMISSIONS
+    if rest > 0:
+        shown = words.text("feature.more", shown=shown, count=rest)
+    return words.text("feature.lost", features=shown)
+
+
 def named(key: str, provider: OAuthProvider, label: str) -> str:
     """A sentence with the account's name, or its other form where the name is not known."""
     shown = account_name(label)
@@ -71,7 +83,7 @@ def standing(provider: OAuthProvider, connection: Connection) -> str:
     if connection.status is not Status.CONNECTED:
         return say(connection.status.value, **names)
     line = named("chat.connected", provider, connection.profile.account.label)
-    return f"{line} {say('limited', **names)}" if connection.missing_scopes else line
+    return f"{line} {say('limited', **names)}" if connection.lacking_scopes else line
 
 
 def details(provider: OAuthProvider, connection: Connection) -> str:
@@ -91,6 +103,8 @@ def _what_it_allows(provider: OAuthProvider, connection: Connection) -> Iterator
         yield say("can", can=can)
     if connection.missing_scopes:
         yield say("cannot", cannot=abilities(provider, connection.missing_scopes))
+    if not_working := lost(connection):
+        yield not_working
     if connection.expires_at and not connection.has_refresh_token:
         yield say("ends", time=day(connection.expires_at))
 

@@ -11,7 +11,9 @@ The library knows nothing of the site; it works in a bot's process alone.
 
 from .access import get_oauth_manager, init_oauth_manager, require_oauth_token
 from .activity import ActivityPage, Event
+from .audit import Audit, AuditRecord
 from .checking import Health
+from .disconnecting import Ending
 from .errors import (
     FlowRefused,
     OAuthError,
@@ -36,6 +38,7 @@ from .models import (
     TokenData,
 )
 from .notices import Notice, NoticeKind
+from .open_links import OpenLink
 from .provider import OAuthProvider
 from .providers import PROVIDER_TEMPLATES
 from .switching import SwitchOffer
@@ -47,8 +50,11 @@ __all__ = [
     "Account",
     "ActivityPage",
     "Attempt",
+    "Audit",
+    "AuditRecord",
     "Connection",
     "Disconnected",
+    "Ending",
     "Event",
     "FlowRefused",
     "Health",
@@ -62,6 +68,7 @@ __all__ = [
     "OAuthProvider",
     "OAuthRefused",
     "OAuthUnavailable",
+    "OpenLink",
     "Profile",
     "RecordUnreadable",
     "RevokeOutcome",

@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import re
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from . import keys
+from .audit import OWN_KINDS, open_copy
 from .errors import RecordUnreadable, StoreUnavailable
 from .redis_io import as_text, redis_call
 from .sealing import Sealer
@@ -19,7 +22,11 @@ KEPT_SECONDS = 90 * 86400
 MAX_EVENTS = 2000  # about how many are kept for one person
 PAGE = 25
 
-_ID = re.compile(r"\d{1,15}-\d{1,10}")
+_SIEVED = 100  # entries read at once where only some of them count
+_READ_ON = 500  # entries read at once where the first ones did not fill a page
+_ID = re.compile(r"[0-9]{1,15}-[0-9]{1,10}")
+
+EntryId = tuple[int, int]  # milliseconds, and a number among those of the same one
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +88,59 @@ class Activity:
         except StoreUnavailable:
             log.error("%s: an event (%s) could not be written", event.provider, event.kind)
 
-    async def read(self, redis: Any, user_id: str, before: str = "") -> ActivityPage:
-        """One page; ``before`` is the ``older`` of the page before, anything else the first."""
+    async def read(
+        self,
+        redis: Any,
+        user_id: str,
+        before: str = "",
+        *,
+        provider: str = "",
+        kinds: Collection[str] = (),
+        size: int = PAGE,
+    ) -> ActivityPage:
+        """One page; ``before`` is the ``older`` of the page before, anything else the first.
+
+        Reads on until the page is full or nothing is left; the first chunk is
+        enough where every entry counts.
+        """
         newest = f"({before}" if _ID.fullmatch(before) else "+"
+        found: list[tuple[EntryId, Event]] = []
+        # One more tells that there is an older page.
+        count = _SIEVED if provider or kinds else size + 1
+        while len(found) <= size and newest:
+            chunk, newest = await self._chunk(redis, user_id, newest, count)
+            found += [
+                (identifier, event)
+                for identifier, event in chunk
+                if provider in ("", event.provider) and (not kinds or event.kind in kinds)
+            ]
+            count = _READ_ON
+        return _page(found, size)
+
+    async def _chunk(
+        self, redis: Any, user_id: str, newest: str, count: int
+    ) -> tuple[list[tuple[EntryId, Event]], str]:
+        """What can be read of both streams, newest first, and where to go on; ``""`` at the end.
+
+        A stream that was cut off holds the other one back: of both, only what
+        is not older than the last entry seen in it is known to be all there is.
+        """
+        oldest = int((time.time() - KEPT_SECONDS) * 1000)
         async with redis_call("read events"):
-            found = await redis.xrevrange(keys.events(user_id), newest, "-", count=PAGE + 1)
-        opened = [self._open(user_id, fields) for _, fields in found[:PAGE]]
-        older = as_text(found[PAGE - 1][0]) if len(found) > PAGE else ""
-        return ActivityPage(tuple(event for event in opened if event), older)
+            pipe = redis.pipeline(transaction=False)
+            for key in (keys.events(user_id), keys.own_audit(user_id)):
+                pipe.xrevrange(key, newest, oldest, count=count)
+            events, copies = await pipe.execute()
+        cut_at = max((_entry_id(s[-1]) for s in (events, copies) if len(s) == count), default=None)
+        known = [
+            (identifier, event)
+            for stream, read in ((events, partial(self._open, user_id)), (copies, _support_event))
+            for entry in stream
+            if (identifier := _entry_id(entry)) >= (cut_at or identifier)
+            if (event := read(entry[1]))
+        ]
+        known.sort(key=lambda found: found[0], reverse=True)
+        return known, f"({_text(cut_at)}" if cut_at else ""
 
     def _open(self, user_id: str, fields: dict[Any, Any]) -> Event | None:
         sealed = as_text(fields.get(b"sealed") or fields.get("sealed"))
@@ -104,3 +156,30 @@ class Activity:
             )
         except (RecordUnreadable, KeyError):
             return None
+
+
+def _entry_id(entry: tuple[Any, Any]) -> EntryId:
+    milliseconds, _, number = as_text(entry[0]).partition("-")
+    return int(milliseconds), int(number)
+
+
+def _text(identifier: EntryId) -> str:
+    return "{}-{}".format(*identifier)
+
+
+def _page(found: list[tuple[EntryId, Event]], size: int) -> ActivityPage:
+    """The first of what was found.
+
+    Entries of two streams may have the same id, and a page ends with one: so
+    two of the same id never stand on different pages.
+    """
+    shown = found[:size]
+    if len(found) > size and found[size][0] == shown[-1][0]:
+        shown.pop()
+    older = _text(shown[-1][0]) if len(found) > len(shown) else ""
+    return ActivityPage(tuple(event for _, event in shown), older)
+
+
+def _support_event(entry: dict[Any, Any]) -> Event | None:
+    copy = open_copy(entry)
+    return Event(OWN_KINDS[copy.action], copy.provider, "support", copy.at) if copy else None

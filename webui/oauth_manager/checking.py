@@ -45,8 +45,9 @@ class Checker:
             return Health.RECONNECT_NEEDED
         try:
             is_accepted = await self._accepted(provider, token)
-        except OAuthUnavailable:
-            await self._refresher.note_trouble(redis, user_id, provider, stored, "provider")
+        except OAuthUnavailable as error:
+            trouble = ("provider", error.code)
+            await self._refresher.note_trouble(redis, user_id, provider, stored, *trouble)
             raise
         if is_accepted:
             await self._remember(redis, user_id, provider, stored)
@@ -65,7 +66,7 @@ class Checker:
         self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored
     ) -> None:
         profile = self._store.open_profile(user_id, provider.name, stored.profile)
-        profile = replace(profile, checked_at=time.time(), trouble="", trouble_since=0.0)
+        profile = replace(profile.without_trouble(), checked_at=time.time())
         await self._store.update_profile(redis, user_id, provider.name, profile, stored)
 
     async def _accepted(self, provider: OAuthProvider, token: TokenData) -> bool:

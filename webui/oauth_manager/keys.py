@@ -7,6 +7,7 @@ import unicodedata
 from urllib.parse import quote, unquote
 
 NOTICES = "stargazer:oauth_notices"
+AUDIT = "stargazer:oauth_audit"
 LINK_CODE_TTL = 600  # seconds; link codes, states and proofs live this long
 PARKED_TTL = 300  # seconds; an authorization code that waits for its proof
 LOCK_TTL = 15  # seconds; longer than a provider may take
@@ -68,8 +69,20 @@ def switch(user_id: str, provider: str) -> str:
     return f"stargazer:oauth_switch:{_user(user_id)}:{provider}"
 
 
+def revoke(user_id: str, provider: str) -> str:
+    return f"stargazer:oauth_revoke:{_user(user_id)}:{provider}"
+
+
+def account(digest: str) -> str:
+    return f"stargazer:oauth_account:{digest}"
+
+
 def events(user_id: str) -> str:
     return f"stargazer:oauth_events:{_user(user_id)}"
+
+
+def own_audit(user_id: str) -> str:
+    return f"stargazer:oauth_audit:{_user(user_id)}"
 
 
 def pending(identifier: str) -> str:
@@ -80,6 +93,7 @@ def proofs(user_id: str) -> str:
     return f"stargazer:oauth_proofs:{_user(user_id)}"
 
 
+ACCOUNT_PATTERN = "stargazer:oauth_account:*"
 RECORD_PATTERNS = {
     "tokens": "stargazer:oauth_tokens:*",
     "connection": "stargazer:oauth_connection:*",

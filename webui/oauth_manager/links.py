@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -51,6 +52,19 @@ if not open or string.match(open, '^[^:]+') ~= ARGV[2] then return 0 end
 redis.call('HSET', KEYS[1], ARGV[1], '-' .. string.match(open, ':%d+$'))
 return 1
 """
+# Every open link is over.  Answers their codes.
+CLOSE_ALL = """
+local now = tonumber(redis.call('TIME')[1])
+local all, codes = redis.call('HGETALL', KEYS[1]), {}
+for i = 1, #all, 2 do
+  local code, expires = string.match(all[i + 1], '^([^:]+):(%d+)$')
+  if code and code ~= '-' then
+    redis.call('HSET', KEYS[1], all[i], '-:' .. expires)
+    if tonumber(expires) > now then codes[#codes + 1] = code end
+  end
+end
+return codes
+"""
 # ARGV: digest of the asking browser's binding.  An attempt that belongs to
 # another browser is shown and left alone: whoever fetches its callback without
 # the cookie (a preview, a scanner) must not end it.
@@ -80,7 +94,8 @@ class Attempt:
     """One authorization under way: everything its callback is compared with.
 
     ``browser`` is the binding of the session that started it; it is ``""`` for
-    an attempt started in chat, which has ``link_code`` instead.
+    an attempt started in chat, which has ``link_code`` instead.  ``begun_at`` is
+    in epoch seconds.
     """
 
     user_id: str
@@ -90,11 +105,12 @@ class Attempt:
     browser: str = field(default="", repr=False)
     link_code: str = field(default="", repr=False)
     return_to: str = "list"
+    begun_at: float = 0.0
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Attempt:
         """Inverse of ``asdict``; other fields are ignored.  Raises ``KeyError``, ``TypeError``."""
-        known = {name: record[name] for name in cls.__slots__}
+        known = {name: record[name] for name in cls.__slots__ if name in record}
         return cls(**{**known, "scopes": tuple(known["scopes"])})
 
 
@@ -130,6 +146,16 @@ class Links:
         is_listed = open_link is not None or bool(request.provider)
         is_open = as_text(open_link).startswith(f"{code}:") or not is_listed
         return (request, time.time() + ttl) if is_open else None
+
+    async def find(
+        self, redis: Any, user_id: str, provider: str
+    ) -> tuple[str, LinkRequest, float] | None:
+        """The person's open link for a service: its code, and what :meth:`peek` says of it."""
+        async with redis_call("read the open links"):
+            entry = as_text(await redis.hget(keys.links(user_id), provider))
+        code = entry.partition(":")[0]
+        found = await self.peek(redis, code)
+        return (code, *found) if found else None
 
     async def take(self, redis: Any, code: str) -> LinkRequest | None:
         """Consume a link; ``None`` if it is unknown, used, run out or replaced."""
@@ -189,6 +215,14 @@ class Links:
             value, claimed = await pipe.execute()
         request = _link_request(value)
         return bool(int(claimed)) and request is not None and request.user_id == attempt.user_id
+
+
+def listed(entries: Mapping[Any, Any]) -> Iterator[tuple[str, str, float]]:
+    """A person's list of links: service, code (``""`` where it is over), end in epoch seconds."""
+    for service, entry in entries.items():
+        code, _, expires = as_text(entry).partition(":")
+        if expires.isdecimal():
+            yield as_text(service), "" if code == "-" else code, float(expires)
 
 
 def _digest(binding: str) -> str:

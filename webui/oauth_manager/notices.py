@@ -35,6 +35,10 @@ class NoticeKind(StrEnum):
     DISCONNECTED = "disconnected"
     RECONNECT_NEEDED = "reconnect_needed"
     LINK_CANCELLED = "link_cancelled"
+    SUPPORT_CHECKED = "support_checked"
+    SUPPORT_CANCELLED_LINKS = "support_cancelled_links"
+    SUPPORT_DISCONNECTED = "support_disconnected"
+    SUPPORT_ENDED_SESSIONS = "support_ended_sessions"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +79,6 @@ class Notices:
                 await self.add(redis, kind, user_id, provider, account)
         except StoreUnavailable:
             log.error("%s: a notice (%s) could not be written", provider, kind)
-
-    async def withdraw(self, redis: Any, identifier: str) -> None:
-        """Take back a notice whose cause did not come to be."""
-        try:
-            async with redis_call("withdraw a notice"):
-                await redis.xdel(keys.NOTICES, identifier)
-        except StoreUnavailable:
-            log.error("a notice could not be withdrawn")
 
     async def read(self, redis: Any, consumer: str) -> AsyncIterator[Notice]:
         """Every notice, each until it was handled; ends only when the caller stops.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -69,6 +70,17 @@ for _, w in ipairs(waiting) do
   end
 end
 return tostring(left)
+"""
+# Every proof is over.  Answers the ids of those that were not.
+END_ALL = f"""
+local now = tonumber(redis.call('TIME')[1])
+local all, ids = redis.call('HGETALL', KEYS[1]), {{}}
+for i = 1, #all, 2 do
+  local expires = select(4, string.match(all[i + 1], {_PARTS}))
+  if expires and tonumber(expires) > now then ids[#ids + 1] = all[i] end
+end
+redis.call('DEL', KEYS[1])
+return ids
 """
 
 
@@ -193,6 +205,14 @@ class Proofs:
             pipe.hdel(keys.proofs(request.user_id), identifier)
             deleted, _ = await pipe.execute()
         return bool(deleted)
+
+
+def under_way(entries: Mapping[Any, Any]) -> Iterator[tuple[str, float]]:
+    """A person's list of proofs: id, and end in epoch seconds."""
+    for identifier, entry in entries.items():
+        _, _, expires = as_text(entry).rpartition(":")
+        if expires.isdecimal():
+            yield as_text(identifier), float(expires)
 
 
 def _identifier(browser_secret: str) -> str:

@@ -120,16 +120,16 @@ class Refresher:
         try:
             fresh = await self.renewed(provider, token)
         except OAuthRefused as refusal:
-            return await self.ended(redis, user_id, provider, stored, refusal.code)
+            return await self.ended(redis, user_id, provider, stored, refusal.code, refusal.trace)
         except OAuthMisconfigured as fault:
             log.error("%s: refresh refused because of our settings: %s", fault.provider, fault.code)
-            await self.note_trouble(redis, user_id, provider, stored, "setup")
+            await self.note_trouble(redis, user_id, provider, stored, "setup", fault.code)
             raise
-        except OAuthUnavailable:
-            await self.note_trouble(redis, user_id, provider, stored, "provider")
+        except OAuthUnavailable as error:
+            await self.note_trouble(redis, user_id, provider, stored, "provider", error.code)
             raise
         profile = self._store.open_profile(user_id, provider.name, stored.profile)
-        profile = replace(profile, renewed_at=time.time(), trouble="", trouble_since=0.0)
+        profile = replace(profile.without_trouble(), renewed_at=time.time())
         write = partial(self._store.renew, redis, user_id, fresh, profile, stored)
         outcome = await self._save(write, provider)
         while outcome == -1:
@@ -173,33 +173,45 @@ class Refresher:
         return answers.confirms_revocation(answer)
 
     async def note_trouble(
-        self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored, trouble: str
+        self,
+        redis: Any,
+        user_id: str,
+        provider: OAuthProvider,
+        stored: Stored,
+        trouble: str,
+        code: str,
     ) -> None:
-        """Keep since when it has not been working, through no fault of the grant; ``""``: it is.
+        """Keep since when it has not been working, and why, through no fault of the grant.
 
         Only for display, so a failure to write it is passed over.
         """
-        profile = self._store.open_profile(user_id, provider.name, stored.profile)
-        if profile.trouble != trouble:
-            since = time.time() if trouble else 0.0
-            profile = replace(profile, trouble=trouble, trouble_since=since)
+        known = self._store.open_profile(user_id, provider.name, stored.profile)
+        since = known.trouble_since if known.trouble == trouble else time.time()
+        profile = replace(known, trouble=trouble, trouble_since=since, trouble_code=code)
+        if profile != known:
             try:
                 await self._store.update_profile(redis, user_id, provider.name, profile, stored)
             except StoreUnavailable:
                 log.warning("%s: trouble could not be noted", provider.name)
 
     async def ended(
-        self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored, code: str
+        self,
+        redis: Any,
+        user_id: str,
+        provider: OAuthProvider,
+        stored: Stored,
+        code: str,
+        trace: str = "",
     ) -> TokenData | None:
         """The provider says the grant is over: believe it unless the record moved on.
 
-        ``code`` is its error code.  The tokens that took the place of ``stored``, if any.
+        ``code`` is its error code, ``trace`` its own id of the error.  The
+        tokens that took the place of ``stored``, if any.
         """
 
         def mark(profile: Profile) -> Profile:
-            return replace(
-                profile, problem=code, problem_since=time.time(), trouble="", trouble_since=0.0
-            )
+            known = profile.without_trouble()
+            return replace(known, problem=code, problem_trace=trace, problem_since=time.time())
 
         name = provider.name
         over = self._store.open_tokens(user_id, name, stored.tokens)

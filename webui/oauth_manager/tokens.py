@@ -83,10 +83,9 @@ class Tokens:
         now = time.time()
         stored = await self._store.read_one(redis, user_id, provider)
         profile = self._store.open_profile(user_id, provider, stored.profile)
-        await self._store.update_profile(
-            redis, user_id, provider, replace(profile, used_at=now), stored
-        )
-        if stored.tokens and now // 86400 != profile.used_at // 86400:
+        used = replace(profile, used_at=now)
+        is_written = await self._store.update_profile(redis, user_id, provider, used, stored)
+        if is_written and stored.tokens and now // 86400 != profile.used_at // 86400:
             label = profile.account.label
             event = Event("used", provider, "bot", now, account=label)
             await self._activity.note(redis, user_id, event)
@@ -94,9 +93,10 @@ class Tokens:
     async def accept_missing(self, redis: Any, user_id: str, provider: OAuthProvider) -> None:
         """The person does without what was left off."""
         stored = await self._store.read_one(redis, user_id, provider.name)
-        missing = self.standing(user_id, provider, stored).missing_scopes
-        profile = self._store.open_profile(user_id, provider.name, stored.profile)
-        profile = replace(profile, accepted_missing=missing)
+        known = self.standing(user_id, provider, stored)
+        before = (s for s in known.profile.accepted_missing if s in known.missing_scopes)
+        accepted = tuple(dict.fromkeys([*known.lacking_scopes, *before]))
+        profile = replace(known.profile, accepted_missing=accepted)
         await self._store.update_profile(redis, user_id, provider.name, profile, stored)
 
     def standing(self, user_id: str, provider: OAuthProvider, stored: Stored) -> Connection:

@@ -1,0 +1,259 @@
+"""Coming back from the provider as somebody else: the person chooses, once, and one grant ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.fake_provider import FakeProvider
+from tests.library import OTHER_KEY, began, connected, dumped, fake_provider, keys_at, manager_for
+from tests.redis_wire import Wire, wired
+from webui.oauth_manager import Connection, OAuthManager, StoreUnavailable, SwitchOffer, TokenData
+from webui.oauth_manager.keys import PARKED_TTL
+
+pytestmark = pytest.mark.anyio
+
+OFFER = "stargazer:oauth_switch:ann:google"
+
+
+@pytest.fixture
+def fake() -> FakeProvider:
+    return fake_provider()
+
+
+@pytest.fixture
+async def manager(fake: FakeProvider) -> AsyncIterator[OAuthManager]:
+    manager = manager_for(fake)
+    yield manager
+    await manager.aclose()
+
+
+@pytest.fixture
+async def client(redis: Redis, redis_url: str) -> AsyncIterator[tuple[Redis, Wire]]:
+    """A client that has said hello already, with its wire laid open."""
+    async with wired(redis_url) as (wired_client, wire):
+        await wired_client.ping()
+        wire.sent.clear()
+        yield wired_client, wire
+
+
+@pytest.fixture
+async def old(manager: OAuthManager, fake: FakeProvider, redis: Redis) -> TokenData:
+    """Ann is connected as old@b.example."""
+    fake.account = {"sub": "1", "email": "old@b.example"}
+    await connected(manager, fake, redis, "ann", "google")
+    token = await manager.valid_token("ann", "google", redis)
+    assert token
+    return token
+
+
+@pytest.fixture
+async def offer(
+    manager: OAuthManager, fake: FakeProvider, redis: Redis, old: TokenData
+) -> SwitchOffer:
+    """She comes back as new@b.example."""
+    return await offered(manager, fake, redis)
+
+
+async def offered(
+    manager: OAuthManager, fake: FakeProvider, redis: Any, number: int = 2
+) -> SwitchOffer:
+    fake.account = {"sub": str(number), "email": f"new{number}@b.example"}
+    attempt, code = await began(manager, fake, redis, "ann", "google")
+    result = await manager.complete(redis, attempt, code)
+    assert isinstance(result, SwitchOffer)
+    return result
+
+
+async def label(manager: OAuthManager, redis: Any) -> str:
+    return (await manager.connection("ann", "google", redis)).profile.account.label
+
+
+async def kinds(manager: OAuthManager, redis: Any) -> list[str]:
+    return [event.kind for event in (await manager.activity("ann", redis)).events]
+
+
+class TestAnOffer:
+    async def test_names_both_accounts_and_shows_no_token(
+        self, manager: OAuthManager, redis: Redis, offer: SwitchOffer
+    ) -> None:
+        found = await manager.switch_offer("ann", "google", redis)
+        assert found == offer
+        assert (offer.old.label, offer.new.label) == ("old@b.example", "new2@b.example")
+        assert offer.token.access_token not in repr(found)
+
+    async def test_waits_sealed_and_for_minutes_alone(
+        self, redis: Redis, fake: FakeProvider, offer: SwitchOffer
+    ) -> None:
+        assert 0 < await redis.ttl(OFFER) <= PARKED_TTL
+        everything = await dumped(redis)
+        assert b"new2@b.example" not in everything
+        assert not any(secret.encode() in everything for secret in fake.issued)
+
+    async def test_is_of_one_person_and_one_provider(
+        self, manager: OAuthManager, redis: Redis, offer: SwitchOffer
+    ) -> None:
+        await redis.copy(OFFER, "stargazer:oauth_switch:ben:google")
+        await redis.copy(OFFER, "stargazer:oauth_switch:ann:github")
+        assert await manager.switch_offer("ben", "google", redis) is None
+        assert await manager.switch_offer("ann", "github", redis) is None
+        assert await manager.switch("ben", "google", redis, use_new=True) is None
+        assert await manager.switch_offer("ann", "google", redis) == offer
+
+    @pytest.mark.parametrize("value", ["", "nonsense", "{}", "x" * 300_000])
+    async def test_that_cannot_be_read_is_none(
+        self, manager: OAuthManager, redis: Redis, value: str
+    ) -> None:
+        await redis.set(OFFER, value)
+        assert await manager.switch_offer("ann", "google", redis) is None
+        assert await manager.switch("ann", "google", redis, use_new=True) is None
+
+    async def test_sealed_with_another_key_is_none(
+        self, fake: FakeProvider, redis: Redis, offer: SwitchOffer
+    ) -> None:
+        other = manager_for(fake, key=OTHER_KEY)
+        assert await other.switch_offer("ann", "google", redis) is None
+
+    async def test_is_replaced_by_a_newer_one(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis, offer: SwitchOffer
+    ) -> None:
+        newer = await offered(manager, fake, redis, 3)
+        assert await manager.switch_offer("ann", "google", redis) == newer
+        assert len(await keys_at(redis, "oauth_switch:*")) == 1
+
+    async def test_that_cannot_be_kept_gives_the_new_grant_back_and_leaves_the_old_one(
+        self,
+        manager: OAuthManager,
+        fake: FakeProvider,
+        client: tuple[Redis, Wire],
+        old: TokenData,
+    ) -> None:
+        client[1].refused[b"oauth_switch"] = 1
+        with pytest.raises(StoreUnavailable):
+            await offered(manager, fake, client[0])
+        assert fake.calls["revoke"] == 1
+        assert fake.is_alive(old.access_token)
+        assert await manager.valid_token("ann", "google", client[0]) == old
+
+    async def test_of_the_same_account_is_never_made(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis, old: TokenData
+    ) -> None:
+        fake.account = {"sub": "1", "email": "renamed@b.example"}
+        await connected(manager, fake, redis, "ann", "google")
+        assert await label(manager, redis) == "renamed@b.example"
+        assert not await redis.exists(OFFER)
+
+
+class TestTheNewAccount:
+    async def test_takes_the_place_of_the_old_one_whose_grant_ends(
+        self,
+        manager: OAuthManager,
+        fake: FakeProvider,
+        redis: Redis,
+        old: TokenData,
+        offer: SwitchOffer,
+    ) -> None:
+        connection = await manager.switch("ann", "google", redis, use_new=True)
+        assert isinstance(connection, Connection)
+        assert connection.profile.account == offer.new
+        assert await manager.valid_token("ann", "google", redis) == offer.token
+        assert fake.is_alive(offer.token.access_token)
+        assert not fake.is_alive(old.access_token)
+        assert (await kinds(manager, redis))[0] == "account_switched"
+
+    async def test_is_refused_by_a_disconnect_meanwhile(
+        self,
+        manager: OAuthManager,
+        fake: FakeProvider,
+        redis: Redis,
+        old: TokenData,
+        offer: SwitchOffer,
+    ) -> None:
+        await manager.delete_token(redis, "ann", "google")
+        assert await manager.switch("ann", "google", redis, use_new=True) is None
+        assert not await manager.has_token("ann", "google", redis)
+        assert not any(fake.is_alive(token) for token in fake.issued)
+        assert not await redis.exists(OFFER)
+
+
+class TestTheOldAccount:
+    async def test_stays_and_the_new_grant_ends(
+        self,
+        manager: OAuthManager,
+        fake: FakeProvider,
+        redis: Redis,
+        old: TokenData,
+        offer: SwitchOffer,
+    ) -> None:
+        before = await kinds(manager, redis)
+        assert await manager.switch("ann", "google", redis, use_new=False) is None
+        assert await manager.valid_token("ann", "google", redis) == old
+        assert fake.is_alive(old.access_token)
+        assert not fake.is_alive(offer.token.access_token)
+        assert await kinds(manager, redis) == before
+
+    async def test_is_refreshed_while_the_offer_waits(
+        self, manager: OAuthManager, redis: Redis, old: TokenData, offer: SwitchOffer
+    ) -> None:
+        await manager.store_token(redis, "ann", TokenData(**{**old.to_dict(), "expires_at": 5.0}))
+        assert await manager.get_token("ann", "google", redis) not in (None, old.access_token)
+        assert await label(manager, redis) == "old@b.example"
+        assert await manager.switch_offer("ann", "google", redis) == offer
+
+
+class TestAChoice:
+    @pytest.mark.parametrize("use_new", [True, False])
+    async def test_is_made_once_however_often_it_is_pressed(
+        self,
+        manager: OAuthManager,
+        fake: FakeProvider,
+        redis: Redis,
+        offer: SwitchOffer,
+        use_new: bool,
+    ) -> None:
+        found = await asyncio.gather(
+            *(manager.switch("ann", "google", redis, use_new=use_new) for _ in range(5))
+        )
+        assert len([connection for connection in found if connection]) == use_new
+        assert fake.calls["revoke"] == 1
+        assert await manager.switch_offer("ann", "google", redis) is None
+
+    async def test_without_an_offer_changes_nothing(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis, old: TokenData
+    ) -> None:
+        for use_new in (True, False):
+            assert await manager.switch("ann", "google", redis, use_new=use_new) is None
+        assert await manager.valid_token("ann", "google", redis) == old
+        assert not fake.calls["revoke"]
+
+    async def test_is_carried_out_although_its_caller_goes_away(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis, offer: SwitchOffer
+    ) -> None:
+        gate = fake.gate("revoke")
+        choosing = asyncio.create_task(manager.switch("ann", "google", redis, use_new=True))
+        await gate.reached()
+        choosing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await choosing
+        gate.open()
+        await manager.aclose()
+        assert await manager.valid_token("ann", "google", redis) == offer.token
+
+    async def test_without_redis_is_refused_and_ends_no_grant(
+        self,
+        manager: OAuthManager,
+        fake: FakeProvider,
+        client: tuple[Redis, Wire],
+        offer: SwitchOffer,
+    ) -> None:
+        client[1].is_down = True
+        for use_new in (True, False):
+            with pytest.raises(StoreUnavailable):
+                await manager.switch("ann", "google", client[0], use_new=use_new)
+        with pytest.raises(StoreUnavailable):
+            await manager.switch_offer("ann", "google", client[0])
+        assert not fake.calls["revoke"]
