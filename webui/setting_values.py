@@ -88,6 +88,8 @@ def provider_names(text: str) -> tuple[str, ...]:
     names = words(text)
     if not all(_PROVIDER.fullmatch(name) for name in names):
         raise Malformed("must be names of lower-case letters, digits, - and _")
+    if "oidc" in names:
+        raise Malformed("may not name oidc: OIDC_CLIENT_ID is the sign-on's")
     if len({name.replace("-", "_") for name in names}) < len(names):
         raise Malformed("names one provider twice (- and _ count as the same)")
     return names

@@ -17,6 +17,7 @@ from webui.cards.model import (
     Summary,
     Where,
 )
+from webui.cards.notes import cancellation, is_cancelled, notes_to_show
 
 __all__ = [
     "Action",
@@ -32,8 +33,11 @@ __all__ = [
     "Summary",
     "Where",
     "base_key",
+    "cancellation",
     "changed",
     "confirm_card",
+    "is_cancelled",
     "make_card",
+    "notes_to_show",
     "summarize",
 ]

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from webui.cards.model import Focus, Note, Screen
-    from webui.cards.states import Outcome
     from webui.oauth_manager.models import Connection
     from webui.oauth_manager.provider import OAuthProvider
 
@@ -46,7 +45,7 @@ def _working_key(connection: Connection, now: float) -> str:
         return "S8"
     if not connection.has_refresh_token and 0 < connection.expires_at < now + SOON:
         return "S6"
-    if connection.missing_scopes:
+    if connection.lacking_scopes:
         return "S4_kept"
     return "S5" if 0 < connection.expires_at <= now else "S4"
 
@@ -62,14 +61,14 @@ def make_card(
 
     A note that is no longer true of this connection is left out.  ``focus`` is
     for a fragment that a person asked for: ``result`` is the note or else the
-    heading, ``disconnect`` the button of that name.
+    heading, ``heading`` always that, ``disconnect`` the button of that name.
     """
     key = base_key(provider, connection, screen.now)
     if note and note.key == "unavailable":
         key, note = "unavailable", None
     base = BASES[key]
     result = OUTCOMES.get(note.key) if note else None
-    if result and key not in result.over:
+    if note and result and (key not in result.over or _is_answered(note, connection)):
         result = None
     about = parts.About(key, provider, connection, screen)
     keys = (result and result.actions) or base.actions
@@ -90,9 +89,10 @@ def make_card(
         body=parts.body(about, keys),
         facts=parts.facts(about),
         permissions=parts.permissions(about, keys),
-        actions=controls.actions(about, keys),
+        actions=controls.actions(about, keys, tagged.tone),
         outcome=words.text(f"outcome.{note.key}", **about.names) if note and result else "",
-        fingerprint=_fingerprint(about, result),
+        news=about.say_or_nothing(f"spoken.{note.key}") if note and result else "",
+        fingerprint=_fingerprint(about, note.key if note and result else ""),
     )
     if note and result and result.is_line:
         card = replace(card, line=parts.line(about, note, result))
@@ -101,16 +101,23 @@ def make_card(
     return replace(card, focus=_focus(card, focus))
 
 
-def _fingerprint(about: parts.About, result: Outcome | None) -> str:
-    """Twelve hex digits, the same in every process.
+def _is_answered(note: Note, connection: Connection | None) -> bool:
+    """Whether what is waited for has come, wherever the person finished."""
+    is_waiting = note.key in ("waiting", "still_waiting")
+    return is_waiting and connection is not None and connection.profile.connected_at > note.at
+
+
+def _fingerprint(about: parts.About, outcome: str) -> str:
+    """Twelve hex digits, the same in every process and on every page.
 
     What an action came to is news only to the page it was pressed on, unless
     it is still going on.
     """
+    about = replace(about, screen=replace(about.screen, where="list"))
     known = about.connection
     scopes = (known.scopes, known.missing_scopes) if known else ()
     told = [fact for fact in parts.facts(about) if not fact.is_quiet]
-    going_on = result.state if result and result.state in ("S3", "S11") else ""
+    going_on = outcome if outcome and OUTCOMES[outcome].state in ("S3", "S11") else ""
     account = known.profile.account.label if known else ""
     standing = repr((about.key, account, scopes, parts.note(about), told, going_on))
     return hashlib.blake2s(standing.encode(errors="replace"), digest_size=6).hexdigest()
@@ -122,6 +129,8 @@ def _focus(card: Card, focus: Focus) -> str:
             return ""
         case "result":
             return f"conn-{card.name}-{'n' if card.note else 't'}"
+        case "heading":
+            return f"conn-{card.name}-t"
         case "disconnect":
             wanted = f"conn-{card.name}-disconnect"
             has_it = any(action.id == wanted for action in card.actions)
@@ -149,7 +158,7 @@ def confirm_card(provider: OAuthProvider, connection: Connection | None, screen:
         ),
         facts=(),
         permissions=None,
-        actions=controls.actions(about, ("keep", "confirm")),
+        actions=controls.actions(about, ("keep", "confirm"), card.tone),
         focus=f"conn-{provider.name}-t",
         fingerprint="",
     )

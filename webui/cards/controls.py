@@ -5,35 +5,39 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from webui.cards.model import Action
-from webui.cards.states import ACTIONS, BASES, STORED
+from webui.cards.states import ACTIONS, STORED
 from webui.labels import is_web_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from webui.cards.parts import About
-    from webui.cards.states import Kind, Style
+    from webui.cards.states import Kind, Style, Tone
 
 
-def actions(about: About, keys: Iterable[str]) -> tuple[Action, ...]:
-    """The buttons; "disconnect" only where something is stored, a link only to somewhere."""
+def actions(about: About, keys: Iterable[str], tone: Tone) -> tuple[Action, ...]:
+    """The buttons; "disconnect" only where something is stored, a link only to somewhere.
+
+    ``tone`` is that of the card's tag.
+    """
     made = (
-        _action(about, key, ACTIONS[key])
+        _action(about, key, ACTIONS[key], tone)
         for key in keys
         if key != "disconnect" or about.key in STORED
     )
     return tuple(action for action in made if action.url)
 
 
-def _action(about: About, key: str, kind: Kind) -> Action:
+def _action(about: About, key: str, kind: Kind, tone: Tone) -> Action:
     url, hx_url = _addresses(about, kind)
+    label = about.say(f"action.{kind.words or key}")
     return Action(
         id=f"conn-{about.provider.name}-{key}",
-        label=about.say(f"action.{kind.words or key}"),
+        label=label,
         method=kind.method,
         url=url,
-        style=_style(about, kind),
-        suffix=about.provider.label if kind.path else "",
+        style=_style(kind, tone),
+        suffix=about.provider.label if kind.path and about.provider.label not in label else "",
         busy=about.say(f"action.{kind.busy}") if kind.busy else "",
         hx_url=hx_url,
         fields=_fields(about, kind),
@@ -41,10 +45,10 @@ def _action(about: About, key: str, kind: Kind) -> Action:
     )
 
 
-def _style(about: About, kind: Kind) -> Style:
+def _style(kind: Kind, tone: Tone) -> Style:
     if kind.style != "must":
         return kind.style
-    return "primary" if BASES[about.key].tone in ("bad", "warn") else "secondary"
+    return "primary" if tone in ("bad", "warn") else "secondary"
 
 
 def _addresses(about: About, kind: Kind) -> tuple[str, str]:

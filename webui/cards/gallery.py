@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from webui.cards.build import confirm_card, make_card
 from webui.cards.model import Note
 from webui.cards.parts import DAY
-from webui.oauth_manager.models import Account, Connection, Profile, Status
+from webui.oauth_manager.connecting import describe
+from webui.oauth_manager.models import Account, Connection, Profile, Status, TokenData
 from webui.oauth_manager.provider import OAuthProvider, build_providers
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES
 
@@ -35,6 +36,21 @@ ON = build_providers(
         },
     },
 )
+_TOPICS = ("calendar.events", "gmail.send", "drive.file", "tasks", "contacts")
+_SCOPES = {topic: f"https://www.googleapis.com/auth/{topic}" for topic in _TOPICS}
+BUSY = replace(
+    ON["google"],
+    scopes=["openid", "email", *_SCOPES.values()],
+    features={
+        "meeting reminders": (_SCOPES["calendar.events"],),
+        "mail": ("openid", _SCOPES["gmail.send"]),
+        "notes in Drive": (_SCOPES["drive.file"],),
+        "to-do lists": (_SCOPES["tasks"],),
+        "birthdays": (_SCOPES["contacts"],),
+    },
+)
+"""A Google that is used for much."""
+_GIVEN_UP = (_SCOPES["calendar.events"],)
 
 
 def connection(
@@ -50,6 +66,14 @@ def connection(
     usual = {"connected_at": NOW - 40 * DAY, "renewed_at": NOW - 7200, "used_at": NOW - 3600}
     kept = Profile(Account("1", label), **{**usual, **(profile or {})})
     return Connection(name, status, profile=kept, **more)
+
+
+def granted(*topics: str, **profile: Any) -> Connection:
+    """A connection to ``BUSY`` with these of its topics alone."""
+    scopes = ["openid", *(_SCOPES[topic] for topic in topics)]
+    token = TokenData("-", refresh_token="-", scopes=scopes, provider="google")
+    asked = {"requested_scopes": tuple(BUSY.scopes), **profile}
+    return describe(BUSY, token, connection("google", profile=asked).profile)
 
 
 @dataclass(frozen=True)
@@ -93,6 +117,9 @@ CASES: dict[str, Case] = {
     "free": _free("S1", "discord"),
     "never looked up": Case("S1", ON["microsoft"], None),
     "waiting": _free("S3", "github", Note("waiting")),
+    "still waiting": _free("S3", "github", Note("still_waiting")),
+    "waiting, connected": _held("S3", "google", Note("waiting", at=NOW), **RENEWING),
+    "waiting, ended": _held("S3", "microsoft", Note("waiting", at=NOW), **_ended()),
     "endless": _held(
         "S4", "github", scopes=("repo", "read:user", "delete_repo", "user:follow", "odd:one")
     ),
@@ -121,6 +148,8 @@ CASES: dict[str, Case] = {
     "already": _free("S12", "github", Note("already_disconnected")),
     "still listed": _free("S13", "discord", Note("still_listed")),
     "no link there": _free("S13", "wiki", Note("still_listed")),
+    "to be asked again": _free("S13", "google", Note("ask_again", until=NOW + 3600)),
+    "asked too often": _free("S13", "google", Note("too_many_retries", until=NOW + 600)),
     "own list": _free("S13b", "microsoft", Note("own_list")),
     "kept": _held("S14", "github", Note("disconnect_failed", ref="K4T9WX")),
     "denied": _free("S15", "github", Note("denied")),
@@ -129,6 +158,7 @@ CASES: dict[str, Case] = {
     "failed again": _held("S16", "github", Note("failed"), **_ended()),
     "attempt over": _free("S17", "github", Note("attempt_over")),
     "needs an administrator": _free("S18", "microsoft", Note("needs_admin")),
+    "needs an administrator again": _held("S18", "microsoft", Note("needs_admin"), **_ended()),
     "switched": _held("S4", "google", Note("switched"), **RENEWING),
     "kept the old": _held("S4", "google", Note("kept_old"), **RENEWING),
     "misconfigured": _free("misconfigured", "github", Note("misconfigured")),
@@ -142,6 +172,12 @@ CASES: dict[str, Case] = {
     ),
     "too many checks": _held("S4", "google", Note("too_many_checks", until=NOW + 600), **RENEWING),
     "own provider": _held("S4", "wiki", scopes=("wiki.read",)),
+    "one feature lacks": Case("S8", BUSY, granted("calendar.events", *_TOPICS[2:])),
+    "many features lack": Case("S8", BUSY, granted("tasks")),
+    "feature not asked for": Case("S8", BUSY, granted(requested_scopes=("openid",))),
+    "no feature lacks": Case("S4", BUSY, granted(*_TOPICS)),
+    "feature given up": Case("S4", BUSY, granted(*_TOPICS[1:], accepted_missing=_GIVEN_UP)),
+    "features stopped": Case("S7", BUSY, connection("google", **_ended())),
 }
 ASKED = ("endless", "ended", "unreadable", "own provider")
 """The cases whose question (S10) reads differently."""

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     from webui.permissions import PermissionGroup
 
 Where = Literal["list", "detail"]
-Focus = Literal["", "result", "disconnect"]
+Focus = Literal["", "result", "heading", "disconnect"]
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
     """The outcome of the last action on a card: a key of ``OUTCOMES``, or ``unavailable``.
 
-    ``until``, in epoch seconds, is when something works again.
+    ``until``, in epoch seconds, is when something works again, or how long it does.
     """
 
     key: str
@@ -40,7 +40,8 @@ class Screen:
 class Fact:
     """A term with a text or, where ``at`` is set, a time (``style``: ``date`` or ``both``).
 
-    A quiet one is no reason to swap the card under somebody's eyes.
+    ``detail`` follows either after a colon.  A quiet one is no reason to swap the
+    card under somebody's eyes.
     """
 
     term: str
@@ -48,6 +49,7 @@ class Fact:
     at: float = 0.0
     style: str = "both"
     is_quiet: bool = False
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Link:
 class CardNote:
     """``items`` are permissions: group and sentence, as ``permissions.sentences`` gives them.
 
+    ``after`` is said below them.
     ``message`` is for the person to send on; ``by_itself`` is said where the
     script runs and looks for news, ``by_hand`` where it does not.
     """
@@ -68,6 +71,7 @@ class CardNote:
     title: str
     sentences: tuple[str, ...] = ()
     items: tuple[tuple[str, str], ...] = ()
+    after: str = ""
     link: Link | None = None
     message: str = ""
     by_itself: str = ""
@@ -86,13 +90,17 @@ class Line:
 class Permissions:
     """``allowed``: what is granted, rather than what will be asked for.
 
-    ``left_off`` are sentences the person chose to do without.
+    ``left_off`` are sentences the person chose to do without, and ``lost`` says
+    what does not work because of it; ``not_needed`` are those left off that
+    nothing needs.
     """
 
     summary: str
     groups: tuple[PermissionGroup, ...]
     allowed: bool
     left_off: tuple[tuple[str, str], ...] = ()
+    lost: str = ""
+    not_needed: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +129,8 @@ class Card:
     """Everything the template shows.
 
     ``mark`` names the drawing; ``outcome`` is what a page's title starts with
-    after an action; ``focus`` is the id of the element to focus, or ``""``.
+    after an action, and ``news`` what is said aloud of it, where that reads
+    differently; ``focus`` is the id of the element to focus, or ``""``.
     ``fingerprint`` changes with how things stand, so that a page can ask for
     news; ``""`` for a question, which nothing takes away while it is being read.
     """
@@ -143,6 +152,7 @@ class Card:
     permissions: Permissions | None
     actions: tuple[Action, ...]
     outcome: str = ""
+    news: str = ""
     focus: str = ""
     fingerprint: str = ""
 
@@ -154,7 +164,7 @@ class Card:
     @property
     def spoken(self) -> str:
         """The sentence for the live region."""
-        return f"{self.outcome or f'{self.label}: {self.tag}'}."
+        return self.news or f"{self.outcome or f'{self.label}: {self.tag}'}."
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webui import words
+from webui.cards import features
 from webui.cards.model import CardNote, Fact, Line, Link, Permissions
 from webui.cards.states import ACTIONS, BASES, ENDED, STORED, TROUBLED, WORKING
 from webui.labels import is_web_address
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from webui.cards.states import Outcome
     from webui.oauth_manager.models import Connection
     from webui.oauth_manager.provider import OAuthProvider
+
+    Sentences = tuple[tuple[str, str], ...]
 
 DAY = 86_400.0
 
@@ -64,14 +67,31 @@ def note(about: About) -> CardNote | None:
     tone = BASES[about.key].note
     if not tone:
         return None
-    lacking = about.connection.missing_scopes if about.key == "S8" and about.connection else ()
+    limited = about.connection if about.key == "S8" else None
+    lacking = limited.lacking_scopes if limited else ()
     return CardNote(
         tone,
-        _ends(about) if about.key == "S6" else about.say(f"card.{about.key}.title"),
+        _title(about),
         about.say_if_any(f"card.{about.key}.text"),
         items=sentences(about.provider, lacking, about.screen.product, about.screen.bot),
+        after=features.lost(limited, about.screen.where) if limited else "",
         link=about.link_if_any(f"card.{about.key}.status", about.provider.status_url),
     )
+
+
+def _title(about: About) -> str:
+    if about.key == "S6":
+        return _ends(about)
+    is_new = about.key == "S8" and _is_new(about.connection)
+    return about.say(f"card.{about.key}.{'not_asked' if is_new else 'title'}")
+
+
+def _is_new(limited: Connection | None) -> bool:
+    """Whether nothing that is lacking was ever asked for: the bot has learnt something since."""
+    if limited is None:
+        return False
+    asked = limited.profile.requested_scopes
+    return bool(asked) and set(asked).isdisjoint(limited.lacking_scopes)
 
 
 def _ends(about: About) -> str:
@@ -92,9 +112,9 @@ def line(about: About, note: Note, outcome: Outcome) -> Line:
 def outcome_note(about: About, note: Note, outcome: Outcome) -> CardNote:
     """What the last action gives reason to say."""
     prefix = f"card.{note.key}"
-    said = about.say_if_any(f"{prefix}.text")
-    if about.key in STORED:
-        said += about.say_if_any(f"{prefix}.kept")
+    said = about.say_if_any(f"{prefix}.kept") if about.key in STORED else ()
+    if f"{prefix}.text" in words.CATALOGUE:
+        said += (_timed(about, f"{prefix}.text", note),)
     provider = about.provider
     if provider.manage_label and provider.manage_url == provider.own_manage_url:
         # The link leads to a list, not to our entry in it: say where to look.
@@ -104,13 +124,20 @@ def outcome_note(about: About, note: Note, outcome: Outcome) -> CardNote:
         said += own or (about.say("card.ref", ref=note.ref),)
     return CardNote(
         outcome.tone,
-        about.say(f"{prefix}.title"),
+        _timed(about, f"{prefix}.title", note),
         said,
         link=about.link_if_any(f"{prefix}.status", provider.status_url),
         message=about.say_or_nothing(f"{prefix}.message"),
         by_itself=about.say_or_nothing(f"{prefix}.by_itself"),
         by_hand=about.say_or_nothing(f"{prefix}.by_hand"),
     )
+
+
+def _timed(about: About, key: str, note: Note) -> str:
+    """A sentence, with the note's time in it if it has one: then as HTML."""
+    if not note.until:
+        return about.say(key)
+    return words.markup(key, time=when(note.until, "time"), **about.names)
 
 
 def body(about: About, keys: Iterable[str]) -> tuple[str, ...]:
@@ -135,7 +162,9 @@ def facts(about: About) -> tuple[Fact, ...]:
         found.append(Fact(words.text("fact.trouble"), at=profile.trouble_since))
     elif about.key in ENDED:
         since = connection.expires_at if about.key == "S7_timed" else profile.problem_since
-        found += [_used(connection), Fact(words.text("fact.stopped"), at=since, style="date")]
+        what = features.stopped(about.provider, connection, about.screen.where)
+        stopped = Fact(words.text("fact.stopped"), at=since, style="date", detail=what)
+        found += [_used(connection), stopped]
     return tuple(fact for fact in found if fact.text or fact.at > 0)
 
 
@@ -166,8 +195,25 @@ def permissions(about: About, keys: Iterable[str]) -> Permissions | None:
     groups = permission_groups(
         about.provider, scopes, about.screen.product, about.screen.bot, strongest_first=not allowed
     )
-    without = about.connection.missing_scopes if about.key == "S4_kept" and about.connection else ()
-    left_off = sentences(about.provider, without, about.screen.product, about.screen.bot)
-    if not groups and not left_off:
-        return None
-    return Permissions(about.say(f"detail.{kind}"), groups, allowed, left_off)
+    summary = about.say(f"detail.{kind}")
+    if not allowed or about.connection is None:
+        return Permissions(summary, groups, allowed) if groups else None
+    found = _left_off(about, about.connection)
+    return Permissions(summary, groups, allowed, *found) if groups or any(found) else None
+
+
+def _left_off(about: About, connection: Connection) -> tuple[Sentences, str, Sentences]:
+    """What was left off by choice, what that costs, and what was left off and is not needed.
+
+    What a limited card's note says is not said again.
+    """
+    names = about.screen.product, about.screen.bot
+    accepted = connection.profile.accepted_missing
+    told = connection.lacking_scopes if about.key == "S8" else ()
+    chosen = [s for s in connection.missing_scopes if s in accepted and s not in told]
+    others = [s for s in connection.unneeded_scopes if s not in accepted]
+    return (
+        sentences(about.provider, chosen, *names),
+        "" if connection.is_limited else features.lost(connection, about.screen.where),
+        sentences(about.provider, others, *names),
+    )

@@ -98,9 +98,11 @@ STORED = WORKING | TROUBLED | ENDED | {"S0_kept", "unreadable"}
 _GONE = frozenset({"S0", "S1"})
 _ANY = STORED | _GONE
 
+_WAITING = Outcome("S3", "info", _ANY, ("check_again", "start_again", "cancel", "disconnect"), "S3")
 # A "disconnect" here is left out where nothing is stored.
 OUTCOMES: dict[str, Outcome] = {
-    "waiting": Outcome("S3", "info", _ANY, ("check_again", "start_again", "cancel"), "S3"),
+    "waiting": _WAITING,
+    "still_waiting": _WAITING,
     "connected": Outcome("", "ok", WORKING - {"S8"}),
     "switched": Outcome("", "ok", WORKING - {"S8"}),
     "kept_old": Outcome("", "info", WORKING - {"S8"}),
@@ -108,6 +110,8 @@ OUTCOMES: dict[str, Outcome] = {
     "disconnected": Outcome("S12", "ok", _GONE),
     "already_disconnected": Outcome("S12", "ok", _GONE),
     "still_listed": Outcome("S13", "warn", _GONE, ("manage", "dismiss")),
+    "ask_again": Outcome("S13", "warn", _GONE, ("ask_again", "dismiss", "manage")),
+    "too_many_retries": Outcome("S13", "info", _GONE, ("dismiss", "manage")),
     "own_list": Outcome("S13b", "info", _GONE, ("manage_list", "done")),
     "disconnect_failed": Outcome("S14", "bad", STORED, ("keep", "retry_disconnect")),
     "denied": Outcome("S15", "info", _ANY),
@@ -132,7 +136,8 @@ ACTIONS: dict[str, Kind] = {
     "start_again": Kind("connect", style="must"),
     "check": Kind("check", busy="checking"),
     "keep_limited": Kind("accept-limited"),
-    "cancel": Kind("dismiss"),
+    "cancel": Kind("cancel"),
+    "ask_again": Kind("revoke"),
     "disconnect": Kind("disconnect", "get"),
     "confirm": Kind("disconnect", style="danger", words="disconnect"),
     "retry_disconnect": Kind("disconnect", words="try_again"),

@@ -10,7 +10,7 @@ from webui import words
 from webui.labels import clean_label
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from webui.oauth_manager.activity import Event
     from webui.oauth_manager.provider import OAuthProvider
@@ -51,7 +51,7 @@ def timeline(
         today = datetime.fromtimestamp(event.at, UTC).date()
         entries.append(
             Entry(
-                text=words.text(key, **names),
+                text=" ".join([words.text(key, **names), *_detail(event, names)]),
                 by=_by(event.by, names),
                 at=event.at,
                 account=clean_label(event.account),
@@ -62,6 +62,13 @@ def timeline(
         )
         day = today
     return tuple(entries)
+
+
+def _detail(event: Event, names: Mapping[str, str]) -> Iterator[str]:
+    """What came of it, or why, where there are words for that."""
+    key = f"activity.detail.{event.kind}_{event.detail}"
+    if key in words.CATALOGUE:
+        yield words.text(key, **names)
 
 
 def _by(by: str, names: Mapping[str, str]) -> str:

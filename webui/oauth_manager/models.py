@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -119,10 +119,11 @@ class Profile:
     """What is kept of a connection beside its tokens.  Holds no secret.
 
     Times are epoch seconds, ``0`` meaning "never" or "not known".  ``problem``
-    is the provider's error code when access is gone, ``""`` while all is well.
+    is the provider's error code when access is gone, ``""`` while all is well;
+    ``problem_trace`` is the provider's own trace id of that error, if it gave one.
     ``accepted_missing`` are scopes the person chose to do without; ``trouble``
     is ``provider`` or ``setup`` while the last refresh or check failed through
-    no fault of the grant.
+    no fault of the grant, and ``trouble_code`` the error code of that failure.
     """
 
     account: Account = Account()
@@ -136,6 +137,12 @@ class Profile:
     accepted_missing: tuple[str, ...] = ()
     trouble: str = ""
     trouble_since: float = 0.0
+    problem_trace: str = ""
+    trouble_code: str = ""
+
+    def without_trouble(self) -> Profile:
+        """The same, now that it has been working."""
+        return replace(self, trouble="", trouble_since=0.0, trouble_code="")
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Profile:
@@ -161,12 +168,21 @@ class Connection:
     has_refresh_token: bool = False
     profile: Profile = Profile()
     has_tokens: bool = False  # stored, valid or not
-    missing_scopes: tuple[str, ...] = ()  # asked for and not granted; empty unless connected
+    # Asked for or needed by a feature, and not granted; empty unless connected.
+    missing_scopes: tuple[str, ...] = ()
+    # Those of them that no feature needs; empty where the provider's features are not known.
+    unneeded_scopes: tuple[str, ...] = ()
+    lacking_features: tuple[str, ...] = ()  # what does not work, as the provider names it
+
+    @property
+    def lacking_scopes(self) -> tuple[str, ...]:
+        """What is missing and needed; all that is missing, where nobody said what is needed."""
+        return tuple(scope for scope in self.missing_scopes if scope not in self.unneeded_scopes)
 
     @property
     def is_limited(self) -> bool:
-        """Whether something was left off that the person has not chosen to do without."""
-        return not set(self.missing_scopes) <= set(self.profile.accepted_missing)
+        """Whether something needed was left off that the person has not chosen to do without."""
+        return not set(self.lacking_scopes) <= set(self.profile.accepted_missing)
 
 
 class RevokeOutcome(StrEnum):
@@ -180,8 +196,13 @@ class RevokeOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Disconnected:
-    """The truth about a disconnect: the local copy is gone; ``at_provider`` says the rest."""
+    """The truth about a disconnect: the local copy is gone; ``at_provider`` says the rest.
+
+    ``retry_until`` (epoch seconds) is how long the provider can be asked again, ``0``
+    where it cannot.
+    """
 
     provider: str
     at_provider: RevokeOutcome
     account: Account = Account()
+    retry_until: float = 0.0

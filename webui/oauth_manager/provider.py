@@ -15,6 +15,9 @@ AccountReader = Callable[[Mapping[str, Any], Mapping[str, Any]], Account]
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
+MOST_FEATURES = 20
+LONGEST_FEATURE = 64  # characters of its name
+
 
 @dataclass
 class OAuthProvider:
@@ -58,11 +61,21 @@ class OAuthProvider:
     scope_contains: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     # scopes that are asked for but never listed in an answer
     scopes_unlisted: frozenset[str] = field(default=frozenset({"offline_access"}), repr=False)
+    # codes in an error's text that say: an administrator has to approve first
+    admin_codes: frozenset[str] = field(default=frozenset(), repr=False)
     read_account: AccountReader | None = field(default=None, repr=False)
+    # what the bot does with the service, in a few words -> the scopes that takes
+    features: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise ValueError("a provider's name is lower-case letters, digits, - and _")
+        try:
+            self.features = checked_features(self.features)
+        except ValueError as fault:
+            raise ValueError(f"provider {self.name!r}: features {fault}") from None
+        if not with_contained(self.scopes, self.scope_contains).issuperset(self.needed_scopes):
+            raise ValueError(f"provider {self.name!r}: features need a scope it is not asked for")
         self.label = self.label or self.name.replace("_", " ").replace("-", " ").title()
 
     @property
@@ -82,13 +95,51 @@ class OAuthProvider:
 
     def missing_scopes(self, wanted: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:
         """Those of ``wanted`` that ``granted`` neither lists nor contains, in their order."""
-        held = set(granted) | self.scopes_unlisted
-        pending = list(held)
-        while pending:
-            inner = [s for s in self.scope_contains.get(pending.pop(), ()) if s not in held]
-            held.update(inner)
-            pending.extend(inner)
+        held = with_contained({*granted, *self.scopes_unlisted}, self.scope_contains)
         return tuple(scope for scope in dict.fromkeys(wanted) if scope not in held)
+
+    @property
+    def needed_scopes(self) -> tuple[str, ...]:
+        """The scopes of every feature."""
+        return tuple(dict.fromkeys(s for needed in self.features.values() for s in needed))
+
+    def lacking_features(self, granted: Iterable[str]) -> tuple[str, ...]:
+        """Those of the features with a scope that ``granted`` neither lists nor contains."""
+        held = tuple(granted)
+        return tuple(n for n, needed in self.features.items() if self.missing_scopes(needed, held))
+
+
+def with_contained(scopes: Iterable[str], contains: Mapping[str, tuple[str, ...]]) -> set[str]:
+    """The scopes, and everything that any of them contains."""
+    held = set(scopes)
+    pending = list(held)
+    while pending:
+        inner = [scope for scope in contains.get(pending.pop(), ()) if scope not in held]
+        held.update(inner)
+        pending.extend(inner)
+    return held
+
+
+def checked_features(given: Mapping[str, str | Iterable[str]]) -> dict[str, tuple[str, ...]]:
+    """Features with the scopes of each; a text of scopes is split at its blanks.
+
+    Raises ``ValueError``: its message ends a sentence and holds nothing that was given.
+    """
+    if not isinstance(given, Mapping):
+        raise ValueError("must be names with their scopes")
+    if len(given) > MOST_FEATURES:
+        raise ValueError(f"must be at most {MOST_FEATURES}")
+    found = {}
+    for name, needed in given.items():
+        if not 0 < len(name) <= LONGEST_FEATURE or not name.isprintable() or name.strip() != name:
+            raise ValueError(f"must have names of one line, at most {LONGEST_FEATURE} characters")
+        if ":" in name or ";" in name:
+            raise ValueError("must have names without : and ;")
+        scopes = needed.split() if isinstance(needed, str) else needed
+        found[name] = tuple(dict.fromkeys(scopes))
+        if not all(found[name]) or not found[name]:
+            raise ValueError("must name a scope for each")
+    return found
 
 
 _OF_THE_SAME_SERVER = frozenset(

@@ -1,0 +1,44 @@
+"""What the bot does with a service, by the operator's names for it: what is lost, what stopped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from markupsafe import Markup
+
+from webui import words
+from webui.labels import isolated
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from webui.cards.model import Where
+    from webui.oauth_manager.models import Connection
+    from webui.oauth_manager.provider import OAuthProvider
+
+MOST_NAMED = 3  # in a list of cards; the service's own page has them all
+
+
+def lost(connection: Connection, where: Where) -> str:
+    """What does not work without the permissions that are missing, ``""`` where all does."""
+    if not connection.lacking_features:
+        return ""
+    return words.markup("feature.lost", features=_named(connection.lacking_features, where))
+
+
+def stopped(provider: OAuthProvider, connection: Connection, where: Where) -> str:
+    """What the bot did until access ended; not what never worked."""
+    without = {*connection.profile.accepted_missing}
+    worked = [
+        name
+        for name, needed in provider.features.items()
+        if name not in connection.lacking_features and without.isdisjoint(needed)
+    ]
+    return _named(worked, where)
+
+
+def _named(features: Sequence[str], where: Where) -> Markup:
+    shown = features if where == "detail" else features[:MOST_NAMED]
+    named = Markup(", ").join(isolated(name) for name in shown)
+    rest = len(features) - len(shown)
+    return words.markup("feature.more", shown=named, count=rest) if rest else named

@@ -1,0 +1,66 @@
+"""What becomes of notes as time goes by: how long each is shown, and what it says then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from webui.oauth_manager.keys import LINK_CODE_TTL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from webui.cards.model import Note
+
+NOTE_SECONDS = 15 * 60  # how long an outcome stays on its card
+WAITING_SECONDS = 120.0  # how long a page looks for news by itself
+# Longer than a provider may take: whoever was asking it is not there any more.
+DISCONNECTING_SECONDS = 30.0
+
+# Until the person has looked at the provider, or until it is over.
+_LASTING = {"still_listed", "ask_again", "own_list"}
+_GOING_ON = {"waiting", "still_waiting", "disconnecting"}
+_CANCELLED_BY_HAND = {"waiting", "needs_admin"}
+
+
+def cancellation(provider: str) -> str:
+    """The name under which a session remembers that connecting was cancelled; no service's."""
+    return f"cancelled:{provider}"
+
+
+def is_cancelled(notes: Mapping[str, Note], provider: str, begun_at: float) -> bool:
+    """Whether what began then (epoch seconds) has been cancelled since."""
+    cancelled = notes.get(cancellation(provider))
+    return cancelled is not None and begun_at <= cancelled.at
+
+
+def notes_to_show(notes: Mapping[str, Note], now: float) -> dict[str, Note]:
+    """By service, as they are to be shown ``now``.
+
+    The latest alone, and those that go on or ask for something.
+    """
+    shown = {
+        name: today
+        for name, note in notes.items()
+        if (today := _as_of(note, now))
+        and not (note.key in _CANCELLED_BY_HAND and is_cancelled(notes, name, note.at))
+        and note.key != "cancelled"
+    }
+    latest = max((note.at for note in shown.values()), default=0.0)
+    stay = _LASTING | _GOING_ON
+    return {name: note for name, note in shown.items() if note.at == latest or note.key in stay}
+
+
+def _as_of(note: Note, now: float) -> Note | None:
+    age = now - note.at
+    match note.key:
+        case "waiting" if age >= LINK_CODE_TTL:
+            return None
+        case "waiting" if age >= WAITING_SECONDS:
+            return replace(note, key="still_waiting")
+        case "disconnecting" if age >= DISCONNECTING_SECONDS:
+            return replace(note, key="still_listed")
+        case "still_listed" if note.until > now:
+            return replace(note, key="ask_again")
+        case key:
+            return note if age < NOTE_SECONDS or key in _LASTING else None
