@@ -1,7 +1,8 @@
 """What stands before every request: plain ASGI, so that nothing is left out.
 
 :func:`guarded` puts them around the site, outermost first: security headers,
-access log, what is refused (``webui.refusing``), session cookie.
+access log, what trusted proxies say, what is refused (``webui.refusing``), session
+cookies.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import time
 import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from webui.proxy import ProxyIdentity
 from webui.refusing import (
     METHODS,
     KnownMethod,
@@ -23,7 +26,7 @@ from webui.refusing import (
     WholeBody,
     plain_refusal,
 )
-from webui.sessions import SessionCookie
+from webui.session_cookie import SessionCookie
 from webui.settings import Settings
 
 _HEADERS = {
@@ -53,6 +56,11 @@ def guarded(app: ASGIApp, settings: Settings, refuse: Refusal = plain_refusal) -
     app = PlainRequest(app, refuse)
     app = WholeBody(app, refuse)
     app = OwnHost(app, settings.host, refuse)
+    if settings.trusted_proxies:
+        # Their X-Forwarded-For and -Proto count; everybody else's are ignored.
+        app = ProxyHeadersMiddleware(app, list(settings.trusted_proxies))  # type: ignore[assignment,arg-type]
+    if settings.proxy_user_header:
+        app = ProxyIdentity(app, settings, refuse)  # before X-Forwarded-For replaces the peer
     app = AccessLog(app)
     return SecurityHeaders(app, is_secure=settings.is_secure)
 

@@ -18,12 +18,21 @@ from webui.oauth_manager.redis_io import redis_call
 
 LIMITS = {
     "miss": "60/minute",  # link codes and states that are not ours, for each address
-    "start": "60/minute",  # proofs begun or continued, for each address
+    "start": "60/minute",  # proofs begun or continued, sign-ons begun, for each address
     "connect": "30/minute",  # authorizations begun, for each person
     "link": "10/10 minutes",  # links asked for in chat, for each person
     "check": "10/10 minutes",  # questions to a provider, for each person
+    "revoke": "10/10 minutes",  # providers asked once more to end a grant, for each person
     "guess": "20/10 minutes",  # codes sent in chat, for each person
+    "reference": "20/10 minutes",  # references kept, for each person, else for each address
+    # Of all who are not signed in; whoever searches for pages must not use up everybody's.
+    "stray_reference": "60/hour",
+    "anonymous_reference": "300/hour",
+    "denied": "5/10 minutes",  # records of people who tried support pages, for each person
+    "lookup_alert": "1/10 minutes",  # alerts that LOOKUPS was reached, for each of support's staff
 }
+# Of people looked up, for each of support's staff.  Counted from the audit: looking writes no more.
+LOOKUPS = "60/10 minutes"
 
 
 _PREFIX = "stargazer:web_limit:"
@@ -96,12 +105,15 @@ class Limiter:
     def __init__(self, redis: Any) -> None:
         self._strategy = FixedWindowRateLimiter(_ClientStorage(redis))
 
+    async def allows(self, name: str, who: str) -> bool:
+        """Count one try; whether it is within the limit.  Raises ``StoreUnavailable``."""
+        async with redis_call("count tries"):
+            return bool(await self._strategy.hit(_item(name), name, quote(who, safe="")))
+
     async def hit(self, name: str, who: str) -> None:
         """Count one try.  Raises ``TooMany``, or ``StoreUnavailable``."""
-        async with redis_call("count tries"):
-            if await self._strategy.hit(_item(name), name, quote(who, safe="")):
-                return
-        raise await self._too_many(name, who)
+        if not await self.allows(name, who):
+            raise await self._too_many(name, who)
 
     async def check(self, name: str, who: str) -> None:
         """As :meth:`hit`, without counting."""

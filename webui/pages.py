@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from jinja2.runtime import Context
     from starlette.requests import Request
 
-    from webui.cards import Card, Summary
+    from webui.cards import Card, Summary, Where
     from webui.oauth_manager.provider import OAuthProvider
 
 
@@ -86,12 +86,7 @@ def render(
     return HTMLResponse(
         body.render({**_shared(request), "is_fragment": is_fragment, **context}),
         status,
-        {
-            "Cache-Control": "no-store",
-            "Vary": "HX-Request, Cookie",
-            **marked,
-            **(headers or {}),
-        },
+        {**marked, **(headers or {})},
     )
 
 
@@ -131,6 +126,17 @@ def render_changes(request: Request, cards: Sequence[Card], summary: Summary) ->
     return render(request, template, fragment=template, cards=cards, summary=summary)
 
 
+def error_key(status: int) -> str:
+    """The section of the catalogue's ``error`` for a status.
+
+    405 looks like 404 to people; an unknown one is told like 400 or 500.
+    """
+    key = {405: "404"}.get(status, str(status))
+    if f"error.{key}.title" in words.CATALOGUE:
+        return key
+    return "500" if status >= 500 else "400"
+
+
 def render_error(
     request: Request,
     status: int,
@@ -139,15 +145,13 @@ def render_error(
     ref: str = "",
     retry_at: float = 0.0,
     headers: Mapping[str, str] | None = None,
+    **context: Any,
 ) -> HTMLResponse:
-    """An error as a page, or with htmx in the page's alert.
+    """An error as a page, or with htmx in the page's alert; views call ``error_page``.
 
-    ``key`` is a section of the catalogue's ``error``, by default the status;
-    an unknown one is told like 400 or 500.  405 looks like 404 to people.
+    ``key`` is a section of the catalogue's ``error``, by default the status's.
     """
-    key = key or {405: "404"}.get(status, str(status))
-    if f"error.{key}.title" not in words.CATALOGUE:
-        key = "500" if status >= 500 else "400"
+    key = key or error_key(status)
     retarget = {"HX-Retarget": "#page-alert", "HX-Reswap": "innerHTML"}
     return render(
         request,
@@ -162,20 +166,37 @@ def render_error(
         fate=("unchanged" if request.method in ("GET", "HEAD") else "unknown")
         if key == "500"
         else "",
+        **context,
     )
 
 
 def hand_off(
-    request: Request, provider: OAuthProvider, url: str, cancel_url: str = "/connections"
+    request: Request,
+    provider: OAuthProvider,
+    url: str,
+    cancel_url: str = "",
+    *,
+    text: str = "text",
+    where: Where = "list",
 ) -> Response:
     """Leave for the provider: ``HX-Redirect``, or a page that moves on by itself.
 
+    Without ``cancel_url`` its button cancels connecting, and leads back to
+    ``where`` that was begun.  ``text`` is the sentence of the catalogue's
+    ``handoff`` that says what for.
     A redirect would be stopped by the policy ``form-action 'self'``.  Raises
     ``ValueError`` where ``url`` is not a web address.
     """
     if not is_web_address(url):
         raise ValueError("not a web address")
     if is_htmx(request):
-        headers = {"HX-Redirect": url, "X-Fragment": "1", "Cache-Control": "no-store"}
-        return HTMLResponse(headers=headers)
-    return render(request, "handoff.html", provider=provider, url=url, cancel_url=cancel_url)
+        return HTMLResponse(headers={"HX-Redirect": url, "X-Fragment": "1"})
+    return render(
+        request,
+        "handoff.html",
+        provider=provider,
+        url=url,
+        cancel_url=cancel_url,
+        text=text,
+        where=where,
+    )

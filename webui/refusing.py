@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse, Response
@@ -19,21 +19,23 @@ _ENCODED = re.compile(rb"%(2f|5c|00)", re.IGNORECASE)
 SAFE_METHODS = ("GET", "HEAD")
 METHODS = (*SAFE_METHODS, "POST")
 
-Refusal = Callable[[Scope, int, str], Response]
+Refusal = Callable[[Scope, int, str], Awaitable[Response]]
 """From scope, status and reason (a key of ``_SENTENCES``) to the answer."""
 
 _SENTENCES = {
     "slow": "This request took too long to arrive. Nothing was changed.",
+    "large": "This request is too large. Nothing was changed.",
     "framing": "This request can be read in two ways.",
     "address": "This address is too long.",
     "path": "There is nothing at this address.",
     "host": "This address is not served here.",
     "method": "This cannot be done here.",
+    "identity": "It is not clear who sent this request.",
     "cross-site": "This request did not come from a page of this site. Nothing was changed.",
 }
 
 
-def plain_refusal(_: Scope, status: int, reason: str) -> Response:
+async def plain_refusal(_: Scope, status: int, reason: str) -> Response:
     """A sentence, where no page is wanted."""
     return PlainTextResponse(_SENTENCES[reason], status)
 
@@ -48,7 +50,8 @@ class OwnHost:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._is_ours(scope):
-            await self.refuse(scope, 400, "host")(scope, receive, send)
+            response = await self.refuse(scope, 400, "host")
+            await response(scope, receive, send)
         else:
             await self.app(scope, receive, send)
 
@@ -71,7 +74,7 @@ class PlainRequest:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (fault := self._fault(scope)):
-            response = self.refuse(scope, *fault)
+            response = await self.refuse(scope, *fault)
             response.headers["connection"] = "close"
             await response(scope, receive, send)
         else:
@@ -88,7 +91,7 @@ class PlainRequest:
 
 
 class WholeBody:
-    """A body has to arrive within ``BODY_SECONDS``, however slowly it drips."""
+    """A body has to arrive within ``BODY_SECONDS``, however slowly it drips, and be small."""
 
     def __init__(self, app: ASGIApp, refuse: Refusal) -> None:
         self.app = app
@@ -98,10 +101,9 @@ class WholeBody:
         if scope["type"] != "http" or scope["method"] in SAFE_METHODS:
             await self.app(scope, receive, send)
             return
-        try:
-            messages = await self._read(receive)
-        except TimeoutError:
-            response = self.refuse(scope, 408, "slow")
+        messages, fault = await self._read(receive)
+        if fault:
+            response = await self.refuse(scope, *fault)
             response.headers["connection"] = "close"
             await response(scope, receive, send)
             return
@@ -111,17 +113,19 @@ class WholeBody:
 
         await self.app(scope, replay, send)
 
-    async def _read(self, receive: Receive) -> list[Message]:
-        """The body's messages, at most a little over ``MAX_BODY_BYTES`` of them."""
+    async def _read(self, receive: Receive) -> tuple[list[Message], tuple[int, str] | None]:
         messages: list[Message] = []
         size = 0
-        async with asyncio.timeout(BODY_SECONDS):
-            while size <= MAX_BODY_BYTES:
-                messages.append(await receive())
-                size += len(messages[-1].get("body", b""))
-                if not messages[-1].get("more_body"):
-                    break
-        return messages
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while not messages or messages[-1].get("more_body"):
+                    messages.append(await receive())
+                    size += len(messages[-1].get("body", b""))
+                    if size > MAX_BODY_BYTES:
+                        return [], (413, "large")
+        except TimeoutError:
+            return [], (408, "slow")
+        return messages, None
 
 
 class KnownMethod:
@@ -135,7 +139,7 @@ class KnownMethod:
         if scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1000})
         elif scope["type"] == "http" and scope["method"] not in METHODS:
-            response = self.refuse(scope, 405, "method")
+            response = await self.refuse(scope, 405, "method")
             response.headers["allow"] = ", ".join(METHODS)
             await response(scope, receive, send)
         else:
@@ -153,6 +157,7 @@ class SameOrigin:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_unsafe = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
         if is_unsafe and not is_same_origin(Headers(scope=scope), self.origin):
-            await self.refuse(scope, 403, "cross-site")(scope, receive, send)
+            response = await self.refuse(scope, 403, "cross-site")
+            await response(scope, receive, send)
         else:
             await self.app(scope, receive, send)

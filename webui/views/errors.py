@@ -1,14 +1,22 @@
-"""Every error is a page, or with htmx a fragment: what happened, and what to do next."""
+"""Every error is a page, or with htmx a fragment: what happened, and what to do next.
+
+Each shows a reference by which support finds it (``webui.references``).
+"""
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from webui.pages import render_error
-from webui.references import new_reference
+from webui.auth import SUPPORT
+from webui.oauth_manager import StoreUnavailable
+from webui.pages import error_key, render, render_error
+from webui.references import refer
+from webui.site import site_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.exceptions import HTTPException
     from starlette.requests import Request
     from starlette.responses import Response
@@ -17,30 +25,72 @@ if TYPE_CHECKING:
 
 RETRY_SECONDS = "5"
 
+_LINK_PAGES = {"dead": 410, "not_yours": 403, "other_browser": 400}
+
 log = logging.getLogger(__name__)
+
+
+async def error_page(
+    request: Request,
+    status: int,
+    key: str = "",
+    *,
+    provider: str = "",
+    code: str = "",
+    retry_at: float = 0.0,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The page of ``render_error`` with its reference, and as the person who asks sees it.
+
+    ``code`` is the provider's error code.  Never fails for want of Redis.
+    """
+    user, is_up = "", True
+    try:
+        session = await site_of(request).sessions.load(request, renew=False)
+        user = session.user if session else ""
+    except StoreUnavailable:
+        is_up = False
+    kind = key or error_key(status)
+    ref = await refer(
+        request, kind, status=status, provider=provider, code=code, user=user, keep=is_up
+    )
+    return render_error(
+        request, status, kind, ref=ref, retry_at=retry_at, headers=headers, signed_in=bool(user)
+    )
+
+
+async def link_failure(request: Request, kind: str, provider: str = "", **context: Any) -> Response:
+    """The page of a link that leads nowhere: ``dead``, ``not_yours`` or ``other_browser``."""
+    status = _LINK_PAGES[kind]
+    ref = await refer(request, kind, status=status, provider=provider)
+    return render(request, f"link_{kind}.html", status, ref=ref, **context)
 
 
 async def http_error(request: Request, error: Exception) -> Response:
     """Handles ``HTTPException``: its text is never shown, only its status is used."""
     http = cast("HTTPException", error)
-    return render_error(request, http.status_code, headers=http.headers)
+    status, headers = http.status_code, http.headers
+    if status == 405 and request.scope["path"].startswith(SUPPORT):
+        status, headers = 404, None  # as where there is nothing at all
+    return await error_page(request, status, headers=headers)
 
 
 async def store_unavailable(request: Request, error: Exception) -> Response:
-    """Handles ``StoreUnavailable``: Redis is away; nothing is guessed."""
+    """Handles ``StoreUnavailable``: nothing is guessed, and Redis is not asked again."""
     log.error("%s", error)
-    return render_error(request, 503, headers={"Retry-After": RETRY_SECONDS})
+    ref = await refer(request, "503", status=503, keep=False)
+    return render_error(request, 503, ref=ref, headers={"Retry-After": RETRY_SECONDS})
 
 
 async def too_many(request: Request, error: Exception) -> Response:
     """Handles ``TooMany``: 429 with the time from which it works again."""
     limit = cast("TooMany", error)
     headers = {"Retry-After": str(limit.retry_after)}
-    return render_error(request, 429, retry_at=limit.retry_at, headers=headers)
+    return await error_page(request, 429, retry_at=limit.retry_at, headers=headers)
 
 
 async def unexpected(request: Request, error: Exception) -> Response:
     """Handles what nobody thought of; the reference finds the line in the log."""
-    reference = new_reference()
-    log.error("an unexpected error, reference %s", reference, exc_info=error)
-    return render_error(request, 500, ref=reference)
+    ref = await refer(request, "500", status=500)
+    log.error("an unexpected error, reference %s", ref or "none", exc_info=error)
+    return render_error(request, 500, ref=ref)

@@ -8,11 +8,13 @@ from starlette.responses import RedirectResponse, Response
 
 from webui.auth import require_session
 from webui.oauth_manager import Status
-from webui.pages import hand_off, is_htmx, render, render_error
+from webui.pages import hand_off, is_htmx, render
 from webui.permissions import permission_groups
-from webui.proof_cookie import begin_proof, keep_proof, kept_proof
+from webui.proof_cookie import begin_proof, keep_link, keep_proof, kept_proof, what_became_of
+from webui.roles import wants_newer_sign_in
 from webui.site import caller_of, provider_of, site_of
 from webui.views.callback import finish
+from webui.views.errors import error_page, link_failure
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -24,9 +26,10 @@ if TYPE_CHECKING:
 
 
 async def _dead(request: Request) -> Response:
-    """Unknown, used, replaced or run out: all alike, so that nothing can be probed."""
+    """Unknown, used, replaced or run out: all alike to strangers, so that nothing can be probed."""
     await site_of(request).limiter.hit("miss", caller_of(request))
-    return render(request, "link_dead.html", 410)
+    reason, at = what_became_of(request, request.path_params.get("code", ""))
+    return await link_failure(request, "dead", reason=reason, at=at)
 
 
 async def _over(request: Request) -> Response:
@@ -41,8 +44,9 @@ def _is_switched_off(site: Site, link: LinkRequest) -> bool:
     return bool(link.provider) and not site.manager.is_provider_configured(link.provider)
 
 
-def _switched_off(request: Request) -> Response:
-    return render_error(request, 503, "service", headers={"Retry-After": "60"})
+async def _switched_off(request: Request, provider: str) -> Response:
+    headers = {"Retry-After": "60"}
+    return await error_page(request, 503, "service", provider=provider, headers=headers)
 
 
 async def landing(request: Request) -> Response:
@@ -55,10 +59,10 @@ async def landing(request: Request) -> Response:
         return await _over(request)
     link, expires_at = found
     if session is not None and session.user != link.user_id:
-        return render(request, "link_not_yours.html", 403)
+        return await link_failure(request, "not_yours")
     provider = site.manager.providers.get(link.provider)
     if _is_switched_off(site, link):
-        return _switched_off(request)
+        return await _switched_off(request, link.provider)
     scopes = link.scopes or (provider.scopes if provider else ())
     names = site.settings.product_name, site.settings.bot_name
     return render(
@@ -83,16 +87,20 @@ async def start(request: Request) -> Response:
     code = request.path_params["code"]
     found = await site.manager.links.peek(site.redis, code)
     if found is not None and _is_switched_off(site, found[0]):
-        return _switched_off(request)
+        return await _switched_off(request, found[0].provider)
     link = await site.manager.links.take(site.redis, code)
     if link is None:
         return await _over(request)
     if session is not None and session.user != link.user_id:
         await site.manager.link_cancelled(site.redis, link)
-        return render(request, "link_not_yours.html", 403)
-    if session is not None:
-        return await _go_on(request, session, link)
-    return await begin_proof(request, link)
+        return await link_failure(request, "not_yours")
+    await site.manager.link_used(site.redis, link)
+    if session is None or (not link.provider and wants_newer_sign_in(site.settings, session)):
+        response = await begin_proof(request, link)
+    else:
+        response = await _go_on(request, session, link)
+    keep_link(request, response, code)
+    return response
 
 
 async def decline(request: Request) -> Response:
@@ -125,7 +133,7 @@ async def _lost(request: Request) -> Response:
         # Pressed twice, or gone back to: the first time it worked.
         return RedirectResponse("/connections", 303)
     if not kept_proof(request):
-        return render(request, "link_other_browser.html", 400)
+        return await link_failure(request, "other_browser")
     return await _dead(request)
 
 
@@ -161,7 +169,7 @@ async def finish_proof(request: Request) -> Response:
     session = await site.sessions.start(request, link.user_id)
     if taken.parked:
         parked = taken.parked
-        response = await finish(site, session, parked.attempt, parked.authorization_code)
+        response = await finish(request, session, parked.attempt, parked.authorization_code)
     else:
         response = await _go_on(request, session, link)
     keep_proof(request, response, "")

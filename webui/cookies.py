@@ -1,0 +1,35 @@
+"""The cookies of this site: their names, and what a browser may do with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from webui.site import site_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+
+def cookie_name(name: str, *, is_secure: bool) -> str:
+    """With https no other site can plant it (RFC 6265bis, section 4.1.3.2)."""
+    return f"__Host-{name}" if is_secure else name
+
+
+def kept_cookie(request: Request, name: str) -> str:
+    """What this browser was given under ``name``, ``""`` if nothing."""
+    is_secure = site_of(request).settings.is_secure
+    return request.cookies.get(cookie_name(name, is_secure=is_secure), "")
+
+
+def keep_cookie(request: Request, response: Response, name: str, value: str, seconds: int) -> None:
+    """Give the browser a value to keep; ``""`` takes it back."""
+    is_secure = site_of(request).settings.is_secure
+    response.set_cookie(
+        cookie_name(name, is_secure=is_secure),
+        value,
+        max_age=seconds if value else 0,
+        secure=is_secure,
+        httponly=True,
+        samesite="lax",
+    )
