@@ -43,8 +43,10 @@
   });
 
   doc.addEventListener('htmx:after:swap', event => {
+    const {ctx} = event.detail;
     localise();
-    const was = held.get(event.detail.ctx);
+    if (!isPoll(ctx)) watch();
+    const was = held.get(ctx);
     if (!was || hasFocus()) return;
     const id = was.closest('.card, #proof')?.id;
     (get(was.id) || doc.querySelector(`#${id} [data-focus]`) || get('main')).focus();
@@ -55,10 +57,16 @@
     if (ctx && !ctx.response) say(ctx, 'tpl-offline');
   });
 
-  // What a page polls for: for two minutes, and when the person comes back to it.
+  // What a page polls for: for two minutes from the last press, and when the person comes back.
   const look = () => doc.hidden || get('conn-poll')?.dispatchEvent(new Event('look'));
-  const timer = setInterval(look, 5000);
-  setTimeout(clearInterval, 120000, timer);
+  let timer, end;
+  function watch() {
+    clearInterval(timer);
+    clearTimeout(end);
+    timer = setInterval(look, 5000);
+    end = setTimeout(clearInterval, 120000, timer);
+  }
+  watch();
   doc.addEventListener('visibilitychange', look);
 
   doc.addEventListener('DOMContentLoaded', localise);

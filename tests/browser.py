@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
 from redis.asyncio import Redis
@@ -18,19 +19,32 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.fake_provider import serve
 from tests.library import KEY
-from tests.site_fixtures import SiteProcess, free_port, serving, site_environment
+from tests.site_fixtures import free_port, serving, site_environment
 from webui.oauth_manager import OAuthManager
 from webui.sandbox.standins import create_standins, endpoints, manage_urls
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CLIENT = ("a-client", "a-client-secret")
 AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+AXE_COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
 
 
 def find_chromium() -> str:
     """The installed browser, ``""`` where there is none."""
     named = os.environ.get("CHROMIUM", "")
     return named or next((path for name in NAMES if (path := shutil.which(name))), "")
+
+
+@pytest.fixture(scope="module")
+async def chromium() -> AsyncIterator[Browser]:
+    """For the modules that name it: ``chromium = browser.chromium``."""
+    executable = find_chromium()
+    if not executable:
+        if os.environ.get("REQUIRE_BROWSER"):
+            pytest.fail("REQUIRE_BROWSER is set and there is no Chromium (CHROMIUM names one)")
+        pytest.skip("there is no Chromium here; CHROMIUM names one")
+    async with launched(executable) as browser:
+        yield browser
 
 
 @asynccontextmanager
@@ -43,11 +57,23 @@ async def launched(executable: str) -> AsyncIterator[Browser]:
         await browser.close()
 
 
+class Site(Protocol):
+    @property
+    def base_url(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Address:
+    """A site in this process."""
+
+    base_url: str
+
+
 @dataclass(frozen=True)
 class Town:
-    """The site as a process, four stand-in providers, and the bot's side of it."""
+    """The site, the providers behind one address, and the bot's side of it."""
 
-    site: SiteProcess
+    site: Site
     standins: str
     bot: OAuthManager = field(repr=False)
 
@@ -56,7 +82,14 @@ class Town:
 
 
 @contextmanager
-def town(redis_url: str, folder: Path) -> Iterator[Town]:
+def town(
+    redis_url: str,
+    folder: Path,
+    *,
+    front: Callable[[ASGIApp], ASGIApp] = lambda app: app,
+    entrance: str = "",
+) -> Iterator[Town]:
+    """``front`` stands before the stand-ins; people come to them by the path ``entrance``."""
     base_url = f"http://127.0.0.1:{free_port()}"
     made: list[ASGIApp] = []
 
@@ -68,11 +101,12 @@ def town(redis_url: str, folder: Path) -> Iterator[Town]:
         clients = {
             name: (*CLIENT, f"{base_url}/oauth/{name}/callback") for name in endpoints(standins)
         }
-        made.append(create_standins(standins, clients=clients))
+        made.append(front(create_standins(standins, clients=clients)))
         manage = manage_urls(standins)
         config: dict[str, dict[str, Any]] = {
             name: {
                 **urls,
+                "authorize_url": urls["authorize_url"].replace(standins, standins + entrance),
                 "client_id": CLIENT[0],
                 "client_secret": CLIENT[1],
                 "manage_url": manage[name],
@@ -151,10 +185,10 @@ class Window:
         assert wide <= room, f"{self.page.url} is {wide} wide in {room}"
 
     async def is_accessible(self) -> None:
-        """axe finds nothing, in light and in dark."""
-        for scheme in ("light", "dark"):
+        """axe finds nothing, in light and in dark; only colours differ between the two."""
+        for scheme, rules in (("light", AXE_RULES), ("dark", AXE_COLOURS)):
             await self.page.emulate_media(color_scheme=scheme)
-            found = await Axe().run(self.page, options=AXE_RULES)
+            found = await Axe().run(self.page, options=rules)
             assert found.violations_count == 0, f"{scheme}: {found.generate_report()}"
 
 

@@ -88,8 +88,11 @@ class Journey:
         proof = await self.browser.get(f"{self.site}/connect/proof")
         return await self.press(proof, "proof-continue")
 
-    async def consent(self, handoff: httpx.Response) -> httpx.Response:
-        """From the hand-off page over the provider and the callback to where it ends."""
+    async def consent(self, handoff: httpx.Response, *, without: str = "") -> httpx.Response:
+        """From the hand-off page over the provider and the callback to where it ends.
+
+        ``without`` is a permission that is unticked there.
+        """
         found = re.search(r'href="([^"]+)" rel="noreferrer"', handoff.text)
         assert found
         asked = await self.browser.get(html.unescape(found[1]), follow_redirects=True)
@@ -97,7 +100,7 @@ class Journey:
         form: dict[str, str | list[str]] = {
             "account": "mona",
             "decision": "allow",
-            "scope": ticked,
+            "scope": [scope for scope in ticked if scope != without],
         }
         allowed = await self.post(str(asked.url), form)
         assert allowed.status_code == 303

@@ -2,9 +2,11 @@
 
 It runs as a process of its own on loopback, with PKCE required (RFC 7636),
 refresh tokens rotated and their families revoked on reuse (RFC 9700, 4.14.2),
-and ``iss`` in every authorization response (RFC 9207).  Applications and users
-are made through :class:`OAuthServer`; everything else goes through its pages
-and endpoints, as it does for a browser and a client.
+and ``iss`` in every authorization response (RFC 9207).  It is an OpenID
+provider too, with RS256 and RP-initiated logout, for applications that have a
+place to go after it.  Applications and users are made through
+:class:`OAuthServer`; everything else goes through its pages and endpoints, as
+it does for a browser and a client.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from tests.screens import Document
 ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "correct horse battery staple"
 SCOPES = {
+    "openid": "Know who you are",
     "profile": "See your name",
     "mail.read": "Read your mail",
     "mail.send": "Send mail for you",
@@ -83,14 +86,25 @@ class OAuthServer:
         """As ``OAuthProvider`` fields."""
         return {name: self.url + path for name, path in ENDPOINTS.items()}
 
-    def add_application(self, client_id: str, secret: str, redirect_uris: Iterable[str]) -> None:
-        """Register a confidential client for the authorization code grant."""
-        uris = " ".join(redirect_uris)
-        self._tell("add_application", client_id=client_id, secret=secret, redirect_uris=uris)
+    def add_application(
+        self, client_id: str, secret: str, redirect_uris: Iterable[str], signed_out: str = ""
+    ) -> None:
+        """Register a confidential client for the authorization code grant.
 
-    def add_person(self, name: str) -> Person:
+        With ``signed_out``, the address to come back to after signing out, it
+        gets id tokens.
+        """
+        self._tell(
+            "add_application",
+            client_id=client_id,
+            secret=secret,
+            redirect_uris=" ".join(redirect_uris),
+            signed_out=signed_out,
+        )
+
+    def add_person(self, name: str, groups: Iterable[str] = ()) -> Person:
         """A user of the server, signed in there."""
-        self._tell("add_user", name=name, password=PASSWORD)
+        self._tell("add_user", name=name, password=PASSWORD, groups=list(groups))
         return Person(self, name)
 
     def seen(self, path: str = "/o/token/") -> list[Seen]:
@@ -142,6 +156,10 @@ class Person:
     def opens(self, authorize_url: str) -> httpx.Response:
         """What the server answers before anything is pressed."""
         return self._browser.get(authorize_url)
+
+    def leaves(self, logout_url: str) -> str:
+        """Confirm signing out.  Where the browser goes then."""
+        return self._submit(logout_url, allow="on").headers["location"]
 
     def remove_access(self) -> int:
         """Remove every application on the server's own page; how many tokens were listed."""
@@ -223,6 +241,7 @@ def _configure(folder: str, url: str) -> None:
     import django
     from django.conf import settings
     from django.core.management import call_command
+    from joserfc.jwk import RSAKey
 
     apps = [
         "django.contrib.auth",
@@ -272,13 +291,19 @@ def _configure(folder: str, url: str) -> None:
         ],
         OAUTH2_PROVIDER={
             "SCOPES": SCOPES,
+            # Most applications here get no id token, and fail where they ask for one.
+            "DEFAULT_SCOPES": [scope for scope in SCOPES if scope != "openid"],
             "ACCESS_TOKEN_EXPIRE_SECONDS": ACCESS_TOKEN_SECONDS,
             "PKCE_REQUIRED": True,
             "COMPLIANT_BCP_RFC9700_PKCE_METHOD": True,  # S256 alone
             "ROTATE_REFRESH_TOKEN": True,
             "REFRESH_TOKEN_REUSE_PROTECTION": True,
             "COMPLIANT_BCP_RFC9700_AUTHZ_RESPONSE_ISS": True,
+            "OIDC_ENABLED": True,
             "OIDC_ISS_ENDPOINT": f"{url}/o",
+            "OIDC_RSA_PRIVATE_KEY": RSAKey.generate_key(2048).as_pem(private=True).decode(),
+            "OIDC_RP_INITIATED_LOGOUT_ENABLED": True,
+            "OAUTH2_VALIDATOR_CLASS": "tests.oauth_claims.WithGroups",
         },
     )
     django.setup()
@@ -317,10 +342,10 @@ def _urls() -> tuple[Any, ...]:
 
 def _orders(recorder: _Recorder) -> Mapping[str, Callable[..., Any]]:
     """What the tests may ask for beyond the server's own pages."""
-    from django.contrib.auth.models import User
+    from django.contrib.auth.models import Group, User
     from oauth2_provider.models import Application, RefreshToken
 
-    def add_application(client_id: str, secret: str, redirect_uris: str) -> None:
+    def add_application(client_id: str, secret: str, redirect_uris: str, signed_out: str) -> None:
         Application.objects.create(
             name=client_id,
             client_id=client_id,
@@ -328,10 +353,13 @@ def _orders(recorder: _Recorder) -> Mapping[str, Callable[..., Any]]:
             client_type=Application.CLIENT_CONFIDENTIAL,
             authorization_grant_type=Application.GRANT_AUTHORIZATION_CODE,
             redirect_uris=redirect_uris,
+            post_logout_redirect_uris=signed_out,
+            algorithm=Application.RS256_ALGORITHM if signed_out else Application.NO_ALGORITHM,
         )
 
-    def add_user(name: str, password: str) -> None:
-        User.objects.create_user(name, password=password)
+    def add_user(name: str, password: str, groups: list[str]) -> None:
+        user = User.objects.create_user(name, password=password)
+        user.groups.set([Group.objects.get_or_create(name=group)[0] for group in groups])
 
     def grants(name: str, client_id: str) -> int:
         owned = RefreshToken.objects.filter(user__username=name, application__client_id=client_id)

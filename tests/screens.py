@@ -11,11 +11,13 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.requests import Request
 
-from webui import pages, sessions
+from tests.support_screens import support_screens
+from webui import pages
 from webui.cards import Card, Screen, confirm_card, make_card, summarize
 from webui.cards.gallery import ASKED, CASES, NOW, ON, RENEWING, Case, connection, gallery
 from webui.cards.parts import DAY
 from webui.cards.timeline import timeline
+from webui.oauth_manager import OAuthProvider
 from webui.oauth_manager.activity import Event
 from webui.permissions import glossary, permission_groups
 
@@ -49,7 +51,7 @@ def request(*, htmx: bool = False, method: str = "GET", signed_in: bool = True) 
             "query_string": b"",
             "headers": headers,
             "app": app,
-            sessions._LOADED: object() if signed_in else None,
+            "webui.session": object() if signed_in else None,
         }
     )
 
@@ -88,16 +90,15 @@ def _link_pages() -> Iterator[tuple[str, str]]:
     for name, provider in {"L3 confirmed": github, "L3 signs in": None}.items():
         context = {"confirmed": True, "continue_url": "/go", "provider": provider}
         yield name, _page("link_proof.html", context)
-    yield "L5", _page("link_not_yours.html", {"next": "/connect/x"}, signed_in=True)
+    yield "L5", _page("link_not_yours.html", {"ref": "K4T9WX"}, signed_in=True)
     done = {"provider": github, "account": "octocat", "chat_url": "https://chat.example/"}
     yield "L6", _page("link_done.html", done, signed_in=True)
-    yield "L7 stranger", _page("link_dead.html", {})
-    for reason in ("used", "ran_out", "replaced"):
-        context = {"reason": reason, "at": NOW, "chat_url": "https://chat.example/"}
+    yield "L7 stranger", _page("link_dead.html", {"ref": "K4T9WX", "reason": ""})
+    for reason in ("used", "ran_out"):
+        context = {"ref": "", "reason": reason, "at": NOW, "chat_url": "https://chat.example/"}
         yield f"L7 {reason}", _page("link_dead.html", context, signed_in=True)
     yield "L8", _page("link_declined.html", {})
-    yield "L9", _page("link_other_browser.html", {"again_url": "/again"})
-    yield "L9 from chat", _page("link_other_browser.html", {"provider": github})
+    yield "L9", _page("link_other_browser.html", {"ref": "K4T9WX"})
 
 
 def _errors() -> Iterator[tuple[str, str]]:
@@ -126,18 +127,39 @@ def events() -> list[Event]:
         ("limited_accepted", "web", ""),
         ("account_switched", "web", "hubot"),
         ("link_made", "chat", ""),
-        ("link_cancelled", "web", ""),
+        ("link_used", "", ""),
+        ("link_cancelled", "", ""),
         ("denied", "web", ""),
         ("connect_failed", "system", ""),
         ("access_ended", "provider", ""),
+        ("revoked", "web", ""),
         ("disconnected", "chat", ""),
+        ("revoked", "web", ""),
+        ("support_checked", "support", ""),
+        ("support_disconnected", "support", ""),
         ("of a later release", "web", ""),
     ]
     named = [
         Event(kind, "github", by, NOW - number * 5 * 3600, account=account)
         for number, (kind, by, account) in enumerate(kinds)
     ]
-    others = [("support_viewed", "support"), ("link_made", "chat"), ("link_cancelled", "web")]
+    details = {
+        "disconnected": ("revoked", "unconfirmed", "unsupported", "nothing"),
+        "connect_failed": ("failed", "misconfigured", "provider_trouble", "needs_admin", "<b>"),
+    }
+    named += [
+        Event(kind, "github", "support", NOW - 4 * DAY, detail)
+        for kind, values in details.items()
+        for detail in values
+    ]
+    others = [
+        ("support_viewed", "support"),
+        ("support_cancelled_links", "support"),
+        ("support_ended_sessions", "support"),
+        ("link_made", "chat"),
+        ("link_used", ""),
+        ("link_cancelled", ""),
+    ]
     return named + [Event(kind, "", by, NOW - 4 * DAY) for kind, by in others]
 
 
@@ -151,6 +173,8 @@ def _reading() -> Iterator[tuple[str, str]]:
     }
     for name, context in contexts.items():
         yield name, _page("activity.html", context, signed_in=True)
+    recent = {"card": card(CASES["endless"], DETAIL), "entries": entries[:5]}
+    yield "one service", _page("connection.html", recent, signed_in=True)
     glossaries = [glossary(p, PRODUCT, BOT) for p in ON.values() if p.scope_sentences]
     yield "permissions", _page("permissions.html", {"glossaries": glossaries})
     yield "permissions, none", _page("permissions.html", {"glossaries": []})
@@ -159,6 +183,28 @@ def _reading() -> Iterator[tuple[str, str]]:
         context = {**switch, "old_account": old, "new_account": new}
         yield name, _page("switch.html", context, signed_in=True)
     yield "gallery", _page("gallery.html", {"cards": list(gallery(SCREEN))}, signed_in=True)
+
+
+def _support() -> Iterator[tuple[str, str]]:
+    for name, template, fragment, context in support_screens(SCREEN, events()):
+        for htmx in (False, True) if fragment else (False,):
+            asked = request(htmx=htmx, signed_in=False)
+            answer = pages.render(asked, template, fragment=fragment, **context)
+            yield f"{name}{', fragment' if htmx else ''}", bytes(answer.body).decode()
+
+
+def _sign_on() -> Iterator[tuple[str, str]]:
+    acme = OAuthProvider("sign-on", "", "", label="Acme")
+    for is_for_staff in (False, True):
+        context = {"sign_on": acme, "is_for_staff": is_for_staff, "next": "/support"}
+        yield f"signin, for staff {is_for_staff}", _page("signin.html", context)
+    for text in ("text_signin", "text_signout"):
+        leaving = pages.hand_off(request(), acme, "https://login.example/", "/signin", text=text)
+        yield text, bytes(leaving.body).decode()
+    for key in ("signon", "signon_refused", "signon_old", "signon_away"):
+        again = "/support" if key == "signon_old" else ""
+        context = {"key": key, "label": "Acme", "again": again, "ref": "K4T9WX"}
+        yield key, _page("signon_failed.html", context)
 
 
 def screens() -> dict[str, str]:
@@ -181,10 +227,11 @@ def screens() -> dict[str, str]:
     leaving = pages.hand_off(request(), ON["github"], "https://github.com/login?a=1&b=2")
     found["handoff"] = bytes(leaving.body).decode()
     found["signin"] = _page("signin.html", {"service": "github"})
-    found["signin ended"] = _page("signin.html", {"ended": True})
-    found["signin proxy"] = _page("signin.html", {"proxy_url": "/proxy"})
+    found["signin stale"] = _page("signin.html", {"is_stale": True, "next": "/support"})
     found["signed out"] = _page("signed_out.html", {})
-    return found | dict(_reading()) | dict(_link_pages()) | dict(_errors())
+    found["signed out, proxied"] = _page("signed_out.html", {"is_proxied": True})
+    others = (_reading(), _link_pages(), _sign_on(), _errors(), _support())
+    return found | {name: html for kind in others for name, html in kind}
 
 
 @dataclass

@@ -108,9 +108,9 @@ class Place:
     _clients: AsyncExitStack = field(repr=False)
     _addresses: Iterator[int] = field(default_factory=lambda: count(1), repr=False)
 
-    async def browser(self, jar: Browser | None = None) -> Browser:
-        """A browser at an address of its own; ``jar`` has the cookies it shares."""
-        address = f"192.0.2.{next(self._addresses)}"
+    async def browser(self, jar: Browser | None = None, *, address: str = "") -> Browser:
+        """A browser, at an address of its own unless told; ``jar`` has the cookies it shares."""
+        address = address or f"192.0.2.{next(self._addresses)}"
         # As behind a server, an error is answered and not passed on to the client.
         transport = httpx.ASGITransport(
             self.app, raise_app_exceptions=False, client=(address, 50000)
@@ -203,6 +203,18 @@ def shown_code(page: httpx.Response) -> str:
     found = re.search(r'aria-hidden="true">\s*([A-Z0-9]{3}) ([A-Z0-9]{3})\s*<', page.text)
     assert found, f"no code on a page {page.status_code}"
     return found[1] + found[2]
+
+
+def shown_reference(page: httpx.Response) -> str:
+    """What an error page or a card asks to quote."""
+    found = re.search(r"eference (?:<code>)?([A-Z0-9]{6})\b", page.text)
+    assert found, f"no reference on a page {page.status_code}"
+    return found[1]
+
+
+def but_reference(page: httpx.Response) -> str:
+    """The page as everybody sees it: a reference is each one's own."""
+    return re.sub(r"(?<=<code>)[A-Z0-9]{6}(?=</code>)", "", page.text)
 
 
 def card_state(page: str, provider: str) -> str:

@@ -379,10 +379,10 @@ def test_a_page_is_told_only_of_cards_it_shows_and_of_no_question() -> None:
 @pytest.mark.parametrize(
     ("name", "spoken"),
     [
-        ("connected", "GitHub connected."),
+        ("connected", "GitHub is connected."),
         ("checked", "Google checked: working."),
         ("ended", "Microsoft: Reconnect needed."),
-        ("disconnected", "GitHub disconnected."),
+        ("disconnected", "GitHub is disconnected."),
     ],
 )
 def test_a_change_is_spoken_in_one_sentence(name: str, spoken: str) -> None:

@@ -154,6 +154,14 @@ async def test_trouble_at_the_provider_is_told_and_keeps_the_connection(
     assert "Google: connected" in await journey.say("list")
 
 
+async def test_a_permission_that_is_unticked_is_told_with_what_it_costs(journey: Journey) -> None:
+    handoff = await journey.prove(await journey.say("connect google"))
+    await journey.consent(handoff, without="email")
+    page = await journey.browser.get(f"{journey.site}/connections")
+    assert "So this will not work: <bdi>answers to whoami</bdi>." in page.text
+    assert "So this will not work: answers to whoami." in await journey.say("status google")
+
+
 # The bot speaks first
 
 

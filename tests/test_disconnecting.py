@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import time
 
 import httpx
 import pytest
@@ -19,7 +20,9 @@ from tests.library import (
     KEY,
     OVER,
     age,
+    began,
     connected,
+    dumped,
     fake_provider,
     granted,
     manager_for,
@@ -30,14 +33,16 @@ from tests.redis_wire import wired
 from webui.oauth_manager import (
     Account,
     Disconnected,
+    NoticeKind,
     OAuthManager,
     RevokeOutcome,
     StoreUnavailable,
+    SwitchOffer,
     TokenData,
 )
 from webui.oauth_manager.answers import Answer as Received
 from webui.oauth_manager.requests import ProviderRequest
-from webui.oauth_manager.transport import DEADLINE_WHILE_WAITING, Transport
+from webui.oauth_manager.transport import DEADLINE, DEADLINE_WHILE_WAITING, Transport
 
 pytestmark = pytest.mark.anyio
 
@@ -233,7 +238,7 @@ class TestTheTruth:
         assert len(requests) == 1
         assert {r.headers["host"] for r in requests} == {"provider.example"}
 
-    async def test_a_provider_that_does_not_answer_is_given_four_seconds(
+    async def test_a_provider_that_does_not_answer_is_given_its_whole_time(
         self, fake: FakeProvider, redis: Redis
     ) -> None:
         deadlines = []
@@ -250,9 +255,25 @@ class TestTheTruth:
         assert result.at_provider is RevokeOutcome.UNCONFIRMED
         ((step, deadline),) = deadlines
         assert step == "revoke"
-        assert 0 < deadline <= DEADLINE_WHILE_WAITING
+        assert DEADLINE_WHILE_WAITING < deadline <= DEADLINE
 
-    async def test_renewing_and_revoking_share_the_four_seconds(
+    async def test_a_caller_waits_for_less_and_the_provider_goes_on_being_asked(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        assert manager.patience == DEADLINE_WHILE_WAITING
+        manager.patience = 0.02
+        await connected(manager, fake, redis, "u1", "github")
+        gate = fake.gate("revoke")
+        result = await manager.delete_token(redis, "u1", "github")
+        assert result == Disconnected("github", RevokeOutcome.UNCONFIRMED, Account("42", "mona"))
+        assert not await redis.exists(tokens_key("u1", "github"))
+        gate.open()
+        await manager.aclose()
+        assert not any(fake.is_alive(secret) for secret in fake.issued)
+        (event, *_) = (await manager.activity("u1", redis)).events
+        assert (event.kind, event.detail) == ("disconnected", "revoked")
+
+    async def test_renewing_and_revoking_share_that_time(
         self, fake: FakeProvider, redis: Redis
     ) -> None:
         deadlines = []
@@ -265,8 +286,8 @@ class TestTheTruth:
         transport = Watched(httpx.ASGITransport(fake))
         manager = OAuthManager(KEY, BASE_URL, providers_config(fake), transport=transport)
         await disconnected(manager, fake, redis, "github", granted(fake, "github"))
-        assert deadlines[0] == DEADLINE_WHILE_WAITING
-        assert deadlines[1] < DEADLINE_WHILE_WAITING
+        assert deadlines[0] == DEADLINE
+        assert deadlines[1] < DEADLINE
 
     async def test_a_provider_no_longer_set_up_cannot_confirm(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
@@ -410,3 +431,166 @@ class TestFaults:
     ) -> None:
         with pytest.raises(ValueError, match="unknown provider"):
             await manager.delete_token(redis, "u1", "myspace")
+
+
+async def left(redis: Redis, user_id: str, provider: str) -> int:
+    """Seconds for which the provider can be asked again, -2 where it cannot."""
+    seconds: int = await redis.ttl(f"stargazer:oauth_revoke:{user_id}:{provider}")
+    return seconds
+
+
+class TestAskingAgain:
+    async def refused(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis, provider: str = "github"
+    ) -> Disconnected:
+        """Disconnected on the page, while the provider is in trouble."""
+        await connected(manager, fake, redis, "u1", provider)
+        fake.script("revoke", Answer(503))
+        ending = await manager.disconnect(redis, "u1", provider, by="web")
+        return await ending.result
+
+    async def again(self, manager: OAuthManager, redis: Redis) -> Disconnected | None:
+        ending = await manager.ask_again(redis, "u1", "github")
+        return await ending.result if ending else None
+
+    async def test_ends_the_grant_with_what_was_kept_for_it(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        result = await self.refused(manager, fake, redis)
+        assert result.at_provider is RevokeOutcome.UNCONFIRMED
+        assert 3500 < await left(redis, "u1", "github") <= 3600
+        assert 3500 < result.retry_until - time.time() <= 3600
+        again = await self.again(manager, redis)
+        assert again == Disconnected("github", RevokeOutcome.REVOKED)
+        assert not any(fake.is_alive(secret) for secret in fake.issued)
+        assert await left(redis, "u1", "github") == -2
+        (event, *_) = (await manager.activity("u1", redis)).events
+        assert (event.kind, event.by) == ("revoked", "web")
+
+    async def test_in_vain_leaves_it_for_the_rest_of_the_hour(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        first = await self.refused(manager, fake, redis)
+        await redis.expire("stargazer:oauth_revoke:u1:github", 600)
+        fake.script("revoke", Answer(500))
+        again = await self.again(manager, redis)
+        assert again is not None
+        assert again.at_provider is RevokeOutcome.UNCONFIRMED
+        assert again.retry_until == first.retry_until
+        assert await left(redis, "u1", "github") <= 3600
+        assert (await self.again(manager, redis)) is not None
+
+    async def test_is_not_possible_where_the_provider_was_not_asked(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await redis.set(tokens_key("u1", "github"), "junk")
+        await manager.store_token(redis, "u1", granted(fake, "microsoft"))
+        await manager.store_token(redis, "u1", granted(fake, "google"))
+        manager.providers["google"].client_id = ""
+        for provider in ("github", "microsoft", "google"):
+            ending = await manager.disconnect(redis, "u1", provider, by="web")
+            assert not (await ending.result).retry_until
+            assert await left(redis, "u1", provider) == -2
+
+    async def test_is_not_possible_where_the_grant_turned_out_to_be_over(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        fake.script("token", error_answer("bad_refresh_token"))
+        await manager.store_token(redis, "u1", granted(fake, "github", expires_at=OVER))
+        ending = await manager.disconnect(redis, "u1", "github", by="web")
+        assert not (await ending.result).retry_until
+        assert await left(redis, "u1", "github") == -2
+
+    async def test_keeps_what_the_last_renewal_brought(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        fake.script("revoke", Answer(503))
+        await manager.store_token(redis, "u1", granted(fake, "github", expires_at=OVER))
+        await (await manager.disconnect(redis, "u1", "github", by="web")).result
+        again = await self.again(manager, redis)
+        assert again is not None
+        assert again.at_provider is RevokeOutcome.REVOKED
+        assert not any(fake.is_alive(secret) for secret in fake.issued)
+
+    async def test_is_for_the_page_alone_and_a_confirmed_disconnect_leaves_nothing(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await connected(manager, fake, redis, "u1", "github")
+        fake.script("revoke", Answer(503))
+        assert not (await manager.delete_token(redis, "u1", "github")).retry_until
+        assert await left(redis, "u1", "github") == -2
+        await self.refused(manager, fake, redis)
+        await redis.rename("stargazer:oauth_revoke:u1:github", "aside")
+        await connected(manager, fake, redis, "u1", "github")
+        await redis.rename("aside", "stargazer:oauth_revoke:u1:github")
+        await manager.delete_token(redis, "u1", "github")
+        assert await left(redis, "u1", "github") == -2
+
+    async def test_is_over_with_a_new_connection_and_does_not_touch_it(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await self.refused(manager, fake, redis)
+        kept = await redis.dump("stargazer:oauth_revoke:u1:github") or b""
+        await connected(manager, fake, redis, "u1", "github")
+        assert await left(redis, "u1", "github") == -2
+        await redis.restore("stargazer:oauth_revoke:u1:github", 0, kept)
+        calls = fake.calls["revoke"]
+        assert await self.again(manager, redis) is None
+        assert fake.calls["revoke"] == calls
+        assert await manager.get_token("u1", "github", redis) is not None
+
+    async def test_at_the_same_time_asks_once(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await self.refused(manager, fake, redis)
+        results = await asyncio.gather(*(self.again(manager, redis) for _ in range(5)))
+        assert [r.at_provider for r in results if r] == [RevokeOutcome.REVOKED]
+        assert fake.calls["revoke"] == 2
+
+    async def test_is_for_the_same_person_and_service(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await self.refused(manager, fake, redis)
+        kept = await redis.dump("stargazer:oauth_revoke:u1:github") or b""
+        for user_id, provider in (("u2", "github"), ("u1", "discord")):
+            await redis.restore(f"stargazer:oauth_revoke:{user_id}:{provider}", 0, kept)
+            assert await manager.ask_again(redis, user_id, provider) is None
+
+    async def test_finds_nothing_in_clear(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await self.refused(manager, fake, redis)
+        everything = await dumped(redis)
+        assert not any(secret.encode() in everything for secret in fake.issued)
+
+    async def test_dropped_is_gone(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await self.refused(manager, fake, redis)
+        await manager.drop_leftovers(redis, "u1", "github")
+        assert await self.again(manager, redis) is None
+
+
+class TestWhoHears:
+    async def test_support_is_told_apart(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        for by in ("support", "web"):
+            await connected(manager, fake, redis, "u1", "github")
+            await manager.delete_token(redis, "u1", "github", by=by)
+        notices = manager.notices(redis, "test")
+        kinds = [(await anext(notices)).kind for _ in range(4)]
+        await notices.aclose()  # type: ignore[attr-defined]
+        told = [kind for kind in kinds if kind is not NoticeKind.CONNECTED]
+        assert told == [NoticeKind.SUPPORT_DISCONNECTED, NoticeKind.DISCONNECTED]
+
+    async def test_another_account_that_was_waited_for_is_given_back_too(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await connected(manager, fake, redis, "u1", "github")
+        fake.account = {"id": "43", "login": "lisa"}
+        attempt, code = await began(manager, fake, redis, "u1", "github")
+        assert isinstance(await manager.complete(redis, attempt, code), SwitchOffer)
+        await manager.delete_token(redis, "u1", "github")
+        assert not any(fake.is_alive(secret) for secret in fake.issued)
+        assert await manager.switch_offer("u1", "github", redis) is None

@@ -21,7 +21,7 @@ from tests.library import KEY, providers_config
 from webui import chat, oauth_manager, words
 from webui.app import create_app
 from webui.cli import main
-from webui.limiting import LIMITS
+from webui.limiting import LIMITS, LOOKUPS
 from webui.oauth_manager import (
     PROVIDER_TEMPLATES,
     NoticeKind,
@@ -102,7 +102,7 @@ def test_every_secret_is_said_to_be_readable_from_a_file() -> None:
 def usage(name: str, command: click.Command) -> str:
     context = click.Context(command, info_name=name)
     options = [
-        f"[{p.opts[0]} {p.make_metavar(context)}]"
+        f"[{p.opts[0]}]" if p.is_flag else f"[{p.opts[0]} {p.make_metavar(context)}]"
         for p in command.params
         if isinstance(p, click.Option)
     ]
@@ -125,9 +125,9 @@ def test_the_addresses_are_those_there_are_in_their_order() -> None:
     ]
 
 
-def test_only_the_callback_answers_get_without_head() -> None:
+def test_only_the_callbacks_answer_get_without_head() -> None:
     without_head = [route.path for route in routes() if route.methods == {"GET"}]
-    assert without_head == ["/oauth/{provider}/callback"]
+    assert without_head == ["/signin/sso/callback", "/oauth/{provider}/callback"]
 
 
 def test_the_callback_addresses_and_scopes_of_every_provider_are_given() -> None:
@@ -157,16 +157,21 @@ def test_the_errors_are_those_there_are() -> None:
 
 def test_the_actions_and_notices_are_those_there_are() -> None:
     assert [bare(row[0]) for row in table(LIBRARY, "Action")] == list(chat.ACTIONS)
-    (listed,) = re.findall(r"Each notice \((.*?)\)", LIBRARY)
-    assert [bare(name) for name in listed.split(", ")] == [kind.value for kind in NoticeKind]
+    (listed,) = re.findall(r"Each notice \(([^)]*)\)", LIBRARY)
+    assert [bare(name.rstrip(",")) for name in listed.split()] == [k.value for k in NoticeKind]
 
 
 def test_the_limits_are_those_there_are() -> None:
     rows = [(whom.split()[1], most) for _, whom, most in table(OPERATING, "Tries")]
-    by_address = {"miss", "start"}
-    assert rows == [
-        ("address" if name in by_address else "person", most) for name, most in LIMITS.items()
-    ]
+    counted = {
+        "miss": "address",
+        "start": "address",
+        "reference": "caller:",
+        "stray_reference": "together",
+        "anonymous_reference": "together",
+    }
+    limits = {**LIMITS, "lookups": LOOKUPS}
+    assert rows == [(counted.get(name, "person"), most) for name, most in limits.items()]
 
 
 def test_every_key_in_redis_is_listed() -> None:
@@ -215,7 +220,7 @@ def test_every_command_that_is_named_exists(document: str) -> None:
 def test_every_setting_that_is_named_exists(document: str) -> None:
     known = known_names(["gitea"]) | {f"*_{s.name}" for s in PROVIDER_SETTINGS}
     known |= {f"*_{s.name}_FILE" for s in PROVIDER_SETTINGS if s.is_secret}
-    ours = r"(?:[A-Z]+_)*(?:URL|KEY|SECRET|ID|SCOPES|TENANT|RECORDS|PROXIES)(?:_FILE)?"
+    ours = r"(?:[A-Z]+_)*(?:URL|KEY|SECRET|ID|SCOPES|TENANT|RECORDS|PROXIES|FEATURES)(?:_FILE)?"
     named = set(re.findall(rf"`((?:\*_)?{ours})(?:=[^`]*)?`", DOCUMENTS[document]))
     assert named - known == set()
 
@@ -261,13 +266,26 @@ def test_the_provider_of_ones_own_is_the_same_in_the_environment_and_in_a_file(
     tmp_path: Path,
 ) -> None:
     (block,) = [b for b in code_blocks(OPERATING, "sh") if "EXTRA_PROVIDERS" in b]
-    (toml,) = code_blocks(OPERATING, "toml")
+    (toml,) = [b for b in code_blocks(OPERATING, "toml") if "extra_providers" in b]
     secret = tmp_path / "secret"
     secret.write_text("...\n")
     config = tmp_path / "webui.toml"
     config.write_text(toml.replace("/run/secrets/gitea", str(secret)))
     assert tomllib.loads(toml)["gitea"]["client_id"] == "..."
     assert gitea(environment(block)) == gitea({"WEBUI_CONFIG": str(config)})
+
+
+def test_what_the_bot_does_is_the_same_in_the_environment_and_in_a_file(tmp_path: Path) -> None:
+    (block,) = [b for b in code_blocks(OPERATING, "sh") if "GOOGLE_FEATURES" in b]
+    (toml,) = [b for b in code_blocks(OPERATING, "toml") if "google.features" in b]
+    config = tmp_path / "webui.toml"
+    config.write_text(toml)
+    found = [
+        load_settings({**REQUIRED, **environ}).providers_config
+        for environ in (environment(block), {"WEBUI_CONFIG": str(config)})
+    ]
+    assert found[0] == found[1]
+    assert set(found[0]["google"]["features"]) == {"meeting reminders", "greetings"}
 
 
 @dataclass

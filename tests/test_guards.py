@@ -23,6 +23,7 @@ from structlog.testing import capture_logs
 
 from webui.auth import (
     HOME,
+    SUPPORT,
     SignInNeeded,
     ask_to_sign_in,
     is_same_origin,
@@ -345,7 +346,7 @@ class TestEveryResponse:
     async def test_that_refuses_can_be_a_page(self) -> None:
         seen = []
 
-        def refuse(scope: Scope, status: int, reason: str) -> Response:
+        async def refuse(scope: Scope, status: int, reason: str) -> Response:
             seen.append((status, reason))
             return HTMLResponse(f"<h1>{reason}</h1>", status)
 
@@ -426,6 +427,32 @@ LANDINGS = [
     "/oauth/github/authorize",
     "/activity",
     "/support",
+    "/support/people/ann",
+    "/support/people/412345678901234567",
+    "/support/people/ann.smith+1@example.org",
+]
+# A person whose id has other characters is looked up again.
+SUPPORT_PAGES = [
+    "/support/people/",
+    "/support/people/.",
+    "/support/people/..",
+    "/support/people/...",
+    "/support/people/../../evil",
+    "/support/people//evil.test",
+    "/support/people/a/preview",
+    "/support/people/a/../../..//evil.test",
+    "/support/people/a..b",
+    "/support/people/a.",
+    "/support/people/%2e%2e",
+    "/support/people/a%2fb",
+    "/support/people/a\\b",
+    "/support/people/a\n",
+    "/support/people/a b",
+    "/support/people/@evil.test",
+    "/support/people/Zo\u00eb",
+    "/support/people/a?next=//evil.test",
+    "/support/people/a#b",
+    "/support/people/" + "a" * 300,
 ]
 ELSEWHERE = [
     None,
@@ -469,6 +496,10 @@ ELSEWHERE = [
     "/signout",
     "/connect/abc",
     "/connections/GitHub",
+    "/support/",
+    "/support/people",
+    "/supportpeople",
+    "/support.evil.test",
     "/connections/gith\u0443b",
     "/connections\u2044\u2044evil.test",
     "/\u3002evil.test",
@@ -479,6 +510,10 @@ class TestTheWayBack:
     @pytest.mark.parametrize("path", LANDINGS)
     def test_leads_to_pages_that_are_listed(self, path: str) -> None:
         assert safe_next(path) == path
+
+    @pytest.mark.parametrize("path", SUPPORT_PAGES)
+    def test_leads_support_to_its_first_page_where_an_address_is_not_plain(self, path: str) -> None:
+        assert safe_next(path) == SUPPORT
 
     @pytest.mark.parametrize("path", ELSEWHERE)
     def test_leads_home_from_anywhere_else(self, path: str | None) -> None:
@@ -495,8 +530,9 @@ class TestTheWayBack:
         found = safe_next(path)
         parts = urlsplit(urljoin(ORIGIN + "/signin", found))
         assert f"{parts.scheme}://{parts.netloc}" == ORIGIN
-        assert re.fullmatch(r"(/[a-z][a-z0-9_-]*)+", found)
-        assert found in (path, HOME)
+        assert re.fullmatch(r"(/[a-z][a-z0-9_-]*)+|/support/people/[A-Za-z0-9][\w@=+~.-]*", found)
+        assert not re.search(r"//|/\.|\.\.|\.$", found)
+        assert found in (path, HOME, SUPPORT)
 
 
 class TestSigningIn:

@@ -180,7 +180,7 @@ class TestTimeOver:
         else:
             url = await place.bot.generate_connect_url("ann", "github", place.redis)
             answer = await phone.get(place.fake.authorize(url))
-        (cookie,) = answer.headers.get_list("set-cookie")
+        cookie = answer.headers.get_list("set-cookie")[0]
         age = re.search(r"Max-Age=(\d+)", cookie, re.IGNORECASE)
         assert age is None or int(age[1]) > LINK_CODE_TTL
 
@@ -211,6 +211,72 @@ class TestTimeOver:
         await phone.post(f"{opened}/start")
         page = await phone.get("/connect/proof")
         assert re.search(f"The code runs out at {clock}", page.text)
+
+
+class TestWhatBecameOfALink:
+    """L7: told to the browser that used the link, and to nobody else."""
+
+    USED, RAN_OUT = "It was used at", "It ran out at"
+
+    async def test_is_told_where_it_was_used(self, place: Place) -> None:
+        phone, opened = await place.browser(), await link(place)
+        await phone.post(f"{opened}/start")
+        assert await confirm(place, "ann", shown_code(await phone.get("/connect/proof")))
+        await phone.post("/connect/proof/continue")
+        for answer in (await phone.get(opened), await phone.post(f"{opened}/start")):
+            assert answer.status_code == 410
+            assert self.USED in answer.text
+        stranger = await place.browser()
+        assert self.USED not in (await stranger.get(opened)).text
+        assert self.USED not in (await phone.get(f"/connect/{'u' * 43}")).text
+
+    async def test_is_told_where_its_person_was_signed_in(self, place: Place, ann: Browser) -> None:
+        opened = await link(place)
+        handed_off(await ann.post(f"{opened}/start"))
+        assert self.USED in (await ann.get(opened)).text
+
+    async def test_is_not_told_where_it_was_only_looked_at(self, place: Place) -> None:
+        phone, opened = await place.browser(), await link(place)
+        assert "set-cookie" not in (await phone.get(opened)).headers
+        await place.redis.flushall()
+        page = (await phone.get(opened)).text
+        assert not [reason for reason in (self.USED, self.RAN_OUT) if reason in page]
+
+    @pytest.mark.parametrize("way", WAYS)
+    @pytest.mark.parametrize("seconds", [LINK_CODE_TTL - 60, LINK_CODE_TTL + 60])
+    async def test_is_told_of_a_proof_once_its_time_is_over(
+        self, place: Place, way: str, seconds: int
+    ) -> None:
+        """Before that something else has ended it: a wrong code too many, a newer link."""
+        phone = await place.browser()
+        await begun(place, phone, way)
+        if value := phone.client.cookies.get("__Host-link"):
+            digest, _, used = value.partition(".")
+            phone.client.cookies.delete("__Host-link")
+            phone.client.cookies.set("__Host-link", f"{digest}.{int(used) - seconds}")
+        for key in await keys_at(place.redis, "oauth_p*"):
+            await place.redis.delete(key)
+        answer = await phone.get("/connect/proof")
+        assert (answer.status_code, heading(answer.text)) == (410, DEAD)
+        assert (self.RAN_OUT in answer.text) == (way == WAYS[0] and seconds > LINK_CODE_TTL)
+
+    async def test_is_forgotten_with_the_next_proof(self, place: Place) -> None:
+        phone, opened = await place.browser(), await link(place)
+        await phone.post(f"{opened}/start")
+        await begun(place, phone, WAYS[1], "ben")
+        assert "__Host-link" not in phone.client.cookies
+
+    @pytest.mark.parametrize(
+        "value", [".", "x", "x.1", "x.99999999999999", "x.-1", ".\u0662", "a.b.c"]
+    )
+    async def test_of_a_made_up_cookie_nothing_is_told(self, place: Place, value: str) -> None:
+        nobody = await place.browser()
+        cookie = f"__Host-link={value}; __Host-proof=x".encode()
+        for path in (f"/connect/{'u' * 43}", "/connect/proof"):
+            answer = await nobody.client.get(path, headers={"cookie": cookie})  # type: ignore[arg-type]
+            assert (answer.status_code, heading(answer.text)) == (410, DEAD)
+            assert self.USED not in answer.text
+            assert self.RAN_OUT not in answer.text
 
 
 class TestAServiceSwitchedOff:

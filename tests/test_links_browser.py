@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,8 @@ from playwright.async_api import Browser
 from redis.asyncio import Redis
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from tests.browser import CLIENT, Town, Window, find_chromium, launched, window
+from tests import browser
+from tests.browser import CLIENT, Town, Window, window
 from tests.fake_provider import serve
 from tests.library import BUILT_IN, KEY
 from tests.site_fixtures import free_port, serving, site_environment
@@ -21,21 +21,11 @@ from webui.oauth_manager import OAuthManager
 from webui.sandbox.standins import create_standins, endpoints
 
 pytestmark = pytest.mark.anyio
+chromium = browser.chromium
 
 WIDTH, HEIGHT = 360, 640
 SCRIPT = pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
 LANDING, PROVIDERS_OWN = "our landing page", "the provider's own address"
-
-
-@pytest.fixture(scope="module")
-async def chromium() -> AsyncIterator[Browser]:
-    executable = find_chromium()
-    if not executable:
-        if os.environ.get("REQUIRE_BROWSER"):
-            pytest.fail("REQUIRE_BROWSER is set and there is no Chromium (CHROMIUM names one)")
-        pytest.skip("there is no Chromium here; CHROMIUM names one")
-    async with launched(executable) as browser:
-        yield browser
 
 
 @contextmanager

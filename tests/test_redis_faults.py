@@ -6,6 +6,7 @@ The site reaches its Redis through a proxy; the bot and the tests go straight.
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from redis.backoff import NoBackoff
 
 from tests.library import tokens_key
 from tests.redis_proxy import RedisProxy, redis_proxy
-from tests.site_fixtures import Browser, Place, heading, shown_code, site_at
+from tests.site_fixtures import Browser, Place, card_state, heading, shown_code, site_at
 from webui.embedded_redis import embedded_redis
 
 pytestmark = pytest.mark.anyio
@@ -124,6 +125,16 @@ async def forbidden(ground: Ground) -> AsyncIterator[None]:
         yield
     finally:
         await ground.redis.acl_setuser("default", enabled=True, categories=["+@write"])
+
+
+@asynccontextmanager
+async def alone(ground: Ground) -> AsyncIterator[None]:
+    """It takes nothing in while too few replicas follow it."""
+    await ground.redis.config_set("min-replicas-to-write", "1")
+    try:
+        yield
+    finally:
+        await ground.redis.config_set("min-replicas-to-write", "0")
 
 
 @asynccontextmanager
@@ -296,7 +307,7 @@ class TestARedisThatDiesAfterTheExchange:
         assert place.fake.calls["revoke"] == 1
         assert not any(place.fake.is_alive(token) for token in place.fake.issued)
         if fault is not frozen:  # see the next test
-            assert await ann.state_of("github") == "S1"
+            assert await ann.state_of("github") == "S3"
         await place.connect(ann, "github")
         assert await ann.state_of("github") == "S4"
 
@@ -308,7 +319,7 @@ class TestARedisThatDiesAfterTheExchange:
         await self.finish_during(ground, ann, frozen)
         token = await place.bot.get_token("ann", "github", ground.redis)
         assert token is None or place.fake.is_alive(token)
-        assert await ann.state_of("github") == ("S4" if token else "S1")
+        assert await ann.state_of("github") == ("S4" if token else "S3")
 
     async def test_leaves_a_connection_that_works_where_there_was_one(
         self, ground: Ground, place: Place, fault: Fault
@@ -485,6 +496,86 @@ class TestARedisThatRefusesToWrite:
         assert await ann.state_of("github") in ("S1", "S12")
 
 
+class TestADisconnectThatFails:
+    """S14: what is told is what can be read afterwards."""
+
+    def shown(self, answer: httpx.Response) -> None:
+        assert card_state(answer.text, "github") == "S14"
+        assert "We could not disconnect GitHub. Nothing has changed." in answer.text
+        assert re.search(r"If it keeps failing, quote [A-Z0-9]{6}\.", answer.text)
+        labels = re.findall(r'id="conn-github-(keep|retry_disconnect)"', answer.text)
+        assert labels == ["keep", "retry_disconnect"]
+
+    @pytest.mark.parametrize("fault", [replica, forbidden, alone])
+    @pytest.mark.parametrize("htmx", [True, False])
+    async def test_for_want_of_leave_to_write_is_told_on_the_card(
+        self, ground: Ground, place: Place, fault: Fault, htmx: bool
+    ) -> None:
+        ann = await place.signed_in("ann")
+        await place.connect(ann, "github")
+        before = await place.records()
+        async with fault(ground):
+            answer = await unavailable(ann.post("/connections/github/disconnect", htmx=htmx))
+            assert ("x-fragment" in answer.headers) == htmx
+            assert "hx-retarget" not in answer.headers
+            self.shown(answer)
+        assert await place.records() == before
+        assert not place.fake.calls["revoke"]
+        assert await ann.state_of("github") == "S4"
+        answer = await ann.post("/connections/github/disconnect", htmx=True)
+        assert card_state(answer.text, "github") == "S12"
+
+    async def test_for_a_wire_that_breaks_in_the_middle_is_told_on_the_card(
+        self, place: Place, proxy: RedisProxy
+    ) -> None:
+        ann = await place.signed_in("ann")
+        await place.connect(ann, "github")
+        proxy.cut += [b"GETDEL", b"GETDEL"]
+        answer = await unavailable(ann.post("/connections/github/disconnect", htmx=True))
+        assert proxy.cut == []
+        self.shown(answer)
+        assert not place.fake.calls["revoke"]
+        assert await ann.state_of("github") == "S4"
+
+    async def test_which_was_done_though_nobody_heard_of_it_is_not_told_either_way(
+        self, place: Place, proxy: RedisProxy
+    ) -> None:
+        ann = await place.signed_in("ann")
+        await place.connect(ann, "github")
+        proxy.lost += [b"GETDEL", b"GETDEL"]
+        answer = await unavailable(ann.post("/connections/github/disconnect"))
+        assert proxy.lost == []
+        assert heading(answer.text) == UNAVAILABLE
+        assert "Nothing has changed" not in answer.text
+
+    async def test_after_which_nothing_can_be_read_is_a_page_that_says_no_more(
+        self, ground: Ground, place: Place
+    ) -> None:
+        ann = await place.signed_in("ann")
+        await place.connect(ann, "github")
+        async with dead(ground):
+            answer = await unavailable(ann.post("/connections/github/disconnect"))
+        assert heading(answer.text) == UNAVAILABLE
+
+    async def test_of_nobody_is_asked_to_sign_in_all_the_same(
+        self, ground: Ground, place: Place
+    ) -> None:
+        async with replica(ground):
+            answer = await (await place.browser()).post("/connections/github/disconnect")
+        assert answer.headers["location"].startswith("/signin")
+
+    async def test_only_to_be_noted_down_is_shown_at_once(
+        self, ground: Ground, place: Place, proxy: RedisProxy
+    ) -> None:
+        ann = await place.signed_in("ann")
+        await place.connect(ann, "github")
+        proxy.cut.append(b"note:github")
+        answer = await ann.post("/connections/github/disconnect")
+        assert answer.status_code == 200
+        assert card_state(answer.text, "github") == "S12"
+        assert await ann.state_of("github") == "S1"
+
+
 class TestRoundTrips:
     """What a person waits for, in questions to Redis, the session's one included."""
 
@@ -499,6 +590,7 @@ class TestRoundTrips:
         await ann.get("/connections")
         assert await self.count(proxy, ann.get("/connections")) == 2
         assert await self.count(proxy, ann.get("/connections/github", htmx=True)) == 2
+        assert await self.count(proxy, ann.get("/connections/github")) == 3
         assert await self.count(proxy, ann.get("/signed-out")) == 0
 
     async def test_of_the_callback_are_at_most_four_beyond_the_session(

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, cast
 
 import anyio
 import httpx
@@ -17,15 +18,20 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from tests.site_fixtures import commands as sent
 from webui.cards import Note
+from webui.oauth_manager import keys
 from webui.oauth_manager.errors import StoreUnavailable
 from webui.redis_client import connect
-from webui.sessions import IDLE_SECONDS, LIFE_SECONDS, Session, SessionCookie, Sessions
+from webui.session_cookie import SessionCookie
+from webui.session_index import LIFE_SECONDS, MOST
+from webui.sessions import IDLE_SECONDS, STAFF_LIFE_SECONDS, Session, Sessions, loaded_session
 from webui.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -51,7 +57,7 @@ def request(*cookies: str) -> Request:
 
 def set_cookie(request: Request) -> str:
     """What the browser is told, or ""."""
-    return str(request.scope.get("webui.session_cookie", ""))
+    return "".join(request.scope.get("webui.session_cookies", {}).values())
 
 
 def cookie(request: Request) -> str:
@@ -62,6 +68,11 @@ def cookie(request: Request) -> str:
 @pytest.fixture
 def sessions(redis: Redis) -> Sessions:
     return Sessions(redis, settings())
+
+
+@pytest.fixture
+def staff_sessions(redis: Redis) -> Sessions:
+    return Sessions(redis, settings(), "staff")
 
 
 @pytest.fixture
@@ -342,13 +353,23 @@ class TestWhatIsStored:
     @pytest.mark.parametrize(
         "fields",
         [
-            {"created": "1"},
-            {"user": "ann"},
-            {"user": "", "created": "{now}"},
-            {"user": b"\xff", "created": "{now}"},
-            {"user": "ann", "created": "nan"},
-            {"user": "ann", "created": "yesterday"},
-            {"note:github": "{}"},
+            {"user": None},
+            {"created": None},
+            {"via": None},
+            {"groups": None},
+            {"signed_in_at": None},
+            {"user": ""},
+            {"user": b"\xff"},
+            {"created": "nan"},
+            {"created": "yesterday"},
+            {"signed_in_at": "b"},
+            {"via": "magic"},
+            {"via": b"\xff"},
+            {"groups": "helpdesk"},
+            {"groups": '"helpdesk"'},
+            {"groups": '{"helpdesk": 1}'},
+            {"groups": "[1]"},
+            {"groups": "[[" * 2000},
         ],
     )
     async def test_that_is_no_session_signs_nobody_in(
@@ -357,12 +378,11 @@ class TestWhatIsStored:
         sessions: Sessions,
         signed_in: str,
         key: bytes,
-        fields: dict[str, str | bytes],
+        fields: dict[str, str | bytes | None],
     ) -> None:
-        await redis.delete(key)
-        now = repr(time.time())
-        stored = {k: now if v == "{now}" else v for k, v in fields.items()}
-        await redis.hset(key, mapping=stored)  # type: ignore[arg-type]
+        assert [await redis.hexists(key, name) for name in fields] == [True]
+        for name, value in fields.items():
+            await redis.hdel(key, name) if value is None else await redis.hset(key, name, value)
         browser = request(signed_in)
         assert await sessions.load(browser) is None
         assert "Max-Age=0" in set_cookie(browser)
@@ -378,6 +398,258 @@ class TestWhatIsStored:
         browser = request()
         await sessions.start(browser, "Zoë 你好:*")
         assert (await loaded(sessions, cookie(browser))).user == "Zoë 你好:*"
+
+
+class TestEndingEverySession:
+    async def test_reaches_every_browser_of_that_person_and_nobody_else(
+        self, redis: Redis, sessions: Sessions, staff_sessions: Sessions
+    ) -> None:
+        anns = [await started(sessions, "ann") for _ in range(3)]
+        anns_staff = await started(staff_sessions, "ann")
+        others = [await started(sessions, user) for user in ("an", "ann2", "ann:*", "Ann", "ben")]
+        assert await sessions.end_all("ann") == 4
+        for one in anns:
+            assert await sessions.load(request(one)) is None
+        assert await staff_sessions.load(request(anns_staff)) is None
+        for one in others:
+            assert await sessions.load(request(one)) is not None
+        assert await redis.exists("stargazer:web_sessions:ann") == 0
+
+    async def test_leaves_sessions_that_are_started_afterwards(self, sessions: Sessions) -> None:
+        await started(sessions, "ann")
+        await sessions.end_all("ann")
+        later = await started(sessions, "ann")
+        assert await sessions.load(request(later)) is not None
+        assert await sessions.end_all("ann") == 1
+
+    async def test_counts_none_that_had_ended_already(
+        self, redis: Redis, sessions: Sessions
+    ) -> None:
+        assert await sessions.end_all("ann") == 0
+        first, _ = await started(sessions, "ann"), await started(sessions, "ann")
+        await sessions.end(request(first))
+        assert await sessions.end_all("ann") == 1
+        assert await sessions.end_all("ann") == 0
+
+    async def test_searches_for_nothing(self, redis: Redis, sessions: Sessions) -> None:
+        await started(sessions, "ann")
+        async with sent(redis) as seen:
+            await sessions.end_all("ann")
+        assert not [line for line in seen if line.split()[0] in ("KEYS", "SCAN")]
+
+    async def test_ends_one_that_is_being_started_meanwhile(
+        self, redis: Redis, sessions: Sessions
+    ) -> None:
+        """Neither is a session left that lives, nor one that a second time would not find."""
+        meanwhile = Meanwhile(redis, lambda: sessions.end_all("ann"))
+        browser = request()
+        await Sessions(cast(Redis, meanwhile), settings()).start(browser, "ann")
+        assert meanwhile.was_run
+        assert set_cookie(browser).startswith("__Host-session=; Max-Age=0; ")
+        assert await sessions.load(browser) is None
+        assert await redis.zcard("stargazer:web_sessions:ann") == 0
+        for key in await redis.keys(KEYS):
+            assert await redis.hgetall(key) == {b"user": b""}
+            assert 0 < await redis.ttl(key) <= 60
+
+    async def test_while_many_are_started_leaves_none_that_it_could_not_end(
+        self, redis: Redis, sessions: Sessions
+    ) -> None:
+        async with asyncio.TaskGroup() as group:
+            begun = [group.create_task(started(sessions, "ann")) for _ in range(20)]
+            for _ in range(5):
+                group.create_task(sessions.end_all("ann"))
+        await sessions.end_all("ann")
+        for one in begun:
+            if cookie := one.result():
+                assert await sessions.load(request(cookie)) is None
+
+    async def test_that_was_cut_off_can_be_repeated(
+        self, redis: Redis, sessions: Sessions, signed_in: str
+    ) -> None:
+        with pytest.raises(StoreUnavailable):
+            await Sessions(cast(Redis, Meanwhile(redis, refuse)), settings()).end_all("ann")
+        assert await sessions.load(request(signed_in)) is not None
+        assert await sessions.end_all("ann") == 1
+
+    async def test_signs_nobody_in_with_what_it_leaves(
+        self, redis: Redis, sessions: Sessions, signed_in: str, key: bytes
+    ) -> None:
+        session = await loaded(sessions, signed_in)
+        await sessions.end_all("ann")
+        await sessions.put_note(session, "github", Note("connected"))
+        browser = request(signed_in)
+        assert await sessions.load(browser) is None
+        assert set_cookie(browser).startswith("__Host-session=; Max-Age=0; ")
+        await sessions.end(request(signed_in))
+        assert await redis.keys(KEYS) == []
+
+
+class TestTheIndex:
+    async def test_holds_a_session_until_it_is_signed_out(
+        self, redis: Redis, sessions: Sessions, signed_in: str, key: bytes
+    ) -> None:
+        assert await redis.zrange("stargazer:web_sessions:ann", 0, -1) == [key]
+        await sessions.end(request(signed_in))
+        assert await redis.exists("stargazer:web_sessions:ann") == 0
+
+    async def test_lets_go_of_the_session_that_a_browser_had_before(
+        self, redis: Redis, sessions: Sessions, signed_in: str
+    ) -> None:
+        await sessions.start(request(signed_in), "bob")
+        assert await redis.exists("stargazer:web_sessions:ann") == 0
+        assert await redis.zcard("stargazer:web_sessions:bob") == 1
+
+    async def test_forgets_what_has_outlived_itself_and_ends_with_the_last(
+        self, redis: Redis, sessions: Sessions, signed_in: str
+    ) -> None:
+        index = "stargazer:web_sessions:ann"
+        await redis.zadd(index, {"stargazer:web_session:old": time.time() - LIFE_SECONDS})
+        await started(sessions, "ann")
+        assert await redis.zcard(index) == 2
+        assert 0 < await redis.ttl(index) <= LIFE_SECONDS
+
+    async def test_is_bounded_by_ending_the_oldest(
+        self, redis: Redis, sessions: Sessions, staff_sessions: Sessions, signed_in: str
+    ) -> None:
+        index = "stargazer:web_sessions:ann"
+        later = {f"stargazer:web_session:{n}": time.time() + n for n in range(1, MOST - 1)}
+        await redis.zadd(index, later)
+        newer = await started(staff_sessions, "ann")
+        assert await sessions.load(request(signed_in)) is not None
+        await started(sessions, "ann")
+        assert await redis.zcard(index) == MOST
+        assert await sessions.load(request(signed_in)) is None
+        assert await staff_sessions.load(request(newer)) is not None
+
+    @pytest.mark.parametrize("user", ["ann", "a:b", "50%", "Zo\u00eb \u4f60", "a/b", "@x+y=z"])
+    async def test_is_named_as_the_library_names_keys(
+        self, redis: Redis, sessions: Sessions, user: str
+    ) -> None:
+        await started(sessions, user)
+        named = keys.links(user).replace("oauth_links", "web_sessions").encode()
+        assert await redis.keys("stargazer:web_sessions:*") == [named]
+
+    async def test_costs_a_start_two_round_trips_and_a_load_one(
+        self, redis: Redis, signed_in: str
+    ) -> None:
+        counting = Meanwhile(redis, nothing)
+        sessions = Sessions(cast(Redis, counting), settings())
+        browser = request(signed_in)
+        await sessions.start(browser, "ann")
+        assert counting.executed == 2
+        await sessions.load(request(cookie(browser)))
+        assert counting.executed == 3
+
+
+class TestTheSessionOfStaff:
+    """B10, B14: a cookie of its own, which is worth nothing under the other name."""
+
+    async def test_keeps_how_they_signed_in(self, staff_sessions: Sessions) -> None:
+        browser = request()
+        then = time.time() - 60
+        await staff_sessions.start(
+            browser, "carol", via="sso", groups=("helpdesk", "b, c"), signed_in_at=then
+        )
+        session = await staff_sessions.load(request(cookie(browser)))
+        assert session is not None
+        assert (session.user, session.via, session.groups) == ("carol", "sso", ("helpdesk", "b, c"))
+        assert session.signed_in_at == then < session.created
+
+    async def test_was_never_signed_in_later_than_now(self, staff_sessions: Sessions) -> None:
+        ahead = time.time() + 9999
+        session = await staff_sessions.start(request(), "carol", via="sso", signed_in_at=ahead)
+        assert session.signed_in_at == session.created
+
+    async def test_lasts_twelve_hours_at_most(self, redis: Redis, staff_sessions: Sessions) -> None:
+        browser = request()
+        session = await staff_sessions.start(browser, "carol", via="sso")
+        assert f"Max-Age={STAFF_LIFE_SECONDS};" in set_cookie(browser)
+        assert 0 < await redis.ttl(session.redis_key) <= STAFF_LIFE_SECONDS == 12 * 3600
+        await redis.hset(session.redis_key, "created", repr(time.time() - STAFF_LIFE_SECONDS))
+        assert await staff_sessions.load(request(cookie(browser))) is None
+
+    async def test_has_a_cookie_with_every_attribute(self, staff_sessions: Sessions) -> None:
+        browser = request()
+        await staff_sessions.start(browser, "carol", via="sso")
+        assert set_cookie(browser).startswith("__Host-staff=")
+        for attribute in ("HttpOnly", "Path=/", "SameSite=Lax", "Secure"):
+            assert attribute in set_cookie(browser).split("; ")
+
+    async def test_is_no_persons_session_nor_a_persons_one_of_staff(
+        self, sessions: Sessions, staff_sessions: Sessions, signed_in: str
+    ) -> None:
+        of_staff = await started(staff_sessions, "carol")
+        swapped = [of_staff.replace("staff", "session"), signed_in.replace("session", "staff")]
+        assert await sessions.load(request(swapped[0])) is None
+        assert await staff_sessions.load(request(swapped[1])) is None
+        assert await sessions.load(request(of_staff)) is None
+
+    async def test_stands_beside_a_persons_in_one_browser(
+        self, sessions: Sessions, staff_sessions: Sessions, signed_in: str
+    ) -> None:
+        browser = request(signed_in)
+        await staff_sessions.start(browser, "carol", via="sso")
+        both = request(f"{signed_in}; {cookie(browser)}")
+        person, staff = await sessions.load(both), await staff_sessions.load(both)
+        assert person is not None
+        assert staff is not None
+        assert (person.user, staff.user) == ("ann", "carol")
+        await staff_sessions.end(both)
+        assert await sessions.load(request(signed_in)) is not None
+
+    async def test_begins_under_an_id_that_nobody_knew(self, staff_sessions: Sessions) -> None:
+        planted = await started(staff_sessions, "mallory")
+        victim = request(planted)
+        await staff_sessions.start(victim, "carol", via="sso")
+        assert cookie(victim) != planted
+        assert await staff_sessions.load(request(planted)) is None
+
+    @pytest.mark.parametrize(
+        "junk",
+        ["junk", "A" * 43, f"{'A' * 43}.{'B' * 43}", "A" * 5000, "\xff\x00", "{}", "null", ""],
+    )
+    async def test_of_junk_is_none_and_is_taken_back(
+        self, redis: Redis, staff_sessions: Sessions, junk: str
+    ) -> None:
+        browser = request(f"__Host-staff={junk}")
+        assert await staff_sessions.load(browser) is None
+        assert set_cookie(browser).startswith("__Host-staff=; Max-Age=0; ")
+
+    async def test_twice_is_none(self, staff_sessions: Sessions) -> None:
+        one, other = [await started(staff_sessions, user) for user in ("carol", "dave")]
+        assert await staff_sessions.load(request(f"{one}; {other}")) is None
+
+
+class TestLooking:
+    """``renew=False``"""
+
+    async def test_reads_and_changes_nothing(
+        self, redis: Redis, sessions: Sessions, signed_in: str, key: bytes
+    ) -> None:
+        await redis.expire(key, 100)
+        async with sent(redis) as seen:
+            assert await sessions.load(request(signed_in), renew=False) is not None
+        assert [line.split()[0] for line in seen] == ["HGETALL"]
+        assert await redis.ttl(key) <= 100
+
+    async def test_takes_no_cookie_back_and_leaves_nothing_to_be_seen(
+        self, sessions: Sessions, signed_in: str
+    ) -> None:
+        for brought in (signed_in, f"{signed_in}x"):
+            browser = request(brought)
+            await sessions.load(browser, renew=False)
+            assert set_cookie(browser) == ""
+            assert loaded_session(browser) is None
+
+    async def test_asks_nobody_for_what_is_loaded(
+        self, redis: Redis, sessions: Sessions, signed_in: str
+    ) -> None:
+        browser = request(signed_in)
+        session = await sessions.load(browser)
+        async with sent(redis) as seen:
+            assert await sessions.load(browser, renew=False) is session
+        assert seen == []
 
 
 class TestRedisInTrouble:
@@ -397,6 +669,7 @@ class TestRedisInTrouble:
             lambda: away.load(browser),
             lambda: away.start(browser, "ann"),
             lambda: away.end(browser),
+            lambda: away.end_all("ann"),
             lambda: away.put_note(session, "github", Note("connected")),
             lambda: away.drop_note(session, "github"),
         ]
@@ -453,6 +726,51 @@ async def commands(redis: Redis) -> Counter[str]:
     stats = await redis.info("commandstats")
     calls = {name.removeprefix("cmdstat_"): found["calls"] for name, found in stats.items()}
     return Counter({name: count for name, count in calls.items() if name != "info"})
+
+
+async def started(sessions: Sessions, user: str) -> str:
+    """The cookie of a new browser of theirs, ``""`` if the session was ended at once."""
+    browser = request()
+    await sessions.start(browser, user)
+    return "" if "Max-Age=0" in set_cookie(browser) else cookie(browser)
+
+
+class Meanwhile:
+    """A client with which something happens once, between the first round trip and the second."""
+
+    def __init__(self, redis: Redis, happens: Callable[[], Awaitable[object]]) -> None:
+        self.redis = redis
+        self.happens = happens
+        self.was_run = False
+        self.executed = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.redis, name)
+
+    def pipeline(self, transaction: bool = True) -> Any:
+        pipeline = self.redis.pipeline(transaction)
+        execute = pipeline.execute
+
+        async def run(raise_on_error: bool = True) -> Any:
+            self.executed += 1
+            if self.happens is refuse:
+                await refuse()
+            answers = await execute(raise_on_error)
+            if not self.was_run:
+                self.was_run = True
+                await self.happens()
+            return answers
+
+        pipeline.execute = run  # type: ignore[method-assign]
+        return pipeline
+
+
+async def refuse() -> None:
+    raise RedisConnectionError
+
+
+async def nothing() -> None:
+    pass
 
 
 async def loaded(sessions: Sessions, cookie: str) -> Session:

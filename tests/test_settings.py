@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import secrets
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from webui.checkup import run_checkup
 from webui.oauth_manager.provider import build_providers
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES
 from webui.setting_sources import survey
@@ -27,6 +29,14 @@ GOOD = {
     "ENCRYPTION_KEY": KEY,
     "SESSION_SECRET": SECRET,
 }
+
+
+SIGN_ON = {
+    "OIDC_ISSUER": "https://login.test/realms/staff",
+    "OIDC_CLIENT_ID": "webui",
+    "SUPPORT_GROUP": "helpdesk",
+}
+PROXY = {"TRUSTED_PROXIES": "10.0.0.1", "PROXY_USER_HEADER": "X-Forwarded-User"}
 
 
 def settings(**more: str) -> Settings:
@@ -147,6 +157,7 @@ class TestProviders:
             GIT_LAB_ACCOUNT_LABEL_FIELD="user.name",
             GIT_LAB_MANAGE_URL="https://git.test/apps",
             GIT_LAB_EXTRA_AUTH_PARAMS="prompt=consent&x=",
+            GIT_LAB_FEATURES="issue updates: api; greetings: read_user",
         )
         assert len(found.providers_config["git-lab"]) == len(PROVIDER_SETTINGS)
         provider = build_providers(PROVIDER_TEMPLATES, found.providers_config)["git-lab"]
@@ -155,6 +166,7 @@ class TestProviders:
         assert provider.scope_separator == ","
         assert provider.scopes == ["read_user", "api"]
         assert provider.extra_auth_params == {"prompt": "consent", "x": ""}
+        assert provider.features == {"issue updates": ("api",), "greetings": ("read_user",)}
 
     def test_a_tenant_sets_both_endpoints_of_microsoft(self) -> None:
         found = settings(MICROSOFT_TENANT="contoso.test").providers_config["microsoft"]
@@ -219,6 +231,79 @@ class TestProviders:
             GOOGLE_APPLICATION_CREDENTIALS="x",
             GOOGLE_CLOUD_PROJECT="x",
         )
+
+
+class TestWhoMaySignIn:
+    def test_nobody_but_from_chat_unless_it_is_said(self) -> None:
+        found = settings()
+        assert (found.oidc_issuer, found.oidc_client_id, found.oidc_client_secret) == ("", "", "")
+        assert (found.support_group, found.proxy_user_header, found.proxy_groups_header) == (
+            "",
+            "",
+            "",
+        )
+
+    def test_sign_on_needs_issuer_client_id_and_whom_it_is_for(self) -> None:
+        found = settings(**SIGN_ON)
+        assert found.oidc_issuer == SIGN_ON["OIDC_ISSUER"]
+        assert (found.oidc_client_id, found.support_group) == ("webui", "helpdesk")
+        assert found.oidc_scopes == ("openid",)
+        assert (found.oidc_user_claim, found.oidc_support_claim) == ("sub", "groups")
+        assert found.oidc_people == "staff"
+
+    def test_everything_about_sign_on_is_taken(self) -> None:
+        found = settings(
+            **SIGN_ON,
+            OIDC_CLIENT_SECRET="hush",
+            OIDC_SCOPES="openid, groups profile",
+            OIDC_USER_CLAIM="preferred_username",
+            OIDC_SUPPORT_CLAIM="https://claims.test/roles",
+            OIDC_PEOPLE="Everybody",
+            OIDC_LABEL="Our login",
+        )
+        assert found.oidc_client_secret == "hush"
+        assert found.oidc_scopes == ("openid", "groups", "profile")
+        assert found.oidc_user_claim == "preferred_username"
+        assert found.oidc_support_claim == "https://claims.test/roles"
+        assert (found.oidc_people, found.oidc_label) == ("everybody", "Our login")
+
+    def test_sign_on_half_set_up_is_a_fault(self) -> None:
+        issuer, client = SIGN_ON["OIDC_ISSUER"], SIGN_ON["OIDC_CLIENT_ID"]
+        assert fault(OIDC_ISSUER=issuer, SUPPORT_USERS="ann").startswith("OIDC_CLIENT_ID is miss")
+        assert fault(OIDC_CLIENT_ID=client, SUPPORT_USERS="ann").startswith("OIDC_ISSUER is miss")
+        assert len(faults(OIDC_CLIENT_SECRET="hush", SUPPORT_USERS="ann")) == 2
+
+    def test_sign_on_for_staff_of_whom_there_can_be_none_is_a_fault(self) -> None:
+        nobody = {name: value for name, value in SIGN_ON.items() if name != "SUPPORT_GROUP"}
+        assert fault(**nobody).startswith("SUPPORT_GROUP is missing")
+        settings(**nobody, SUPPORT_USERS="ann")
+        settings(**nobody, OIDC_PEOPLE="everybody")
+
+    def test_an_issuer_on_loopback_is_taken_while_the_site_is_there(self) -> None:
+        local = SIGN_ON | {"OIDC_ISSUER": "http://127.0.0.1:9000/realms/x"}
+        settings(BASE_URL="http://localhost:8000", **local)
+        assert "BASE_URL is not on this machine" in fault(**local)
+
+    def test_headers_are_known_in_lower_case(self) -> None:
+        found = settings(**PROXY, PROXY_GROUPS_HEADER="X-Forwarded-Groups", SUPPORT_GROUP="/staff")
+        assert found.proxy_user_header == "x-forwarded-user"
+        assert found.proxy_groups_header == "x-forwarded-groups"
+
+    def test_headers_that_nobody_could_be_believed_in_are_faults(self) -> None:
+        user, groups = "X-Forwarded-User", "X-Forwarded-Groups"
+        assert fault(PROXY_USER_HEADER=user).startswith("TRUSTED_PROXIES is missing")
+        assert fault(
+            TRUSTED_PROXIES="10.0.0.1", PROXY_GROUPS_HEADER=groups, SUPPORT_GROUP="staff"
+        ).startswith("PROXY_USER_HEADER is missing")
+        assert "must not be the same" in fault(**PROXY, PROXY_GROUPS_HEADER="x-forwarded-USER")
+
+    def test_a_group_that_nobody_can_be_in_is_a_fault(self) -> None:
+        assert "neither OIDC_ISSUER nor PROXY_GROUPS_HEADER" in fault(SUPPORT_GROUP="staff")
+        told = fault(**PROXY, PROXY_GROUPS_HEADER="X-Groups", SUPPORT_GROUP="cn=a,dc=test")
+        assert told.startswith("SUPPORT_GROUP must have no comma")
+
+    def test_a_provider_may_not_be_called_as_the_sign_on_is(self) -> None:
+        assert "EXTRA_PROVIDERS may not name oidc" in str(faults(EXTRA_PROVIDERS="gitea oidc"))
 
 
 class TestSources:
@@ -307,6 +392,15 @@ class TestSources:
         assert "strange" not in str(told).lower()
 
 
+# What has to be there too, so that nothing else is wrong.
+BESIDE = {
+    "GITHUB_CLIENT_ID": {"GITHUB_CLIENT_SECRET": "hush"},
+    "SUPPORT_GROUP": SIGN_ON,
+    "OIDC_ISSUER": SIGN_ON,
+    "OIDC_CLIENT_ID": SIGN_ON,
+    "PROXY_USER_HEADER": PROXY,
+    "PROXY_GROUPS_HEADER": PROXY,
+}
 BAD_VALUES = {
     "BASE_URL": [
         "connect.test",
@@ -368,6 +462,24 @@ BAD_VALUES = {
     "PRODUCT_NAME": ["two\nlines", "x" * 65, "bell\a"],
     "SUPPORT_USERS": ["ann,b\x00b", "x" * 256],
     "TRUSTED_PROXIES": ["proxy.test", "*", "0.0.0.0/0", "::/0", "10.0.0.1/8"],
+    "SUPPORT_GROUP": ["two\nlines", "x" * 256],
+    "OIDC_ISSUER": ["login.test", "http://login.test", "https://login.test?x", "https://l.test#x"],
+    "OIDC_CLIENT_ID": ["caf\u00e9"],
+    "OIDC_SCOPES": ["profile email", "openid.profile"],
+    "OIDC_USER_CLAIM": ["two words", "caf\u00e9", "x" * 256],
+    "OIDC_SUPPORT_CLAIM": ["a\tb"],
+    "OIDC_PEOPLE": ["nobody at all"],
+    "OIDC_LABEL": ["x" * 65],
+    "PROXY_USER_HEADER": [
+        "X_Forwarded_User",
+        "X-Forwarded-User:",
+        "X-Us\u00e9r",
+        "-user",
+        "X-Forwarded-For",
+        "Cookie",
+        "Sec-Fetch-Site",
+    ],
+    "PROXY_GROUPS_HEADER": ["X Groups", "Host"],
     "LINK_PROOF": ["none"],
     "LOG_LEVEL": ["loud"],
     "STRICT_RECORDS": ["perhaps"],
@@ -385,6 +497,7 @@ BAD_VALUES = {
     "GITHUB_SCOPE_SEPARATOR": ["both", "\u00b7"],
     "GITHUB_TOKEN_AUTH": ["jwt"],
     "GITHUB_REVOKE_STYLE": ["maybe"],
+    "GITHUB_FEATURES": ["reading", "mail:", "mail: repo", ": read:user", "bell\a: read:user"],
     "GITHUB_EXTRA_AUTH_PARAMS": ["a", "a=b&a=c", "state=fixed", "redirect_uri=https://evil.test"],
 }
 
@@ -396,8 +509,7 @@ class TestFaults:
     def test_a_bad_value_is_one_fault_that_names_the_variable_and_not_the_value(
         self, name: str, value: str
     ) -> None:
-        more = {"GITHUB_CLIENT_SECRET": "hush"} if name == "GITHUB_CLIENT_ID" else {}
-        told = fault(**{name: value}, **more)
+        told = fault(**BESIDE.get(name, {}) | {name: value})
         assert told.startswith(f"{name} ")
         if len(value) > 8:
             assert value not in told
@@ -442,14 +554,22 @@ class TestSecrecy:
             REDIS_URL="redis://:redis-canary@redis.test",
             GITHUB_CLIENT_ID="id",
             GITHUB_CLIENT_SECRET="client-canary",
+            **SIGN_ON,
+            OIDC_CLIENT_SECRET="sign-on-canary",
         )
         shown = repr(found) + str(found)
-        for secret in (KEY, SECRET, "redis-canary", "client-canary"):
+        for secret in (KEY, SECRET, "redis-canary", "client-canary", "sign-on-canary"):
             assert secret not in shown
 
     def test_what_holds_a_secret_is_marked_in_the_table(self) -> None:
         marked = {setting.name for setting in (*SETTINGS, *PROVIDER_SETTINGS) if setting.is_secret}
-        assert marked == {"REDIS_URL", "ENCRYPTION_KEY", "SESSION_SECRET", "CLIENT_SECRET"}
+        assert marked == {
+            "REDIS_URL",
+            "ENCRYPTION_KEY",
+            "SESSION_SECRET",
+            "OIDC_CLIENT_SECRET",
+            "CLIENT_SECRET",
+        }
 
     def test_settings_cannot_be_changed(self) -> None:
         found: Any = settings()
@@ -460,3 +580,42 @@ class TestSecrecy:
 def test_every_default_in_the_table_is_a_good_value() -> None:
     table: Mapping[str, str] = {s.name: s.default for s in all_settings() if s.default}
     assert settings(**table) == settings()
+
+
+class TestTheCheck:
+    pytestmark = pytest.mark.anyio
+
+    async def said(self, redis_url: str, **more: str) -> tuple[bool, str]:
+        lines: list[str] = []
+        local = {"BASE_URL": "http://localhost:8000", "REDIS_URL": redis_url}
+        is_well = await run_checkup(GOOD | local | more, lines.append)
+        return is_well, "\n".join(lines)
+
+    async def test_prints_every_setting_and_no_secret(self, redis_url: str) -> None:
+        _, said = await self.said(redis_url, **SIGN_ON, OIDC_CLIENT_SECRET="sign-on-canary")
+        for setting in SETTINGS:
+            assert f"  {setting.name}: " in said
+        assert "  OIDC_CLIENT_ID: webui\n" in said
+        assert "  OIDC_CLIENT_SECRET: set\n" in said
+        for secret in (KEY, SECRET, redis_url, "sign-on-canary"):
+            assert secret not in said
+
+    async def test_says_who_is_staff(self, redis_url: str) -> None:
+        _, said = await self.said(redis_url)
+        assert "Support staff: nobody" in said
+        groups = {"PROXY_GROUPS_HEADER": "X-Groups", "SUPPORT_GROUP": "helpdesk"}
+        _, said = await self.said(redis_url, **PROXY, **groups, SUPPORT_USERS="ann-canary")
+        assert (
+            "Support staff: whom SUPPORT_USERS names, and who is in SUPPORT_GROUP by the proxy"
+        ) in said
+
+    async def test_asks_after_the_sign_on_and_says_what_to_register(self, redis_url: str) -> None:
+        is_well, said = await self.said(redis_url)
+        assert is_well
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            host = f"127.0.0.1:{taken.getsockname()[1]}"
+        nobody_there = SIGN_ON | {"OIDC_ISSUER": f"http://{host}/realms/x"}
+        is_well, said = await self.said(redis_url, **nobody_there)
+        assert not is_well
+        assert "register the callback http://localhost:8000/signin/sso/callback" in said
+        assert f"discovery at {host}: NOT right" in said

@@ -15,7 +15,13 @@ from redis.asyncio import Redis
 
 from tests.library import connected, fake_provider, manager_for
 from tests.redis_wire import wired
-from webui.oauth_manager import LinkRequest, OAuthProvider, TokenData, check_user_id
+from webui.oauth_manager import (
+    LinkRequest,
+    NoticeKind,
+    OAuthProvider,
+    TokenData,
+    check_user_id,
+)
 from webui.oauth_manager import keys as names
 
 pytestmark = pytest.mark.anyio
@@ -242,6 +248,10 @@ class TestThroughTheManager:
                 lambda: manager.begin(client, user_id, "github", browser="b"),
                 lambda: manager.proofs.start(client, LinkRequest(user_id, "github")),
                 lambda: manager.proofs.confirm(client, user_id, "BCDFGH"),
+                lambda: manager.activity(user_id, client),
+                lambda: manager.open_links(user_id, client),
+                lambda: manager.cancel_links(user_id, client),
+                lambda: manager.tell(client, user_id, NoticeKind.SUPPORT_ENDED_SESSIONS),
             ]
             for call in calls:
                 with pytest.raises(ValueError, match="user id"):

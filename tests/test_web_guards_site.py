@@ -34,7 +34,12 @@ from webui.routes import routes
 pytestmark = pytest.mark.anyio
 
 UNKNOWN = "u" * 43
-FILLED = {"{provider}": "github", "{code}": UNKNOWN, "{path:path}": "app.css"}
+FILLED = {
+    "{provider}": "github",
+    "{code}": UNKNOWN,
+    "{path:path}": "app.css",
+    "{user_id}": "ann",
+}
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY", "NONSENSE")
 
 FOREIGN: tuple[dict[str, str], ...] = (
@@ -81,11 +86,13 @@ async def connected(place: Place, ann: Browser) -> Browser:
 
 
 async def everything(redis: Redis) -> dict[bytes, bytes | None]:
-    """What Redis holds, but for what merely counts tries or marks the session as alive."""
+    """What Redis holds, but for counts of tries, references, what support was denied, and lives."""
     return {
         key: await redis.dump(key)
         for key in sorted([key async for key in redis.scan_iter()])
-        if not key.startswith((b"stargazer:web_limit", b"LIMITS"))
+        if not key.startswith(
+            (b"stargazer:web_limit", b"stargazer:web_reference", b"stargazer:oauth_audit")
+        )
     }
 
 
@@ -750,7 +757,8 @@ class TestSize:
             data = b"GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n" % (path, host)
             asked += len(statuses(send(process, data)))
         lines = process.log.read_text().splitlines()[before:]
-        assert len(lines) == asked == 3
+        assert sum('"event": "request"' in line for line in lines) == asked == 3
+        assert sum('"event": "reference"' in line for line in lines) == len(lines) - 3 <= 3
         assert not any("canary" in line for line in lines)
 
 

@@ -10,7 +10,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Scope
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from webui.auth import SignInNeeded, ask_to_sign_in
 from webui.guards import guarded
@@ -19,20 +18,18 @@ from webui.oauth_manager import OAuthManager, StoreUnavailable
 from webui.oauth_manager.transport import Transport
 from webui.pages import render_error
 from webui.redis_client import connect
-from webui.refusing import MAX_BODY_BYTES
 from webui.routes import development_routes, routes
 from webui.sessions import Sessions
 from webui.settings import Settings
+from webui.sign_on import SignOn
 from webui.site import Site
 from webui.views import errors
 
 _REFUSED = {
-    "host": "400",
-    "slow": "408",
-    "framing": "400",
-    "address": "400",
     "path": "404",
     "method": "404",
+    "slow": "408",
+    "large": "413",
     "cross-site": "stale",
 }
 
@@ -57,8 +54,18 @@ def create_app(
     the page of all cards.
     """
     redis = connect(settings.redis_url)
+    transport = transport or Transport()
     manager = make_manager(settings, transport)
-    site = Site(settings, manager, redis, Sessions(redis, settings), Limiter(redis))
+    sign_on = SignOn(settings, transport) if settings.oidc_issuer else None
+    site = Site(
+        settings,
+        manager,
+        redis,
+        sessions=Sessions(redis, settings),
+        staff_sessions=Sessions(redis, settings, "staff"),
+        limiter=Limiter(redis),
+        sign_on=sign_on,
+    )
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -76,16 +83,14 @@ def create_app(
             Exception: errors.unexpected,
         },
         lifespan=lifespan,
-        max_body_size=MAX_BODY_BYTES,
     )
     app.router.redirect_slashes = False  # its redirect would trust the Host header
     app.state.site = site
 
-    def refuse(scope: Scope, status: int, reason: str) -> Response:
-        return render_error(Request({**scope, "app": app}), status, _REFUSED[reason])
+    async def refuse(scope: Scope, status: int, reason: str) -> Response:
+        request = Request({**scope, "app": app})
+        if reason not in _REFUSED:  # a machine's mistake, or an attack: nobody will ask about it
+            return render_error(request, status)
+        return await errors.error_page(request, status, _REFUSED[reason])
 
-    site_behind_guards = guarded(app, settings, refuse)
-    if settings.trusted_proxies:
-        # Their X-Forwarded-For and -Proto count; everybody else's are ignored.
-        return ProxyHeadersMiddleware(site_behind_guards, list(settings.trusted_proxies))  # type: ignore[return-value,arg-type]
-    return site_behind_guards
+    return guarded(app, settings, refuse)

@@ -13,15 +13,17 @@ from webui.sessions import Session, Sessions
 
 SIGN_IN = "/signin"
 HOME = "/connections"
+SUPPORT = "/support"
 
-# The pages a person may be sent back to.  No dot, percent sign or second slash can occur, so
-# nothing in here is read by a browser as anything but a path of this site.
+# The pages a person may be sent back to.  No percent sign, second slash or dot segment can occur,
+# so nothing in here is read by a browser as anything but a path of this site.
 _LANDING = re.compile(
     r"/connections(/[a-z][a-z0-9_-]{0,31}(/disconnect|/switch)?)?"
     r"|/oauth/[a-z][a-z0-9_-]{0,31}/authorize"
     r"|/activity"
-    r"|/support"
+    r"|/support(/people/(?=[A-Za-z0-9])[A-Za-z0-9@_=+~-]+(\.[A-Za-z0-9@_=+~-]+)*)?"
 )
+_LONGEST = 300  # characters
 
 
 class SignInNeeded(Exception):
@@ -42,7 +44,9 @@ async def ask_to_sign_in(request: Request, _: Exception) -> Response:
     After signing in the person is back on the same page; what they had sent is
     not sent again.
     """
-    path = request.scope["path"] if request.method in ("GET", "HEAD") else HOME
+    path = request.scope["path"]
+    if request.method not in ("GET", "HEAD") and not path.startswith(SUPPORT):
+        path = HOME
     address = f"{SIGN_IN}?next={quote(safe_next(path), safe='/')}"
     if request.headers.get("hx-request") == "true":
         return Response(status_code=401, headers={"HX-Redirect": address})
@@ -50,8 +54,14 @@ async def ask_to_sign_in(request: Request, _: Exception) -> Response:
 
 
 def safe_next(path: str | None) -> str:
-    """``path`` if it is one of the pages to come back to, else the home page."""
-    return path if path and _LANDING.fullmatch(path) else HOME
+    """``path`` if it is one of the pages to come back to, else the home page.
+
+    Of support pages, whatever the person's id cannot be written in plain
+    letters for, the first.
+    """
+    if path and len(path) <= _LONGEST and _LANDING.fullmatch(path):
+        return path
+    return SUPPORT if path and path.startswith(f"{SUPPORT}/people/") else HOME
 
 
 def is_same_origin(headers: Headers, origin: str) -> bool:

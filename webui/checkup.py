@@ -7,11 +7,18 @@ from collections.abc import Callable, Mapping
 from urllib.parse import urlsplit
 
 from webui.app import make_manager
-from webui.oauth_manager import OAuthProvider, StoreUnavailable
+from webui.oauth_manager import (
+    OAuthMisconfigured,
+    OAuthProvider,
+    OAuthUnavailable,
+    StoreUnavailable,
+)
 from webui.oauth_manager.redis_io import redis_call
+from webui.oauth_manager.transport import Transport
 from webui.redis_client import connect
 from webui.setting_table import SETTINGS
 from webui.settings import Settings, SettingsError, load_settings
+from webui.sign_on import SignOn
 
 REACH_SECONDS = 5.0
 
@@ -31,6 +38,7 @@ async def run_checkup(environ: Mapping[str, str], say: Say) -> bool:
             say(f"  {fault}")
         return False
     is_well = await _check_redis(settings, say)
+    _say_who_is_staff(settings, say)
     manager = make_manager(settings)
     say("Providers")
     for name, provider in manager.providers.items():
@@ -42,7 +50,7 @@ async def run_checkup(environ: Mapping[str, str], say: Say) -> bool:
             reached = await _reaches(url)
             is_well &= reached
             say(f"    {what} at {urlsplit(url).netloc}: {'reached' if reached else 'NOT reached'}")
-    return is_well
+    return await _check_sign_on(settings, say) and is_well
 
 
 def _shown(environ: Mapping[str, str], name: str, is_secret: bool) -> str:
@@ -73,6 +81,33 @@ async def _check_redis(settings: Settings, say: Say) -> bool:
         say("  maxmemory-policy is NOT noeviction: Redis may drop connections when it is full")
         return False
     return True
+
+
+async def _check_sign_on(settings: Settings, say: Say) -> bool:
+    if not settings.oidc_issuer:
+        say("Sign-on: not set up")
+        return True
+    transport = Transport()
+    sign_on = SignOn(settings, transport)
+    say(f"Sign-on: set up; register the callback {sign_on.redirect_uri}")
+    say(f"  and {sign_on.signed_out_uri} to come back to after signing out")
+    try:
+        await sign_on.check()
+    except (OAuthMisconfigured, OAuthUnavailable) as failure:
+        say(f"  discovery at {urlsplit(settings.oidc_issuer).netloc}: NOT right ({failure.code})")
+        return False
+    finally:
+        await transport.aclose()
+    say(f"  discovery at {urlsplit(settings.oidc_issuer).netloc}: reached")
+    return True
+
+
+def _say_who_is_staff(settings: Settings, say: Say) -> None:
+    ways = ["whom SUPPORT_USERS names"] if settings.support_users else []
+    if settings.support_group:
+        sources = {"sign-on": settings.oidc_issuer, "the proxy": settings.proxy_groups_header}
+        ways.append(f"who is in SUPPORT_GROUP by {' or '.join(filter(sources.get, sources))}")
+    say(f"Support staff: {', and '.join(ways) or 'nobody'}")
 
 
 def _endpoints(provider: OAuthProvider) -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -160,6 +161,25 @@ def connections(user: str) -> None:
         if row.status != "not_connected":
             account = f" as {row.profile.account.label}" if row.profile.account.label else ""
             click.echo(f"{row.provider}: {row.status.replace('_', ' ')}{account}")
+
+
+@main.command()
+@click.option("--since", metavar="WHEN", required=True, help="A day (2026-11-01), 7d or 24h.")
+@click.option("--json", "is_json", is_flag=True, help="One JSON object a line.")
+def audit(since: str, is_json: bool) -> None:
+    """Print what support looked at and did, oldest first."""
+    from webui.support import export
+
+    try:
+        start = export.since(since, time.time())
+    except ValueError:
+        raise click.BadParameter("neither a day nor 7d or 24h", param_hint="--since") from None
+
+    async def work(manager: OAuthManager, redis: Any) -> None:
+        async for record in manager.audit.read(redis, start):
+            click.echo(export.as_json(record) if is_json else export.as_line(record))
+
+    _with_store(work)
 
 
 @main.command("rotate-keys")

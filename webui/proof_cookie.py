@@ -1,11 +1,14 @@
-"""The cookie that ties a proof to the browser that shows its code."""
+"""Two cookies of a link from chat: which proof this browser shows, and which link it used."""
 
 from __future__ import annotations
 
+import hashlib
+import time
 from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse
 
+from webui.cookies import keep_cookie, kept_cookie
 from webui.oauth_manager import LINK_CODE_TTL
 from webui.site import site_of
 
@@ -21,13 +24,9 @@ if TYPE_CHECKING:
 KEPT_SECONDS = 6 * LINK_CODE_TTL
 
 
-def _name(request: Request) -> str:
-    return "__Host-proof" if site_of(request).settings.is_secure else "proof"
-
-
 def kept_proof(request: Request) -> str:
     """The secret this browser was given, ``""`` if it was given none."""
-    return request.cookies.get(_name(request), "")
+    return kept_cookie(request, "proof")
 
 
 async def begin_proof(
@@ -37,16 +36,35 @@ async def begin_proof(
     site = site_of(request)
     response = RedirectResponse("/connect/proof", 303)
     keep_proof(request, response, await site.manager.proofs.start(site.redis, link, parked))
+    if kept_cookie(request, "link"):
+        keep_cookie(request, response, "link", "", 0)
     return response
 
 
 def keep_proof(request: Request, response: Response, secret: str) -> None:
     """Give the browser a secret to keep; ``""`` takes it back."""
-    response.set_cookie(
-        _name(request),
-        secret,
-        max_age=KEPT_SECONDS if secret else 0,
-        secure=site_of(request).settings.is_secure,
-        httponly=True,
-        samesite="lax",
-    )
+    keep_cookie(request, response, "proof", secret, KEPT_SECONDS)
+
+
+def keep_link(request: Request, response: Response, code: str) -> None:
+    """Remember that this browser has used a link, and when."""
+    value = f"{_digest(code)}.{time.time():.0f}"
+    keep_cookie(request, response, "link", value, KEPT_SECONDS)
+
+
+def what_became_of(request: Request, code: str = "") -> tuple[str, float]:
+    """Why a link, or without ``code`` the proof it began, is over, and since when (epoch seconds).
+
+    ``used`` or ``ran_out`` to the browser that used it last; ``""`` to every other.
+    """
+    digest, _, used = kept_cookie(request, "link").partition(".")
+    if not (used.isascii() and used.isdigit() and len(used) == len(str(int(time.time())))):
+        return "", 0.0
+    ends = int(used) + LINK_CODE_TTL
+    if code:
+        return ("used", int(used)) if digest == _digest(code) else ("", 0.0)
+    return ("ran_out", ends) if ends <= time.time() else ("", 0.0)
+
+
+def _digest(code: str) -> str:
+    return hashlib.sha256(code.encode()).hexdigest()[:32]

@@ -2,32 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route
 
 from webui import assets
-from webui.views import callback, choices, connections, health, links, reading, signin
+from webui.views import (
+    callback,
+    choices,
+    connections,
+    ending,
+    health,
+    links,
+    reading,
+    sign_on,
+    signin,
+    support,
+    support_actions,
+    support_person,
+)
 
 
-def _callback() -> Route:
-    route = Route("/oauth/{provider}/callback", callback.callback)
+def _callback(path: str, view: Callable[[Request], Awaitable[Response]]) -> Route:
+    route = Route(path, view)
     route.methods = {"GET"}  # a link scanner's HEAD must not burn a code
     return route
 
 
+def _for_person(act: str) -> list[Route]:
+    """What support may do for somebody: asked first, then done."""
+    path = f"/support/people/{{user_id}}/{act}"
+    do = Route(path, support_actions.doing(act), methods=["POST"])
+    return [Route(path, support_actions.asking(act)), do]
+
+
 def routes() -> list[Route]:
-    """GET and HEAD change nothing, but for the provider's callback."""
+    """GET and HEAD change nothing, but for the two callbacks."""
     post = ["POST"]
     return [
         Route("/", signin.front),
         Route("/signin", signin.sign_in),
+        Route("/signin/sso", sign_on.start, methods=post),
+        _callback("/signin/sso/callback", sign_on.callback),
         Route("/signout", signin.sign_out, methods=post),
         Route("/signed-out", signin.signed_out),
         Route("/connections", connections.show_list),
         Route("/connections/{provider}", connections.show_one),
         Route("/connections/{provider}/connect", connections.connect, methods=post),
-        Route("/connections/{provider}/disconnect", connections.ask_disconnect),
-        Route("/connections/{provider}/disconnect", connections.disconnect, methods=post),
-        Route("/connections/{provider}/dismiss", connections.dismiss, methods=post),
+        Route("/connections/{provider}/cancel", connections.cancel, methods=post),
+        Route("/connections/{provider}/disconnect", ending.ask_disconnect),
+        Route("/connections/{provider}/disconnect", ending.disconnect, methods=post),
+        Route("/connections/{provider}/revoke", ending.revoke, methods=post),
+        Route("/connections/{provider}/dismiss", ending.dismiss, methods=post),
         Route("/connections/{provider}/check", choices.check, methods=post),
         Route("/connections/{provider}/accept-limited", choices.accept_limited, methods=post),
         Route("/connections/{provider}/switch", choices.show_switch),
@@ -36,7 +64,7 @@ def routes() -> list[Route]:
         Route("/help/permissions", reading.permissions),
         Route("/oauth/status", health.status),
         Route("/oauth/{provider}/authorize", connections.show_one),
-        _callback(),
+        _callback("/oauth/{provider}/callback", callback.callback),
         Route("/connect/proof", links.show_proof),
         Route("/connect/proof/continue", links.finish_proof, methods=post),
         Route("/connect/proof/decline", links.decline_proof, methods=post),
@@ -44,6 +72,13 @@ def routes() -> list[Route]:
         Route("/connect/{code}", links.landing),
         Route("/connect/{code}/start", links.start, methods=post),
         Route("/connect/{code}/decline", links.decline, methods=post),
+        Route("/support", support.search),
+        Route("/support/people/{user_id}", support_person.person),
+        Route("/support/people/{user_id}/preview", support_person.preview),
+        *_for_person("check"),
+        *_for_person("disconnect"),
+        *_for_person("cancel-links"),
+        *_for_person("end-sessions"),
         Route("/static/{path:path}", assets.serve),
         Route("/healthz", health.healthz),
         Route("/readyz", health.readyz),

@@ -1,41 +1,37 @@
-"""Who is signed in: sessions in Redis, found by an unguessable id in a signed cookie.
-
-A session is one hash: ``user``, ``created`` (epoch seconds) and one field
-``note:{provider}`` per note.  Fields of their own, so that two tabs never write
-over each other.  The key holds the hash of the id: a copy of the database
-signs nobody in.
-"""
+"""Who is signed in: sessions in Redis, found by an unguessable id in a signed cookie."""
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
-import re
 import secrets
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 
-from itsdangerous import BadSignature, Signer
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from webui import session_index
 from webui.cards import Note
-from webui.oauth_manager.redis_io import redis_call
+from webui.oauth_manager.redis_io import is_mistyped, redis_call
+from webui.proxy import ProxiedPerson, proxied_person
+from webui.session_cookie import SignedCookie
+from webui.session_index import LIFE_SECONDS, session_key
+from webui.session_record import Session, fields_of, new_session, open_session
 from webui.settings import Settings
 
-IDLE_SECONDS = 12 * 3600
-LIFE_SECONDS = 7 * 24 * 3600
+__all__ = ["Session", "Sessions", "loaded_session"]
 
-# Characters of 256 bits in URL-safe base64, for the id and for its signature.
-_COOKIE_VALUE = re.compile(r"[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{43}")
-_LOADED = "webui.session"
-_SET_COOKIE = "webui.session_cookie"
+IDLE_SECONDS = 12 * 3600
+# For whoever signed on as staff.  The support pages want a much newer sign-in (webui.roles);
+# until the session ends they can say so, and looking at them needs no renewal.
+STAFF_LIFE_SECONDS = 12 * 3600
+
+_PEOPLE = "session"
+_LIVES = {
+    _PEOPLE: (IDLE_SECONDS, LIFE_SECONDS),
+    "staff": (STAFF_LIFE_SECONDS, STAFF_LIFE_SECONDS),
+}
 
 # A note must not bring back a session that has just ended.
 _PUT_IF_ALIVE = """
@@ -45,78 +41,90 @@ return 1
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
-    """One browser, signed in as ``user``.
+class Sessions:
+    """The sessions under one cookie: ``session`` is for people, ``staff`` for support.
 
-    ``binding`` is the same for the session's whole life and known to nobody
-    else: what it is stored with belongs to this browser.
+    Every method that touches Redis raises ``StoreUnavailable`` where it does not answer.
     """
 
-    user: str
-    created: float
-    binding: str = field(repr=False)
-    redis_key: str = field(repr=False)
-    notes: Mapping[str, Note] = field(default_factory=dict, repr=False)
-
-
-class Sessions:
-    """Every method that touches Redis raises ``StoreUnavailable`` where it does not answer."""
-
-    def __init__(self, redis: Redis, settings: Settings) -> None:
+    def __init__(self, redis: Redis, settings: Settings, name: str = _PEOPLE) -> None:
         self._redis = redis
-        # itsdangerous signs with the last and accepts all.
-        self._signer = Signer(
-            list(reversed(settings.session_secrets)),
-            salt="webui.session",
-            key_derivation="hmac",
-            digest_method=hashlib.sha256,
-        )
-        self.cookie_name = "__Host-session" if settings.is_secure else "session"
-        self._attributes = "HttpOnly; Path=/; SameSite=Lax" + (
-            "; Secure" if settings.is_secure else ""
-        )
+        self._name = name
+        self._loaded = f"webui.{name}"
+        self._cookie = SignedCookie(settings, name)
+        self._idle, self._life = _LIVES[name]
 
-    async def load(self, request: HTTPConnection) -> Session | None:
+    async def load(self, request: HTTPConnection, renew: bool = True) -> Session | None:
         """The session of this browser, if it has one; one round trip, once per request.
 
         A cookie that is not ours, doubled, or of a session that has ended is
-        taken back with the response.
+        taken back with the response.  Whoever a proxy names is signed in.
+        ``renew`` false looks, and changes nothing at all.
         """
-        if _LOADED not in request.scope:
-            request.scope[_LOADED] = await self._load(request)
-            if request.scope[_LOADED] is None and self._cookies(request):
-                request.scope[_SET_COOKIE] = self._cookie("", 0)
-        session: Session | None = request.scope[_LOADED]
+        if self._loaded in request.scope:
+            loaded: Session | None = request.scope[self._loaded]
+            return loaded
+        person = proxied_person(request) if self._name == _PEOPLE else None
+        session = await self._load(request, renew)
+        if session and not _is_vouched_for(session, person):
+            session = None
+        if not renew:
+            return session
+        if session is None and person:
+            return await self.start(request, person.user, via="proxy")
+        if session is None and self._cookie.is_brought(request):
+            self._cookie.take_back(request)
+        request.scope[self._loaded] = session
         return session
 
-    async def start(self, request: HTTPConnection, user: str) -> Session:
-        """A new session under a new id; the one this browser had before ends."""
+    async def start(
+        self,
+        request: HTTPConnection,
+        user: str,
+        *,
+        via: str = "chat",
+        groups: Sequence[str] = (),
+        signed_in_at: float = 0.0,
+    ) -> Session:
+        """A new session under a new id; the one this browser had before ends.
+
+        ``signed_in_at`` 0 means now.  Two round trips.
+        """
+        now = time.time()
         session_id = secrets.token_urlsafe(32)
-        session = _session(session_id, user, time.time())
-        before = self._session_id(request)
-        async with redis_call("start session"):
-            # One transaction: no moment without an end to its life.  Of one key, for a cluster.
-            pipeline = self._redis.pipeline()
-            pipeline.hset(
-                session.redis_key, mapping={"user": user, "created": repr(session.created)}
-            )
-            pipeline.expire(session.redis_key, IDLE_SECONDS)
-            await pipeline.execute()
-            if before:
-                await self._redis.delete(_redis_key(before))
-        request.scope[_LOADED] = session
-        signed = self._signer.sign(session_id).decode("ascii")
-        request.scope[_SET_COOKIE] = self._cookie(signed, LIFE_SECONDS)
+        session = replace(
+            new_session(session_id, user, now),
+            via=via,
+            groups=tuple(groups),
+            signed_in_at=min(signed_in_at or now, now),
+        )
+        before = self._cookie.session_id(request)
+        is_alive = await session_index.begin(
+            self._redis,
+            session.redis_key,
+            fields_of(session),
+            user=user,
+            idle=self._idle,
+            before=session_key(before) if before else None,
+        )
+        request.scope[self._loaded] = session if is_alive else None
+        if is_alive:
+            self._cookie.give(request, session_id, self._life)
+        else:
+            self._cookie.take_back(request)
         return session
 
-    async def end(self, request: HTTPConnection) -> None:
-        """End this browser's session, if it has one, for every copy of its cookie."""
-        if session_id := self._session_id(request):
-            async with redis_call("end session"):
-                await self._redis.delete(_redis_key(session_id))
-        request.scope[_LOADED] = None
-        request.scope[_SET_COOKIE] = self._cookie("", 0)
+    async def end(self, request: HTTPConnection) -> str:
+        """End this browser's session, for every copy of its cookie; its ``via``, if it had one."""
+        session_id = self._cookie.session_id(request)
+        via = await session_index.end(self._redis, session_key(session_id)) if session_id else ""
+        request.scope[self._loaded] = None
+        self._cookie.take_back(request)
+        return via
+
+    async def end_all(self, user: str) -> int:
+        """End every session of a person, of either kind, in every browser; how many there were."""
+        return await session_index.end_all(self._redis, user)
 
     async def put_note(self, session: Session, provider: str, note: Note) -> Session:
         """Keep the outcome of a card; it replaces the one before.  ``at`` 0 means now."""
@@ -132,99 +140,34 @@ class Sessions:
             await self._redis.hdel(session.redis_key, f"note:{provider}")
         return replace(session, notes={k: v for k, v in session.notes.items() if k != provider})
 
-    async def _load(self, request: HTTPConnection) -> Session | None:
-        session_id = self._session_id(request)
+    async def _load(self, request: HTTPConnection, renew: bool) -> Session | None:
+        session_id = self._cookie.session_id(request)
         if session_id is None:
             return None
-        key = _redis_key(session_id)
+        key = session_key(session_id)
         async with redis_call("load session"):
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.hgetall(key)
-            pipeline.expire(key, IDLE_SECONDS)
-            stored, renewed = await pipeline.execute(raise_on_error=False)
-            if isinstance(stored, ResponseError) and str(stored).startswith("WRONGTYPE"):
+            if renew:
+                pipeline.expire(key, self._idle)
+            answers = await pipeline.execute(raise_on_error=False)
+            if is_mistyped(answers[0]):
                 return None
-            for answer in (stored, renewed):
+            for answer in answers:
+                # Also where it refuses to renew: a replica may not know that the session has ended.
                 if isinstance(answer, Exception):
                     raise answer
-        return _opened(session_id, stored)
-
-    def _session_id(self, request: HTTPConnection) -> str | None:
-        cookies = self._cookies(request)
-        if len(cookies) != 1 or not _COOKIE_VALUE.fullmatch(cookies[0]):
-            return None
-        try:
-            return self._signer.unsign(cookies[0]).decode("ascii")
-        except BadSignature:
-            return None
-
-    def _cookies(self, request: HTTPConnection) -> list[str]:
-        """Every value under our name; a parser of ours, since the usual ones hide a second."""
-        pairs = ";".join(Headers(scope=request.scope).getlist("cookie")).split(";")
-        split = (pair.strip().partition("=") for pair in pairs)
-        return [value for name, _, value in split if name == self.cookie_name]
-
-    def _cookie(self, value: str, max_age: int) -> str:
-        return f"{self.cookie_name}={value}; Max-Age={max_age}; {self._attributes}"
+        return open_session(session_id, answers[0], self._life)
 
 
 def loaded_session(request: HTTPConnection) -> Session | None:
     """The session this request has loaded, if it has; asks nobody."""
-    session: Session | None = request.scope.get(_LOADED)
+    session: Session | None = request.scope.get(f"webui.{_PEOPLE}")
     return session
 
 
-class SessionCookie:
-    """Sends the cookie that :class:`Sessions` decided on during the request, if any."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_cookie(message: Message) -> None:
-            if message["type"] == "http.response.start" and _SET_COOKIE in scope:
-                MutableHeaders(scope=message).append("set-cookie", scope[_SET_COOKIE])
-            await send(message)
-
-        await self.app(scope, receive, send_with_cookie)
-
-
-def _redis_key(session_id: str) -> str:
-    return f"stargazer:web_session:{hashlib.sha256(session_id.encode('ascii')).hexdigest()}"
-
-
-def _session(
-    session_id: str, user: str, created: float, notes: Mapping[str, Note] | None = None
-) -> Session:
-    binding = hmac.digest(session_id.encode("ascii"), b"webui.binding", "sha256").hex()
-    return Session(user, created, binding, _redis_key(session_id), notes or {})
-
-
-def _opened(session_id: str, stored: Mapping[bytes, bytes]) -> Session | None:
-    """A stored hash as a session; ``None`` where it is none or too old."""
-    try:
-        user = stored[b"user"].decode("utf-8")
-        created = float(stored[b"created"])
-    except (KeyError, ValueError):
-        return None
-    if not user or not time.time() - created < LIFE_SECONDS:  # not >=, since NaN is neither
-        return None
-    notes = {
-        name.removeprefix(b"note:").decode("utf-8", "replace"): note
-        for name, value in stored.items()
-        if name.startswith(b"note:") and (note := _note(value))
-    }
-    return _session(session_id, user, created, notes)
-
-
-def _note(value: bytes) -> Note | None:
-    try:
-        raw: dict[str, Any] = json.loads(value)
-        return Note(
-            key=str(raw["key"]),
-            ref=str(raw["ref"]),
-            at=float(raw["at"]),
-            until=float(raw.get("until", 0.0)),
-        )
-    except (KeyError, TypeError, ValueError, RecursionError):
-        return None
+def _is_vouched_for(session: Session, person: ProxiedPerson | None) -> bool:
+    """Where a proxy names a person it decides; what it named counts while it does."""
+    if person is None:
+        return session.via != "proxy"
+    return session.via == "proxy" and session.user == person.user

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from webui import feature_settings
+from webui import setting_identity as identity
 from webui import setting_values as values
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES
 
@@ -66,9 +68,54 @@ SETTINGS = (
         values.people,
     ),
     Setting(
+        "SUPPORT_GROUP",
+        "What makes somebody support staff: a value of OIDC_SUPPORT_CLAIM, or a group in "
+        "PROXY_GROUPS_HEADER.",
+        identity.group,
+    ),
+    Setting(
+        "OIDC_ISSUER",
+        "OpenID provider to sign in with, as it names itself; discovery does the rest.",
+        values.issuer,
+    ),
+    Setting("OIDC_CLIENT_ID", "The client id it gave you.", values.printable),
+    Setting(
+        "OIDC_CLIENT_SECRET", "Its client secret, if it gave one.", values.printable, is_secret=True
+    ),
+    Setting(
+        "OIDC_SCOPES",
+        "Scopes to ask it for, between blanks or commas.",
+        identity.sign_on_scopes,
+        "openid",
+    ),
+    Setting("OIDC_USER_CLAIM", "Claim of the id token with the user id.", identity.claim, "sub"),
+    Setting(
+        "OIDC_SUPPORT_CLAIM",
+        "Claim of the id token with roles or groups.",
+        identity.claim,
+        "groups",
+    ),
+    Setting(
+        "OIDC_PEOPLE",
+        "Who may sign in with it: staff (for the support pages alone) or everybody.",
+        values.one_of("staff", "everybody"),
+        "staff",
+    ),
+    Setting("OIDC_LABEL", "Its name, for the button.", values.line),
+    Setting(
         "TRUSTED_PROXIES",
         "Addresses or networks of reverse proxies whose X-Forwarded-* headers count.",
         values.networks,
+    ),
+    Setting(
+        "PROXY_USER_HEADER",
+        "Header in which those proxies name the person who is signed in.",
+        identity.header_name,
+    ),
+    Setting(
+        "PROXY_GROUPS_HEADER",
+        "Header in which they name the person's groups, between commas.",
+        identity.header_name,
     ),
     Setting(
         "LINK_PROOF",
@@ -131,6 +178,12 @@ PROVIDER_SETTINGS = (
     Setting("ACCOUNT_LABEL_FIELD", "Name to show in the account answer.", values.line),
     Setting("MANAGE_URL", "The provider's page that lists connected apps.", values.endpoint),
     Setting("EXTRA_AUTH_PARAMS", "More authorize parameters: a=b&c=d.", values.parameters),
+    Setting(
+        "FEATURES",
+        "What the bot does with it, each with the scopes that takes: "
+        "reminders: calendar.read; mail: mail.read mail.send.",
+        feature_settings.features,
+    ),
 )
 """For each provider ``{PROVIDER}_{name}``; the defaults are those of the provider."""
 

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from webui import setting_identity as identity
 from webui import setting_values as values
+from webui.feature_settings import unasked
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES
 from webui.setting_sources import Given, survey
 from webui.setting_table import PROVIDER_SETTINGS, all_settings, provider_names, variable
@@ -38,7 +40,18 @@ class Settings:
     bot_name: str = "Stargazer"
     chat_url: str = ""
     support_users: frozenset[str] = frozenset()
+    support_group: str = ""
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: str = field(default="", repr=False)
+    oidc_scopes: tuple[str, ...] = ("openid",)
+    oidc_user_claim: str = "sub"
+    oidc_support_claim: str = "groups"
+    oidc_people: str = "staff"
+    oidc_label: str = ""
     trusted_proxies: tuple[str, ...] = ()
+    proxy_user_header: str = ""  # lower case
+    proxy_groups_header: str = ""  # lower case
     link_proof: str = "code"
     log_level: str = "info"
     strict_records: bool = False
@@ -79,12 +92,11 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         product_name=read["PRODUCT_NAME"],
         bot_name=read.get("BOT_NAME", read["PRODUCT_NAME"]),
         chat_url=read.get("CHAT_URL", ""),
-        support_users=read.get("SUPPORT_USERS", frozenset()),
-        trusted_proxies=read.get("TRUSTED_PROXIES", ()),
         link_proof=read["LINK_PROOF"],
         log_level=read["LOG_LEVEL"],
         strict_records=read["STRICT_RECORDS"],
         providers_config=_providers_config(read, extra),
+        **{name.lower(): read[name] for name in identity.NAMES if name in read},
     )
 
 
@@ -104,6 +116,8 @@ def _disagreements(
             if not is_local and read.get(name, "https:").startswith("http:"):
                 yield f"{name} must be an https address, since BASE_URL is not on this machine."
         yield from _half_moved(provider, given, read)
+        yield from _unasked_features(provider, read)
+    yield from identity.disagreements(given, read, is_local=is_local)
     for provider in extra:
         for name in ("AUTHORIZE_URL", "TOKEN_URL"):
             if provider not in PROVIDER_TEMPLATES and variable(provider, name) not in given:
@@ -124,6 +138,14 @@ def _half_moved(
     if own and own != urlsplit(template).netloc:
         missing = next(name for name in names if name not in given)
         yield f"{missing} is missing: {moved[0]} names another server, and they go together."
+
+
+def _unasked_features(provider: str, read: Mapping[str, Any]) -> Iterator[str]:
+    """What nobody is asked for would look left off for ever."""
+    template = PROVIDER_TEMPLATES.get(provider, {})
+    features, scopes = variable(provider, "FEATURES"), variable(provider, "SCOPES")
+    if unasked(read.get(features, {}), read.get(scopes, template.get("scopes", ())), template):
+        yield f"{features} needs a scope that is not asked for; {scopes} has to name it."
 
 
 def _providers_config(read: Mapping[str, Any], extra: Iterable[str]) -> dict[str, dict[str, Any]]:

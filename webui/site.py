@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from webui.oauth_manager import OAuthManager, OAuthProvider
     from webui.sessions import Sessions
     from webui.settings import Settings
+    from webui.sign_on import SignOn
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,10 @@ class Site:
     settings: Settings
     manager: OAuthManager
     redis: Any
-    sessions: Sessions
+    sessions: Sessions  # people's
+    staff_sessions: Sessions  # of staff who came by sign-on; they open support pages alone
     limiter: Limiter
+    sign_on: SignOn | None = None
 
 
 def site_of(request: Request) -> Site:

@@ -13,12 +13,13 @@ _STYLES = {
 }
 
 
-def when(epoch: float, style: str = "both") -> Markup:
-    """A ``<time>`` in UTC, which the script turns into the person's own zone.
+def when(epoch: float, style: str = "both", *, is_local: bool = True) -> Markup:
+    """A ``<time>`` in UTC, which the script turns into the person's own zone if ``is_local``.
 
     ``style`` is ``date``, ``time`` or ``both``.
     """
     moment = datetime.fromtimestamp(epoch, UTC)
-    return Markup('<time datetime="{}" data-local="{}">{}</time>').format(
-        f"{moment:%Y-%m-%dT%H:%M:%SZ}", style, _STYLES[style].format(moment)
+    own = Markup(' data-local="{}"').format(style) if is_local else ""
+    return Markup('<time datetime="{}"{}>{}</time>').format(
+        f"{moment:%Y-%m-%dT%H:%M:%SZ}", own, _STYLES[style].format(moment)
     )

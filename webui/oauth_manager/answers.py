@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from string import ascii_letters
 from typing import Any
 
 from .errors import OAuthMisconfigured, OAuthRefused, OAuthUnavailable
@@ -79,7 +80,11 @@ def read_json(body: bytes) -> dict[str, Any] | None:
 
 def code_word(value: object) -> str:
     """A provider's error code if it is of a plain alphabet, else ``unknown_error``."""
-    return value if isinstance(value, str) and _CODE_WORD.fullmatch(value) else "unknown_error"
+    return _plain_word(value) or "unknown_error"
+
+
+def _plain_word(value: object) -> str:
+    return value if isinstance(value, str) and _CODE_WORD.fullmatch(value) else ""
 
 
 def read_token_answer(provider: OAuthProvider, step: str, answer: Answer) -> dict[str, Any]:
@@ -93,7 +98,7 @@ def read_token_answer(provider: OAuthProvider, step: str, answer: Answer) -> dic
         raise _trouble(provider, step, answer)
     if fields.get("error"):
         code = code_word(fields["error"])
-        trace = code_word(fields["trace_id"]) if "trace_id" in fields else ""
+        trace = _plain_word(fields.get("trace_id"))
         kind = (
             OAuthRefused
             if code in GONE
@@ -101,7 +106,9 @@ def read_token_answer(provider: OAuthProvider, step: str, answer: Answer) -> dic
             if code in OUR_SETUP
             else OAuthUnavailable
         )
-        raise kind(provider.name, step, code, trace)
+        failure = kind(provider.name, step, code, trace)
+        failure.needs_admin = _needs_admin(provider, fields.get("error_codes"))
+        raise failure
     if answer.status != 200:
         raise _trouble(provider, step, answer)
     if not _is_token(fields.get("access_token")):
@@ -113,6 +120,12 @@ def read_token_answer(provider: OAuthProvider, step: str, answer: Answer) -> dic
     if fields.get("refresh_token") not in (None, "") and not _is_token(fields["refresh_token"]):
         raise OAuthUnavailable(provider.name, step, "no_usable_refresh_token")
     return fields
+
+
+def _needs_admin(provider: OAuthProvider, numbers: object) -> bool:
+    """Microsoft's ``error_codes``: those of ``admin_codes``, without the letters."""
+    known = {code.lstrip(ascii_letters) for code in provider.admin_codes}
+    return isinstance(numbers, list) and any(str(number) in known for number in numbers)
 
 
 def confirms_revocation(answer: Answer) -> bool:

@@ -26,7 +26,7 @@ class Background:
             task.exception()  # seen here, in case nobody waits any more
 
     async def drain(self) -> None:
-        """Wait for what this event loop has under way."""
+        """Wait for what this event loop has under way, and for what comes of it."""
         loop = asyncio.get_running_loop()
-        ours = [task for task in self._running if task.get_loop() is loop]
-        await asyncio.gather(*ours, return_exceptions=True)
+        while ours := [task for task in self._running if task.get_loop() is loop]:
+            await asyncio.gather(*ours, return_exceptions=True)

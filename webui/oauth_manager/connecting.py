@@ -9,16 +9,16 @@ from functools import partial
 from typing import Any
 
 from . import answers, requests
-from .activity import Activity, Event
+from .activity import Event
 from .disconnecting import Disconnector
 from .errors import OAuthUnavailable, RecordUnreadable, StoreUnavailable
 from .links import Attempt
 from .models import Account, Connection, Profile, Status, TokenData
-from .notices import NoticeKind, Notices
 from .provider import OAuthProvider
 from .refreshing import Refresher
 from .store import Store, Stored
 from .switching import Switches, SwitchOffer
+from .telling import Telling
 from .transport import DEADLINE_WHILE_WAITING, Transport
 
 log = logging.getLogger(__name__)
@@ -32,16 +32,14 @@ class Connector:
         store: Store,
         transport: Transport,
         refresher: Refresher,
-        notices: Notices,
-        activity: Activity,
+        telling: Telling,
         switches: Switches,
         disconnector: Disconnector,
     ) -> None:
         self._store = store
         self._transport = transport
         self._refresher = refresher
-        self._notices = notices
-        self._activity = activity
+        self._telling = telling
         self._switches = switches
         self._disconnector = disconnector
 
@@ -168,10 +166,11 @@ class Connector:
         before: Stored,
         event: Event,
     ) -> bool:
+        account = profile.account
+        known = self._store.open_profile(user_id, token.provider, before.profile).account
+
         def tell(pipe: Any) -> None:
-            self._activity.add(pipe, user_id, event)
-            label = profile.account.label
-            self._notices.add(pipe, NoticeKind.CONNECTED, user_id, token.provider, label)
+            self._telling.connected(pipe, user_id, event, account, known)
 
         write = partial(self._store.connect, redis, user_id, token, profile, before, tell)
         try:
@@ -180,7 +179,7 @@ class Connector:
             # The answer may have been lost after the write: writing the same again decides.
             kept, notice = await write()
         if not kept:
-            await self._notices.withdraw(redis, notice)
+            await self._telling.not_connected(redis, user_id, token.provider, account, notice)
         return kept
 
     async def _save_over_an_end(
@@ -225,6 +224,8 @@ def describe(provider: OAuthProvider, token: TokenData | None, profile: Profile)
         gone = Status.RECONNECT_NEEDED if profile.problem else Status.NOT_CONNECTED
         return Connection(provider.name, gone, profile=profile)
     over = token.is_over and not token.refresh_token
+    needed = provider.needed_scopes
+    missing = provider.missing_scopes([*profile.requested_scopes, *needed], token.scopes)
     return Connection(
         provider.name,
         Status.RECONNECT_NEEDED if over else Status.CONNECTED,
@@ -233,5 +234,7 @@ def describe(provider: OAuthProvider, token: TokenData | None, profile: Profile)
         bool(token.refresh_token),
         profile,
         has_tokens=True,
-        missing_scopes=provider.missing_scopes(profile.requested_scopes, token.scopes),
+        missing_scopes=missing,
+        unneeded_scopes=tuple(scope for scope in missing if needed and scope not in needed),
+        lacking_features=provider.lacking_features(token.scopes),
     )

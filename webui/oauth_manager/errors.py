@@ -50,6 +50,7 @@ class ProviderFailure(OAuthError, RuntimeError):
     """
 
     what = "failed"
+    needs_admin = False  # an administrator of the person's organisation has to approve
 
     def __init__(self, provider: str, step: str, code: str = "", trace: str = "") -> None:
         self.provider = provider
@@ -92,7 +93,7 @@ class FlowRefused(OAuthError):
 
     ``reason`` is one of ``unknown`` (never issued here, already used, replaced
     or run out: these look alike on purpose), ``other_browser``,
-    ``other_person``, ``other_provider``, ``malformed``, ``issuer``.
+    ``other_person``, ``other_provider``, ``malformed``, ``issuer``, ``cancelled``.
     """
 
     def __init__(self, reason: str, provider: str = "") -> None:

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+import time
+from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping
 from typing import Any
 
 from . import keys, requests
-from .activity import Activity, ActivityPage, Event
+from .accounts import Accounts
+from .activity import PAGE, Activity, ActivityPage, Event
+from .audit import Audit
 from .background import Background
 from .checking import Checker, Health
 from .connecting import Connector
-from .disconnecting import Disconnector
+from .disconnecting import Disconnector, Ending
 from .errors import (
     FlowRefused,
     OAuthMisconfigured,
     RecordUnreadable,
     StoreUnavailable,
 )
+from .leftovers import Leftovers
 from .links import Attempt, LinkRequest, Links
-from .models import Connection, Disconnected, TokenData
+from .models import Connection, Disconnected, RevokeOutcome, TokenData
 from .notices import Notice, NoticeKind, Notices
+from .open_links import OpenLink, OpenLinks
 from .proofs import Proofs
 from .provider import OAuthProvider, build_providers
 from .providers import PROVIDER_TEMPLATES
@@ -29,8 +34,9 @@ from .rotation import reseal
 from .sealing import Sealer
 from .store import Store
 from .switching import Switches, SwitchOffer
+from .telling import Telling
 from .tokens import Tokens
-from .transport import Transport
+from .transport import DEADLINE_WHILE_WAITING, Transport
 from .uses import Uses
 
 
@@ -64,33 +70,30 @@ class OAuthManager:
         sealer = Sealer(encryption_key, strict=strict)
         self._sealer = sealer
         self._fernet = sealer.fernet
-        self._store = Store(sealer)
+        store = self._store = Store(sealer)
         self._transport = transport or Transport()
         self._background = Background()
         self._notices = Notices(sealer)
-        self._activity = Activity(sealer)
-        self._switches = Switches(sealer)
+        activity = self._activity = Activity(sealer)
+        switches = self._switches = Switches(sealer)
+        self._accounts = Accounts(sealer, store)
+        leftovers = Leftovers(sealer)
+        telling = Telling(self._notices, activity, self._accounts, leftovers)
+        self.patience = DEADLINE_WHILE_WAITING  # seconds that a disconnect waits for a provider
         run = self._background.run
-        self._refresher = Refresher(
-            self._store, self._transport, self._notices, self._activity, run
-        )
+        self._refresher = Refresher(store, self._transport, self._notices, activity, run)
         self._disconnector = Disconnector(
-            self._store, self._refresher, self._notices, self._activity, self._switches
+            store, self._refresher, telling, activity, switches, leftovers, run
         )
         self._connector = Connector(
-            self._store,
-            self._transport,
-            self._refresher,
-            self._notices,
-            self._activity,
-            self._switches,
-            self._disconnector,
+            store, self._transport, self._refresher, telling, switches, self._disconnector
         )
         checker = Checker(self._store, self._transport, self._refresher)
         self._tokens = Tokens(self._store, self._refresher, checker, self._activity)
         self._uses = Uses(self._tokens.used, run)
-        self.links = Links(sealer)
-        self.proofs = Proofs(sealer)
+        self.links, self.proofs = Links(sealer), Proofs(sealer)
+        self._open_links = OpenLinks(sealer)
+        self.audit = Audit()
 
     def __repr__(self) -> str:
         return f"OAuthManager(base_url={self.base_url!r}, providers={sorted(self.providers)!r})"
@@ -213,7 +216,8 @@ class OAuthManager:
         self._need(redis)
         asked = tuple(known.scopes if scopes is None else scopes)
         verifier = requests.new_secret()
-        attempt = Attempt(keys.check_user_id(user_id), provider, verifier, asked, **bound)
+        owner = keys.check_user_id(user_id)
+        attempt = Attempt(owner, provider, verifier, asked, **bound, begun_at=time.time())
         state = await self.links.begin(redis, attempt)
         challenge = requests.code_challenge(verifier)
         return self.get_authorize_url(provider, state, asked, code_challenge=challenge)
@@ -320,14 +324,48 @@ class OAuthManager:
     ) -> Disconnected:
         """Disconnect: the local copy goes first and for certain, then the provider is asked.
 
-        ``by`` is who did it, for the person's timeline: ``web``, ``chat`` or ``bot``.
+        ``by`` is who did it, for the person's timeline: ``web``, ``chat``, ``bot`` or
+        ``support``.  A provider that takes longer than ``patience`` counts as one
+        that did not confirm; it goes on being asked.
         """
+        ending = await self._disconnect(redis, user_id, provider, by, keeps=False)
+        unconfirmed = Disconnected(provider, RevokeOutcome.UNCONFIRMED, ending.account)
+        return await ending.within(self.patience) or unconfirmed
+
+    async def disconnect(self, redis: Any, user_id: str, provider: str, *, by: str) -> Ending:
+        """As :meth:`delete_token`, without waiting for the provider.
+
+        Where it does not confirm, what it can be asked with is kept for
+        :meth:`ask_again`, sealed and for at most an hour.
+        """
+        return await self._disconnect(redis, user_id, provider, by, keeps=True)
+
+    async def _disconnect(
+        self, redis: Any, user_id: str, provider: str, by: str, *, keeps: bool
+    ) -> Ending:
         known = self._provider(provider)
         keys.check_user_id(user_id)
         self._need(redis)
-        work = self._disconnector.disconnect(redis, user_id, known, by)
-        result: Disconnected = await asyncio.shield(self._background.run(work))
-        return result
+        work = self._disconnector.disconnect(redis, user_id, known, by, keeps=keeps)
+        ending: Ending = await asyncio.shield(self._background.run(work))
+        return ending
+
+    async def ask_again(self, redis: Any, user_id: str, provider: str) -> Ending | None:
+        """Ask the provider once more to end what :meth:`disconnect` removed here.
+
+        ``None`` where nothing is kept to ask with, or the service is connected.
+        """
+        known = self._provider(provider)
+        self._need(redis)
+        work = self._disconnector.ask_again(redis, keys.check_user_id(user_id), known)
+        ending: Ending | None = await asyncio.shield(self._background.run(work))
+        return ending
+
+    async def drop_leftovers(self, redis: Any, user_id: str, provider: str) -> None:
+        """Delete what :meth:`disconnect` kept."""
+        self._provider(provider)
+        self._need(redis)
+        await self._disconnector.drop_leftovers(redis, keys.check_user_id(user_id), provider)
 
     async def has_token(self, user_id: str, provider: str, redis: Any) -> bool:
         """Whether tokens are stored, valid or not; ``False`` where ``redis`` is ``None``."""
@@ -353,13 +391,45 @@ class OAuthManager:
 
     # The person's own timeline
 
-    async def activity(self, user_id: str, redis: Any, before: str = "") -> ActivityPage:
-        """A page of what happened in the last 90 days, newest first.  One round trip."""
-        return await self._activity.read(redis, keys.check_user_id(user_id), before)
+    async def activity(
+        self,
+        user_id: str,
+        redis: Any,
+        before: str = "",
+        *,
+        provider: str = "",
+        kinds: Collection[str] = (),
+        size: int = PAGE,
+    ) -> ActivityPage:
+        """A page of what happened in the last 90 days, newest first.  One round trip.
+
+        With ``provider`` or ``kinds`` it holds only events of that provider and
+        of these kinds, and may take a few more.
+        """
+        self._need(redis)
+        keys.check_user_id(user_id)
+        return await self._activity.read(
+            redis, user_id, before, provider=provider, kinds=kinds, size=size
+        )
 
     async def record(self, redis: Any, user_id: str, event: Event) -> None:
         """Add an event to the person's timeline; a failure only goes to the log."""
         await self._activity.note(redis, keys.check_user_id(user_id), event)
+
+    # Links from chat, for display and for support
+
+    async def open_links(self, user_id: str, redis: Any) -> tuple[OpenLink, ...]:
+        """The person's connect links of the last minutes, without codes.  Reads only."""
+        self._need(redis)
+        return await self._open_links.read(redis, keys.check_user_id(user_id))
+
+    async def cancel_links(self, user_id: str, redis: Any) -> int:
+        """Switch off every link and every proof of the person; how many there were.
+
+        The person is not told: see :meth:`tell`.
+        """
+        self._need(redis)
+        return await self._open_links.cancel(redis, keys.check_user_id(user_id))
 
     # Connections, for display
 
@@ -398,10 +468,19 @@ class OAuthManager:
         stored = await self._store.read_one(redis, keys.check_user_id(user_id), provider)
         return self._tokens.standing(user_id, known, stored)
 
+    async def find_accounts(self, redis: Any, provider: str, account: str) -> tuple[str, ...]:
+        """Ids of the users, at most 11, who connected this account of the provider's.
+
+        ``account`` is its id, or its label in whatever case.  Two round trips, reads only.
+        """
+        self._provider(provider)
+        self._need(redis)
+        return await self._accounts.find(redis, provider, account)
+
     # What the bot is to say without being asked
 
     def notices(self, redis: Any, consumer: str) -> AsyncIterator[Notice]:
-        """Connected, disconnected, reconnect needed, link cancelled: each at least once.
+        """What happened to connections and links, and what support did: each at least once.
 
         ``async for notice in manager.notices(redis, consumer="bot-1")``; a
         notice counts as handled when the next one is asked for, so one that a
@@ -412,12 +491,31 @@ class OAuthManager:
     async def link_cancelled(self, redis: Any, request: LinkRequest) -> None:
         """Tell the person a link was made for that somebody switched it off."""
         await self._notices.put(redis, NoticeKind.LINK_CANCELLED, request.user_id, request.provider)
+        await self._link_event(redis, request, "link_cancelled")
+
+    async def link_used(self, redis: Any, request: LinkRequest) -> None:
+        """Somebody went on with a link; who it is has to be proven yet."""
+        await self._link_event(redis, request, "link_used")
+
+    async def _link_event(self, redis: Any, request: LinkRequest, kind: str) -> None:
+        event = Event(kind, request.provider, "", time.time())
+        await self._activity.note(redis, request.user_id, event)
+
+    async def tell(self, redis: Any, user_id: str, kind: NoticeKind, provider: str = "") -> None:
+        """Have the bot tell the person what was done; a failure only goes to the log."""
+        if provider:
+            self._provider(provider)
+        await self._notices.put(redis, kind, keys.check_user_id(user_id), provider)
 
     # Housekeeping
 
     async def reseal(self, redis: Any) -> tuple[int, int]:
         """Seal every record with the newest key; how many were, how many could not be read."""
-        return await reseal(redis, self._sealer, self._store)
+        return await reseal(redis, self._sealer, self._store, self._accounts)
+
+    def see_through(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start work that is done to its end whoever is cancelled; :meth:`aclose` waits for it."""
+        return self._background.run(work)
 
     def _need(self, redis: Any) -> None:
         if redis is None:

@@ -72,7 +72,9 @@ def _form_request(
     if authenticate and provider.token_auth == "basic":
         headers["Authorization"] = _basic(provider)
     elif authenticate:
-        form |= {"client_id": provider.client_id, "client_secret": provider.client_secret}
+        form["client_id"] = provider.client_id
+        if provider.client_secret:  # a public client has none (RFC 6749 2.1)
+            form["client_secret"] = provider.client_secret
     return ProviderRequest(provider.name, step, "POST", url, headers, urlencode(form).encode())
 
 

@@ -29,6 +29,10 @@ redis.call('SET', KEYS[1], ARGV[2])
 return 1
 """
 CLOCK = "local time = redis.call('TIME') return time[1] * 1000 + math.floor(time[2] / 1000)"
+HDEL_IF_SAME = """
+if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
+return redis.call('HDEL', KEYS[1], ARGV[1])
+"""
 DELETE_IF_SAME = f"""{NOW}
 if now == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0

@@ -181,13 +181,14 @@ class Store:
 
     async def update_profile(
         self, redis: Any, user_id: str, provider: str, profile: Profile, before: Stored
-    ) -> None:
-        """Write what is known beside the tokens, unless it was removed or changed meanwhile."""
-        if self._can_open(user_id, provider, before.profile):
-            sealed = self._sealed_profile(user_id, provider, profile)
-            key = keys.connection(user_id, provider)
-            async with redis_call("store a connection's facts"):
-                await redis.eval(scripts.REPLACE, 1, key, before.profile, sealed)
+    ) -> bool:
+        """Write what is known beside the tokens; ``False`` if that went or changed meanwhile."""
+        if not self._can_open(user_id, provider, before.profile):
+            return False
+        sealed = self._sealed_profile(user_id, provider, profile)
+        key = keys.connection(user_id, provider)
+        async with redis_call("store a connection's facts"):
+            return int(await redis.eval(scripts.REPLACE, 1, key, before.profile, sealed)) == 1
 
     async def end(
         self,
@@ -224,14 +225,20 @@ class Store:
                 await redis.eval(scripts.REPLACE, 1, beside, now, marked(now))
         return bool(deleted)
 
-    async def remove(self, redis: Any, user_id: str, provider: str) -> Stored:
-        """Take both records away, atomically each, and return what they were."""
+    async def remove(
+        self, redis: Any, user_id: str, provider: str, also: Callable[[Any], object]
+    ) -> Stored:
+        """Take both records away, atomically each, and return what they were.
+
+        ``also`` queues more commands on the same trip.
+        """
         both = (keys.tokens(user_id, provider), keys.connection(user_id, provider))
         async with redis_call("disconnect"):
             pipe = redis.pipeline(transaction=False)
             for key in both:
                 raw(pipe, "GETDEL", key)
-            answers = await pipe.execute(raise_on_error=False)
+            also(pipe)
+            answers = (await pipe.execute(raise_on_error=False))[:2]
             mistyped = [k for k, a in zip(both, answers, strict=True) if is_mistyped(a)]
             for key in mistyped:
                 await redis.delete(key)

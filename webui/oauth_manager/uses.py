@@ -21,9 +21,12 @@ class Uses:
     people, nothing depends on it.
     """
 
-    def __init__(self, write: Writer, run: Callable[[Any], asyncio.Task[Any]]) -> None:
+    def __init__(
+        self, write: Writer, run: Callable[[Any], asyncio.Task[Any]], delay: float = DELAY
+    ) -> None:
         self._write = write
         self._run = run
+        self._delay = delay
         self._written: dict[tuple[str, str], float] = {}
 
     def note(self, redis: Any, user_id: str, provider: str) -> None:
@@ -35,5 +38,5 @@ class Uses:
             self._written.pop(next(iter(self._written)))
         self._written[key] = now
         asyncio.get_running_loop().call_later(
-            DELAY, lambda: self._run(self._write(redis, user_id, provider))
+            self._delay, lambda: self._run(self._write(redis, user_id, provider))
         )

@@ -27,6 +27,7 @@ from webui.settings import Settings
 from .bot import Reply, answer, told
 from .chat import PEOPLE, Chat
 from .demo_secrets import Secrets, read_secrets
+from .sign_on import SignOnStandin
 from .standins import create_standins, endpoints, manage_urls
 from .whoami import Caller
 
@@ -37,6 +38,12 @@ SANDBOX_HOST = "localhost"
 TOKEN_SECONDS = 120
 MAX_BODY_BYTES = 64 * 1024
 _PAUSE_SECONDS = 1.0
+_WHOAMI_NEEDS = {
+    "discord": "identify",
+    "github": "read:user",
+    "google": "email",
+    "microsoft": "User.Read",
+}
 
 _TO_TRY = """\
 The demo is running, on this machine alone; no account in it is real.
@@ -55,6 +62,9 @@ What to try:
      Choose "This was not me" there: the bot tells Alice that her link was cancelled.
   6. Take the app off at the stand-in GitHub, and ask the bot again: whoami github
   7. Disconnect on your connections page: the bot says so in your chat.
+  8. Connect google with a permission unticked: the page says what will not work.
+  9. Sign in as Carol, who is support staff, at {site}/signin?next=/support
+     and look for alice: her activity page then says that support looked.
 
 Ctrl-C ends everything. What you connected is kept in {data} for the next start.
 """
@@ -110,9 +120,11 @@ def create_demo(
             "client_id": client_id,
             "client_secret": client_secret,
             "manage_url": lists[name],
+            "features": {"answers to whoami": (_WHOAMI_NEEDS[name],)},
         }
         for name, (client_id, client_secret) in keys.clients.items()
     }
+    sign_on = SignOnStandin(sandbox, site)
     settings = Settings(
         base_url=site,
         redis_url=redis_url,
@@ -121,6 +133,7 @@ def create_demo(
         log_level="warning",
         chat_url=f"{sandbox}/chat",
         providers_config=config,
+        **sign_on.settings(),  # type: ignore[arg-type]
     )
     standins = create_standins(
         sandbox,
@@ -133,12 +146,16 @@ def create_demo(
     )
     init_oauth_manager(keys.encryption_key, site, config)  # for the bot, as in a bot's process
     return create_app(settings, development=True), _create_sandbox(
-        sandbox, redis_url, standins, on_start
+        sandbox, redis_url, sign_on, standins, on_start
     )
 
 
 def _create_sandbox(
-    origin: str, redis_url: str, standins: ASGIApp, on_start: Callable[[], object]
+    origin: str,
+    redis_url: str,
+    sign_on: SignOnStandin,
+    standins: ASGIApp,
+    on_start: Callable[[], object],
 ) -> ASGIApp:
     manager, redis = get_oauth_manager(), connect(redis_url)
     http = httpx.AsyncClient(trust_env=False)
@@ -159,7 +176,7 @@ def _create_sandbox(
         await redis.aclose()
 
     app = Starlette(
-        routes=[*chat.routes(), Mount("/", standins)],
+        routes=[*chat.routes(), *sign_on.routes(), Mount("/", standins)],
         middleware=[
             # Another name for this machine could be another site's (DNS rebinding).
             Middleware(TrustedHostMiddleware, allowed_hosts=[SANDBOX_HOST], www_redirect=False)

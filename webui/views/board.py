@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse
 
-from webui.cards import Note, Screen, make_card, summarize
+from webui.cards import Screen, make_card, notes_to_show, summarize
+from webui.cards.timeline import timeline
 from webui.oauth_manager import Status
 from webui.pages import is_htmx, render_card
 from webui.site import site_of
@@ -19,13 +20,12 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from webui.cards import Card, Focus, Where
+    from webui.cards.timeline import Entry
     from webui.oauth_manager import OAuthProvider
     from webui.sessions import Session
     from webui.site import Site
 
-NOTE_SECONDS = 15 * 60  # how long an outcome stays on its card
-
-LASTING = ("still_listed", "own_list")  # until the person has looked at the provider
+NEWEST = 5  # events on a service's own page
 
 
 def where_of(values: Mapping[str, object]) -> Where:
@@ -42,17 +42,6 @@ def address(where: Where, provider: str, target: str = "t") -> str:
     return f"{page}#conn-{provider}-{target}"
 
 
-def _notes(session: Session, now: float) -> dict[str, Note]:
-    """The outcomes still worth saying: the latest, and those that ask for something."""
-    fresh = {
-        name: note
-        for name, note in session.notes.items()
-        if now - note.at < NOTE_SECONDS or note.key in LASTING
-    }
-    latest = max((note.at for note in fresh.values()), default=0.0)
-    return {n: note for n, note in fresh.items() if note.at == latest or note.key in LASTING}
-
-
 async def cards_of(
     site: Site, session: Session, screen: Screen, always: str = "", focus: Focus = ""
 ) -> dict[str, Card]:
@@ -62,7 +51,7 @@ async def cards_of(
     it; ``always`` is shown all the same, and gets the focus.
     """
     cards = {}
-    notes = _notes(session, screen.now)
+    notes = notes_to_show(session.notes, screen.now)
     for connection in await site.manager.connections(session.user, site.redis):
         provider = site.manager.providers[connection.provider]
         is_known = provider.is_configured or connection.status is not Status.NOT_CONNECTED
@@ -83,7 +72,7 @@ async def answer(
     status: int = 200,
     speaks: bool = False,
 ) -> Response:
-    """One card: the fragment with htmx, its page without.
+    """One card: the fragment with htmx, without it its page, with what happened last.
 
     ``speaks`` says aloud how it stands, where the focus does not move.
     """
@@ -97,7 +86,17 @@ async def answer(
         page="connection.html",
         status=status,
         announce=cards[provider.name].spoken if speaks else "",
+        entries=() if is_htmx(request) else await _newest(site, session, provider),
     )
+
+
+async def _newest(site: Site, session: Session, provider: OAuthProvider) -> tuple[Entry, ...]:
+    """What happened with one service last.  One round trip, unless the timeline is long."""
+    page = await site.manager.activity(
+        session.user, site.redis, provider=provider.name, size=NEWEST
+    )
+    names = site.settings.product_name, site.settings.bot_name
+    return timeline(page.events, site.manager.providers, *names)
 
 
 async def done(

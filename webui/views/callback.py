@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse, Response
 
-from webui.cards import Note
+from webui.cards import Note, is_cancelled
 from webui.oauth_manager import (
     Event,
     FlowRefused,
@@ -25,11 +25,12 @@ from webui.oauth_manager import (
 )
 from webui.oauth_manager.callbacks import read_authorization_response
 from webui.oauth_manager.proofs import Parked
-from webui.pages import render, render_error
+from webui.pages import render
 from webui.proof_cookie import begin_proof
-from webui.references import new_reference
+from webui.references import refer
 from webui.site import caller_of, provider_of, site_of
 from webui.views.board import address
+from webui.views.errors import error_page, link_failure
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from webui.oauth_manager.callbacks import AuthorizationResponse
     from webui.sessions import Session
     from webui.site import Site
+
+# What a browser says when it fetches on a guess, before the person is there.
+_AHEAD = ("Sec-Purpose", "Purpose", "X-Moz")
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +54,12 @@ async def callback(request: Request) -> Response:
     without query, or in a page that says what to do.
     """
     site, provider = site_of(request), provider_of(request)
-    if "prefetch" in request.headers.get("sec-purpose", ""):
-        return Response(
-            status_code=503, headers={"Retry-After": "1"}
-        )  # a guess of the browser's, not a person
+    if any("prefetch" in request.headers.get(name, "").lower() for name in _AHEAD):
+        return Response(status_code=503, headers={"Retry-After": "1"})
     try:
-        answer = read_authorization_response(request.scope["query_string"])
+        answer = read_authorization_response(request.scope["query_string"], provider.admin_codes)
     except FlowRefused:
-        return render_error(request, 400, "attempt")
+        return await error_page(request, 400, "attempt", provider=provider.name)
     session = await site.sessions.load(request)
     binding = session.binding if session else ""
     attempt = await site.manager.links.take_attempt(site.redis, answer.state, binding)
@@ -69,7 +71,7 @@ async def callback(request: Request) -> Response:
         return await _refused(request, session, provider.name, refusal.reason)
     if session is None:
         return await _park(request, attempt, answer)
-    return await finish(site, session, attempt, answer.code, answer.error, answer.outcome)
+    return await finish(request, session, attempt, answer.code, answer.error, answer.outcome)
 
 
 async def _belongs(
@@ -87,6 +89,8 @@ async def _belongs(
         raise FlowRefused("other_person", provider)
     if not attempt.link_code and (session is None or attempt.browser != session.binding):
         raise FlowRefused("other_browser", provider)
+    if session and is_cancelled(session.notes, provider, attempt.begun_at):
+        raise FlowRefused("cancelled", provider)
     return attempt
 
 
@@ -97,15 +101,15 @@ async def _refused(
     if reason == "unknown":
         await site_of(request).limiter.hit("miss", caller_of(request))
     if reason == "other_person":
-        return render(request, "link_not_yours.html", 403)
+        return await link_failure(request, "not_yours", provider)
     if session is None and reason == "other_browser":
-        return render(request, "link_other_browser.html", 400)
+        return await link_failure(request, "other_browser", provider)
     if session is None:
-        return render_error(request, 400, "attempt")
+        return await error_page(request, 400, "attempt", provider=provider)
     note = Note("attempt_over")
     if reason == "issuer":
-        note = Note("failed", ref=new_reference())
-        log.warning("%s: answered by another issuer, reference %s", provider, note.ref)
+        ref = await refer(request, "failed", provider=provider, code="other_issuer")
+        note = Note("failed", ref=ref)
     await site_of(request).sessions.put_note(session, provider, note)
     return RedirectResponse(address("list", provider, "n"), 303)
 
@@ -120,17 +124,25 @@ async def _park(request: Request, attempt: Attempt, answer: AuthorizationRespons
         await site.manager.link_cancelled(site.redis, link)
         return render(request, "link_declined.html")
     if answer.error:
-        return render_error(request, 400, "attempt")
+        provider, error = attempt.provider, answer.error
+        return await error_page(request, 400, "attempt", provider=provider, code=error)
+    await site.manager.link_used(site.redis, link)
     return await begin_proof(request, link, Parked(attempt, answer.code))
 
 
 async def finish(
-    site: Site, session: Session, attempt: Attempt, code: str, error: str = "", outcome: str = ""
+    request: Request,
+    session: Session,
+    attempt: Attempt,
+    code: str,
+    error: str = "",
+    outcome: str = "",
 ) -> Response:
     """Exchange and store for the proven person, and go where the outcome is told."""
-    provider = attempt.provider
-    note = await _outcome(site, attempt, code, error, outcome)
+    site, provider = site_of(request), attempt.provider
+    note = await _outcome(request, attempt, code, error, outcome)
     if note is None:
+        await site.sessions.drop_note(session, provider)  # nobody waits at the provider any more
         return RedirectResponse(f"/connections/{provider}/switch", 303)
     session = await site.sessions.put_note(session, provider, note)
     if attempt.return_to == "done" and note.key == "connected":
@@ -139,8 +151,11 @@ async def finish(
     return RedirectResponse(address(where, provider, "n"), 303)
 
 
-async def _outcome(site: Site, attempt: Attempt, code: str, error: str, key: str) -> Note | None:
+async def _outcome(
+    request: Request, attempt: Attempt, code: str, error: str, key: str
+) -> Note | None:
     """How it went; ``None`` where the person has to choose between two accounts."""
+    site, trace = site_of(request), ""
     try:
         if not key:
             result = await site.manager.complete(site.redis, attempt, code)
@@ -149,12 +164,8 @@ async def _outcome(site: Site, attempt: Attempt, code: str, error: str, key: str
             key = "connected" if result else "already_disconnected"
     except StoreUnavailable:
         raise
-    except OAuthRefused as failure:
-        key, error = "failed", f"{failure.code} {failure.trace}".strip()
-    except OAuthMisconfigured as failure:
-        key, error = "misconfigured", f"{failure.code} {failure.trace}".strip()
-    except OAuthUnavailable as failure:
-        key, error = "provider_trouble", failure.code
+    except (OAuthRefused, OAuthMisconfigured, OAuthUnavailable) as failure:
+        key, error, trace = _kind(failure), failure.code, failure.trace
     if key in ("connected", "already_disconnected"):
         return Note(key)
     by = "chat" if attempt.return_to == "done" else "web"
@@ -163,12 +174,13 @@ async def _outcome(site: Site, attempt: Attempt, code: str, error: str, key: str
     await site.manager.record(site.redis, attempt.user_id, event)
     if key == "denied":
         return Note(key)
-    reference = new_reference()
-    log.warning(
-        "%s: connecting did not finish: %s (%s), reference %s",
-        attempt.provider,
-        key,
-        error,
-        reference,
-    )
-    return Note(key, ref=reference)
+    ref = await refer(request, key, provider=attempt.provider, code=error, trace=trace)
+    return Note(key, ref=ref)
+
+
+def _kind(failure: OAuthRefused | OAuthMisconfigured | OAuthUnavailable) -> str:
+    if failure.needs_admin:
+        return "needs_admin"
+    if isinstance(failure, OAuthRefused):
+        return "failed"
+    return "misconfigured" if isinstance(failure, OAuthMisconfigured) else "provider_trouble"

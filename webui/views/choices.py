@@ -37,7 +37,9 @@ async def check(request: Request) -> Response:
     except TooMany as limit:
         note = Note("too_many_checks", until=limit.retry_at)
         session = await site.sessions.put_note(session, provider.name, note)
-        response = await done(request, session, provider, where, "n", status=429)
+        response = await done(
+            request, session, provider, where, "n", focus="", status=429, speaks=True
+        )
         response.headers["Retry-After"] = str(limit.retry_after)
         return response
     health = await site.manager.check(session.user, provider.name, site.redis)
@@ -59,7 +61,7 @@ async def accept_limited(request: Request) -> Response:
     event = Event("limited_accepted", provider.name, "web", time.time())
     await site.manager.record(site.redis, session.user, event)
     session = await site.sessions.put_note(session, provider.name, Note("kept_limited"))
-    return await done(request, session, provider, where, "t")
+    return await done(request, session, provider, where, "t", speaks=True)
 
 
 async def show_switch(request: Request) -> Response:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from webui.auth import require_session
-from webui.cards import Note, changed, confirm_card, summarize
-from webui.oauth_manager import RevokeOutcome, Status
+from webui.cards import Note, cancellation, changed, summarize
+from webui.oauth_manager import RevokeOutcome
 from webui.pages import hand_off, is_htmx, render, render_changes
 from webui.site import form_of, provider_of, site_of
-from webui.views.board import address, answer, cards_of, done, screen_of, where_of
+from webui.views.board import answer, cards_of, done, screen_of, where_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -48,7 +48,7 @@ async def show_one(request: Request) -> Response:
     session = await require_session(request, site_of(request).sessions)
     focus: Focus = "disconnect" if request.query_params.get("from") == "confirm" else ""
     where = where_of(request.query_params) if is_htmx(request) else "detail"
-    return await answer(request, session, provider, where, focus=focus)
+    return await answer(request, session, provider, where, focus=focus, speaks=not focus)
 
 
 async def connect(request: Request) -> Response:
@@ -67,39 +67,18 @@ async def connect(request: Request) -> Response:
         browser=session.binding,
         return_to=where,
     )
-    return hand_off(request, provider, url, cancel_url=address(where, provider.name))
+    await site.sessions.put_note(session, provider.name, Note("waiting"))
+    return hand_off(request, provider, url, where=where)
 
 
-async def ask_disconnect(request: Request) -> Response:
-    """``GET /connections/{provider}/disconnect``: the question, in the card or as a page."""
-    site, provider = site_of(request), provider_of(request)
-    session = await require_session(request, site.sessions)
-    screen = screen_of(site, where_of(request.query_params))
-    connection = await site.manager.connection(session.user, provider.name, site.redis)
-    if connection.status is Status.NOT_CONNECTED:
-        # Another tab was faster: show how things stand instead of asking.
-        return await answer(request, session, provider, screen.where, focus="result")
-    card = confirm_card(provider, connection, screen)
-    return render(
-        request, "disconnect.html", fragment="card.html", card=card, summary=None, announce=""
-    )
+async def cancel(request: Request) -> Response:
+    """``POST /connections/{provider}/cancel``: whatever was begun in this session is over.
 
-
-async def disconnect(request: Request) -> Response:
-    """``POST /connections/{provider}/disconnect``."""
+    Also where the person goes on at the provider all the same.
+    """
     site, provider = site_of(request), provider_of(request)
     session = await require_session(request, site.sessions)
     where = where_of(await form_of(request))
-    result = await site.manager.delete_token(site.redis, session.user, provider.name, by="web")
-    note = Note(OUTCOME_NOTES[result.at_provider])
-    session = await site.sessions.put_note(session, provider.name, note)
-    return await done(request, session, provider, where, "n")
-
-
-async def dismiss(request: Request) -> Response:
-    """``POST /connections/{provider}/dismiss``: the person has read what a note says."""
-    site, provider = site_of(request), provider_of(request)
-    session = await require_session(request, site.sessions)
-    where = where_of(await form_of(request))
-    session = await site.sessions.drop_note(session, provider.name)
-    return await done(request, session, provider, where, "t")
+    name = cancellation(provider.name)
+    session = await site.sessions.put_note(session, name, Note("cancelled"))
+    return await done(request, session, provider, where, "t", focus="heading")

@@ -1,4 +1,4 @@
-"""Signing in is done from chat; here is said how.  Signing out is done here."""
+"""How to sign in is said here; signing out is done here."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse
 
-from webui.auth import HOME, SIGN_IN, safe_next
+from webui.auth import HOME, SIGN_IN, SUPPORT, safe_next
 from webui.pages import render
+from webui.proxy import proxied_person
+from webui.roles import standing_of
 from webui.site import site_of
+from webui.views.sign_on import sign_out_there
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -22,20 +25,43 @@ async def front(request: Request) -> Response:
 
 
 async def sign_in(request: Request) -> Response:
-    """``GET /signin``."""
+    """``GET /signin``: on to the page to come back to, for whoever is signed in.
+
+    Staff whose sign-in is too old for support pages are told so instead.
+    """
     site = site_of(request)
-    if await site.sessions.load(request):
-        return RedirectResponse(safe_next(request.query_params.get("next")), 303)
+    landing = safe_next(request.query_params.get("next"))
+    is_signed_in = await site.sessions.load(request) is not None
+    is_stale = False
+    if landing.startswith(SUPPORT):
+        standing = await standing_of(request)
+        is_stale = standing.is_stale
+        # Staff may be signed in as somebody else here, and still sign on as themselves.
+        is_signed_in = standing.staff is not None or (is_signed_in and not site.sign_on)
+    if is_signed_in and not is_stale:
+        return RedirectResponse(landing, 303)
     configured = site.manager.list_configured_providers()
-    return render(request, "signin.html", service=configured[0] if configured else "")
+    return render(
+        request,
+        "signin.html",
+        service=configured[0] if configured else "",
+        sign_on=site.sign_on.provider if site.sign_on else None,
+        is_for_staff=bool(site.sign_on and site.sign_on.is_for_staff),
+        next=landing,
+        is_stale=is_stale,
+    )
 
 
 async def sign_out(request: Request) -> Response:
-    """``POST /signout``: every copy of the cookie is dead from here on."""
-    await site_of(request).sessions.end(request)
-    return RedirectResponse("/signed-out", 303, headers={"Clear-Site-Data": '"cache", "storage"'})
+    """``POST /signout``: every copy of both cookies is dead from here on."""
+    site = site_of(request)
+    vias = [await sessions.end(request) for sessions in (site.sessions, site.staff_sessions)]
+    response = await sign_out_there(request) if "sso" in vias else None
+    response = response or RedirectResponse("/signed-out", 303)
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response
 
 
 async def signed_out(request: Request) -> Response:
     """``GET /signed-out``."""
-    return render(request, "signed_out.html")
+    return render(request, "signed_out.html", is_proxied=proxied_person(request) is not None)

@@ -72,6 +72,11 @@ def read_account(profile: Mapping[str, Any], token_answer: Mapping[str, Any]) ->
     )
 
 
+# Only an administrator can consent to what is asked, or has to assign the person first.
+ADMIN_CODES = frozenset(
+    {"AADSTS50105", "AADSTS65001", "AADSTS90093", "AADSTS90094", "AADSTS90095", "AADSTS900941"}
+)
+
 TEMPLATE: dict[str, Any] = {
     "label": "Microsoft",
     "purpose": "Lets {bot} work with your Microsoft account.",
@@ -83,6 +88,7 @@ TEMPLATE: dict[str, Any] = {
     "read_account": read_account,
     "scopes": ["openid", "profile", "offline_access", "User.Read"],
     "scope_on_refresh": True,
+    "admin_codes": ADMIN_CODES,
     "manage_url": "https://account.live.com/consent/Manage",
     "manage_label": "Microsoft's list of apps",
     "status_url": "https://status.cloud.microsoft/",

@@ -1,0 +1,378 @@
+"""F01, F03, F05, F06, F07: who may look, how often, and what a look leaves behind."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+from starlette.requests import Request
+
+from tests.site_fixtures import FROM_OUR_PAGE, HTMX, Browser, Place, commands, heading, site_at
+from tests.support_fixtures import AUDIT, own_copies, records
+from webui.limiting import LOOKUPS
+from webui.roles import STAFF_SECONDS
+from webui.routes import routes
+from webui.sessions import Sessions
+
+pytestmark = pytest.mark.anyio
+
+WHY = "reason=ticket+4411"
+PERSON = f"/support/people/mona?{WHY}"
+LOOKS = {
+    "search": f"/support?q=mona&{WHY}",
+    "account": f"/support?q=mona.lisa%40example.org&where=github&{WHY}",
+    "reference": f"/support?q=KT49WX&where=reference&{WHY}",
+    "person": PERSON,
+    "timeline": f"{PERSON}&service=github&kind=used&before=99999999999999-0",
+    "preview": f"/support/people/mona/preview?{WHY}",
+}
+EVERY_LOOK = pytest.mark.parametrize("path", LOOKS.values(), ids=LOOKS.keys())
+WAYS = pytest.mark.parametrize("htmx", [False, True], ids=["page", "fragment"])
+READS = {"GET", "HGETALL", "XRANGE", "XREVRANGE", "HMGET", "MGET", "EXISTS", "HSCAN", "PING"}
+GETS = sorted(
+    {r.path for r in routes() if r.path.startswith("/support") and "GET" in (r.methods or ())}
+)
+POSTS = sorted(
+    {r.path for r in routes() if r.path.startswith("/support") and "POST" in (r.methods or ())}
+)
+
+
+def filled(path: str) -> str:
+    return f"{path.replace('{user_id}', 'mona')}?q=mona&provider=github&{WHY}"
+
+
+def plain(answer: httpx.Response) -> tuple[int, str]:
+    """An answer but for its own reference."""
+    hint = r'<p class="hint">[^<]*<code>\w+</code>\.?</p>'
+    return answer.status_code, re.sub(hint, "", answer.text).strip()
+
+
+async def everything(redis: Redis) -> dict[bytes, bytes | None]:
+    return {key: await redis.dump(key) for key in sorted([key async for key in redis.scan_iter()])}
+
+
+@asynccontextmanager
+async def without_the_role(office: Place) -> AsyncIterator[Place]:
+    """The same site, whose support carol has left."""
+    url = office.settings.redis_url
+    async with site_at(url, office.redis, office.fake, support_users=("dora",)) as place:
+        yield place
+
+
+async def signed_in_since(office: Place, seconds: float) -> Browser:
+    """carol, who signed in so long ago."""
+    request = Request({"type": "http", "method": "GET", "path": "/", "headers": []})
+    sessions = Sessions(office.redis, office.settings)
+    await sessions.start(request, "carol", signed_in_at=time.time() - seconds)
+    browser = await office.browser()
+    for name, header in request.scope["webui.session_cookies"].items():
+        value = header.partition(";")[0].partition("=")[2]
+        browser.client.cookies.set(name, value, domain="bot.example", path="/")
+    return browser
+
+
+@pytest.fixture(params=["anonymous", "user", "forged", "former"])
+async def outsider(
+    request: pytest.FixtureRequest,
+    office: Place,
+    carol: Browser,
+) -> AsyncIterator[Browser]:
+    """Whoever is not of support, in every guise."""
+    if request.param == "anonymous":
+        yield await office.browser()
+    elif request.param == "user":
+        yield await office.signed_in("ann")
+    elif request.param == "forged":
+        browser = await office.signed_in("ann")
+        browser.client.cookies.update({"role": "support", "staff": "carol", "__Host-staff": "x.y"})
+        names = ("x-user", "x-forwarded-user", "x-auth-request-user", "remote-user", "x-user-id")
+        browser.client.headers.update(dict.fromkeys(names, "carol"))
+        browser.client.headers.update({"x-role": "support", "x-forwarded-groups": "support"})
+        yield browser
+    else:
+        async with without_the_role(office) as place:
+            yield await place.browser(carol)
+
+
+class TestWhoeverIsNotOfSupport:
+    @WAYS
+    async def test_finds_nothing_at_any_address(
+        self,
+        office: Place,
+        outsider: Browser,
+        htmx: bool,
+    ) -> None:
+        nothing = plain(await outsider.get("/nonsense", htmx=htmx))
+        assert nothing[0] == 404
+        for path in GETS:
+            for address in (path.replace("{user_id}", "mona"), filled(path)):
+                answer = await outsider.get(address, htmx=htmx)
+                assert plain(answer) == nothing, address
+                assert "mona" not in answer.text
+        before = await office.records()
+        for path in POSTS:
+            form = {"provider": "github", "reason": "because"}
+            assert plain(await outsider.post(filled(path), form, htmx=htmx)) == nothing, path
+        assert await office.records() == before
+        assert not office.fake.calls["refresh"] + office.fake.calls["revoke"]
+
+    async def test_leaves_no_look_and_no_trace_with_the_person(
+        self,
+        office: Place,
+        outsider: Browser,
+    ) -> None:
+        for path in LOOKS.values():
+            await outsider.get(path)
+        assert {record["action"] for record in await records(office.redis)} <= {"denied"}
+        assert not await office.redis.exists(own_copies("mona"))
+
+    async def test_cannot_tell_who_is_stored_here(self, outsider: Browser) -> None:
+        known, unknown = [
+            await outsider.get(f"/support/people/{user}?{WHY}") for user in ("mona", "nobody")
+        ]
+        assert plain(known) == plain(unknown)
+
+
+class TestStaff:
+    @WAYS
+    async def test_open_every_page(self, carol: Browser, htmx: bool) -> None:
+        for path in GETS:
+            answer = await carol.get(filled(path), htmx=htmx)
+            assert answer.status_code == 200, path
+            assert answer.headers["cache-control"] == "no-store"
+
+    async def test_are_asked_to_sign_in_again_after_half_an_hour(self, office: Place) -> None:
+        fresh = await signed_in_since(office, STAFF_SECONDS - 60)
+        assert (await fresh.get(PERSON)).status_code == 200
+        stale = await signed_in_since(office, STAFF_SECONDS + 1)
+        answer = await stale.get(PERSON)
+        assert (answer.status_code, answer.headers["location"]) == (
+            303,
+            "/signin?next=/support/people/mona",
+        )
+        answer = await stale.get("/support", htmx=True)
+        assert (answer.status_code, answer.headers["hx-redirect"]) == (401, "/signin?next=/support")
+        form = {"provider": "github", "reason": "because"}
+        assert (await stale.post("/support/people/mona/disconnect", form)).status_code == 303
+        assert [record["action"] for record in await records(office.redis)] == ["viewed"]
+
+    async def test_lose_the_pages_with_the_role_and_with_the_session(
+        self, office: Place, carol: Browser
+    ) -> None:
+        copy = await office.browser()
+        copy.client.cookies = httpx.Cookies(carol.client.cookies)
+        assert (await copy.get(PERSON)).status_code == 200
+        async with without_the_role(office) as place:
+            assert (await (await place.browser(copy)).get(PERSON)).status_code == 404
+        await carol.post("/signout")
+        assert (await copy.get(PERSON)).status_code == 404
+
+    async def test_may_look_themselves_up_and_it_is_on_record(
+        self, office: Place, carol: Browser
+    ) -> None:
+        await office.connect(carol, "github")
+        assert (await carol.get(f"/support/people/carol?{WHY}")).status_code == 200
+        (record,) = await records(office.redis)
+        assert (record["who"], record["whom"], record["action"]) == ("carol", "carol", "viewed")
+
+    async def test_change_nothing_by_looking_whatever_the_method(
+        self, office: Place, carol: Browser
+    ) -> None:
+        before = await everything(office.redis)
+        for path in GETS:
+            if path in POSTS:
+                continue
+            for method in ("PUT", "PATCH", "DELETE", "OPTIONS"):
+                headers = {**FROM_OUR_PAGE, **HTMX}
+                answer = await carol.client.request(method, filled(path), headers=headers)
+                assert answer.status_code == 405
+            assert (await carol.post(filled(path))).status_code in (404, 405)
+        kept = await everything(office.redis)
+        assert {key for key in kept.keys() | before if kept.get(key) != before.get(key)} <= {
+            key for key in kept if key.startswith((b"stargazer:web_", b"LIMITS"))
+        }
+
+
+class TestALook:
+    @EVERY_LOOK
+    @WAYS
+    async def test_writes_its_record_and_nothing_else(
+        self,
+        office: Place,
+        carol: Browser,
+        path: str,
+        htmx: bool,
+    ) -> None:
+        calls = dict(office.fake.calls)
+        async with commands(office.redis) as seen:
+            assert (await carol.get(path, htmx=htmx)).status_code == 200
+        writes = [line for line in seen if line.split()[0].upper() not in READS]
+        assert [line.split()[:2] for line in writes if line.split()[1] == AUDIT] == [
+            ["XADD", AUDIT]
+        ]
+        others = [line.split()[:2] for line in writes if line.split()[1] != AUDIT]
+        own = own_copies("mona")
+        is_seen_by_mona = path.startswith("/support/people")
+        assert others == ([["XADD", own], ["EXPIRE", own]] if is_seen_by_mona else [])
+        assert office.fake.calls == calls
+
+    @EVERY_LOOK
+    async def test_is_on_record_with_all_there_is_to_it(
+        self,
+        office: Place,
+        carol: Browser,
+        path: str,
+    ) -> None:
+        began = time.time()
+        await carol.get(path)
+        (record,) = await records(office.redis)
+        assert (record["who"], record["via"]) == ("carol", "chat")
+        assert record["reason"] == "ticket 4411"
+        assert record["result"]
+        assert re.fullmatch("[0-9a-f]{16}", record["request_id"])
+        assert began <= record["at"] <= time.time()
+        if path != LOOKS["reference"] and path != LOOKS["account"]:
+            assert record["whom"] == "mona"
+
+    @EVERY_LOOK
+    async def test_by_head_leaves_what_get_leaves(
+        self,
+        office: Place,
+        carol: Browser,
+        path: str,
+    ) -> None:
+        answer = await carol.client.head(path)
+        assert (answer.status_code, answer.text) == (200, "")
+        assert len(await records(office.redis)) == 1
+
+    @pytest.mark.parametrize("spoilt", [AUDIT, own_copies("mona")], ids=["audit", "copy"])
+    async def test_shows_nothing_where_it_cannot_be_recorded(
+        self,
+        office: Place,
+        carol: Browser,
+        spoilt: str,
+    ) -> None:
+        await office.redis.set(spoilt, "no stream")
+        for name, path in LOOKS.items():
+            if spoilt == AUDIT or name in ("person", "timeline", "preview"):
+                for htmx in (False, True):
+                    answer = await carol.get(path, htmx=htmx)
+                    assert answer.status_code == 503, name
+                    assert not re.search("mona|GitHub|Discord", answer.text), name
+
+    async def test_shows_nothing_while_redis_refuses_to_write(
+        self, office: Place, carol: Browser
+    ) -> None:
+        limit = (await office.redis.config_get("maxmemory"))["maxmemory"] or "0"
+        await office.redis.config_set("maxmemory", 1)
+        try:
+            for path in LOOKS.values():
+                answer = await carol.get(path)
+                assert answer.status_code == 503
+                assert not re.search("mona|GitHub|Discord", answer.text)
+        finally:
+            await office.redis.config_set("maxmemory", limit)
+
+    @pytest.mark.parametrize("path", [LOOKS["person"], LOOKS["preview"], LOOKS["search"]])
+    async def test_is_not_made_by_another_sites_link(
+        self,
+        office: Place,
+        carol: Browser,
+        path: str,
+    ) -> None:
+        for site in ("cross-site", "same-site"):
+            answer = await carol.get(path, headers={"sec-fetch-site": site})
+            assert answer.status_code == 200
+            assert "GitHub</th>" not in answer.text
+            assert "person found" not in answer.text
+            assert "ticket 4411" in answer.text  # one press, and it is asked here
+        assert await records(office.redis) == []
+
+    @pytest.mark.parametrize("reason", ["", "   ", "\r\n", "x" * 301])
+    async def test_needs_a_reason(
+        self,
+        office: Place,
+        carol: Browser,
+        reason: str,
+    ) -> None:
+        async with commands(office.redis) as seen:
+            for path in (
+                "/support/people/mona?",
+                "/support/people/mona/preview?",
+                "/support?q=mona&",
+            ):
+                answer = await carol.get(f"{path}reason={quote(reason)}")
+                assert answer.status_code == 422
+                assert 'aria-invalid="true"' in answer.text
+                assert "GitHub</th>" not in answer.text
+            for path in ("/support/people/mona", "/support/people/mona/preview"):
+                answer = await carol.get(path)
+                assert (answer.status_code, heading(answer.text)) == (200, "Why do you look?")
+        assert {line.split()[0] for line in seen} <= {"HGETALL"}  # sessions
+
+    async def test_keeps_hostile_text_in_one_record(self, office: Place, carol: Browser) -> None:
+        reason = 't\r\n{"who": "eve"}\u2028<script>alert(1)</script>\x1b[2J\u202e'
+        answer = await carol.get(f"/support/people/mona?reason={quote(reason)}")
+        assert answer.status_code == 200
+        assert "<script>alert" not in answer.text
+        redis: Any = office.redis
+        ((_, entry),) = await redis.xrange(AUDIT)
+        assert set(entry) == {b"record"}
+        assert entry[b"record"].isascii()
+        assert b"\n" not in entry[b"record"]
+        assert json.loads(entry[b"record"])["reason"] == reason.strip()
+
+
+class TestTooManyLooks:
+    MOST = int(LOOKUPS.partition("/")[0])
+
+    async def test_end_in_429_with_one_alert(
+        self,
+        office: Place,
+        carol: Browser,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        caplog.set_level(logging.ERROR)
+        paths = list(LOOKS.values())
+        answers = [await carol.get(paths[n % len(paths)]) for n in range(1000)]
+        statuses = [answer.status_code for answer in answers]
+        assert statuses == [200] * self.MOST + [429] * (1000 - self.MOST)
+        assert 0 < int(answers[-1].headers["retry-after"]) <= 600
+        assert "GitHub</th>" not in answers[-1].text
+        actions = [record["action"] for record in await records(office.redis)]
+        assert len(actions) == self.MOST + 1
+        assert actions[-1] == "too_many_lookups"
+        assert len([r for r in caplog.records if "looked up more than" in r.getMessage()]) == 1
+
+    async def test_at_the_same_time_are_too_many_as_well(
+        self, office: Place, carol: Browser
+    ) -> None:
+        answers = await asyncio.gather(*(carol.get(PERSON) for _ in range(150)))
+        statuses = [answer.status_code for answer in answers]
+        assert statuses.count(200) <= self.MOST
+        assert set(statuses) <= {200, 429, 503}
+        assert 429 in statuses
+        actions = [record["action"] for record in await records(office.redis)]
+        assert actions.count("too_many_lookups") == 1
+
+    async def test_of_one_leave_the_others_alone(
+        self, redis_url: str, office: Place, carol: Browser
+    ) -> None:
+        for _ in range(self.MOST):
+            await carol.get(LOOKS["search"])
+        assert (await carol.get(LOOKS["search"])).status_code == 429
+        assert (await carol.get("/support")).status_code == 200
+        staff = ("carol", "dora")
+        async with site_at(redis_url, office.redis, office.fake, support_users=staff) as place:
+            dora = await place.signed_in("dora")
+            assert (await dora.get(LOOKS["search"])).status_code == 200

@@ -1,0 +1,112 @@
+"""Who a trusted reverse proxy says is signed in: plain ASGI, before its headers change the peer.
+
+The headers count from the peer of the connection itself, where ``TRUSTED_PROXIES``
+names it.  From anybody else, and in every spelling but the exact one, they are
+removed before anything can read them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from typing import TYPE_CHECKING
+
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from webui.oauth_manager.keys import check_user_id
+from webui.settings import Settings
+
+if TYPE_CHECKING:
+    from webui.refusing import Refusal
+
+_PERSON = "webui.proxied_person"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ProxiedPerson:
+    """What the proxy says about whoever sent this request."""
+
+    user: str
+    groups: tuple[str, ...] = ()
+
+
+class _Unclear(ValueError):
+    """A header of the trusted proxy that can be read in two ways, or not at all."""
+
+
+def proxied_person(request: HTTPConnection) -> ProxiedPerson | None:
+    """Whom the proxy named with this request, if it did; asks nobody."""
+    person: ProxiedPerson | None = request.scope.get(_PERSON)
+    return person
+
+
+class ProxyIdentity:
+    """Reads the identity headers of trusted proxies, and removes them all.
+
+    A doubled or malformed one from a trusted proxy ends in 400: the proxy passes
+    on what its clients send, and to go on without it would let them choose
+    whether it counts.  An empty one names nobody.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings, refuse: Refusal) -> None:
+        self.app = app
+        self.refuse = refuse
+        self._user = settings.proxy_user_header.encode("ascii")
+        self._groups = settings.proxy_groups_header.encode("ascii")
+        self._ours = {self._user, self._groups} - {b""}
+        self._trusted = [ip_network(network) for network in settings.trusted_proxies]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = scope["headers"]
+        scope["headers"] = [pair for pair in headers if _plain(pair[0]) not in self._ours]
+        try:
+            scope[_PERSON] = self._read(headers) if self._is_trusted(scope) else None
+        except _Unclear:
+            log.warning("a trusted proxy sent a header that names the person twice, or malformed")
+            response = await self.refuse(scope, 400, "identity")
+            await response(scope, receive, send)
+            return
+        await self.app(scope, receive, send)
+
+    def _is_trusted(self, scope: Scope) -> bool:
+        """A peer without an address, at a Unix socket, could be anybody on this machine."""
+        client = scope.get("client")
+        try:
+            peer = ip_address(client[0]) if client else None
+        except ValueError:
+            return False
+        return peer is not None and any(peer in network for network in self._trusted)
+
+    def _read(self, headers: Iterable[tuple[bytes, bytes]]) -> ProxiedPerson | None:
+        user, groups = (_only(headers, name) for name in (self._user, self._groups))
+        if not user:
+            return None
+        try:
+            check_user_id(user)
+        except ValueError:
+            raise _Unclear from None
+        parts = (part.strip() for part in groups.split(","))
+        return ProxiedPerson(user, tuple(filter(None, parts)))
+
+
+def _only(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
+    values = [value for key, value in headers if name and key == name]
+    if len(values) > 1:
+        raise _Unclear
+    try:
+        return values[0].decode("utf-8").strip() if values else ""
+    except UnicodeDecodeError:
+        raise _Unclear from None
+
+
+def _plain(name: bytes) -> bytes:
+    """A name as servers that put headers into variables read it (RFC 3875, section 4.1.18)."""
+    return name.lower().replace(b"_", b"-")

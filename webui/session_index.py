@@ -1,0 +1,113 @@
+"""Which sessions a person has, so that all can be ended at once, without a search.
+
+The index is a sorted set, by when they began.  A session stands in it before it
+exists, and one that is ended leaves an empty ``user`` for longer than a start
+may take: so one that is being started meanwhile is ended too, or began later.
+Every script touches one key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+from webui.oauth_manager.keys import check_user_id
+from webui.oauth_manager.redis_io import as_text, redis_call
+
+LIFE_SECONDS = 7 * 24 * 3600
+MOST = 100  # sessions of one person; a new one ends the oldest
+_ENDED_SECONDS = 60
+
+_ENTER = """
+redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+local oldest = redis.call('ZRANGE', KEYS[1], 0, -tonumber(ARGV[5]) - 1)
+if #oldest > 0 then redis.call('ZREM', KEYS[1], unpack(oldest)) end
+return oldest
+"""
+
+_BEGIN = """
+if redis.call('HEXISTS', KEYS[1], 'user') == 1 then return 0 end
+redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return 1
+"""
+
+_END = """
+local was = redis.call('DEL', KEYS[1])
+redis.call('HSET', KEYS[1], 'user', '')
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return was
+"""
+
+
+def session_key(session_id: str) -> str:
+    return f"stargazer:web_session:{hashlib.sha256(session_id.encode('ascii')).hexdigest()}"
+
+
+def _index(user: str) -> str:
+    return f"stargazer:web_sessions:{quote(check_user_id(user), safe='@+=')}"
+
+
+async def begin(
+    redis: Any, key: str, fields: Sequence[str], *, user: str, idle: int, before: str | None
+) -> bool:
+    """Keep a session for ``idle`` seconds, in place of ``before``; two round trips.
+
+    ``fields`` are names and values in turn.  False where it was ended
+    meanwhile.  Raises ``StoreUnavailable``.
+    """
+    now = time.time()
+    async with redis_call("start session"):
+        pipeline = redis.pipeline(transaction=False)
+        enter = now, key, now - LIFE_SECONDS, LIFE_SECONDS, MOST
+        pipeline.eval(_ENTER, 1, _index(user), *enter)
+        if before:
+            pipeline.hget(before, "user")
+            pipeline.delete(before)
+        oldest, *ended = await pipeline.execute()
+        pipeline = redis.pipeline(transaction=False)
+        pipeline.eval(_BEGIN, 1, key, idle, *fields)
+        for other in oldest:
+            pipeline.delete(as_text(other))
+        if before and ended and (owner := as_text(ended[0])):
+            pipeline.zrem(_index(owner), before)
+        is_alive, *_ = await pipeline.execute()
+    return bool(is_alive)
+
+
+async def end(redis: Any, key: str) -> str:
+    """End one session; how its person had signed in, ``""`` where there was none.
+
+    At most two round trips.  Raises ``StoreUnavailable``.
+    """
+    async with redis_call("end session"):
+        pipeline = redis.pipeline(transaction=False)
+        pipeline.hmget(key, "user", "via")
+        pipeline.delete(key)
+        user, via = map(as_text, (await pipeline.execute())[0])
+        if user:
+            await redis.zrem(_index(user), key)
+    return via
+
+
+async def end_all(redis: Any, user: str) -> int:
+    """End every session of a person; how many there were.  Two round trips.
+
+    Raises ``StoreUnavailable``; may then be repeated.
+    """
+    index = _index(user)
+    async with redis_call("end all sessions"):
+        keys = [as_text(key) for key in await redis.zrange(index, 0, -1)]
+        if not keys:
+            return 0
+        pipeline = redis.pipeline(transaction=False)
+        for key in keys:
+            pipeline.eval(_END, 1, key, _ENDED_SECONDS)
+        pipeline.zrem(index, *keys)
+        *ended, _ = await pipeline.execute()
+    return sum(map(int, ended))

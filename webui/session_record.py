@@ -1,0 +1,104 @@
+"""What stands in Redis of a session.
+
+One hash: ``user``, ``created`` and ``signed_in_at`` (epoch seconds), ``via``,
+``groups`` (JSON) and one field ``note:{provider}`` per note.  Fields of their
+own, so that two tabs never write over each other.  The key holds the hash of
+the id: a copy of the database signs nobody in.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from webui.cards import Note
+from webui.session_index import session_key
+
+_VIAS = ("chat", "sso", "proxy")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One browser, signed in as ``user``.
+
+    ``binding`` is the same for the session's whole life and known to nobody
+    else: what it is stored with belongs to this browser.  ``via`` is ``chat``,
+    ``sso`` or ``proxy``; ``groups`` are what a sign-on said at ``signed_in_at``.
+    """
+
+    user: str
+    created: float
+    binding: str = field(repr=False)
+    redis_key: str = field(repr=False)
+    notes: Mapping[str, Note] = field(default_factory=dict, repr=False)
+    via: str = "chat"
+    groups: tuple[str, ...] = ()
+    signed_in_at: float = 0.0
+
+
+def new_session(session_id: str, user: str, created: float) -> Session:
+    binding = hmac.digest(session_id.encode("ascii"), b"webui.binding", "sha256").hex()
+    return Session(user, created, binding, session_key(session_id), signed_in_at=created)
+
+
+def fields_of(session: Session) -> list[str]:
+    """Names and values in turn, but for the notes."""
+    return [
+        *("user", session.user),
+        *("created", repr(session.created)),
+        *("via", session.via),
+        *("groups", json.dumps(session.groups)),
+        *("signed_in_at", repr(session.signed_in_at)),
+    ]
+
+
+def open_session(session_id: str, stored: Mapping[bytes, bytes], life: float) -> Session | None:
+    """A stored hash as a session; ``None`` where it is none, or too old.
+
+    Those of an earlier version are none either: nothing could end them all.
+    """
+    try:
+        user = stored[b"user"].decode("utf-8")
+        created = float(stored[b"created"])
+        via = stored[b"via"].decode("utf-8")
+        signed_in_at = float(stored[b"signed_in_at"])
+        groups = json.loads(stored[b"groups"])
+    except (KeyError, ValueError, RecursionError):
+        return None
+    if not user or via not in _VIAS or not _is_list_of_text(groups):
+        return None
+    if not time.time() - created < life:  # not >=, since NaN is neither
+        return None
+    notes = {
+        name.removeprefix(b"note:").decode("utf-8", "replace"): note
+        for name, value in stored.items()
+        if name.startswith(b"note:") and (note := _note(value))
+    }
+    return replace(
+        new_session(session_id, user, created),
+        notes=notes,
+        via=via,
+        groups=tuple(groups),
+        signed_in_at=signed_in_at,
+    )
+
+
+def _is_list_of_text(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _note(value: bytes) -> Note | None:
+    try:
+        raw: dict[str, Any] = json.loads(value)
+        return Note(
+            key=str(raw["key"]),
+            ref=str(raw["ref"]),
+            at=float(raw["at"]),
+            until=float(raw.get("until", 0.0)),
+        )
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None

@@ -1,0 +1,20 @@
+"""Sign-on with an OpenID provider, for staff or for everybody.
+
+``flow`` is what the views use; it asks ``discovery`` and ``keys`` about the
+provider, keeps an attempt with ``attempts``, has the id token checked by
+``id_token`` and read by ``identity``.
+"""
+
+from .attempts import ATTEMPT_SECONDS, Attempt, take_attempt
+from .flow import SignOn
+from .id_token import IdTokenRefused
+from .identity import Identity
+
+__all__ = [
+    "ATTEMPT_SECONDS",
+    "Attempt",
+    "IdTokenRefused",
+    "Identity",
+    "SignOn",
+    "take_attempt",
+]

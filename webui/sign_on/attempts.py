@@ -1,0 +1,78 @@
+"""One sign-in under way, between leaving for the provider and coming back.
+
+What must stay secret is made from a secret that this browser alone holds, in
+a cookie: Redis knows neither the state nor the nonce nor the PKCE verifier, so
+nothing found there finishes a sign-in.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from webui.oauth_manager import FlowRefused
+from webui.oauth_manager.redis_io import as_text, redis_call
+from webui.oauth_manager.requests import new_secret
+
+from .discovery import NAME
+
+ATTEMPT_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """``browser`` is the secret of its cookie, ``return_to`` the page to come back to."""
+
+    state: str = field(repr=False)
+    browser: str = field(repr=False)
+    return_to: str
+
+    @property
+    def verifier(self) -> str:
+        """RFC 7636, 4.1: 43 characters that never leave this site before the token request."""
+        return self._derived("verifier")
+
+    @property
+    def nonce(self) -> str:
+        return self._derived("nonce")
+
+    def _derived(self, purpose: str) -> str:
+        message = f"webui.sign_on.{purpose}\0{self.state}".encode()
+        digest = hmac.digest(self.browser.encode(), message, "sha256")
+        return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+
+
+async def begin_attempt(redis: Any, browser: str, return_to: str) -> Attempt:
+    """One round trip.  Raises ``StoreUnavailable``."""
+    attempt = Attempt(new_secret(), browser, return_to)
+    record = [_digest(browser), return_to]
+    async with redis_call("begin a sign-on"):
+        await redis.set(_key(attempt.state), json.dumps(record), ex=ATTEMPT_SECONDS)
+    return attempt
+
+
+async def take_attempt(redis: Any, state: str, browser: str) -> Attempt:
+    """The attempt of this browser, for exactly one caller; whoever asks, it is over then.
+
+    Raises ``FlowRefused``, ``StoreUnavailable``.
+    """
+    async with redis_call("take a sign-on"):
+        stored = as_text(await redis.getdel(_key(state)))
+    if not stored:
+        raise FlowRefused("unknown", NAME)
+    begun_by, return_to = json.loads(stored)
+    if not browser or not hmac.compare_digest(begun_by, _digest(browser)):
+        raise FlowRefused("other_browser", NAME)
+    return Attempt(state, browser, return_to)
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _key(state: str) -> str:
+    return f"stargazer:web_signon:{_digest(state)}"

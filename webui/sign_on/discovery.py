@@ -1,0 +1,122 @@
+"""What an OpenID provider says of itself (OpenID Connect Discovery 1.0, RFC 8414)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from webui.oauth_manager import OAuthMisconfigured, OAuthUnavailable
+from webui.oauth_manager.answers import Answer, read_json
+from webui.oauth_manager.errors import ProviderFailure
+from webui.oauth_manager.requests import ProviderRequest
+from webui.oauth_manager.transport import Transport
+from webui.setting_values import Malformed, endpoint, is_loopback
+
+NAME = "sign-on"  # in logs, where a provider's name stands
+FRESH_SECONDS = 3600.0
+PAUSE_SECONDS = 10.0  # after a failure; whoever comes meanwhile gets the same answer at once
+
+
+@dataclass(frozen=True, slots=True)
+class Metadata:
+    """One provider; ``end_session_endpoint`` is ``""`` where it has none."""
+
+    authorization_endpoint: str
+    token_endpoint: str
+    jwks_uri: str
+    end_session_endpoint: str
+    auth_methods: frozenset[str]  # client authentication at the token endpoint
+    sends_issuer: bool  # every authorization response carries iss (RFC 9207, 3)
+
+
+def document_url(issuer: str) -> str:
+    """OpenID Connect Discovery 4.1: after the issuer, without a slash at its end."""
+    return issuer.removesuffix("/") + "/.well-known/openid-configuration"
+
+
+def get_request(step: str, url: str) -> ProviderRequest:
+    return ProviderRequest(NAME, step, "GET", url, {"Accept": "application/json"})
+
+
+def read_metadata(issuer: str, answer: Answer) -> Metadata:
+    """The document, checked.
+
+    Raises ``OAuthUnavailable`` where it is no document, ``OAuthMisconfigured``
+    where it is another issuer's or leads to addresses that no secret may go to.
+    """
+    fields = read_json(answer.body) if answer.status == 200 else None
+    if fields is None:
+        raise OAuthUnavailable(NAME, "discovery", f"http_{answer.status}")
+    # Character by character, or one issuer could speak for another (4.3).
+    if fields.get("issuer") != issuer:
+        raise OAuthMisconfigured(NAME, "discovery", "other_issuer")
+    addresses = {
+        name: _address(issuer, fields, name)
+        for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")
+    }
+    leaves = "end_session_endpoint"
+    return Metadata(
+        **addresses,
+        end_session_endpoint=_address(issuer, fields, leaves) if fields.get(leaves) else "",
+        auth_methods=_names(fields.get("token_endpoint_auth_methods_supported")),
+        sends_issuer=fields.get("authorization_response_iss_parameter_supported") is True,
+    )
+
+
+def _address(issuer: str, fields: dict[str, Any], name: str) -> str:
+    """https; http only on this machine, and only where the issuer is there too."""
+    url = fields.get(name)
+    try:
+        checked = endpoint(url) if isinstance(url, str) else ""
+    except Malformed:
+        checked = ""
+    is_local = urlsplit(issuer).scheme == "http" and is_loopback(urlsplit(issuer).hostname or "")
+    if not checked or not (checked.startswith("https:") or is_local):
+        raise OAuthMisconfigured(NAME, "discovery", name)
+    return checked
+
+
+def _names(methods: object) -> frozenset[str]:
+    """Discovery 3: without a list it is client_secret_basic."""
+    if not isinstance(methods, list):
+        return frozenset({"client_secret_basic"})
+    return frozenset(method for method in methods if isinstance(method, str))
+
+
+class Discovery:
+    """Asks once an hour, and one at a time.  ``clock`` is in seconds."""
+
+    def __init__(
+        self, issuer: str, transport: Transport, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._issuer = issuer
+        self._transport = transport
+        self._clock = clock
+        self._asking = asyncio.Lock()
+        self._known: Metadata | None = None
+        self._failure: tuple[type[ProviderFailure], str] = OAuthUnavailable, ""
+        self._until = 0.0
+
+    async def metadata(self) -> Metadata:
+        """Raises as :func:`read_metadata` does."""
+        async with self._asking:
+            if self._clock() >= self._until:
+                await self._ask()
+        if self._known is None:
+            # A new one: an exception that is raised again and again gathers tracebacks.
+            raise self._failure[0](NAME, "discovery", self._failure[1])
+        return self._known
+
+    async def _ask(self) -> None:
+        self._known = None
+        try:
+            request = get_request("discovery", document_url(self._issuer))
+            answer = await self._transport.send(request)
+            self._known = read_metadata(self._issuer, answer)
+        except (OAuthUnavailable, OAuthMisconfigured) as failure:
+            self._failure = type(failure), failure.code
+        self._until = self._clock() + (FRESH_SECONDS if self._known else PAUSE_SECONDS)

@@ -1,0 +1,150 @@
+"""Signing in with an OpenID provider: the authorization code flow (OpenID Connect Core 3.1)."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any, Literal
+from urllib.parse import urlencode, urlsplit
+
+from webui.oauth_manager import (
+    FlowRefused,
+    OAuthMisconfigured,
+    OAuthProvider,
+    OAuthRefused,
+    OAuthUnavailable,
+)
+from webui.oauth_manager.answers import OUR_SETUP, read_token_answer
+from webui.oauth_manager.callbacks import AuthorizationResponse
+from webui.oauth_manager.requests import authorize_url, code_challenge, exchange_request
+from webui.oauth_manager.transport import Transport
+from webui.settings import Settings
+
+from .attempts import Attempt, begin_attempt
+from .discovery import NAME, Discovery, Metadata
+from .id_token import IdTokenRefused
+from .identity import Identity, read_identity
+from .keys import Keys
+
+SIGN_OUT_SECONDS = 2.0  # nobody waits longer for the provider's part of signing out
+
+
+class SignOn:
+    """Sign-on as the settings want it.
+
+    Methods that ask the provider raise ``OAuthUnavailable`` where it is in
+    trouble and ``OAuthMisconfigured`` where it, or we, are set up wrongly.
+    """
+
+    def __init__(self, settings: Settings, transport: Transport) -> None:
+        self.is_for_staff = settings.oidc_people == "staff"
+        self._issuer = settings.oidc_issuer
+        self._claims = settings.oidc_user_claim, settings.oidc_support_claim
+        self.redirect_uri = f"{settings.base_url}/signin/sso/callback"
+        self.signed_out_uri = f"{settings.base_url}/signed-out"
+        self._transport = transport
+        self._discovery = Discovery(settings.oidc_issuer, transport)
+        self._keys = Keys(transport)
+        self.provider = OAuthProvider(
+            NAME,
+            authorize_url="",
+            token_url="",
+            client_id=settings.oidc_client_id,
+            client_secret=settings.oidc_client_secret,
+            scopes=list(dict.fromkeys(("openid", *settings.oidc_scopes))),
+            label=settings.oidc_label or urlsplit(settings.oidc_issuer).hostname or "",
+        )
+
+    async def check(self) -> None:
+        """Ask the provider what it says of itself."""
+        self._at(await self._discovery.metadata())
+
+    async def begin(
+        self, redis: Any, browser: str, return_to: str, *, max_age: int = 0, again: bool = False
+    ) -> str:
+        """The address to leave for.
+
+        ``max_age`` (seconds) is how old a sign-in there may be, 0 for any age;
+        ``again`` wants a new one.  Raises ``StoreUnavailable`` too.
+        """
+        metadata = await self._discovery.metadata()
+        attempt = await begin_attempt(redis, browser, return_to)
+        params = {"response_mode": "query", "nonce": attempt.nonce}
+        if max_age:
+            params["max_age"] = str(max_age)
+        if again:
+            params["prompt"] = "login"
+        provider = replace(self._at(metadata), extra_auth_params=params)
+        challenge = code_challenge(attempt.verifier)
+        return authorize_url(provider, self.redirect_uri, attempt.state, provider.scopes, challenge)
+
+    async def finish(self, attempt: Attempt, answer: AuthorizationResponse) -> Identity:
+        """Who came back.
+
+        Raises ``FlowRefused`` before anything is asked of the provider, and
+        ``OAuthRefused`` or ``IdTokenRefused`` for a code or an id token that
+        proves nothing.
+        """
+        metadata = await self._checked(answer)
+        provider = self._at(metadata)
+        request = exchange_request(provider, self.redirect_uri, answer.code, attempt.verifier)
+        fields = read_token_answer(provider, "exchange", await self._transport.send(request))
+        token = fields.get("id_token")
+        if not isinstance(token, str):
+            raise IdTokenRefused("none")
+        claims = await self._keys.verify(
+            token,
+            metadata.jwks_uri,
+            issuer=self._issuer,
+            client_id=provider.client_id,
+            nonce=attempt.nonce,
+        )
+        return read_identity(claims, *self._claims)
+
+    async def sign_out_url(self) -> str:
+        """Where to sign out at the provider (RP-Initiated Logout 1.0, 2); ``""`` where it has none.
+
+        Without ``id_token_hint``: a token must not stand in a URL.  The
+        provider may therefore ask the person once more.
+        """
+        try:
+            async with asyncio.timeout(SIGN_OUT_SECONDS):
+                end = (await self._discovery.metadata()).end_session_endpoint
+        except TimeoutError:
+            raise OAuthUnavailable(NAME, "discovery", "timeout") from None
+        query = urlencode(
+            {
+                "client_id": self.provider.client_id,
+                "post_logout_redirect_uri": self.signed_out_uri,
+            }
+        )
+        return f"{end}{'&' if '?' in end else '?'}{query}" if end else ""
+
+    async def _checked(self, answer: AuthorizationResponse) -> Metadata:
+        """RFC 9207, 2.4: whose answer it is comes first, then what it says."""
+        if answer.issuer not in (None, self._issuer):
+            raise FlowRefused("issuer", NAME)
+        if answer.error:
+            kind = OAuthMisconfigured if answer.error in OUR_SETUP else OAuthRefused
+            raise kind(NAME, "authorize", answer.error)
+        metadata = await self._discovery.metadata()
+        if answer.issuer is None and metadata.sends_issuer:
+            raise FlowRefused("issuer", NAME)
+        return metadata
+
+    def _at(self, metadata: Metadata) -> OAuthProvider:
+        return replace(
+            self.provider,
+            authorize_url=metadata.authorization_endpoint,
+            token_url=metadata.token_endpoint,
+            token_auth=self._token_auth(metadata),
+        )
+
+    def _token_auth(self, metadata: Metadata) -> Literal["basic", "post"]:
+        """RFC 6749, 2.3.1; a client without a secret only says who it is (3.2.1)."""
+        has_secret = bool(self.provider.client_secret)
+        if has_secret and "client_secret_basic" in metadata.auth_methods:
+            return "basic"
+        if has_secret and "client_secret_post" not in metadata.auth_methods:
+            raise OAuthMisconfigured(NAME, "discovery", "client_authentication")
+        return "post"

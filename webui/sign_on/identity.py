@@ -1,0 +1,61 @@
+"""Whom an id token signs in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from webui.oauth_manager import check_user_id
+
+from .id_token import LEEWAY, IdTokenRefused
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """``signed_in_at`` (epoch seconds) is when the person last proved who they are there."""
+
+    user: str
+    groups: tuple[str, ...]
+    signed_in_at: float
+
+
+def read_identity(claims: Mapping[str, Any], user_claim: str, groups_claim: str) -> Identity:
+    """From verified claims; a claim's name may be a path (``realm_access.roles``).
+
+    Raises ``IdTokenRefused`` where the user's claim holds no user id.
+    """
+    user = _at(claims, user_claim)
+    try:
+        check_user_id(user)
+    except ValueError:
+        raise IdTokenRefused("user_claim") from None
+    return Identity(user, _groups(_at(claims, groups_claim)), _signed_in_at(claims))
+
+
+def _at(claims: Mapping[str, Any], path: str) -> Any:
+    """The value at a name, or else at a dotted path; names of claims may have dots in them."""
+    if path in claims:
+        return claims[path]
+    value: Any = claims
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _groups(value: object) -> tuple[str, ...]:
+    """One name, or a list of them; whatever else stands there is nobody's group."""
+    names = value if isinstance(value, list) else [value]
+    return tuple(name for name in names if isinstance(name, str) and name)
+
+
+def _signed_in_at(claims: Mapping[str, Any]) -> float:
+    """``auth_time``, which says more than that a session there still lives; else now."""
+    now, told = time.time(), claims.get("auth_time")
+    if told is None:
+        return now
+    is_number = isinstance(told, (int, float)) and not isinstance(told, bool)
+    if not is_number or not 0 <= told <= now + LEEWAY:  # also refuses NaN
+        raise IdTokenRefused("auth_time")
+    return min(float(told), now)

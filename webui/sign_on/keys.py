@@ -1,0 +1,53 @@
+"""The provider's public keys: fetched when they are needed, and again when it has new ones."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+from webui.oauth_manager import OAuthUnavailable
+from webui.oauth_manager.transport import Transport
+
+from .discovery import NAME, get_request
+from .id_token import KeyUnknown, PublicKeys, read_id_token, read_keys
+
+FRESH_SECONDS = 3600.0
+PAUSE_SECONDS = 60.0  # between two fetches, however many tokens name a key that is not there
+
+
+class Keys:
+    """One provider's key set.  ``clock`` is in seconds."""
+
+    def __init__(self, transport: Transport, clock: Callable[[], float] = time.monotonic) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._asking = asyncio.Lock()
+        self._known: PublicKeys | None = None
+        self._asked_at = 0.0
+
+    async def verify(
+        self, token: str, jwks_uri: str, *, issuer: str, client_id: str, nonce: str
+    ) -> dict[str, Any]:
+        """The claims of an id token, as :func:`read_id_token`; with newer keys if need be.
+
+        Raises ``OAuthUnavailable`` too, where the provider gives no keys.
+        """
+        expected = {"issuer": issuer, "client_id": client_id, "nonce": nonce}
+        try:
+            return read_id_token(token, await self._keys(jwks_uri, FRESH_SECONDS), **expected)
+        except KeyUnknown:
+            newer = await self._keys(jwks_uri, PAUSE_SECONDS)
+            return read_id_token(token, newer, **expected)
+
+    async def _keys(self, jwks_uri: str, fresh: float) -> PublicKeys:
+        """The keys as they were at most ``fresh`` seconds ago."""
+        async with self._asking:
+            if self._known is None or self._clock() >= self._asked_at + fresh:
+                answer = await self._transport.send(get_request("keys", jwks_uri))
+                known = read_keys(answer.body) if answer.status == 200 else None
+                if known is None:
+                    raise OAuthUnavailable(NAME, "keys", f"http_{answer.status}")
+                self._known, self._asked_at = known, self._clock()
+            return self._known

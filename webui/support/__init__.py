@@ -1,0 +1,1 @@
+"""What support staff are shown of a person: pure functions over frozen values, without secrets."""

@@ -1,0 +1,84 @@
+"""A person's timeline as support staff read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from webui import words
+from webui.labels import clean_label
+from webui.oauth_manager import Health
+from webui.support.names import masked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from webui.oauth_manager import Event, OAuthProvider
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "connecting": (
+        "connected",
+        "reconnected",
+        "denied",
+        "connect_failed",
+        "account_switched",
+        "limited_accepted",
+    ),
+    "ended": ("disconnected", "revoked", "access_ended"),
+    "checked": tuple(f"checked_{health}" for health in Health),
+    "links": ("link_made", "link_used", "link_cancelled"),
+    "used": ("used",),
+    "support": (
+        "support_viewed",
+        "support_checked",
+        "support_cancelled_links",
+        "support_disconnected",
+        "support_ended_sessions",
+    ),
+}
+"""What the timeline can be narrowed to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Happening:
+    """One line; ``at`` in epoch seconds, ``detail`` a word of ours or an error code."""
+
+    text: str
+    by: str
+    at: float
+    account: str = ""
+    detail: str = ""
+
+
+def history(
+    events: Iterable[Event], providers: Mapping[str, OAuthProvider], product: str, bot: str
+) -> tuple[Happening, ...]:
+    """The events in their order; one that nobody has put into words goes by its own name."""
+    return tuple(_happening(event, providers, product, bot) for event in events)
+
+
+def _happening(
+    event: Event, providers: Mapping[str, OAuthProvider], product: str, bot: str
+) -> Happening:
+    known = providers.get(event.provider)
+    label = known.label if known else clean_label(event.provider)
+    names = {"provider": label, "product": product, "bot": bot}
+    suffixes = ("",) if label else ("_signin", "")
+    sections = ("support.event", "activity")
+    why = _first(
+        [f"{s}.detail.{event.kind}_{event.detail}" for s in ("support", "activity")], names
+    )
+    said = _first([f"{s}.{event.kind}{x}" for s in sections for x in suffixes], names)
+    return Happening(
+        text=f"{said or clean_label(f'{event.kind} {label}')} {why}".strip(),
+        by=_first([f"support.by.{event.by}", f"activity.by.{event.by}"], names),
+        at=event.at,
+        account=masked(event.account),
+        detail="" if why else clean_label(event.detail),
+    )
+
+
+def _first(keys: Iterable[str], names: Mapping[str, str]) -> str:
+    """The first of the sentences that the catalogue has."""
+    found = (key for key in keys if key in words.CATALOGUE)
+    return next((words.text(key, **names) for key in found), "")

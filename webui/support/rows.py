@@ -1,0 +1,123 @@
+"""How each service stands for one person: a row of the table, and the line to tell them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from webui import words
+from webui.cards import base_key, make_card
+from webui.cards.states import ENDED, STORED, TROUBLED, WORKING
+from webui.labels import clean_label
+from webui.permissions import permission_groups, sentences
+from webui.support.names import masked
+from webui.times import when
+
+if TYPE_CHECKING:
+    from webui.cards import Screen
+    from webui.cards.states import Tone
+    from webui.oauth_manager import Connection, OAuthProvider
+    from webui.permissions import PermissionGroup
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong in plain words, since when, and what the provider said of it."""
+
+    text: str
+    since: float = 0.0
+    code: str = ""
+    trace: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One service.
+
+    Times are epoch seconds, 0 where there is none.  ``ends_text`` stands where
+    access has no end to name; ``missing`` are group and sentence, as
+    ``permissions.sentences`` gives them, and ``lost`` what does not work for that.
+    """
+
+    name: str
+    label: str
+    tag: str
+    tone: Tone
+    account: str
+    stored: bool
+    connected: float = 0.0
+    renewed: float = 0.0
+    used: float = 0.0
+    checked: float = 0.0
+    ends: float = 0.0
+    ends_text: str = ""
+    granted: tuple[PermissionGroup, ...] = ()
+    missing: tuple[tuple[str, str], ...] = ()
+    lost: str = ""
+    problem: Problem | None = None
+    tell: str = ""
+
+
+def make_row(provider: OAuthProvider, connection: Connection, screen: Screen) -> Row:
+    """The row of one service, in the words of its card."""
+    key = base_key(provider, connection, screen.now)
+    card = make_card(provider, connection, None, screen)
+    profile, names = connection.profile, (screen.product, screen.bot)
+    lives = key in WORKING or key in TROUBLED or key == "S0_kept"
+    missing = sentences(provider, connection.missing_scopes, *names)
+    return Row(
+        name=provider.name,
+        label=provider.label,
+        tag=card.tag,
+        tone=card.tone,
+        account=masked(profile.account.label),
+        stored=key in STORED,
+        connected=profile.connected_at,
+        renewed=profile.renewed_at,
+        used=profile.used_at,
+        checked=profile.checked_at,
+        ends=0.0 if connection.has_refresh_token else connection.expires_at,
+        ends_text=_no_end(connection) if lives else "",
+        granted=permission_groups(provider, connection.scopes, *names) if lives else (),
+        missing=missing,
+        lost="; ".join(clean_label(feature) for feature in connection.lacking_features),
+        problem=_problem(key, provider, connection),
+        tell=_tell(key, provider, connection, screen, "; ".join(said for _, said in missing)),
+    )
+
+
+def _no_end(connection: Connection) -> str:
+    if connection.has_refresh_token:
+        return words.text("fact.renews")
+    return "" if connection.expires_at > 0 else words.text("fact.endless")
+
+
+def _problem(key: str, provider: OAuthProvider, connection: Connection) -> Problem | None:
+    if f"support.problem.{key}" not in words.CATALOGUE:
+        return None
+    text = words.text(f"support.problem.{key}", provider=provider.label)
+    profile = connection.profile
+    if key in TROUBLED:
+        return Problem(text, profile.trouble_since, clean_label(profile.trouble_code))
+    if key == "S7_timed":
+        return Problem(text, connection.expires_at)
+    if key in ENDED:
+        code, trace = clean_label(profile.problem), clean_label(profile.problem_trace)
+        return Problem(text, profile.problem_since, code, trace)
+    return Problem(text)
+
+
+def _tell(
+    key: str, provider: OAuthProvider, connection: Connection, screen: Screen, missing: str
+) -> str:
+    """What to tell the person, for each state that is not as it should be."""
+    if f"support.tell.{key}" not in words.CATALOGUE:
+        return ""
+    return words.markup(
+        f"support.tell.{key}",
+        provider=provider.label,
+        product=screen.product,
+        bot=screen.bot,
+        missing=missing,
+        time=when(connection.profile.trouble_since, is_local=False),
+    )

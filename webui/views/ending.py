@@ -1,0 +1,195 @@
+"""Disconnecting: gone here at once, and the provider has all the time it is given."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from webui.auth import require_session
+from webui.cards import Note, confirm_card
+from webui.limiting import TooMany
+from webui.oauth_manager import Status, StoreUnavailable
+from webui.pages import render
+from webui.references import refer
+from webui.site import form_of, provider_of, site_of
+from webui.views.board import answer, done, screen_of, where_of
+from webui.views.connections import OUTCOME_NOTES
+from webui.views.errors import RETRY_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from typing import Any
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from webui.cards import Where
+    from webui.oauth_manager import Disconnected, Ending, OAuthProvider
+    from webui.sessions import Session
+    from webui.site import Site
+
+
+# What redis-py calls the answers of a server that is there.
+_REFUSALS = ("NoPermissionError", "OutOfMemoryError", "ReadOnlyError", "ResponseError")
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The session with the note of how it went; one that could not be kept is shown at once."""
+
+    session: Session
+    is_kept: bool = True
+
+
+async def ask_disconnect(request: Request) -> Response:
+    """``GET /connections/{provider}/disconnect``: the question, in the card or as a page."""
+    site, provider = site_of(request), provider_of(request)
+    session = await require_session(request, site.sessions)
+    screen = screen_of(site, where_of(request.query_params))
+    connection = await site.manager.connection(session.user, provider.name, site.redis)
+    if connection.status is Status.NOT_CONNECTED:
+        # Another tab was faster: show how things stand instead of asking.
+        return await answer(request, session, provider, screen.where, focus="result")
+    card = confirm_card(provider, connection, screen)
+    return render(
+        request, "disconnect.html", fragment="card.html", card=card, summary=None, announce=""
+    )
+
+
+async def disconnect(request: Request) -> Response:
+    """``POST /connections/{provider}/disconnect``."""
+    site, provider = site_of(request), provider_of(request)
+    session = await _session(request)
+    where = where_of(await form_of(request))
+    work = site.manager.disconnect(site.redis, session.user, provider.name, by="web")
+    try:
+        told = await _seen_through(site, session, provider.name, work)
+    except StoreUnavailable:
+        return await _not_disconnected(request, session, provider, where)
+    return await _how_it_went(request, told, provider, where)
+
+
+async def revoke(request: Request) -> Response:
+    """``POST /connections/{provider}/revoke``: ask a provider that did not confirm once more."""
+    site, provider = site_of(request), provider_of(request)
+    session = await require_session(request, site.sessions)
+    where = where_of(await form_of(request))
+    try:
+        await site.limiter.hit("revoke", session.user)
+    except TooMany as limit:
+        session = _with_note(session, provider.name, Note("too_many_retries", until=limit.retry_at))
+        response = await answer(request, session, provider, where, focus="result", status=429)
+        response.headers["Retry-After"] = str(limit.retry_after)
+        return response
+    work = site.manager.ask_again(site.redis, session.user, provider.name)
+    told = await _seen_through(site, session, provider.name, work)
+    return await _how_it_went(request, told, provider, where)
+
+
+async def dismiss(request: Request) -> Response:
+    """``POST /connections/{provider}/dismiss``: the person has read what a note says."""
+    site, provider = site_of(request), provider_of(request)
+    session = await require_session(request, site.sessions)
+    where = where_of(await form_of(request))
+    await site.manager.drop_leftovers(site.redis, session.user, provider.name)
+    session = await site.sessions.drop_note(session, provider.name)
+    return await done(request, session, provider, where, "t")
+
+
+async def _session(request: Request) -> Session:
+    """The session, also where Redis reads and does not write: the card can say so then."""
+    sessions = site_of(request).sessions
+    try:
+        return await require_session(request, sessions)
+    except StoreUnavailable as failure:
+        session = await sessions.load(request, renew=False) if failure.code in _REFUSALS else None
+        if session is None:
+            raise
+        return session
+
+
+async def _seen_through(
+    site: Site, session: Session, provider: str, work: Coroutine[Any, Any, Ending | None]
+) -> _Told:
+    """How it went so far; done to its end whoever is cancelled.
+
+    Raises ``StoreUnavailable`` where nothing was begun.
+    """
+    task = site.manager.see_through(_begin(site, session, provider, work))
+    told: _Told = await asyncio.shield(task)
+    return told
+
+
+async def _begin(
+    site: Site, session: Session, provider: str, work: Coroutine[Any, Any, Ending | None]
+) -> _Told:
+    ending = await work
+    if ending is None:
+        return await _nothing_to_ask(site, session, provider)
+    result = await ending.within(site.manager.patience)
+    told = await _put(site, session, provider, _note(result))
+    if result is None:
+        site.manager.see_through(_follow(site, session, provider, ending))
+    return told
+
+
+async def _follow(site: Site, session: Session, provider: str, ending: Ending) -> None:
+    await _put(site, session, provider, _note(await ending.result))
+
+
+def _note(result: Disconnected | None) -> Note:
+    if result is None:
+        return Note("disconnecting")
+    return Note(OUTCOME_NOTES[result.at_provider], until=result.retry_until)
+
+
+async def _nothing_to_ask(site: Site, session: Session, provider: str) -> _Told:
+    """What was kept is gone, or the service is connected again: nothing more is offered."""
+    note = session.notes.get(provider)
+    if note is None or note.key != "still_listed":
+        return _Told(session)
+    return await _put(site, session, provider, replace(note, until=0.0))
+
+
+async def _put(site: Site, session: Session, provider: str, note: Note) -> _Told:
+    try:
+        return _Told(await site.sessions.put_note(session, provider, note))
+    except StoreUnavailable:
+        return _Told(_with_note(session, provider, note), is_kept=False)
+
+
+def _with_note(session: Session, provider: str, note: Note) -> Session:
+    """For this answer alone."""
+    note = replace(note, at=note.at or time.time())
+    return replace(session, notes={**session.notes, provider: note})
+
+
+async def _how_it_went(
+    request: Request, told: _Told, provider: OAuthProvider, where: Where
+) -> Response:
+    note = told.session.notes.get(provider.name)
+    status = 202 if note and note.key == "disconnecting" else 200
+    if not told.is_kept:
+        return await answer(request, told.session, provider, where, focus="result", status=status)
+    return await done(request, told.session, provider, where, "n", status=status)
+
+
+async def _not_disconnected(
+    request: Request, session: Session, provider: OAuthProvider, where: Where
+) -> Response:
+    """Redis refused, or went away: only what can be read afterwards is told.
+
+    Raises ``StoreUnavailable`` where nothing can be read, or nothing is connected.
+    """
+    site = site_of(request)
+    known = await site.manager.connection(session.user, provider.name, site.redis)
+    if known.status is Status.NOT_CONNECTED:
+        raise StoreUnavailable("disconnect", "not_known")
+    kind = "disconnect_failed"
+    ref = await refer(request, kind, status=503, provider=provider.name, keep=False)
+    session = _with_note(session, provider.name, Note(kind, ref=ref))
+    response = await answer(request, session, provider, where, focus="result", status=503)
+    response.headers["Retry-After"] = RETRY_SECONDS
+    return response

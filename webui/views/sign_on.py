@@ -1,0 +1,163 @@
+"""Signing in with an OpenID provider: leaving for it, coming back, and signing out there.
+
+Every sign-in that must not go on ends on the same page, without a session.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+
+from webui.auth import SUPPORT, safe_next
+from webui.cookies import keep_cookie, kept_cookie
+from webui.oauth_manager import (
+    FlowRefused,
+    OAuthMisconfigured,
+    OAuthRefused,
+    OAuthUnavailable,
+    StoreUnavailable,
+)
+from webui.oauth_manager.callbacks import read_authorization_response
+from webui.oauth_manager.keys import is_one_time_value
+from webui.oauth_manager.requests import new_secret
+from webui.pages import hand_off, render
+from webui.references import refer
+from webui.roles import STAFF_SECONDS, Staff, is_staff
+from webui.sign_on import ATTEMPT_SECONDS, IdTokenRefused, take_attempt
+from webui.site import caller_of, form_of, site_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from webui.sign_on import Attempt, Identity, SignOn
+    from webui.site import Site
+
+COOKIE = "signon"
+_STATUS = {"signon": 400, "signon_refused": 403, "signon_old": 403, "signon_away": 503}
+
+log = logging.getLogger(__name__)
+
+
+async def start(request: Request) -> Response:
+    """``POST /signin/sso``: off to the provider."""
+    site = site_of(request)
+    sign_on = _sign_on(site)
+    await site.limiter.hit("start", caller_of(request))
+    form = await form_of(request)
+    return_to = _return_to(sign_on, form.get("next"))
+    # Kept over several starts, so that two tabs do not end each other's sign-in.
+    kept = kept_cookie(request, COOKIE)
+    browser = kept if is_one_time_value(kept) else new_secret()
+    max_age, again = 0, False
+    if return_to.startswith(SUPPORT):
+        max_age, again = STAFF_SECONDS, "again" in form or await _is_stale(request)
+    try:
+        url = await sign_on.begin(site.redis, browser, return_to, max_age=max_age, again=again)
+    except StoreUnavailable:
+        raise
+    except (OAuthMisconfigured, OAuthUnavailable) as failure:
+        return await _failed(request, "signon_away", code=failure.code)
+    response = hand_off(request, sign_on.provider, url, "/signin", text="text_signin")
+    keep_cookie(request, response, COOKIE, browser, ATTEMPT_SECONDS)
+    return response
+
+
+async def callback(request: Request) -> Response:
+    """``GET /signin/sso/callback``: a session, or a page that says what to do."""
+    site = site_of(request)
+    sign_on = _sign_on(site)
+    if "prefetch" in request.headers.get("sec-purpose", ""):
+        return Response(status_code=503, headers={"Retry-After": "1"})
+    try:
+        answer = read_authorization_response(request.scope["query_string"])
+        attempt = await take_attempt(site.redis, answer.state, kept_cookie(request, COOKIE))
+    except FlowRefused as refusal:
+        if refusal.reason == "unknown":
+            await site.limiter.hit("miss", caller_of(request))
+        return await _failed(request, "signon", code=refusal.reason)
+    try:
+        identity = await sign_on.finish(attempt, answer)
+    except (FlowRefused, IdTokenRefused) as refusal:
+        return await _failed(request, "signon", code=refusal.reason)
+    except OAuthRefused as failure:
+        return await _failed(request, "signon", code=failure.code)
+    except (OAuthMisconfigured, OAuthUnavailable) as failure:
+        return await _failed(request, "signon_away", code=failure.code)
+    return await _admit(request, attempt, identity)
+
+
+async def _admit(request: Request, attempt: Attempt, identity: Identity) -> Response:
+    """Sessions for whoever may have them."""
+    site, user, since = site_of(request), identity.user, identity.signed_in_at
+    group, is_for_staff = site.settings.support_group, _sign_on(site).is_for_staff
+    groups = [group] if group and group in identity.groups else []  # the others are not ours
+    has_role = is_staff(site.settings, Staff(user, "sso"), groups)
+    if is_for_staff and not has_role:
+        return await _failed(request, "signon_refused", user=user)
+    if has_role and attempt.return_to.startswith(SUPPORT) and _is_old(since):
+        return await _failed(request, "signon_old", again=attempt.return_to, user=user)
+    for sessions, is_due in ((site.sessions, not is_for_staff), (site.staff_sessions, has_role)):
+        if is_due:
+            await sessions.start(request, user, via="sso", groups=groups, signed_in_at=since)
+    response = RedirectResponse(attempt.return_to, 303)
+    keep_cookie(request, response, COOKIE, "", 0)
+    return response
+
+
+async def sign_out_there(request: Request) -> Response | None:
+    """On to the provider's own sign-out; ``None`` where it has none, or is in trouble."""
+    sign_on = site_of(request).sign_on
+    try:
+        url = await sign_on.sign_out_url() if sign_on else ""
+    except (OAuthMisconfigured, OAuthUnavailable) as failure:
+        log.warning("%s", failure)
+        url = ""
+    if not sign_on or not url:
+        return None
+    return hand_off(request, sign_on.provider, url, "/signed-out", text="text_signout")
+
+
+def _sign_on(site: Site) -> SignOn:
+    if site.sign_on is None:
+        raise HTTPException(404)
+    return site.sign_on
+
+
+def _return_to(sign_on: SignOn, asked: object) -> str:
+    """Staff who are nothing else here have one place to go."""
+    path = safe_next(asked if isinstance(asked, str) else None)
+    return path if path.startswith(SUPPORT) or not sign_on.is_for_staff else SUPPORT
+
+
+def _is_old(signed_in_at: float) -> bool:
+    return time.time() - signed_in_at >= STAFF_SECONDS
+
+
+async def _is_stale(request: Request) -> bool:
+    """Whether this browser's staff session is too old for the support pages."""
+    session = await site_of(request).staff_sessions.load(request, renew=False)
+    return session is not None and _is_old(session.signed_in_at)
+
+
+async def _failed(
+    request: Request, key: str, *, code: str = "", user: str = "", again: str = ""
+) -> Response:
+    """A page for each key of the catalogue's ``error``; why is told with the reference alone.
+
+    ``again`` is the page to come back to after one more sign-in.
+    """
+    status, provider = _STATUS[key], _sign_on(site_of(request)).provider
+    ref = await refer(request, key, status=status, provider=provider.name, code=code, user=user)
+    return render(
+        request,
+        "signon_failed.html",
+        status,
+        key=key,
+        label=provider.label,
+        again=again,
+        ref=ref,
+    )

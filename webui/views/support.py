@@ -1,0 +1,111 @@
+"""Support staff find a person: exactly, for a reason, and on record."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from webui import words
+from webui.oauth_manager import check_user_id
+from webui.pages import render
+from webui.references import find_reference
+from webui.roles import require_staff
+from webui.site import site_of
+from webui.support.finding import MOST, Question, failure_of, results
+from webui.support.names import masked, spelled
+from webui.views.support_audit import (
+    field_of,
+    may_look,
+    reason_fault,
+    record_look,
+    was_asked_here,
+)
+from webui.views.support_person import is_known
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from webui.references import Reference
+    from webui.roles import Staff
+    from webui.site import Site
+    from webui.support.finding import Results
+
+REFERENCE = "reference"
+
+
+async def search(request: Request) -> Response:
+    """``GET /support``: the form, and with a question and a reason what it finds."""
+    staff = await require_staff(request)
+    site, fields = site_of(request), request.query_params
+    q, where, reason = (field_of(fields, name) for name in ("q", "where", "reason"))
+    question = Question(q, where, reason)
+    if not fields or not was_asked_here(request):
+        return _page(request, staff, question)
+    faults = {} if question.q else {"q": words.text("support.fault.q")}
+    if fault := reason_fault(question.reason):
+        faults["reason"] = words.text(f"support.fault.{fault}")
+    if faults:
+        return _page(request, staff, replace(question, faults=faults), status=422)
+    await may_look(request, staff)
+    found, reference = await _look_up(site, question)
+    await record_look(
+        request,
+        staff,
+        "reference" if reference or question.where == REFERENCE else "searched",
+        whom=found[0] if len(found) == 1 else "",
+        provider=question.where if question.where in site.manager.providers else "",
+        reason=question.reason,
+        result=_result(question, found, reference),
+    )
+    names = {"product": site.settings.product_name, "bot": site.settings.bot_name}
+    failure = failure_of(reference, site.manager.providers, names) if reference else None
+    return _page(request, staff, question, results(found, failure, question.reason, names))
+
+
+def _page(
+    request: Request,
+    staff: Staff,
+    question: Question,
+    found: Results | None = None,
+    *,
+    status: int = 200,
+) -> Response:
+    providers = site_of(request).manager.providers.values()
+    return render(
+        request,
+        "support_search.html",
+        status,
+        fragment="support_results.html",
+        staff=spelled(staff.id),
+        now=time.time(),
+        question=question,
+        found=found,
+        services=[(provider.name, provider.label) for provider in providers],
+    )
+
+
+async def _look_up(site: Site, question: Question) -> tuple[tuple[str, ...], Reference | None]:
+    """Who matches exactly, and the reference, if it is one."""
+    if question.where in site.manager.providers:
+        return await site.manager.find_accounts(site.redis, question.where, question.q), None
+    reference = await find_reference(site.redis, question.q)
+    if reference or question.where == REFERENCE:
+        return ((reference.user,) if reference and reference.user else ()), reference
+    try:
+        check_user_id(question.q)
+    except ValueError:
+        return (), None
+    return ((question.q,) if await is_known(site, question.q) else ()), None
+
+
+def _result(question: Question, found: tuple[str, ...], reference: Reference | None) -> str:
+    """For the audit.  What found nobody may be anything, even a secret: it is masked."""
+    if reference:
+        return f"found {reference.code}"
+    if not found:
+        return f"nobody: {masked(question.q)}"
+    more = " and more" if len(found) > MOST else ""
+    return f"found {json.dumps(found[:MOST])}{more}" if len(found) > 1 else "found"

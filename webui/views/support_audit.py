@@ -1,0 +1,117 @@
+"""What comes before support staff are shown or do anything: the limit, the reason, the record."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from limits import parse
+
+from webui.limiting import LOOKUPS, TooMany
+from webui.oauth_manager import AuditRecord
+from webui.site import site_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+    from webui.roles import Staff
+
+MAX_REASON = 300  # characters
+_MOST = parse(LOOKUPS)
+_SECONDS = float(_MOST.get_expiry())
+_LOOKS = frozenset({"searched", "reference", "viewed", "previewed"})
+
+log = logging.getLogger(__name__)
+
+
+def reason_fault(reason: str) -> str:
+    """What is wrong with a reason, as a section of the catalogue's ``support.fault``, or ``""``."""
+    if not reason:
+        return "reason"
+    return "reason_long" if len(reason) > MAX_REASON else ""
+
+
+def field_of(fields: Mapping[str, object], name: str) -> str:
+    """A field of a form or a query without the blanks around it, ``""`` where it is none."""
+    value = fields.get(name)
+    return value.strip() if isinstance(value, str) else ""
+
+
+def was_asked_here(request: Request) -> bool:
+    """Whether a page of ours, or nobody's page, led here (``Sec-Fetch-Site``).
+
+    Another site must not make staff look somebody up by a link.
+    """
+    return request.headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+
+
+async def keep_record(
+    request: Request,
+    staff: Staff,
+    action: str,
+    *,
+    whom: str = "",
+    provider: str = "",
+    reason: str = "",
+    result: str = "",
+    has_begun_before: bool = False,
+) -> None:
+    """Raises ``StoreUnavailable``: then nothing is shown and nothing is done."""
+    site = site_of(request)
+    record = AuditRecord(
+        who=staff.id,
+        via=staff.via,
+        action=action,
+        whom=whom,
+        provider=provider,
+        reason=reason,
+        result=result,
+        request_id=request.state.request_id,
+    )
+    await site.manager.audit.write(site.redis, record, has_begun_before=has_begun_before)
+
+
+async def may_look(request: Request, staff: Staff, *, already: int = 0) -> None:
+    """Raises ``TooMany`` beyond ``LOOKUPS``; the first time in its window that is an alert.
+
+    ``already`` counts a look that is on record and has shown nothing yet.
+    """
+    site = site_of(request)
+    count = await site.manager.audit.lookups(site.redis, staff.id, _SECONDS)
+    if count - already < _MOST.amount:
+        return
+    if await site.limiter.allows("lookup_alert", staff.id):
+        await keep_record(request, staff, "too_many_lookups", result=LOOKUPS)
+        log.error("%r of support has looked up more than %s", staff.id, LOOKUPS)
+    now = time.time()
+    looks = [
+        record.at
+        async for record in site.manager.audit.read(site.redis, now - _SECONDS)
+        if record.who == staff.id and record.action in _LOOKS
+    ]
+    first = looks[-_MOST.amount] if len(looks) >= _MOST.amount else now
+    raise TooMany(first + _SECONDS)
+
+
+async def record_look(
+    request: Request,
+    staff: Staff,
+    action: str,
+    *,
+    whom: str = "",
+    provider: str = "",
+    reason: str,
+    result: str,
+) -> None:
+    """Put a look on record, which comes before anything of it is shown.
+
+    Then it is counted once more: of many at the same time, no more than the
+    limit come through.
+    """
+    await keep_record(
+        request, staff, action, whom=whom, provider=provider, reason=reason, result=result
+    )
+    await may_look(request, staff, already=1)

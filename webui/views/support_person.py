@@ -1,0 +1,196 @@
+"""What support staff see of one person: how their services stand, what happened, their page.
+
+Looking writes its audit record and nothing else: no refresh, no question to a
+provider, no session's life, no counter.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from starlette.exceptions import HTTPException
+
+from webui import words
+from webui.cards import make_card, summarize
+from webui.labels import clean_label
+from webui.oauth_manager import Status
+from webui.pages import render
+from webui.roles import require_staff
+from webui.site import site_of
+from webui.support.addresses import person_path, user_id_in, with_query
+from webui.support.history import KINDS, history
+from webui.support.names import masked, spelled
+from webui.support.rows import make_row
+from webui.views.board import screen_of
+from webui.views.support_audit import (
+    field_of,
+    may_look,
+    reason_fault,
+    record_look,
+    was_asked_here,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from webui.cards import Card, Screen
+    from webui.oauth_manager import Connection
+    from webui.roles import Staff
+    from webui.site import Site
+
+
+async def person(request: Request) -> Response:
+    """``GET /support/people/{user_id}``: how their services stand, and what happened."""
+    staff = await require_staff(request)
+    site, user_id = site_of(request), person_of(request)
+    reason = field_of(request.query_params, "reason")
+    if reason_fault(reason) or not was_asked_here(request):
+        return ask_for_reason(request, staff, user_id)
+    await may_look(request, staff)
+    connections = await _worth_showing(site, user_id)
+    links = await site.manager.open_links(user_id, site.redis)
+    screen, providers = screen_of(site, "list"), site.manager.providers
+    happened = await _timeline(site, user_id, request.query_params, screen)
+    known = await _record(request, staff, "viewed", user_id, reason)
+    return render(
+        request,
+        "support_person.html",
+        **about(staff, user_id, reason),
+        **happened,
+        is_known=known,
+        rows=[make_row(providers[c.provider], c, screen) for c in connections],
+        links=[(label_of(site, link.provider), link.state, link.expires_at) for link in links],
+    )
+
+
+async def _timeline(
+    site: Site, user_id: str, fields: Mapping[str, str], screen: Screen
+) -> dict[str, Any]:
+    """A page of what happened, narrowed as asked, and the ways on from it."""
+    reason, before, service, kind = (
+        field_of(fields, name) for name in ("reason", "before", "service", "kind")
+    )
+    providers = site.manager.providers
+    page = await site.manager.activity(
+        user_id,
+        site.redis,
+        before,
+        provider=service if service in providers else "",
+        kinds=KINDS.get(kind, ()),
+    )
+    path, here = person_path(user_id), {"reason": reason, "service": service, "kind": kind}
+    return {
+        "events": history(page.events, providers, screen.product, screen.bot),
+        "older": with_query(path, **here, before=page.older) if page.older else "",
+        "newest": with_query(path, **here) if before else "",
+        "services": [(provider.name, provider.label) for provider in providers.values()],
+        "kinds": list(KINDS),
+        "service": service,
+        "kind": kind,
+    }
+
+
+async def preview(request: Request) -> Response:
+    """``GET /support/people/{user_id}/preview``: a picture of the person's own page."""
+    staff = await require_staff(request)
+    site, user_id = site_of(request), person_of(request)
+    reason = field_of(request.query_params, "reason")
+    if reason_fault(reason) or not was_asked_here(request):
+        return ask_for_reason(request, staff, user_id, "/preview")
+    await may_look(request, staff)
+    screen = screen_of(site, "list")
+    cards = [
+        make_card(site.manager.providers[c.provider], c, None, screen)
+        for c in await _worth_showing(site, user_id)
+    ]
+    await _record(request, staff, "previewed", user_id, reason)
+    return render(
+        request,
+        "support_preview.html",
+        **about(staff, user_id, reason),
+        cards=[picture(card) for card in cards],
+        summary=summarize(cards, screen),
+    )
+
+
+def person_of(request: Request) -> str:
+    """The user id the path names.  Raises 404 where it names none."""
+    try:
+        return user_id_in(request.path_params["user_id"])
+    except ValueError:
+        raise HTTPException(404) from None
+
+
+def about(staff: Staff, user_id: str, reason: str) -> dict[str, Any]:
+    """What every page about a person shows."""
+    path = person_path(user_id)
+    return {
+        "staff": spelled(staff.id),
+        "now": time.time(),
+        "person": spelled(user_id),
+        "path": path,
+        "reason": reason,
+        "back": with_query(path, reason=reason),
+    }
+
+
+def ask_for_reason(request: Request, staff: Staff, user_id: str, page: str = "") -> Response:
+    """The same address once more, for a reason; until then nothing is looked up."""
+    reason = field_of(request.query_params, "reason")
+    fault = reason_fault(reason) if "reason" in request.query_params else ""
+    return render(
+        request,
+        "support_reason.html",
+        422 if fault else 200,
+        **about(staff, user_id, reason),
+        action=person_path(user_id) + page,
+        fault=words.text(f"support.fault.{fault}") if fault else "",
+    )
+
+
+def picture(card: Card) -> Card:
+    """The card as support staff may see it: for the template's ``picture``."""
+    return replace(card, account=masked(card.account), fingerprint="", focus="")
+
+
+def label_of(site: Site, provider: str) -> str:
+    known = site.manager.providers.get(provider)
+    return known.label if known else clean_label(provider)
+
+
+async def is_known(site: Site, user_id: str) -> bool:
+    """Whether anything is stored here under the id: a connection, an event or a link."""
+    connections = await site.manager.connections(user_id, site.redis)
+    return bool(
+        any(c.status is not Status.NOT_CONNECTED for c in connections)
+        or (await site.manager.activity(user_id, site.redis)).events
+        or await site.manager.open_links(user_id, site.redis)
+    )
+
+
+async def _record(request: Request, staff: Staff, action: str, user_id: str, reason: str) -> bool:
+    """Put a look at a person on record, before it is shown; whether there is such a person.
+
+    Else it is a search: the copy for the person would make somebody of nobody.
+    """
+    known = await is_known(site_of(request), user_id)
+    action, result = (action, "shown") if known else ("searched", "nothing stored")
+    await record_look(request, staff, action, whom=user_id, reason=reason, result=result)
+    return known
+
+
+async def _worth_showing(site: Site, user_id: str) -> list[Connection]:
+    """What the person's own page has a card for, in its order."""
+    providers = site.manager.providers
+    found = [
+        connection
+        for connection in await site.manager.connections(user_id, site.redis)
+        if providers[connection.provider].is_configured
+        or connection.status is not Status.NOT_CONNECTED
+    ]
+    return sorted(found, key=lambda connection: providers[connection.provider].label.lower())
