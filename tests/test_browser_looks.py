@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 
 import pytest
@@ -41,8 +40,9 @@ p { margin-bottom: 2em !important }
 """
 # Text that is cut off: the element's own, so its children do not count again.
 CUT = """() => [...document.querySelectorAll('main *')].filter(e => {
-  const style = getComputedStyle(e), own = [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim());
-  return own && !e.closest('.vh') && style.overflow !== 'visible' &&
+  const isText = node => node.nodeType === Node.TEXT_NODE && node.data.trim();
+  return [...e.childNodes].some(isText) && !e.closest('.vh') &&
+    getComputedStyle(e).overflow !== 'visible' &&
     (e.scrollHeight > e.clientHeight + 1 || e.scrollWidth > e.clientWidth + 1);
 }).map(e => e.outerHTML)"""
 
@@ -205,7 +205,9 @@ async def test_a_name_from_outside_is_only_text(
             assert await page.locator("main img[src*=canary], main [hx-get*=canary]").count() == 0
         await ann.window.go("/connections")
         who = page.locator(".who bdi")
-        shown = [text.replace("\N{HORIZONTAL ELLIPSIS}", "") for text in await who.all_inner_texts()]
+        shown = [
+            text.replace("\N{HORIZONTAL ELLIPSIS}", "") for text in await who.all_inner_texts()
+        ]
         assert all(len(text) <= 80 for text in shown)
         assert "<img src=/canary onerror=alert(1)>" in shown[0]
         assert "{{7*7}}{% raw %}${7*7}<script>alert(1)</script>" in shown[1]

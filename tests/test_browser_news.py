@@ -182,9 +182,7 @@ async def test_asking_ends_by_itself(chromium: Browser, host: Host, redis: Redis
         assert count <= 24
 
 
-async def test_without_the_script_nothing_asks(
-    chromium: Browser, host: Host, redis: Redis
-) -> None:
+async def test_without_the_script_nothing_asks(chromium: Browser, host: Host, redis: Redis) -> None:
     async with desk(chromium, host, redis, script=False) as ann:
         await ann.window.go("/connections")
         await ann.window.card("github", "S1")

@@ -672,7 +672,7 @@ class Model:
             case "begin":
                 self.begun.append((who, place.fake.authorize(await browser.begin("github"))))
             case "finish" if self.begun:
-                await self.finish(*self.begun.pop())
+                await self.finish(*self.begun.pop(who if len(self.begun) > 1 else 0))
             case "cancel":
                 await browser.post("/connections/github/cancel")
                 self.cancelled |= {callback for owner, callback in self.begun if owner == who}

@@ -63,6 +63,7 @@ class TestMasking:
             ("", ""),
             ("\u202e\u200b", ""),
             ("a@b@c.org", "a•••g"),
+            ("a@b." + "x" * 60 + "y", "a•••y"),
         ],
     )
     def test_shows_just_enough_to_recognise(self, label: str, shown: str) -> None:

@@ -8,7 +8,7 @@ import unicodedata
 from webui.labels import clean_label
 
 HIDDEN = "•••"
-_ADDRESS = re.compile(r"(\S)[^\s@]*@(\S)[^\s@]*(\.[^\s@.]+)")
+_ADDRESS = re.compile(r"(\S)[^\s@]*@(\S)[^\s@]*(\.[^\s@.]{1,12})")
 _SHORT = 4  # characters; of a shorter name two would be most of it
 # What cannot be seen, or turns the direction of what stands around it.
 _UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})

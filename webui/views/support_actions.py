@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -161,4 +161,5 @@ async def _card(site: Site, user_id: str, provider: str, note: Note | None) -> C
     """How the service stands now, in the words that the person would be told."""
     connection = await site.manager.connection(user_id, provider, site.redis)
     known = site.manager.providers[provider]
-    return picture(make_card(known, connection, note, screen_of(site, "list")))
+    card = picture(make_card(known, connection, note, screen_of(site, "list")))
+    return replace(card, actions=())  # they may differ from those on the person's own page

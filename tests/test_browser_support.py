@@ -1,0 +1,140 @@
+"""Support at work in a real Chromium: finding somebody, looking, and acting for them."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Browser, expect
+from redis.asyncio import Redis
+
+from tests import browser, hosted
+from tests.hosted import Desk, Host, desk
+from tests.support_fixtures import CANARY, settle
+from tests.test_keyboard import do, tab_to
+
+pytestmark = pytest.mark.anyio
+chromium, housed, host = browser.chromium, hosted.housed, hosted.host
+SCRIPT = pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
+WIDTHS = pytest.mark.parametrize("width", [320, 1280])
+
+MONA = "/support/people/mona"
+PAGES = (
+    "/support",
+    f"{MONA}?reason=ticket",
+    f"{MONA}/preview?reason=ticket",
+    f"{MONA}/disconnect?reason=ticket&provider=github",
+    f"{MONA}/cancel-links?reason=ticket",
+    MONA,
+    "/support/people/nobody?reason=ticket",
+)
+
+
+@pytest.fixture
+async def people(host: Host, redis: Redis) -> None:
+    await settle(host.town.bot, redis)
+    await host.town.bot.create_link_code(redis, "mona", provider="google")
+
+
+async def found(carol: Desk) -> None:
+    await carol.window.page.locator("#results a").wait_for()
+
+
+@SCRIPT
+async def test_somebody_is_found_looked_at_and_helped_from_the_keyboard_alone(
+    chromium: Browser, host: Host, redis: Redis, people: None, script: bool
+) -> None:
+    async with desk(chromium, host, redis, user="carol", script=script) as carol:
+        page, keys = carol.window.page, carol.window.page.keyboard
+        await carol.window.go("/support")
+        await do(carol, "search-go")
+        await carol.window.focuses("q")
+        assert "Enter something to search for." in await page.locator("main").inner_text()
+        await keys.type("mona")
+        await tab_to(carol, "reason")
+        await keys.type("ticket 4411")
+        await keys.press("Enter")
+        await found(carol)
+        assert await page.locator("#results-t").inner_text() == "1 person found."
+        if script:
+            await expect(page.locator("#announce")).to_have_text("1 person found.")
+            assert await carol.window.focused() == "reason"
+        await page.locator("#results a").focus()
+        await keys.press("Enter")
+        await page.wait_for_url("**/support/people/mona?**")
+        await expect(page.locator("h1")).to_have_text("Person: mona")
+        assert CANARY not in await page.content()
+        act = page.get_by_role("link", name="Cancel open links")
+        await act.focus()
+        await keys.press("Enter")
+        await page.get_by_role("heading", name="Cancel open links", level=1).wait_for()
+        await do(carol, "act-go", "Space")
+        await page.get_by_role("heading", name="Done: Cancel open links").wait_for()
+        carol.window.complaints.clear()  # Chromium reports the 422 of a search for nothing
+
+
+@WIDTHS
+async def test_every_page_is_accessible_and_fits(
+    chromium: Browser, host: Host, redis: Redis, people: None, width: int
+) -> None:
+    async with desk(chromium, host, redis, user="carol", width=width) as carol:
+        for path in PAGES:
+            await carol.window.go(path)
+            await carol.window.fits()
+            await carol.window.is_accessible()
+        await carol.window.go(f"{MONA}/check?reason=ticket&provider=github")
+        await carol.window.page.locator("#act-go").click()
+        await carol.window.page.get_by_role("heading", name="Done: Check GitHub").wait_for()
+        await carol.window.fits()
+        await carol.window.is_accessible()
+        await carol.window.go("/support")
+        await carol.window.page.locator("#search-go").click()
+        await carol.window.focuses("q")
+        await carol.window.fits()
+        await carol.window.is_accessible()
+        carol.window.complaints.clear()  # Chromium reports the 422 of a search for nothing
+
+
+@pytest.mark.parametrize("width", [640, 1008, 1024, 1119, 1120])
+async def test_the_table_fits_on_either_side_of_where_it_changes(
+    chromium: Browser, host: Host, redis: Redis, people: None, width: int
+) -> None:
+    async with desk(chromium, host, redis, user="carol", width=width) as carol:
+        await carol.window.go(f"{MONA}?reason=ticket")
+        await carol.window.fits()
+
+
+async def test_a_search_pressed_twice_is_on_record_once(
+    chromium: Browser, host: Host, redis: Redis, people: None
+) -> None:
+    async with desk(chromium, host, redis, user="carol") as carol:
+        await carol.window.go("/support")
+        await carol.window.page.locator("#q").fill("mona")
+        await carol.window.page.locator("#reason").fill("ticket 4411")
+        await carol.window.page.locator("#search-go").dblclick()
+        await found(carol)
+        assert await redis.xlen("stargazer:oauth_audit") == 1
+
+
+@SCRIPT
+async def test_nobody_else_learns_that_these_pages_are_there(
+    chromium: Browser, host: Host, redis: Redis, people: None, script: bool
+) -> None:
+    async with desk(chromium, host, redis, script=script) as ann:
+        for path in (*PAGES, "/support/people/mona/preview"):
+            await ann.window.go(path)
+            assert await ann.window.page.locator("h1").inner_text() == "Page not found"
+            assert "mona" not in await ann.window.page.locator("main").inner_text()
+        ann.window.complaints.clear()  # Chromium reports each 404
+
+
+async def test_a_person_sees_in_her_activity_that_support_looked(
+    chromium: Browser, host: Host, redis: Redis
+) -> None:
+    async with desk(chromium, host, redis, user="carol") as carol:
+        await carol.connect("github")
+        await carol.window.go("/support/people/ann?reason=ticket+4411")
+        await expect(carol.window.page.locator("h1")).to_have_text("Person: ann")
+    async with desk(chromium, host, redis) as ann:
+        await ann.window.go("/activity")
+        first = ann.window.page.locator(".event").first
+        await expect(first).to_contain_text("Support looked at your connections.")
+        assert "carol" not in await ann.window.page.content()
