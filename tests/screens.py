@@ -17,7 +17,7 @@ from webui.cards import Card, Screen, confirm_card, make_card, summarize
 from webui.cards.gallery import ASKED, CASES, NOW, ON, RENEWING, Case, connection, gallery
 from webui.cards.parts import DAY
 from webui.cards.timeline import timeline
-from webui.oauth_manager import OAuthProvider
+from webui.oauth_manager import Health, OAuthProvider
 from webui.oauth_manager.activity import Event
 from webui.permissions import glossary, permission_groups
 
@@ -123,7 +123,7 @@ def events() -> list[Event]:
         ("used", "bot", ""),
         ("reconnected", "chat", "<b>\u202eeve"),
         ("checked_working", "web", ""),
-        ("checked_trouble", "web", ""),
+        *((f"checked_{health}", "web", "") for health in Health if health != "working"),
         ("limited_accepted", "web", ""),
         ("account_switched", "web", "hubot"),
         ("link_made", "chat", ""),
@@ -136,7 +136,7 @@ def events() -> list[Event]:
         ("disconnected", "chat", ""),
         ("revoked", "web", ""),
         ("support_checked", "support", ""),
-        ("support_disconnected", "support", ""),
+        ("disconnected", "support", ""),
         ("of a later release", "web", ""),
     ]
     named = [

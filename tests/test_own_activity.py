@@ -29,7 +29,7 @@ def told(page: str) -> list[str]:
 
 
 async def test_the_newest_five_of_the_service_are_on_its_page(place: Place, ann: Browser) -> None:
-    await happen(place, "used", "checked_working", "checked_trouble", "limited_accepted")
+    await happen(place, "used", "checked_working", "checked_provider_trouble", "limited_accepted")
     await happen(place, "used", "connected", provider="google")
     await happen(place, "account_switched", "disconnected")
     page = (await ann.get("/connections/github")).text
@@ -113,7 +113,7 @@ def test_a_link_that_somebody_used_or_switched_off_says_nothing_of_who() -> None
 
 
 def test_what_support_did_is_said_to_be_theirs() -> None:
-    kinds = ("viewed", "cancelled_links", "ended_sessions", "checked", "disconnected")
+    kinds = ("viewed", "cancelled_links", "ended_sessions", "checked")
     events = [Event(f"support_{kind}", "github", "support", NOW) for kind in kinds]
     events.append(Event("disconnected", "github", "support", NOW, "unconfirmed"))
     entries = timeline(events, ON, PRODUCT, BOT)

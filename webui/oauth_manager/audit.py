@@ -17,13 +17,12 @@ MAX_REASON = 300  # characters
 _CHUNK = 500  # entries read at once
 _YEAR_10000 = 253_402_300_800.0
 _LOOKUPS = frozenset(("searched", "viewed", "previewed", "reference"))
-# What the person is shown, under these kinds of events.
+# What the person is shown, under these kinds of events; a disconnect has an event of its own.
 OWN_KINDS = {
     "viewed": "support_viewed",
     "previewed": "support_viewed",
     "checked": "support_checked",
     "cancelled_links": "support_cancelled_links",
-    "disconnected": "support_disconnected",
     "ended_sessions": "support_ended_sessions",
 }
 

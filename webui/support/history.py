@@ -32,7 +32,6 @@ KINDS: dict[str, tuple[str, ...]] = {
         "support_viewed",
         "support_checked",
         "support_cancelled_links",
-        "support_disconnected",
         "support_ended_sessions",
     ),
 }
