@@ -273,8 +273,11 @@ class TestFilters:
         assert await found(provider="nope") == set()
 
 
+MADE = ("link_made", "github", "chat")
+
+
 class TestLinks:
-    """Who did it is not known: whoever holds a link may do that."""
+    """Who used or declined one is not known: whoever holds a link may do that."""
 
     async def kinds(self, place: Place) -> list[tuple[str, str, str]]:
         page = await place.bot.activity("ann", place.redis)
@@ -283,24 +286,25 @@ class TestLinks:
     async def test_declined_are_an_event(self, place: Place) -> None:
         code = await place.bot.create_link_code(place.redis, "ann", provider="github")
         await (await place.browser()).post(f"/connect/{code}/decline")
-        assert await self.kinds(place) == [("link_cancelled", "github", "")]
+        assert await self.kinds(place) == [("link_cancelled", "github", ""), MADE]
 
     async def test_refused_to_somebody_else_are_an_event_of_their_owner(self, place: Place) -> None:
         code = await place.bot.create_link_code(place.redis, "ann", provider="github")
         await (await place.signed_in("ben")).post(f"/connect/{code}/start")
-        assert await self.kinds(place) == [("link_cancelled", "github", "")]
+        assert await self.kinds(place) == [("link_cancelled", "github", ""), MADE]
 
     async def test_used_are_an_event_and_declined_afterwards_another(self, place: Place) -> None:
         browser = await place.browser()
         code = await place.bot.create_link_code(place.redis, "ann", provider="github")
         await browser.get(f"/connect/{code}")
-        assert await self.kinds(place) == []
+        assert await self.kinds(place) == [MADE]
         await browser.post(f"/connect/{code}/start")
-        assert await self.kinds(place) == [("link_used", "github", "")]
+        assert await self.kinds(place) == [("link_used", "github", ""), MADE]
         await browser.post("/connect/proof/decline")
         assert await self.kinds(place) == [
             ("link_cancelled", "github", ""),
             ("link_used", "github", ""),
+            MADE,
         ]
 
     async def test_that_come_back_from_the_provider_before_their_proof_are_an_event(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -120,15 +120,18 @@ class Links:
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
 
-    async def create(self, redis: Any, request: LinkRequest) -> str:
+    async def create(
+        self, redis: Any, request: LinkRequest, also: Callable[[Any], object] = lambda _: None
+    ) -> str:
         """A fresh link code; it replaces the person's open link for the same service.
 
-        One round trip.
+        One round trip; ``also`` queues more commands on it.
         """
         code = new_secret()
         async with redis_call("store a link"):
             pipe = redis.pipeline(transaction=False)
             _put_link(pipe, code, request)
+            also(pipe)
             await pipe.execute()
         return code
 

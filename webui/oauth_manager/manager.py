@@ -140,7 +140,9 @@ class OAuthManager:
             self._provider(provider)
         self._need(redis)
         request = LinkRequest(keys.check_user_id(user_id), provider, tuple(scopes))
-        return await self.links.create(redis, request)
+        made = Event("link_made", provider, "chat", time.time())
+        add = self._activity.add
+        return await self.links.create(redis, request, lambda pipe: add(pipe, user_id, made))
 
     async def resolve_link_code(self, redis: Any, code: str) -> str | None:
         """The code's user id, once; ``None`` for whatever is unknown, used or run out."""
