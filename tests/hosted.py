@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 
 import pytest
 import uvicorn
-from playwright._impl._api_structures import SetCookieParam
 from playwright.async_api import Browser
 from redis.asyncio import Redis
 from starlette.applications import Starlette
@@ -112,7 +111,7 @@ async def desk(
         session = await Sessions(redis, host.settings).start(request, user)
         (given,) = request.scope["webui.session_cookies"].values()
         name, _, value = given.partition(";")[0].partition("=")
-        cookie: SetCookieParam = {"name": name, "value": value, "url": host.town.site.base_url}
+        cookie: Any = {"name": name, "value": value, "url": host.town.site.base_url}
         await opened.page.context.add_cookies([cookie])
         yield Desk(host, opened, session)
 

@@ -35,8 +35,9 @@ async def look(page: Page) -> int:
 
 @pytest.fixture
 async def ann(chromium: Browser, host: Host, redis: Redis) -> AsyncIterator[Desk]:
-    """At her connections, with GitHub connected."""
+    """At her connections, with GitHub connected; the page asks when a test says so."""
     async with desk(chromium, host, redis) as opened:
+        await opened.window.page.add_init_script("window.setInterval = () => 0")
         await opened.connect("github")
         await opened.window.go("/connections")
         await opened.window.page.evaluate(LISTEN)

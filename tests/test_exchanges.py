@@ -15,7 +15,7 @@ from playwright.async_api import Browser, Locator, Response, Route, expect
 from redis.asyncio import Redis
 
 from tests import browser, hosted
-from tests.fake_answers import Answer
+from tests.fake_answers import Answer, error_answer
 from tests.hosted import Desk, Host, desk
 from webui.limiting import Limiter
 
@@ -114,6 +114,14 @@ async def not_disconnected(ann: Desk) -> None:
     await out_of_reach(ann)
 
 
+async def failing(ann: Desk) -> None:
+    ann.fake.always["token"] = error_answer("invalid_grant")
+
+
+async def away(ann: Desk) -> None:
+    ann.fake.always["token"] = Answer(503)
+
+
 async def blocked(ann: Desk) -> None:
     ann.refuse("consent_required")
 
@@ -163,6 +171,8 @@ ROWS = [
     leaves("Start again", noted("attempt_over"), "start_again", "github"),
     leaves("Try again", noted("failed"), "try_again", "github"),
     leaves("Start again: was waiting", noted("waiting"), "start_again", "github"),
+    leaves("Connect: does not finish", failing, "connect", "github", "S16"),
+    leaves("Connect: no answer", away, "connect", "github", "trouble"),
     leaves("Connect: it takes an administrator", blocked, "connect", "microsoft", "S18"),
     leaves(
         "Try again: it took an administrator",
@@ -244,6 +254,29 @@ ROWS = [
         "S12",
         "n",
         GITHUB + "n",
+    ),
+    Row(
+        "Check now: on the page of the service",
+        connected("google"),
+        "check",
+        "POST /connections/google/check",
+        (200, 303),
+        "S4",
+        "check",
+        "/connections/google#conn-google-n",
+        "Google checked: working.",
+        page="/connections/google",
+    ),
+    Row(
+        "Disconnect: on the page of the service",
+        connected("github"),
+        "disconnect confirm",
+        "POST /connections/github/disconnect",
+        (200, 303),
+        "S12",
+        "n",
+        "/connections/github#conn-github-n",
+        page="/connections/github",
     ),
     Row(
         "Disconnect: not confirmed",

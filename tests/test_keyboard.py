@@ -38,9 +38,14 @@ async def tab_to(ann: Desk, wanted: str, key: str = "Tab") -> None:
 
 
 async def do(ann: Desk, wanted: str, key: str = "Enter") -> None:
-    """Go to the control and press it."""
+    """Go to the control and press it, which leads to a page where there is no script."""
+    page = ann.window.page
     await tab_to(ann, wanted)
-    await ann.window.page.keyboard.press(key)
+    if ann.window.script:
+        await page.keyboard.press(key)
+        return
+    async with page.expect_navigation():
+        await page.keyboard.press(key)
 
 
 @SCRIPT

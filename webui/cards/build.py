@@ -33,10 +33,10 @@ def base_key(provider: OAuthProvider, connection: Connection | None, now: float)
         return "S0_kept"
     if status is Status.UNREADABLE:
         return "unreadable"
-    if status is Status.RECONNECT_NEEDED:
-        return REASONS.get(connection.profile.problem, "S7")
     if not connection.has_refresh_token and 0 < connection.expires_at <= now:
         return "S7_timed"
+    if status is Status.RECONNECT_NEEDED:
+        return REASONS.get(connection.profile.problem, "S7")
     return _TROUBLES.get(connection.profile.trouble) or _working_key(connection, now)
 
 

@@ -106,7 +106,7 @@ OUTCOMES: dict[str, Outcome] = {
     "connected": Outcome("", "ok", WORKING - {"S8"}),
     "switched": Outcome("", "ok", WORKING - {"S8"}),
     "kept_old": Outcome("", "info", WORKING - {"S8"}),
-    "disconnecting": Outcome("S11", "info", _ANY, ("check_again",), "S11"),
+    "disconnecting": Outcome("S11", "info", _GONE, ("check_again",), "S11"),
     "disconnected": Outcome("S12", "ok", _GONE),
     "already_disconnected": Outcome("S12", "ok", _GONE),
     "still_listed": Outcome("S13", "warn", _GONE, ("manage", "dismiss")),

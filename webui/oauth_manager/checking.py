@@ -52,15 +52,16 @@ class Checker:
         if is_accepted:
             await self._remember(redis, user_id, provider, stored)
             return Health.WORKING
-        if token.refresh_token and may_refresh:
-            if await self._refresher.refreshed(redis, user_id, provider, token) is None:
-                return Health.RECONNECT_NEEDED
-            return await self.check(redis, user_id, provider, may_refresh=False)
         if not may_refresh:
             # The grant has just been renewed, so it lives: this answer is about something else.
             return Health.PROVIDER_TROUBLE
-        await self._refresher.ended(redis, user_id, provider, stored, "invalid_token")
-        return Health.RECONNECT_NEEDED
+        if token.refresh_token:
+            now = await self._refresher.refreshed(redis, user_id, provider, token)
+        else:
+            now = await self._refresher.ended(redis, user_id, provider, stored, "invalid_token")
+        if now is None:
+            return Health.RECONNECT_NEEDED
+        return await self.check(redis, user_id, provider, may_refresh=False)
 
     async def _remember(
         self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored

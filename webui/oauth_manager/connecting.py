@@ -119,17 +119,20 @@ class Connector:
     async def use_new(
         self, redis: Any, user_id: str, provider: OAuthProvider, offer: SwitchOffer
     ) -> Connection | None:
-        """Put the other account in the place of the connected one, and end the old grant.
+        """Put the other account in the place of the connected one; the old grant is ended aside.
 
         ``None`` where the old one was disconnected meanwhile.
         """
         before = await self._store.read_for_writing(redis, user_id, provider.name)
+        if not (before.tokens or before.profile):
+            await self.forget_new(provider, offer)
+            return None
         event = Event(
             "account_switched", provider.name, "web", time.time(), account=offer.new.label
         )
         kept = await self._keep(redis, user_id, provider, offer.token, offer.profile, before, event)
         if kept:
-            await self._disconnector.end_at_provider(user_id, provider, before)
+            self._disconnector.end_aside(user_id, provider, before)
         return kept
 
     async def forget_new(self, provider: OAuthProvider, offer: SwitchOffer) -> None:
@@ -174,12 +177,12 @@ class Connector:
 
         write = partial(self._store.connect, redis, user_id, token, profile, before, tell)
         try:
-            kept, notice = await write()
+            kept, told = await write()
         except StoreUnavailable:
             # The answer may have been lost after the write: writing the same again decides.
-            kept, notice = await write()
+            kept, told = await write()
         if not kept:
-            await self._telling.not_connected(redis, user_id, token.provider, account, notice)
+            await self._telling.not_connected(redis, user_id, token.provider, account, told)
         return kept
 
     async def _save_over_an_end(

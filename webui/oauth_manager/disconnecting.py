@@ -99,12 +99,14 @@ class Disconnector:
     ) -> Disconnected:
         name = provider.name
         offer = await self._other_account(redis, user_id, name)
-        outcome, token = await self.end_at_provider(user_id, provider, removed)
+        outcome, token = await self._end_at_provider(user_id, provider, removed)
         if offer:
             await self._refresher.revoke(provider, offer.token, DEADLINE_WHILE_WAITING)
         now, until = time.time(), 0.0
         if removed.tokens or removed.profile:
             left = Leftover(token, now + KEPT_SECONDS) if keeps and token else None
+            if left and await self._is_connected(redis, user_id, name):
+                left = None  # asking again would end the new grant along with the old one
             event = Event("disconnected", name, by, now, outcome.value, account.label)
             if await self._telling.disconnected(redis, user_id, event, left) and left:
                 until = left.until
@@ -117,7 +119,11 @@ class Disconnector:
             log.warning("%s: another account was left to run out", provider)
             return None
 
-    async def end_at_provider(
+    def end_aside(self, user_id: str, provider: OAuthProvider, removed: Stored) -> None:
+        """Ask the provider to end what was removed, while nobody waits for it."""
+        self._background(self._end_at_provider(user_id, provider, removed))
+
+    async def _end_at_provider(
         self, user_id: str, provider: OAuthProvider, removed: Stored
     ) -> Asked:
         if not removed.tokens:
@@ -152,8 +158,7 @@ class Disconnector:
 
     async def ask_again(self, redis: Any, user_id: str, provider: OAuthProvider) -> Ending | None:
         """Ask with what is left; ``None`` where that is nothing, or something is connected."""
-        stored = await self._store.read_one(redis, user_id, provider.name)
-        if stored.tokens or stored.profile:
+        if await self._is_connected(redis, user_id, provider.name):
             return None
         left = await self._leftovers.take(redis, user_id, provider.name)
         if left is None:
@@ -171,11 +176,17 @@ class Disconnector:
                 await self._activity.note(redis, user_id, event)
             return Disconnected(provider.name, outcome)
         try:
+            if await self._is_connected(redis, user_id, provider.name):
+                return Disconnected(provider.name, outcome)
             async with redis_call("keep what is left of a connection"):
                 await self._leftovers.add(redis, user_id, Leftover(token, left.until))
         except StoreUnavailable:
             return Disconnected(provider.name, outcome)
         return Disconnected(provider.name, outcome, retry_until=left.until)
+
+    async def _is_connected(self, redis: Any, user_id: str, provider: str) -> bool:
+        stored = await self._store.read_one(redis, user_id, provider)
+        return bool(stored.tokens or stored.profile)
 
     async def drop_leftovers(self, redis: Any, user_id: str, provider: str) -> None:
         """Nothing is to be asked again."""

@@ -386,10 +386,13 @@ class OAuthManager:
         self._need(redis)
         return await self._tokens.health(redis, keys.check_user_id(user_id), known)
 
-    async def accept_missing(self, user_id: str, provider: str, redis: Any) -> None:
-        """The person does without the permissions that were left off."""
+    async def accept_missing(self, user_id: str, provider: str, redis: Any) -> bool:
+        """The person does without the permissions that were left off.
+
+        ``False`` where nothing that is needed was, or it is accepted already.
+        """
         known = self._provider(provider)
-        await self._tokens.accept_missing(redis, keys.check_user_id(user_id), known)
+        return await self._tokens.accept_missing(redis, keys.check_user_id(user_id), known)
 
     # The person's own timeline
 

@@ -123,10 +123,10 @@ class Store:
         profile: Profile,
         before: Stored,
         also: Callable[[Any], object],
-    ) -> tuple[bool, Any]:
+    ) -> tuple[bool, list[Any]]:
         """Store a fresh connection; ``False`` where a disconnect came in between.
 
-        ``also`` queues more commands on the same trip; the last one's answer comes second.
+        ``also`` queues more commands on the same trip; their answers come second.
         """
         name = token.provider
         fresh = Stored(
@@ -140,7 +140,7 @@ class Store:
             pipe.eval(scripts.CONNECT, 1, beside, before.profile, fresh.profile, until, "same")
             also(pipe)
             outcomes = await pipe.execute()
-            written, written_beside, answer = int(outcomes[0]), int(outcomes[1]), outcomes[-1]
+            written, written_beside, *answers = int(outcomes[0]), int(outcomes[1]), *outcomes[2:]
             if written == 1 and written_beside == -1:
                 # A check or a refresh wrote down its time meanwhile; ours is newer.
                 known = (beside, before.profile, fresh.profile, until, "")
@@ -150,7 +150,7 @@ class Store:
                 await self._take_back(redis, user_id, name, fresh)
             if -2 in (written, written_beside):
                 raise StoreUnavailable("store connection", "too_late")
-        return kept, answer
+        return kept, answers
 
     async def _take_back(self, redis: Any, user_id: str, provider: str, fresh: Stored) -> None:
         pipe = redis.pipeline(transaction=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from . import keys
@@ -31,26 +32,33 @@ class Telling:
     def connected(
         self, pipe: Any, user_id: str, event: Event, account: Account, before: Account
     ) -> None:
-        """Queue what a connection as ``account`` is followed by; its notice comes last."""
+        """Queue what a connection as ``account`` is followed by: the event first, the notice last.
+
+        :meth:`not_connected` goes by that order.
+        """
         name = event.provider
+        self._activity.add(pipe, user_id, event)
         self._accounts.add(pipe, user_id, name, account, before)
         # Asking again would end the new grant along with the old one.
         self._leftovers.drop(pipe, user_id, name)
-        self._activity.add(pipe, user_id, event)
         self._notices.add(pipe, NoticeKind.CONNECTED, user_id, name, account.label)
 
     async def not_connected(
-        self, redis: Any, user_id: str, provider: str, account: Account, notice: str
+        self, redis: Any, user_id: str, provider: str, account: Account, answers: Sequence[Any]
     ) -> None:
-        """Take back what :meth:`connected` wrote; a failure only goes to the log."""
+        """Take back what :meth:`connected` told, by the ``answers`` to what it queued.
+
+        A failure only goes to the log.
+        """
         try:
             async with redis_call("take back what was told of a connection"):
                 pipe = redis.pipeline(transaction=False)
-                pipe.xdel(keys.NOTICES, notice)
+                pipe.xdel(keys.events(user_id), answers[0])
+                pipe.xdel(keys.NOTICES, answers[-1])
                 self._accounts.remove(pipe, user_id, provider, account)
                 await pipe.execute()
         except StoreUnavailable:
-            log.error("%s: a notice could not be withdrawn", provider)
+            log.error("%s: what was told of a connection could not be withdrawn", provider)
 
     def removed(self, pipe: Any, user_id: str, provider: str, account: Account) -> None:
         """Queue what goes along with the records."""

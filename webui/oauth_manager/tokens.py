@@ -18,6 +18,8 @@ from .store import Store, Stored
 
 log = logging.getLogger(__name__)
 
+_TRIES = 3
+
 
 class Tokens:
     """Reads, renews and describes; what it cannot read it reports and leaves alone."""
@@ -64,7 +66,10 @@ class Tokens:
         """Whether the connection works at the provider.  Raises ``StoreUnavailable``."""
         try:
             if await self.valid(redis, user_id, provider) is not None:
-                return await self._checker.check(redis, user_id, provider)
+                health = await self._checker.check(redis, user_id, provider)
+                if health is not Health.RECONNECT_NEEDED:
+                    return health
+            # Access has ended, or somebody disconnected meanwhile: the records say which.
             stored = await self._store.read_one(redis, user_id, provider.name)
             status = self.standing(user_id, provider, stored).status
         except OAuthMisconfigured:
@@ -90,14 +95,19 @@ class Tokens:
             event = Event("used", provider, "bot", now, account=label)
             await self._activity.note(redis, user_id, event)
 
-    async def accept_missing(self, redis: Any, user_id: str, provider: OAuthProvider) -> None:
-        """The person does without what was left off."""
-        stored = await self._store.read_one(redis, user_id, provider.name)
-        known = self.standing(user_id, provider, stored)
-        before = (s for s in known.profile.accepted_missing if s in known.missing_scopes)
-        accepted = tuple(dict.fromkeys([*known.lacking_scopes, *before]))
-        profile = replace(known.profile, accepted_missing=accepted)
-        await self._store.update_profile(redis, user_id, provider.name, profile, stored)
+    async def accept_missing(self, redis: Any, user_id: str, provider: OAuthProvider) -> bool:
+        """The person does without what was left off; ``False`` where that changes nothing."""
+        for _ in range(_TRIES):  # a check or a use may be writing its time just now
+            stored = await self._store.read_one(redis, user_id, provider.name)
+            known = self.standing(user_id, provider, stored)
+            if not known.is_limited:
+                return False
+            before = (s for s in known.profile.accepted_missing if s in known.missing_scopes)
+            accepted = tuple(dict.fromkeys([*known.lacking_scopes, *before]))
+            profile = replace(known.profile, accepted_missing=accepted)
+            if await self._store.update_profile(redis, user_id, provider.name, profile, stored):
+                return True
+        return False
 
     def standing(self, user_id: str, provider: OAuthProvider, stored: Stored) -> Connection:
         """How a connection stands, by its records alone."""

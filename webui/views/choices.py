@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from webui.sessions import Session
+
 # The others show in the card's own state.
 CHECKED = {
     Health.WORKING: "checked",
@@ -47,7 +49,7 @@ async def check(request: Request) -> Response:
     await site.manager.record(site.redis, session.user, event)
     if key := CHECKED.get(health):
         session = await site.sessions.put_note(session, provider.name, Note(key))
-    else:
+    elif health is Health.RECONNECT_NEEDED:
         session = await site.sessions.drop_note(session, provider.name)
     return await done(request, session, provider, where, "n", focus="", speaks=True)
 
@@ -57,10 +59,10 @@ async def accept_limited(request: Request) -> Response:
     site, provider = site_of(request), provider_of(request)
     session = await require_session(request, site.sessions)
     where = where_of(await form_of(request))
-    await site.manager.accept_missing(session.user, provider.name, site.redis)
-    event = Event("limited_accepted", provider.name, "web", time.time())
-    await site.manager.record(site.redis, session.user, event)
-    session = await site.sessions.put_note(session, provider.name, Note("kept_limited"))
+    if await site.manager.accept_missing(session.user, provider.name, site.redis):
+        event = Event("limited_accepted", provider.name, "web", time.time())
+        await site.manager.record(site.redis, session.user, event)
+        session = await site.sessions.put_note(session, provider.name, Note("kept_limited"))
     return await done(request, session, provider, where, "t", speaks=True)
 
 
@@ -88,9 +90,18 @@ async def choose(request: Request) -> Response:
     use_new = (await form_of(request)).get("choice") == "new"
     offer = await site.manager.switch_offer(session.user, provider.name, site.redis)
     connection = await site.manager.switch(session.user, provider.name, site.redis, use_new=use_new)
-    if offer is None or (use_new and connection is None):
+    if offer is None:
         key = "attempt_over"
+    elif use_new and connection is None:
+        key = "already_disconnected"
     else:
         key = "switched" if use_new else "kept_old"
-    await site.sessions.put_note(session, provider.name, Note(key))
+    if offer or not _has_chosen(session, provider.name):
+        await site.sessions.put_note(session, provider.name, Note(key))
     return RedirectResponse(address("list", provider.name, "n"), 303)
+
+
+def _has_chosen(session: Session, provider: str) -> bool:
+    """Whether the same button was pressed twice: the first time counts."""
+    note = session.notes.get(provider)
+    return note is not None and note.key in ("switched", "kept_old")

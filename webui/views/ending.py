@@ -136,7 +136,10 @@ async def _begin(
 
 
 async def _follow(site: Site, session: Session, provider: str, ending: Ending) -> None:
-    await _put(site, session, provider, _note(await ending.result))
+    result = await ending.result
+    known = await site.manager.connection(session.user, provider, site.redis)
+    if known.status is Status.NOT_CONNECTED:  # else what came afterwards counts
+        await _put(site, session, provider, _note(result))
 
 
 def _note(result: Disconnected | None) -> Note:
