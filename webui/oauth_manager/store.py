@@ -140,7 +140,7 @@ class Store:
             pipe.eval(scripts.CONNECT, 1, beside, before.profile, fresh.profile, until, "same")
             also(pipe)
             outcomes = await pipe.execute()
-            written, written_beside, *answers = int(outcomes[0]), int(outcomes[1]), *outcomes[2:]
+            written, written_beside, answers = int(outcomes[0]), int(outcomes[1]), outcomes[2:]
             if written == 1 and written_beside == -1:
                 # A check or a refresh wrote down its time meanwhile; ours is newer.
                 known = (beside, before.profile, fresh.profile, until, "")
