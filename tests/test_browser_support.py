@@ -132,6 +132,7 @@ async def test_a_person_sees_in_her_activity_that_support_looked(
     async with desk(chromium, host, redis, user="carol") as carol:
         await carol.connect("github")
         await carol.window.go("/support/people/ann?reason=ticket+4411")
+        await carol.window.page.click("#reason-go")
         await expect(carol.window.page.locator("h1")).to_have_text("Person: ann")
     async with desk(chromium, host, redis) as ann:
         await ann.window.go("/activity")

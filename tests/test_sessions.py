@@ -522,6 +522,24 @@ class TestTheIndex:
         assert await sessions.load(request(signed_in)) is None
         assert await staff_sessions.load(request(newer)) is not None
 
+    async def test_that_is_full_ends_also_one_that_is_just_being_started(
+        self, redis: Redis, sessions: Sessions
+    ) -> None:
+        """It would live, and stand in no list by which it could be ended."""
+
+        async def overtake() -> None:
+            for _ in range(MOST):
+                await started(sessions, "ann")
+
+        slow = Sessions(cast(Redis, Meanwhile(redis, overtake)), settings())
+        assert await started(slow, "ann") == ""
+        alive = [
+            key
+            async for key in redis.scan_iter("stargazer:web_session:*")
+            if await redis.hget(key, "user")
+        ]
+        assert set(alive) == set(await redis.zrange("stargazer:web_sessions:ann", 0, -1))
+
     @pytest.mark.parametrize("user", ["ann", "a:b", "50%", "Zo\u00eb \u4f60", "a/b", "@x+y=z"])
     async def test_is_named_as_the_library_names_keys(
         self, redis: Redis, sessions: Sessions, user: str

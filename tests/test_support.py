@@ -42,6 +42,12 @@ def links(answer: httpx.Response) -> list[str]:
     ]
 
 
+def row_of(page: str, service: str) -> str:
+    """What the table says of one service."""
+    (body,) = (part for part in page.split("<tbody")[1:] if f">{service}</th>" in part)
+    return Document(f"<table><tbody{body.partition('</tbody>')[0]}</tbody></table>").text
+
+
 def heads(answer: httpx.Response) -> str:
     """The heading over what was found."""
     return Document(answer.text).by_id("results-t").text
@@ -105,6 +111,15 @@ class TestSearch:
         answer = await found(carol, "octocat", "github")
         assert len(links(answer)) == 10
         assert said("more") in Document(answer.text).text
+
+    async def test_has_everybody_it_shows_on_record(self, office: Place, carol: Browser) -> None:
+        office.fake.account = {"id": "42", "login": "octocat", "name": "Octo"}
+        people = [str(number) + "\u0416" * 120 for number in range(10)]
+        for person in people:
+            await connected(office.bot, office.fake, office.redis, person, "github")
+        await found(carol, "octocat", "github")
+        record = (await records(office.redis))[-1]
+        assert all(person in record["result"] for person in people)
 
     async def test_finds_by_a_reference_what_failed_and_for_whom(
         self, office: Place, carol: Browser
@@ -237,6 +252,43 @@ class TestThePersonsPage:
         assert said("tell.unreadable") in text
         for piece in ("Discord ended access", "invalid_grant", "0a1b2c3d-trace", "read your full"):
             assert piece in text
+
+    async def test_says_why_a_service_is_not_connected(self, office: Place, carol: Browser) -> None:
+        """F: in half a minute, for each way it can have come to that."""
+        ago, bot = time.time() - 3600, office.bot
+        steps = {
+            "denied": (
+                Event("denied", "github", "web", ago, "denied"),
+                "They chose not to connect",
+            ),
+            "admin": (
+                Event("connect_failed", "github", "web", ago, "needs_admin"),
+                "Their organisation has to allow it first.",
+            ),
+            "down": (
+                Event("connect_failed", "github", "web", ago, "provider_trouble"),
+                "GitHub was not answering.",
+            ),
+            "chat": (Event("disconnected", "github", "chat", ago), "They, in their chat"),
+            "support": (Event("disconnected", "github", "support", ago), "· Support"),
+            "late": (Event("link_made", "github", "chat", ago), "The link they were sent could be"),
+        }
+        for user, (event, reason) in steps.items():
+            await bot.record(office.redis, user, Event("disconnected", "github", "web", ago - 9))
+            await bot.record(office.redis, user, event)
+            for _ in range(30):  # another service's noise
+                await bot.record(office.redis, user, Event("link_made", "google", "chat", ago))
+            text = row_of((await carol.get(f"/support/people/{user}?{WHY}")).text, "GitHub")
+            assert reason in text, user
+            assert "connect github" in text, user
+            assert "denied" not in text, user
+            assert "Check GitHub" not in text
+
+    async def test_says_that_nothing_ever_happened(self, office: Place, carol: Browser) -> None:
+        await office.bot.create_link_code(office.redis, "new")
+        text = row_of((await carol.get(f"/support/people/new?{WHY}")).text, "GitHub")
+        assert said("never", provider="GitHub") in text
+        assert said("tell_connect", name="github", bot="Stella") in text
 
     @pytest.mark.parametrize("path", [PERSON, PREVIEW])
     async def test_masks_the_account(self, carol: Browser, path: str) -> None:

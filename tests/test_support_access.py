@@ -284,21 +284,25 @@ class TestALook:
             await office.redis.config_set("maxmemory", limit)
 
     @pytest.mark.parametrize("path", [LOOKS["person"], LOOKS["preview"], LOOKS["search"]])
-    async def test_is_not_made_by_another_sites_link(
+    async def test_is_not_made_by_another_site_or_by_loading_ahead(
         self,
         office: Place,
         carol: Browser,
         path: str,
     ) -> None:
-        for site in ("cross-site", "same-site"):
-            answer = await carol.get(path, headers={"sec-fetch-site": site})
+        for headers in (
+            {"sec-fetch-site": "cross-site"},
+            {"sec-fetch-site": "same-site"},
+            {"sec-fetch-site": "none", "sec-purpose": "prefetch;prerender"},
+        ):
+            answer = await carol.get(path, headers=headers)
             assert answer.status_code == 200
             assert "GitHub</th>" not in answer.text
             assert "person found" not in answer.text
             assert "ticket 4411" in answer.text  # one press, and it is asked here
         assert await records(office.redis) == []
 
-    @pytest.mark.parametrize("reason", ["", "   ", "\r\n", "x" * 301])
+    @pytest.mark.parametrize("reason", ["", "   ", "\r\n", "\u200b", "\u2028.", "-", "x" * 301])
     async def test_needs_a_reason(
         self,
         office: Place,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from urllib.parse import quote
 
 import httpx
@@ -12,6 +13,7 @@ from tests.screens import Document
 from tests.site_fixtures import HTMX, Browser, Place, card_state, commands, heading, shown_code
 from tests.support_fixtures import AUDIT, own_copies, records, told
 from webui import words
+from webui.limiting import LIMITS
 from webui.support.addresses import person_path
 from webui.views.support_actions import ACTS
 
@@ -232,6 +234,26 @@ class TestNotDoing:
             assert (await carol.post(path, form)).status_code == 404
             assert (await carol.post(f"{HERS}/connect", form)).status_code == 404
         assert await office.records() == before
+
+    async def test_have_a_limit_and_an_alert(
+        self, office: Place, ann: Browser, carol: Browser, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """A staff session in wrong hands could end everybody's access, or find who is here."""
+        caplog.set_level(logging.ERROR)
+        most = int(LIMITS["act"].partition("/")[0])
+        for number in range(most):
+            path = f"/support/people/p{number}/cancel-links"
+            assert (await carol.post(path, {"reason": WHY})).status_code == 200
+        before = await office.records()
+        for act in (*ACTS, *ACTS):
+            answer = await do(carol, act)
+            assert answer.status_code == 429
+            assert "retry-after" in answer.headers
+        assert await office.records() == before
+        assert await ann.state_of("github") == "S4"
+        kept = [record["action"] for record in await records(office.redis)]
+        assert kept == ["cancelled_links"] * 2 * most + ["too_many_actions"]
+        assert len([r for r in caplog.records if "has done more than" in r.getMessage()]) == 1
 
     async def test_checks_have_a_limit(self, office: Place, ann: Browser, carol: Browser) -> None:
         statuses = [(await do(carol, "check")).status_code for _ in range(11)]

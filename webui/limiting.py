@@ -29,7 +29,9 @@ LIMITS = {
     "stray_reference": "60/hour",
     "anonymous_reference": "300/hour",
     "denied": "5/10 minutes",  # records of people who tried support pages, for each person
-    "lookup_alert": "1/10 minutes",  # alerts that LOOKUPS was reached, for each of support's staff
+    "act": "30/10 minutes",  # things done for people, for each of support's staff
+    "act_alert": "1/10 minutes",  # alerts that the limit above was reached, for each of them
+    "lookup_alert": "1/10 minutes",  # alerts that LOOKUPS was reached, for each of them
 }
 # Of people looked up, for each of support's staff.  Counted from the audit: looking writes no more.
 LOOKUPS = "60/10 minutes"

@@ -73,7 +73,8 @@ async def begin(
         pipeline = redis.pipeline(transaction=False)
         pipeline.eval(_BEGIN, 1, key, idle, *fields)
         for other in oldest:
-            pipeline.delete(as_text(other))
+            # It may be one that is just being started, which nothing could find any more.
+            pipeline.eval(_END, 1, as_text(other), _ENDED_SECONDS)
         if before and ended and (owner := as_text(ended[0])):
             pipeline.zrem(_index(owner), before)
         is_alive, *_ = await pipeline.execute()

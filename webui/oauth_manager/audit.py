@@ -14,6 +14,7 @@ from .redis_io import as_text, redis_call
 KEPT_SECONDS = 400 * 86400
 OWN_KEPT_SECONDS = 90 * 86400  # the person's own copy
 MAX_REASON = 300  # characters
+MAX_RESULT = 6000  # characters: ten user ids, however long
 _CHUNK = 500  # entries read at once
 _YEAR_10000 = 253_402_300_800.0
 _LOOKUPS = frozenset(("searched", "viewed", "previewed", "reference"))
@@ -33,9 +34,9 @@ class AuditRecord:
 
     ``via`` is how they had signed in: ``chat``, ``sso``, ``proxy`` or
     ``command``.  ``action`` is ``searched``, ``viewed``, ``previewed``,
-    ``denied``, ``too_many_lookups``, ``checked``, ``cancelled_links``,
-    ``disconnected``, ``ended_sessions`` or ``reference``.  ``at`` is in epoch
-    seconds; ``0`` becomes the time of writing.
+    ``denied``, ``too_many_lookups``, ``too_many_actions``, ``checked``,
+    ``cancelled_links``, ``disconnected``, ``ended_sessions`` or ``reference``.
+    ``at`` is in epoch seconds; ``0`` becomes the time of writing.
     """
 
     who: str
@@ -150,6 +151,7 @@ def _bounded(record: AuditRecord) -> AuditRecord:
     texts = {name: value for name, value in asdict(record).items() if name != "at"}
     short = {name: value[: keys.MAX_USER_ID] for name, value in texts.items()}
     short["reason"] = record.reason[:MAX_REASON]
+    short["result"] = record.result[:MAX_RESULT]
     return replace(record, **short, at=record.at or time.time())
 
 

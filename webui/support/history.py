@@ -37,6 +37,9 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 """What the timeline can be narrowed to."""
 
+STEPS = (*KINDS["connecting"], "disconnected", "access_ended", *KINDS["links"])
+"""Of these the last one says why a service is not connected."""
+
 
 @dataclass(frozen=True, slots=True)
 class Happening:
@@ -73,7 +76,7 @@ def _happening(
         by=_first([f"support.by.{event.by}", f"activity.by.{event.by}"], names),
         at=event.at,
         account=masked(event.account),
-        detail="" if why else clean_label(event.detail),
+        detail="" if why or event.detail == event.kind else clean_label(event.detail),
     )
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from webui import words
 from webui.cards import base_key, make_card
 from webui.cards.states import ENDED, STORED, TROUBLED, WORKING
 from webui.labels import clean_label
+from webui.oauth_manager import LINK_CODE_TTL
 from webui.permissions import permission_groups, sentences
+from webui.support.history import history
 from webui.support.names import masked
 from webui.times import when
 
 if TYPE_CHECKING:
     from webui.cards import Screen
     from webui.cards.states import Tone
-    from webui.oauth_manager import Connection, OAuthProvider
+    from webui.oauth_manager import Connection, Event, OAuthProvider
     from webui.permissions import PermissionGroup
+    from webui.support.history import Happening
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Row:
     Times are epoch seconds, 0 where there is none.  ``ends_text`` stands where
     access has no end to name; ``missing`` are group and sentence, as
     ``permissions.sentences`` gives them, and ``lost`` what does not work for that.
+    ``last`` is what happened last with a service that is not connected.
     """
 
     name: str
@@ -56,6 +60,7 @@ class Row:
     lost: str = ""
     problem: Problem | None = None
     tell: str = ""
+    last: Happening | None = None
 
 
 def make_row(provider: OAuthProvider, connection: Connection, screen: Screen) -> Row:
@@ -84,6 +89,19 @@ def make_row(provider: OAuthProvider, connection: Connection, screen: Screen) ->
         problem=_problem(key, provider, connection),
         tell=_tell(key, provider, connection, screen, "; ".join(said for _, said in missing)),
     )
+
+
+def explained(row: Row, last: Event | None, provider: OAuthProvider, screen: Screen) -> Row:
+    """The row of a service that is not connected: what it came to, and what to tell them."""
+    names = {"bot": screen.bot, "name": provider.name}
+    if last and last.kind == "link_made" and last.at + LINK_CODE_TTL <= screen.now:
+        ended = when(last.at + LINK_CODE_TTL, is_local=False)
+        tell = words.markup("support.tell_late", time=ended, **names)
+    else:
+        tell = words.markup("support.tell_connect", **names)
+    known = {provider.name: provider}
+    happened = history([last] if last else [], known, screen.product, screen.bot)
+    return replace(row, tell=tell, last=next(iter(happened), None))
 
 
 def _no_end(connection: Connection) -> str:

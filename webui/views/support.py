@@ -107,5 +107,7 @@ def _result(question: Question, found: tuple[str, ...], reference: Reference | N
         return f"found {reference.code}"
     if not found:
         return f"nobody: {masked(question.q)}"
+    if len(found) == 1:
+        return "found"
     more = " and more" if len(found) > MOST else ""
-    return f"found {json.dumps(found[:MOST])}{more}" if len(found) > 1 else "found"
+    return f"found {json.dumps(found[:MOST], ensure_ascii=False)}{more}"

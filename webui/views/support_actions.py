@@ -18,7 +18,7 @@ from webui.site import form_of, site_of
 from webui.views.board import screen_of
 from webui.views.choices import CHECKED
 from webui.views.connections import OUTCOME_NOTES
-from webui.views.support_audit import field_of, keep_record, reason_fault
+from webui.views.support_audit import field_of, keep_record, may_act, reason_fault
 from webui.views.support_person import about, person_of, picture
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ async def _do(act: Act, request: Request) -> Response:
     provider, reason = _service_of(request, act, fields), field_of(fields, "reason")
     if fault := reason_fault(reason):
         return _question(request, staff, act, fields, fault=fault)
+    await may_act(request, staff)
     if act.name == "check":
         await site.limiter.hit("check", staff.id)
     keep = partial(

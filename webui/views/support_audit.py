@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from limits import parse
 
-from webui.limiting import LOOKUPS, TooMany
+from webui.auth import is_prefetch
+from webui.limiting import LIMITS, LOOKUPS, TooMany
 from webui.oauth_manager import AuditRecord
 from webui.site import site_of
 
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 
 def reason_fault(reason: str) -> str:
     """What is wrong with a reason, as a section of the catalogue's ``support.fault``, or ``""``."""
-    if not reason:
+    if not any(character.isalnum() for character in reason):  # nothing that can be read
         return "reason"
     return "reason_long" if len(reason) > MAX_REASON else ""
 
@@ -41,11 +42,14 @@ def field_of(fields: Mapping[str, object], name: str) -> str:
 
 
 def was_asked_here(request: Request) -> bool:
-    """Whether a page of ours, or nobody's page, led here (``Sec-Fetch-Site``).
+    """Whether staff asked, by a page of ours or an address typed or kept (``Sec-Fetch-Site``).
 
-    Another site must not make staff look somebody up by a link.
+    Another site's page must not make them look somebody up for words not
+    theirs, nor a browser that loads ahead.  A browser that says nothing is
+    believed: it is too old to know.
     """
-    return request.headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+    site = request.headers.get("sec-fetch-site", "none")
+    return site in ("same-origin", "none") and not is_prefetch(request.headers)
 
 
 async def keep_record(
@@ -94,6 +98,18 @@ async def may_look(request: Request, staff: Staff, *, already: int = 0) -> None:
     ]
     first = looks[-_MOST.amount] if len(looks) >= _MOST.amount else now
     raise TooMany(first + _SECONDS)
+
+
+async def may_act(request: Request, staff: Staff) -> None:
+    """Count an action.  Raises ``TooMany``; the first time in its window that is an alert."""
+    limiter = site_of(request).limiter
+    try:
+        await limiter.hit("act", staff.id)
+    except TooMany:
+        if await limiter.allows("act_alert", staff.id):
+            await keep_record(request, staff, "too_many_actions", result=LIMITS["act"])
+            log.error("%r of support has done more than %s", staff.id, LIMITS["act"])
+        raise
 
 
 async def record_look(

@@ -20,9 +20,9 @@ from webui.pages import render
 from webui.roles import require_staff
 from webui.site import site_of
 from webui.support.addresses import person_path, user_id_in, with_query
-from webui.support.history import KINDS, history
+from webui.support.history import KINDS, STEPS, history
 from webui.support.names import masked, spelled
-from webui.support.rows import make_row
+from webui.support.rows import explained, make_row
 from webui.views.board import screen_of
 from webui.views.support_audit import (
     field_of,
@@ -33,7 +33,7 @@ from webui.views.support_audit import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from webui.oauth_manager import Connection
     from webui.roles import Staff
     from webui.site import Site
+    from webui.support.rows import Row
 
 
 async def person(request: Request) -> Response:
@@ -54,7 +55,8 @@ async def person(request: Request) -> Response:
     await may_look(request, staff)
     connections = await _worth_showing(site, user_id)
     links = await site.manager.open_links(user_id, site.redis)
-    screen, providers = screen_of(site, "list"), site.manager.providers
+    screen = screen_of(site, "list")
+    rows = await _rows(site, user_id, connections, screen)
     happened = await _timeline(site, user_id, request.query_params, screen)
     known = await _record(request, staff, "viewed", user_id, reason)
     return render(
@@ -63,9 +65,29 @@ async def person(request: Request) -> Response:
         **about(staff, user_id, reason),
         **happened,
         is_known=known,
-        rows=[make_row(providers[c.provider], c, screen) for c in connections],
+        rows=rows,
         links=[(label_of(site, link.provider), link.state, link.expires_at) for link in links],
     )
+
+
+async def _rows(
+    site: Site, user_id: str, connections: Iterable[Connection], screen: Screen
+) -> list[Row]:
+    """A row for each service; of what is not connected, with what happened last."""
+    providers = site.manager.providers
+    rows = [make_row(providers[c.provider], c, screen) for c in connections]
+    if all(row.stored for row in rows):
+        return rows
+    page = await site.manager.activity(user_id, site.redis, kinds=STEPS)
+    last = {event.provider: event for event in reversed(page.events)}
+    for row in rows:
+        if page.older and not row.stored and row.name not in last:
+            own = await site.manager.activity(user_id, site.redis, provider=row.name, kinds=STEPS)
+            last.update((event.provider, event) for event in own.events[:1])
+    return [
+        row if row.stored else explained(row, last.get(row.name), providers[row.name], screen)
+        for row in rows
+    ]
 
 
 async def _timeline(
