@@ -17,6 +17,7 @@ from webui.oauth_manager.transport import Transport
 from webui.sign_on.discovery import FRESH_SECONDS, PAUSE_SECONDS, Discovery, document_url
 from webui.sign_on.id_token import IdTokenRefused, KeyUnknown
 from webui.sign_on.keys import PAUSE_SECONDS as KEYS_PAUSE_SECONDS
+from webui.sign_on.keys import TROUBLE_SECONDS as KEYS_TROUBLE_SECONDS
 from webui.sign_on.keys import Keys
 
 pytestmark = pytest.mark.anyio
@@ -284,9 +285,28 @@ async def test_without_keys_nobody_signs_in_and_the_old_ones_stay(
     with pytest.raises(OAuthUnavailable):
         await verify()
     del server.answers["/jwks"]
+    clock.now += KEYS_TROUBLE_SECONDS
     assert await verify()
     server.answers["/jwks"] = answer
     assert await verify()
+
+
+async def test_many_who_wait_for_keys_that_do_not_come_wait_for_one_answer(
+    server: OpenIDServer, network: Transport, clock: Clock
+) -> None:
+    """Or each would wait for all before, ten seconds at a provider that is silent."""
+    server.answers["/jwks"] = Answer(503)
+    gate = server.gates["/jwks"] = Gate()
+    verify = verifying(network, clock, server)
+    waiting = [asyncio.create_task(verify()) for _ in range(20)]
+    await gate.reached()
+    gate.open()
+    failures = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {str(failure) for failure in failures} == {
+        str(OAuthUnavailable("sign-on", "keys", "http_503"))
+    }
+    assert len(set(map(id, failures))) == 20
+    assert server.calls["/jwks"] == 1
 
 
 async def test_a_private_key_in_the_set_only_verifies(

@@ -154,6 +154,7 @@ async def test_somebody_without_the_role_is_refused_and_not_told_why(
     assert await is_refused(answer, place, words.text("error.signon_refused.title"), 403)
     for word in ("dave", "payroll", "group", "staff"):
         assert word not in answer.text
+    assert "ask Stella for a link in your chat" in answer.text  # the way for everybody else
     assert (await browser.get("/support")).status_code == 404
 
 
@@ -267,6 +268,38 @@ async def test_what_is_asked_of_the_provider(place: Place) -> None:
         assert all(re.fullmatch(r"[A-Za-z0-9_-]{43}", query[name]) for query in asked)
 
 
+@pytest.mark.parametrize(
+    ("announced", "changes", "asked"),
+    [
+        (True, {}, {"groups"}),
+        (True, {"oidc_user_claim": "oid"}, {"groups", "oid"}),
+        (True, {"oidc_support_claim": "realm_access.roles"}, {"realm_access"}),
+        (
+            True,
+            {"oidc_support_claim": "https://acme.example/roles"},
+            {"https://acme.example/roles"},
+        ),
+        (True, {"support_group": "", "support_users": frozenset({"carol"})}, None),
+        (None, {}, None),
+        ("true", {}, None),
+    ],
+)
+async def test_who_takes_wishes_is_asked_to_put_the_claims_into_the_id_token(
+    redis_url: str,
+    redis: Redis,
+    acme: OpenIDServer,
+    announced: object,
+    changes: dict[str, Any],
+    asked: set[str] | None,
+) -> None:
+    """Else they may stand at the userinfo endpoint alone (OpenID Connect Core, 5.4)."""
+    acme.document["claims_parameter_supported"] = announced
+    async with signing_on(redis_url, redis, acme, **changes) as place:
+        query = query_of(await begin(await place.browser()))
+        wishes = json.loads(query["claims"]) if "claims" in query else None
+        assert wishes == (asked and {"id_token": dict.fromkeys(asked)})
+
+
 async def test_openid_is_always_among_the_scopes(
     redis_url: str, redis: Redis, acme: OpenIDServer
 ) -> None:
@@ -302,7 +335,7 @@ async def test_an_attempt_lives_ten_minutes_at_most_and_is_over_with_its_first_u
     assert await keys_at(place.redis, "web_signon:*") == []
 
 
-async def test_the_cookie_of_an_attempt_is_of_this_site_alone_and_goes_with_it(
+async def test_the_cookie_of_an_attempt_is_of_this_site_alone_and_goes_with_signing_out(
     place: Place, acme: OpenIDServer
 ) -> None:
     browser = await place.browser()
@@ -318,7 +351,10 @@ async def test_the_cookie_of_an_attempt_is_of_this_site_alone_and_goes_with_it(
         "secure",
     }
     await browser.get(acme.authorize(handed_off(handoff)))
+    late = acme.authorize(await begin(browser))
+    await browser.post("/signout")
     assert "__Host-signon" not in browser.client.cookies
+    assert await is_refused(await browser.get(late), place)
 
 
 async def test_with_htmx_the_page_is_left_at_once(place: Place) -> None:
@@ -347,6 +383,7 @@ async def test_for_staff_the_way_back_is_always_a_support_page(
     ("methods", "basic"),
     [
         (None, True),
+        ([], True),
         (["client_secret_basic", "client_secret_post"], True),
         (["client_secret_post"], False),
         (["private_key_jwt", "client_secret_post"], False),
@@ -537,11 +574,8 @@ async def test_a_code_of_another_attempt_is_worth_nothing(place: Place, acme: Op
 async def test_two_tabs_do_not_end_each_others_attempts(place: Place, acme: OpenIDServer) -> None:
     browser = await place.browser()
     first, second = [acme.authorize(await begin(browser)) for _ in range(2)]
-    kept = dict(browser.client.cookies)
-    assert (await browser.get(first)).status_code == 303
-    other_tab = await place.browser()
-    other_tab.client.cookies.update(kept)
-    assert (await other_tab.get(second)).status_code == 303
+    for tab in (first, second):
+        assert (await browser.get(tab)).status_code == 303
 
 
 async def test_a_state_of_one_flow_is_none_of_the_other(
@@ -591,8 +625,12 @@ async def test_a_preview_and_a_prefetch_burn_nothing(place: Place, acme: OpenIDS
     browser = await place.browser()
     url = acme.authorize(await begin(browser))
     assert (await browser.client.head(url)).status_code == 405
-    prefetch = await browser.get(url, headers={"sec-purpose": "prefetch;prerender"})
-    assert prefetch.status_code == 503
+    for name, value in (
+        ("sec-purpose", "prefetch;prerender"),
+        ("purpose", "prefetch"),
+        ("x-moz", "prefetch"),
+    ):
+        assert (await browser.get(url, headers={name: value})).status_code == 503
     assert (await browser.client.post(url, headers=FROM_OUR_PAGE)).status_code == 405
     assert acme.calls["/token"] == 0
     assert (await browser.get(url)).status_code == 303
@@ -744,7 +782,11 @@ async def test_staff_whose_sign_in_is_old_are_asked_at_the_provider_anew(
     await grow_old(place.redis)
     stale = await browser.get("/support")
     assert stale.headers["location"] == "/signin?next=/support"
-    assert "Sign in with Acme" in (await browser.get(stale.headers["location"])).text
+    page = (await browser.get(stale.headers["location"])).text
+    assert page.index("Sign in with Acme") < page.index(
+        words.text("signin.step_link", bot="Stella")
+    )
+    assert words.text("signon.staff") not in page  # who they are is known
     url = await begin(browser)
     assert query_of(url)["prompt"] == "login"
     await browser.get(acme.authorize(url))
@@ -772,6 +814,17 @@ async def test_for_ones_own_pages_any_sign_in_there_will_do(
     assert {"max_age", "prompt"}.isdisjoint(query_of(url))
     await browser.get(acme.authorize(url))
     assert (await browser.get("/connections")).status_code == 200
+
+
+@pytest.mark.parametrize("told", [0, 1000])
+async def test_staff_whose_sign_in_there_is_old_are_not_new_by_way_of_their_own_pages(
+    open_place: Place, acme: OpenIDServer, told: int
+) -> None:
+    acme.claims = {"auth_time": told}
+    browser = await open_place.browser()
+    assert (await sign_in(browser, acme, "/connections")).status_code == 303
+    assert (await browser.get("/connections")).status_code == 200
+    assert (await browser.get("/support")).headers["location"] == "/signin?next=/support"
 
 
 # Signing out

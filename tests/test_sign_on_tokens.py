@@ -161,6 +161,18 @@ def test_a_key_that_the_token_brings_along_is_not_used() -> None:
     own = new_key("ec")
     token = signed(right(), own, jwk=own.as_dict(private=False))
     assert refusal(token) == "bad_signature"
+    elsewhere = "https://evil.example/keys"
+    assert refusal(signed(right(), own, jku=elsewhere, x5u=elsewhere)) == "bad_signature"
+
+
+def test_certificates_beside_the_name_of_the_key_are_passed_over() -> None:
+    assert read(signed(right(), x5c=["A" * 2000, "B" * 2000]))
+    assert refusal(signed(right(), x5c=["A" * 20_000])) == "exceeded_size"
+
+
+def test_somebody_may_be_in_very_many_groups() -> None:
+    groups = [f"{number:08}-0000-0000-0000-000000000000" for number in range(1000)]
+    assert read(signed(right(groups=groups)))["groups"] == groups
 
 
 # Claims

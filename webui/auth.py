@@ -24,6 +24,8 @@ _LANDING = re.compile(
     r"|/support(/people/(?=[A-Za-z0-9])[A-Za-z0-9@_=+~-]+(\.[A-Za-z0-9@_=+~-]+)*)?"
 )
 _LONGEST = 300  # characters
+# What a browser says when it fetches on a guess, before the person is there.
+_AHEAD = ("sec-purpose", "purpose", "x-moz")
 
 
 class SignInNeeded(Exception):
@@ -62,6 +64,11 @@ def safe_next(path: str | None) -> str:
     if path and len(path) <= _LONGEST and _LANDING.fullmatch(path):
         return path
     return SUPPORT if path and path.startswith(f"{SUPPORT}/people/") else HOME
+
+
+def is_prefetch(headers: Headers) -> bool:
+    """Whether nobody is there yet, so that nothing that works once may be used up."""
+    return any("prefetch" in headers.get(name, "").lower() for name in _AHEAD)
 
 
 def is_same_origin(headers: Headers, origin: str) -> bool:

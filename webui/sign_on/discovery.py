@@ -31,6 +31,7 @@ class Metadata:
     end_session_endpoint: str
     auth_methods: frozenset[str]  # client authentication at the token endpoint
     sends_issuer: bool  # every authorization response carries iss (RFC 9207, 3)
+    takes_claims: bool  # the claims parameter (OpenID Connect Core 5.5)
 
 
 def document_url(issuer: str) -> str:
@@ -64,6 +65,7 @@ def read_metadata(issuer: str, answer: Answer) -> Metadata:
         end_session_endpoint=_address(issuer, fields, leaves) if fields.get(leaves) else "",
         auth_methods=_names(fields.get("token_endpoint_auth_methods_supported")),
         sends_issuer=fields.get("authorization_response_iss_parameter_supported") is True,
+        takes_claims=fields.get("claims_parameter_supported") is True,
     )
 
 
@@ -82,7 +84,7 @@ def _address(issuer: str, fields: dict[str, Any], name: str) -> str:
 
 def _names(methods: object) -> frozenset[str]:
     """Discovery 3: without a list it is client_secret_basic."""
-    if not isinstance(methods, list):
+    if not isinstance(methods, list) or not methods:
         return frozenset({"client_secret_basic"})
     return frozenset(method for method in methods if isinstance(method, str))
 

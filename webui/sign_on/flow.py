@@ -23,7 +23,7 @@ from webui.settings import Settings
 from .attempts import Attempt, begin_attempt
 from .discovery import NAME, Discovery, Metadata
 from .id_token import IdTokenRefused
-from .identity import Identity, read_identity
+from .identity import Identity, claims_request, read_identity
 from .keys import Keys
 
 SIGN_OUT_SECONDS = 2.0  # nobody waits longer for the provider's part of signing out
@@ -40,6 +40,7 @@ class SignOn:
         self.is_for_staff = settings.oidc_people == "staff"
         self._issuer = settings.oidc_issuer
         self._claims = settings.oidc_user_claim, settings.oidc_support_claim
+        self._claims_request = claims_request(self._claims[: 2 if settings.support_group else 1])
         self.redirect_uri = f"{settings.base_url}/signin/sso/callback"
         self.signed_out_uri = f"{settings.base_url}/signed-out"
         self._transport = transport
@@ -74,6 +75,8 @@ class SignOn:
             params["max_age"] = str(max_age)
         if again:
             params["prompt"] = "login"
+        if metadata.takes_claims and self._claims_request:
+            params["claims"] = self._claims_request
         provider = replace(self._at(metadata), extra_auth_params=params)
         challenge = code_challenge(attempt.verifier)
         return authorize_url(provider, self.redirect_uri, attempt.state, provider.scopes, challenge)

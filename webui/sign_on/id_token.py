@@ -23,6 +23,7 @@ ALGORITHMS = (
 LEEWAY = 60  # seconds that two clocks may be apart
 _KEY_TYPES = ("RSA", "EC", "OKP")
 _MOST_KEYS = 100
+_LONGEST_HEADER = 16 * 1024  # characters; the certificates of the key may stand there (x5c)
 
 PublicKeys = KeySet
 
@@ -82,6 +83,7 @@ def read_id_token(
 def _signed(token: str, keys: PublicKeys) -> dict[str, Any]:
     # RFC 7515, 4.1: unknown header parameters are ignored, unless "crit" names them.
     registry = JWSRegistry(algorithms=ALGORITHMS, strict_check_header=False)
+    registry.max_header_length = _LONGEST_HEADER
     reason = ""
     try:
         with warnings.catch_warnings():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,17 @@ class Identity:
     user: str
     groups: tuple[str, ...]
     signed_in_at: float
+
+
+def claims_request(paths: Iterable[str]) -> str:
+    """The ``claims`` parameter (OpenID Connect Core 5.5) for what lies at these paths.
+
+    Without it a provider may keep what it has for a scope to its userinfo
+    endpoint (5.4).  ``""`` where nothing but ``sub`` is wanted.
+    """
+    # A name that is an address is no path, whatever dots it has.
+    names = {path if "/" in path else path.partition(".")[0] for path in paths} - {"sub"}
+    return json.dumps({"id_token": dict.fromkeys(sorted(names))}) if names else ""
 
 
 def read_identity(claims: Mapping[str, Any], user_claim: str, groups_claim: str) -> Identity:
@@ -58,4 +70,4 @@ def _signed_in_at(claims: Mapping[str, Any]) -> float:
     is_number = isinstance(told, (int, float)) and not isinstance(told, bool)
     if not is_number or not 0 <= told <= now + LEEWAY:  # also refuses NaN
         raise IdTokenRefused("auth_time")
-    return min(float(told), now)
+    return min(max(float(told), 1.0), now)  # of a session, 0 means now

@@ -15,6 +15,7 @@ from .id_token import KeyUnknown, PublicKeys, read_id_token, read_keys
 
 FRESH_SECONDS = 3600.0
 PAUSE_SECONDS = 60.0  # between two fetches, however many tokens name a key that is not there
+TROUBLE_SECONDS = 10.0  # after a failure; whoever comes meanwhile gets the same answer at once
 
 
 class Keys:
@@ -26,6 +27,8 @@ class Keys:
         self._asking = asyncio.Lock()
         self._known: PublicKeys | None = None
         self._asked_at = 0.0
+        self._trouble = ""
+        self._trouble_until = 0.0
 
     async def verify(
         self, token: str, jwks_uri: str, *, issuer: str, client_id: str, nonce: str
@@ -44,10 +47,22 @@ class Keys:
     async def _keys(self, jwks_uri: str, fresh: float) -> PublicKeys:
         """The keys as they were at most ``fresh`` seconds ago."""
         async with self._asking:
-            if self._known is None or self._clock() >= self._asked_at + fresh:
-                answer = await self._transport.send(get_request("keys", jwks_uri))
-                known = read_keys(answer.body) if answer.status == 200 else None
-                if known is None:
-                    raise OAuthUnavailable(NAME, "keys", f"http_{answer.status}")
-                self._known, self._asked_at = known, self._clock()
+            if self._known is not None and self._clock() < self._asked_at + fresh:
+                return self._known
+            if self._clock() < self._trouble_until:
+                raise OAuthUnavailable(NAME, "keys", self._trouble)
+            try:
+                self._known = await self._fetch(jwks_uri)
+            except OAuthUnavailable as failure:
+                self._trouble = failure.code
+                self._trouble_until = self._clock() + TROUBLE_SECONDS
+                raise
+            self._asked_at = self._clock()
             return self._known
+
+    async def _fetch(self, jwks_uri: str) -> PublicKeys:
+        answer = await self._transport.send(get_request("keys", jwks_uri))
+        keys = read_keys(answer.body) if answer.status == 200 else None
+        if keys is None:
+            raise OAuthUnavailable(NAME, "keys", f"http_{answer.status}")
+        return keys

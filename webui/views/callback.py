@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse, Response
 
+from webui.auth import is_prefetch
 from webui.cards import Note, is_cancelled
 from webui.oauth_manager import (
     Event,
@@ -41,9 +42,6 @@ if TYPE_CHECKING:
     from webui.sessions import Session
     from webui.site import Site
 
-# What a browser says when it fetches on a guess, before the person is there.
-_AHEAD = ("Sec-Purpose", "Purpose", "X-Moz")
-
 log = logging.getLogger(__name__)
 
 
@@ -54,7 +52,7 @@ async def callback(request: Request) -> Response:
     without query, or in a page that says what to do.
     """
     site, provider = site_of(request), provider_of(request)
-    if any("prefetch" in request.headers.get(name, "").lower() for name in _AHEAD):
+    if is_prefetch(request.headers):
         return Response(status_code=503, headers={"Retry-After": "1"})
     try:
         answer = read_authorization_response(request.scope["query_string"], provider.admin_codes)

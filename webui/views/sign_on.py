@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from webui.auth import SUPPORT, safe_next
+from webui.auth import SUPPORT, is_prefetch, safe_next
 from webui.cookies import keep_cookie, kept_cookie
 from webui.oauth_manager import (
     FlowRefused,
@@ -70,7 +70,7 @@ async def callback(request: Request) -> Response:
     """``GET /signin/sso/callback``: a session, or a page that says what to do."""
     site = site_of(request)
     sign_on = _sign_on(site)
-    if "prefetch" in request.headers.get("sec-purpose", ""):
+    if is_prefetch(request.headers):
         return Response(status_code=503, headers={"Retry-After": "1"})
     try:
         answer = read_authorization_response(request.scope["query_string"])
@@ -103,9 +103,8 @@ async def _admit(request: Request, attempt: Attempt, identity: Identity) -> Resp
     for sessions, is_due in ((site.sessions, not is_for_staff), (site.staff_sessions, has_role)):
         if is_due:
             await sessions.start(request, user, via="sso", groups=groups, signed_in_at=since)
-    response = RedirectResponse(attempt.return_to, 303)
-    keep_cookie(request, response, COOKIE, "", 0)
-    return response
+    # The cookie stays until it runs out: another tab may be at the provider still.
+    return RedirectResponse(attempt.return_to, 303)
 
 
 async def sign_out_there(request: Request) -> Response | None:
@@ -119,6 +118,12 @@ async def sign_out_there(request: Request) -> Response | None:
     if not sign_on or not url:
         return None
     return hand_off(request, sign_on.provider, url, "/signed-out", text="text_signout")
+
+
+def forget_attempts(request: Request, response: Response) -> None:
+    """Sign-ins of this browser that are under way end with its session."""
+    if kept_cookie(request, COOKIE):
+        keep_cookie(request, response, COOKIE, "", 0)
 
 
 def _sign_on(site: Site) -> SignOn:
