@@ -23,10 +23,10 @@ from webui.chat import connect_service, notice_text
 from webui.chat.wording import details, standing
 from webui.feature_settings import as_text, features, unasked
 from webui.oauth_manager import Notice, NoticeKind, OAuthProvider, init_oauth_manager
-from webui.oauth_manager.connecting import describe
 from webui.oauth_manager.models import Connection, Profile, TokenData
 from webui.oauth_manager.provider import MOST_FEATURES, build_providers
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES
+from webui.oauth_manager.standing import describe
 from webui.setting_values import Malformed
 from webui.settings import load_settings
 

@@ -162,6 +162,7 @@ class TestTheNewAccount:
         assert connection.profile.account == offer.new
         assert await manager.valid_token("ann", "google", redis) == offer.token
         assert fake.is_alive(offer.token.access_token)
+        await manager.aclose()
         assert not fake.is_alive(old.access_token)
         assert (await kinds(manager, redis))[0] == "account_switched"
 
@@ -178,6 +179,31 @@ class TestTheNewAccount:
         assert not await manager.has_token("ann", "google", redis)
         assert not any(fake.is_alive(token) for token in fake.issued)
         assert not await redis.exists(OFFER)
+
+    async def test_is_refused_by_a_disconnect_that_the_choice_has_overtaken(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis, offer: SwitchOffer
+    ) -> None:
+        taken = await redis.get(OFFER)
+        await manager.delete_token(redis, "ann", "google")
+        await redis.set(OFFER, taken or b"")
+        assert await manager.switch("ann", "google", redis, use_new=True) is None
+        assert not await manager.has_token("ann", "google", redis)
+        assert not any(fake.is_alive(token) for token in fake.issued)
+
+    async def test_does_not_wait_for_the_old_ones_provider(
+        self,
+        manager: OAuthManager,
+        fake: FakeProvider,
+        redis: Redis,
+        old: TokenData,
+        offer: SwitchOffer,
+    ) -> None:
+        gate = fake.gate("revoke")
+        assert await manager.switch("ann", "google", redis, use_new=True)
+        assert await manager.valid_token("ann", "google", redis) == offer.token
+        gate.open()
+        await manager.aclose()
+        assert not fake.is_alive(old.access_token)
 
 
 class TestTheOldAccount:
@@ -219,6 +245,7 @@ class TestAChoice:
             *(manager.switch("ann", "google", redis, use_new=use_new) for _ in range(5))
         )
         assert len([connection for connection in found if connection]) == use_new
+        await manager.aclose()
         assert fake.calls["revoke"] == 1
         assert await manager.switch_offer("ann", "google", redis) is None
 
@@ -231,15 +258,17 @@ class TestAChoice:
         assert not fake.calls["revoke"]
 
     async def test_is_carried_out_although_its_caller_goes_away(
-        self, manager: OAuthManager, fake: FakeProvider, redis: Redis, offer: SwitchOffer
+        self,
+        manager: OAuthManager,
+        redis: Redis,
+        client: tuple[Redis, Wire],
+        offer: SwitchOffer,
     ) -> None:
-        gate = fake.gate("revoke")
-        choosing = asyncio.create_task(manager.switch("ann", "google", redis, use_new=True))
-        await gate.reached()
+        choosing = asyncio.create_task(manager.switch("ann", "google", client[0], use_new=True))
+        await client[1].carried(lambda data: b"GETDEL" in data)
         choosing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await choosing
-        gate.open()
         await manager.aclose()
         assert await manager.valid_token("ann", "google", redis) == offer.token
 

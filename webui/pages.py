@@ -162,12 +162,22 @@ def render_error(
         key=key,
         ref=ref,
         retry_at=math.ceil(retry_at / 60) * 60,  # shown to the minute, and never too early
-        # Nothing is changed by a GET; of a POST that broke down nobody knows.
-        fate=("unchanged" if request.method in ("GET", "HEAD") else "unknown")
-        if key == "500"
-        else "",
+        fate=_fate(request, key),
         **context,
     )
+
+
+def _fate(request: Request, key: str) -> str:
+    """What became of it, where it broke down: a word of the catalogue's ``error``.
+
+    A GET ends no connection, but a callback may have made one by then; of a POST
+    nobody knows.
+    """
+    if key not in ("500", "503"):
+        return ""
+    if request.method not in ("GET", "HEAD"):
+        return "unknown"
+    return "kept" if key == "503" else "unchanged"
 
 
 def hand_off(

@@ -27,7 +27,11 @@ def lost(connection: Connection, where: Where) -> str:
 
 
 def stopped(provider: OAuthProvider, connection: Connection, where: Where) -> str:
-    """What the bot did until access ended; not what never worked."""
+    """What the bot did until access ended, but for what is known not to have worked.
+
+    Which scopes were granted is only known while the tokens are there; what the
+    person chose to do without, always.
+    """
     without = {*connection.profile.accepted_missing}
     worked = [
         name

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from webui.cards.build import confirm_card, make_card
 from webui.cards.model import Note
 from webui.cards.parts import DAY
-from webui.oauth_manager.connecting import describe
 from webui.oauth_manager.models import Account, Connection, Profile, Status, TokenData
 from webui.oauth_manager.provider import OAuthProvider, build_providers
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES
+from webui.oauth_manager.standing import describe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,7 +133,9 @@ CASES: dict[str, Case] = {
     "ends tomorrow": _held("S6", "google", expires_at=NOW + 1.5 * DAY),
     "ends soon": _held("S6", "discord", expires_at=NOW + 6.1 * DAY, scopes=("identify",)),
     "timed": _held("S4", "discord", expires_at=NOW + 8 * DAY),
-    "expired, does not": _held("S7", "google", expires_at=NOW - 60),
+    "expired, does not": _held(
+        "S7", "google", status=Status.RECONNECT_NEEDED, expires_at=NOW - 60, has_tokens=True
+    ),
     "ended": _held("S7", "microsoft", **_ended()),
     "refused": _held("S7", "github", **_ended("invalid_token")),
     "wants consent": _held("S7", "microsoft", **_ended("consent_required")),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
-from . import requests
+from . import answers, requests
 from .errors import OAuthUnavailable
 from .models import TokenData
 from .provider import OAuthProvider
@@ -71,11 +71,18 @@ class Checker:
         await self._store.update_profile(redis, user_id, provider.name, profile, stored)
 
     async def _accepted(self, provider: OAuthProvider, token: TokenData) -> bool:
-        """``False`` only for 401, which RFC 6750 3.1 keeps for a token that is over."""
+        """``False`` only for 401, which RFC 6750 3.1 keeps for a token that is over.
+
+        An account, or 403 (a token that may not read it), is a yes; whatever else
+        comes back says nothing about the token, and raises ``OAuthUnavailable``.
+        """
         if not provider.account_url:
             return True
         request = requests.account_request(provider, token.access_token)
         answer = await self._transport.send(request, DEADLINE_WHILE_WAITING)
-        if answer.status == 429 or answer.status >= 500:
+        account = answers.read_json(answer.body) if answer.status == 200 else None
+        if answer.status in (401, 403):
+            return answer.status == 403
+        if account is None or account.get("error"):
             raise OAuthUnavailable(provider.name, "check", f"http_{answer.status}")
-        return answer.status != 401
+        return True

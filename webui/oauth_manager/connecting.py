@@ -13,9 +13,10 @@ from .activity import Event
 from .disconnecting import Disconnector
 from .errors import OAuthUnavailable, RecordUnreadable, StoreUnavailable
 from .links import Attempt
-from .models import Account, Connection, Profile, Status, TokenData
+from .models import Account, Connection, Profile, TokenData
 from .provider import OAuthProvider
 from .refreshing import Refresher
+from .standing import describe
 from .store import Store, Stored
 from .switching import Switches, SwitchOffer
 from .telling import Telling
@@ -112,20 +113,36 @@ class Connector:
         try:
             await self._switches.put(redis, user_id, offer)
         except StoreUnavailable:
-            await self.forget_new(provider, offer)
+            await self._forget_new(provider, offer)
             raise
         return offer
 
-    async def use_new(
+    async def choose(
+        self, redis: Any, user_id: str, provider: OAuthProvider, *, use_new: bool
+    ) -> Connection | None:
+        """Answer the offer there is; the new connection, where that is what came of it."""
+        offer = await self._switches.take(redis, user_id, provider.name)
+        if offer is None:
+            return None
+        if use_new:
+            return await self._use_new(redis, user_id, provider, offer)
+        await self._forget_new(provider, offer)
+        return None
+
+    async def _use_new(
         self, redis: Any, user_id: str, provider: OAuthProvider, offer: SwitchOffer
     ) -> Connection | None:
         """Put the other account in the place of the connected one; the old grant is ended aside.
 
         ``None`` where the old one was disconnected meanwhile.
         """
-        before = await self._store.read_for_writing(redis, user_id, provider.name)
+        try:
+            before = await self._store.read_for_writing(redis, user_id, provider.name)
+        except StoreUnavailable:
+            await self._forget_new(provider, offer)
+            raise
         if not (before.tokens or before.profile):
-            await self.forget_new(provider, offer)
+            await self._forget_new(provider, offer)
             return None
         event = Event(
             "account_switched", provider.name, "web", time.time(), account=offer.new.label
@@ -135,7 +152,7 @@ class Connector:
             self._disconnector.end_aside(user_id, provider, before)
         return kept
 
-    async def forget_new(self, provider: OAuthProvider, offer: SwitchOffer) -> None:
+    async def _forget_new(self, provider: OAuthProvider, offer: SwitchOffer) -> None:
         """Keep the connected account; the other one's grant is given back."""
         await self._refresher.revoke(provider, offer.token, DEADLINE_WHILE_WAITING)
 
@@ -179,11 +196,23 @@ class Connector:
         try:
             kept, told = await write()
         except StoreUnavailable:
-            # The answer may have been lost after the write: writing the same again decides.
+            if await self._is_written(redis, user_id, token, profile):
+                return True  # and told: only the answer was lost
             kept, told = await write()
         if not kept:
             await self._telling.not_connected(redis, user_id, token.provider, account, told)
         return kept
+
+    async def _is_written(
+        self, redis: Any, user_id: str, token: TokenData, profile: Profile
+    ) -> bool:
+        now = await self._store.read_one(redis, user_id, token.provider)
+        try:
+            written = self._store.open_tokens(user_id, token.provider, now.tokens)
+        except RecordUnreadable:
+            return False
+        known = self._store.open_profile(user_id, token.provider, now.profile)
+        return (written, known) == (token, profile)
 
     async def _save_over_an_end(
         self,
@@ -219,25 +248,3 @@ class Connector:
             return
         if old and known.id == account.id:
             token.refresh_token = old.refresh_token
-
-
-def describe(provider: OAuthProvider, token: TokenData | None, profile: Profile) -> Connection:
-    """The connection as it may be shown."""
-    if token is None:
-        gone = Status.RECONNECT_NEEDED if profile.problem else Status.NOT_CONNECTED
-        return Connection(provider.name, gone, profile=profile)
-    over = token.is_over and not token.refresh_token
-    needed = provider.needed_scopes
-    missing = provider.missing_scopes([*profile.requested_scopes, *needed], token.scopes)
-    return Connection(
-        provider.name,
-        Status.RECONNECT_NEEDED if over else Status.CONNECTED,
-        tuple(token.scopes),
-        token.expires_at,
-        bool(token.refresh_token),
-        profile,
-        has_tokens=True,
-        missing_scopes=missing,
-        unneeded_scopes=tuple(scope for scope in missing if needed and scope not in needed),
-        lacking_features=provider.lacking_features(token.scopes),
-    )

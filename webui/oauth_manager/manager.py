@@ -275,19 +275,13 @@ class OAuthManager:
     async def switch(
         self, user_id: str, provider: str, redis: Any, *, use_new: bool
     ) -> Connection | None:
-        """Answer a ``SwitchOffer``: use the new account, or keep the old one.
+        """Answer a ``SwitchOffer``, whoever is cancelled: use the new account, or keep the old one.
 
-        The new connection, or ``None``: the old one stays, or there was nothing
-        to choose any more.
+        The new connection, or ``None``: the old one stays or was disconnected, or
+        there was nothing to choose any more.
         """
-        known = self._configured(provider)
-        offer = await self._switches.take(redis, keys.check_user_id(user_id), provider)
-        if offer is None:
-            return None
-        if not use_new:
-            await self._connector.forget_new(known, offer)
-            return None
-        work = self._connector.use_new(redis, user_id, known, offer)
+        known = self._provider(provider)
+        work = self._connector.choose(redis, keys.check_user_id(user_id), known, use_new=use_new)
         result: Connection | None = await asyncio.shield(self._background.run(work))
         return result
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from .activity import Activity, Event
 from .checking import Checker, Health
-from .connecting import describe
 from .errors import OAuthMisconfigured, OAuthUnavailable, RecordUnreadable, StoreUnavailable
 from .models import Connection, Status, TokenData
 from .provider import OAuthProvider
 from .refreshing import Refresher
+from .standing import describe
 from .store import Store, Stored
 
 log = logging.getLogger(__name__)

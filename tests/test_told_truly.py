@@ -1,0 +1,251 @@
+"""What cards and the timeline tell when several things happen at once, or twice: only the truth."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.fake_answers import Answer, Gate, json_answer, redirect
+from tests.library import granted
+from tests.redis_proxy import redis_proxy
+from tests.site_fixtures import Browser, Place, card_state, site_at
+from tests.test_going_on import REVOKE_KEY, buttons, note, settled, site_of
+from webui.oauth_manager import Health, TokenData
+
+pytestmark = pytest.mark.anyio
+
+WRITES_TOKENS = b"ARGV[4] == 'same'"  # a line of the script that stores a connection
+
+
+async def kinds(place: Place) -> list[str]:
+    """Ann's timeline but for the links, newest first."""
+    page = await place.bot.activity("ann", place.redis)
+    return [e.kind for e in page.events if not e.kind.startswith("link_")]
+
+
+async def offered(place: Place, ann: Browser) -> None:
+    """She comes back to GitHub as somebody else."""
+    await place.connect(ann, "github")
+    place.fake.account = {"id": 77, "login": "new"}
+    answer = await place.connect(ann, "github")
+    assert answer.headers["location"] == "/connections/github/switch"
+
+
+class TestASlowDisconnect:
+    @pytest.fixture
+    async def held(self, place: Place, ann: Browser) -> Gate:
+        """Ann has disconnected GitHub, which does not confirm it, and not yet says so."""
+        await place.connect(ann, "github")
+        site_of(place).manager.patience = 0.01
+        place.fake.script("revoke", Answer(503))
+        gate = place.fake.gate("revoke")
+        assert (await ann.post("/connections/github/disconnect", htmx=True)).status_code == 202
+        return gate
+
+    async def test_is_not_shown_over_what_was_connected_elsewhere_meanwhile(
+        self, place: Place, ann: Browser, held: Gate
+    ) -> None:
+        await place.connect(await place.signed_in("ann"), "github")
+        assert await ann.state_of("github") == "S4"
+        held.open()
+
+    async def test_leaves_nothing_to_ask_with_where_something_is_connected_again(
+        self, place: Place, ann: Browser, held: Gate
+    ) -> None:
+        await place.connect(ann, "github")
+        held.open()
+        await settled(place)
+        assert not await place.redis.exists(REVOKE_KEY)
+        shown = await ann.get("/connections")
+        assert (card_state(shown.text, "github"), note(shown)) == ("S4", "GitHub is connected.")
+        await place.bot.delete_token(place.redis, "ann", "github", by="chat")
+        assert await ann.state_of("github") == "S1"
+
+
+class TestADisconnectThatWins:
+    async def test_leaves_no_word_of_a_connection_that_never_was(
+        self, place: Place, ann: Browser
+    ) -> None:
+        await place.connect(ann, "github")
+        address = place.fake.authorize(await ann.begin("github"))
+        gate = place.fake.gate("token")
+        coming_back = asyncio.create_task(ann.get(address))
+        await gate.reached()
+        await ann.post("/connections/github/disconnect")
+        gate.open()
+        await coming_back
+        assert await kinds(place) == ["disconnected", "connected"]
+        assert await ann.state_of("github") == "S12"
+
+
+async def test_a_connection_whose_answer_was_lost_is_told_once(
+    redis_url: str, redis: Redis
+) -> None:
+    async with redis_proxy(redis_url) as proxy, site_at(proxy.url, redis) as place:
+        ann = await place.signed_in("ann")
+        proxy.lost.append(WRITES_TOKENS)
+        await place.connect(ann, "github")
+        assert not proxy.lost
+        assert await kinds(place) == ["connected"]
+        assert await redis.xlen("stargazer:oauth_notices") == 1
+
+
+class TestAnotherAccount:
+    async def test_chosen_twice_is_not_told_as_unchanged(self, place: Place, ann: Browser) -> None:
+        await offered(place, ann)
+        gate = place.fake.gate("revoke")
+        for _ in range(2):
+            await ann.post("/connections/github/switch", {"choice": "new"})
+        told = note(await ann.get("/connections"))
+        assert told.startswith("GitHub now uses the account you just signed in with.")
+        assert await kinds(place) == ["account_switched", "connected"]
+        gate.open()
+
+    async def test_whose_connection_was_ended_meanwhile_is_given_back(
+        self, redis_url: str, redis: Redis
+    ) -> None:
+        async with redis_proxy(redis_url) as proxy, site_at(proxy.url, redis) as place:
+            ann = await place.signed_in("ann")
+            await offered(place, ann)
+            before = {token for token in place.fake.issued if place.fake.is_alive(token)}
+            proxy.cut.append(b"local time = redis.call('TIME') return")
+            answer = await ann.post("/connections/github/switch", {"choice": "new"})
+            assert answer.status_code == 503
+            known = await place.bot.connection("ann", "github", redis)
+            assert known.profile.account.label == "mona"
+            after = {token for token in before if place.fake.is_alive(token)}
+            assert len(after) * 2 == len(before), "the new grant is not left behind"
+
+    async def test_of_a_service_that_was_switched_off_meanwhile_can_be_chosen(
+        self, place: Place, ann: Browser, redis: Redis
+    ) -> None:
+        await offered(place, ann)
+        site_of(place).manager.providers["github"].client_id = ""
+        answer = await ann.post("/connections/github/switch", {"choice": "old"})
+        assert answer.headers["location"] == "/connections#conn-github-n"
+        assert await ann.state_of("github") == "S0"
+
+
+class TestKeepingItAsItIs:
+    async def test_twice_is_told_once(self, place: Place, ann: Browser) -> None:
+        place.fake.scope = "openid"
+        await place.connect(ann, "google")
+        for _ in range(2):
+            await ann.post("/connections/google/accept-limited")
+        assert await kinds(place) == ["limited_accepted", "connected"]
+        assert note(await ann.get("/connections"), "google") == "Kept as it is."
+
+    async def test_where_nothing_is_connected_is_not_told(self, place: Place, ann: Browser) -> None:
+        shown = await ann.post("/connections/google/accept-limited", htmx=True)
+        assert card_state(shown.text, "google") == "S1"
+        assert await kinds(place) == []
+
+    async def test_beside_a_use_that_is_noted_holds(
+        self, place: Place, ann: Browser, redis: Redis
+    ) -> None:
+        place.fake.scope = "openid"
+        await place.connect(ann, "google")
+        tokens = site_of(place).manager._tokens
+        await asyncio.gather(
+            site_of(place).manager.accept_missing("ann", "google", redis),
+            tokens.used(redis, "ann", "google"),
+        )
+        assert not (await place.bot.connection("ann", "google", redis)).is_limited
+
+
+class TestACheck:
+    async def test_on_an_old_page_keeps_what_a_provider_did_not_confirm(
+        self, place: Place, ann: Browser
+    ) -> None:
+        await place.connect(ann, "github")
+        place.fake.script("revoke", Answer(503))
+        await ann.post("/connections/github/disconnect")
+        shown = await ann.post("/connections/github/check", htmx=True)
+        assert card_state(shown.text, "github") == "S13"
+        assert buttons(shown)[0] == "Try again at GitHub"
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            redirect("http://elsewhere.example/"),
+            Answer(204),
+            Answer(404),
+            Answer(200, body=b"<p>Sign in to this network"),
+            json_answer({"error": "no"}),
+        ],
+    )
+    async def test_that_was_not_answered_by_an_account_is_not_called_working(
+        self, place: Place, ann: Browser, answer: Answer
+    ) -> None:
+        await place.connect(ann, "google")
+        place.fake.always["account"] = answer
+        shown = await ann.post("/connections/google/check", htmx=True)
+        assert card_state(shown.text, "google") == "S9"
+        assert (await kinds(place))[0] == "checked_provider_trouble"
+
+    async def test_with_a_token_that_may_not_read_the_account_is_working(
+        self, place: Place, ann: Browser
+    ) -> None:
+        await place.connect(ann, "google")
+        place.fake.always["account"] = Answer(403)
+        shown = await ann.post("/connections/google/check", htmx=True)
+        assert note(shown, "google") == "Checked just now: working."
+
+    async def test_of_what_was_disconnected_meanwhile_does_not_ask_to_reconnect(
+        self, place: Place, ann: Browser
+    ) -> None:
+        place.fake.gives_refresh_token = False
+        await place.connect(ann, "github")
+        place.fake.withdraw()
+        gate = place.fake.gate("account")
+        checking = asyncio.create_task(place.bot.check("ann", "github", place.redis))
+        await gate.reached()
+        await place.bot.delete_token(place.redis, "ann", "github")
+        gate.open()
+        assert await checking is Health.NOT_CONNECTED
+
+    async def test_of_what_was_replaced_meanwhile_is_of_what_took_its_place(
+        self, place: Place, ann: Browser
+    ) -> None:
+        place.fake.gives_refresh_token = False
+        await place.connect(ann, "github")
+        place.fake.withdraw()
+        gate = place.fake.gate("account")
+        checking = asyncio.create_task(place.bot.check("ann", "github", place.redis))
+        await gate.reached()
+        fresh = granted(place.fake, "github", expires_at=time.time() + 3600)
+        await place.bot.store_token(place.redis, "ann", fresh)
+        gate.open()
+        assert await checking is Health.WORKING
+
+
+async def test_access_that_ran_out_by_itself_is_not_said_to_have_been_ended(
+    place: Place, ann: Browser
+) -> None:
+    place.fake.gives_refresh_token = False
+    await place.connect(ann, "discord")
+    token = await place.bot.valid_token("ann", "discord", place.redis)
+    assert token
+    over = TokenData.from_dict({**token.to_dict(), "expires_at": time.time() - 60})
+    await place.bot.store_token(place.redis, "ann", over)
+    shown = await ann.get("/connections")
+    assert card_state(shown.text, "discord") == "S7"
+    assert note(shown, "discord").startswith("Our access to Discord has run out.")
+    assert "Stopped since" in shown.text
+
+
+async def test_a_disconnect_after_which_nothing_could_be_read_is_not_said_to_have_kept_all(
+    redis_url: str, redis: Redis
+) -> None:
+    async with redis_proxy(redis_url) as proxy, site_at(proxy.url, redis) as place:
+        ann = await place.signed_in("ann")
+        await place.connect(ann, "github")
+        proxy.cut.append(b"oauth_tokens:ann:discord")
+        answer = await ann.post("/connections/github/disconnect", htmx=True)
+        assert answer.status_code == 503
+        assert "is kept" not in answer.text
+        assert "We do not know whether it worked." in answer.text
+        assert await ann.state_of("github") == "S12"

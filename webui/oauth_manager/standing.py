@@ -1,0 +1,28 @@
+"""How a connection stands, from what is stored of it: no I/O, and no secret in what comes out."""
+
+from __future__ import annotations
+
+from .models import Connection, Profile, Status, TokenData
+from .provider import OAuthProvider
+
+
+def describe(provider: OAuthProvider, token: TokenData | None, profile: Profile) -> Connection:
+    """The connection as it may be shown."""
+    if token is None:
+        gone = Status.RECONNECT_NEEDED if profile.problem else Status.NOT_CONNECTED
+        return Connection(provider.name, gone, profile=profile)
+    over = token.is_over and not token.refresh_token
+    needed = provider.needed_scopes
+    missing = provider.missing_scopes([*profile.requested_scopes, *needed], token.scopes)
+    return Connection(
+        provider.name,
+        Status.RECONNECT_NEEDED if over else Status.CONNECTED,
+        tuple(token.scopes),
+        token.expires_at,
+        bool(token.refresh_token),
+        profile,
+        has_tokens=True,
+        missing_scopes=missing,
+        unneeded_scopes=tuple(scope for scope in missing if needed and scope not in needed),
+        lacking_features=provider.lacking_features(token.scopes),
+    )
