@@ -11,7 +11,7 @@ from redis.backoff import NoBackoff
 
 from webui.embedded_redis import embedded_redis
 
-pytest_plugins = ["tests.site_fixtures", "tests.support_fixtures"]
+pytest_plugins = ["tests.library_fixtures", "tests.site_fixtures", "tests.support_fixtures"]
 
 
 @pytest.fixture(scope="session")

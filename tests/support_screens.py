@@ -8,13 +8,13 @@ from typing import Any
 
 from webui import words
 from webui.cards import Note, Screen, make_card, summarize
-from webui.cards.gallery import CASES, NOW, ON
-from webui.oauth_manager import Event, Health
+from webui.cards.gallery import CASES, NOW, ON, connection
+from webui.oauth_manager import LINK_CODE_TTL, Event, Health, Status
 from webui.references import Reference
 from webui.roles import Staff
 from webui.support.finding import Question, failure_of, results
 from webui.support.history import KINDS, history
-from webui.support.rows import make_row
+from webui.support.rows import Row, explained, make_row
 from webui.views.support_actions import ACTS
 from webui.views.support_person import about, picture
 
@@ -60,11 +60,25 @@ def happened(events: list[Event]) -> list[Event]:
     return [*events, *checked, Event("access_ended", "gone", "provider", NOW, "invalid_grant")]
 
 
+def _never_connected(screen: Screen) -> list[Row]:
+    """Nothing has happened; a link ran out; they said no."""
+    made = Event("link_made", "github", "chat", NOW - 2 * LINK_CODE_TTL)
+    last = {"discord": None, "github": made, "google": Event("denied", "google", "web", NOW)}
+    found = []
+    for name, event in last.items():
+        row = make_row(ON[name], connection(name, Status.NOT_CONNECTED), screen)
+        found.append(explained(row, event, ON[name], screen))
+    return found
+
+
 def _people(screen: Screen, events: list[Event]) -> Iterator[tuple[str, dict[str, Any]]]:
     cases = [case for case in CASES.values() if case.connection]
     everything = {
         "is_known": True,
-        "rows": [make_row(c.provider, c.connection, screen) for c in cases if c.connection],
+        "rows": [
+            *(make_row(c.provider, c.connection, screen) for c in cases if c.connection),
+            *_never_connected(screen),
+        ],
         "links": [("GitHub", "open", NOW), ("", "waiting", NOW), ("GitHub", "over", NOW)],
         "events": history(happened(events), ON, screen.product, screen.bot),
         "older": "/support/people/ann?before=1-0",

@@ -35,11 +35,6 @@ def fake() -> FakeProvider:
     return fake_provider(account={"id": 4711, "login": "Mona-Straße"})
 
 
-@pytest.fixture
-def manager(fake: FakeProvider) -> OAuthManager:
-    return manager_for(fake)
-
-
 async def found(manager: OAuthManager, redis: Redis, account: str = "4711") -> tuple[str, ...]:
     return await manager.find_accounts(redis, "github", account)
 

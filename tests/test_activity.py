@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -21,10 +21,9 @@ from tests.library import (
     KEY,
     OTHER_KEY,
     connected,
-    fake_provider,
     manager_for,
 )
-from tests.redis_wire import Wire, wired
+from tests.redis_wire import Wire
 from tests.site_fixtures import Place, commands
 from webui.oauth_manager import (
     AuditRecord,
@@ -56,20 +55,6 @@ WANTED: dict[str, tuple[list[str], list[str]]] = {
 @pytest.fixture
 def manager() -> OAuthManager:
     return OAuthManager(KEY, BASE_URL)
-
-
-@pytest.fixture
-def fake() -> FakeProvider:
-    return fake_provider()
-
-
-@pytest.fixture
-async def client(redis: Redis, redis_url: str) -> AsyncIterator[tuple[Redis, Wire]]:
-    """A client that has said hello already, with its wire laid open."""
-    async with wired(redis_url) as (wired_client, wire):
-        await wired_client.ping()
-        wire.sent.clear()
-        yield wired_client, wire
 
 
 def event_entry(kind: str, provider: str = "github", key: str = KEY) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.library import BASE_URL, KEY
-from tests.redis_wire import Wire, wired
+from tests.redis_wire import Wire
 from tests.site_fixtures import commands
 from webui.oauth_manager import AuditRecord, OAuthManager, StoreUnavailable
 from webui.oauth_manager.audit import KEPT_SECONDS, MAX_REASON, OWN_KEPT_SECONDS, OWN_KINDS
@@ -51,15 +51,6 @@ FOREIGN: dict[str, Any] = {
 @pytest.fixture
 def manager() -> OAuthManager:
     return OAuthManager(KEY, BASE_URL)
-
-
-@pytest.fixture
-async def client(redis: Redis, redis_url: str) -> AsyncIterator[tuple[Redis, Wire]]:
-    """A client that has said hello already, with its wire laid open."""
-    async with wired(redis_url) as (wired_client, wire):
-        await wired_client.ping()
-        wire.sent.clear()
-        yield wired_client, wire
 
 
 async def written(redis: Redis, *records: AuditRecord) -> None:

@@ -24,7 +24,6 @@ from tests.library import (
     began,
     callback_query,
     connected,
-    fake_provider,
     keys_at,
     manager_for,
     text_at,
@@ -56,16 +55,6 @@ HOSTILE_VALUES = [
     "a" * 30 + "\ud800",
     "../" * 20,
 ]
-
-
-@pytest.fixture
-def fake() -> FakeProvider:
-    return fake_provider()
-
-
-@pytest.fixture
-def manager(fake: FakeProvider) -> OAuthManager:
-    return manager_for(fake)
 
 
 def s256(verifier: str) -> str:

@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 
 from tests.fake_answers import Answer, error_answer, json_answer
 from tests.fake_provider import FakeProvider, serve
-from tests.library import BUILT_IN, KEY, fake_provider, granted, providers_config, soon
+from tests.library import BUILT_IN, KEY, granted, providers_config, soon
 from webui.oauth_manager import OAuthManager, init_oauth_manager
 from webui.sandbox.bot import answer
 from webui.sandbox.whoami import Caller
@@ -22,11 +22,6 @@ pytestmark = pytest.mark.anyio
 
 SITE = "http://site.test"
 ALIVE = soon(3600)
-
-
-@pytest.fixture
-def fake() -> FakeProvider:
-    return fake_provider()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.fake_provider import FakeProvider, serve
-from tests.library import BASE_URL, KEY, connected, fake_provider, providers_config
+from tests.library import BASE_URL, KEY, connected, providers_config
 from webui.chat import ACTIONS, CONNECT_SERVICE_TOOL
 from webui.oauth_manager import LinkRequest, OAuthManager, init_oauth_manager
 
@@ -44,11 +44,6 @@ def example(heading: str, **names: Any) -> dict[str, Any]:
     code = compile(source, f"docs/chat.md, {heading}", "exec", dont_inherit=True)
     exec(code, space)  # noqa: S102 - it is what is tested
     return space
-
-
-@pytest.fixture
-def fake() -> FakeProvider:
-    return fake_provider()
 
 
 @pytest.fixture

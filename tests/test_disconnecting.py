@@ -23,9 +23,7 @@ from tests.library import (
     began,
     connected,
     dumped,
-    fake_provider,
     granted,
-    manager_for,
     providers_config,
     tokens_key,
 )
@@ -47,16 +45,6 @@ from webui.oauth_manager.transport import DEADLINE, DEADLINE_WHILE_WAITING, Tran
 pytestmark = pytest.mark.anyio
 
 REVOKING = [name for name in BUILT_IN if name != "microsoft"]
-
-
-@pytest.fixture
-def fake() -> FakeProvider:
-    return fake_provider()
-
-
-@pytest.fixture
-def manager(fake: FakeProvider) -> OAuthManager:
-    return manager_for(fake)
 
 
 async def disconnected(

@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,6 @@ from tests.library import (
     age,
     connected,
     dumped,
-    fake_provider,
     manager_for,
 )
 from tests.redis_proxy import redis_proxy
@@ -44,18 +43,6 @@ STREAM = "stargazer:oauth_notices"
 GROUP = "bot"
 HEARD_WITHIN = 20  # seconds
 LONG_AGO_MS = 3_600_000
-
-
-@pytest.fixture
-def fake() -> FakeProvider:
-    return fake_provider()
-
-
-@pytest.fixture
-async def manager(fake: FakeProvider) -> AsyncIterator[OAuthManager]:
-    manager = manager_for(fake)
-    yield manager
-    await manager.aclose()
 
 
 async def cancel(manager: OAuthManager, redis: Any, *users: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from redis.asyncio import Redis
 
 from tests.fake_provider import FakeProvider
 from tests.library import OTHER_KEY, callback_query, fake_provider, keys_at, manager_for
-from tests.redis_wire import Wire, wired
+from tests.redis_wire import Wire
 from tests.site_fixtures import Place, commands, shown_code
 from webui.oauth_manager import (
     LINK_CODE_TTL,
@@ -29,25 +28,6 @@ pytestmark = pytest.mark.anyio
 
 LINKS = "stargazer:oauth_links:ann"
 PROOFS = "stargazer:oauth_proofs:ann"
-
-
-@pytest.fixture
-def fake() -> FakeProvider:
-    return fake_provider()
-
-
-@pytest.fixture
-def manager(fake: FakeProvider) -> OAuthManager:
-    return manager_for(fake)
-
-
-@pytest.fixture
-async def client(redis: Redis, redis_url: str) -> AsyncIterator[tuple[Redis, Wire]]:
-    """A client that has said hello already, with its wire laid open."""
-    async with wired(redis_url) as (wired_client, wire):
-        await wired_client.ping()
-        wire.sent.clear()
-        yield wired_client, wire
 
 
 async def states(manager: OAuthManager, redis: Any) -> list[tuple[str, str]]:

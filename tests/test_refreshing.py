@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -27,7 +27,7 @@ from tests.library import (
     text_at,
     tokens_key,
 )
-from tests.redis_wire import Wire, wired
+from tests.redis_wire import Wire
 from webui.oauth_manager import (
     Connection,
     OAuthError,
@@ -44,22 +44,6 @@ pytestmark = pytest.mark.anyio
 
 LOCK = "stargazer:oauth_lock:u1:google"
 SAVING = b"return now and -1 or 0"  # in the script that replaces refreshed tokens
-
-
-@pytest.fixture
-def fake() -> FakeProvider:
-    return fake_provider()
-
-
-@pytest.fixture
-def manager(fake: FakeProvider) -> OAuthManager:
-    return manager_for(fake)
-
-
-@pytest.fixture
-async def client(redis: Redis, redis_url: str) -> AsyncIterator[tuple[Redis, Wire]]:
-    async with wired(redis_url) as pair:
-        yield pair
 
 
 async def get(manager: OAuthManager, redis: Redis) -> str | None:

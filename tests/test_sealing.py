@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,7 +19,6 @@ from tests.library import (
     connected,
     connection_key,
     dumped,
-    fake_provider,
     granted,
     manager_for,
     text_at,
@@ -32,28 +31,6 @@ pytestmark = pytest.mark.anyio
 
 THIRD_KEY = Fernet.generate_key().decode()
 TOKEN = TokenData("canary-access", "canary-refresh", 4e9, ["x"], "Bearer", "google")
-
-
-@pytest.fixture
-def fake() -> FakeProvider:
-    return fake_provider()
-
-
-@pytest.fixture
-def manager(fake: FakeProvider) -> OAuthManager:
-    return manager_for(fake)
-
-
-@pytest.fixture(params=["bytes", "str"])
-async def either(
-    request: pytest.FixtureRequest, redis: Redis, redis_url: str
-) -> AsyncIterator[Redis]:
-    """A client that answers in bytes, and one that decodes."""
-    if request.param == "bytes":
-        yield redis
-        return
-    async with Redis.from_url(redis_url, decode_responses=True) as client:
-        yield client
 
 
 def sealed(record: object, key: str = KEY) -> str:

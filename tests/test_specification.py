@@ -12,7 +12,7 @@ import logging
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -29,9 +29,7 @@ from tests.library import (
     OVER,
     age,
     connected,
-    fake_provider,
     granted,
-    manager_for,
     providers_config,
     text_at,
     tokens_key,
@@ -132,28 +130,6 @@ ASYNCHRONOUS = {name for name, _ in METHODS} - {
     "list_configured_providers",
     "get_authorize_url",
 }
-
-
-@pytest.fixture
-def fake() -> FakeProvider:
-    return fake_provider()
-
-
-@pytest.fixture
-def manager(fake: FakeProvider) -> OAuthManager:
-    return manager_for(fake)
-
-
-@pytest.fixture(params=["bytes", "str"])
-async def either(
-    request: pytest.FixtureRequest, redis: Redis, redis_url: str
-) -> AsyncIterator[Redis]:
-    """A client that answers in bytes, and one that decodes."""
-    if request.param == "bytes":
-        yield redis
-        return
-    async with Redis.from_url(redis_url, decode_responses=True) as client:
-        yield client
 
 
 def assert_signature(function: Callable[..., Any], expected: Parameters) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
 
@@ -17,12 +16,10 @@ from tests.library import (
     began,
     callback_query,
     connected,
-    fake_provider,
     granted,
-    manager_for,
     tokens_key,
 )
-from tests.redis_wire import Wire, wired
+from tests.redis_wire import Wire
 from webui.oauth_manager import (
     OAuthManager,
     OAuthUnavailable,
@@ -41,25 +38,6 @@ LASTING = {"oauth_tokens", "oauth_connection", "oauth_notices"}  # the last one 
 
 def kind_of(key: bytes | str) -> str:
     return (key.decode() if isinstance(key, bytes) else key).split(":")[1]
-
-
-@pytest.fixture
-def fake() -> FakeProvider:
-    return fake_provider()
-
-
-@pytest.fixture
-def manager(fake: FakeProvider) -> OAuthManager:
-    return manager_for(fake)
-
-
-@pytest.fixture
-async def client(redis: Redis, redis_url: str) -> AsyncIterator[tuple[Redis, Wire]]:
-    """A client that has said hello already, with its wire laid open."""
-    async with wired(redis_url) as (wired_client, wire):
-        await wired_client.ping()
-        wire.sent.clear()
-        yield wired_client, wire
 
 
 class TestRoundTrips:

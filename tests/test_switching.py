@@ -3,42 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from tests.fake_provider import FakeProvider
-from tests.library import OTHER_KEY, began, connected, dumped, fake_provider, keys_at, manager_for
-from tests.redis_wire import Wire, wired
+from tests.library import OTHER_KEY, began, connected, dumped, keys_at, manager_for
+from tests.redis_wire import Wire
 from webui.oauth_manager import Connection, OAuthManager, StoreUnavailable, SwitchOffer, TokenData
 from webui.oauth_manager.keys import PARKED_TTL
 
 pytestmark = pytest.mark.anyio
 
 OFFER = "stargazer:oauth_switch:ann:google"
-
-
-@pytest.fixture
-def fake() -> FakeProvider:
-    return fake_provider()
-
-
-@pytest.fixture
-async def manager(fake: FakeProvider) -> AsyncIterator[OAuthManager]:
-    manager = manager_for(fake)
-    yield manager
-    await manager.aclose()
-
-
-@pytest.fixture
-async def client(redis: Redis, redis_url: str) -> AsyncIterator[tuple[Redis, Wire]]:
-    """A client that has said hello already, with its wire laid open."""
-    async with wired(redis_url) as (wired_client, wire):
-        await wired_client.ping()
-        wire.sent.clear()
-        yield wired_client, wire
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from tests.fake_answers import (
     redirect,
 )
 from tests.fake_provider import FakeProvider, serve
-from tests.library import FAKE_URL, began, fake_provider, granted, manager_for
+from tests.library import FAKE_URL, began, granted, manager_for
 from webui.oauth_manager import OAuthUnavailable, RevokeOutcome, TokenData
 from webui.oauth_manager.answers import Answer as Received
 from webui.oauth_manager.requests import ProviderRequest
@@ -42,11 +42,6 @@ from webui.oauth_manager.transport import (
 pytestmark = pytest.mark.anyio
 
 SHORT = 0.3  # seconds; long enough for loopback, and the answers under test never end
-
-
-@pytest.fixture
-def fake() -> FakeProvider:
-    return fake_provider()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import asdict, fields
 from typing import Any
 
@@ -16,8 +15,6 @@ from tests.library import (
     age,
     connected,
     connection_key,
-    fake_provider,
-    manager_for,
     opened,
     soon,
 )
@@ -35,18 +32,6 @@ pytestmark = pytest.mark.anyio
 LONG_AGO = 1000.0
 DOWN = Answer(503)
 ENDED = {"error": "invalid_grant", "trace_id": "0000aaaa-11bb-cccc-dd22-eeeeee333333"}
-
-
-@pytest.fixture
-def fake() -> FakeProvider:
-    return fake_provider()
-
-
-@pytest.fixture
-async def manager(fake: FakeProvider) -> AsyncIterator[OAuthManager]:
-    manager = manager_for(fake)
-    yield manager
-    await manager.aclose()
 
 
 @pytest.fixture

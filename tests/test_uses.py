@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -12,8 +11,8 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.fake_provider import FakeProvider
-from tests.library import connected, fake_provider, granted, manager_for
-from tests.redis_wire import Wire, wired
+from tests.library import connected, granted
+from tests.redis_wire import Wire
 from webui.oauth_manager import OAuthManager, Profile
 from webui.oauth_manager.background import Background
 from webui.oauth_manager.uses import DELAY, WRITE_EVERY, Uses
@@ -21,27 +20,6 @@ from webui.oauth_manager.uses import DELAY, WRITE_EVERY, Uses
 pytestmark = pytest.mark.anyio
 
 A_DAY = 86400.0
-
-
-@pytest.fixture
-def fake() -> FakeProvider:
-    return fake_provider()
-
-
-@pytest.fixture
-async def manager(fake: FakeProvider) -> AsyncIterator[OAuthManager]:
-    manager = manager_for(fake)
-    yield manager
-    await manager.aclose()
-
-
-@pytest.fixture
-async def client(redis: Redis, redis_url: str) -> AsyncIterator[tuple[Redis, Wire]]:
-    """A client that has said hello already, with its wire laid open."""
-    async with wired(redis_url) as (wired_client, wire):
-        await wired_client.ping()
-        wire.sent.clear()
-        yield wired_client, wire
 
 
 class Written:

@@ -8,6 +8,7 @@ is only where to look.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -115,4 +116,5 @@ def _names(account: Account) -> Iterator[str]:
     if account.id:
         yield f"id\0{account.id}"
     if account.label:
-        yield f"label\0{account.label.casefold()}"
+        # Unicode, 3.13 D145: without regard to case, and to how accents are put together.
+        yield f"label\0{unicodedata.normalize('NFC', account.label.casefold())}"
