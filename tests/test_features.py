@@ -18,13 +18,13 @@ from tests.screens import DETAIL, SCREEN, Document, card, card_html
 from tests.site_fixtures import Place, card_state, query_of, site_at
 from tests.test_settings import GOOD, fault, settings
 from webui.cards import make_card
-from webui.cards.gallery import BUSY, CASES, granted
+from webui.cards.gallery import BUSY, CASES, ON, granted
 from webui.chat import connect_service, notice_text
 from webui.chat.wording import details, standing
 from webui.feature_settings import as_text, features, unasked
 from webui.oauth_manager import Notice, NoticeKind, OAuthProvider, init_oauth_manager
 from webui.oauth_manager.models import Connection, Profile, TokenData
-from webui.oauth_manager.provider import MOST_FEATURES, build_providers
+from webui.oauth_manager.provider import MOST_FEATURES, build_providers, with_contained
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES
 from webui.oauth_manager.standing import describe
 from webui.setting_values import Malformed
@@ -196,6 +196,39 @@ class TestWhatIsLacking:
         assert known.is_limited == (not set(known.lacking_scopes) <= set(accepted))
         assert not self.connection(provider, held, asked, known.lacking_scopes).is_limited
 
+    @given(CONTAINS, MANY, MANY)
+    def test_what_nobody_asked_for_is_granted_and_outside_of_what_was_asked(
+        self, contains: Any, held: Any, asked: Any
+    ) -> None:
+        """A23: more than was asked for"""
+        provider = self.provider(contains, {})
+        unasked = set(self.connection(provider, held, asked, ()).unasked_scopes)
+        assert unasked <= set(held)
+        assert unasked.isdisjoint(with_contained(asked, contains))
+        if asked:
+            assert set(held) - unasked <= {
+                *with_contained(asked, contains),
+                *provider.scopes_unlisted,
+            }
+
+
+@pytest.mark.parametrize(
+    ("provider", "asked", "granted", "unasked"),
+    [
+        ("github", ["repo"], ["repo:status", "gist", "repo"], ("gist",)),
+        ("google", ["email"], ["https://www.googleapis.com/auth/userinfo.email"], ()),
+        ("microsoft", ["User.Read"], ["https://graph.microsoft.com/User.Read", "openid"], ()),
+        ("microsoft", ["Mail.Read"], ["Mail.ReadWrite", "Mail.Read"], ("Mail.ReadWrite",)),
+        ("discord", [], ["identify"], ()),  # of an older system: nobody knows
+    ],
+)
+def test_other_names_of_what_was_asked_for_are_not_more(
+    provider: str, asked: list[str], granted: list[str], unasked: tuple[str, ...]
+) -> None:
+    token = TokenData("t", scopes=granted, provider=provider)
+    known = describe(ON[provider], token, Profile(requested_scopes=tuple(asked)))
+    assert known.unasked_scopes == unasked
+
 
 def said(name: str, screen: Any = SCREEN) -> str:
     """Everything that the card of a gallery's case says."""
@@ -209,6 +242,12 @@ class TestCards:
             text = said("one feature lacks", screen)
             assert "So Stargazer cannot: send mail in your name" in text
             assert re.search(r"So this will not work: mail ?\. .*Review and allow", text)
+
+    def test_what_was_given_unasked_stands_apart(self) -> None:
+        for screen in (SCREEN, DETAIL):
+            text = said("more than asked", screen)
+            assert "Given, though we did not ask for it create and change your gists" in text
+            assert text.count("gists") == 1
 
     def test_only_what_is_needed_is_missed(self) -> None:
         note = card(CASES["one feature lacks"]).note

@@ -126,6 +126,9 @@ CASES: dict[str, Case] = {
     "nothing asked": _held("S4", "github"),
     "renewing": _held("S4", "google", expires_at=NOW + 60, **RENEWING),
     "never used": _held("S4", "google", profile={"used_at": 0.0}, **RENEWING),
+    "more than asked": _held(
+        "S4", "github", scopes=("read:user", "gist"), unasked_scopes=("gist",)
+    ),
     "limited by choice": _held("S4", "google", **_ACCEPTED),
     "kept limited": _held("S4", "google", Note("kept_limited"), **_ACCEPTED),
     "expired, renews": _held("S5", "google", expires_at=NOW - 60, **RENEWING),

@@ -92,7 +92,8 @@ class Permissions:
 
     ``left_off`` are sentences the person chose to do without, and ``lost`` says
     what does not work because of it; ``not_needed`` are those left off that
-    nothing needs.
+    nothing needs.  ``unasked`` are those granted without being asked for, beside
+    the groups.
     """
 
     summary: str
@@ -101,6 +102,7 @@ class Permissions:
     left_off: tuple[tuple[str, str], ...] = ()
     lost: str = ""
     not_needed: tuple[tuple[str, str], ...] = ()
+    unasked: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,19 +191,23 @@ def permissions(about: About, keys: Iterable[str]) -> Permissions | None:
     if not kind or (kind == "ask" and not _asks(keys)):
         return None
     allowed = kind == "can"
-    scopes = about.connection.scopes if allowed and about.connection else about.provider.scopes
+    scopes: Iterable[str] = about.provider.scopes
+    if allowed and about.connection:
+        known = about.connection
+        scopes = [scope for scope in known.scopes if scope not in known.unasked_scopes]
     groups = permission_groups(
         about.provider, scopes, about.screen.product, about.screen.bot, strongest_first=not allowed
     )
     summary = about.say(f"detail.{kind}")
     if not allowed or about.connection is None:
         return Permissions(summary, groups, allowed) if groups else None
-    found = _left_off(about, about.connection)
+    found = _beside(about, about.connection)
     return Permissions(summary, groups, allowed, *found) if groups or any(found) else None
 
 
-def _left_off(about: About, connection: Connection) -> tuple[Sentences, str, Sentences]:
-    """What was left off by choice, what that costs, and what was left off and is not needed.
+def _beside(about: About, connection: Connection) -> tuple[Sentences, str, Sentences, Sentences]:
+    """What was left off by choice, what that costs, what was left off and is not needed, and
+    what was granted without being asked for.
 
     What a limited card's note says is not said again.
     """
@@ -216,4 +220,5 @@ def _left_off(about: About, connection: Connection) -> tuple[Sentences, str, Sen
         sentences(about.provider, chosen, *names),
         "" if connection.is_limited else features.lost(connection, about.screen.where),
         sentences(about.provider, others, *names),
+        sentences(about.provider, connection.unasked_scopes, *names),
     )

@@ -173,6 +173,7 @@ class Connection:
     # Those of them that no feature needs; empty where the provider's features are not known.
     unneeded_scopes: tuple[str, ...] = ()
     lacking_features: tuple[str, ...] = ()  # what does not work, as the provider names it
+    unasked_scopes: tuple[str, ...] = ()  # granted beyond what was asked for
 
     @property
     def lacking_scopes(self) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ def describe(provider: OAuthProvider, token: TokenData | None, profile: Profile)
         return Connection(provider.name, gone, profile=profile)
     over = token.is_over and not token.refresh_token
     needed = provider.needed_scopes
-    missing = provider.missing_scopes([*profile.requested_scopes, *needed], token.scopes)
+    asked = profile.requested_scopes
+    missing = provider.missing_scopes([*asked, *needed], token.scopes)
     return Connection(
         provider.name,
         Status.RECONNECT_NEEDED if over else Status.CONNECTED,
@@ -25,4 +26,5 @@ def describe(provider: OAuthProvider, token: TokenData | None, profile: Profile)
         missing_scopes=missing,
         unneeded_scopes=tuple(scope for scope in missing if needed and scope not in needed),
         lacking_features=provider.lacking_features(token.scopes),
+        unasked_scopes=provider.missing_scopes(token.scopes, asked) if asked else (),
     )

@@ -44,6 +44,16 @@ SCOPE_SENTENCES: dict[str, tuple[str, str]] = {
 
 _GRAPH = "https://graph.microsoft.com/"
 _GRAPH_SCOPES = ("User.Read", "Mail.Read", "Mail.ReadWrite", "Mail.Send", "Calendars.Read")
+_WIDER: dict[str, tuple[str, ...]] = {
+    "Mail.ReadWrite": ("Mail.Read",),
+    "Mail.Read": ("Mail.ReadBasic",),
+    "User.ReadWrite": ("User.Read",),
+    "User.Read.All": ("User.ReadBasic.All",),
+    "Calendars.ReadWrite": ("Calendars.Read",),
+    "Contacts.ReadWrite": ("Contacts.Read",),
+    "Files.ReadWrite": ("Files.Read",),
+    "Tasks.ReadWrite": ("Tasks.Read",),
+}
 
 
 def _tenant(id_token: object) -> str:
@@ -96,14 +106,8 @@ TEMPLATE: dict[str, Any] = {
     "scopes_unlisted": frozenset({"offline_access", "openid", "profile", "email"}),
     # Answers name Graph permissions with or without the resource in front.
     "scope_contains": {
+        **_WIDER,
         **{f"{_GRAPH}{scope}": (scope,) for scope in _GRAPH_SCOPES},
-        "Mail.ReadWrite": ("Mail.Read",),
-        "Mail.Read": ("Mail.ReadBasic",),
-        "User.ReadWrite": ("User.Read",),
-        "User.Read.All": ("User.ReadBasic.All",),
-        "Calendars.ReadWrite": ("Calendars.Read",),
-        "Contacts.ReadWrite": ("Contacts.Read",),
-        "Files.ReadWrite": ("Files.Read",),
-        "Tasks.ReadWrite": ("Tasks.Read",),
+        **{scope: (f"{_GRAPH}{scope}", *_WIDER.get(scope, ())) for scope in _GRAPH_SCOPES},
     },
 }
