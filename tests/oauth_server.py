@@ -107,6 +107,10 @@ class OAuthServer:
         self._tell("add_user", name=name, password=PASSWORD, groups=list(groups))
         return Person(self, name)
 
+    def put_into(self, name: str, groups: Iterable[str]) -> None:
+        """From now on these are the groups of a user."""
+        self._tell("put_into", name=name, groups=list(groups))
+
     def seen(self, path: str = "/o/token/") -> list[Seen]:
         """The requests to one endpoint since :meth:`forget`, oldest first."""
         return [seen for row in self._tell("seen") if (seen := Seen(**row)).path == path]
@@ -358,8 +362,12 @@ def _orders(recorder: _Recorder) -> Mapping[str, Callable[..., Any]]:
         )
 
     def add_user(name: str, password: str, groups: list[str]) -> None:
-        user = User.objects.create_user(name, password=password)
-        user.groups.set([Group.objects.get_or_create(name=group)[0] for group in groups])
+        User.objects.create_user(name, password=password)
+        put_into(name, groups)
+
+    def put_into(name: str, groups: list[str]) -> None:
+        found = [Group.objects.get_or_create(name=group)[0] for group in groups]
+        User.objects.get(username=name).groups.set(found)
 
     def grants(name: str, client_id: str) -> int:
         owned = RefreshToken.objects.filter(user__username=name, application__client_id=client_id)
@@ -368,6 +376,7 @@ def _orders(recorder: _Recorder) -> Mapping[str, Callable[..., Any]]:
     return {
         "add_application": add_application,
         "add_user": add_user,
+        "put_into": put_into,
         "grants": grants,
         "seen": lambda: recorder.rows,
         "forget": recorder.rows.clear,

@@ -49,8 +49,9 @@ def unsigned(header: dict[str, Any], claims: dict[str, Any]) -> str:
 
 @dataclass
 class OpenIDServer:
-    """``document`` and ``claims`` are merged over the right ones; ``None`` takes one away.
+    """``document``, ``claims`` and ``userinfo`` (over the claims) are merged over the right ones.
 
+    ``None`` takes one away.
     ``sign`` makes an id token of its claims; ``answers`` has, by path, what is
     answered instead of the right thing.
     """
@@ -61,6 +62,7 @@ class OpenIDServer:
     sends_issuer: bool = True
     document: dict[str, Any] = field(default_factory=dict)
     claims: dict[str, Any] = field(default_factory=dict)
+    userinfo: dict[str, Any] = field(default_factory=dict)
     keys: list[Key] = field(default_factory=lambda: [new_key()], repr=False)
     sign: Callable[[dict[str, Any]], str] | None = None
     answers: dict[str, Scripted] = field(default_factory=dict)
@@ -80,6 +82,7 @@ class OpenIDServer:
             "authorization_endpoint": f"{self.issuer}/authorize",
             "token_endpoint": f"{self.issuer}/token",
             "jwks_uri": f"{self.issuer}/jwks",
+            "userinfo_endpoint": f"{self.issuer}/userinfo",
             "end_session_endpoint": f"{self.issuer}/logout",
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
@@ -130,6 +133,8 @@ class OpenIDServer:
                 return json_answer(jwk_set(self.keys))
             case "/token":
                 return self._exchange(request)
+            case "/userinfo":
+                return self._tell(request)
             case _:
                 return Answer(404)
 
@@ -152,6 +157,14 @@ class OpenIDServer:
                 "id_token": self.id_token(asked),
             }
         )
+
+    def _tell(self, request: Recorded) -> Answer:
+        """OpenID Connect Core 5.3, for a token that was issued."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        if scheme != "Bearer" or not token.startswith("access-") or token not in self.issued:
+            return error_answer("invalid_token", 401)
+        usual = {"sub": "carol", "groups": ["support"]}
+        return json_answer(_merged(_merged(usual, self.claims), self.userinfo))
 
     def _new(self, kind: str) -> str:
         value = f"{kind}-{secrets.token_hex(16)}"

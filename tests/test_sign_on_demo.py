@@ -61,6 +61,18 @@ async def test_carol_sees_how_alice_stands_and_alice_sees_that_somebody_looked(
     assert words.text("activity.support_viewed") in activity.text
 
 
+async def test_taking_the_role_from_carol_shuts_the_support_pages_at_once(
+    journey: Journey,
+) -> None:
+    await choose(journey, "carol")
+    roles = f"{journey.sandbox}/signon/people"
+    for button, status in (("Take the role from Carol", 404), ("Give Carol the role back", 200)):
+        shown = await journey.browser.get(roles)
+        assert f"<button>{button}</button>" in shown.text
+        assert (await journey.post(roles)).headers["location"] == "/signon/people"
+        assert (await journey.browser.get(f"{journey.site}/support")).status_code == status
+
+
 async def test_dave_does_not_get_in(journey: Journey) -> None:
     landed = await choose(journey, "dave")
     assert landed.status_code == 403
@@ -95,6 +107,13 @@ async def test_the_stand_in_checks_what_a_real_one_checks(journey: Journey) -> N
         assert refused.status_code == 303
         assert "error=" in refused.headers["location"]
         assert refused.headers["location"].startswith(f"{journey.site}/signin/sso/callback?")
+    for token in ("", "Bearer x", "Basic x"):
+        headers = {"Authorization": token}
+        told = await journey.browser.get(f"{journey.sandbox}/signon/userinfo", headers=headers)
+        assert told.status_code == 401
+    away = {"Sec-Fetch-Site": "cross-site"}
+    roles = f"{journey.sandbox}/signon/people"
+    assert (await journey.browser.post(roles, headers=away)).status_code == 400
     token = f"{journey.sandbox}/signon/token"
     assert (await journey.browser.post(token, data={"code": "x"})).status_code == 401
     other = {"client_id": url.params["client_id"], "post_logout_redirect_uri": "https://evil.x/"}

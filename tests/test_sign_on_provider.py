@@ -141,7 +141,11 @@ async def test_a_document_of_another_issuer_is_not_believed(
 
 
 @pytest.mark.parametrize(
-    "name", ["authorization_endpoint", "token_endpoint", "jwks_uri", "end_session_endpoint"]
+    "name",
+    [
+        *("authorization_endpoint", "token_endpoint", "jwks_uri"),
+        *("userinfo_endpoint", "end_session_endpoint"),
+    ],
 )
 @pytest.mark.parametrize(
     "url",
@@ -189,11 +193,12 @@ async def test_on_this_machine_http_will_do(clock: Clock) -> None:
     await transport.aclose()
 
 
-async def test_a_provider_without_a_way_to_sign_out_is_fine(
-    server: OpenIDServer, discovery: Discovery
+@pytest.mark.parametrize("name", ["userinfo_endpoint", "end_session_endpoint"])
+async def test_a_provider_without_userinfo_or_a_way_to_sign_out_is_fine(
+    server: OpenIDServer, discovery: Discovery, name: str
 ) -> None:
-    server.document["end_session_endpoint"] = None
-    assert (await discovery.metadata()).end_session_endpoint == ""
+    server.document[name] = None
+    assert getattr(await discovery.metadata(), name) == ""
 
 
 @pytest.mark.parametrize("announced", [False, None, "true", 1, []])

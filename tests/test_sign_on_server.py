@@ -163,6 +163,34 @@ async def test_everybody_may_be_let_in_by_the_id_that_the_server_gives_them(
         assert (await browser.get("/connections")).status_code == 200
 
 
+async def test_who_loses_the_group_there_is_out_at_once_and_back_with_it(
+    place: Place, browser: Browser, server: OAuthServer
+) -> None:
+    person = server.add_person("grace", ["all", "support"])
+    await browser.get(person.allow(await begin(browser)))
+    for groups, status in ((["all", "support"], 200), (["all"], 404), (["support"], 200)):
+        server.put_into("grace", groups)
+        for path in ("/support", "/support/people/ann"):
+            assert (await browser.get(path)).status_code == status
+    asked = server.seen("/o/userinfo/")
+    assert [(seen.method, seen.status) for seen in asked] == [("GET", 200)] * 7
+    person.close()
+
+
+async def test_who_removes_our_access_there_has_to_sign_in_again(
+    place: Place, browser: Browser, server: OAuthServer
+) -> None:
+    person = server.add_person("heidi", ["support"])
+    await browser.get(person.allow(await begin(browser)))
+    assert person.remove_access()
+    answer = await browser.get("/support")
+    assert answer.headers["location"] == "/signin?next=/support"
+    assert "is over." in (await browser.get(answer.headers["location"])).text
+    await browser.get(person.allow(await begin(browser)))
+    assert (await browser.get("/support")).status_code == 200
+    person.close()
+
+
 @pytest.mark.parametrize("nonce", ["of-another-attempt", None])
 async def test_another_nonce_is_refused(
     place: Place, browser: Browser, carol: Person, nonce: str | None

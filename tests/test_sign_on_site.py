@@ -284,7 +284,7 @@ async def test_what_is_asked_of_the_provider(place: Place) -> None:
         ("true", {}, None),
     ],
 )
-async def test_who_takes_wishes_is_asked_to_put_the_claims_into_the_id_token(
+async def test_who_takes_wishes_is_asked_to_put_the_claims_where_they_are_read(
     redis_url: str,
     redis: Redis,
     acme: OpenIDServer,
@@ -292,8 +292,14 @@ async def test_who_takes_wishes_is_asked_to_put_the_claims_into_the_id_token(
     changes: dict[str, Any],
     asked: set[str] | None,
 ) -> None:
-    """Else they may stand at the userinfo endpoint alone (OpenID Connect Core, 5.4)."""
+    """Else they may stand in one of the two places alone (OpenID Connect Core, 5.4)."""
     acme.document["claims_parameter_supported"] = announced
+    async with signing_on(redis_url, redis, acme, **changes) as place:
+        query = query_of(await begin(await place.browser()))
+        wishes = json.loads(query["claims"]) if "claims" in query else None
+        again = dict.fromkeys(asked - {"oid"}) if asked else None
+        assert wishes == (asked and {"id_token": dict.fromkeys(asked), "userinfo": again})
+    acme.document["userinfo_endpoint"] = None
     async with signing_on(redis_url, redis, acme, **changes) as place:
         query = query_of(await begin(await place.browser()))
         wishes = json.loads(query["claims"]) if "claims" in query else None

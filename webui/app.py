@@ -18,6 +18,7 @@ from webui.oauth_manager import OAuthManager, StoreUnavailable
 from webui.oauth_manager.transport import Transport
 from webui.pages import render_error
 from webui.redis_client import connect
+from webui.roles import RoleUnknown
 from webui.routes import development_routes, routes
 from webui.sessions import Sessions
 from webui.settings import Settings
@@ -79,6 +80,7 @@ def create_app(
             HTTPException: errors.http_error,
             SignInNeeded: ask_to_sign_in,
             StoreUnavailable: errors.store_unavailable,
+            RoleUnknown: errors.role_unknown,
             TooMany: errors.too_many,
             Exception: errors.unexpected,
         },

@@ -1,9 +1,10 @@
 """What stands in Redis of a session.
 
 One hash: ``user``, ``created`` and ``signed_in_at`` (epoch seconds), ``via``,
-``groups`` (JSON) and one field ``note:{provider}`` per note.  Fields of their
-own, so that two tabs never write over each other.  The key holds the hash of
-the id: a copy of the database signs nobody in.
+``groups`` (JSON), ``sealed_token`` where there is one, and one field
+``note:{provider}`` per note.  Fields of their own, so that two tabs never write
+over each other.  The key holds the hash of the id: a copy of the database signs
+nobody in.
 """
 
 from __future__ import annotations
@@ -27,7 +28,8 @@ class Session:
 
     ``binding`` is the same for the session's whole life and known to nobody
     else: what it is stored with belongs to this browser.  ``via`` is ``chat``,
-    ``sso`` or ``proxy``; ``groups`` are what a sign-on said at ``signed_in_at``.
+    ``sso`` or ``proxy``; ``groups`` are what a sign-on said at ``signed_in_at``,
+    and with ``sealed_token`` (``webui.sign_on``) it can be asked again.
     """
 
     user: str
@@ -38,6 +40,7 @@ class Session:
     via: str = "chat"
     groups: tuple[str, ...] = ()
     signed_in_at: float = 0.0
+    sealed_token: str = field(default="", repr=False)
 
 
 def new_session(session_id: str, user: str, created: float) -> Session:
@@ -53,6 +56,7 @@ def fields_of(session: Session) -> list[str]:
         *("via", session.via),
         *("groups", json.dumps(session.groups)),
         *("signed_in_at", repr(session.signed_in_at)),
+        *(("sealed_token", session.sealed_token) if session.sealed_token else ()),
     ]
 
 
@@ -84,6 +88,7 @@ def open_session(session_id: str, stored: Mapping[bytes, bytes], life: float) ->
         via=via,
         groups=tuple(groups),
         signed_in_at=signed_in_at,
+        sealed_token=stored.get(b"sealed_token", b"").decode("ascii", "replace"),
     )
 
 

@@ -85,6 +85,7 @@ class Sessions:
         via: str = "chat",
         groups: Sequence[str] = (),
         signed_in_at: float = 0.0,
+        sealed_token: str = "",
     ) -> Session:
         """A new session under a new id; the one this browser had before ends.
 
@@ -97,6 +98,7 @@ class Sessions:
             via=via,
             groups=tuple(groups),
             signed_in_at=min(signed_in_at or now, now),
+            sealed_token=sealed_token,
         )
         before = self._cookie.session_id(request)
         is_alive = await session_index.begin(

@@ -91,7 +91,7 @@ SETTINGS = (
     Setting("OIDC_USER_CLAIM", "Claim of the id token with the user id.", identity.claim, "sub"),
     Setting(
         "OIDC_SUPPORT_CLAIM",
-        "Claim of the id token with roles or groups.",
+        "Claim of the id token, or at userinfo, with roles or groups.",
         identity.claim,
         "groups",
     ),

@@ -1,7 +1,7 @@
 """The demo's OpenID provider: whoever is chosen on its page signs in, without a password.
 
 It keeps no session of its own, so it asks each time, and has nothing to sign
-out of.
+out of.  A page of its own takes Carol's role from her, and gives it back.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ PEOPLE = {"carol": ("Carol", (SUPPORT_GROUP,)), "dave": ("Dave", ())}
 
 _TEMPLATE = "standin_signon.html"
 _CODE_SECONDS = 60
-_TOKEN_SECONDS = 300
+_TOKEN_SECONDS = 1800  # as long as a sign-in opens the support pages
 _ALGORITHM = "ES256"
 
 
@@ -52,6 +52,8 @@ class SignOnStandin:
         self._signed_out = f"{site}/signed-out"
         self._key = ECKey.generate_key("P-256", {"use": "sig"}, auto_kid=True)
         self._codes: dict[str, _Code] = {}
+        self._tokens: dict[str, str] = {}  # access token -> person
+        self._groups = {person: groups for person, (_, groups) in PEOPLE.items()}
 
     def settings(self) -> dict[str, str]:
         """What the site has to know, as fields of its settings."""
@@ -71,7 +73,10 @@ class SignOnStandin:
             Route(f"{PATH}/authorize", self._ask),
             Route(f"{PATH}/authorize", self._decide, methods=post),
             Route(f"{PATH}/token", self._exchange, methods=post),
+            Route(f"{PATH}/userinfo", self._tell),
             Route(f"{PATH}/logout", self._sign_out),
+            Route(f"{PATH}/people", self._show_people),
+            Route(f"{PATH}/people", self._change_role, methods=post),
         ]
 
     async def _describe(self, _: Request) -> Response:
@@ -82,6 +87,7 @@ class SignOnStandin:
                 "authorization_endpoint": f"{self.issuer}/authorize",
                 "token_endpoint": f"{self.issuer}/token",
                 "jwks_uri": f"{self.issuer}/jwks",
+                "userinfo_endpoint": f"{self.issuer}/userinfo",
                 "end_session_endpoint": f"{self.issuer}/logout",
                 "response_types_supported": ["code"],
                 "response_modes_supported": ["query"],
@@ -149,8 +155,10 @@ class SignOnStandin:
             form.get("redirect_uri"),
         ):
             raise Refused("code", "The code was made for another request.")
+        token = secrets.token_urlsafe(24)
+        self._tokens[token] = code.person
         return {
-            "access_token": secrets.token_urlsafe(24),
+            "access_token": token,
             "token_type": "Bearer",
             "expires_in": _TOKEN_SECONDS,
             "id_token": self._id_token(code),
@@ -158,7 +166,7 @@ class SignOnStandin:
 
     def _id_token(self, code: _Code) -> str:
         now = int(time.time())
-        name, groups = PEOPLE[code.person]
+        name, _ = PEOPLE[code.person]
         claims: dict[str, Any] = {
             "iss": self.issuer,
             "sub": code.person,
@@ -167,12 +175,31 @@ class SignOnStandin:
             "exp": now + _TOKEN_SECONDS,
             "auth_time": now,
             "name": name,
-            "groups": list(groups),
+            "groups": self._groups[code.person],
         }
         if "nonce" in code.query:
             claims["nonce"] = code.query["nonce"]
         header = {"alg": _ALGORITHM, "kid": self._key.kid}
         return jwt.encode(header, claims, self._key)
+
+    async def _tell(self, request: Request) -> Response:
+        """OpenID Connect Core 5.3; a token is good until the demo ends."""
+        scheme, _, token = request.headers.get("authorization", "").partition(" ")
+        person = self._tokens.get(token) if scheme == "Bearer" else None
+        if person is None:
+            headers = NO_STORE | {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+            return JSONResponse({"error": "invalid_token"}, 401, headers)
+        claims = {"sub": person, "name": PEOPLE[person][0], "groups": self._groups[person]}
+        return JSONResponse(claims, 200, NO_STORE)
+
+    async def _show_people(self, _: Request) -> Response:
+        return page("standin_roles.html", action=f"{PATH}/people", has_role=self._groups["carol"])
+
+    async def _change_role(self, request: Request) -> Response:
+        if cross_site(request):
+            return _refused()
+        self._groups["carol"] = () if self._groups["carol"] else (SUPPORT_GROUP,)
+        return RedirectResponse(f"{PATH}/people", 303, NO_STORE)
 
     async def _sign_out(self, request: Request) -> Response:
         """RP-Initiated Logout 1.0, 3: back, where that address is registered."""

@@ -2,7 +2,8 @@
 
 ``flow`` is what the views use; it asks ``discovery`` and ``keys`` about the
 provider, keeps an attempt with ``attempts``, has the id token checked by
-``id_token`` and read by ``identity``.
+``id_token`` and read by ``identity``.  ``userinfo`` tells who is of support,
+now and with every request of theirs.
 """
 
 from .attempts import ATTEMPT_SECONDS, Attempt, take_attempt

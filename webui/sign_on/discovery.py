@@ -23,11 +23,12 @@ PAUSE_SECONDS = 10.0  # after a failure; whoever comes meanwhile gets the same a
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """One provider; ``end_session_endpoint`` is ``""`` where it has none."""
+    """One provider; the endpoints that it need not have are ``""`` where it has none."""
 
     authorization_endpoint: str
     token_endpoint: str
     jwks_uri: str
+    userinfo_endpoint: str
     end_session_endpoint: str
     auth_methods: frozenset[str]  # client authentication at the token endpoint
     sends_issuer: bool  # every authorization response carries iss (RFC 9207, 3)
@@ -59,10 +60,10 @@ def read_metadata(issuer: str, answer: Answer) -> Metadata:
         name: _address(issuer, fields, name)
         for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")
     }
-    leaves = "end_session_endpoint"
+    for name in ("userinfo_endpoint", "end_session_endpoint"):
+        addresses[name] = _address(issuer, fields, name) if fields.get(name) else ""
     return Metadata(
         **addresses,
-        end_session_endpoint=_address(issuer, fields, leaves) if fields.get(leaves) else "",
         auth_methods=_names(fields.get("token_endpoint_auth_methods_supported")),
         sends_issuer=fields.get("authorization_response_iss_parameter_supported") is True,
         takes_claims=fields.get("claims_parameter_supported") is True,

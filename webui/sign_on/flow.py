@@ -23,8 +23,9 @@ from webui.settings import Settings
 from .attempts import Attempt, begin_attempt
 from .discovery import NAME, Discovery, Metadata
 from .id_token import IdTokenRefused
-from .identity import Identity, claims_request, read_identity
+from .identity import Identity, claims_request, read_groups, read_identity
 from .keys import Keys
+from .userinfo import UserInfo
 
 SIGN_OUT_SECONDS = 2.0  # nobody waits longer for the provider's part of signing out
 
@@ -40,12 +41,13 @@ class SignOn:
         self.is_for_staff = settings.oidc_people == "staff"
         self._issuer = settings.oidc_issuer
         self._claims = settings.oidc_user_claim, settings.oidc_support_claim
-        self._claims_request = claims_request(self._claims[: 2 if settings.support_group else 1])
+        self._group = settings.support_group
         self.redirect_uri = f"{settings.base_url}/signin/sso/callback"
         self.signed_out_uri = f"{settings.base_url}/signed-out"
         self._transport = transport
         self._discovery = Discovery(settings.oidc_issuer, transport)
         self._keys = Keys(transport)
+        self._userinfo = UserInfo(settings, self._discovery, transport)
         self.provider = OAuthProvider(
             NAME,
             authorize_url="",
@@ -75,8 +77,8 @@ class SignOn:
             params["max_age"] = str(max_age)
         if again:
             params["prompt"] = "login"
-        if metadata.takes_claims and self._claims_request:
-            params["claims"] = self._claims_request
+        if metadata.takes_claims and (wishes := self._wishes(metadata)):
+            params["claims"] = wishes
         provider = replace(self._at(metadata), extra_auth_params=params)
         challenge = code_challenge(attempt.verifier)
         return authorize_url(provider, self.redirect_uri, attempt.state, provider.scopes, challenge)
@@ -102,7 +104,21 @@ class SignOn:
             client_id=provider.client_id,
             nonce=attempt.nonce,
         )
-        return read_identity(claims, *self._claims)
+        identity = read_identity(claims, *self._claims)
+        if not (self._group and metadata.userinfo_endpoint):
+            return identity
+        return await self._confirmed(identity, fields["access_token"], claims["sub"])
+
+    async def groups_now(self, user: str, sealed_token: str) -> tuple[str, ...]:
+        """The groups of somebody who signed in; nothing is kept, so that a change acts at once.
+
+        Raises ``OAuthRefused`` where their sign-in at the provider is over.
+        """
+        try:
+            claims = await self._userinfo.claims_again(user, sealed_token)
+        except IdTokenRefused:
+            return ()
+        return read_groups(claims, self._claims[1])
 
     async def sign_out_url(self) -> str:
         """Where to sign out at the provider (RP-Initiated Logout 1.0, 2); ``""`` where it has none.
@@ -122,6 +138,27 @@ class SignOn:
             }
         )
         return f"{end}{'&' if '?' in end else '?'}{query}" if end else ""
+
+    async def _confirmed(self, identity: Identity, access_token: str, subject: str) -> Identity:
+        """With the groups of the userinfo endpoint too: many providers name them in one place only.
+
+        Its trouble stops nobody, but who is somebody else does.
+        """
+        try:
+            claims = await self._userinfo.claims(access_token, subject)
+        except (OAuthRefused, OAuthMisconfigured):
+            return identity
+        except OAuthUnavailable as failure:
+            return replace(identity, trouble=failure.code)
+        groups, sealed = read_groups(claims, self._claims[1]), ""
+        if self._group in groups:
+            sealed = self._userinfo.seal(identity.user, access_token, subject)
+        return replace(identity, groups=identity.groups + groups, sealed_token=sealed)
+
+    def _wishes(self, metadata: Metadata) -> str:
+        user_claim, *groups = self._claims[: 2 if self._group else 1]
+        asked = groups if metadata.userinfo_endpoint else []
+        return claims_request(id_token=(user_claim, *groups), userinfo=asked)
 
     async def _checked(self, answer: AuthorizationResponse) -> Metadata:
         """RFC 9207, 2.4: whose answer it is comes first, then what it says."""

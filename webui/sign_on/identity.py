@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from webui.oauth_manager import check_user_id
@@ -15,22 +15,34 @@ from .id_token import LEEWAY, IdTokenRefused
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """``signed_in_at`` (epoch seconds) is when the person last proved who they are there."""
+    """``signed_in_at`` (epoch seconds) is when the person last proved who they are there.
+
+    With ``sealed_token``, where it is not ``""``, the provider can be asked again
+    whether they are of support; ``trouble`` is why it could not be asked now.
+    """
 
     user: str
     groups: tuple[str, ...]
     signed_in_at: float
+    sealed_token: str = field(default="", repr=False)
+    trouble: str = ""
 
 
-def claims_request(paths: Iterable[str]) -> str:
-    """The ``claims`` parameter (OpenID Connect Core 5.5) for what lies at these paths.
+def claims_request(**wanted: Iterable[str]) -> str:
+    """The ``claims`` parameter (OpenID Connect Core 5.5): paths for ``id_token`` and ``userinfo``.
 
-    Without it a provider may keep what it has for a scope to its userinfo
-    endpoint (5.4).  ``""`` where nothing but ``sub`` is wanted.
+    Without it a provider may keep what it has for a scope to one of the two
+    (5.4).  ``""`` where nothing but ``sub`` is wanted.
     """
+    wishes = {place: _names(paths) for place, paths in wanted.items()}
+    wishes = {place: names for place, names in wishes.items() if names}
+    return json.dumps(wishes) if wishes else ""
+
+
+def _names(paths: Iterable[str]) -> dict[str, None]:
     # A name that is an address is no path, whatever dots it has.
     names = {path if "/" in path else path.partition(".")[0] for path in paths} - {"sub"}
-    return json.dumps({"id_token": dict.fromkeys(sorted(names))}) if names else ""
+    return dict.fromkeys(sorted(names))
 
 
 def read_identity(claims: Mapping[str, Any], user_claim: str, groups_claim: str) -> Identity:
@@ -43,7 +55,7 @@ def read_identity(claims: Mapping[str, Any], user_claim: str, groups_claim: str)
         check_user_id(user)
     except ValueError:
         raise IdTokenRefused("user_claim") from None
-    return Identity(user, _groups(_at(claims, groups_claim)), _signed_in_at(claims))
+    return Identity(user, read_groups(claims, groups_claim), _signed_in_at(claims))
 
 
 def _at(claims: Mapping[str, Any], path: str) -> Any:
@@ -56,8 +68,9 @@ def _at(claims: Mapping[str, Any], path: str) -> Any:
     return value
 
 
-def _groups(value: object) -> tuple[str, ...]:
+def read_groups(claims: Mapping[str, Any], path: str) -> tuple[str, ...]:
     """One name, or a list of them; whatever else stands there is nobody's group."""
+    value = _at(claims, path)
     names = value if isinstance(value, list) else [value]
     return tuple(name for name in names if isinstance(name, str) and name)
 

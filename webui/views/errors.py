@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from webui.limiting import TooMany
+    from webui.roles import RoleUnknown
 
 RETRY_SECONDS = "5"
 
@@ -39,6 +40,7 @@ async def error_page(
     code: str = "",
     retry_at: float = 0.0,
     headers: Mapping[str, str] | None = None,
+    **context: Any,
 ) -> Response:
     """The page of ``render_error`` with its reference, and as the person who asks sees it.
 
@@ -54,9 +56,8 @@ async def error_page(
     ref = await refer(
         request, kind, status=status, provider=provider, code=code, user=user, keep=is_up
     )
-    return render_error(
-        request, status, kind, ref=ref, retry_at=retry_at, headers=headers, signed_in=bool(user)
-    )
+    context |= {"ref": ref, "retry_at": retry_at, "signed_in": bool(user)}
+    return render_error(request, status, kind, headers=headers, **context)
 
 
 async def link_failure(request: Request, kind: str, provider: str = "", **context: Any) -> Response:
@@ -80,6 +81,21 @@ async def store_unavailable(request: Request, error: Exception) -> Response:
     log.error("%s", error)
     ref = await refer(request, "503", status=503, keep=False)
     return render_error(request, 503, ref=ref, headers={"Retry-After": RETRY_SECONDS})
+
+
+async def role_unknown(request: Request, error: Exception) -> Response:
+    """Handles ``RoleUnknown``: without an answer of the sign-on's provider nothing is shown."""
+    sign_on = site_of(request).sign_on
+    provider = sign_on.provider if sign_on else None
+    return await error_page(
+        request,
+        503,
+        "signon_role",
+        provider=provider.name if provider else "",
+        code=cast("RoleUnknown", error).code,
+        headers={"Retry-After": RETRY_SECONDS},
+        label=provider.label if provider else "",
+    )
 
 
 async def too_many(request: Request, error: Exception) -> Response:

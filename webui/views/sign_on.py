@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
@@ -96,13 +96,18 @@ async def _admit(request: Request, attempt: Attempt, identity: Identity) -> Resp
     group, is_for_staff = site.settings.support_group, _sign_on(site).is_for_staff
     groups = [group] if group and group in identity.groups else []  # the others are not ours
     has_role = is_staff(site.settings, Staff(user, "sso"), groups)
+    if identity.trouble and not has_role and attempt.return_to.startswith(SUPPORT):
+        return await _failed(request, "signon_away", code=identity.trouble, user=user)
     if is_for_staff and not has_role:
         return await _failed(request, "signon_refused", user=user)
     if has_role and attempt.return_to.startswith(SUPPORT) and _is_old(since):
         return await _failed(request, "signon_old", again=attempt.return_to, user=user)
-    for sessions, is_due in ((site.sessions, not is_for_staff), (site.staff_sessions, has_role)):
-        if is_due:
-            await sessions.start(request, user, via="sso", groups=groups, signed_in_at=since)
+    how: dict[str, Any] = {"via": "sso", "groups": groups, "signed_in_at": since}
+    if not is_for_staff:
+        await site.sessions.start(request, user, **how)
+    if has_role:
+        token = identity.sealed_token
+        await site.staff_sessions.start(request, user, **how, sealed_token=token)
     # The cookie stays until it runs out: another tab may be at the provider still.
     return RedirectResponse(attempt.return_to, 303)
 

@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse
 from webui.auth import HOME, SIGN_IN, SUPPORT, safe_next
 from webui.pages import render
 from webui.proxy import proxied_person
-from webui.roles import standing_of
+from webui.roles import Standing, standing_of
 from webui.site import site_of
 from webui.views.sign_on import forget_attempts, sign_out_there
 
@@ -27,18 +27,17 @@ async def front(request: Request) -> Response:
 async def sign_in(request: Request) -> Response:
     """``GET /signin``: on to the page to come back to, for whoever is signed in.
 
-    Staff whose sign-in is too old for support pages are told so instead.
+    Staff whose sign-in is too old for support pages, or over, are told so instead.
     """
     site = site_of(request)
     landing = safe_next(request.query_params.get("next"))
     is_signed_in = await site.sessions.load(request) is not None
-    is_stale = False
+    standing = Standing()
     if landing.startswith(SUPPORT):
         standing = await standing_of(request)
-        is_stale = standing.is_stale
         # Staff may be signed in as somebody else here, and still sign on as themselves.
         is_signed_in = standing.staff is not None or (is_signed_in and not site.sign_on)
-    if is_signed_in and not is_stale:
+    if is_signed_in and not (standing.is_stale or standing.is_over):
         return RedirectResponse(landing, 303)
     configured = site.manager.list_configured_providers()
     return render(
@@ -48,7 +47,8 @@ async def sign_in(request: Request) -> Response:
         sign_on=site.sign_on.provider if site.sign_on else None,
         is_for_staff=bool(site.sign_on and site.sign_on.is_for_staff),
         next=landing,
-        is_stale=is_stale,
+        is_stale=standing.is_stale,
+        is_over=standing.is_over,
     )
 
 

@@ -1,0 +1,95 @@
+"""What an OpenID provider says of a person now: its UserInfo endpoint (OpenID Connect Core 5.3).
+
+Whoever is asked about once more, staff alone, has the access token to ask with
+in their session, sealed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from webui.oauth_manager import (
+    OAuthMisconfigured,
+    OAuthRefused,
+    OAuthUnavailable,
+    RecordUnreadable,
+)
+from webui.oauth_manager.answers import Answer, read_json
+from webui.oauth_manager.requests import ProviderRequest
+from webui.oauth_manager.sealing import Sealer
+from webui.oauth_manager.transport import DEADLINE_WHILE_WAITING, Transport
+from webui.settings import Settings
+
+from .discovery import NAME, Discovery, get_request
+from .id_token import IdTokenRefused
+
+STEP = "userinfo"
+_KIND = "staff"  # of what is sealed
+
+
+class UserInfo:
+    """The claims of whom an access token stands for.
+
+    Methods that ask raise ``OAuthRefused`` where the token is good no more,
+    ``IdTokenRefused`` where the answer is about somebody else, and
+    ``OAuthUnavailable`` or ``OAuthMisconfigured`` where it is of no use.
+    """
+
+    def __init__(self, settings: Settings, discovery: Discovery, transport: Transport) -> None:
+        self._issuer = settings.oidc_issuer  # no other one ever gets the token
+        self._sealer = Sealer(" ".join(settings.encryption_keys))
+        self._discovery = discovery
+        self._transport = transport
+
+    async def claims(self, access_token: str, subject: str) -> Mapping[str, Any]:
+        """``subject`` is the id token's ``sub``.  Never takes longer than a person waits."""
+        answer = None
+        try:
+            async with asyncio.timeout(DEADLINE_WHILE_WAITING):
+                url = (await self._discovery.metadata()).userinfo_endpoint
+                if url:
+                    answer = await self._transport.send(userinfo_request(url, access_token))
+        except TimeoutError:
+            raise OAuthUnavailable(NAME, STEP, "timeout") from None
+        if answer is None:
+            raise OAuthRefused(NAME, STEP, "no_endpoint")
+        return read_userinfo(answer, subject)
+
+    def seal(self, user: str, access_token: str, subject: str) -> str:
+        """What asks again, for this person and this provider alone."""
+        payload = {"access_token": access_token, "sub": subject}
+        return self._sealer.seal(_KIND, user, self._issuer, payload)
+
+    async def claims_again(self, user: str, sealed: str) -> Mapping[str, Any]:
+        """As :meth:`claims`; a seal that cannot be opened is a token that is good no more."""
+        try:
+            kept = self._sealer.open(_KIND, user, self._issuer, sealed)
+        except RecordUnreadable:
+            raise OAuthRefused(NAME, STEP, "unreadable") from None
+        return await self.claims(kept["access_token"], kept["sub"])
+
+
+def userinfo_request(url: str, access_token: str) -> ProviderRequest:
+    """OpenID Connect Core 5.3.1, RFC 6750 2.1."""
+    request = get_request(STEP, url)
+    authorization = {"Authorization": f"Bearer {access_token}"}
+    return replace(request, headers=request.headers | authorization)
+
+
+def read_userinfo(answer: Answer, subject: str) -> dict[str, Any]:
+    """OpenID Connect Core 5.3.2: of nobody but ``subject``.  Raises as :class:`UserInfo` says."""
+    if answer.status in (401, 403):
+        raise OAuthRefused(NAME, STEP, f"http_{answer.status}")
+    if answer.status != 200:
+        raise OAuthUnavailable(NAME, STEP, f"http_{answer.status}")
+    if answer.headers.get("content-type", "").lower().startswith("application/jwt"):
+        raise OAuthMisconfigured(NAME, STEP, "signed")
+    claims = read_json(answer.body)
+    if claims is None or "sub" not in claims:
+        raise OAuthUnavailable(NAME, STEP, "unusable_answer")
+    if claims["sub"] != subject:
+        raise IdTokenRefused("userinfo_sub")
+    return claims
