@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
 from bench.browser import Browser, settings_for, site
 from bench.meter import against, interleaved
@@ -51,7 +51,11 @@ def bare_site(redis_url: str, fake: FakeProvider, manager: OAuthManager) -> tupl
             raise RuntimeError("there is nothing to read")
         return await bare(request)
 
-    return guarded(Starlette(routes=[Route("/bare", bare), Route("/read", read)]), settings), redis
+    async def refuse(_: Scope, status: int, reason: str) -> Response:
+        raise RuntimeError(f"{status} {reason}: what is measured has to get in")
+
+    app = Starlette(routes=[Route("/bare", bare), Route("/read", read)])
+    return guarded(app, settings, refuse), redis
 
 
 async def measure(redis_url: str) -> None:

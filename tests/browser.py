@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
@@ -217,7 +216,3 @@ async def window(
         assert foreign == set()
     finally:
         await context.close()
-
-
-def only_text(html: str) -> str:
-    return " ".join(re.sub(r"<[^>]*>", " ", html).split())

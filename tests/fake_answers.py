@@ -44,13 +44,13 @@ def gzip_bomb(decoded_bytes: int = 200 * 1024 * 1024) -> Answer:
     return Answer(200, {"content-type": "application/json", "content-encoding": "gzip"}, packed)
 
 
-def dripping(body: bytes = b" " * 1000, pause: float = 0.05) -> Answer:
-    """One byte each ``pause`` seconds, so that no single read ever times out."""
+def dripping() -> Answer:
+    """A blank every 50 ms, so that no single read ever times out."""
 
     async def drops() -> AsyncIterator[bytes]:
-        for position in range(len(body)):
-            yield body[position : position + 1]
-            await asyncio.sleep(pause)
+        for _ in range(1000):
+            yield b" "
+            await asyncio.sleep(0.05)
 
     return Answer(200, {"content-type": "application/json"}, drops)
 

@@ -14,7 +14,6 @@ import pytest
 import uvicorn
 from playwright.async_api import Browser
 from redis.asyncio import Redis
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -24,7 +23,7 @@ from tests.fake_provider import FakeProvider
 from tests.fake_requests import Recorded
 from tests.library import began, connected, fake_provider, providers_config
 from tests.redis_proxy import RedisProxy, redis_proxy
-from tests.site_fixtures import site_settings
+from tests.site_fixtures import site_in, site_settings
 from webui.app import create_app, make_manager
 from webui.cards import Note
 from webui.oauth_manager import OAuthManager
@@ -159,17 +158,10 @@ async def hosted(redis_url: str) -> AsyncIterator[Host]:
             bot = make_manager(settings)
             app = create_app(settings, development=True)
             town = Town(Address(site), provider, bot)
-            made.append(Host(town, settings, _site_of(app), store, fake))
+            made.append(Host(town, settings, site_in(app), store, fake))
             async with listening(answer, theirs), listening(app, own):
                 yield made[0]
             await bot.aclose()
-
-
-def _site_of(app: Any) -> Site:
-    while not isinstance(app, Starlette):
-        app = app.app
-    site: Site = app.state.site
-    return site
 
 
 # For the modules that name them: ``housed, host = hosted.housed, hosted.host``.

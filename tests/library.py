@@ -9,7 +9,6 @@ from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 from redis.asyncio import Redis
-from starlette.types import ASGIApp
 
 from tests.fake_provider import FakeProvider
 from webui.oauth_manager import Attempt, Connection, OAuthManager, TokenData
@@ -30,6 +29,10 @@ def tokens_key(user_id: str, provider: str) -> str:
 
 def connection_key(user_id: str, provider: str) -> str:
     return f"stargazer:oauth_connection:{user_id}:{provider}"
+
+
+def revoke_key(user_id: str, provider: str) -> str:
+    return f"stargazer:oauth_revoke:{user_id}:{provider}"
 
 
 def providers_config(
@@ -56,11 +59,9 @@ def fake_provider(**settings: Any) -> FakeProvider:
     return FakeProvider(issuers=dict(ISSUERS), **settings)
 
 
-def manager_for(
-    fake: FakeProvider, app: ASGIApp | None = None, *, key: str = KEY, strict: bool = False
-) -> OAuthManager:
-    """A manager whose network is the fake alone; ``app`` may stand in front of it."""
-    transport = Transport(httpx.ASGITransport(app or fake))
+def manager_for(fake: FakeProvider, *, key: str = KEY, strict: bool = False) -> OAuthManager:
+    """A manager whose network is the fake alone."""
+    transport = Transport(httpx.ASGITransport(fake))
     return OAuthManager(key, BASE_URL, providers_config(fake), strict=strict, transport=transport)
 
 

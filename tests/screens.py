@@ -114,6 +114,9 @@ def _errors() -> Iterator[tuple[str, str]]:
         for htmx in (False, True):
             answer = pages.render_error(request(htmx=htmx), 400, key)
             yield f"{key} {htmx}", bytes(answer.body).decode()
+    for htmx in (False, True):
+        answer = pages.render_error(request(htmx=htmx), 503, "signon_role", label="Acme")
+        yield f"role unknown {htmx}", bytes(answer.body).decode()
 
 
 def events() -> list[Event]:
@@ -130,11 +133,10 @@ def events() -> list[Event]:
         ("link_used", "", ""),
         ("link_cancelled", "", ""),
         ("denied", "web", ""),
-        ("connect_failed", "system", ""),
+        ("connect_failed", "chat", ""),
         ("access_ended", "provider", ""),
         ("revoked", "web", ""),
         ("disconnected", "chat", ""),
-        ("revoked", "web", ""),
         ("support_checked", "support", ""),
         ("disconnected", "support", ""),
         ("of a later release", "web", ""),
@@ -228,6 +230,9 @@ def screens() -> dict[str, str]:
     found["handoff"] = bytes(leaving.body).decode()
     found["signin"] = _page("signin.html", {"service": "github"})
     found["signin stale"] = _page("signin.html", {"is_stale": True, "next": "/support"})
+    acme = OAuthProvider("sign-on", "", "", label="Acme")
+    over = {"is_over": True, "next": "/support", "sign_on": acme, "is_for_staff": True}
+    found["signin over"] = _page("signin.html", over)
     found["signed out"] = _page("signed_out.html", {})
     found["signed out, proxied"] = _page("signed_out.html", {"is_proxied": True})
     others = (_reading(), _link_pages(), _sign_on(), _errors(), _support())

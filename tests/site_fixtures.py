@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 from redis.asyncio import Redis
+from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from tests.fake_provider import FakeProvider
@@ -28,6 +29,7 @@ from webui.app import create_app, make_manager
 from webui.oauth_manager import OAuthManager
 from webui.oauth_manager.transport import Transport
 from webui.settings import Settings
+from webui.site import Site
 
 SESSION_SECRET = "kX9wq2-mTzR7_pL4vB8nC1yH6jD3fG5s"
 FROM_OUR_PAGE = {"sec-fetch-site": "same-origin"}
@@ -108,6 +110,14 @@ class Place:
     _clients: AsyncExitStack = field(repr=False)
     _addresses: Iterator[int] = field(default_factory=lambda: count(1), repr=False)
 
+    @property
+    def site(self) -> Site:
+        return site_in(self.app)
+
+    async def settled(self) -> None:
+        """Everything the site has under way is done."""
+        await self.site.manager._background.drain()
+
     async def browser(self, jar: Browser | None = None, *, address: str = "") -> Browser:
         """A browser, at an address of its own unless told; ``jar`` has the cookies it shares."""
         address = address or f"192.0.2.{next(self._addresses)}"
@@ -124,8 +134,7 @@ class Place:
         """The way in from chat, up to the answer to "continue"."""
         code = await self.bot.create_link_code(self.redis, user, provider=provider)
         await browser.post(f"/connect/{code}/start")
-        shown = shown_code(await browser.get("/connect/proof"))
-        assert await self.bot.proofs.confirm(self.redis, user, shown) is None
+        assert await confirm(self, user, shown_code(await browser.get("/connect/proof")))
         return await browser.post("/connect/proof/continue")
 
     async def signed_in(self, user: str) -> Browser:
@@ -210,6 +219,28 @@ def shown_reference(page: httpx.Response) -> str:
     found = re.search(r"eference (?:<code>)?([A-Z0-9]{6})\b", page.text)
     assert found, f"no reference on a page {page.status_code}"
     return found[1]
+
+
+def site_in(app: Any) -> Site:
+    """What an application is made around, behind everything that guards it."""
+    while not isinstance(app, Starlette):
+        app = app.app
+    site: Site = app.state.site
+    return site
+
+
+async def confirm(place: Place, user: str, shown: str) -> bool:
+    """Send the bot a code; whether a page waited for it."""
+    return await place.bot.proofs.confirm(place.redis, user, shown) is None
+
+
+async def is_signed_in(browser: Browser) -> bool:
+    return (await browser.get("/connections")).status_code == 200
+
+
+async def nothing_happened(place: Place) -> bool:
+    """The provider was never asked for anything, and nothing is stored for anyone."""
+    return not place.fake.requests and await place.records() == {}
 
 
 def but_reference(page: httpx.Response) -> str:

@@ -81,10 +81,10 @@ async def moved(browser: Browser, place: Place) -> Browser:
     return same
 
 
-async def grow_old(redis: Redis, seconds: float = STAFF_SECONDS) -> None:
-    """Everybody's sign-in was that long ago."""
+async def grow_old(redis: Redis) -> None:
+    """Everybody's sign-in is too long ago for the support pages."""
     async for key in redis.scan_iter("stargazer:web_session:*"):
-        await redis.hset(key, "signed_in_at", repr(time.time() - seconds))
+        await redis.hset(key, "signed_in_at", repr(time.time() - STAFF_SECONDS))
 
 
 async def _with_forged_role(place: Place) -> Browser:

@@ -19,6 +19,27 @@ DAY = 86_400.0
 # A secret of every kind stands in these; each is recognised by its own end.
 CANARY = "c4nary-0f-mona"
 ACCOUNT = "mona.lisa@example.org"
+# Every way in which an id can be hard to put into an address.
+IDS = (
+    "ann",
+    "ann/preview",
+    "a\\b",
+    "100%",
+    "%2F",
+    "%252e",
+    "a:b*?[c]",
+    "a b",
+    ".",
+    "..",
+    "...",
+    "..a",
+    "ann#1&reason=x;y",
+    "a+b=c@d~e",
+    "ünï\u0301çødé",
+    "日本語",
+    "\u202eann",
+    "x" * 255,
+)
 
 
 async def put(

@@ -73,8 +73,8 @@ async def kept(manager: OAuthManager, redis: Redis, since: float = 0.0) -> list[
     return [record async for record in manager.audit.read(redis, since)]
 
 
-def looked(who: str, at: float, action: str = "viewed") -> AuditRecord:
-    return AuditRecord(who, "sso", action, "ann", at=at)
+def looked(who: str, at: float) -> AuditRecord:
+    return AuditRecord(who, "sso", "viewed", "ann", at=at)
 
 
 class TestWriting:
@@ -169,30 +169,31 @@ class TestThePersonsCopy:
 
 
 class TestLookups:
-    async def test_of_one_person_in_that_time_are_counted(
+    async def test_of_one_person_in_that_time_are_told_newest_first(
         self, manager: OAuthManager, redis: Redis
     ) -> None:
         now = time.time()
         ago = [looked("carol", now - seconds) for seconds in (4000, 3500, 20, 10)]
         await written(redis, *ago[:2], looked("dan", now - 30), *ago[2:])
-        assert await manager.audit.lookups(redis, "carol", 3600) == 3
-        assert await manager.audit.lookups(redis, "dan", 3600) == 1
-        assert await manager.audit.lookups(redis, "nobody", 3600) == 0
+        found = await manager.audit.lookups(redis, "carol", 3600)
+        assert found == [now - 10, now - 20, now - 3500]
+        assert await manager.audit.lookups(redis, "dan", 3600) == [now - 30]
+        assert await manager.audit.lookups(redis, "nobody", 3600) == []
 
     async def test_are_searches_views_previews_and_references(
         self, manager: OAuthManager, redis: Redis
     ) -> None:
         for action in (*UNSEEN, *OWN_KINDS):
             await manager.audit.write(redis, AuditRecord("carol", "sso", action, "ann"))
-        assert await manager.audit.lookups(redis, "carol", 3600) == 4
+        assert len(await manager.audit.lookups(redis, "carol", 3600)) == 4
 
     async def test_are_counted_however_many_there_are(
         self, manager: OAuthManager, redis: Redis
     ) -> None:
         at = time.time() - 5
         await written(redis, *(looked("carol" if n % 2 else "dan", at) for n in range(1001)))
-        assert await manager.audit.lookups(redis, "carol", 3600) == 500
-        assert await manager.audit.lookups(redis, "dan", 3600) == 501
+        assert len(await manager.audit.lookups(redis, "carol", 3600)) == 500
+        assert len(await manager.audit.lookups(redis, "dan", 3600)) == 501
 
     async def test_are_read_and_nothing_is_written(
         self, manager: OAuthManager, redis: Redis
@@ -222,7 +223,7 @@ class TestReading:
         await redis.xadd(STREAM, foreign)
         await manager.audit.write(redis, VIEWED)
         assert [record.who for record in await kept(manager, redis)] == ["carol"]
-        assert await manager.audit.lookups(redis, "carol", 3600) == 1
+        assert len(await manager.audit.lookups(redis, "carol", 3600)) == 1
 
     async def test_takes_a_field_more_for_granted(
         self, manager: OAuthManager, redis: Redis
@@ -238,7 +239,7 @@ class TestReading:
         await manager.audit.write(redis, VIEWED)
         async with Redis.from_url(redis_url, decode_responses=True) as client:
             assert [record.who for record in await kept(manager, client)] == ["carol"]
-            assert await manager.audit.lookups(client, "carol", 60) == 1
+            assert len(await manager.audit.lookups(client, "carol", 60)) == 1
 
 
 class TestWithoutRedis:

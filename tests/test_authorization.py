@@ -293,7 +293,7 @@ class TestStates:
     ) -> None:
         async with wired(redis_url) as (client, wire):
             assert await manager.links.take_attempt(client, value) is None
-            assert await manager.proofs.look(client, value) is None
+            assert await manager.proofs.peek(client, value) is None
             assert await manager.proofs.take(client, value) is None
             assert wire.sent == []
             assert await manager.links.peek(client, value) is None
@@ -429,7 +429,7 @@ class TestOneKindOfValueIsNoOther:
     async def values(self, manager: OAuthManager, redis: Redis) -> dict[str, str]:
         link = await manager.create_link_code(redis, "u1", provider="google")
         proof = await manager.proofs.start(redis, LinkRequest("u1", "github"))
-        shown = await manager.proofs.look(redis, proof)
+        shown = await manager.proofs.peek(redis, proof)
         assert shown is not None
         assert await manager.proofs.confirm(redis, "u1", shown.code) is None
         return {
@@ -475,7 +475,7 @@ class TestOneKindOfValueIsNoOther:
         await redis.set(f"stargazer:oauth_state:{forged}", disguised)
         assert await manager.links.take_attempt(redis, forged) is None
         await redis.set(pending, json.loads(state_record)["sealed"])
-        assert await manager.proofs.look(redis, values["proof"]) is None
+        assert await manager.proofs.peek(redis, values["proof"]) is None
 
     async def test_a_sealed_state_is_no_token_and_a_sealed_token_is_no_state(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis

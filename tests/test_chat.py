@@ -111,17 +111,17 @@ class Scene:
         stored = TokenData(**{"access_token": "a", "provider": "github", **token})
         await self.manager.store_token(self.redis, "alice", stored)
 
-    async def lose(self, provider: str = "google") -> None:
+    async def lose_google(self) -> None:
         """Access that was there has ended, and that is known."""
-        await self.connect(provider)
+        await self.connect("google")
         self.fake.withdraw()
-        await age(self.manager, self.redis, "alice", provider)
-        assert await self.manager.get_token("alice", provider, self.redis) is None
+        await age(self.manager, self.redis, "alice", "google")
+        assert await self.manager.get_token("alice", "google", self.redis) is None
 
     async def code_shown(self, user: str = "alice") -> str:
         """The code that the browser of a person with a link shows."""
         secret = await self.manager.proofs.start(self.redis, LinkRequest(user, "github"))
-        proof = await self.manager.proofs.look(self.redis, secret)
+        proof = await self.manager.proofs.peek(self.redis, secret)
         assert proof
         return proof.code
 
@@ -173,7 +173,7 @@ async def leave_permissions_off(scene: Scene) -> None:
 
 
 async def lose_google(scene: Scene) -> None:
-    await scene.lose()
+    await scene.lose_google()
 
 
 async def lock_with_another_key(scene: Scene) -> None:
@@ -261,7 +261,7 @@ async def ask_all_the_time(scene: Scene) -> None:
 
 
 async def lose_and_unset(scene: Scene) -> None:
-    await scene.lose()
+    await scene.lose_google()
     scene.set_up({})
 
 
@@ -370,8 +370,8 @@ SITUATIONS = {
     ),
     "one with too little": Situation(
         ("list",),
-        r"Google: connected\. Some permissions were left off\. Send connect google to allow "
-        r"them\.\nNot connected: .*",
+        r"Google: connected\. Some permissions were left off \(send connect google to allow "
+        r"them\)\.\nNot connected: .*",
         leave_permissions_off,
     ),
     "one that has ended": Situation(
@@ -384,7 +384,8 @@ SITUATIONS = {
     "no service": Situation(("status",), rf"Which service\? I know: {ALL}\."),
     "status of what is connected": Situation(
         ("status", "github"),
-        rf"GitHub: connected as mona\. Since {TIME}\. I can now: read your full profile\.",
+        rf"GitHub: connected as mona\. Connected since {TIME}\. "
+        r"I can now: read your full profile\.",
         connect_github,
     ),
     "status of what is not": Situation(("status", "github"), r"GitHub: not connected\."),
@@ -557,7 +558,7 @@ SITUATIONS = {
     ),
     "support ended sessions": notice(
         "support_ended_sessions",
-        "Support has ended all your sessions in the browser. Your connections keep working. "
+        "Support has signed you out in every browser. Your connections keep working. "
         "To sign in again, send: manage",
         provider="",
     ),
@@ -690,7 +691,7 @@ async def test_reconnecting_asks_for_what_was_asked_before(scene: Scene) -> None
 
 
 async def test_a_notice_does_not_kill_the_link_that_was_just_given(scene: Scene) -> None:
-    await scene.lose()
+    await scene.lose_google()
     offered = await scene.say("connect", "google")
     noticed = await scene.notice("reconnect_needed", "google")
     assert split_link(noticed)[1] == split_link(offered)[1]

@@ -64,7 +64,7 @@ async def leads_to(manager: OAuthManager, redis: Redis, url: str) -> LinkRequest
 
 async def code_shown(manager: OAuthManager, redis: Redis, user: str) -> str:
     secret = await manager.proofs.start(redis, LinkRequest(user, "github"))
-    proof = await manager.proofs.look(redis, secret)
+    proof = await manager.proofs.peek(redis, secret)
     assert proof
     return f"{proof.code[:3]} {proof.code[3:]}".lower()
 

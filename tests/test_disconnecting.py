@@ -25,6 +25,7 @@ from tests.library import (
     dumped,
     granted,
     providers_config,
+    revoke_key,
     tokens_key,
 )
 from tests.redis_wire import wired
@@ -232,7 +233,7 @@ class TestTheTruth:
         deadlines = []
 
         class Watched(Transport):
-            async def send(self, request: ProviderRequest, deadline: float = 99.0) -> Received:
+            async def send(self, request: ProviderRequest, deadline: float = DEADLINE) -> Received:
                 deadlines.append((request.step, deadline))
                 return await super().send(request, min(deadline, 0.05))
 
@@ -267,7 +268,7 @@ class TestTheTruth:
         deadlines = []
 
         class Watched(Transport):
-            async def send(self, request: ProviderRequest, deadline: float = 99.0) -> Received:
+            async def send(self, request: ProviderRequest, deadline: float = DEADLINE) -> Received:
                 deadlines.append(deadline)
                 return await super().send(request, deadline)
 
@@ -423,18 +424,18 @@ class TestFaults:
 
 async def left(redis: Redis, user_id: str, provider: str) -> int:
     """Seconds for which the provider can be asked again, -2 where it cannot."""
-    seconds: int = await redis.ttl(f"stargazer:oauth_revoke:{user_id}:{provider}")
+    seconds: int = await redis.ttl(revoke_key(user_id, provider))
     return seconds
 
 
 class TestAskingAgain:
     async def refused(
-        self, manager: OAuthManager, fake: FakeProvider, redis: Redis, provider: str = "github"
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> Disconnected:
         """Disconnected on the page, while the provider is in trouble."""
-        await connected(manager, fake, redis, "u1", provider)
+        await connected(manager, fake, redis, "u1", "github")
         fake.script("revoke", Answer(503))
-        ending = await manager.disconnect(redis, "u1", provider, by="web")
+        ending = await manager.disconnect(redis, "u1", "github", by="web")
         return await ending.result
 
     async def again(self, manager: OAuthManager, redis: Redis) -> Disconnected | None:
@@ -459,7 +460,7 @@ class TestAskingAgain:
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
         first = await self.refused(manager, fake, redis)
-        await redis.expire("stargazer:oauth_revoke:u1:github", 600)
+        await redis.expire(revoke_key("u1", "github"), 600)
         fake.script("revoke", Answer(500))
         again = await self.again(manager, redis)
         assert again is not None
@@ -508,9 +509,9 @@ class TestAskingAgain:
         assert not (await manager.delete_token(redis, "u1", "github")).retry_until
         assert await left(redis, "u1", "github") == -2
         await self.refused(manager, fake, redis)
-        await redis.rename("stargazer:oauth_revoke:u1:github", "aside")
+        await redis.rename(revoke_key("u1", "github"), "aside")
         await connected(manager, fake, redis, "u1", "github")
-        await redis.rename("aside", "stargazer:oauth_revoke:u1:github")
+        await redis.rename("aside", revoke_key("u1", "github"))
         await manager.delete_token(redis, "u1", "github")
         assert await left(redis, "u1", "github") == -2
 
@@ -518,10 +519,10 @@ class TestAskingAgain:
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
         await self.refused(manager, fake, redis)
-        kept = await redis.dump("stargazer:oauth_revoke:u1:github") or b""
+        kept = await redis.dump(revoke_key("u1", "github")) or b""
         await connected(manager, fake, redis, "u1", "github")
         assert await left(redis, "u1", "github") == -2
-        await redis.restore("stargazer:oauth_revoke:u1:github", 0, kept)
+        await redis.restore(revoke_key("u1", "github"), 0, kept)
         calls = fake.calls["revoke"]
         assert await self.again(manager, redis) is None
         assert fake.calls["revoke"] == calls
@@ -539,9 +540,9 @@ class TestAskingAgain:
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
         await self.refused(manager, fake, redis)
-        kept = await redis.dump("stargazer:oauth_revoke:u1:github") or b""
+        kept = await redis.dump(revoke_key("u1", "github")) or b""
         for user_id, provider in (("u2", "github"), ("u1", "discord")):
-            await redis.restore(f"stargazer:oauth_revoke:{user_id}:{provider}", 0, kept)
+            await redis.restore(revoke_key(user_id, provider), 0, kept)
             assert await manager.ask_again(redis, user_id, provider) is None
 
     async def test_finds_nothing_in_clear(

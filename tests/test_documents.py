@@ -190,7 +190,11 @@ def test_the_first_steps_name_addresses_and_buttons_that_are_there() -> None:
     assert f"<http://{demo.SANDBOX_HOST}:{ports['provider_port']}/chat>" in first_steps
     assert f"<http://{demo.SITE_HOST}:{ports['port']}>" in first_steps
     assert f"`{ports['data']}`" in first_steps
-    buttons = {words.text("link.yes"), words.text("proof.continue", provider="GitHub")}
+    buttons = {
+        words.text("link.yes"),
+        words.text("proof.continue", provider="GitHub"),
+        words.text("signon.button", label="the stand-in"),
+    }
     assert set(re.findall(r"\*([A-Z][^*]+)\*", first_steps)) == buttons
 
 

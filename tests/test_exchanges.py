@@ -483,7 +483,7 @@ def control(ann: Desk, row: Row, button: str) -> Locator:
 
 @SCRIPT
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-async def test_a_control(
+async def test_a_control_sends_shows_focuses_and_says_what_its_row_tells(
     chromium: Browser, host: Host, redis: Redis, row: Row, script: bool
 ) -> None:
     async with desk(chromium, host, redis, script=script) as ann:

@@ -21,12 +21,12 @@ from webui.cards import make_card
 from webui.cards.gallery import BUSY, CASES, ON, granted
 from webui.chat import connect_service, notice_text
 from webui.chat.wording import details, standing
-from webui.feature_settings import as_text, features, unasked
 from webui.oauth_manager import Notice, NoticeKind, OAuthProvider, init_oauth_manager
 from webui.oauth_manager.models import Connection, Profile, TokenData
 from webui.oauth_manager.provider import MOST_FEATURES, build_providers, with_contained
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES
 from webui.oauth_manager.standing import describe
+from webui.setting_features import as_text, features, unasked
 from webui.setting_values import Malformed
 from webui.settings import load_settings
 
@@ -206,10 +206,8 @@ class TestWhatIsLacking:
         assert unasked <= set(held)
         assert unasked.isdisjoint(with_contained(asked, contains))
         if asked:
-            assert set(held) - unasked <= {
-                *with_contained(asked, contains),
-                *provider.scopes_unlisted,
-            }
+            always = provider.scopes_unlisted
+            assert set(held) - unasked <= with_contained({*asked, *always}, contains)
 
 
 @pytest.mark.parametrize(
@@ -354,7 +352,7 @@ async def test_the_bot_that_tells_of_a_connection_tells_what_will_not_work_with_
         notice = Notice(NoticeKind.CONNECTED, "ann", "google", "", 0.0)
         told = await notice_text(there.bot, redis, notice)
     assert (
-        "Some permissions were left off. Send connect google to allow them. "
+        "Some permissions were left off (send connect google to allow them). "
         "So this will not work: meeting reminders. Not you, or to undo it?"
     ) in told
 

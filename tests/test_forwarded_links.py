@@ -18,8 +18,11 @@ from tests.site_fixtures import (
     Browser,
     Place,
     but_reference,
+    confirm,
     handed_off,
     heading,
+    is_signed_in,
+    nothing_happened,
     query_of,
     shown_code,
 )
@@ -71,10 +74,6 @@ async def opened(place: Place, browser: Browser, way: str, user: str = "ann") ->
     return shown_code(await browser.get("/connect/proof"))
 
 
-async def confirm(place: Place, user: str, shown: str) -> bool:
-    return await place.bot.proofs.confirm(place.redis, user, shown) is None
-
-
 async def told(place: Place) -> list[Notice]:
     """Everything the bot was given to say since it was last asked."""
     await place.bot.link_cancelled(place.redis, LinkRequest(END))
@@ -88,20 +87,11 @@ async def told(place: Place) -> list[Notice]:
     return heard
 
 
-async def nothing_happened(place: Place) -> bool:
-    """The provider was never asked for anything, and nothing is stored for anyone."""
-    return not place.fake.requests and await place.records() == {}
-
-
 async def dumped_but_counts(place: Place) -> list[tuple[str, bytes]]:
     """All that is in Redis, but for how often somebody tried, and references."""
     ours = re.compile("stargazer:web_(limit|reference)")
     names = [key for key in await keys_at(place.redis) if not ours.match(key)]
     return [(name, await place.redis.dump(name) or b"") for name in names]
-
-
-async def is_signed_in(browser: Browser) -> bool:
-    return (await browser.get("/connections")).status_code == 200
 
 
 def same(answer: httpx.Response) -> tuple[int, tuple[tuple[str, str], ...], str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -14,60 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
-from starlette.applications import Starlette
 from starlette.types import Receive, Scope, Send
 
+from tests.cards_shown import buttons, element, focused, note, seen
 from tests.fake_answers import Answer, Gate, error_answer, json_answer
-from tests.library import dumped, fake_provider, tokens_key
-from tests.screens import Document
+from tests.library import dumped, fake_provider, revoke_key, tokens_key
 from tests.site_fixtures import Browser, Place, card_state, heading, site_at
 from webui.cards import Note
 from webui.sessions import Session
-from webui.site import Site
 
 pytestmark = pytest.mark.anyio
-
-REVOKE_KEY = "stargazer:oauth_revoke:ann:github"
-
-
-def site_of(place: Place) -> Site:
-    app: Any = place.app
-    while not isinstance(app, Starlette):
-        app = app.app
-    site: Site = app.state.site
-    return site
-
-
-async def settled(place: Place) -> None:
-    """Everything the site has under way is done."""
-    await site_of(place).manager._background.drain()
-
-
-def element(page: httpx.Response, identifier: str) -> str:
-    found = [e for e in Document(page.text).elements if e.attributes.get("id") == identifier]
-    return " ".join(found[0].text.split()) if found else ""
-
-
-def note(page: httpx.Response, provider: str = "github") -> str:
-    return element(page, f"conn-{provider}-n")
-
-
-def buttons(page: httpx.Response, provider: str = "github") -> list[str]:
-    """The names of the card's buttons, complete, in their order."""
-    ids = rf'id="conn-{provider}-(?!t"|n"|p")\w+"'
-    names = (re.search(r'id="([^"]+)"', match[0]) for match in re.finditer(ids, page.text))
-    return [element(page, name[1]) for name in names if name]
-
-
-def focused(page: httpx.Response) -> list[str]:
-    elements = Document(page.text).elements
-    return [e.attributes.get("id", "") for e in elements if "autofocus" in e.attributes]
-
-
-def seen(page: httpx.Response) -> list[str]:
-    """What the page sends when it asks for news."""
-    fields = [e.attributes for e in Document(page.text).elements if e.tag == "input"]
-    return [field["value"] for field in fields if field.get("name") == "seen"]
 
 
 async def news(browser: Browser, marks: list[str]) -> httpx.Response:
@@ -80,14 +35,19 @@ async def remember(place: Place, key: str, age: float, **more: Any) -> None:
     (name,) = [k async for k in place.redis.scan_iter("stargazer:web_session:*")]
     session = Session("ann", 0.0, "", name.decode())
     note = Note(key, at=time.time() - age, **more)
-    await site_of(place).sessions.put_note(session, "github", note)
+    await place.site.sessions.put_note(session, "github", note)
+
+
+async def hang_up(asking: asyncio.Task[Any]) -> None:
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
 
 
 @pytest.fixture
 async def place(redis_url: str, redis: Redis) -> AsyncIterator[Place]:
     """A site that waits for a provider for a moment only."""
     async with site_at(redis_url, redis) as made:
-        site_of(made).manager.patience = 0.05
+        made.site.manager.patience = 0.05
         yield made
 
 
@@ -123,7 +83,7 @@ class TestASlowProvider:
         during = seen(await ann.post("/connections/github/disconnect", htmx=True))
         assert (await news(ann, during)).status_code == 204
         held.open()
-        await settled(place)
+        await place.settled()
         told = await news(ann, during)
         assert card_state(told.text, "github") == "S12"
         assert element(told, "announce") == "GitHub is disconnected."
@@ -137,7 +97,7 @@ class TestASlowProvider:
         place.fake.script("revoke", Answer(503))
         await ann.post("/connections/github/disconnect")
         held.open()
-        await settled(place)
+        await place.settled()
         page = await ann.get("/connections")
         assert card_state(page.text, "github") == "S13"
         assert buttons(page)[0] == "Try again at GitHub"
@@ -152,35 +112,38 @@ class TestASlowProvider:
             await fake(scope, receive, send)
 
         async with site_at(redis_url, redis, fake, provider_app=silent) as place:
-            site_of(place).manager.patience = 0.05
+            place.site.manager.patience = 0.05
             ann = await place.signed_in("ann")
             await place.connect(ann, "github")
             answer = await ann.post("/connections/github/disconnect", htmx=True)
             assert answer.status_code == 202
             called.set()
-            await settled(place)
+            await place.settled()
             assert await ann.state_of("github") == "S13"
 
-    @pytest.mark.parametrize("when", ["while it is waited for", "at once"])
     async def test_is_asked_though_the_browser_has_gone(
-        self, place: Place, ann: Browser, held: Gate, when: str
+        self, place: Place, ann: Browser, held: Gate
     ) -> None:
-        site_of(place).manager.patience = 60.0
+        place.site.manager.patience = 60.0
         await place.connect(ann, "github")
         asking = asyncio.create_task(ann.post("/connections/github/disconnect"))
-        if when == "at once":
-            await asyncio.sleep(0)
-        else:
-            await held.reached()
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
+        await held.reached()
+        await hang_up(asking)
         held.open()
-        await settled(place)
-        if when != "at once":
-            assert await ann.state_of("github") == "S12"
-            assert not any(place.fake.is_alive(token) for token in place.fake.issued)
-        else:
-            assert await ann.state_of("github") in ("S4", "S12")
+        await place.settled()
+        assert await ann.state_of("github") == "S12"
+        assert not any(place.fake.is_alive(token) for token in place.fake.issued)
+
+    async def test_is_asked_or_nothing_is_disconnected_where_the_browser_goes_at_once(
+        self, place: Place, ann: Browser
+    ) -> None:
+        await place.connect(ann, "github")
+        asking = asyncio.create_task(ann.post("/connections/github/disconnect"))
+        await asyncio.sleep(0)
+        await hang_up(asking)
+        await place.settled()
+        is_alive = any(place.fake.is_alive(token) for token in place.fake.issued)
+        assert await ann.state_of("github") == ("S4" if is_alive else "S12")
 
     async def test_does_not_bring_back_a_session_that_has_ended(
         self, place: Place, ann: Browser, held: Gate
@@ -189,7 +152,7 @@ class TestASlowProvider:
         await ann.post("/connections/github/disconnect")
         await ann.post("/signout")
         held.open()
-        await settled(place)
+        await place.settled()
         async for key in place.redis.scan_iter("stargazer:web_session:*"):
             assert not await place.redis.hget(key, "note:github")
             assert not await place.redis.hget(key, "user")
@@ -200,7 +163,7 @@ class TestASlowProvider:
 
         async def run(jar: list[Browser]) -> None:
             async with site_at(redis_url, redis, fake) as place:
-                site_of(place).manager.patience = 0.05
+                place.site.manager.patience = 0.05
                 ann = await place.signed_in("ann")
                 await place.connect(ann, "github")
                 await ann.post("/connections/github/disconnect")
@@ -236,8 +199,8 @@ class TestASlowProvider:
         assert "Google is connected." in page
         held.open()
 
-    async def test_is_quick_enough_for_most(self, place: Place, ann: Browser) -> None:
-        site_of(place).manager.patience = 60.0
+    async def test_that_answers_in_time_is_told_at_once(self, place: Place, ann: Browser) -> None:
+        place.site.manager.patience = 60.0
         await place.connect(ann, "github")
         answer = await ann.post("/connections/github/disconnect", htmx=True)
         assert answer.status_code == 200
@@ -246,7 +209,7 @@ class TestASlowProvider:
 
 async def refused(place: Place, browser: Browser) -> httpx.Response:
     """Disconnected here, while the provider is in trouble."""
-    site_of(place).manager.patience = 60.0
+    place.site.manager.patience = 60.0
     await place.connect(browser, "github")
     place.fake.script("revoke", Answer(503))
     return await browser.post("/connections/github/disconnect", htmx=True)
@@ -256,7 +219,7 @@ class TestTryingAgain:
     """S13"""
 
     async def test_is_offered_first_for_an_hour(self, place: Place, ann: Browser) -> None:
-        site_of(place).manager.providers["github"].manage_url = "https://github.example/apps"
+        place.site.manager.providers["github"].manage_url = "https://github.example/apps"
         shown = await refused(place, ann)
         assert card_state(shown.text, "github") == "S13"
         assert buttons(shown) == [
@@ -268,7 +231,7 @@ class TestTryingAgain:
             "We have stopped using GitHub. GitHub did not confirm, so it may still list Stargazer."
         )
         assert "We can ask it again until" in note(shown)
-        assert 3500 < await place.redis.ttl(REVOKE_KEY) <= 3600
+        assert 3500 < await place.redis.ttl(revoke_key("ann", "github")) <= 3600
 
     @pytest.mark.parametrize("htmx", [True, False])
     async def test_that_works_is_told(self, place: Place, ann: Browser, htmx: bool) -> None:
@@ -283,7 +246,7 @@ class TestTryingAgain:
         assert card_state(answer.text, "github") == "S12"
         assert "GitHub has cancelled our access too." in note(answer)
         assert not any(place.fake.is_alive(token) for token in place.fake.issued)
-        assert not await place.redis.exists(REVOKE_KEY)
+        assert not await place.redis.exists(revoke_key("ann", "github"))
 
     async def test_in_vain_can_be_repeated(self, place: Place, ann: Browser) -> None:
         await refused(place, ann)
@@ -295,13 +258,13 @@ class TestTryingAgain:
 
     async def test_of_a_slow_provider_goes_on(self, place: Place, ann: Browser) -> None:
         await refused(place, ann)
-        site_of(place).manager.patience = 0.05
+        place.site.manager.patience = 0.05
         gate = place.fake.gate("revoke")
         answer = await ann.post("/connections/github/revoke", htmx=True)
         assert answer.status_code == 202
         assert card_state(answer.text, "github") == "S11"
         gate.open()
-        await settled(place)
+        await place.settled()
         assert await ann.state_of("github") == "S12"
 
     @pytest.mark.parametrize("htmx", [True, False])
@@ -325,10 +288,10 @@ class TestTryingAgain:
         self, place: Place, ann: Browser
     ) -> None:
         await refused(place, ann)
-        assert await place.redis.exists(REVOKE_KEY)
+        assert await place.redis.exists(revoke_key("ann", "github"))
         other = await place.browser(ann)
         await place.connect(other, "github")
-        assert not await place.redis.exists(REVOKE_KEY)
+        assert not await place.redis.exists(revoke_key("ann", "github"))
         calls = place.fake.calls["revoke"]
         answer = await ann.post("/connections/github/revoke", htmx=True)
         assert answer.status_code == 200
@@ -340,7 +303,7 @@ class TestTryingAgain:
         self, place: Place, ann: Browser
     ) -> None:
         await refused(place, ann)
-        await place.redis.delete(REVOKE_KEY)
+        await place.redis.delete(revoke_key("ann", "github"))
         answer = await ann.post("/connections/github/revoke", htmx=True)
         assert card_state(answer.text, "github") == "S13"
         assert buttons(answer) == ["I have removed it GitHub"]
@@ -355,7 +318,7 @@ class TestTryingAgain:
         await refused(place, ann)
         answer = await ann.post("/connections/github/dismiss", htmx=True)
         assert card_state(answer.text, "github") == "S1"
-        assert not await place.redis.exists(REVOKE_KEY)
+        assert not await place.redis.exists(revoke_key("ann", "github"))
 
     async def test_is_for_the_same_person(self, place: Place, ann: Browser, ben: Browser) -> None:
         await refused(place, ann)
@@ -363,7 +326,7 @@ class TestTryingAgain:
         answer = await ben.post("/connections/github/revoke", htmx=True)
         assert card_state(answer.text, "github") == "S1"
         assert place.fake.calls["revoke"] == calls
-        assert await place.redis.exists(REVOKE_KEY)
+        assert await place.redis.exists(revoke_key("ann", "github"))
 
     async def test_leaves_no_token_in_clear(self, place: Place, ann: Browser) -> None:
         await refused(place, ann)
@@ -542,14 +505,13 @@ class TestAnAdministrator:
         await ann.get(f"/oauth/microsoft/callback?{query}")
         return await ann.get("/connections")
 
-    def is_told(self, page: httpx.Response) -> bool:
+    def expect_told(self, page: httpx.Response) -> None:
         assert card_state(page.text, "microsoft") == "S18"
         assert note(page, "microsoft").startswith(
             "Your organisation has to allow Stargazer before you can connect Microsoft."
         )
         assert buttons(page, "microsoft") == ["Try again Microsoft", "Cancel Microsoft"]
         assert "Waiting for approval" in page.text
-        return True
 
     @pytest.mark.parametrize("description", DESCRIPTIONS.values(), ids=DESCRIPTIONS.keys())
     @pytest.mark.parametrize("error", ["access_denied", "invalid_client", "server_error"])
@@ -563,13 +525,13 @@ class TestAnAdministrator:
     ) -> None:
         caplog.set_level("DEBUG", "webui")
         page = await self.come_back(place, ann, error=error, error_description=description)
-        assert self.is_told(page)
+        self.expect_told(page)
         assert "canary" not in page.text + caplog.text
         assert "AADSTS" not in page.text
         assert b"canary" not in await dumped(place.redis)
 
     async def test_is_asked_for_by_the_error_itself(self, place: Place, ann: Browser) -> None:
-        assert self.is_told(await self.come_back(place, ann, error="consent_required"))
+        self.expect_told(await self.come_back(place, ann, error="consent_required"))
 
     @pytest.mark.parametrize("error", ["invalid_grant", "interaction_required", "invalid_client"])
     async def test_is_asked_for_by_a_number_in_the_token_answer(
@@ -579,7 +541,7 @@ class TestAnAdministrator:
         place.fake.script("token", json_answer(answer, 400))
         await place.connect(ann, "microsoft")
         page = await ann.get("/connections")
-        assert self.is_told(page)
+        self.expect_told(page)
         assert b"canary" not in await dumped(place.redis)
 
     @pytest.mark.parametrize(
@@ -694,7 +656,7 @@ class Model:
 
     async def check(self, place: Place) -> None:
         assert await place.redis.exists(tokens_key("ann", "github")) == self.is_connected
-        assert await place.redis.exists(REVOKE_KEY) == self.is_kept
+        assert await place.redis.exists(revoke_key("ann", "github")) == self.is_kept
         token = await place.bot.get_token("ann", "github", place.redis)
         assert (token is not None) == self.is_connected
         assert token is None or place.fake.is_alive(token)
@@ -712,12 +674,12 @@ class Model:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 1)), min_size=3, max_size=9))
-async def test_whatever_is_pressed_in_whatever_order(
+async def test_whatever_is_pressed_the_store_the_provider_and_the_cards_agree(
     redis: Redis, redis_url: str, steps: list[tuple[str, int]]
 ) -> None:
     await redis.flushall()
     async with site_at(redis_url, redis) as place:
-        site_of(place).manager.patience = 60.0
+        place.site.manager.patience = 60.0
         model = Model([await place.signed_in("ann") for _ in range(2)])
         for name, who in steps:
             in_vain = name in ("in vain", "again in vain")

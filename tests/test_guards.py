@@ -85,6 +85,14 @@ def site() -> Starlette:
     )
 
 
+async def refuse(_: Scope, status: int, reason: str) -> Response:
+    return PlainTextResponse(reason, status)
+
+
+def behind_guards(app: ASGIApp, base_url: str = ORIGIN) -> ASGIApp:
+    return guarded(app, settings(base_url), refuse)
+
+
 @dataclass
 class Answer:
     status: int
@@ -143,7 +151,7 @@ class TestHost:
         ],
     )
     async def test_of_base_url_is_served(self, base_url: str, host: str) -> None:
-        answer = await ask(guarded(site(), settings(base_url)), host=host)
+        answer = await ask(behind_guards(site(), base_url), host=host)
         assert answer.status == 200
 
     @pytest.mark.parametrize("path", ["/", "/healthz", "/gone", "/static/a.css", "/moved"])
@@ -171,18 +179,18 @@ class TestHost:
     async def test_that_is_not_ours_is_refused_everywhere(
         self, host: str | None, path: str
     ) -> None:
-        answer = await ask(guarded(site(), settings()), path, host=host)
+        answer = await ask(behind_guards(site()), path, host=host)
         assert answer.status == 400
         assert "location" not in answer.headers
         assert b"evil" not in answer.body
 
     async def test_given_twice_is_refused(self) -> None:
-        app = guarded(site(), settings())
+        app = behind_guards(site())
         assert (await ask(app, "/", ("host", "connect.test"))).status == 400
         assert (await ask(app, "/", ("host", "evil.test"))).status == 400
 
     async def test_of_another_header_counts_for_nothing(self) -> None:
-        app = guarded(site(), settings())
+        app = behind_guards(site())
         for name in ("x-forwarded-host", "forwarded", "x-host", "x-original-url"):
             answer = await ask(app, "/moved", (name, "evil.test"))
             assert answer.headers["location"] == "/"
@@ -190,12 +198,12 @@ class TestHost:
             assert answer.status == 400
 
     async def test_inside_the_target_is_refused(self) -> None:
-        assert (await ask(guarded(site(), settings()), "http://evil.test/")).status == 400
+        assert (await ask(behind_guards(site()), "http://evil.test/")).status == 400
 
     @given(st.text(st.characters(max_codepoint=255), max_size=40))
     def test_must_be_ours_to_the_letter(self, host: str) -> None:
 
-        answer = anyio.run(lambda: ask(guarded(site(), settings()), host=host))
+        answer = anyio.run(lambda: ask(behind_guards(site()), host=host))
         assert (answer.status == 200) == (host.lower() == "connect.test")
 
 
@@ -205,14 +213,14 @@ class TestMethod:
         ["OPTIONS", "TRACE", "CONNECT", "PUT", "PATCH", "DELETE", "QUERY", "get", "X" * 99],
     )
     async def test_beyond_get_head_and_post_is_405_with_allow(self, method: str) -> None:
-        answer = await ask(guarded(site(), settings()), "/", SAME_ORIGIN, method=method)
+        answer = await ask(behind_guards(site()), "/", SAME_ORIGIN, method=method)
         assert answer.status == 405
         assert answer.headers["allow"] == "GET, HEAD, POST"
         assert not [name for name in answer.headers if name.startswith("access-control")]
 
     async def test_is_what_it_is_whatever_a_header_says(self) -> None:
         header = ("x-http-method-override", "POST")
-        answer = await ask(guarded(site(), settings()), "/gone", header, method="GET")
+        answer = await ask(behind_guards(site()), "/gone", header, method="GET")
         assert answer.status == 404
 
     async def test_websocket_is_closed_before_it_is_accepted(self) -> None:
@@ -224,7 +232,7 @@ class TestMethod:
         async def send(message: Message) -> None:
             sent.append(message)
 
-        await guarded(site(), settings())({"type": "websocket", "headers": []}, receive, send)
+        await behind_guards(site())({"type": "websocket", "headers": []}, receive, send)
         assert [message["type"] for message in sent] == ["websocket.close"]
 
 
@@ -265,14 +273,14 @@ class TestCrossSite:
         self, sites: list[str], origins: list[str], allowed: bool
     ) -> None:
         headers = [("sec-fetch-site", v) for v in sites] + [("origin", v) for v in origins]
-        app = guarded(site(), settings())
+        app = behind_guards(site())
         for more in ([], [("hx-request", "true")], [("cookie", "__Host-session=x")]):
             answer = await ask(app, "/", *headers, *more, method="POST")
             assert answer.status == (200 if allowed else 403)
 
     @pytest.mark.parametrize("method", ["GET", "HEAD"])
     async def test_reading_is_for_everybody(self, method: str) -> None:
-        app = guarded(site(), settings())
+        app = behind_guards(site())
         answer = await ask(app, "/", ("sec-fetch-site", "cross-site"), method=method)
         assert answer.status == 200
 
@@ -299,12 +307,12 @@ class TestEveryResponse:
         ],
     )
     async def test_has_the_security_headers(self, path: str, method: str, status: int) -> None:
-        answer = await ask(guarded(site(), settings()), path, SAME_ORIGIN, method=method)
+        answer = await ask(behind_guards(site()), path, SAME_ORIGIN, method=method)
         assert answer.status == status
         assert_secure(answer)
 
     async def test_that_refuses_has_them_too(self) -> None:
-        app = guarded(site(), settings())
+        app = behind_guards(site())
         too_long = b"x" * (MAX_BODY_BYTES + 1)
         for answer in (
             await ask(app, host="evil.test"),
@@ -315,12 +323,12 @@ class TestEveryResponse:
             assert_secure(answer)
 
     async def test_on_loopback_http_has_no_hsts(self) -> None:
-        app = guarded(site(), settings("http://127.0.0.1:8000"))
+        app = behind_guards(site(), "http://127.0.0.1:8000")
         answer = await ask(app, host="127.0.0.1:8000")
         assert "strict-transport-security" not in answer.headers
 
     async def test_is_not_stored_unless_it_says_so(self) -> None:
-        app = guarded(site(), settings())
+        app = behind_guards(site())
         personal, static = await ask(app, "/"), await ask(app, "/static/a.css")
         assert personal.headers["cache-control"] == "no-store"
         assert personal.headers["vary"] == "Cookie, HX-Request"
@@ -332,10 +340,10 @@ class TestEveryResponse:
             headers = {"content-security-policy": "default-src *", "referrer-policy": "unsafe-url"}
             await PlainTextResponse("", headers=headers)(scope, receive, send)  # type: ignore[arg-type]
 
-        assert_secure(await ask(guarded(lax, settings())))
+        assert_secure(await ask(behind_guards(lax)))
 
     async def test_of_a_body_that_is_too_long_is_413(self) -> None:
-        app = guarded(site(), settings())
+        app = behind_guards(site())
         fits = await ask(app, "/", SAME_ORIGIN, method="POST", body=b"x" * MAX_BODY_BYTES)
         assert fits.status == 200
         for headers in ([], [("content-length", str(MAX_BODY_BYTES + 1))]):
@@ -379,7 +387,7 @@ def assert_secure(answer: Answer) -> None:
 class TestAccessLog:
     async def line(self, path: str, method: str = "GET", host: str = "connect.test") -> dict:  # type: ignore[type-arg]
         with capture_logs() as lines:
-            await ask(guarded(site(), settings()), path, SAME_ORIGIN, method=method, host=host)
+            await ask(behind_guards(site()), path, SAME_ORIGIN, method=method, host=host)
         (line,) = lines
         return dict(line)
 
@@ -412,7 +420,7 @@ class TestAccessLog:
             ids.append(request.state.request_id)
             return PlainTextResponse("")
 
-        app = guarded(Starlette(routes=[Route("/", show)]), settings())
+        app = behind_guards(Starlette(routes=[Route("/", show)]))
         for _ in range(2):
             await ask(app)
         assert len(set(ids)) == 2
@@ -553,7 +561,7 @@ class TestSigningIn:
             await sessions.start(request, "ann")
             return PlainTextResponse("")
 
-        return guarded(
+        return behind_guards(
             Starlette(
                 routes=[
                     Route("/connections", home),
@@ -563,8 +571,7 @@ class TestSigningIn:
                     Route("/in", sign_in),
                 ],
                 exception_handlers={SignInNeeded: ask_to_sign_in},
-            ),
-            settings(),
+            )
         )
 
     async def test_a_page_leads_to_signing_in_and_back(self, app: ASGIApp) -> None:
@@ -601,7 +608,7 @@ class TestSigningIn:
 def test_hostile_paths_never_make_a_server_error_or_another_route() -> None:
 
     async def all_of(paths: Iterable[str]) -> None:
-        app = guarded(site(), settings())
+        app = behind_guards(site())
         for path in paths:
             answer = await ask(app, quote(path))
             assert answer.status in (200, 400, 404), path

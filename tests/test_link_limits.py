@@ -59,14 +59,14 @@ async def statuses(times: int, ask: Callable[[], Awaitable[httpx.Response]]) -> 
     return [(await ask()).status_code for _ in range(times)]
 
 
-def says_when(answer: httpx.Response, longest: int = 60) -> bool:
+def says_when(answer: httpx.Response) -> bool:
     """Whether it is a 429 with a header for machines and a clock time for people."""
     wait = answer.headers.get("retry-after", "")
     return (
         answer.status_code == 429
         and wait.isascii()
         and wait.isdigit()
-        and 1 <= int(wait) <= longest
+        and 1 <= int(wait) <= 60
         and re.search(
             r'Try again after <time datetime="[^"]+" data-local="time">\d\d:\d\d UTC</time>',
             answer.text,

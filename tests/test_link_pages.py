@@ -15,6 +15,7 @@ from tests.site_fixtures import (
     FROM_OUR_PAGE,
     Browser,
     Place,
+    confirm,
     handed_off,
     heading,
     shown_code,
@@ -43,10 +44,6 @@ async def begun(place: Place, browser: Browser, way: str, user: str = "ann") -> 
         answer = await browser.get(place.fake.authorize(url))
     assert answer.headers["location"] == "/connect/proof"
     return await browser.get("/connect/proof")
-
-
-async def confirm(place: Place, user: str, shown: str) -> bool:
-    return await place.bot.proofs.confirm(place.redis, user, shown) is None
 
 
 async def connected(place: Place, browser: Browser, way: str, user: str = "ann") -> None:

@@ -71,9 +71,9 @@ async def address(phone: Window, way: str, user: str = "ann", provider: str = "g
     return await phone.town.bot.generate_connect_url(user, provider, phone.redis)
 
 
-async def to_the_code(phone: Window, way: str, user: str = "ann") -> str:
+async def to_the_code(phone: Window, way: str) -> str:
     """From the chat to the code that the page shows."""
-    await phone.page.goto(await address(phone, way, user))
+    await phone.page.goto(await address(phone, way, "ann"))
     if way == LANDING:
         await phone.press("Yes, I asked for this")
     else:

@@ -16,8 +16,11 @@ from tests.site_fixtures import (
     Place,
     but_reference,
     card_state,
+    confirm,
     handed_off,
     heading,
+    is_signed_in,
+    nothing_happened,
     shown_code,
     site_at,
 )
@@ -44,18 +47,6 @@ async def start(place: Place, browser: Browser, code: str) -> str:
     answer = await browser.post(f"/connect/{code}/start")
     assert answer.headers["location"] == "/connect/proof"
     return shown_code(await browser.get("/connect/proof"))
-
-
-async def confirm(place: Place, user: str, shown: str) -> bool:
-    return await place.bot.proofs.confirm(place.redis, user, shown) is None
-
-
-async def is_signed_in(browser: Browser) -> bool:
-    return (await browser.get("/connections")).status_code == 200
-
-
-async def nothing_happened(place: Place) -> bool:
-    return not place.fake.requests and await place.records() == {}
 
 
 def same(answer: httpx.Response) -> tuple[object, ...]:

@@ -94,7 +94,7 @@ class TestListed:
         self, manager: OAuthManager, redis: Redis
     ) -> None:
         secret = await proving(manager, redis)
-        proof = await manager.proofs.look(redis, secret)
+        proof = await manager.proofs.peek(redis, secret)
         assert proof
         await manager.proofs.confirm(redis, "ann", proof.code)
         assert await states(manager, redis) == [("github", "waiting")]
@@ -164,7 +164,7 @@ class TestSwitchedOff:
         )
         assert attempt is not None
         assert not await manager.links.spend(redis, attempt)
-        assert await manager.proofs.look(redis, secret) is None
+        assert await manager.proofs.peek(redis, secret) is None
         assert await manager.proofs.take(redis, secret, by_code=False) is None
         assert {state for _, state in await states(manager, redis)} == {"over"}
         left = await keys_at(redis, "oauth_link:*") + await keys_at(redis, "oauth_pending:*")
@@ -186,7 +186,7 @@ class TestSwitchedOff:
         self, manager: OAuthManager, redis: Redis
     ) -> None:
         secret = await proving(manager, redis)
-        proof = await manager.proofs.look(redis, secret)
+        proof = await manager.proofs.peek(redis, secret)
         assert proof
         await manager.proofs.confirm(redis, "ann", proof.code)
         assert await manager.cancel_links("ann", redis) == 1
@@ -199,7 +199,7 @@ class TestSwitchedOff:
         secret = await manager.proofs.start(redis, LinkRequest("ben", "google"))
         assert await manager.cancel_links("ann", redis) == 0
         assert await manager.resolve_link_code(redis, code) == "ben"
-        assert await manager.proofs.look(redis, secret)
+        assert await manager.proofs.peek(redis, secret)
 
     async def test_twice_finds_nothing_the_second_time(
         self, manager: OAuthManager, redis: Redis
@@ -216,7 +216,7 @@ class TestSwitchedOff:
         code, secret = await linked(manager, redis), await proving(manager, redis, "google")
         assert await states(manager, redis) == [("github", "open"), ("google", "waiting")]
         assert await manager.resolve_link_code(redis, code) == "ann"
-        assert await manager.proofs.look(redis, secret)
+        assert await manager.proofs.peek(redis, secret)
 
     async def test_at_the_same_time_as_others_are_made_leaves_only_whole_ones(
         self, manager: OAuthManager, redis: Redis
@@ -231,7 +231,7 @@ class TestSwitchedOff:
             told = await states(manager, redis)
             is_open = await manager.resolve_link_code(redis, code) == "ann"
             assert is_open == (("github", "open") in told)
-            has_proof = await manager.proofs.look(redis, secret) is not None
+            has_proof = await manager.proofs.peek(redis, secret) is not None
             assert has_proof == (("google", "waiting") in told)
             await manager.cancel_links("ann", redis)
 

@@ -35,6 +35,7 @@ from tests.site_fixtures import (
     Browser,
     Place,
     commands,
+    confirm,
     free_port,
     heading,
     query_of,
@@ -68,10 +69,6 @@ async def parked(place: Place, user: str = "ann", provider: str = "github") -> t
     answer = await phone.get(await from_chat(place, user, provider))
     assert (answer.status_code, answer.headers["location"]) == (303, "/connect/proof")
     return phone, shown_code(await phone.get("/connect/proof"))
-
-
-async def confirm(place: Place, user: str, shown: str) -> bool:
-    return await place.bot.proofs.confirm(place.redis, user, shown) is None
 
 
 async def go_on(phone: Browser) -> httpx.Response:

@@ -30,11 +30,9 @@ def proofs() -> Proofs:
     return OAuthManager(KEY, BASE_URL).proofs
 
 
-async def started(
-    proofs: Proofs, redis: Redis, request: LinkRequest = REQUEST
-) -> tuple[str, Proof]:
-    secret = await proofs.start(redis, request)
-    proof = await proofs.look(redis, secret)
+async def started(proofs: Proofs, redis: Redis) -> tuple[str, Proof]:
+    secret = await proofs.start(redis, REQUEST)
+    proof = await proofs.peek(redis, secret)
     assert proof is not None
     return secret, proof
 
@@ -72,7 +70,7 @@ class TestTheCode:
             await proofs.confirm(redis, "u1", f" {proof.code[:3]} {proof.code[3:].lower()} ")
             is None
         )
-        after = await proofs.look(redis, secret)
+        after = await proofs.peek(redis, secret)
         assert after is not None
         assert after.confirmed
 
@@ -90,7 +88,7 @@ class TestOnlyTheRightPerson:
     ) -> None:
         secret, proof = await started(proofs, redis)
         assert await proofs.confirm(redis, "u2", proof.code) == 0
-        after = await proofs.look(redis, secret)
+        after = await proofs.peek(redis, secret)
         assert after is not None
         assert not after.confirmed
         assert await taken(proofs, redis, secret) is None
@@ -118,7 +116,7 @@ class TestTries:
         secret, proof = await started(proofs, redis)
         left = [await proofs.confirm(redis, "u1", wrong(proof.code)) for _ in range(TRIES)]
         assert left == [4, 3, 2, 1, 0]
-        assert await proofs.look(redis, secret) is None
+        assert await proofs.peek(redis, secret) is None
         assert await proofs.confirm(redis, "u1", proof.code) == 0
         assert await taken(proofs, redis, secret) is None
 
@@ -138,8 +136,8 @@ class TestTries:
             await proofs.confirm(redis, "u1", "BBBBBB" if proof.code != "BBBBBB" else "CCCCCC")
         other, _ = await started(proofs, redis)
         assert await proofs.confirm(redis, "u1", "!") == TRIES - 1
-        assert await proofs.look(redis, one) is None
-        assert await proofs.look(redis, other) is not None
+        assert await proofs.peek(redis, one) is None
+        assert await proofs.peek(redis, other) is not None
 
     async def test_wrong_codes_leave_a_confirmed_proof_alone(
         self, proofs: Proofs, redis: Redis
@@ -183,12 +181,12 @@ class TestOnce:
         await proofs.confirm(redis, "u1", proof.code)
         await taken(proofs, redis, secret)
         assert await proofs.confirm(redis, "u1", proof.code) == 0
-        assert await proofs.look(redis, secret) is None
+        assert await proofs.peek(redis, secret) is None
 
     async def test_a_declined_proof_is_over(self, proofs: Proofs, redis: Redis) -> None:
         secret, proof = await started(proofs, redis)
         await proofs.cancel(redis, secret)
-        assert await proofs.look(redis, secret) is None
+        assert await proofs.peek(redis, secret) is None
         assert await proofs.confirm(redis, "u1", proof.code) == 0
         assert await redis.keys() == []
 
@@ -252,7 +250,7 @@ class TestSecrecy:
         self, proofs: Proofs, redis: Redis
     ) -> None:
         secret = await OAuthManager(OTHER_KEY, BASE_URL).proofs.start(redis, REQUEST)
-        assert await proofs.look(redis, secret) is None
+        assert await proofs.peek(redis, secret) is None
 
     async def test_a_code_begun_under_the_older_key_is_confirmed_after_a_rotation(
         self, proofs: Proofs, redis: Redis

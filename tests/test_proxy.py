@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 from starlette.requests import HTTPConnection
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import Message, Receive, Scope, Send
 
 from tests.library import BASE_URL
@@ -341,6 +342,9 @@ async def send(
     async def drop(message: Message) -> None:
         pass
 
+    async def refuse(_: Scope, status: int, reason: str) -> Response:
+        return PlainTextResponse(reason, status)
+
     settings = Settings(
         base_url=BASE_URL,
         redis_url="unix:///unused",
@@ -358,4 +362,4 @@ async def send(
         "headers": raw,
         "client": (peer, 50000) if peer else None,
     }
-    await guarded(app, settings)(scope, receive, drop)
+    await guarded(app, settings, refuse)(scope, receive, drop)

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from tests.screens import BOT, PRODUCT, SCREEN, events
+from tests.support_fixtures import IDS
 from tests.support_screens import happened
 from webui import words
 from webui.cards import base_key, make_card
@@ -27,26 +28,6 @@ from webui.support.rows import make_row
 NAMES = {"product": PRODUCT, "bot": BOT}
 HELD = {name: case for name, case in CASES.items() if case.connection}
 EVERY_CASE = pytest.mark.parametrize("case", HELD.values(), ids=HELD.keys())
-IDS = (
-    "ann",
-    "ann/preview",
-    "a\\b",
-    "100%",
-    "%2F",
-    "%252e",
-    "a:b*?[c]",
-    "a b",
-    ".",
-    "..",
-    "...",
-    "..a",
-    "ann#1&reason=x;y",
-    "a+b=c@d~e",
-    "ünï\u0301çødé",
-    "日本語",
-    "\u202eann",
-    "x" * 255,
-)
 
 
 class TestMasking:

@@ -8,11 +8,11 @@ import time
 import pytest
 from redis.asyncio import Redis
 
+from tests.cards_shown import buttons, note
 from tests.fake_answers import Answer, Gate, json_answer, redirect
-from tests.library import granted
+from tests.library import granted, revoke_key
 from tests.redis_proxy import redis_proxy
 from tests.site_fixtures import Browser, Place, card_state, site_at
-from tests.test_going_on import REVOKE_KEY, buttons, note, settled, site_of
 from webui.oauth_manager import Health, TokenData
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +39,7 @@ class TestASlowDisconnect:
     async def held(self, place: Place, ann: Browser) -> Gate:
         """Ann has disconnected GitHub, which does not confirm it, and not yet says so."""
         await place.connect(ann, "github")
-        site_of(place).manager.patience = 0.01
+        place.site.manager.patience = 0.01
         place.fake.script("revoke", Answer(503))
         gate = place.fake.gate("revoke")
         assert (await ann.post("/connections/github/disconnect", htmx=True)).status_code == 202
@@ -57,8 +57,8 @@ class TestASlowDisconnect:
     ) -> None:
         await place.connect(ann, "github")
         held.open()
-        await settled(place)
-        assert not await place.redis.exists(REVOKE_KEY)
+        await place.settled()
+        assert not await place.redis.exists(revoke_key("ann", "github"))
         shown = await ann.get("/connections")
         assert (card_state(shown.text, "github"), note(shown)) == ("S4", "GitHub is connected.")
         await place.bot.delete_token(place.redis, "ann", "github", by="chat")
@@ -123,7 +123,7 @@ class TestAnotherAccount:
         self, place: Place, ann: Browser, redis: Redis
     ) -> None:
         await offered(place, ann)
-        site_of(place).manager.providers["github"].client_id = ""
+        place.site.manager.providers["github"].client_id = ""
         answer = await ann.post("/connections/github/switch", {"choice": "old"})
         assert answer.headers["location"] == "/connections#conn-github-n"
         assert await ann.state_of("github") == "S0"
@@ -148,9 +148,9 @@ class TestKeepingItAsItIs:
     ) -> None:
         place.fake.scope = "openid"
         await place.connect(ann, "google")
-        tokens = site_of(place).manager._tokens
+        tokens = place.site.manager._tokens
         await asyncio.gather(
-            site_of(place).manager.accept_missing("ann", "google", redis),
+            place.site.manager.accept_missing("ann", "google", redis),
             tokens.used(redis, "ann", "google"),
         )
         assert not (await place.bot.connection("ann", "google", redis)).is_limited

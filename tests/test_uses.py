@@ -26,7 +26,7 @@ class Written:
     """What ``Uses`` had written: it writes at once here, and says so."""
 
     def __init__(self) -> None:
-        self.uses = Uses(self._write, Background().run, delay=0)
+        self.uses = Uses(self._write, Background(), delay=0)
         self.found: list[tuple[str, str]] = []
         self._come = asyncio.Event()
 
@@ -47,8 +47,8 @@ class Written:
         return [use for use in self.found if use[0] != "the end"]
 
 
-async def profile_of(manager: OAuthManager, redis: Any, provider: str = "google") -> Profile:
-    return (await manager.connection("ann", provider, redis)).profile
+async def profile_of(manager: OAuthManager, redis: Any) -> Profile:
+    return (await manager.connection("ann", "google", redis)).profile
 
 
 async def used(manager: OAuthManager, redis: Any, provider: str = "google") -> None:

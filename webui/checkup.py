@@ -16,7 +16,7 @@ from webui.oauth_manager import (
 from webui.oauth_manager.redis_io import redis_call
 from webui.oauth_manager.transport import Transport
 from webui.redis_client import connect
-from webui.setting_table import SETTINGS
+from webui.setting_table import FILE_SUFFIX, SETTINGS
 from webui.settings import Settings, SettingsError, load_settings
 from webui.sign_on import SignOn
 
@@ -54,7 +54,7 @@ async def run_checkup(environ: Mapping[str, str], say: Say) -> bool:
 
 
 def _shown(environ: Mapping[str, str], name: str, is_secret: bool) -> str:
-    if name not in environ and f"{name}_FILE" not in environ:
+    if name not in environ and f"{name}{FILE_SUFFIX}" not in environ:
         return "not in the environment"
     return "set" if is_secret or name not in environ else environ[name]
 

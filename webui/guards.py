@@ -24,7 +24,6 @@ from webui.refusing import (
     Refusal,
     SameOrigin,
     WholeBody,
-    plain_refusal,
 )
 from webui.session_cookie import SessionCookie
 from webui.settings import Settings
@@ -48,8 +47,8 @@ _HSTS = "max-age=31536000"
 _log = structlog.get_logger("webui.access")
 
 
-def guarded(app: ASGIApp, settings: Settings, refuse: Refusal = plain_refusal) -> ASGIApp:
-    """The site behind everything that comes before it."""
+def guarded(app: ASGIApp, settings: Settings, refuse: Refusal) -> ASGIApp:
+    """The site behind everything that comes before it; ``refuse`` answers what does not get in."""
     app = SessionCookie(app)
     app = SameOrigin(app, settings.base_url, refuse)
     app = KnownMethod(app, refuse)

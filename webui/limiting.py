@@ -36,7 +36,6 @@ LIMITS = {
 # Of people looked up, for each of support's staff.  Counted from the audit: looking writes no more.
 LOOKUPS = "60/10 minutes"
 
-
 _PREFIX = "stargazer:web_limit:"
 
 

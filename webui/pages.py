@@ -98,7 +98,6 @@ def render_card(
     page: str,
     status: int = 200,
     announce: str = "",
-    headers: Mapping[str, str] | None = None,
     **context: Any,
 ) -> HTMLResponse:
     """One card: with htmx alone (and the summary and announcement with it), else its ``page``."""
@@ -107,7 +106,6 @@ def render_card(
         page,
         status,
         fragment="card_fragment.html",
-        headers=headers,
         card=card,
         summary=summary,
         announce=announce,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable
 
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webui.auth import is_same_origin
@@ -20,24 +20,7 @@ SAFE_METHODS = ("GET", "HEAD")
 METHODS = (*SAFE_METHODS, "POST")
 
 Refusal = Callable[[Scope, int, str], Awaitable[Response]]
-"""From scope, status and reason (a key of ``_SENTENCES``) to the answer."""
-
-_SENTENCES = {
-    "slow": "This request took too long to arrive. Nothing was changed.",
-    "large": "This request is too large. Nothing was changed.",
-    "framing": "This request can be read in two ways.",
-    "address": "This address is too long.",
-    "path": "There is nothing at this address.",
-    "host": "This address is not served here.",
-    "method": "This cannot be done here.",
-    "identity": "It is not clear who sent this request.",
-    "cross-site": "This request did not come from a page of this site. Nothing was changed.",
-}
-
-
-async def plain_refusal(_: Scope, status: int, reason: str) -> Response:
-    """A sentence, where no page is wanted."""
-    return PlainTextResponse(_SENTENCES[reason], status)
+"""From scope, status and reason (a word, such as ``host``) to the answer."""
 
 
 class OwnHost:

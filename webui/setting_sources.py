@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from webui import feature_settings
+from webui import setting_features
 from webui import setting_values as values
 from webui.setting_table import (
     FILE_SUFFIX,
@@ -105,8 +105,8 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
         if isinstance(value, dict) and not prefix:
             yield from _flat(value, name + "_")
         elif isinstance(value, dict):
-            is_feature = name.endswith(feature_settings.SUFFIX)
-            yield name, feature_settings.as_text(value) if is_feature else urlencode(value)
+            is_feature = name.endswith(setting_features.SUFFIX)
+            yield name, setting_features.as_text(value) if is_feature else urlencode(value)
         elif isinstance(value, list):
             yield name, ",".join(map(str, value))
         else:

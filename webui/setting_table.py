@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from webui import feature_settings
+from webui import setting_features
 from webui import setting_identity as identity
 from webui import setting_values as values
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES
@@ -182,7 +182,7 @@ PROVIDER_SETTINGS = (
         "FEATURES",
         "What the bot does with it, each with the scopes that takes: "
         "reminders: calendar.read; mail: mail.read mail.send.",
-        feature_settings.features,
+        setting_features.features,
     ),
 )
 """For each provider ``{PROVIDER}_{name}``; the defaults are those of the provider."""

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 from webui import setting_identity as identity
 from webui import setting_values as values
-from webui.feature_settings import unasked
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES
+from webui.setting_features import unasked
 from webui.setting_sources import Given, survey
 from webui.setting_table import PROVIDER_SETTINGS, all_settings, provider_names, variable
 

@@ -17,9 +17,17 @@ from webui.cards.model import (
     Summary,
     Where,
 )
-from webui.cards.notes import cancellation, is_cancelled, notes_to_show
+from webui.cards.notes import (
+    AFTER_CHECK,
+    AFTER_DISCONNECT,
+    cancellation,
+    is_cancelled,
+    notes_to_show,
+)
 
 __all__ = [
+    "AFTER_CHECK",
+    "AFTER_DISCONNECT",
     "Action",
     "Card",
     "CardNote",

@@ -88,7 +88,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """``allowed``: what is granted, rather than what will be asked for.
+    """What is granted or will be asked for, by group.
 
     ``left_off`` are sentences the person chose to do without, and ``lost`` says
     what does not work because of it; ``not_needed`` are those left off that
@@ -98,7 +98,6 @@ class Permissions:
 
     summary: str
     groups: tuple[PermissionGroup, ...]
-    allowed: bool
     left_off: tuple[tuple[str, str], ...] = ()
     lost: str = ""
     not_needed: tuple[tuple[str, str], ...] = ()

@@ -1,16 +1,30 @@
-"""What becomes of notes as time goes by: how long each is shown, and what it says then."""
+"""Which note an outcome leaves, how long it is shown, and what it says as time goes by."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from webui.oauth_manager import Health, RevokeOutcome
 from webui.oauth_manager.keys import LINK_CODE_TTL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from webui.cards.model import Note
+
+AFTER_DISCONNECT = {
+    RevokeOutcome.REVOKED: "disconnected",
+    RevokeOutcome.UNCONFIRMED: "still_listed",
+    RevokeOutcome.UNSUPPORTED: "own_list",
+    RevokeOutcome.NOTHING: "already_disconnected",
+}
+# The others show in the card's own state.
+AFTER_CHECK = {
+    Health.WORKING: "checked",
+    Health.PROVIDER_TROUBLE: "checked_trouble",
+    Health.MISCONFIGURED: "checked_misconfigured",
+}
 
 NOTE_SECONDS = 15 * 60  # how long an outcome stays on its card
 WAITING_SECONDS = 120.0  # how long a page looks for news by itself

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from webui import words
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from webui.cards.states import Outcome
     from webui.oauth_manager.models import Connection
     from webui.oauth_manager.provider import OAuthProvider
-
-    Sentences = tuple[tuple[str, str], ...]
 
 DAY = 86_400.0
 
@@ -190,24 +188,21 @@ def permissions(about: About, keys: Iterable[str]) -> Permissions | None:
     kind = BASES[about.key].permissions
     if not kind or (kind == "ask" and not _asks(keys)):
         return None
-    allowed = kind == "can"
+    known = about.connection if kind == "can" else None
     scopes: Iterable[str] = about.provider.scopes
-    if allowed and about.connection:
-        known = about.connection
+    if known:
         scopes = [scope for scope in known.scopes if scope not in known.unasked_scopes]
-    groups = permission_groups(
-        about.provider, scopes, about.screen.product, about.screen.bot, strongest_first=not allowed
-    )
-    summary = about.say(f"detail.{kind}")
-    if not allowed or about.connection is None:
-        return Permissions(summary, groups, allowed) if groups else None
-    found = _beside(about, about.connection)
-    return Permissions(summary, groups, allowed, *found) if groups or any(found) else None
+    names = about.screen.product, about.screen.bot
+    groups = permission_groups(about.provider, scopes, *names, strongest_first=kind == "ask")
+    nothing = Permissions(about.say(f"detail.{kind}"), ())
+    shown = replace(nothing, groups=groups)
+    if known:
+        shown = _with_the_rest(shown, about, known)
+    return shown if shown != nothing else None
 
 
-def _beside(about: About, connection: Connection) -> tuple[Sentences, str, Sentences, Sentences]:
-    """What was left off by choice, what that costs, what was left off and is not needed, and
-    what was granted without being asked for.
+def _with_the_rest(shown: Permissions, about: About, connection: Connection) -> Permissions:
+    """Beside what is granted as asked: what was left off, what that costs, what came unasked.
 
     What a limited card's note says is not said again.
     """
@@ -216,9 +211,11 @@ def _beside(about: About, connection: Connection) -> tuple[Sentences, str, Sente
     told = connection.lacking_scopes if about.key == "S8" else ()
     chosen = [s for s in connection.missing_scopes if s in accepted and s not in told]
     others = [s for s in connection.unneeded_scopes if s not in accepted]
-    return (
-        sentences(about.provider, chosen, *names),
-        "" if connection.is_limited else features.lost(connection, about.screen.where),
-        sentences(about.provider, others, *names),
-        sentences(about.provider, connection.unasked_scopes, *names),
+    lost = "" if connection.is_limited else features.lost(connection, about.screen.where)
+    return replace(
+        shown,
+        left_off=sentences(about.provider, chosen, *names),
+        lost=lost,
+        not_needed=sentences(about.provider, others, *names),
+        unasked=sentences(about.provider, connection.unasked_scopes, *names),
     )

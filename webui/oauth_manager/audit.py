@@ -85,16 +85,19 @@ class Audit:
                 pipe.expire(key, OWN_KEPT_SECONDS)
             await pipe.execute()
 
-    async def lookups(self, redis: Any, who: str, seconds: float) -> int:
-        """How often ``who`` looked somebody up in the last so many seconds; reads only."""
-        newest, oldest, count = "+", str(_ms(-seconds)), 0
+    async def lookups(self, redis: Any, who: str, seconds: float) -> list[float]:
+        """When ``who`` looked somebody up in the last so many seconds, newest first; reads only.
+
+        Raises ``StoreUnavailable``.
+        """
+        newest, oldest, at = "+", str(_ms(-seconds)), list[float]()
         while True:
             async with redis_call("count look-ups"):
                 found = await redis.xrevrange(keys.AUDIT, newest, oldest, count=_CHUNK)
             records = [open_record(entry) for _, entry in found]
-            count += sum(1 for r in records if r and r.who == who and r.action in _LOOKUPS)
+            at += [r.at for r in records if r and r.who == who and r.action in _LOOKUPS]
             if len(found) < _CHUNK:
-                return count
+                return at
             newest = f"({as_text(found[-1][0])}"
 
     async def read(self, redis: Any, since: float) -> AsyncIterator[AuditRecord]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 
 class Background:
@@ -13,12 +15,16 @@ class Background:
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
 
-    def run(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def run(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         """Start ``work``; the set keeps the task alive."""
         task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)
         task.add_done_callback(self._finished)
         return task
+
+    async def finish(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Start ``work`` and wait for what comes of it."""
+        return await asyncio.shield(self.run(work))
 
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)

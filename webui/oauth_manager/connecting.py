@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -25,8 +26,19 @@ from .transport import DEADLINE_WHILE_WAITING, Transport
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """A connection that is to be kept, in the place of what was there ``before``."""
+
+    user_id: str
+    token: TokenData
+    profile: Profile
+    before: Stored
+    event: Event
+
+
 class Connector:
-    """Exchanges codes, saves and removes connections."""
+    """Exchanges codes and keeps what they bring."""
 
     def __init__(
         self,
@@ -98,7 +110,7 @@ class Connector:
         kind = "reconnected" if before.tokens or before.profile else "connected"
         by = "chat" if attempt.return_to == "done" else "web"
         event = Event(kind, provider.name, by, now, account=account.label)
-        return await self._keep(redis, user_id, provider, token, profile, before, event)
+        return await self._keep(redis, provider, Fresh(user_id, token, profile, before, event))
 
     async def _offer(
         self,
@@ -147,7 +159,8 @@ class Connector:
         event = Event(
             "account_switched", provider.name, "web", time.time(), account=offer.new.label
         )
-        kept = await self._keep(redis, user_id, provider, offer.token, offer.profile, before, event)
+        fresh = Fresh(user_id, offer.token, offer.profile, before, event)
+        kept = await self._keep(redis, provider, fresh)
         if kept:
             self._disconnector.end_aside(user_id, provider, before)
         return kept
@@ -156,84 +169,59 @@ class Connector:
         """Keep the connected account; the other one's grant is given back."""
         await self._refresher.revoke(provider, offer.token, DEADLINE_WHILE_WAITING)
 
-    async def _keep(
-        self,
-        redis: Any,
-        user_id: str,
-        provider: OAuthProvider,
-        token: TokenData,
-        profile: Profile,
-        before: Stored,
-        event: Event,
-    ) -> Connection | None:
+    async def _keep(self, redis: Any, provider: OAuthProvider, fresh: Fresh) -> Connection | None:
         try:
-            kept = await self._save_over_an_end(redis, user_id, token, profile, before, event)
+            kept = await self._save_over_an_end(redis, fresh)
         except StoreUnavailable:
-            if not before.tokens:
-                await self._refresher.revoke(provider, token, DEADLINE_WHILE_WAITING)
+            if not fresh.before.tokens:
+                await self._refresher.revoke(provider, fresh.token, DEADLINE_WHILE_WAITING)
             raise
         if not kept:
-            await self._refresher.revoke(provider, token, DEADLINE_WHILE_WAITING)
+            await self._refresher.revoke(provider, fresh.token, DEADLINE_WHILE_WAITING)
             return None
-        return describe(provider, token, profile)
+        return describe(provider, fresh.token, fresh.profile)
 
-    async def _save(
-        self,
-        redis: Any,
-        user_id: str,
-        token: TokenData,
-        profile: Profile,
-        before: Stored,
-        event: Event,
-    ) -> bool:
-        account = profile.account
-        known = self._store.open_profile(user_id, token.provider, before.profile).account
-
-        def tell(pipe: Any) -> None:
-            self._telling.connected(pipe, user_id, event, account, known)
-
-        write = partial(self._store.connect, redis, user_id, token, profile, before, tell)
-        try:
-            kept, told = await write()
-        except StoreUnavailable:
-            if await self._is_written(redis, user_id, token, profile):
-                return True  # and told: only the answer was lost
-            kept, told = await write()
-        if not kept:
-            await self._telling.not_connected(redis, user_id, token.provider, account, told)
-        return kept
-
-    async def _is_written(
-        self, redis: Any, user_id: str, token: TokenData, profile: Profile
-    ) -> bool:
-        now = await self._store.read_one(redis, user_id, token.provider)
-        try:
-            written = self._store.open_tokens(user_id, token.provider, now.tokens)
-        except RecordUnreadable:
-            return False
-        known = self._store.open_profile(user_id, token.provider, now.profile)
-        return (written, known) == (token, profile)
-
-    async def _save_over_an_end(
-        self,
-        redis: Any,
-        user_id: str,
-        token: TokenData,
-        profile: Profile,
-        before: Stored,
-        event: Event,
-    ) -> bool:
+    async def _save_over_an_end(self, redis: Any, fresh: Fresh) -> bool:
         """Save; if the old tokens went meanwhile, tell an ended grant from a disconnect.
 
         A disconnect takes both records and wins; a grant that ended leaves its
         reason behind, and is what the person is mending.
         """
-        if await self._save(redis, user_id, token, profile, before, event):
+        if await self._save(redis, fresh):
             return True
-        now = await self._store.read_for_writing(redis, user_id, token.provider)
-        if now.tokens or not self._store.open_profile(user_id, token.provider, now.profile).problem:
+        name = fresh.token.provider
+        now = await self._store.read_for_writing(redis, fresh.user_id, name)
+        if now.tokens or not self._store.open_profile(fresh.user_id, name, now.profile).problem:
             return False
-        return await self._save(redis, user_id, token, profile, now, event)
+        return await self._save(redis, replace(fresh, before=now))
+
+    async def _save(self, redis: Any, fresh: Fresh) -> bool:
+        user_id, token, profile = fresh.user_id, fresh.token, fresh.profile
+        known = self._store.open_profile(user_id, token.provider, fresh.before.profile).account
+
+        def tell(pipe: Any) -> None:
+            self._telling.connected(pipe, user_id, fresh.event, profile.account, known)
+
+        write = partial(self._store.connect, redis, user_id, token, profile, fresh.before, tell)
+        try:
+            kept, told = await write()
+        except StoreUnavailable:
+            if await self._is_written(redis, fresh):
+                return True  # and told: only the answer was lost
+            kept, told = await write()
+        if not kept:
+            await self._telling.not_connected(redis, user_id, token.provider, profile.account, told)
+        return kept
+
+    async def _is_written(self, redis: Any, fresh: Fresh) -> bool:
+        user_id, name = fresh.user_id, fresh.token.provider
+        now = await self._store.read_one(redis, user_id, name)
+        try:
+            written = self._store.open_tokens(user_id, name, now.tokens)
+        except RecordUnreadable:
+            return False
+        known = self._store.open_profile(user_id, name, now.profile)
+        return (written, known) == (fresh.token, fresh.profile)
 
     def _keep_refresh_token(
         self, user_id: str, before: Stored, account: Account, token: TokenData

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from .activity import Activity, Event
+from .background import Background
 from .errors import OAuthError, OAuthRefused, RecordUnreadable, StoreUnavailable
 from .leftovers import KEPT_SECONDS, Leftover, Leftovers
 from .models import Account, Disconnected, RevokeOutcome, TokenData
@@ -24,7 +24,6 @@ from .transport import DEADLINE, DEADLINE_WHILE_WAITING
 
 log = logging.getLogger(__name__)
 
-Background = Callable[[Coroutine[Any, Any, Any]], "asyncio.Task[Any]"]
 Asked = tuple[RevokeOutcome, TokenData | None]
 """What the provider did, and what it can be asked with again where it did not confirm."""
 
@@ -74,7 +73,7 @@ class Disconnector:
         removed = await self._removed(redis, user_id, provider.name)
         account = self._store.open_profile(user_id, provider.name, removed.profile).account
         work = self._end(redis, user_id, provider, removed, account, by, keeps)
-        return Ending(account, self._background(work))
+        return Ending(account, self._background.run(work))
 
     async def _removed(self, redis: Any, user_id: str, provider: str) -> Stored:
         """Both records, taken away; what only the answer to that lost was read before."""
@@ -121,7 +120,7 @@ class Disconnector:
 
     def end_aside(self, user_id: str, provider: OAuthProvider, removed: Stored) -> None:
         """Ask the provider to end what was removed, while nobody waits for it."""
-        self._background(self._end_at_provider(user_id, provider, removed))
+        self._background.run(self._end_at_provider(user_id, provider, removed))
 
     async def _end_at_provider(
         self, user_id: str, provider: OAuthProvider, removed: Stored
@@ -164,7 +163,7 @@ class Disconnector:
         if left is None:
             return None
         work = self._end_again(redis, user_id, provider, left)
-        return Ending(Account(), self._background(work))
+        return Ending(Account(), self._background.run(work))
 
     async def _end_again(
         self, redis: Any, user_id: str, provider: OAuthProvider, left: Leftover

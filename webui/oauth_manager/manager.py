@@ -11,7 +11,7 @@ from . import keys, requests
 from .accounts import Accounts
 from .activity import PAGE, Activity, ActivityPage, Event
 from .audit import Audit
-from .background import Background
+from .background import Background, Result
 from .checking import Checker, Health
 from .connecting import Connector
 from .disconnecting import Disconnector, Ending
@@ -72,7 +72,7 @@ class OAuthManager:
         self._fernet = sealer.fernet
         store = self._store = Store(sealer)
         self._transport = transport or Transport()
-        self._background = Background()
+        background = self._background = Background()
         self._notices = Notices(sealer)
         activity = self._activity = Activity(sealer)
         switches = self._switches = Switches(sealer)
@@ -80,17 +80,16 @@ class OAuthManager:
         leftovers = Leftovers(sealer)
         telling = Telling(self._notices, activity, self._accounts, leftovers)
         self.patience = DEADLINE_WHILE_WAITING  # seconds that a disconnect waits for a provider
-        run = self._background.run
-        self._refresher = Refresher(store, self._transport, self._notices, activity, run)
+        self._refresher = Refresher(store, self._transport, self._notices, activity, background)
         self._disconnector = Disconnector(
-            store, self._refresher, telling, activity, switches, leftovers, run
+            store, self._refresher, telling, activity, switches, leftovers, background
         )
         self._connector = Connector(
             store, self._transport, self._refresher, telling, switches, self._disconnector
         )
         checker = Checker(self._store, self._transport, self._refresher)
         self._tokens = Tokens(self._store, self._refresher, checker, self._activity)
-        self._uses = Uses(self._tokens.used, run)
+        self._uses = Uses(self._tokens.used, background)
         self.links, self.proofs = Links(sealer), Proofs(sealer)
         self._open_links = OpenLinks(sealer)
         self.audit = Audit()
@@ -115,6 +114,13 @@ class OAuthManager:
         except (KeyError, TypeError):
             # Not quoting the name: it may come from anywhere.
             raise ValueError("unknown provider") from None
+
+    def _checked(self, redis: Any, user_id: str, provider: str) -> OAuthProvider:
+        """The provider, once all three can be worked with."""
+        known = self._provider(provider)
+        keys.check_user_id(user_id)
+        self._need(redis)
+        return known
 
     def _configured(self, name: str) -> OAuthProvider:
         provider = self._provider(name)
@@ -264,13 +270,12 @@ class OAuthManager:
         work = self._connector.complete(
             redis, provider, attempt, code, self.redirect_uri(provider.name)
         )
-        result: Connection | SwitchOffer | None = await asyncio.shield(self._background.run(work))
-        return result
+        return await self._background.finish(work)
 
     async def switch_offer(self, user_id: str, provider: str, redis: Any) -> SwitchOffer | None:
         """The other account that waits for the person's choice, if one does."""
-        self._provider(provider)
-        return await self._switches.look(redis, keys.check_user_id(user_id), provider)
+        self._checked(redis, user_id, provider)
+        return await self._switches.peek(redis, user_id, provider)
 
     async def switch(
         self, user_id: str, provider: str, redis: Any, *, use_new: bool
@@ -280,10 +285,9 @@ class OAuthManager:
         The new connection, or ``None``: the old one stays or was disconnected, or
         there was nothing to choose any more.
         """
-        known = self._provider(provider)
-        work = self._connector.choose(redis, keys.check_user_id(user_id), known, use_new=use_new)
-        result: Connection | None = await asyncio.shield(self._background.run(work))
-        return result
+        known = self._checked(redis, user_id, provider)
+        work = self._connector.choose(redis, user_id, known, use_new=use_new)
+        return await self._background.finish(work)
 
     # Tokens
 
@@ -310,10 +314,21 @@ class OAuthManager:
 
     async def store_token(self, redis: Any, user_id: str, token: TokenData) -> None:
         """Keep ``token`` for the user, under ``token.provider``."""
-        self._provider(token.provider)
-        keys.check_user_id(user_id)
-        self._need(redis)
+        self._checked(redis, user_id, token.provider)
         await self._store.put_tokens(redis, user_id, token)
+
+    async def has_token(self, user_id: str, provider: str, redis: Any) -> bool:
+        """Whether tokens are stored, valid or not; ``False`` where ``redis`` is ``None``."""
+        self._provider(provider)
+        keys.check_user_id(user_id)
+        if redis is None:
+            return False
+        try:
+            return await self._tokens.load(redis, user_id, provider) is not None
+        except RecordUnreadable:
+            return False
+
+    # Ending a connection
 
     async def delete_token(
         self, redis: Any, user_id: str, provider: str, *, by: str = "bot"
@@ -339,54 +354,38 @@ class OAuthManager:
     async def _disconnect(
         self, redis: Any, user_id: str, provider: str, by: str, *, keeps: bool
     ) -> Ending:
-        known = self._provider(provider)
-        keys.check_user_id(user_id)
-        self._need(redis)
+        known = self._checked(redis, user_id, provider)
         work = self._disconnector.disconnect(redis, user_id, known, by, keeps=keeps)
-        ending: Ending = await asyncio.shield(self._background.run(work))
-        return ending
+        return await self._background.finish(work)
 
     async def ask_again(self, redis: Any, user_id: str, provider: str) -> Ending | None:
         """Ask the provider once more to end what :meth:`disconnect` removed here.
 
         ``None`` where nothing is kept to ask with, or the service is connected.
         """
-        known = self._provider(provider)
-        self._need(redis)
-        work = self._disconnector.ask_again(redis, keys.check_user_id(user_id), known)
-        ending: Ending | None = await asyncio.shield(self._background.run(work))
-        return ending
+        known = self._checked(redis, user_id, provider)
+        work = self._disconnector.ask_again(redis, user_id, known)
+        return await self._background.finish(work)
 
     async def drop_leftovers(self, redis: Any, user_id: str, provider: str) -> None:
         """Delete what :meth:`disconnect` kept."""
-        self._provider(provider)
-        self._need(redis)
-        await self._disconnector.drop_leftovers(redis, keys.check_user_id(user_id), provider)
+        self._checked(redis, user_id, provider)
+        await self._disconnector.drop_leftovers(redis, user_id, provider)
 
-    async def has_token(self, user_id: str, provider: str, redis: Any) -> bool:
-        """Whether tokens are stored, valid or not; ``False`` where ``redis`` is ``None``."""
-        self._provider(provider)
-        keys.check_user_id(user_id)
-        if redis is None:
-            return False
-        try:
-            return await self._tokens.load(redis, user_id, provider) is not None
-        except RecordUnreadable:
-            return False
+    # Looking after a connection
 
     async def check(self, user_id: str, provider: str, redis: Any) -> Health:
         """Ask the provider whether the connection works, after a refresh if one is due."""
-        known = self._provider(provider)
-        self._need(redis)
-        return await self._tokens.health(redis, keys.check_user_id(user_id), known)
+        known = self._checked(redis, user_id, provider)
+        return await self._tokens.health(redis, user_id, known)
 
     async def accept_missing(self, user_id: str, provider: str, redis: Any) -> bool:
         """The person does without the permissions that were left off.
 
         ``False`` where nothing that is needed was, or it is accepted already.
         """
-        known = self._provider(provider)
-        return await self._tokens.accept_missing(redis, keys.check_user_id(user_id), known)
+        known = self._checked(redis, user_id, provider)
+        return await self._tokens.accept_missing(redis, user_id, known)
 
     # The person's own timeline
 
@@ -462,9 +461,8 @@ class OAuthManager:
 
     async def connection(self, user_id: str, provider: str, redis: Any) -> Connection:
         """Where one provider stands for this user.  One round trip."""
-        known = self._provider(provider)
-        self._need(redis)
-        stored = await self._store.read_one(redis, keys.check_user_id(user_id), provider)
+        known = self._checked(redis, user_id, provider)
+        stored = await self._store.read_one(redis, user_id, provider)
         return self._tokens.standing(user_id, known, stored)
 
     async def find_accounts(self, redis: Any, provider: str, account: str) -> tuple[str, ...]:
@@ -512,7 +510,7 @@ class OAuthManager:
         """Seal every record with the newest key; how many were, how many could not be read."""
         return await reseal(redis, self._sealer, self._store, self._accounts)
 
-    def see_through(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+    def see_through(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         """Start work that is done to its end whoever is cancelled; :meth:`aclose` waits for it."""
         return self._background.run(work)
 

@@ -150,7 +150,7 @@ class Proofs:
             answer = as_text(await redis.eval(_CONFIRM, 1, keys.proofs(user_id), TRIES, *digests))
         return None if answer == "ok" else int(answer)
 
-    async def look(self, redis: Any, browser_secret: str) -> Proof | None:
+    async def peek(self, redis: Any, browser_secret: str) -> Proof | None:
         """Where the browser's proof stands; ``None`` once it is over.  Two round trips."""
         if not keys.is_one_time_value(browser_secret):
             return None
@@ -185,14 +185,14 @@ class Proofs:
 
         ``by_code=False`` takes it as it is, where the browser's word is enough.
         """
-        proof = await self.look(redis, browser_secret)
+        proof = await self.peek(redis, browser_secret)
         if proof is None or (by_code and not proof.confirmed):
             return None
         return proof if await self._end(redis, proof.request, browser_secret) else None
 
     async def cancel(self, redis: Any, browser_secret: str) -> LinkRequest | None:
         """End a proof that somebody declined; what it was for, if it was open."""
-        proof = await self.look(redis, browser_secret)
+        proof = await self.peek(redis, browser_secret)
         if proof is None or not await self._end(redis, proof.request, browser_secret):
             return None
         return proof.request

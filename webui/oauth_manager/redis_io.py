@@ -13,6 +13,9 @@ from .errors import StoreUnavailable
 
 DEADLINE = 2.0  # seconds, for one round trip
 
+# What redis-py calls the answers of a server that is there.
+_REFUSALS = {"NoPermissionError", "OutOfMemoryError", "ReadOnlyError", "ResponseError"}
+
 # Stands for a value that is not text; no sealed record looks like it.
 FOREIGN = "\0"
 
@@ -37,6 +40,11 @@ async def redis_call(step: str) -> AsyncIterator[None]:
         raise StoreUnavailable(step, failure) from None
 
 
+def is_refusal(failure: StoreUnavailable) -> bool:
+    """Whether Redis answered and would not: what only reads may work all the same."""
+    return failure.code in _REFUSALS
+
+
 def as_text(value: Any) -> str:
     """A Redis answer as text, whichever way the client decodes; ``""`` for nothing."""
     if isinstance(value, bytes):
@@ -50,6 +58,7 @@ def raw(client: Any, command: str, key: str) -> Any:
 
 
 async def read_text(redis: Any, key: str) -> str:
+    """What stands at a key, as :func:`text_of` reads it."""
     try:
         return text_of(await raw(redis, "GET", key))
     except ResponseError as error:
@@ -61,6 +70,10 @@ def is_mistyped(answer: Any) -> bool:
 
 
 def text_of(answer: Any) -> str:
+    """One answer of a pipeline as text: ``FOREIGN`` where the key is of another type.
+
+    Any other error that stands in the answer's place is raised.
+    """
     if is_mistyped(answer):
         return FOREIGN
     if isinstance(answer, Exception):

@@ -13,6 +13,7 @@ from typing import Any
 
 from . import answers, keys, requests
 from .activity import Activity, Event
+from .background import Background
 from .errors import OAuthMisconfigured, OAuthRefused, OAuthUnavailable, StoreUnavailable
 from .locking import Lock
 from .models import Profile, TokenData
@@ -23,11 +24,11 @@ from .transport import DEADLINE, Transport
 
 log = logging.getLogger(__name__)
 
-Background = Callable[[Coroutine[Any, Any, Any]], "asyncio.Task[Any]"]
-
 # Seconds a waiter stays: the holder may die, and its successor needs its own call.
 _PATIENCE = keys.LOCK_TTL + DEADLINE + 2.0
 _SAVE_ATTEMPTS = 5
+
+Flight = tuple[asyncio.AbstractEventLoop, str, str]  # of a user id and a provider, in a loop
 
 
 class Refresher:
@@ -46,7 +47,7 @@ class Refresher:
         self._notices = notices
         self._activity = activity
         self._background = background
-        self._flights: dict[tuple[asyncio.AbstractEventLoop, str, str], asyncio.Task[Any]] = {}
+        self._flights: dict[Flight, asyncio.Task[TokenData | None]] = {}
 
     async def refreshed(
         self, redis: Any, user_id: str, provider: OAuthProvider, due: TokenData
@@ -61,11 +62,10 @@ class Refresher:
         key = (asyncio.get_running_loop(), user_id, provider.name)
         flight = self._flights.get(key)
         if flight is None:
-            flight = self._background(self._across_processes(redis, user_id, provider, due))
+            flight = self._background.run(self._across_processes(redis, user_id, provider, due))
             self._flights[key] = flight
             flight.add_done_callback(lambda _: self._flights.pop(key, None))
-        result: TokenData | None = await asyncio.shield(flight)
-        return result
+        return await asyncio.shield(flight)
 
     async def _across_processes(
         self, redis: Any, user_id: str, provider: OAuthProvider, due: TokenData
@@ -148,13 +148,11 @@ class Refresher:
         tokens = await self._store.read_tokens(redis, user_id, provider.name)
         return self._store.open_tokens(user_id, provider.name, tokens)
 
-    async def renewed(
-        self, provider: OAuthProvider, token: TokenData, deadline: float = DEADLINE
-    ) -> TokenData:
+    async def renewed(self, provider: OAuthProvider, token: TokenData) -> TokenData:
         """Ask the provider, store nothing."""
         if not provider.is_configured:
             raise OAuthMisconfigured(provider.name, "refresh", "not_set_up")
-        answer = await self._transport.send(requests.refresh_request(provider, token), deadline)
+        answer = await self._transport.send(requests.refresh_request(provider, token))
         fields = answers.read_token_answer(provider, "refresh", answer)
         return answers.token_data(
             provider, fields, scopes=token.scopes, refresh_token=token.refresh_token

@@ -43,7 +43,7 @@ class Switches:
         async with redis_call("keep another account aside"):
             await redis.set(keys.switch(user_id, offer.provider), sealed, ex=keys.PARKED_TTL)
 
-    async def look(self, redis: Any, user_id: str, provider: str) -> SwitchOffer | None:
+    async def peek(self, redis: Any, user_id: str, provider: str) -> SwitchOffer | None:
         """The offer, leaving it as it is."""
         async with redis_call("look at another account"):
             value = await redis.get(keys.switch(user_id, provider))

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from .background import Background
+
 WRITE_EVERY = 3600.0  # seconds, for one connection
 DELAY = 5.0  # seconds after the use, so that the user of the token does not wait for it
 _REMEMBERED = 10_000  # connections
@@ -21,11 +23,9 @@ class Uses:
     people, nothing depends on it.
     """
 
-    def __init__(
-        self, write: Writer, run: Callable[[Any], asyncio.Task[Any]], delay: float = DELAY
-    ) -> None:
+    def __init__(self, write: Writer, background: Background, delay: float = DELAY) -> None:
         self._write = write
-        self._run = run
+        self._background = background
         self._delay = delay
         self._written: dict[tuple[str, str], float] = {}
 
@@ -38,5 +38,6 @@ class Uses:
             self._written.pop(next(iter(self._written)))
         self._written[key] = now
         asyncio.get_running_loop().call_later(
-            self._delay, lambda: self._run(self._write(redis, user_id, provider))
+            self._delay,
+            lambda: self._background.run(self._write(redis, user_id, provider)),
         )

@@ -60,7 +60,7 @@ What to try:
   5. Send: connect google. As Bob, open that link in a private window and send the
      code in Bob's chat: it does not match. A forwarded link is worth nothing.
      Choose "This was not me" there: the bot tells Alice that her link was cancelled.
-  6. Take the app off at the stand-in GitHub, and ask the bot again: whoami github
+  6. Remove access at the stand-in GitHub, and ask the bot again: whoami github
   7. Disconnect on your connections page: the bot says so in your chat.
   8. Connect google with a permission unticked: the page says what will not work.
   9. Sign in as Carol, who is support staff, at {site}/signin?next=/support

@@ -6,7 +6,6 @@ from urllib.parse import quote, unquote, urlencode
 
 from webui.oauth_manager import check_user_id
 
-SEARCH = "/support"
 PEOPLE = "/support/people/"
 
 

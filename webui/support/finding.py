@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from webui import words
 from webui.labels import clean_label
 from webui.support.addresses import person_path, with_query
-from webui.support.names import spelled
+from webui.support.names import label_of, spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -89,8 +89,7 @@ def failure_of(
     reference: Reference, providers: Mapping[str, OAuthProvider], names: dict[str, str]
 ) -> Failure:
     """A reference in the words that the person was shown."""
-    provider = providers.get(reference.provider)
-    label = provider.label if provider else clean_label(reference.provider)
+    label = label_of(reference.provider, providers)
     keys = [f"{section}.{reference.kind}.title" for section in ("error", "card")]
     keys.append(f"{reference.kind}.title")
     found = next((key for key in keys if key in words.CATALOGUE), "")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from webui import words
 from webui.labels import clean_label
 from webui.oauth_manager import Health
-from webui.support.names import masked
+from webui.support.names import label_of, masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -62,8 +62,7 @@ def history(
 def _happening(
     event: Event, providers: Mapping[str, OAuthProvider], product: str, bot: str
 ) -> Happening:
-    known = providers.get(event.provider)
-    label = known.label if known else clean_label(event.provider)
+    label = label_of(event.provider, providers)
     names = {"provider": label, "product": product, "bot": bot}
     suffixes = ("",) if label else ("_signin", "")
     sections = ("support.event", "activity")

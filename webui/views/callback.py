@@ -69,7 +69,7 @@ async def callback(request: Request) -> Response:
         return await _refused(request, session, provider.name, refusal.reason)
     if session is None:
         return await _park(request, attempt, answer)
-    return await finish(request, session, attempt, answer.code, answer.error, answer.outcome)
+    return await finish(request, session, attempt, answer)
 
 
 async def _belongs(
@@ -129,16 +129,11 @@ async def _park(request: Request, attempt: Attempt, answer: AuthorizationRespons
 
 
 async def finish(
-    request: Request,
-    session: Session,
-    attempt: Attempt,
-    code: str,
-    error: str = "",
-    outcome: str = "",
+    request: Request, session: Session, attempt: Attempt, answer: AuthorizationResponse
 ) -> Response:
     """Exchange and store for the proven person, and go where the outcome is told."""
     site, provider = site_of(request), attempt.provider
-    note = await _outcome(request, attempt, code, error, outcome)
+    note = await _outcome(request, attempt, answer)
     if note is None:
         await site.sessions.drop_note(session, provider)  # nobody waits at the provider any more
         return RedirectResponse(f"/connections/{provider}/switch", 303)
@@ -150,13 +145,13 @@ async def finish(
 
 
 async def _outcome(
-    request: Request, attempt: Attempt, code: str, error: str, key: str
+    request: Request, attempt: Attempt, answer: AuthorizationResponse
 ) -> Note | None:
     """How it went; ``None`` where the person has to choose between two accounts."""
-    site, trace = site_of(request), ""
+    site, key, error, trace = site_of(request), answer.outcome, answer.error, ""
     try:
         if not key:
-            result = await site.manager.complete(site.redis, attempt, code)
+            result = await site.manager.complete(site.redis, attempt, answer.code)
             if isinstance(result, SwitchOffer):
                 return None
             key = "connected" if result else "already_disconnected"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import RedirectResponse
 
 from webui.auth import require_session
-from webui.cards import Note
+from webui.cards import AFTER_CHECK, Note
 from webui.limiting import TooMany
 from webui.oauth_manager import Event, Health
 from webui.pages import render
@@ -20,13 +20,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from webui.sessions import Session
-
-# The others show in the card's own state.
-CHECKED = {
-    Health.WORKING: "checked",
-    Health.PROVIDER_TROUBLE: "checked_trouble",
-    Health.MISCONFIGURED: "checked_misconfigured",
-}
 
 
 async def check(request: Request) -> Response:
@@ -47,7 +40,7 @@ async def check(request: Request) -> Response:
     health = await site.manager.check(session.user, provider.name, site.redis)
     event = Event(f"checked_{health}", provider.name, "web", time.time())
     await site.manager.record(site.redis, session.user, event)
-    if key := CHECKED.get(health):
+    if key := AFTER_CHECK.get(health):
         session = await site.sessions.put_note(session, provider.name, Note(key))
     elif health is Health.RECONNECT_NEEDED:
         session = await site.sessions.drop_note(session, provider.name)

@@ -8,7 +8,6 @@ from starlette.responses import Response
 
 from webui.auth import require_session
 from webui.cards import Note, cancellation, changed, summarize
-from webui.oauth_manager import RevokeOutcome
 from webui.pages import hand_off, is_htmx, render, render_changes
 from webui.site import form_of, provider_of, site_of
 from webui.views.board import answer, cards_of, done, screen_of, where_of
@@ -17,13 +16,6 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from webui.cards import Focus
-
-OUTCOME_NOTES = {
-    RevokeOutcome.REVOKED: "disconnected",
-    RevokeOutcome.UNCONFIRMED: "still_listed",
-    RevokeOutcome.UNSUPPORTED: "own_list",
-    RevokeOutcome.NOTHING: "already_disconnected",
-}
 
 
 async def show_list(request: Request) -> Response:

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from webui.auth import require_session
-from webui.cards import Note, confirm_card
+from webui.cards import AFTER_DISCONNECT, Note, confirm_card
 from webui.limiting import TooMany
 from webui.oauth_manager import Status, StoreUnavailable
+from webui.oauth_manager.redis_io import is_refusal
 from webui.pages import render
 from webui.references import refer
 from webui.site import form_of, provider_of, site_of
 from webui.views.board import answer, done, screen_of, where_of
-from webui.views.connections import OUTCOME_NOTES
 from webui.views.errors import RETRY_SECONDS
 
 if TYPE_CHECKING:
@@ -29,10 +29,6 @@ if TYPE_CHECKING:
     from webui.oauth_manager import Disconnected, Ending, OAuthProvider
     from webui.sessions import Session
     from webui.site import Site
-
-
-# What redis-py calls the answers of a server that is there.
-_REFUSALS = ("NoPermissionError", "OutOfMemoryError", "ReadOnlyError", "ResponseError")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +100,7 @@ async def _session(request: Request) -> Session:
     try:
         return await require_session(request, sessions)
     except StoreUnavailable as failure:
-        session = await sessions.load(request, renew=False) if failure.code in _REFUSALS else None
+        session = await sessions.load(request, renew=False) if is_refusal(failure) else None
         if session is None:
             raise
         return session
@@ -117,9 +113,7 @@ async def _seen_through(
 
     Raises ``StoreUnavailable`` where nothing was begun.
     """
-    task = site.manager.see_through(_begin(site, session, provider, work))
-    told: _Told = await asyncio.shield(task)
-    return told
+    return await asyncio.shield(site.manager.see_through(_begin(site, session, provider, work)))
 
 
 async def _begin(
@@ -145,7 +139,7 @@ async def _follow(site: Site, session: Session, provider: str, ending: Ending) -
 def _note(result: Disconnected | None) -> Note:
     if result is None:
         return Note("disconnecting")
-    return Note(OUTCOME_NOTES[result.at_provider], until=result.retry_until)
+    return Note(AFTER_DISCONNECT[result.at_provider], until=result.retry_until)
 
 
 async def _nothing_to_ask(site: Site, session: Session, provider: str) -> _Told:

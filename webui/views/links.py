@@ -8,6 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from webui.auth import require_session
 from webui.oauth_manager import Status
+from webui.oauth_manager.callbacks import AuthorizationResponse
 from webui.pages import hand_off, is_htmx, render
 from webui.permissions import permission_groups
 from webui.proof_cookie import begin_proof, keep_link, keep_proof, kept_proof, what_became_of
@@ -35,7 +36,7 @@ async def _dead(request: Request) -> Response:
 async def _over(request: Request) -> Response:
     """The link is over; the browser in which it was begun is led back to its code."""
     site = site_of(request)
-    if await site.manager.proofs.look(site.redis, kept_proof(request)):
+    if await site.manager.proofs.peek(site.redis, kept_proof(request)):
         return RedirectResponse("/connect/proof", 303)
     return await _dead(request)
 
@@ -117,7 +118,7 @@ async def decline(request: Request) -> Response:
 async def show_proof(request: Request) -> Response:
     """``GET /connect/proof``: the code to send; asked by htmx, 204 until it has arrived."""
     site = site_of(request)
-    proof = await site.manager.proofs.look(site.redis, kept_proof(request))
+    proof = await site.manager.proofs.peek(site.redis, kept_proof(request))
     if proof is None:
         return await _lost(request)
     if is_htmx(request) and not proof.confirmed:
@@ -161,15 +162,16 @@ async def finish_proof(request: Request) -> Response:
     by_code = site.settings.link_proof == "code"
     taken = await site.manager.proofs.take(site.redis, secret, by_code=by_code)
     if taken is None:
-        proof = await site.manager.proofs.look(site.redis, secret)
+        proof = await site.manager.proofs.peek(site.redis, secret)
         if proof is None:
             return await _lost(request)
         return _proof_page(request, site, proof, asked=True)
     link = taken.request
     session = await site.sessions.start(request, link.user_id)
     if taken.parked:
-        parked = taken.parked
-        response = await finish(request, session, parked.attempt, parked.authorization_code)
+        # Its state was used up when it was parked.
+        answer = AuthorizationResponse(state="", code=taken.parked.authorization_code)
+        response = await finish(request, session, taken.parked.attempt, answer)
     else:
         response = await _go_on(request, session, link)
     keep_proof(request, response, "")

@@ -98,7 +98,10 @@ async def _look_up(site: Site, question: Question) -> tuple[tuple[str, ...], Ref
         check_user_id(question.q)
     except ValueError:
         return (), None
-    return ((question.q,) if await is_known(site, question.q) else ()), None
+    connections = await site.manager.connections(question.q, site.redis)
+    links = await site.manager.open_links(question.q, site.redis)
+    known = await is_known(site, question.q, connections, links)
+    return ((question.q,) if known else ()), None
 
 
 def _result(question: Question, found: tuple[str, ...], reference: Reference | None) -> str:

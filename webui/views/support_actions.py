@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 
 from webui import words
-from webui.cards import Note, make_card
+from webui.cards import AFTER_CHECK, AFTER_DISCONNECT, Note, make_card
 from webui.oauth_manager import NoticeKind, StoreUnavailable
 from webui.pages import render
 from webui.roles import require_staff
 from webui.site import form_of, site_of
 from webui.views.board import screen_of
-from webui.views.choices import CHECKED
-from webui.views.connections import OUTCOME_NOTES
 from webui.views.support_audit import field_of, keep_record, may_act, reason_fault
 from webui.views.support_person import about, person_of, picture
 
@@ -56,13 +54,13 @@ class Act:
 async def _check(site: Site, user_id: str, provider: str) -> Done:
     health = await site.manager.check(user_id, provider, site.redis)
     await site.manager.tell(site.redis, user_id, NoticeKind.SUPPORT_CHECKED, provider)
-    key = CHECKED.get(health)
+    key = AFTER_CHECK.get(health)
     return Done(health, note=Note(key) if key else None)
 
 
 async def _disconnect(site: Site, user_id: str, provider: str) -> Done:
     ended = await site.manager.delete_token(site.redis, user_id, provider, by="support")
-    return Done(ended.at_provider, note=Note(OUTCOME_NOTES[ended.at_provider]))
+    return Done(ended.at_provider, note=Note(AFTER_DISCONNECT[ended.at_provider]))
 
 
 async def _cancel_links(site: Site, user_id: str, _: str) -> Done:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from typing import TYPE_CHECKING
 
 from limits import parse
@@ -11,6 +10,7 @@ from limits import parse
 from webui.auth import is_prefetch
 from webui.limiting import LIMITS, LOOKUPS, TooMany
 from webui.oauth_manager import AuditRecord
+from webui.oauth_manager.audit import MAX_REASON
 from webui.site import site_of
 
 if TYPE_CHECKING:
@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 
     from webui.roles import Staff
 
-MAX_REASON = 300  # characters
 _MOST = parse(LOOKUPS)
 _SECONDS = float(_MOST.get_expiry())
-_LOOKS = frozenset({"searched", "reference", "viewed", "previewed"})
 
 log = logging.getLogger(__name__)
 
@@ -84,20 +82,13 @@ async def may_look(request: Request, staff: Staff, *, already: int = 0) -> None:
     ``already`` counts a look that is on record and has shown nothing yet.
     """
     site = site_of(request)
-    count = await site.manager.audit.lookups(site.redis, staff.id, _SECONDS)
-    if count - already < _MOST.amount:
+    looks = await site.manager.audit.lookups(site.redis, staff.id, _SECONDS)
+    if len(looks) - already < _MOST.amount:
         return
     if await site.limiter.allows("lookup_alert", staff.id):
         await keep_record(request, staff, "too_many_lookups", result=LOOKUPS)
         log.error("%r of support has looked up more than %s", staff.id, LOOKUPS)
-    now = time.time()
-    looks = [
-        record.at
-        async for record in site.manager.audit.read(site.redis, now - _SECONDS)
-        if record.who == staff.id and record.action in _LOOKS
-    ]
-    first = looks[-_MOST.amount] if len(looks) >= _MOST.amount else now
-    raise TooMany(first + _SECONDS)
+    raise TooMany(looks[_MOST.amount - 1] + _SECONDS)
 
 
 async def may_act(request: Request, staff: Staff) -> None:

@@ -14,14 +14,13 @@ from starlette.exceptions import HTTPException
 
 from webui import words
 from webui.cards import make_card, summarize
-from webui.labels import clean_label
 from webui.oauth_manager import Status
 from webui.pages import render
 from webui.roles import require_staff
 from webui.site import site_of
 from webui.support.addresses import person_path, user_id_in, with_query
 from webui.support.history import KINDS, STEPS, history
-from webui.support.names import masked, spelled
+from webui.support.names import label_of, masked, spelled
 from webui.support.rows import explained, make_row
 from webui.views.board import screen_of
 from webui.views.support_audit import (
@@ -33,13 +32,13 @@ from webui.views.support_audit import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from starlette.requests import Request
     from starlette.responses import Response
 
     from webui.cards import Card, Screen
-    from webui.oauth_manager import Connection
+    from webui.oauth_manager import Connection, OpenLink
     from webui.roles import Staff
     from webui.site import Site
     from webui.support.rows import Row
@@ -49,16 +48,17 @@ async def person(request: Request) -> Response:
     """``GET /support/people/{user_id}``: how their services stand, and what happened."""
     staff = await require_staff(request)
     site, user_id = site_of(request), person_of(request)
-    reason = field_of(request.query_params, "reason")
+    providers, reason = site.manager.providers, field_of(request.query_params, "reason")
     if reason_fault(reason) or not was_asked_here(request):
         return ask_for_reason(request, staff, user_id)
     await may_look(request, staff)
     connections = await _worth_showing(site, user_id)
     links = await site.manager.open_links(user_id, site.redis)
     screen = screen_of(site, "list")
-    rows = await _rows(site, user_id, connections, screen)
     happened = await _timeline(site, user_id, request.query_params, screen)
-    known = await _record(request, staff, "viewed", user_id, reason)
+    known = bool(happened["events"]) or await is_known(site, user_id, connections, links)
+    rows = await _rows(site, user_id, connections, screen) if known else []
+    await _record(request, staff, "viewed", user_id, reason, known)
     return render(
         request,
         "support_person.html",
@@ -66,7 +66,7 @@ async def person(request: Request) -> Response:
         **happened,
         is_known=known,
         rows=rows,
-        links=[(label_of(site, link.provider), link.state, link.expires_at) for link in links],
+        links=[(label_of(link.provider, providers), link.state, link.expires_at) for link in links],
     )
 
 
@@ -125,12 +125,12 @@ async def preview(request: Request) -> Response:
     if reason_fault(reason) or not was_asked_here(request):
         return ask_for_reason(request, staff, user_id, "/preview")
     await may_look(request, staff)
+    connections = await _worth_showing(site, user_id)
+    links = await site.manager.open_links(user_id, site.redis)
+    known = await is_known(site, user_id, connections, links)
+    await _record(request, staff, "previewed", user_id, reason, known)
     screen = screen_of(site, "list")
-    cards = [
-        make_card(site.manager.providers[c.provider], c, None, screen)
-        for c in await _worth_showing(site, user_id)
-    ]
-    await _record(request, staff, "previewed", user_id, reason)
+    cards = [make_card(site.manager.providers[c.provider], c, None, screen) for c in connections]
     return render(
         request,
         "support_preview.html",
@@ -180,30 +180,24 @@ def picture(card: Card) -> Card:
     return replace(card, account=masked(card.account), fingerprint="", focus="")
 
 
-def label_of(site: Site, provider: str) -> str:
-    known = site.manager.providers.get(provider)
-    return known.label if known else clean_label(provider)
+async def is_known(
+    site: Site, user_id: str, connections: Iterable[Connection], links: Collection[OpenLink]
+) -> bool:
+    """Whether anything is stored under the id: one of these, or else an event, which is read."""
+    if links or any(c.status is not Status.NOT_CONNECTED for c in connections):
+        return True
+    return bool((await site.manager.activity(user_id, site.redis)).events)
 
 
-async def is_known(site: Site, user_id: str) -> bool:
-    """Whether anything is stored here under the id: a connection, an event or a link."""
-    connections = await site.manager.connections(user_id, site.redis)
-    return bool(
-        any(c.status is not Status.NOT_CONNECTED for c in connections)
-        or (await site.manager.activity(user_id, site.redis)).events
-        or await site.manager.open_links(user_id, site.redis)
-    )
+async def _record(
+    request: Request, staff: Staff, action: str, user_id: str, reason: str, known: bool
+) -> None:
+    """Put a look at a person on record, before it is shown.
 
-
-async def _record(request: Request, staff: Staff, action: str, user_id: str, reason: str) -> bool:
-    """Put a look at a person on record, before it is shown; whether there is such a person.
-
-    Else it is a search: the copy for the person would make somebody of nobody.
+    At nobody it is a search: the copy for the person would make somebody of them.
     """
-    known = await is_known(site_of(request), user_id)
     action, result = (action, "shown") if known else ("searched", "nothing stored")
     await record_look(request, staff, action, whom=user_id, reason=reason, result=result)
-    return known
 
 
 async def _worth_showing(site: Site, user_id: str) -> list[Connection]:
