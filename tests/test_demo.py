@@ -56,7 +56,9 @@ async def test_from_the_chat_to_a_tool_that_uses_the_token_and_back(
     assert "came with the connection" in used
     assert f"{label}: connected as {account}." in await journey.say("list")
     assert f"{label} checked: working." in await journey.say(f"check {provider}")
-    assert f"{label}: connected as {account}. Connected since" in await journey.say(f"status {provider}")
+    assert f"{label}: connected as {account}. Connected since" in await journey.say(
+        f"status {provider}"
+    )
     assert f"already connected as {account}" in await journey.say(f"connect {provider}")
 
     ended = await journey.say(f"disconnect {provider}")

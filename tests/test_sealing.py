@@ -272,7 +272,11 @@ class TestDamage:
         await manager.delete_token(either, "u1", "google")
         assert not await redis.exists(tokens_key("u1", "google"))
 
-    @pytest.mark.parametrize("damaged", ["junk", sealed({"kind": "connection"}), sealed([])])
+    @pytest.mark.parametrize(
+        "damaged",
+        ["junk", sealed({"kind": "connection"}), sealed([])],
+        ids=["junk", "no profile", "a list"],
+    )
     async def test_a_damaged_profile_leaves_the_tokens_usable(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis, damaged: str
     ) -> None:
