@@ -21,6 +21,11 @@ DEADLINE_WHILE_WAITING = 4.0  # seconds, where a person waits for a disconnect
 MAX_BODY = 256 * 1024  # bytes, decoded
 
 
+def _network() -> httpx.AsyncBaseTransport:
+    """HTTP as it is; the certificates are those of ``SSL_CERT_FILE``, where that is set."""
+    return httpx.AsyncHTTPTransport(verify=httpx.create_ssl_context(), trust_env=False)
+
+
 class Transport:
     """One shared HTTP client for each event loop: a client per call costs a TLS context."""
 
@@ -36,8 +41,7 @@ class Transport:
         if client is None:
             # The environment's proxies and .netrc are not ours to trust with credentials.
             client = httpx.AsyncClient(
-                transport=self._transport,
-                verify=httpx.create_ssl_context(),
+                transport=self._transport or _network(),
                 trust_env=False,
                 follow_redirects=False,
                 timeout=httpx.Timeout(DEADLINE),
