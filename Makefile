@@ -13,7 +13,7 @@ run: $(VENV)/run-installed
 	@exec $(BIN)/webui demo
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/test-installed
 	$(BIN)/ruff check .
