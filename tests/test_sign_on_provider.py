@@ -112,7 +112,36 @@ async def test_who_stops_waiting_leaves_the_others_their_answer(
     first.cancel()
     gate.open()
     assert await second
-    assert first.cancelled() or first.done()
+    assert first.cancelled()
+    assert server.calls[DOCUMENT] == 1
+
+
+async def test_a_document_that_comes_late_is_known_though_nobody_waited(
+    server: OpenIDServer, discovery: Discovery
+) -> None:
+    gate = server.gates[DOCUMENT] = Gate()
+    asking = asyncio.create_task(discovery.metadata())
+    await gate.reached()
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+    gate.open()
+    assert await discovery.metadata()
+    assert await discovery.metadata()
+    assert server.calls[DOCUMENT] == 1
+
+
+async def test_trouble_leaves_what_was_known_and_a_wrong_document_does_not(
+    server: OpenIDServer, discovery: Discovery, clock: Clock
+) -> None:
+    metadata = await discovery.metadata()
+    server.answers[DOCUMENT] = Answer(503)
+    clock.now = FRESH_SECONDS
+    assert await discovery.metadata() is metadata
+    assert await discovery.metadata() is metadata
+    assert server.calls[DOCUMENT] == 2
+    server.answers[DOCUMENT] = json_answer(server.metadata() | {"issuer": "https://evil.test"})
+    clock.now += PAUSE_SECONDS
+    assert await code_of(discovery) == "other_issuer"
 
 
 @pytest.mark.parametrize("answer", NONSENSE)

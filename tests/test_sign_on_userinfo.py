@@ -377,17 +377,16 @@ async def test_the_group_may_lie_deeper_there_too(
         assert (await browser.get("/support")).status_code == 404
 
 
-WITHOUT_AN_ANSWER: list[Any] = [
+SILENT_ABOUT_GROUPS: list[Any] = [
     None,
     *OVER,
-    *TROUBLE,
     JWT,
-    *(json_answer({"sub": "carol", "groups": groups}) for groups in (None, [], 5, ["payroll"])),
+    *(json_answer({"sub": "carol", "groups": groups}) for groups in (None, "")),
     json_answer({"sub": "carol"}),
 ]
 
 
-@pytest.mark.parametrize("answer", WITHOUT_AN_ANSWER)
+@pytest.mark.parametrize("answer", SILENT_ABOUT_GROUPS)
 async def test_the_id_token_alone_will_do_and_is_believed_for_its_half_hour(
     place: Place, acme: OpenIDServer, answer: Answer | None
 ) -> None:
@@ -402,6 +401,36 @@ async def test_the_id_token_alone_will_do_and_is_believed_for_its_half_hour(
     acme.userinfo = {"groups": []}
     assert (await browser.get("/support")).status_code == 200
     assert acme.calls[USERINFO] == asked
+
+
+@pytest.mark.parametrize("groups", [[], 5, {}, "supporters", ["payroll"], [["support"]]])
+async def test_what_userinfo_names_counts_and_no_older_id_token(
+    place: Place, acme: OpenIDServer, carol: Browser, groups: object
+) -> None:
+    acme.userinfo = {"groups": groups}
+    assert (await carol.get("/support")).status_code == 404
+    answer = await sign_in(carol, acme)
+    assert (answer.status_code, heading(answer.text)) == (403, REFUSED)
+    assert (await carol.get("/support")).status_code == 404
+
+
+@pytest.mark.parametrize("answer", TROUBLE)
+async def test_its_trouble_lets_nobody_in_whatever_the_id_token_says(
+    place: Place, acme: OpenIDServer, answer: Answer
+) -> None:
+    acme.answers[USERINFO] = answer
+    assert await is_refused(await sign_in(await place.browser(), acme), place, AWAY, 503)
+
+
+async def test_who_stands_in_the_settings_leaves_no_token_and_no_group(
+    redis_url: str, redis: Redis, acme: OpenIDServer
+) -> None:
+    async with signing_on(redis_url, redis, acme, support_users=frozenset({"carol"})) as place:
+        browser = await place.browser()
+        await sign_in(browser, acme)
+        assert not await sealed_in(place, browser)
+    async with signing_on(redis_url, redis, acme) as later:
+        assert (await (await moved(browser, later)).get("/support")).status_code == 404
 
 
 @pytest.mark.parametrize("subject", ["mallory", "Carol", "", 5, None])

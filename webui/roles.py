@@ -1,9 +1,9 @@
 """Who is support staff, decided anew with every request.
 
 Three ways there are: a session from chat of somebody in ``SUPPORT_USERS``; a
-session of its own after a sign-on whose claim holds ``SUPPORT_GROUP``, which the
-provider is asked again where it has a userinfo endpoint; and a trusted proxy that
-names both person and group.  Nobody else learns that there is anything to see.
+session of its own after a sign-on whose claim holds ``SUPPORT_GROUP``, which is
+asked for again where the provider's userinfo endpoint named it; and a trusted proxy
+that names both person and group.  Nobody else learns that there is anything to see.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ async def _standing(site: Site, sign_in: _SignIn) -> Standing:
     except OAuthRefused:
         return Standing(is_over=True)
     except (OAuthMisconfigured, OAuthUnavailable) as failure:
-        return Standing(trouble=failure.code or failure.step)
+        return Standing(trouble=failure.code)
     return Standing(person) if is_staff(settings, person, groups) else Standing(other=person)
 
 

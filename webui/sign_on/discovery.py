@@ -91,7 +91,10 @@ def _names(methods: object) -> frozenset[str]:
 
 
 class Discovery:
-    """Asks once an hour, and one at a time.  ``clock`` is in seconds."""
+    """Asks once an hour, and one at a time; trouble leaves what was known.
+
+    ``clock`` is in seconds.
+    """
 
     def __init__(
         self, issuer: str, transport: Transport, clock: Callable[[], float] = time.monotonic
@@ -99,27 +102,31 @@ class Discovery:
         self._issuer = issuer
         self._transport = transport
         self._clock = clock
-        self._asking = asyncio.Lock()
+        self._asking: asyncio.Task[None] | None = None
         self._known: Metadata | None = None
         self._failure: tuple[type[ProviderFailure], str] = OAuthUnavailable, ""
         self._until = 0.0
 
     async def metadata(self) -> Metadata:
         """Raises as :func:`read_metadata` does."""
-        async with self._asking:
-            if self._clock() >= self._until:
-                await self._ask()
+        if self._clock() >= self._until:
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._ask())
+            # Seen through whoever stops waiting, or a slow provider would never be known.
+            await asyncio.shield(self._asking)
         if self._known is None:
             # A new one: an exception that is raised again and again gathers tracebacks.
             raise self._failure[0](NAME, "discovery", self._failure[1])
         return self._known
 
     async def _ask(self) -> None:
-        self._known = None
+        seconds = PAUSE_SECONDS
         try:
             request = get_request("discovery", document_url(self._issuer))
             answer = await self._transport.send(request)
-            self._known = read_metadata(self._issuer, answer)
-        except (OAuthUnavailable, OAuthMisconfigured) as failure:
-            self._failure = type(failure), failure.code
-        self._until = self._clock() + (FRESH_SECONDS if self._known else PAUSE_SECONDS)
+            self._known, seconds = read_metadata(self._issuer, answer), FRESH_SECONDS
+        except OAuthUnavailable as failure:
+            self._failure = OAuthUnavailable, failure.code
+        except OAuthMisconfigured as failure:
+            self._known, self._failure = None, (OAuthMisconfigured, failure.code)
+        self._until = self._clock() + seconds

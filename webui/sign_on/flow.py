@@ -23,7 +23,7 @@ from webui.settings import Settings
 from .attempts import Attempt, begin_attempt
 from .discovery import NAME, Discovery, Metadata
 from .id_token import IdTokenRefused
-from .identity import Identity, claims_request, read_groups, read_identity
+from .identity import Identity, claims_request, has_groups, read_groups, read_identity
 from .keys import Keys
 from .userinfo import UserInfo
 
@@ -140,20 +140,23 @@ class SignOn:
         return f"{end}{'&' if '?' in end else '?'}{query}" if end else ""
 
     async def _confirmed(self, identity: Identity, access_token: str, subject: str) -> Identity:
-        """With the groups of the userinfo endpoint too: many providers name them in one place only.
+        """With the groups that the userinfo endpoint names, which are as of now.
 
-        Its trouble stops nobody, but who is somebody else does.
+        Where it names none at all the id token decides: many providers have
+        them in one place only.  Its trouble makes nobody staff, or a lost group
+        could be had back by signing in again.
         """
         try:
             claims = await self._userinfo.claims(access_token, subject)
         except (OAuthRefused, OAuthMisconfigured):
             return identity
         except OAuthUnavailable as failure:
-            return replace(identity, trouble=failure.code)
-        groups, sealed = read_groups(claims, self._claims[1]), ""
-        if self._group in groups:
-            sealed = self._userinfo.seal(identity.user, access_token, subject)
-        return replace(identity, groups=identity.groups + groups, sealed_token=sealed)
+            return replace(identity, groups=(), trouble=failure.code)
+        if not has_groups(claims, self._claims[1]):
+            return identity
+        groups = read_groups(claims, self._claims[1])
+        sealed = self._userinfo.seal(identity.user, access_token, subject)
+        return replace(identity, groups=groups, sealed_token=sealed)
 
     def _wishes(self, metadata: Metadata) -> str:
         user_claim, *groups = self._claims[: 2 if self._group else 1]

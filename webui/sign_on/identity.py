@@ -68,6 +68,11 @@ def _at(claims: Mapping[str, Any], path: str) -> Any:
     return value
 
 
+def has_groups(claims: Mapping[str, Any], path: str) -> bool:
+    """Whether the claim is there; null and the empty string are no claim (Core 5.3.2)."""
+    return _at(claims, path) not in (None, "")
+
+
 def read_groups(claims: Mapping[str, Any], path: str) -> tuple[str, ...]:
     """One name, or a list of them; whatever else stands there is nobody's group."""
     value = _at(claims, path)

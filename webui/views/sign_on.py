@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
@@ -93,21 +93,27 @@ async def callback(request: Request) -> Response:
 async def _admit(request: Request, attempt: Attempt, identity: Identity) -> Response:
     """Sessions for whoever may have them."""
     site, user, since = site_of(request), identity.user, identity.signed_in_at
-    group, is_for_staff = site.settings.support_group, _sign_on(site).is_for_staff
-    groups = [group] if group and group in identity.groups else []  # the others are not ours
-    has_role = is_staff(site.settings, Staff(user, "sso"), groups)
+    settings, is_for_staff = site.settings, _sign_on(site).is_for_staff
+    is_named = is_staff(settings, Staff(user, "sso"), ())
+    by_group = not is_named and is_staff(settings, Staff(user, "sso"), identity.groups)
+    has_role = is_named or by_group
     if identity.trouble and not has_role and attempt.return_to.startswith(SUPPORT):
         return await _failed(request, "signon_away", code=identity.trouble, user=user)
     if is_for_staff and not has_role:
         return await _failed(request, "signon_refused", user=user)
     if has_role and attempt.return_to.startswith(SUPPORT) and _is_old(since):
         return await _failed(request, "signon_old", again=attempt.return_to, user=user)
-    how: dict[str, Any] = {"via": "sso", "groups": groups, "signed_in_at": since}
     if not is_for_staff:
-        await site.sessions.start(request, user, **how)
+        await site.sessions.start(request, user, via="sso", signed_in_at=since)
     if has_role:
-        token = identity.sealed_token
-        await site.staff_sessions.start(request, user, **how, sealed_token=token)
+        await site.staff_sessions.start(
+            request,
+            user,
+            via="sso",
+            signed_in_at=since,
+            groups=[settings.support_group] if by_group else [],  # the others are not ours
+            sealed_token=identity.sealed_token if by_group else "",
+        )
     # The cookie stays until it runs out: another tab may be at the provider still.
     return RedirectResponse(attempt.return_to, 303)
 

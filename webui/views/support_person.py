@@ -1,7 +1,7 @@
 """What support staff see of one person: how their services stand, what happened, their page.
 
-Looking writes its audit record and nothing else: no refresh, no question to a
-provider, no session's life, no counter.
+Looking writes its audit record and nothing else: no refresh, no question to one of
+their providers, no session's life, no counter.
 """
 
 from __future__ import annotations
