@@ -296,7 +296,7 @@ SITUATIONS = {
     # connect
     "a link": Situation(
         ("connect", "github"),
-        f"Connect GitHub so I can work with your repositories and issues. This link is {LINK}",
+        f"Connect GitHub so I can work with your GitHub account. This link is {LINK}",
     ),
     "a link to what says little of itself": Situation(
         ("connect", "wiki"), f"Here is a link to connect Wiki. This link is {LINK}"

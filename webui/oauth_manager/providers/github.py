@@ -48,7 +48,7 @@ SCOPE_SENTENCES: dict[str, tuple[str, str]] = {
 
 TEMPLATE: dict[str, Any] = {
     "label": "GitHub",
-    "purpose": "Lets {bot} work with your repositories and issues.",
+    "purpose": "Lets {bot} work with your GitHub account.",
     "authorize_url": "https://github.com/login/oauth/authorize",
     "token_url": "https://github.com/login/oauth/access_token",
     # /grant ends all tokens and takes the application off the person's list;
