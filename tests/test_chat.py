@@ -400,8 +400,7 @@ SITUATIONS = {
     ),
     "status of what ended": Situation(
         ("status", "google"),
-        rf"Google: needs reconnecting\. Send connect google\. Google ended my access on {TIME} "
-        r"and gave this reason: invalid_grant\.",
+        rf"Google: needs reconnecting\. Send connect google\. Google ended my access on {TIME}\.",
         lose_google,
     ),
     "status of what has run out": Situation(
@@ -431,7 +430,7 @@ SITUATIONS = {
     "it was never connected": Situation(("check", "github"), r"GitHub: not connected\."),
     "it was taken away": Situation(
         ("check", "github"),
-        r"GitHub: needs reconnecting\. .* reason: invalid_(token|grant)\.",
+        r"GitHub: needs reconnecting\. .* GitHub ended my access on .*",
         take_access_away,
     ),
     "the provider is in trouble": Situation(

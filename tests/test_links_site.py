@@ -326,8 +326,17 @@ class TestSayingNo:
         shown = await start(place, phone, await link(place))
         answer = await phone.post("/connect/proof/decline")
         assert answer.status_code == 200
-        assert "__Host-proof" not in phone.client.cookies
         assert not await confirm(place, "ann", shown)
+
+    async def test_is_remembered_as_that_by_whoever_goes_back(self, place: Place) -> None:
+        phone, code = await place.browser(), await link(place)
+        await start(place, phone, code)
+        await phone.post("/connect/proof/decline")
+        for path in ("/connect/proof", "/connect/proof/continue", f"/connect/{code}"):
+            page = await phone.client.get(path, follow_redirects=True)
+            assert page.status_code == 410
+            assert heading(page.text) == DEAD
+            assert "It was used at" not in page.text
 
     async def test_by_get_or_head_is_not_saying_no(self, place: Place) -> None:
         """B02"""

@@ -34,12 +34,12 @@ class Written:
         self.found.append((user_id, provider))
         self._come.set()
 
-    def use(self, user_id: str, provider: str) -> None:
-        self.uses.note(None, user_id, provider)
+    def use(self, user_id: str, provider: str, token: str = "a") -> None:
+        self.uses.note(None, user_id, provider, token)
 
     async def written(self) -> list[tuple[str, str]]:
         """Everything up to the end mark, whose use comes last."""
-        self.uses.note(None, "the end", str(len(self.found)))
+        self.uses.note(None, "the end", str(len(self.found)), "")
         async with asyncio.timeout(30):
             while self.found[-1:] == [] or self.found[-1][0] != "the end":
                 self._come.clear()
@@ -102,23 +102,35 @@ class TestWhenItIsWritten:
     async def test_after_an_hour_it_is_written_again(self) -> None:
         written = Written()
         written.use("ann", "google")
-        written.uses._written["ann", "google"] -= WRITE_EVERY  # an hour passes
+        at, mark = written.uses._noted["ann", "google"]
+        written.uses._noted["ann", "google"] = (at - WRITE_EVERY, mark)  # an hour passes
         written.use("ann", "google")
         assert len(await written.written()) == 2
 
+    async def test_another_token_is_not_taken_for_the_connection_it_replaced(self) -> None:
+        written = Written()
+        for token in "aabb":
+            written.use("ann", "google", token)
+        assert len(await written.written()) == 2
+
+    async def test_no_token_can_be_read_off_what_is_remembered(self) -> None:
+        written = Written()
+        written.use("ann", "google", "gho_canary")
+        assert "canary" not in repr(vars(written.uses))
+
     async def test_what_is_remembered_for_that_is_bounded(self) -> None:
         written = Written()
-        written.uses._written = {(f"u{number}", "google"): 0.0 for number in range(10_000)}
+        written.uses._noted = {(f"u{number}", "google"): (0.0, 0) for number in range(10_000)}
         for user in ("ann", "ben"):
             written.use(user, "google")
-        assert len(written.uses._written) == 10_000
+        assert len(written.uses._noted) == 10_000
         assert await written.written() == [("ann", "google"), ("ben", "google")]
 
     async def test_no_use_is_noted_where_there_is_no_token(
         self, manager: OAuthManager, redis: Redis
     ) -> None:
         assert await manager.get_token("ann", "google", redis) is None
-        assert manager._uses._written == {}
+        assert manager._uses._noted == {}
 
     async def test_looking_at_connections_is_no_use(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
@@ -128,7 +140,7 @@ class TestWhenItIsWritten:
         await manager.list_user_connections("ann", redis)
         await manager.has_token("ann", "google", redis)
         await manager.check("ann", "google", redis)
-        assert manager._uses._written == {}
+        assert manager._uses._noted == {}
 
 
 class TestWhatIsWritten:
@@ -152,6 +164,38 @@ class TestWhatIsWritten:
         await last_used(manager, redis, time.time() - A_DAY)
         await used(manager, redis)
         assert await kinds(manager, redis) == ["used", "used", "connected"]
+
+    async def test_within_an_hour_nothing_is_written_again_whichever_process_asks(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await connected(manager, fake, redis, "ann", "google")
+        await last_used(manager, redis, at := time.time() - WRITE_EVERY + 60)
+        await used(manager, redis)
+        assert (await profile_of(manager, redis)).used_at == at
+        await last_used(manager, redis, time.time() - WRITE_EVERY)
+        await used(manager, redis)
+        assert (await profile_of(manager, redis)).used_at > at + 60
+
+    async def test_a_connection_made_anew_has_its_first_use_written(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await connected(manager, fake, redis, "ann", "google")
+        await used(manager, redis)
+        await manager.delete_token(redis, "ann", "google")
+        await connected(manager, fake, redis, "ann", "google")
+        await used(manager, redis)
+        assert (await profile_of(manager, redis)).used_at > 0
+
+    async def test_a_reconnect_of_the_same_account_keeps_it(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await connected(manager, fake, redis, "ann", "google")
+        await used(manager, redis)
+        before = await profile_of(manager, redis)
+        await connected(manager, fake, redis, "ann", "google")
+        after = await profile_of(manager, redis)
+        assert after.connected_at > before.connected_at
+        assert after.used_at == before.used_at > 0
 
     async def test_the_event_says_that_the_bot_did_and_with_which_account(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis

@@ -36,8 +36,7 @@ async def begin_proof(
     site = site_of(request)
     response = RedirectResponse("/connect/proof", 303)
     keep_proof(request, response, await site.manager.proofs.start(site.redis, link, parked))
-    if kept_cookie(request, "link"):
-        keep_cookie(request, response, "link", "", 0)
+    forget_link(request, response)
     return response
 
 
@@ -50,6 +49,11 @@ def keep_link(request: Request, response: Response, code: str) -> None:
     """Remember that this browser has used a link, and when."""
     value = f"{_digest(code)}.{time.time():.0f}"
     keep_cookie(request, response, "link", value, KEPT_SECONDS)
+
+
+def forget_link(request: Request, response: Response) -> None:
+    if kept_cookie(request, "link"):
+        keep_cookie(request, response, "link", "", 0)
 
 
 def what_became_of(request: Request, code: str = "") -> tuple[str, float]:

@@ -66,6 +66,7 @@ def routes() -> list[Route]:
         Route("/oauth/{provider}/authorize", connections.show_one),
         _callback("/oauth/{provider}/callback", callback.callback),
         Route("/connect/proof", links.show_proof),
+        Route("/connect/proof/continue", links.back_to_proof),
         Route("/connect/proof/continue", links.finish_proof, methods=post),
         Route("/connect/proof/decline", links.decline_proof, methods=post),
         Route("/connect/done/{provider}", links.done),

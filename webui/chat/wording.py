@@ -111,7 +111,6 @@ def _what_it_allows(provider: OAuthProvider, connection: Connection) -> Iterator
 
 def _why_it_ended(provider: OAuthProvider, connection: Connection) -> Iterator[str]:
     if since := connection.profile.problem_since:
-        problem = connection.profile.problem
-        yield say("ended", provider=provider.label, time=day(since), problem=problem)
+        yield say("ended", provider=provider.label, time=day(since))
     elif connection.expires_at:
         yield say("ran_out", time=day(connection.expires_at))

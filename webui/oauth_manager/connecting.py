@@ -104,9 +104,12 @@ class Connector:
         self._keep_refresh_token(user_id, before, account, token)
         now = time.time()
         profile = Profile(account, now, now, now, requested_scopes=attempt.scopes)
-        known = self._store.open_profile(user_id, provider.name, before.profile).account
+        earlier = self._store.open_profile(user_id, provider.name, before.profile)
+        known = earlier.account
         if known.id and account.id and known.id != account.id:
             return await self._offer(redis, user_id, provider, known, token, profile)
+        if known.id == account.id:
+            profile = replace(profile, used_at=earlier.used_at)
         kind = "reconnected" if before.tokens or before.profile else "connected"
         by = "chat" if attempt.return_to == "done" else "web"
         event = Event(kind, provider.name, by, now, account=account.label)

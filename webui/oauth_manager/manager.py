@@ -309,7 +309,7 @@ class OAuthManager:
             return None
         token = await self._tokens.valid(redis, user_id, known)
         if token is not None:
-            self._uses.note(redis, user_id, provider)
+            self._uses.note(redis, user_id, provider, token.access_token)
         return token
 
     async def store_token(self, redis: Any, user_id: str, token: TokenData) -> None:

@@ -15,6 +15,7 @@ from .provider import OAuthProvider
 from .refreshing import Refresher
 from .standing import describe
 from .store import Store, Stored
+from .uses import WRITE_EVERY
 
 log = logging.getLogger(__name__)
 
@@ -84,10 +85,15 @@ class Tokens:
         return Health.NOT_CONNECTED if is_absent else Health.RECONNECT_NEEDED
 
     async def used(self, redis: Any, user_id: str, provider: str) -> None:
-        """Write down that the connection was used just now; the first use of a day is an event."""
+        """Write down that the connection was used just now, once an hour.
+
+        The first use of a day is an event.
+        """
         now = time.time()
         stored = await self._store.read_one(redis, user_id, provider)
         profile = self._store.open_profile(user_id, provider, stored.profile)
+        if 0 <= now - profile.used_at < WRITE_EVERY:
+            return
         used = replace(profile, used_at=now)
         is_written = await self._store.update_profile(redis, user_id, provider, used, stored)
         if is_written and stored.tokens and now // 86400 != profile.used_at // 86400:

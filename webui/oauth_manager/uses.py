@@ -27,16 +27,18 @@ class Uses:
         self._write = write
         self._background = background
         self._delay = delay
-        self._written: dict[tuple[str, str], float] = {}
+        self._noted: dict[tuple[str, str], tuple[float, int]] = {}
 
-    def note(self, redis: Any, user_id: str, provider: str) -> None:
-        """The connection was used now."""
-        key, now = (user_id, provider), time.monotonic()
-        if now - self._written.get(key, -WRITE_EVERY) < WRITE_EVERY:
+    def note(self, redis: Any, user_id: str, provider: str, token: str) -> None:
+        """The connection was used now; another ``token`` may be one of another connection."""
+        key, now, mark = (user_id, provider), time.monotonic(), hash(token)
+        at, known = self._noted.get(key, (-WRITE_EVERY, 0))
+        is_due = now - at >= WRITE_EVERY
+        if not is_due and mark == known:
             return
-        if len(self._written) >= _REMEMBERED:
-            self._written.pop(next(iter(self._written)))
-        self._written[key] = now
+        if len(self._noted) >= _REMEMBERED:
+            self._noted.pop(next(iter(self._noted)))
+        self._noted[key] = (now if is_due else at), mark
         asyncio.get_running_loop().call_later(
             self._delay,
             lambda: self._background.run(self._write(redis, user_id, provider)),

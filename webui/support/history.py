@@ -37,7 +37,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 """What the timeline can be narrowed to."""
 
-STEPS = (*KINDS["connecting"], "disconnected", "access_ended", *KINDS["links"])
+STEPS = (*KINDS["connecting"], *KINDS["ended"], *KINDS["links"])
 """Of these the last one says why a service is not connected."""
 
 

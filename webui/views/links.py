@@ -11,7 +11,14 @@ from webui.oauth_manager import Status
 from webui.oauth_manager.callbacks import AuthorizationResponse
 from webui.pages import hand_off, is_htmx, render
 from webui.permissions import permission_groups
-from webui.proof_cookie import begin_proof, keep_link, keep_proof, kept_proof, what_became_of
+from webui.proof_cookie import (
+    begin_proof,
+    forget_link,
+    keep_link,
+    keep_proof,
+    kept_proof,
+    what_became_of,
+)
 from webui.roles import wants_newer_sign_in
 from webui.site import caller_of, provider_of, site_of
 from webui.views.callback import finish
@@ -178,6 +185,11 @@ async def finish_proof(request: Request) -> Response:
     return response
 
 
+async def back_to_proof(_: Request) -> Response:
+    """``GET /connect/proof/continue``: whoever pressed early and reloads by the address."""
+    return RedirectResponse("/connect/proof", 303)
+
+
 async def decline_proof(request: Request) -> Response:
     """``POST /connect/proof/decline``: this was somebody else's link."""
     site = site_of(request)
@@ -186,7 +198,8 @@ async def decline_proof(request: Request) -> Response:
         return await _lost(request)
     await site.manager.link_cancelled(site.redis, link)
     response = render(request, "link_declined.html")
-    keep_proof(request, response, "")
+    # The secret stays: who goes back is told that it is over, not that it was begun elsewhere.
+    forget_link(request, response)
     return response
 
 
