@@ -270,6 +270,10 @@ class TestThePersonsPage:
             ),
             "chat": (Event("disconnected", "github", "chat", ago), "They, in their chat"),
             "support": (Event("disconnected", "github", "support", ago), "· Support"),
+            "again": (
+                Event("revoked", "github", "web", ago),
+                "GitHub confirmed that it has cancelled our access.",
+            ),
             "late": (Event("link_made", "github", "chat", ago), "The link they were sent could be"),
         }
         for user, (event, reason) in steps.items():
