@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from redis.asyncio import Redis
@@ -32,6 +34,19 @@ async def offered(place: Place, ann: Browser) -> None:
     place.fake.account = {"id": 77, "login": "new"}
     answer = await place.connect(ann, "github")
     assert answer.headers["location"] == "/connections/github/switch"
+
+
+@asynccontextmanager
+async def a_refusal_under_way(place: Place, ann: Browser) -> AsyncIterator[asyncio.Task[Health]]:
+    """A check of ann's GitHub, whose "no" comes when this ends."""
+    place.fake.gives_refresh_token = False
+    await place.connect(ann, "github")
+    place.fake.withdraw()
+    gate = place.fake.gate("account")
+    checking = asyncio.create_task(place.bot.check("ann", "github", place.redis))
+    await gate.reached()
+    yield checking
+    gate.open()
 
 
 class TestASlowDisconnect:
@@ -197,28 +212,16 @@ class TestACheck:
     async def test_of_what_was_disconnected_meanwhile_does_not_ask_to_reconnect(
         self, place: Place, ann: Browser
     ) -> None:
-        place.fake.gives_refresh_token = False
-        await place.connect(ann, "github")
-        place.fake.withdraw()
-        gate = place.fake.gate("account")
-        checking = asyncio.create_task(place.bot.check("ann", "github", place.redis))
-        await gate.reached()
-        await place.bot.delete_token(place.redis, "ann", "github")
-        gate.open()
+        async with a_refusal_under_way(place, ann) as checking:
+            await place.bot.delete_token(place.redis, "ann", "github")
         assert await checking is Health.NOT_CONNECTED
 
     async def test_of_what_was_replaced_meanwhile_is_of_what_took_its_place(
         self, place: Place, ann: Browser
     ) -> None:
-        place.fake.gives_refresh_token = False
-        await place.connect(ann, "github")
-        place.fake.withdraw()
-        gate = place.fake.gate("account")
-        checking = asyncio.create_task(place.bot.check("ann", "github", place.redis))
-        await gate.reached()
-        fresh = granted(place.fake, "github", expires_at=time.time() + 3600)
-        await place.bot.store_token(place.redis, "ann", fresh)
-        gate.open()
+        async with a_refusal_under_way(place, ann) as checking:
+            fresh = granted(place.fake, "github", expires_at=time.time() + 3600)
+            await place.bot.store_token(place.redis, "ann", fresh)
         assert await checking is Health.WORKING
 
 

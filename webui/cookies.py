@@ -23,13 +23,19 @@ def kept_cookie(request: Request, name: str) -> str:
 
 
 def keep_cookie(request: Request, response: Response, name: str, value: str, seconds: int) -> None:
-    """Give the browser a value to keep; ``""`` takes it back."""
+    """Give the browser a value to keep."""
     is_secure = site_of(request).settings.is_secure
     response.set_cookie(
         cookie_name(name, is_secure=is_secure),
         value,
-        max_age=seconds if value else 0,
+        max_age=seconds,
         secure=is_secure,
         httponly=True,
         samesite="lax",
     )
+
+
+def forget_cookie(request: Request, response: Response, name: str) -> None:
+    """Take back what the browser was given, if anything."""
+    if kept_cookie(request, name):
+        keep_cookie(request, response, name, "", 0)

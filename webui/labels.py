@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import TYPE_CHECKING
 
 from markupsafe import Markup, escape
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from webui.oauth_manager import OAuthProvider
 
 LIMIT = 80
 
@@ -28,6 +34,12 @@ def clean_label(label: str) -> str:
     """The label without control and direction characters, cut at ``LIMIT`` characters."""
     kept = "".join(filter(_is_plain, label)).strip()
     return kept if len(kept) <= LIMIT else kept[: LIMIT - 1] + "…"
+
+
+def label_of(name: str, providers: Mapping[str, OAuthProvider]) -> str:
+    """A provider's label; the name itself where there is no such provider any more."""
+    provider = providers.get(name)
+    return provider.label if provider else clean_label(name)
 
 
 def isolated(label: str) -> Markup:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse
 
-from webui.cookies import keep_cookie, kept_cookie
+from webui.cookies import forget_cookie, keep_cookie, kept_cookie
 from webui.oauth_manager import LINK_CODE_TTL
 from webui.site import site_of
 
@@ -36,12 +36,12 @@ async def begin_proof(
     site = site_of(request)
     response = RedirectResponse("/connect/proof", 303)
     keep_proof(request, response, await site.manager.proofs.start(site.redis, link, parked))
-    forget_link(request, response)
+    forget_cookie(request, response, "link")
     return response
 
 
 def keep_proof(request: Request, response: Response, secret: str) -> None:
-    """Give the browser a secret to keep; ``""`` takes it back."""
+    """Give the browser a secret to keep."""
     keep_cookie(request, response, "proof", secret, KEPT_SECONDS)
 
 
@@ -49,11 +49,6 @@ def keep_link(request: Request, response: Response, code: str) -> None:
     """Remember that this browser has used a link, and when."""
     value = f"{_digest(code)}.{time.time():.0f}"
     keep_cookie(request, response, "link", value, KEPT_SECONDS)
-
-
-def forget_link(request: Request, response: Response) -> None:
-    if kept_cookie(request, "link"):
-        keep_cookie(request, response, "link", "", 0)
 
 
 def what_became_of(request: Request, code: str = "") -> tuple[str, float]:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from webui import words
-from webui.labels import clean_label
+from webui.labels import clean_label, label_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -41,8 +41,7 @@ def timeline(
     entries: list[Entry] = []
     day = None
     for event in events:
-        provider = providers.get(event.provider)
-        label = provider.label if provider else clean_label(event.provider)
+        label = label_of(event.provider, providers)
         names = {"provider": label, "product": product, "bot": bot}
         key = f"activity.{event.kind}{'' if label else '_signin'}"
         key = key if key in words.CATALOGUE else f"activity.{event.kind}"
@@ -55,7 +54,7 @@ def timeline(
                 by=_by(event.by, names),
                 at=event.at,
                 account=clean_label(event.account),
-                mark=event.provider if provider else "",
+                mark=event.provider if event.provider in providers else "",
                 label=label,
                 starts_day=today != day,
             )

@@ -103,13 +103,13 @@ class Connector:
         account = await self.account(provider, token.access_token, fields)
         self._keep_refresh_token(user_id, before, account, token)
         now = time.time()
-        profile = Profile(account, now, now, now, requested_scopes=attempt.scopes)
         earlier = self._store.open_profile(user_id, provider.name, before.profile)
         known = earlier.account
+        used_at = earlier.used_at if known.id == account.id else 0.0
+        asked = attempt.scopes
+        profile = Profile(account, now, now, now, requested_scopes=asked, used_at=used_at)
         if known.id and account.id and known.id != account.id:
             return await self._offer(redis, user_id, provider, known, token, profile)
-        if known.id == account.id:
-            profile = replace(profile, used_at=earlier.used_at)
         kind = "reconnected" if before.tokens or before.profile else "connected"
         by = "chat" if attempt.return_to == "done" else "web"
         event = Event(kind, provider.name, by, now, account=account.label)

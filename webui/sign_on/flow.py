@@ -40,7 +40,8 @@ class SignOn:
     def __init__(self, settings: Settings, transport: Transport) -> None:
         self.is_for_staff = settings.oidc_people == "staff"
         self._issuer = settings.oidc_issuer
-        self._claims = settings.oidc_user_claim, settings.oidc_support_claim
+        self._user_claim = settings.oidc_user_claim
+        self._groups_claim = settings.oidc_support_claim
         self._group = settings.support_group
         self.redirect_uri = f"{settings.base_url}/signin/sso/callback"
         self.signed_out_uri = f"{settings.base_url}/signed-out"
@@ -104,7 +105,7 @@ class SignOn:
             client_id=provider.client_id,
             nonce=attempt.nonce,
         )
-        identity = read_identity(claims, *self._claims)
+        identity = read_identity(claims, self._user_claim, self._groups_claim)
         if not (self._group and metadata.userinfo_endpoint):
             return identity
         return await self._confirmed(identity, fields["access_token"], claims["sub"])
@@ -118,7 +119,7 @@ class SignOn:
             claims = await self._userinfo.claims_again(user, sealed_token)
         except IdTokenRefused:
             return ()
-        return read_groups(claims, self._claims[1])
+        return read_groups(claims, self._groups_claim)
 
     async def sign_out_url(self) -> str:
         """Where to sign out at the provider (RP-Initiated Logout 1.0, 2); ``""`` where it has none.
@@ -152,16 +153,18 @@ class SignOn:
             return identity
         except OAuthUnavailable as failure:
             return replace(identity, groups=(), trouble=failure.code)
-        if not has_groups(claims, self._claims[1]):
+        if not has_groups(claims, self._groups_claim):
             return identity
-        groups = read_groups(claims, self._claims[1])
+        groups = read_groups(claims, self._groups_claim)
         sealed = self._userinfo.seal(identity.user, access_token, subject)
         return replace(identity, groups=groups, sealed_token=sealed)
 
     def _wishes(self, metadata: Metadata) -> str:
-        user_claim, *groups = self._claims[: 2 if self._group else 1]
-        asked = groups if metadata.userinfo_endpoint else []
-        return claims_request(id_token=(user_claim, *groups), userinfo=asked)
+        groups = [self._groups_claim] if self._group else []
+        return claims_request(
+            id_token=[self._user_claim, *groups],
+            userinfo=groups if metadata.userinfo_endpoint else [],
+        )
 
     async def _checked(self, answer: AuthorizationResponse) -> Metadata:
         """RFC 9207, 2.4: whose answer it is comes first, then what it says."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webui import words
-from webui.labels import clean_label
+from webui.labels import clean_label, label_of
 from webui.support.addresses import person_path, with_query
-from webui.support.names import label_of, spelled
+from webui.support.names import spelled
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

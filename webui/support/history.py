@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webui import words
-from webui.labels import clean_label
+from webui.labels import clean_label, label_of
 from webui.oauth_manager import Health
-from webui.support.names import label_of, masked
+from webui.support.names import masked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING
 
 from webui.labels import clean_label
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from webui.oauth_manager import OAuthProvider
 
 HIDDEN = "•••"
 _ADDRESS = re.compile(r"(\S)[^\s@]*@(\S)[^\s@]*(\.[^\s@.]{1,12})")
@@ -45,12 +39,6 @@ def spelled(user_id: str) -> str:
         for i, c in enumerate(user_id)
     ]
     return "".join(shown)
-
-
-def label_of(name: str, providers: Mapping[str, OAuthProvider]) -> str:
-    """A provider's label; the name itself where there is no such provider any more."""
-    provider = providers.get(name)
-    return provider.label if provider else clean_label(name)
 
 
 def _is_inside(text: str, at: int) -> bool:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from webui.limiting import TooMany
     from webui.roles import RoleUnknown
+    from webui.sign_on import SignOn
 
 RETRY_SECONDS = "5"
 
@@ -85,16 +86,15 @@ async def store_unavailable(request: Request, error: Exception) -> Response:
 
 async def role_unknown(request: Request, error: Exception) -> Response:
     """Handles ``RoleUnknown``: without an answer of the sign-on's provider nothing is shown."""
-    sign_on = site_of(request).sign_on
-    provider = sign_on.provider if sign_on else None
+    provider = cast("SignOn", site_of(request).sign_on).provider
     return await error_page(
         request,
         503,
         "signon_role",
-        provider=provider.name if provider else "",
+        provider=provider.name,
         code=cast("RoleUnknown", error).code,
         headers={"Retry-After": RETRY_SECONDS},
-        label=provider.label if provider else "",
+        label=provider.label,
     )
 
 

@@ -7,18 +7,12 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import RedirectResponse, Response
 
 from webui.auth import require_session
+from webui.cookies import forget_cookie
 from webui.oauth_manager import Status
 from webui.oauth_manager.callbacks import AuthorizationResponse
 from webui.pages import hand_off, is_htmx, render
 from webui.permissions import permission_groups
-from webui.proof_cookie import (
-    begin_proof,
-    forget_link,
-    keep_link,
-    keep_proof,
-    kept_proof,
-    what_became_of,
-)
+from webui.proof_cookie import begin_proof, keep_link, kept_proof, what_became_of
 from webui.roles import wants_newer_sign_in
 from webui.site import caller_of, provider_of, site_of
 from webui.views.callback import finish
@@ -181,7 +175,7 @@ async def finish_proof(request: Request) -> Response:
         response = await finish(request, session, taken.parked.attempt, answer)
     else:
         response = await _go_on(request, session, link)
-    keep_proof(request, response, "")
+    forget_cookie(request, response, "proof")
     return response
 
 
@@ -199,7 +193,7 @@ async def decline_proof(request: Request) -> Response:
     await site.manager.link_cancelled(site.redis, link)
     response = render(request, "link_declined.html")
     # The secret stays: who goes back is told that it is over, not that it was begun elsewhere.
-    forget_link(request, response)
+    forget_cookie(request, response, "link")
     return response
 
 

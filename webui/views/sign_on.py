@@ -94,8 +94,9 @@ async def _admit(request: Request, attempt: Attempt, identity: Identity) -> Resp
     """Sessions for whoever may have them."""
     site, user, since = site_of(request), identity.user, identity.signed_in_at
     settings, is_for_staff = site.settings, _sign_on(site).is_for_staff
-    is_named = is_staff(settings, Staff(user, "sso"), ())
-    by_group = not is_named and is_staff(settings, Staff(user, "sso"), identity.groups)
+    who = Staff(user, "sso")
+    is_named = is_staff(settings, who, ())
+    by_group = not is_named and is_staff(settings, who, identity.groups)
     has_role = is_named or by_group
     if identity.trouble and not has_role and attempt.return_to.startswith(SUPPORT):
         return await _failed(request, "signon_away", code=identity.trouble, user=user)
@@ -129,12 +130,6 @@ async def sign_out_there(request: Request) -> Response | None:
     if not sign_on or not url:
         return None
     return hand_off(request, sign_on.provider, url, "/signed-out", text="text_signout")
-
-
-def forget_attempts(request: Request, response: Response) -> None:
-    """Sign-ins of this browser that are under way end with its session."""
-    if kept_cookie(request, COOKIE):
-        keep_cookie(request, response, COOKIE, "", 0)
 
 
 def _sign_on(site: Site) -> SignOn:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from starlette.responses import RedirectResponse
 
 from webui.auth import HOME, SIGN_IN, SUPPORT, safe_next
+from webui.cookies import forget_cookie
 from webui.pages import render
 from webui.proxy import proxied_person
 from webui.roles import Standing, standing_of
 from webui.site import site_of
-from webui.views.sign_on import forget_attempts, sign_out_there
+from webui.views.sign_on import COOKIE, sign_out_there
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -58,7 +59,7 @@ async def sign_out(request: Request) -> Response:
     vias = [await sessions.end(request) for sessions in (site.sessions, site.staff_sessions)]
     response = await sign_out_there(request) if "sso" in vias else None
     response = response or RedirectResponse("/signed-out", 303)
-    forget_attempts(request, response)
+    forget_cookie(request, response, COOKIE)  # sign-ins that are under way end with the session
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
     return response
 

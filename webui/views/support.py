@@ -99,8 +99,7 @@ async def _look_up(site: Site, question: Question) -> tuple[tuple[str, ...], Ref
     except ValueError:
         return (), None
     connections = await site.manager.connections(question.q, site.redis)
-    links = await site.manager.open_links(question.q, site.redis)
-    known = await is_known(site, question.q, connections, links)
+    known = await is_known(site, question.q, connections)
     return ((question.q,) if known else ()), None
 
 

@@ -14,13 +14,14 @@ from starlette.exceptions import HTTPException
 
 from webui import words
 from webui.cards import make_card, summarize
+from webui.labels import label_of
 from webui.oauth_manager import Status
 from webui.pages import render
 from webui.roles import require_staff
 from webui.site import site_of
 from webui.support.addresses import person_path, user_id_in, with_query
 from webui.support.history import KINDS, STEPS, history
-from webui.support.names import label_of, masked, spelled
+from webui.support.names import masked, spelled
 from webui.support.rows import explained, make_row
 from webui.views.board import screen_of
 from webui.views.support_audit import (
@@ -126,8 +127,7 @@ async def preview(request: Request) -> Response:
         return ask_for_reason(request, staff, user_id, "/preview")
     await may_look(request, staff)
     connections = await _worth_showing(site, user_id)
-    links = await site.manager.open_links(user_id, site.redis)
-    known = await is_known(site, user_id, connections, links)
+    known = await is_known(site, user_id, connections)
     await _record(request, staff, "previewed", user_id, reason, known)
     screen = screen_of(site, "list")
     cards = [make_card(site.manager.providers[c.provider], c, None, screen) for c in connections]
@@ -181,10 +181,15 @@ def picture(card: Card) -> Card:
 
 
 async def is_known(
-    site: Site, user_id: str, connections: Iterable[Connection], links: Collection[OpenLink]
+    site: Site,
+    user_id: str,
+    connections: Iterable[Connection],
+    links: Collection[OpenLink] | None = None,
 ) -> bool:
-    """Whether anything is stored under the id: one of these, or else an event, which is read."""
+    """Whether anything is stored under the id; what is not given is read while nothing is found."""
     if links or any(c.status is not Status.NOT_CONNECTED for c in connections):
+        return True
+    if links is None and await site.manager.open_links(user_id, site.redis):
         return True
     return bool((await site.manager.activity(user_id, site.redis)).events)
 
