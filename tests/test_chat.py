@@ -839,12 +839,16 @@ def test_the_schema_is_one() -> None:
     assert CONNECT_SERVICE_TOOL["description"]
 
 
-def test_the_schema_knows_every_action_and_parameter() -> None:
+def test_the_schema_knows_every_action_but_the_one_that_takes_a_code() -> None:
+    """Text in front of a model could have it prove a stranger's browser."""
     properties = CONNECT_SERVICE_TOOL["parameters"]["properties"]
-    assert properties["action"]["enum"] == list(ACTIONS)
-    assert set(properties) == {"action", "provider", "code"}
-    for action in ACTIONS:
+    assert [*properties["action"]["enum"], "confirm"] == sorted(
+        ACTIONS, key=lambda action: action == "confirm"
+    )
+    assert set(properties) == {"action", "provider"}
+    for action in properties["action"]["enum"]:
         assert f"{action}: " in properties["action"]["description"]
+    assert "confirm" not in str(CONNECT_SERVICE_TOOL)
 
 
 @pytest.mark.parametrize(
@@ -852,8 +856,7 @@ def test_the_schema_knows_every_action_and_parameter() -> None:
     [
         {"action": "list"},
         {"action": "connect", "provider": "github"},
-        {"action": "confirm", "code": "KT4 9WX"},
-        {"action": "manage", "provider": "", "code": ""},
+        {"action": "manage", "provider": ""},
     ],
 )
 async def test_a_call_that_fits_the_schema_is_answered(scene: Scene, call: dict[str, str]) -> None:
@@ -868,7 +871,9 @@ async def test_a_call_that_fits_the_schema_is_answered(scene: Scene, call: dict[
         {"provider": "github"},
         {"action": "delete everything"},
         {"action": "connect", "provider": 1},
-        {"action": "confirm", "code": None},
+        {"action": "confirm"},
+        {"action": "confirm", "code": "KT4 9WX"},
+        {"action": "list", "code": ""},
         {"action": "connect", "user_id": "bob"},
         {"action": "connect", "scopes": ["repo"]},
         [],

@@ -297,7 +297,12 @@ async def test_a_model_calls_the_tool_and_chooses_neither_person_nor_permissions
     (url,) = LINK.findall(said)
     assert (await leads_to(manager, redis, url)).user_id == "alice"
     assert (await leads_to(manager, redis, url)).scopes == ("read:user",)
-    assert "I can do this" in await space["call"](ctx, "connect_service", {})
+    assert "no action" in await space["call"](ctx, "connect_service", {})
+    code = await code_shown(manager, redis, "alice")
+    for given in ({"code": code}, {"provider": code}):
+        talked_into = {"action": "confirm", **given}
+        assert "no action confirm" in await space["call"](ctx, "connect_service", talked_into)
+    assert await manager.proofs.confirm(redis, "alice", code) is None, "nobody had passed it on"
     assert "no tool" in await space["call"](ctx, "delete_everything", {})
     assert space["as_function"]["function"]["parameters"] == space["as_tool"]["input_schema"]
 
@@ -308,15 +313,23 @@ MODERN, BEFORE = "2026-07-28", "2025-11-25"
 
 
 class Assistant:
-    """A client of the document's server, whose person says yes to every address."""
+    """A client of the document's server, whose person says yes to every address.
+
+    ``typed`` is what the person fills a form with; ``None`` if they close it.
+    """
 
     def __init__(self, server: Any) -> None:
         self.server = server
-        self.shown: list[mcp.types.ElicitRequestURLParams] = []
+        self.shown: list[Any] = []
+        self.typed: str | None = None
 
     async def show(self, _: Any, asked: Any) -> mcp.types.ElicitResult:
         self.shown.append(asked)
-        return mcp.types.ElicitResult(action="accept")
+        if asked.mode == "url":
+            return mcp.types.ElicitResult(action="accept")
+        if self.typed is None:
+            return mcp.types.ElicitResult(action="cancel")
+        return mcp.types.ElicitResult(action="accept", content={"code": self.typed})
 
     @asynccontextmanager
     async def talking(self, protocol: str, *, can_open: bool = True) -> AsyncIterator[mcp.Client]:
@@ -395,19 +408,58 @@ async def test_over_mcp_a_client_that_opens_no_addresses_gets_the_text(
 
 
 @pytest.mark.parametrize("protocol", [BEFORE, MODERN])
-async def test_over_mcp_the_tool_is_offered_and_takes_the_code(
-    assistant: Assistant, manager: OAuthManager, redis: Redis, protocol: str
+async def test_over_mcp_the_tool_is_offered_with_the_actions_of_a_model(
+    assistant: Assistant, protocol: str
 ) -> None:
-    code = await code_shown(manager, redis, "alice")
     async with assistant.talking(protocol) as client:
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         tool = tools[CONNECT_SERVICE_TOOL["name"]]
         assert tool.description == CONNECT_SERVICE_TOOL["description"]
-        assert set(tool.input_schema["properties"]) == {"action", "provider", "code"}
-        arguments = {"action": "confirm", "code": code}
-        assert "That matches." in text_of(await client.call_tool(tool.name, arguments))
+        properties = tool.input_schema["properties"]
+        described = CONNECT_SERVICE_TOOL["parameters"]["properties"]
+        assert set(properties) == set(described)
+        assert properties["action"]["enum"] == described["action"]["enum"]
         listed = text_of(await client.call_tool(tool.name, {"action": "list"}))
         assert "Nothing is connected yet." in listed
+
+
+@pytest.mark.parametrize("protocol", [BEFORE, MODERN])
+async def test_over_mcp_the_code_comes_from_a_form_that_the_person_fills_in(
+    assistant: Assistant, manager: OAuthManager, redis: Redis, protocol: str
+) -> None:
+    assistant.typed = await code_shown(manager, redis, "alice")
+    async with assistant.talking(protocol) as client:
+        (tool,) = [t for t in (await client.list_tools()).tools if t.name == "enter_code"]
+        assert not tool.input_schema.get("properties")
+        assert "That matches." in text_of(await client.call_tool("enter_code"))
+    (asked,) = assistant.shown
+    assert asked.mode == "form"
+
+
+@pytest.mark.parametrize("protocol", [BEFORE, MODERN])
+async def test_over_mcp_no_call_of_a_model_passes_a_code_on(
+    assistant: Assistant, manager: OAuthManager, redis: Redis, protocol: str
+) -> None:
+    code = await code_shown(manager, redis, "alice")
+    async with assistant.talking(protocol) as client:
+        for tool in (await client.list_tools()).tools:
+            if tool.name == "whoami":
+                continue  # says where the link is by an error
+            for given in ({"code": code}, {"action": "confirm", "code": code, "provider": code}):
+                result = await client.call_tool(tool.name, given)
+                assert "That matches." not in str(result)
+    assert await manager.proofs.confirm(redis, "alice", code) is None, "nobody had passed it on"
+
+
+@pytest.mark.parametrize("protocol", [BEFORE, MODERN])
+async def test_over_mcp_a_form_that_is_closed_or_cannot_be_shown_confirms_nothing(
+    assistant: Assistant, manager: OAuthManager, redis: Redis, protocol: str
+) -> None:
+    await code_shown(manager, redis, "alice")
+    async with assistant.talking(protocol) as client:
+        assert "typed no code" in text_of(await client.call_tool("enter_code"))
+    async with assistant.talking(protocol, can_open=False) as client:
+        assert "send the code to the bot" in text_of(await client.call_tool("enter_code"))
 
 
 async def test_over_mcp_no_argument_chooses_the_person(

@@ -5,7 +5,7 @@ hold a name from a provider: send it with mentions and markup switched off.  A
 link is a line of its own, the last one; :func:`split_link` takes it off.
 """
 
-from .description import CONNECT_SERVICE_TOOL
+from .description import CONNECT_SERVICE_TOOL, ModelAction
 from .notices import notice_text
 from .tool import ACTIONS, ChatContext, connect_service
 from .wording import split_link
@@ -14,6 +14,7 @@ __all__ = [
     "ACTIONS",
     "CONNECT_SERVICE_TOOL",
     "ChatContext",
+    "ModelAction",
     "connect_service",
     "notice_text",
     "split_link",

@@ -1,8 +1,16 @@
-"""What a model that calls tools is told of ``connect_service``."""
+"""The description of ``connect_service`` for a model that calls tools.
+
+``confirm`` is left out, and with it ``code``: a model reads what strangers wrote (a
+mail, an issue), and text that has it pass on a code would prove a stranger's browser
+to be the person's.  The bot itself takes the code from the person's own message.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal, get_args
+
+ModelAction = Literal["connect", "list", "status", "check", "disconnect", "manage"]
+"""The actions of ``connect_service`` that a model may ask for."""
 
 CONNECT_SERVICE_TOOL: dict[str, Any] = {
     "name": "connect_service",
@@ -16,10 +24,9 @@ CONNECT_SERVICE_TOOL: dict[str, Any] = {
         "properties": {
             "action": {
                 "type": "string",
-                "enum": ["connect", "confirm", "list", "status", "check", "disconnect", "manage"],
+                "enum": list(get_args(ModelAction)),
                 "description": (
-                    "connect: a link to connect a service, or to allow it more. confirm: pass on "
-                    "the code that the person's browser shows and the person sent. list: what is "
+                    "connect: a link to connect a service, or to allow it more. list: what is "
                     "connected. status: how one service stands. check: ask the service whether "
                     "access works. disconnect: end access to a service, only when the person "
                     "asked for it. manage: a link to the connections page."
@@ -29,13 +36,6 @@ CONNECT_SERVICE_TOOL: dict[str, Any] = {
                 "type": "string",
                 "description": (
                     "The service, as list names it; for connect, status, check and disconnect."
-                ),
-            },
-            "code": {
-                "type": "string",
-                "description": (
-                    "Only for confirm: the code exactly as the person sent it. Never guess one: "
-                    "a wrong code costs one of five tries."
                 ),
             },
         },

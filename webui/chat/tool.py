@@ -44,6 +44,8 @@ async def connect_service(ctx: ChatContext, action: str, provider: str = "", cod
     """Do what the person asked for and say how it went; raises nothing the library raises.
 
     ``action`` is one of ``ACTIONS``.  Nothing is done in a chat that others can read.
+    ``code`` is for ``confirm`` alone, and comes from a message that the person wrote
+    themselves: never from a model, which may pass on what a stranger put before it.
     """
     known = ACTIONS.get(action)
     if known is None:
