@@ -21,6 +21,7 @@ from tests.library import KEY, providers_config
 from webui import chat, oauth_manager, words
 from webui.app import create_app
 from webui.cli import main
+from webui.http_connection import Patience
 from webui.limiting import LIMITS, LOOKUPS
 from webui.oauth_manager import (
     PROVIDER_TEMPLATES,
@@ -31,6 +32,7 @@ from webui.oauth_manager import (
     get_oauth_manager,
 )
 from webui.redis_client import connect
+from webui.refusing import BODY_SECONDS
 from webui.routes import routes
 from webui.sandbox import demo
 from webui.setting_table import PROVIDER_SETTINGS, SETTINGS, Setting, known_names
@@ -172,6 +174,15 @@ def test_the_limits_are_those_there_are() -> None:
     }
     limits = {**LIMITS, "lookups": LOOKUPS}
     assert rows == [(counted.get(name, "person"), most) for name, most in limits.items()]
+
+
+def test_how_long_a_slow_client_is_waited_for_is_said() -> None:
+    patience = Patience()
+    said = " ".join(OPERATING.split())
+    assert f"headers have {patience.head:.0f} seconds to arrive" in said
+    assert f"a body {BODY_SECONDS:.0f} more" in said
+    assert f"an answer {patience.take:.0f} to be taken" in said
+    assert f"waits {patience.next_request:.0f} seconds for its next request" in said
 
 
 def test_every_key_in_redis_is_listed() -> None:

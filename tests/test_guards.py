@@ -267,6 +267,29 @@ ORIGIN_MATRIX = [
 ]
 
 
+class TestABodyThatBreaksOff:
+    async def test_reaches_no_page_and_is_answered_by_nobody(self) -> None:
+        parts: list[Message] = [
+            {"type": "http.request", "body": b"a=", "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            return parts.pop(0)
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        async def unreached(*_: object) -> None:
+            raise AssertionError
+
+        headers = [(b"host", b"connect.test"), (b"sec-fetch-site", b"same-origin")]
+        scope = {"type": "http", "method": "POST", "path": "/", "headers": headers}
+        await behind_guards(unreached)({**scope, "query_string": b""}, receive, send)
+        assert sent == []
+
+
 class TestCrossSite:
     @pytest.mark.parametrize(("sites", "origins", "allowed"), ORIGIN_MATRIX)
     async def test_post_is_for_our_own_pages_alone(

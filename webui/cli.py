@@ -81,7 +81,6 @@ def serve(host: str, port: int | None) -> None:
     configure_logs(settings.log_level, as_json=not sys.stderr.isatty())
     public = urlsplit(settings.base_url)
     own_port = port or (public.port if not settings.is_secure and public.port else 8000)
-    click.echo(f"{settings.product_name} listens on http://{host}:{own_port}", err=True)
     try:
         run_server([(create_app(settings), host, own_port)])
     except PortTaken as error:

@@ -85,6 +85,8 @@ class WholeBody:
             await self.app(scope, receive, send)
             return
         messages, fault = await self._read(receive)
+        if messages and messages[-1]["type"] == "http.disconnect":
+            return  # half a form is none, and nobody is there to be told
         if fault:
             response = await self.refuse(scope, *fault)
             response.headers["connection"] = "close"

@@ -7,53 +7,98 @@ import contextlib
 import os
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from importlib.metadata import version
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from webui.http_connection import BoundedConnection, WaitingRoom
+
 DRAIN_SECONDS = 10  # for requests under way when we are told to stop
 MAX_HEADERS = 32 * 1024  # bytes of request line and headers
+BACKLOG = 512  # connections that the kernel accepts ahead of us
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+log = structlog.get_logger(__name__)
 
 
 class PortTaken(RuntimeError):
     """Somebody else listens there; the message is the sentence to show."""
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket whose connections do not wait for acknowledgements.
+
+    Event loops set TCP_NODELAY only where the socket names its protocol, and that of
+    ``socket.create_server`` does not: a body would wait 40 ms behind its head.  Raises
+    ``PortTaken``.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        return socket.create_server((host, port), family=family, backlog=512)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
     except OSError as error:
+        listener.close()
         raise PortTaken(
-            f"Cannot listen on {host}, port {port}: {os.strerror(error.errno or 0)}. "
+            f"Cannot listen on {host}, port {port}: {error.strerror}. "
             "Stop what uses it, or choose another port."
         ) from None
+    return listener
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn's server, told to stop by us: it would catch the signals for itself alone."""
+
+    def __init__(self, app: ASGIApp, room: WaitingRoom) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                # h11 is strict about framing, and bounded in headers.
+                http=partial(BoundedConnection, room=room),  # type: ignore[arg-type]
+                h11_max_incomplete_event_size=MAX_HEADERS,
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,  # uvicorn's prints query strings; ours does not
+                server_header=False,
+                proxy_headers=False,
+                backlog=BACKLOG,
+                timeout_graceful_shutdown=DRAIN_SECONDS,
+            )
+        )
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept, and say so."""
+        await super().startup(sockets)
+        for listener in sockets or ():
+            host, port = listener.getsockname()[:2]
+            log.info(
+                "started",
+                address=f"http://{f'[{host}]' if ':' in host else host}:{port}",
+                version=version("stargazer-webui"),
+                pid=os.getpid(),
+            )
 
-def _server(app: ASGIApp) -> _Server:
-    return _Server(
-        uvicorn.Config(
-            app,
-            http="h11",  # strict about framing, and bounded in headers
-            h11_max_incomplete_event_size=MAX_HEADERS,
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,  # uvicorn's prints query strings; ours does not
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=DRAIN_SECONDS,
-        )
-    )
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return uvloop's factory; None, for asyncio's own loop, if uvloop is not installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 def run_server(listeners: Sequence[tuple[ASGIApp, str, int]]) -> None:
@@ -61,22 +106,39 @@ def run_server(listeners: Sequence[tuple[ASGIApp, str, int]]) -> None:
 
     The first signal lets requests under way finish, a second one does not.
     """
+    room = WaitingRoom()
     with contextlib.ExitStack() as stack:
         pairs = [
-            (_server(app), stack.enter_context(contextlib.closing(_listen(host, port))))
+            (Server(app, room), stack.enter_context(contextlib.closing(listen(host, port))))
             for app, host, port in listeners
         ]
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(_serve_all(pairs))
 
-        def stop() -> None:
-            for server, _ in pairs:
-                server.force_exit = server.should_exit
-                server.should_exit = True
 
-        async def serve_all() -> None:
-            for told_to_stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                asyncio.get_running_loop().add_signal_handler(told_to_stop, stop)
-            async with asyncio.TaskGroup() as group:
-                for server, listener in pairs:
-                    group.create_task(server.serve(sockets=[listener]))
+async def _serve_all(pairs: Sequence[tuple[Server, socket.socket]]) -> None:
+    """Serve until a signal; log its name, how long that took, and how long we served."""
+    began = time.monotonic()
+    told: list[tuple[str, float]] = []
 
-        asyncio.run(serve_all())
+    def stop(received: signal.Signals) -> None:
+        told.append((received.name, time.monotonic()))
+        for server, _ in pairs:
+            server.force_exit = server.should_exit
+            server.should_exit = True
+
+    for each in _SIGNALS:
+        asyncio.get_running_loop().add_signal_handler(each, stop, each)
+    async with asyncio.TaskGroup() as group:
+        for server, listener in pairs:
+            group.create_task(server.serve(sockets=[listener]))
+    if told:
+        ended, (why, since) = time.monotonic(), told[0]
+        log.info(
+            "stopped",
+            why=why,
+            was_forced=len(told) > 1,
+            stopping_seconds=round(ended - since, 1),
+            served_seconds=round(ended - began, 1),
+            pid=os.getpid(),
+        )
