@@ -597,10 +597,45 @@ class TestTheCheck:
         _, said = await self.said(redis_url, **SIGN_ON, OIDC_CLIENT_SECRET="sign-on-canary")
         for setting in SETTINGS:
             assert f"  {setting.name}: " in said
-        assert "  OIDC_CLIENT_ID: webui\n" in said
-        assert "  OIDC_CLIENT_SECRET: set\n" in said
+        assert "  OIDC_CLIENT_ID: webui (environment)\n" in said
+        assert "  OIDC_CLIENT_SECRET: set (environment)\n" in said
         for secret in (KEY, SECRET, redis_url, "sign-on-canary"):
             assert secret not in said
+
+    async def test_says_where_each_value_came_from(self, redis_url: str, tmp_path: Path) -> None:
+        secret, config = tmp_path / "secret", tmp_path / "webui.toml"
+        secret.write_text("client-canary")
+        config.write_text(
+            "product_name = 'Comet'\nbot_name = 'Halley'\n"
+            f"[github]\nclient_id = 'an-id'\nclient_secret_file = '{secret}'\n"
+            "[google]\nfeatures = { reminders = ['openid'] }\n"
+        )
+        _, said = await self.said(
+            redis_url,
+            WEBUI_CONFIG=str(config),
+            BOT_NAME="Encke",
+            GOOGLE_CLIENT_ID="google-id",
+            GOOGLE_CLIENT_SECRET="google-canary",
+        )
+        for line in (
+            "BASE_URL: http://localhost:8000 (environment)",
+            "PRODUCT_NAME: Comet (file that WEBUI_CONFIG names)",
+            "BOT_NAME: Encke (environment)",
+            "LINK_PROOF: code (default)",
+            "CHAT_URL: not set",
+            "REDIS_URL: set (environment)",
+            "GITHUB_CLIENT_ID: an-id (file that WEBUI_CONFIG names)",
+            "GITHUB_CLIENT_SECRET: set (file of its own)",
+            "GOOGLE_FEATURES: reminders:openid (file that WEBUI_CONFIG names)",
+            f"WEBUI_CONFIG: {config} (environment)",
+        ):
+            assert f"  {line}\n" in said
+        assert "DISCORD_CLIENT_ID" not in said
+        assert "canary" not in said
+
+    async def test_sends_no_command_to_the_terminal(self, redis_url: str) -> None:
+        _, said = await self.said(redis_url, PRODUCT_NAME="a\x1b[2Jb\u202ec")
+        assert "PRODUCT_NAME: a\\u001b[2Jb\\u202ec (environment)" in said
 
     async def test_says_who_is_staff(self, redis_url: str) -> None:
         _, said = await self.said(redis_url)

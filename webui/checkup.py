@@ -16,20 +16,25 @@ from webui.oauth_manager import (
 from webui.oauth_manager.redis_io import redis_call
 from webui.oauth_manager.transport import Transport
 from webui.redis_client import connect
-from webui.setting_table import FILE_SUFFIX, SETTINGS
+from webui.setting_sources import survey
+from webui.setting_table import SETTINGS, all_settings
 from webui.settings import Settings, SettingsError, load_settings
 from webui.sign_on import SignOn
+from webui.support.names import spelled
 
 REACH_SECONDS = 5.0
+_SOURCES = {
+    "environment": "environment",
+    "file": "file of its own",
+    "WEBUI_CONFIG": "file that WEBUI_CONFIG names",
+}
 
 Say = Callable[[str], None]
 
 
 async def run_checkup(environ: Mapping[str, str], say: Say) -> bool:
     """Say everything there is to say; whether the site could work like this."""
-    say("Settings")
-    for setting in SETTINGS:
-        say(f"  {setting.name}: {_shown(environ, setting.name, setting.is_secret)}")
+    _say_settings(environ, say)
     try:
         settings = load_settings(environ)
     except SettingsError as error:
@@ -53,10 +58,18 @@ async def run_checkup(environ: Mapping[str, str], say: Say) -> bool:
     return await _check_sign_on(settings, say) and is_well
 
 
-def _shown(environ: Mapping[str, str], name: str, is_secret: bool) -> str:
-    if name not in environ and f"{name}{FILE_SUFFIX}" not in environ:
-        return "not in the environment"
-    return "set" if is_secret or name not in environ else environ[name]
+def _say_settings(environ: Mapping[str, str], say: Say) -> None:
+    """Every setting with its value and where that came from; of a provider's, those given."""
+    given, extra, _ = survey(environ)
+    general = {setting.name for setting in SETTINGS}
+    say("Settings")
+    for setting in all_settings(extra):
+        if found := given.get(setting.name):
+            value = "set" if setting.is_secret else spelled(found.text)
+            say(f"  {setting.name}: {value} ({_SOURCES[found.source]})")
+        elif setting.name in general:
+            default = f"{setting.default} (default)" if setting.default else "not set"
+            say(f"  {setting.name}: {default}")
 
 
 async def _check_redis(settings: Settings, say: Say) -> bool:
