@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,6 +17,7 @@ from webui.auth import SignInNeeded, ask_to_sign_in
 from webui.guards import guarded
 from webui.limiting import Limiter, TooMany
 from webui.oauth_manager import OAuthManager, StoreUnavailable
+from webui.oauth_manager.canary import TROUBLE, Fit, WrongKey
 from webui.oauth_manager.transport import Transport
 from webui.pages import render_error
 from webui.redis_client import connect
@@ -25,6 +28,8 @@ from webui.settings import Settings
 from webui.sign_on import SignOn
 from webui.site import Site
 from webui.views import errors
+
+log = logging.getLogger(__name__)
 
 _REFUSED = {
     "path": "404",
@@ -44,6 +49,28 @@ def make_manager(settings: Settings, transport: Transport | None = None) -> OAut
         strict=settings.strict_records,
         transport=transport,
     )
+
+
+class StartRefused(RuntimeError):
+    """The site would do harm like this; the message is the sentence for the log."""
+
+
+async def _check_keys(manager: OAuthManager, redis: Any) -> None:
+    """Compare the keys with what is stored.  Raises ``StartRefused`` if no record opens.
+
+    Without Redis, or beside a canary that another key sealed, the site starts
+    and is not ready: both may be over in a moment, in a rotation for instance.
+    """
+    try:
+        fit = await manager.settle(redis)
+    except StoreUnavailable as failure:
+        log.error("not ready until Redis is: %s", failure)
+        return
+    if fit is Fit.NO_RECORD_OPENS:
+        log.critical("not started: %s", TROUBLE[fit])
+        raise StartRefused(TROUBLE[fit])
+    if fit is Fit.WRONG_KEY:
+        log.critical("not ready: %s", TROUBLE[fit])
 
 
 def create_app(
@@ -70,9 +97,12 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        yield
-        await manager.aclose()
-        await redis.aclose()
+        try:
+            await _check_keys(manager, redis)
+            yield
+        finally:
+            await manager.aclose()
+            await redis.aclose()
 
     app = Starlette(
         routes=routes() + (development_routes() if development else []),
@@ -80,6 +110,7 @@ def create_app(
             HTTPException: errors.http_error,
             SignInNeeded: ask_to_sign_in,
             StoreUnavailable: errors.store_unavailable,
+            WrongKey: errors.store_unavailable,
             RoleUnknown: errors.role_unknown,
             TooMany: errors.too_many,
             Exception: errors.unexpected,

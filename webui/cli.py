@@ -75,7 +75,7 @@ def _fail(sentence: str) -> NoReturn:
 def serve(host: str, port: int | None) -> None:
     """Serve the site, configured by the environment."""
     from webui.app import create_app
-    from webui.server import PortTaken, run_server
+    from webui.server import NotStarted, PortTaken, run_server
 
     settings = _settings()
     configure_logs(settings.log_level, as_json=not sys.stderr.isatty())
@@ -85,6 +85,8 @@ def serve(host: str, port: int | None) -> None:
         run_server([(create_app(settings), host, own_port)])
     except PortTaken as error:
         _fail(str(error))
+    except NotStarted:
+        sys.exit(UNAVAILABLE)
 
 
 @main.command()
@@ -107,12 +109,14 @@ def demo(port: int, provider_port: int, data: Path) -> None:
     """Try everything on this machine: own Redis, four stand-in providers, a chat with the bot."""
     from webui.embedded_redis import EmbeddedRedisError
     from webui.sandbox.demo import run_demo
-    from webui.server import PortTaken
+    from webui.server import NotStarted, PortTaken
 
     try:
         run_demo(data, port, provider_port)
     except (EmbeddedRedisError, PortTaken) as error:
         _fail(str(error))
+    except NotStarted:
+        sys.exit(UNAVAILABLE)
 
 
 @main.command()

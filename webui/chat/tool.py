@@ -66,6 +66,8 @@ async def connect_service(ctx: ChatContext, action: str, provider: str = "", cod
     except OAuthUnavailable as error:
         return say("trouble", provider=talk.label(error.provider))
     except OAuthMisconfigured as error:
+        if error.provider not in talk.manager.providers:
+            return say("set_up")
         return say("misconfigured", provider=talk.label(error.provider))
     except TooMany as error:
         # The clock shows whole minutes: the one that follows.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from . import keys
+from . import canary, keys
 from .errors import RecordUnreadable
 from .redis_io import as_text, redis_call
 from .requests import new_secret
@@ -132,7 +132,7 @@ class Links:
             pipe = redis.pipeline(transaction=False)
             _put_link(pipe, code, request)
             also(pipe)
-            await pipe.execute()
+            await canary.execute(pipe, self._sealer, request.provider, "make a link")
         return code
 
     async def peek(self, redis: Any, code: str) -> tuple[LinkRequest, float] | None:
@@ -189,7 +189,7 @@ class Links:
                 request = LinkRequest(attempt.user_id, attempt.provider, attempt.scopes)
                 _put_link(pipe, attempt.link_code, request)
             pipe.set(keys.state(state), json.dumps(record), ex=keys.LINK_CODE_TTL)
-            await pipe.execute()
+            await canary.execute(pipe, self._sealer, attempt.provider, "begin an authorization")
         return state
 
     async def take_attempt(self, redis: Any, state: str, browser: str = "") -> Attempt | None:

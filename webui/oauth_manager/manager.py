@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping
 from typing import Any
 
-from . import keys, requests
+from . import canary, keys, requests
 from .accounts import Accounts
 from .activity import PAGE, Activity, ActivityPage, Event
 from .audit import Audit
@@ -505,6 +505,22 @@ class OAuthManager:
         await self._notices.put(redis, kind, keys.check_user_id(user_id), provider)
 
     # Housekeeping
+
+    async def ready(self, redis: Any) -> canary.Fit:
+        """Whether Redis takes reads and writes, and our keys open its canary.  Within a second.
+
+        One round trip; more only as long as nothing is stored.  Raises ``StoreUnavailable``.
+        """
+        self._need(redis)
+        return await canary.ready(redis, self._sealer)
+
+    async def settle(self, redis: Any) -> canary.Fit:
+        """At a start: whether our keys fit what is stored; an empty Redis gets the canary.
+
+        Raises ``StoreUnavailable``.
+        """
+        self._need(redis)
+        return await canary.settle(redis, self._sealer, canary.START_SECONDS)
 
     async def reseal(self, redis: Any) -> tuple[int, int]:
         """Seal every record with the newest key; how many were, how many could not be read."""

@@ -21,13 +21,13 @@ FOREIGN = "\0"
 
 
 @asynccontextmanager
-async def redis_call(step: str) -> AsyncIterator[None]:
+async def redis_call(step: str, seconds: float = DEADLINE) -> AsyncIterator[None]:
     """Bound a Redis call and name its failure; no cause is chained, it may quote a value."""
     failure = ""
     task = asyncio.current_task()
     before = task.cancelling() if task else 0
     try:
-        async with asyncio.timeout(DEADLINE):
+        async with asyncio.timeout(seconds):
             yield
         if task and task.cancelling() > before:
             # Before Python 3.12 the client's own time-out may swallow a cancellation.

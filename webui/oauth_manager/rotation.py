@@ -7,12 +7,14 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from . import keys
+from . import canary, keys
 from .accounts import Accounts
 from .errors import RecordUnreadable, StoreUnavailable
 from .redis_io import as_text, read_text, redis_call
 from .sealing import Sealer
 from .store import Store
+
+_TRIES = 5  # for a record that somebody else writes meanwhile
 
 
 async def reseal(redis: Any, sealer: Sealer, store: Store, accounts: Accounts) -> tuple[int, int]:
@@ -34,6 +36,8 @@ async def reseal(redis: Any, sealer: Sealer, store: Store, accounts: Accounts) -
                 await accounts.prune(redis, as_text(key), as_text(field), as_text(sealed))
     except RedisError as error:
         raise StoreUnavailable("walk all records", type(error).__name__) from None
+    if outcomes.keys() <= {"done", "gone"}:
+        await canary.renew(redis, sealer)
     return outcomes["done"], outcomes["unreadable"]
 
 
@@ -41,14 +45,17 @@ async def _reseal_one(redis: Any, sealer: Sealer, store: Store, kind: str, key: 
     owner = keys.parse_record(key)
     if owner is None:
         return "foreign"
-    async with redis_call("seal a record anew"):
-        before = await read_text(redis, key)
-        try:
-            record = sealer.open(kind, *owner, before)
-        except RecordUnreadable:
-            return "unreadable" if before else "gone"
-        after = sealer.seal(kind, *owner, record)
-        return "done" if await store.replace(redis, key, before, after) else "changed"
+    for _ in range(_TRIES):
+        async with redis_call("seal a record anew"):
+            before = await read_text(redis, key)
+            try:
+                record = sealer.open(kind, *owner, before)
+            except RecordUnreadable:
+                return "unreadable" if before else "gone"
+            after = sealer.seal(kind, *owner, record)
+            if await store.replace(redis, key, before, after):
+                return "done"
+    return "changed"
 
 
 async def _list_one(redis: Any, store: Store, accounts: Accounts, key: str) -> None:

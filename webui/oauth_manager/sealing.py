@@ -78,6 +78,14 @@ class Sealer:
                 raise RecordUnreadable(f"sealed for another {name}")
         return record
 
+    def fits(self, sealed: str | bytes) -> bool:
+        """Whether one of the keys opens it, whatever it was sealed for."""
+        try:
+            self._decrypted(sealed)
+        except RecordUnreadable:
+            return False
+        return True
+
     def _decrypted(self, sealed: str | bytes) -> dict[str, Any]:
         if not sealed or len(sealed) > _MAX_SEALED:
             raise RecordUnreadable("empty or too large")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from . import keys, scripts
+from . import canary, keys, scripts
 from .errors import RecordUnreadable, StoreUnavailable
 from .models import Profile, TokenData
 from .redis_io import is_mistyped, raw, read_text, redis_call, text_of
@@ -85,14 +85,19 @@ class Store:
         return (await self.read(redis, user_id, [provider]))[provider]
 
     async def read_for_writing(self, redis: Any, user_id: str, provider: str) -> Stored:
-        """Both records of one connection, and Redis's clock, for :meth:`connect`."""
+        """Both records of one connection, and Redis's clock, for :meth:`connect`.
+
+        Raises ``WrongKey`` where what would be written could not be read by the others.
+        """
         both = keys.tokens(user_id, provider), keys.connection(user_id, provider)
         async with redis_call("read a connection"):
             pipe = redis.pipeline(transaction=False)
             for key in both:
                 raw(pipe, "GET", key)
             pipe.eval(scripts.CLOCK, 1, both[0])
-            tokens, profile, now = await pipe.execute(raise_on_error=False)
+            canary.queue(pipe)
+            tokens, profile, now, fit = await pipe.execute(raise_on_error=False)
+            canary.require(self._sealer, fit, provider, "connect")
             return Stored(text_of(tokens), text_of(profile), int(now) - time.monotonic() * 1000)
 
     async def read(self, redis: Any, user_id: str, providers: Iterable[str]) -> dict[str, Stored]:
@@ -109,11 +114,14 @@ class Store:
     # Writing
 
     async def put_tokens(self, redis: Any, user_id: str, token: TokenData) -> None:
-        """Store tokens whatever was there before."""
+        """Store tokens whatever was there before.
+
+        The first of all in a Redis comes with the canary.  Raises ``WrongKey``.
+        """
+        key = keys.tokens(user_id, token.provider)
+        await canary.require_for(redis, self._sealer, key, token.provider, "store tokens")
         async with redis_call("store tokens"):
-            await redis.set(
-                keys.tokens(user_id, token.provider), self._sealed_tokens(user_id, token)
-            )
+            await redis.set(key, self._sealed_tokens(user_id, token))
 
     async def connect(
         self,
@@ -177,6 +185,7 @@ class Store:
                     before.profile,
                     sealed_profile,
                 )
+            canary.queue_beside(pipe, self._sealer, before.tokens)
             return int((await pipe.execute())[0])
 
     async def update_profile(

@@ -30,7 +30,10 @@ def read_secrets(path: Path) -> Secrets:
         clients = {name: (client[0], client[1]) for name, client in kept["clients"].items()}
         return Secrets(kept["encryption_key"], kept["session_secret"], clients)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError):
-        raise ValueError(f"{path} cannot be read; remove it to start afresh") from None
+        # Without its key the folder's connections cannot be read either.
+        raise ValueError(
+            f"{path} cannot be read; remove the folder {path.parent} to start afresh"
+        ) from None
 
 
 def make_secrets() -> Secrets:

@@ -78,7 +78,7 @@ async def http_error(request: Request, error: Exception) -> Response:
 
 
 async def store_unavailable(request: Request, error: Exception) -> Response:
-    """Handles ``StoreUnavailable``: nothing is guessed, and Redis is not asked again."""
+    """Handles ``StoreUnavailable`` and ``WrongKey``: nothing is guessed, Redis is not asked."""
     log.error("%s", error)
     ref = await refer(request, "503", status=503, keep=False)
     return render_error(request, 503, ref=ref, headers={"Retry-After": RETRY_SECONDS})

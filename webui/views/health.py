@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from starlette.responses import JSONResponse, PlainTextResponse
 
-from webui.oauth_manager.redis_io import redis_call
+from webui.oauth_manager import StoreUnavailable
+from webui.oauth_manager.canary import TROUBLE, Fit
 from webui.site import site_of
+from webui.views.errors import RETRY_SECONDS
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
+
+log = logging.getLogger(__name__)
 
 
 async def healthz(_: Request) -> Response:
@@ -20,10 +25,17 @@ async def healthz(_: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """``GET /readyz``: Redis answers too.  Raises ``StoreUnavailable``."""
-    async with redis_call("ping"):
-        await site_of(request).redis.ping()
-    return PlainTextResponse("ready\n")
+    """``GET /readyz``: Redis takes a read and a write, and our keys fit what it holds."""
+    site = site_of(request)
+    try:
+        fit = await site.manager.ready(site.redis)
+    except StoreUnavailable as failure:
+        log.error("not ready: %s", failure)
+    else:
+        if fit in (Fit.FITS, Fit.NOTHING):
+            return PlainTextResponse("ready\n")
+        log.error("not ready: %s", TROUBLE[fit])
+    return PlainTextResponse("not ready\n", 503, {"Retry-After": RETRY_SECONDS})
 
 
 async def status(request: Request) -> Response:
