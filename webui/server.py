@@ -30,6 +30,10 @@ class PortTaken(RuntimeError):
     """Somebody else listens there; the message is the sentence to show."""
 
 
+class NotStarted(RuntimeError):
+    """An application refused to start; it has written the reason to the log."""
+
+
 def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket whose connections do not wait for acknowledgements.
 
@@ -80,8 +84,12 @@ class Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to accept, and say so."""
-        await super().startup(sockets)
+        """Begin to accept, and say so; an application that refuses to start ends the server."""
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            self.should_exit = True
+            return
         for listener in sockets or ():
             host, port = listener.getsockname()[:2]
             log.info(
@@ -102,9 +110,10 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def run_server(listeners: Sequence[tuple[ASGIApp, str, int]]) -> None:
-    """Serve each application on its host and port until told to stop.  Raises ``PortTaken``.
+    """Serve each application on its host and port until told to stop.
 
     The first signal lets requests under way finish, a second one does not.
+    Raises ``PortTaken`` and ``NotStarted``.
     """
     room = WaitingRoom()
     with contextlib.ExitStack() as stack:
@@ -129,9 +138,17 @@ async def _serve_all(pairs: Sequence[tuple[Server, socket.socket]]) -> None:
 
     for each in _SIGNALS:
         asyncio.get_running_loop().add_signal_handler(each, stop, each)
+
+    async def serve(own: Server, listener: socket.socket) -> None:
+        await own.serve(sockets=[listener])
+        for server, _ in pairs:
+            server.should_exit = True  # one application alone is no use
+
     async with asyncio.TaskGroup() as group:
         for server, listener in pairs:
-            group.create_task(server.serve(sockets=[listener]))
+            group.create_task(serve(server, listener))
+    if not all(server.started for server, _ in pairs):
+        raise NotStarted
     if told:
         ended, (why, since) = time.monotonic(), told[0]
         log.info(
