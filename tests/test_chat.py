@@ -181,6 +181,11 @@ async def lock_with_another_key(scene: Scene) -> None:
     scene.set_up(scene.everything(), OTHER_KEY)
 
 
+async def have_another_key_than_the_site(scene: Scene) -> None:
+    await scene.manager.settle(scene.redis)
+    scene.set_up(scene.everything(), OTHER_KEY)
+
+
 async def set_nothing_up(scene: Scene) -> None:
     scene.set_up({})
 
@@ -466,6 +471,11 @@ SITUATIONS = {
     ),
     "disconnecting nothing": Situation(("disconnect", "all"), "I do not know that service.*"),
     # everything
+    "all of them with another key": Situation(
+        ("manage",),
+        r"That does not work here at the moment: our own set-up .* nothing you need to do.*",
+        have_another_key_than_the_site,
+    ),
     "the connections page": Situation(
         ("manage",), f"Here are your connections. This link is {LINK}"
     ),
