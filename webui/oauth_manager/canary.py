@@ -153,12 +153,13 @@ async def settle(
 async def ready(redis: Any, sealer: Sealer) -> Fit:
     """Read, write and open the canary within a second; one round trip if there is a canary.
 
-    Raises ``StoreUnavailable``.
+    What is written is gone again with the same trip.  Raises ``StoreUnavailable``.
     """
     async with redis_call("read and write", READY_SECONDS):
         pipe = redis.pipeline(transaction=False)
         queue(pipe)
-        pipe.set(keys.READY, "1", ex=_READY_TTL)
+        pipe.set(keys.READY, "1", ex=_READY_TTL)  # a full Redis refuses it, and not the next one
+        pipe.delete(keys.READY)
         fit = read(sealer, (await pipe.execute())[0])
         return await settle(redis, sealer) if fit is Fit.NOTHING else fit
 

@@ -94,7 +94,7 @@ def proofs(user_id: str) -> str:
 
 
 CANARY = "stargazer:canary"
-READY = "stargazer:ready"  # written by probes, to find out whether Redis takes writes
+READY = "stargazer:ready"  # written to find out whether Redis takes writes
 RECORD_PATTERN = "stargazer:" + "oauth_[ct]o*"  # tokens and connections, in one walk
 ACCOUNT_PATTERN = "stargazer:oauth_account:*"
 RECORD_PATTERNS = {
