@@ -1,7 +1,8 @@
 (() => {
   const doc = document, root = doc.documentElement, get = id => doc.getElementById(id);
   const all = (selector, use) => doc.querySelectorAll(selector).forEach(use);
-  const date = {dateStyle: 'long'}, time = {timeStyle: 'short'}, styles = {date, time, both: {...date, ...time}};
+  const date = {dateStyle: 'long'}, time = {timeStyle: 'short'};
+  const styles = {date, time, second: {timeStyle: 'medium'}, both: {...date, ...time}};
   const held = new WeakMap();
   root.classList.add('js');
 
@@ -57,8 +58,13 @@
     if (ctx && !ctx.response) say(ctx, 'tpl-offline');
   });
 
-  // What a page polls for: for two minutes from the last press, and when the person comes back.
-  const look = () => doc.hidden || get('conn-poll')?.dispatchEvent(new Event('look'));
+  // A page polls for two minutes from the last press, and when the person comes back.
+  // Meanwhile its title tells no outcome.
+  function look() {
+    const poll = get('conn-poll');
+    if (poll && doc.hidden) doc.title = poll.dataset.title;
+    else poll?.dispatchEvent(new Event('look'));
+  }
   let timer, end;
   function watch() {
     clearInterval(timer);

@@ -146,7 +146,7 @@ def events() -> list[Event]:
         for number, (kind, by, account) in enumerate(kinds)
     ]
     details = {
-        "disconnected": ("revoked", "unconfirmed", "unsupported", "nothing"),
+        "disconnected": ("revoked", "unconfirmed", "unsupported", "ended", "nothing"),
         "connect_failed": ("failed", "misconfigured", "provider_trouble", "needs_admin", "<b>"),
     }
     named += [

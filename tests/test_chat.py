@@ -458,6 +458,11 @@ SITUATIONS = {
     "there is nothing to disconnect": Situation(
         ("disconnect", "github"), "GitHub was not connected."
     ),
+    "what is disconnected had ended": Situation(
+        ("disconnect", "google"),
+        r"Google is removed here\. It had already ended my access\.",
+        lose_google,
+    ),
     "the provider does not confirm": Situation(
         ("disconnect", "discord"),
         r"I have deleted my access to Discord\. Discord did not confirm.* off it there\."

@@ -331,8 +331,10 @@ class TestTheTruth:
         await age(manager, redis, "u1", "google")
         await manager.get_token("u1", "google", redis)
         result = await manager.delete_token(redis, "u1", "google")
-        assert result.at_provider is RevokeOutcome.NOTHING
-        assert result.account.id == ""
+        assert result.at_provider is RevokeOutcome.ENDED
+        again = await manager.delete_token(redis, "u1", "google")
+        assert again.at_provider is RevokeOutcome.NOTHING
+        assert again.account.id == ""
         assert await redis.keys("stargazer:oauth_connection:*") == []
 
 

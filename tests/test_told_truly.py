@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -207,7 +208,7 @@ class TestACheck:
         await place.connect(ann, "google")
         place.fake.always["account"] = Answer(403)
         shown = await ann.post("/connections/google/check", htmx=True)
-        assert note(shown, "google") == "Checked just now: working."
+        assert re.fullmatch(r"Working\. Checked at \d\d:\d\d UTC\.", note(shown, "google"))
 
     async def test_of_what_was_disconnected_meanwhile_does_not_ask_to_reconnect(
         self, place: Place, ann: Browser

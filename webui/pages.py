@@ -113,15 +113,24 @@ def render_card(
     )
 
 
-def render_changes(request: Request, cards: Sequence[Card], summary: Summary) -> Response:
+def render_changes(
+    request: Request, cards: Sequence[Card], summary: Summary, subject: str
+) -> Response:
     """What a page polls for: the cards that are no longer as it shows them, or 204.
 
-    Each is swapped in where it stands; the focus stays where it is.
+    Each is swapped in where it stands; the focus stays where it is.  ``subject``
+    is what the page's title starts with now.
     """
     if not cards:
         return Response(status_code=204)
-    template = "changes.html"
-    return render(request, template, fragment=template, cards=cards, summary=summary)
+    return render(
+        request,
+        "changes.html",
+        fragment="changes.html",
+        cards=cards,
+        summary=summary,
+        subject=subject,
+    )
 
 
 def error_key(status: int) -> str:

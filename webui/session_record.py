@@ -104,6 +104,7 @@ def _note(value: bytes) -> Note | None:
             ref=str(raw["ref"]),
             at=float(raw["at"]),
             until=float(raw.get("until", 0.0)),
+            times=int(raw.get("times", 1)),
         )
     except (KeyError, TypeError, ValueError, RecursionError):
         return None

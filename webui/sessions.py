@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from starlette.requests import HTTPConnection
 
 from webui import session_index
-from webui.cards import Note
+from webui.cards import NOTE_SECONDS, Note
 from webui.oauth_manager.redis_io import is_mistyped, redis_call
 from webui.proxy import ProxiedPerson, proxied_person
 from webui.session_cookie import SignedCookie
@@ -129,8 +129,14 @@ class Sessions:
         return await session_index.end_all(self._redis, user)
 
     async def put_note(self, session: Session, provider: str, note: Note) -> Session:
-        """Keep the outcome of a card; it replaces the one before.  ``at`` 0 means now."""
+        """Keep the outcome of a card; it replaces the one before, and counts on from the same.
+
+        ``at`` 0 means now.
+        """
         note = replace(note, at=note.at or time.time())
+        before = session.notes.get(provider)
+        if before and before.key == note.key and note.at - before.at < NOTE_SECONDS:
+            note = replace(note, times=before.times + 1)
         value = json.dumps(asdict(note))
         async with redis_call("put note"):
             await self._redis.eval(_PUT_IF_ALIVE, 1, session.redis_key, f"note:{provider}", value)

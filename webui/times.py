@@ -9,6 +9,7 @@ from markupsafe import Markup
 _STYLES = {
     "date": "{0.day} {0:%B %Y}",
     "time": "{0:%H:%M} UTC",
+    "second": "{0:%H:%M:%S} UTC",
     "both": "{0.day} {0:%B %Y} at {0:%H:%M} UTC",
 }
 
@@ -16,7 +17,7 @@ _STYLES = {
 def when(epoch: float, style: str = "both", *, is_local: bool = True) -> Markup:
     """A ``<time>`` in UTC, which the script turns into the person's own zone if ``is_local``.
 
-    ``style`` is ``date``, ``time`` or ``both``.
+    ``style`` is ``date``, ``time``, ``second`` (a time to the second) or ``both``.
     """
     moment = datetime.fromtimestamp(epoch, UTC)
     own = Markup(' data-local="{}"').format(style) if is_local else ""

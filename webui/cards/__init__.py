@@ -18,16 +18,21 @@ from webui.cards.model import (
     Where,
 )
 from webui.cards.notes import (
+    AFTER_ASKING_AGAIN,
     AFTER_CHECK,
     AFTER_DISCONNECT,
+    NOTE_SECONDS,
     cancellation,
     is_cancelled,
+    newest,
     notes_to_show,
 )
 
 __all__ = [
+    "AFTER_ASKING_AGAIN",
     "AFTER_CHECK",
     "AFTER_DISCONNECT",
+    "NOTE_SECONDS",
     "Action",
     "Card",
     "CardNote",
@@ -46,6 +51,7 @@ __all__ = [
     "confirm_card",
     "is_cancelled",
     "make_card",
+    "newest",
     "notes_to_show",
     "summarize",
 ]

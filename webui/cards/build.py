@@ -64,14 +64,12 @@ def make_card(
     heading, ``heading`` always that, ``disconnect`` the button of that name.
     """
     key = base_key(provider, connection, screen.now)
-    if note and note.key == "unavailable":
-        key, note = "unavailable", None
     base = BASES[key]
     result = OUTCOMES.get(note.key) if note else None
     if note and result and (key not in result.over or _is_answered(note, connection)):
         result = None
     about = parts.About(key, provider, connection, screen)
-    keys = (result and result.actions) or base.actions
+    keys = controls.offered(base, result)
     tagged = result if result and result.tag and key not in WORKING else base
     card = Card(
         state=(result and result.state) or base.state,
@@ -90,11 +88,13 @@ def make_card(
         facts=parts.facts(about),
         permissions=parts.permissions(about, keys),
         actions=controls.actions(about, keys, tagged.tone),
-        outcome=words.text(f"outcome.{note.key}", **about.names) if note and result else "",
-        news=about.say_or_nothing(f"spoken.{note.key}") if note and result else "",
+        outcome=parts.title(about, note) if note and result else "",
+        news=parts.news(about, note, result) if note and result else "",
         fingerprint=_fingerprint(about, note.key if note and result else ""),
     )
-    if note and result and result.is_line:
+    if result and key in result.silent:
+        pass
+    elif note and result and result.is_line:
         card = replace(card, line=parts.line(about, note, result))
     elif note and result:
         card = replace(card, note=parts.outcome_note(about, note, result))
@@ -184,6 +184,4 @@ def summarize(cards: Iterable[Card], screen: Screen) -> Summary:
             words.text(f"list.{kind}", count=len(troubled)) if troubled else "",
             troubled,
         )
-    if any(card.state == "unavailable" for card in cards):
-        return Summary(words.text("list.unavailable"))
     return Summary(words.text(f"list.none_{'connected' if cards else 'set_up'}", bot=screen.bot))

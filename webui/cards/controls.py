@@ -12,7 +12,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from webui.cards.parts import About
-    from webui.cards.states import Kind, Style, Tone
+    from webui.cards.states import Base, Kind, Outcome, Style, Tone
+
+
+def offered(base: Base, result: Outcome | None) -> tuple[str, ...]:
+    """Keys of the actions; what leads back to access is among them whatever happened last."""
+    keys = (result and result.actions) or base.actions
+    if any(ACTIONS[key].path == "connect" for key in keys):
+        return keys
+    return (*keys, *(key for key in base.actions if ACTIONS[key].path == "connect"))
 
 
 def actions(about: About, keys: Iterable[str], tone: Tone) -> tuple[Action, ...]:

@@ -146,14 +146,15 @@ CASES: dict[str, Case] = {
     "provider trouble": _held("S9", "google", **_troubled("provider")),
     "set-up trouble": _held("setup", "google", **_troubled("setup")),
     "unreadable": _held("unreadable", "discord", status=Status.UNREADABLE, label=""),
-    "store away": Case("unavailable", ON["discord"], None, Note("unavailable")),
     "connected": _held("S4", "github", Note("connected"), scopes=("repo",)),
     "disconnecting": _free("S11", "github", Note("disconnecting")),
     "disconnected": _free("S12", "github", Note("disconnected")),
     "already": _free("S12", "github", Note("already_disconnected")),
+    "ended before": _free("S12", "github", Note("already_ended")),
     "still listed": _free("S13", "discord", Note("still_listed")),
     "no link there": _free("S13", "wiki", Note("still_listed")),
     "to be asked again": _free("S13", "google", Note("ask_again", until=NOW + 3600)),
+    "asked again": _free("S13", "google", Note("asked_again", at=NOW, until=NOW + 3600, times=2)),
     "asked too often": _free("S13", "google", Note("too_many_retries", until=NOW + 600)),
     "own list": _free("S13b", "microsoft", Note("own_list")),
     "kept": _held("S14", "github", Note("disconnect_failed", ref="K4T9WX")),
@@ -169,12 +170,19 @@ CASES: dict[str, Case] = {
     "misconfigured": _free("misconfigured", "github", Note("misconfigured")),
     "trouble": _free("trouble", "github", Note("provider_trouble")),
     "no status page": _free("trouble", "wiki", Note("provider_trouble")),
-    "checked": _held("S4", "google", Note("checked"), **RENEWING),
-    "checked, limited": _held("S8", "google", Note("checked"), **_LIMITED),
-    "checked, trouble": _held("S9", "google", Note("checked_trouble"), **_troubled("provider")),
-    "checked, set-up": _held(
-        "setup", "google", Note("checked_misconfigured"), **_troubled("setup")
+    "checked": _held("S4", "google", Note("checked", at=NOW), **RENEWING),
+    "checked, limited": _held("S8", "google", Note("checked", at=NOW), **_LIMITED),
+    "checked, trouble": _held(
+        "S9", "google", Note("checked_trouble", at=NOW), **_troubled("provider")
     ),
+    "checked, set-up": _held(
+        "setup", "google", Note("checked_misconfigured", at=NOW), **_troubled("setup")
+    ),
+    "checked twice": _held("S4", "google", Note("checked", at=NOW, times=2), **RENEWING),
+    "checked, ended": _held("S7", "google", Note("checked_ended"), **_ended()),
+    "connected, limited": _held("S8", "google", Note("connected"), **_LIMITED),
+    "switched, limited": _held("S8", "google", Note("switched"), **_LIMITED),
+    "not disconnected, ended": _held("S14", "google", Note("disconnect_failed"), **_ended()),
     "too many checks": _held("S4", "google", Note("too_many_checks", until=NOW + 600), **RENEWING),
     "own provider": _held("S4", "wiki", scopes=("wiki.read",)),
     "one feature lacks": Case("S8", BUSY, granted("calendar.events", *_TOPICS[2:])),

@@ -15,15 +15,17 @@ Focus = Literal["", "result", "heading", "disconnect"]
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """The outcome of the last action on a card: a key of ``OUTCOMES``, or ``unavailable``.
+    """The outcome of the last action on a card: a key of ``OUTCOMES``.
 
-    ``until``, in epoch seconds, is when something works again, or how long it does.
+    ``until``, in epoch seconds, is when something works again, or how long it does;
+    ``times`` is how often the same came of it, one after the other.
     """
 
     key: str
     ref: str = ""
     at: float = 0.0
     until: float = 0.0
+    times: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +132,8 @@ class Card:
     """Everything the template shows.
 
     ``mark`` names the drawing; ``outcome`` is what a page's title starts with
-    after an action, and ``news`` what is said aloud of it, where that reads
-    differently; ``focus`` is the id of the element to focus, or ``""``.
+    after an action, and ``news`` what is said aloud of it; ``focus`` is the id
+    of the element to focus, or ``""``.
     ``fingerprint`` changes with how things stand, so that a page can ask for
     news; ``""`` for a question, which nothing takes away while it is being read.
     """
@@ -165,7 +167,7 @@ class Card:
     @property
     def spoken(self) -> str:
         """The sentence for the live region."""
-        return self.news or f"{self.outcome or f'{self.label}: {self.tag}'}."
+        return self.news or f"{self.label}: {self.tag}."
 
 
 @dataclass(frozen=True, slots=True)

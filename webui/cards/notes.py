@@ -18,10 +18,13 @@ AFTER_DISCONNECT = {
     RevokeOutcome.UNCONFIRMED: "still_listed",
     RevokeOutcome.UNSUPPORTED: "own_list",
     RevokeOutcome.NOTHING: "already_disconnected",
+    RevokeOutcome.ENDED: "already_ended",
 }
-# The others show in the card's own state.
+AFTER_ASKING_AGAIN = {**AFTER_DISCONNECT, RevokeOutcome.UNCONFIRMED: "asked_again"}
+# Of what is not connected any more its own card tells.
 AFTER_CHECK = {
     Health.WORKING: "checked",
+    Health.RECONNECT_NEEDED: "checked_ended",
     Health.PROVIDER_TROUBLE: "checked_trouble",
     Health.MISCONFIGURED: "checked_misconfigured",
 }
@@ -32,7 +35,7 @@ WAITING_SECONDS = 120.0  # how long a page looks for news by itself
 DISCONNECTING_SECONDS = 30.0
 
 # Until the person has looked at the provider, or until it is over.
-_LASTING = {"still_listed", "ask_again", "own_list"}
+_LASTING = {"still_listed", "ask_again", "asked_again", "own_list"}
 _GOING_ON = {"waiting", "still_waiting", "disconnecting"}
 _CANCELLED_BY_HAND = {"waiting", "needs_admin"}
 
@@ -65,6 +68,15 @@ def notes_to_show(notes: Mapping[str, Note], now: float) -> dict[str, Note]:
     return {name: note for name, note in shown.items() if note.at == latest or note.key in stay}
 
 
+def newest(notes: Mapping[str, Note], now: float) -> str:
+    """The service of the last action, while that is news; ``""`` if it is none's.
+
+    What was done before is old news, also where it still shows on a card.
+    """
+    last = max(notes, key=lambda name: notes[name].at, default="")
+    return last if last and now - notes[last].at < NOTE_SECONDS else ""
+
+
 def _as_of(note: Note, now: float) -> Note | None:
     age = now - note.at
     match note.key:
@@ -76,5 +88,7 @@ def _as_of(note: Note, now: float) -> Note | None:
             return replace(note, key="still_listed")
         case "still_listed" if note.until > now:
             return replace(note, key="ask_again")
+        case "asked_again" if note.until <= now:
+            return replace(note, key="still_listed")
         case key:
             return note if age < NOTE_SECONDS or key in _LASTING else None

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from markupsafe import escape
+
 from webui import words
 from webui.cards import features
 from webui.cards.model import CardNote, Fact, Line, Link, Permissions
@@ -18,6 +20,8 @@ from webui.times import when
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from markupsafe import Markup
 
     from webui.cards.model import Note, Screen
     from webui.cards.states import Outcome
@@ -53,6 +57,15 @@ class About:
 
     def say_or_nothing(self, key: str) -> str:
         return "".join(self.say_if_any(key))
+
+    def say_of(self, key: str, note: Note) -> Markup:
+        """A sentence about an outcome, with its times in it; HTML."""
+        times = {
+            "at": when(note.at, "time"),
+            "time": when(note.until, "time"),
+            "now": when(self.screen.now, "second"),
+        }
+        return words.markup(key, **times, **self.names)
 
     def link_if_any(self, key: str, url: str) -> Link | None:
         """A link to another site, where there is a sentence for it and an address."""
@@ -101,18 +114,40 @@ def _ends(about: About) -> str:
     return words.markup(f"card.S6.{key}", time=moment, count=days, **about.names)
 
 
+def title(about: About, note: Note) -> str:
+    """Say an outcome as a page's title begins with it."""
+    limited = f"outcome.{note.key}_limited"
+    is_limited = about.key == "S8" and limited in words.CATALOGUE
+    return about.say(limited if is_limited else f"outcome.{note.key}")
+
+
+def news(about: About, note: Note, outcome: Outcome) -> Markup:
+    """Say an outcome aloud."""
+    key = f"spoken.{note.key}"
+    known = key in words.CATALOGUE
+    said = about.say_of(key, note) if known else escape(f"{title(about, note)}.")
+    return _counted(said, note, outcome)
+
+
+def _counted(said: Markup, note: Note, outcome: Outcome) -> Markup:
+    """Add how often the same came in a row: else trying again would change nothing."""
+    if not outcome.counts or note.times == 1:
+        return said
+    return words.markup("card.times", said=said, count=note.times)
+
+
 def line(about: About, note: Note, outcome: Outcome) -> Line:
     """What the last action gives reason to say under the facts."""
-    until = when(note.until, "time")
-    return Line(outcome.tone, words.markup(f"card.{note.key}.title", time=until, **about.names))
+    said = about.say_of(f"card.{note.key}.title", note)
+    return Line(outcome.tone, _counted(said, note, outcome))
 
 
 def outcome_note(about: About, note: Note, outcome: Outcome) -> CardNote:
     """What the last action gives reason to say."""
     prefix = f"card.{note.key}"
     said = about.say_if_any(f"{prefix}.kept") if about.key in STORED else ()
-    if f"{prefix}.text" in words.CATALOGUE:
-        said += (_timed(about, f"{prefix}.text", note),)
+    keys = (f"{prefix}.text", f"{prefix}.as_of")
+    said += tuple(about.say_of(key, note) for key in keys if key in words.CATALOGUE)
     provider = about.provider
     if provider.manage_label and provider.manage_url == provider.own_manage_url:
         # The link leads to a list, not to our entry in it: say where to look.
@@ -122,20 +157,13 @@ def outcome_note(about: About, note: Note, outcome: Outcome) -> CardNote:
         said += own or (about.say("card.ref", ref=note.ref),)
     return CardNote(
         outcome.tone,
-        _timed(about, f"{prefix}.title", note),
+        _counted(about.say_of(f"{prefix}.title", note), note, outcome),
         said,
         link=about.link_if_any(f"{prefix}.status", provider.status_url),
         message=about.say_or_nothing(f"{prefix}.message"),
         by_itself=about.say_or_nothing(f"{prefix}.by_itself"),
         by_hand=about.say_or_nothing(f"{prefix}.by_hand"),
     )
-
-
-def _timed(about: About, key: str, note: Note) -> str:
-    """A sentence, with the note's time in it if it has one: then as HTML."""
-    if not note.until:
-        return about.say(key)
-    return words.markup(key, time=when(note.until, "time"), **about.names)
 
 
 def body(about: About, keys: Iterable[str]) -> tuple[str, ...]:

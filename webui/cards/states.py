@@ -32,7 +32,9 @@ class Outcome:
 
     ``state`` ``""`` and no ``actions`` keep the base's; so does ``tag`` ``""``,
     and any tag over a connection that works.  A line stands under the facts and
-    leaves the base's own note where it is.
+    leaves the base's own note where it is.  Over what it is ``silent`` the
+    base's note says more, and only the title and the live region tell of it.
+    An outcome that ``counts`` says how often it came in a row.
     """
 
     state: str
@@ -41,6 +43,8 @@ class Outcome:
     actions: tuple[str, ...] = ()
     tag: str = ""
     is_line: bool = False
+    silent: frozenset[str] = frozenset()
+    counts: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,7 @@ class Kind:
 
 
 _CONNECTED = Base("S4", "S4", "ok", ("check", "disconnect"), permissions="can")
-_TROUBLED = Base("S9", "S9", "neutral", ("check", "disconnect"), "neutral", "can")
+_TROUBLED = Base("S9", "S9", "neutral", ("check", "reconnect", "disconnect"), "neutral", "can")
 _RECONNECT = Base("S7", "S7", "bad", ("reconnect", "disconnect"), "bad")
 
 BASES: dict[str, Base] = {
@@ -81,7 +85,6 @@ BASES: dict[str, Base] = {
     "S9": _TROUBLED,
     "setup": replace(_TROUBLED, state="setup", tag="setup"),
     "unreadable": Base("unreadable", "unreadable", "bad", ("reconnect", "disconnect"), "bad"),
-    "unavailable": Base("unavailable", "unavailable", "neutral", ("check_again",), "neutral"),
 }
 # What a provider's error code says about why access is over; any other is plain "S7".
 # RFC 6750 3.1 (refused when asked), OpenID Connect Core 3.1.2.6 (wants the person again).
@@ -96,22 +99,26 @@ TROUBLED = frozenset({"S9", "setup"})
 ENDED = frozenset(key for key, base in BASES.items() if base.state == "S7")
 STORED = WORKING | TROUBLED | ENDED | {"S0_kept", "unreadable"}
 _GONE = frozenset({"S0", "S1"})
-_ANY = STORED | _GONE
+_ANY = (STORED | _GONE) - {"S0", "S0_kept"}  # what is switched off says that alone
+_LIMITED = frozenset({"S8"})
 
 _WAITING = Outcome("S3", "info", _ANY, ("check_again", "start_again", "cancel", "disconnect"), "S3")
-# A "disconnect" here is left out where nothing is stored.
+# A "disconnect" here is left out where nothing is stored.  What leads back to access is added
+# where it does not stand here.
 OUTCOMES: dict[str, Outcome] = {
     "waiting": _WAITING,
     "still_waiting": _WAITING,
-    "connected": Outcome("", "ok", WORKING - {"S8"}),
-    "switched": Outcome("", "ok", WORKING - {"S8"}),
-    "kept_old": Outcome("", "info", WORKING - {"S8"}),
+    "connected": Outcome("", "ok", WORKING, silent=_LIMITED),
+    "switched": Outcome("", "ok", WORKING, silent=_LIMITED),
+    "kept_old": Outcome("", "info", WORKING, silent=_LIMITED),
     "disconnecting": Outcome("S11", "info", _GONE, ("check_again",), "S11"),
     "disconnected": Outcome("S12", "ok", _GONE),
     "already_disconnected": Outcome("S12", "ok", _GONE),
+    "already_ended": Outcome("S12", "ok", _GONE),
     "still_listed": Outcome("S13", "warn", _GONE, ("manage", "dismiss")),
-    "ask_again": Outcome("S13", "warn", _GONE, ("ask_again", "dismiss", "manage")),
-    "too_many_retries": Outcome("S13", "info", _GONE, ("dismiss", "manage")),
+    "ask_again": Outcome("S13", "warn", _GONE, ("ask_again", "manage", "dismiss")),
+    "asked_again": Outcome("S13", "warn", _GONE, ("ask_again", "manage", "dismiss"), counts=True),
+    "too_many_retries": Outcome("S13", "info", _GONE, ("manage", "dismiss")),
     "own_list": Outcome("S13b", "info", _GONE, ("manage_list", "done")),
     "disconnect_failed": Outcome("S14", "bad", STORED, ("keep", "retry_disconnect")),
     "denied": Outcome("S15", "info", _ANY),
@@ -120,9 +127,10 @@ OUTCOMES: dict[str, Outcome] = {
     "needs_admin": Outcome("S18", "info", _ANY, ("try_again", "cancel"), "S18"),
     "misconfigured": Outcome("misconfigured", "neutral", _ANY),
     "provider_trouble": Outcome("trouble", "neutral", _ANY, ("try_again", "disconnect")),
-    "checked": Outcome("", "ok", WORKING, is_line=True),
-    "checked_trouble": Outcome("", "neutral", WORKING | {"S9"}, is_line=True),
-    "checked_misconfigured": Outcome("", "neutral", WORKING | {"setup"}, is_line=True),
+    "checked": Outcome("", "ok", WORKING, is_line=True, counts=True),
+    "checked_trouble": Outcome("", "neutral", WORKING | {"S9"}, is_line=True, counts=True),
+    "checked_misconfigured": Outcome("", "neutral", WORKING | {"setup"}, is_line=True, counts=True),
+    "checked_ended": Outcome("", "bad", ENDED, silent=ENDED),
     "too_many_checks": Outcome("", "info", STORED, is_line=True),
     "kept_limited": Outcome("", "ok", WORKING, is_line=True),
 }

@@ -220,6 +220,7 @@ ACTIONS: dict[str, Callable[[Talk, str], Awaitable[str]]] = {
 _ENDED = {
     RevokeOutcome.REVOKED: "disconnected",
     RevokeOutcome.NOTHING: "already_disconnected",
+    RevokeOutcome.ENDED: "already_ended",
     RevokeOutcome.UNSUPPORTED: "own_list",
     RevokeOutcome.UNCONFIRMED: "still_listed",
 }

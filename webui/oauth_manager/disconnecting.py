@@ -126,7 +126,8 @@ class Disconnector:
         self, user_id: str, provider: OAuthProvider, removed: Stored
     ) -> Asked:
         if not removed.tokens:
-            return RevokeOutcome.NOTHING, None
+            known = self._store.open_profile(user_id, provider.name, removed.profile)
+            return RevokeOutcome.ENDED if known.problem else RevokeOutcome.NOTHING, None
         if not provider.can_revoke:
             return RevokeOutcome.UNSUPPORTED, None
         try:

@@ -192,6 +192,7 @@ class RevokeOutcome(StrEnum):
     REVOKED = "revoked"  # it confirmed
     UNCONFIRMED = "unconfirmed"  # it was asked and did not confirm
     UNSUPPORTED = "unsupported"  # it has no way to ask (Microsoft)
+    ENDED = "ended"  # it had ended the access before; what was left here is gone
     NOTHING = "nothing"  # there was no connection to end
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse
 
-from webui.cards import Screen, make_card, notes_to_show, summarize
+from webui.cards import Screen, make_card, newest, notes_to_show, summarize
 from webui.cards.timeline import timeline
 from webui.oauth_manager import Status
 from webui.pages import is_htmx, render_card
@@ -51,14 +52,16 @@ async def cards_of(
     it; ``always`` is shown all the same, and gets the focus.
     """
     cards = {}
-    notes = notes_to_show(session.notes, screen.now)
+    notes, last = notes_to_show(session.notes, screen.now), newest(session.notes, screen.now)
     for connection in await site.manager.connections(session.user, site.redis):
         provider = site.manager.providers[connection.provider]
         is_known = provider.is_configured or connection.status is not Status.NOT_CONNECTED
         if is_known or provider.name == always:
             note = notes.get(provider.name)
             own_focus = focus if provider.name == always else ""
-            cards[provider.name] = make_card(provider, connection, note, screen, own_focus)
+            card = make_card(provider, connection, note, screen, own_focus)
+            is_news = provider.name == last
+            cards[provider.name] = card if is_news else replace(card, outcome="", news="")
     return dict(sorted(cards.items(), key=lambda item: item[1].label.lower()))
 
 

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse
 from webui.auth import require_session
 from webui.cards import AFTER_CHECK, Note
 from webui.limiting import TooMany
-from webui.oauth_manager import Event, Health
+from webui.oauth_manager import Event
 from webui.pages import render
 from webui.site import form_of, provider_of, site_of
 from webui.views.board import address, done, where_of
@@ -42,8 +42,6 @@ async def check(request: Request) -> Response:
     await site.manager.record(site.redis, session.user, event)
     if key := AFTER_CHECK.get(health):
         session = await site.sessions.put_note(session, provider.name, Note(key))
-    elif health is Health.RECONNECT_NEEDED:
-        session = await site.sessions.drop_note(session, provider.name)
     return await done(request, session, provider, where, "n", focus="", speaks=True)
 
 

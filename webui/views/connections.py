@@ -26,12 +26,17 @@ async def show_list(request: Request) -> Response:
     site = site_of(request)
     session = await require_session(request, site.sessions)
     screen = screen_of(site, where_of(request.query_params))
-    cards = (await cards_of(site, session, screen)).values()
+    cards = list((await cards_of(site, session, screen)).values())
     summary = summarize(cards, screen)
     seen = request.query_params.getlist("seen")
     if is_htmx(request) and seen:
-        return render_changes(request, changed(cards, seen), summary)
-    return render(request, "connections.html", cards=list(cards), summary=summary)
+        news = changed(cards, seen)
+        if screen.where == "detail":
+            subject = next((card.outcome or card.label for card in news), "")
+        else:
+            subject = next((card.outcome for card in cards if card.outcome), "")
+        return render_changes(request, news, summary, subject)
+    return render(request, "connections.html", cards=cards, summary=summary)
 
 
 async def show_one(request: Request) -> Response:

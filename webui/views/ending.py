@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from webui.auth import require_session
-from webui.cards import AFTER_DISCONNECT, Note, confirm_card
+from webui.cards import AFTER_ASKING_AGAIN, AFTER_DISCONNECT, Note, confirm_card
 from webui.limiting import TooMany
 from webui.oauth_manager import Status, StoreUnavailable
 from webui.oauth_manager.redis_io import is_refusal
@@ -19,14 +19,14 @@ from webui.views.board import answer, done, screen_of, where_of
 from webui.views.errors import RETRY_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Mapping
     from typing import Any
 
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from webui.cards import Where
-    from webui.oauth_manager import Disconnected, Ending, OAuthProvider
+    from webui.cards import Focus, Where
+    from webui.oauth_manager import Disconnected, Ending, OAuthProvider, RevokeOutcome
     from webui.sessions import Session
     from webui.site import Site
 
@@ -50,7 +50,12 @@ async def ask_disconnect(request: Request) -> Response:
         return await answer(request, session, provider, screen.where, focus="result")
     card = confirm_card(provider, connection, screen)
     return render(
-        request, "disconnect.html", fragment="card.html", card=card, summary=None, announce=""
+        request,
+        "disconnect.html",
+        fragment="card_fragment.html",
+        card=card,
+        summary=None,
+        announce="",
     )
 
 
@@ -80,7 +85,7 @@ async def revoke(request: Request) -> Response:
         response.headers["Retry-After"] = str(limit.retry_after)
         return response
     work = site.manager.ask_again(site.redis, session.user, provider.name)
-    told = await _seen_through(site, session, provider.name, work)
+    told = await _seen_through(site, session, provider.name, work, AFTER_ASKING_AGAIN)
     return await _how_it_went(request, told, provider, where)
 
 
@@ -90,7 +95,7 @@ async def dismiss(request: Request) -> Response:
     session = await require_session(request, site.sessions)
     where = where_of(await form_of(request))
     await site.manager.drop_leftovers(site.redis, session.user, provider.name)
-    session = await site.sessions.drop_note(session, provider.name)
+    session = await site.sessions.put_note(session, provider.name, Note("dismissed"))
     return await done(request, session, provider, where, "t")
 
 
@@ -107,47 +112,61 @@ async def _session(request: Request) -> Session:
 
 
 async def _seen_through(
-    site: Site, session: Session, provider: str, work: Coroutine[Any, Any, Ending | None]
+    site: Site,
+    session: Session,
+    provider: str,
+    work: Coroutine[Any, Any, Ending | None],
+    notes: Mapping[RevokeOutcome, str] = AFTER_DISCONNECT,
 ) -> _Told:
-    """How it went so far; done to its end whoever is cancelled.
+    """Return how it went so far, as one of ``notes``; done to its end whoever is cancelled.
 
     Raises ``StoreUnavailable`` where nothing was begun.
     """
-    return await asyncio.shield(site.manager.see_through(_begin(site, session, provider, work)))
+    work_on_it = _begin(site, session, provider, work, notes)
+    return await asyncio.shield(site.manager.see_through(work_on_it))
 
 
 async def _begin(
-    site: Site, session: Session, provider: str, work: Coroutine[Any, Any, Ending | None]
+    site: Site,
+    session: Session,
+    provider: str,
+    work: Coroutine[Any, Any, Ending | None],
+    notes: Mapping[RevokeOutcome, str],
 ) -> _Told:
     ending = await work
     if ending is None:
         return await _nothing_to_ask(site, session, provider)
     result = await ending.within(site.manager.patience)
-    told = await _put(site, session, provider, _note(result))
     if result is None:
-        site.manager.see_through(_follow(site, session, provider, ending))
-    return told
+        told = await _put(site, session, provider, Note("disconnecting"))
+        site.manager.see_through(_follow(site, session, provider, ending, notes))
+        return told
+    return await _put(site, session, provider, _note(result, notes))
 
 
-async def _follow(site: Site, session: Session, provider: str, ending: Ending) -> None:
+async def _follow(
+    site: Site,
+    session: Session,
+    provider: str,
+    ending: Ending,
+    notes: Mapping[RevokeOutcome, str],
+) -> None:
     result = await ending.result
     known = await site.manager.connection(session.user, provider, site.redis)
     if known.status is Status.NOT_CONNECTED:  # else what came afterwards counts
-        await _put(site, session, provider, _note(result))
+        await _put(site, session, provider, _note(result, notes))
 
 
-def _note(result: Disconnected | None) -> Note:
-    if result is None:
-        return Note("disconnecting")
-    return Note(AFTER_DISCONNECT[result.at_provider], until=result.retry_until)
+def _note(result: Disconnected, notes: Mapping[RevokeOutcome, str]) -> Note:
+    return Note(notes[result.at_provider], until=result.retry_until)
 
 
 async def _nothing_to_ask(site: Site, session: Session, provider: str) -> _Told:
     """What was kept is gone, or the service is connected again: nothing more is offered."""
     note = session.notes.get(provider)
-    if note is None or note.key != "still_listed":
+    if note is None or note.key not in ("still_listed", "asked_again"):
         return _Told(session)
-    return await _put(site, session, provider, replace(note, until=0.0))
+    return await _put(site, session, provider, Note("still_listed"))
 
 
 async def _put(site: Site, session: Session, provider: str, note: Note) -> _Told:
@@ -167,10 +186,18 @@ async def _how_it_went(
     request: Request, told: _Told, provider: OAuthProvider, where: Where
 ) -> Response:
     note = told.session.notes.get(provider.name)
-    status = 202 if note and note.key == "disconnecting" else 200
+    key = note.key if note else ""
+    status = 202 if key == "disconnecting" else 200
+    # Where the same button is there again, the focus stays on it and the page speaks.
+    is_the_same = key == "asked_again"
+    focus: Focus = "" if is_the_same else "result"
     if not told.is_kept:
-        return await answer(request, told.session, provider, where, focus="result", status=status)
-    return await done(request, told.session, provider, where, "n", status=status)
+        return await answer(
+            request, told.session, provider, where, focus=focus, status=status, speaks=is_the_same
+        )
+    return await done(
+        request, told.session, provider, where, "n", focus=focus, status=status, speaks=is_the_same
+    )
 
 
 async def _not_disconnected(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -55,7 +56,7 @@ async def _check(site: Site, user_id: str, provider: str) -> Done:
     health = await site.manager.check(user_id, provider, site.redis)
     await site.manager.tell(site.redis, user_id, NoticeKind.SUPPORT_CHECKED, provider)
     key = AFTER_CHECK.get(health)
-    return Done(health, note=Note(key) if key else None)
+    return Done(health, note=Note(key, at=time.time()) if key else None)
 
 
 async def _disconnect(site: Site, user_id: str, provider: str) -> Done:
