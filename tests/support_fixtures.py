@@ -52,10 +52,10 @@ async def put(
 ) -> None:
     """Records as they would stand after a while."""
     store = manager._store
-    sealed = store._sealed_profile(user, provider, profile)
+    sealed = store.sealed_profile(user, provider, profile)
     await redis.set(connection_key(user, provider), sealed)
     if token:
-        await redis.set(tokens_key(user, provider), store._sealed_tokens(user, token))
+        await redis.set(tokens_key(user, provider), store.sealed_tokens(user, token))
 
 
 def token(provider: str, scopes: list[str], *, refresh: bool = True) -> TokenData:

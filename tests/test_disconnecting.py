@@ -503,13 +503,9 @@ class TestAskingAgain:
         assert again.at_provider is RevokeOutcome.REVOKED
         assert not any(fake.is_alive(secret) for secret in fake.issued)
 
-    async def test_is_for_the_page_alone_and_a_confirmed_disconnect_leaves_nothing(
+    async def test_a_confirmed_disconnect_leaves_nothing(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
-        await connected(manager, fake, redis, "u1", "github")
-        fake.script("revoke", Answer(503))
-        assert not (await manager.delete_token(redis, "u1", "github")).retry_until
-        assert await left(redis, "u1", "github") == -2
         await self.refused(manager, fake, redis)
         await redis.rename(revoke_key("u1", "github"), "aside")
         await connected(manager, fake, redis, "u1", "github")

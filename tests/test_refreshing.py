@@ -43,7 +43,7 @@ from webui.oauth_manager import (
 pytestmark = pytest.mark.anyio
 
 LOCK = "stargazer:oauth_lock:u1:google"
-SAVING = b"return now and -1 or 0"  # in the script that replaces refreshed tokens
+SAVING = b"unpack(ARGV[3]"  # in the script that replaces refreshed tokens
 
 
 async def get(manager: OAuthManager, redis: Redis) -> str | None:
@@ -147,7 +147,10 @@ class TestOneRefresh:
         gate = fake.gate("token")
         asking = asyncio.create_task(get(manager, redis))
         await gate.reached()
-        assert 10_000 < await redis.pttl(LOCK) <= 15_000
+        kind, _, until = (await text_at(redis, LOCK)).split(":")
+        seconds, microseconds = await redis.time()
+        assert kind == "sent"
+        assert 10 < int(until) / 1000 - (seconds + microseconds / 1e6) <= 15
         gate.open()
         await asking
         assert not await redis.exists(LOCK)
@@ -707,6 +710,7 @@ class TestTheRotatedPairIsSaved:
         await manager.store_token(redis, "u1", granted(fake, "google"))
         wire.refused = {SAVING: 1}
         answer = await get(manager, redis)
+        await manager.aclose()
         token = await opened(manager, redis)
         assert token is not None
         assert token.access_token == answer
@@ -720,6 +724,7 @@ class TestTheRotatedPairIsSaved:
         await age(manager, redis, "u1", "google")
         wire.lost_answers = {SAVING: 1}
         answer = await get(manager, redis)
+        await manager.aclose()
         token = await opened(manager, redis)
         assert token is not None
         assert token.access_token == answer
@@ -730,7 +735,7 @@ class TestTheRotatedPairIsSaved:
     ) -> None:
         redis, wire = client
         await manager.store_token(redis, "u1", granted(fake, "google"))
-        wire.refused = {b"string.format('failed": 1}
+        wire.refused = {b"string.format('failed:%d": 1}
         assert await get(manager, redis) is not None
         assert await get(manager, redis) is not None
 

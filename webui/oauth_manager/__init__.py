@@ -13,7 +13,6 @@ from .access import get_oauth_manager, init_oauth_manager, require_oauth_token
 from .activity import ActivityPage, Event
 from .audit import Audit, AuditRecord
 from .checking import Health
-from .disconnecting import Ending
 from .errors import (
     FlowRefused,
     OAuthError,
@@ -41,6 +40,7 @@ from .notices import Notice, NoticeKind
 from .open_links import OpenLink
 from .provider import OAuthProvider
 from .providers import PROVIDER_TEMPLATES
+from .revocation import Ending
 from .switching import SwitchOffer
 
 __all__ = [

@@ -88,6 +88,16 @@ class Activity:
         except StoreUnavailable:
             log.error("%s: an event (%s) could not be written", event.provider, event.kind)
 
+    async def find(self, redis: Any, user_id: str, event: Event) -> str:
+        """The id of an event that was written lately, ``""`` if it is not there.
+
+        Raises ``StoreUnavailable``.
+        """
+        async with redis_call("find an event"):
+            entries = await redis.xrevrange(keys.events(user_id), count=_READ_ON)
+        found = (as_text(i) for i, fields in entries if self._open(user_id, fields) == event)
+        return next(found, "")
+
     async def read(
         self,
         redis: Any,

@@ -20,7 +20,7 @@ from .refreshing import Refresher
 from .standing import describe
 from .store import Store, Stored
 from .switching import Switches, SwitchOffer
-from .telling import Telling
+from .telling import Telling, Told
 from .transport import DEADLINE_WHILE_WAITING, Transport
 
 log = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ class Connector:
         self, redis: Any, user_id: str, provider: OAuthProvider, *, use_new: bool
     ) -> Connection | None:
         """Answer the offer there is; the new connection, where that is what came of it."""
-        offer = await self._switches.take(redis, user_id, provider.name)
+        offer = await self._switches.taken(redis, user_id, provider.name)
         if offer is None:
             return None
         if use_new:
@@ -202,18 +202,23 @@ class Connector:
         user_id, token, profile = fresh.user_id, fresh.token, fresh.profile
         known = self._store.open_profile(user_id, token.provider, fresh.before.profile).account
 
+        told = Told()
+
         def tell(pipe: Any) -> None:
-            self._telling.connected(pipe, user_id, fresh.event, profile.account, known)
+            nonlocal told
+            told = self._telling.connected(pipe, user_id, fresh.event, profile.account, known)
 
         write = partial(self._store.connect, redis, user_id, token, profile, fresh.before, tell)
         try:
-            kept, told = await write()
+            kept, answers = await write()
         except StoreUnavailable:
             if await self._is_written(redis, fresh):
                 return True  # and told: only the answer was lost
-            kept, told = await write()
+            kept, answers = await write()
         if not kept:
-            await self._telling.not_connected(redis, user_id, token.provider, profile.account, told)
+            told.answered(answers)
+            gone = (token.provider, profile.account)
+            await self._telling.withdraw(redis, user_id, told, gone)
         return kept
 
     async def _is_written(self, redis: Any, fresh: Fresh) -> bool:

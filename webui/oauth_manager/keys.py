@@ -53,6 +53,10 @@ def lock(user_id: str, provider: str) -> str:
     return f"stargazer:oauth_lock:{_user(user_id)}:{provider}"
 
 
+def renewals(user_id: str, provider: str) -> str:
+    return f"stargazer:oauth_renewals:{_user(user_id)}:{provider}"
+
+
 def link(code: str) -> str:
     return f"stargazer:oauth_link:{code}"
 

@@ -14,7 +14,7 @@ from .audit import Audit
 from .background import Background, Result
 from .checking import Checker, Health
 from .connecting import Connector
-from .disconnecting import Disconnector, Ending
+from .disconnecting import Disconnector
 from .errors import (
     FlowRefused,
     OAuthMisconfigured,
@@ -30,6 +30,7 @@ from .proofs import Proofs
 from .provider import OAuthProvider, build_providers
 from .providers import PROVIDER_TEMPLATES
 from .refreshing import Refresher
+from .revocation import Ending, Revocation
 from .rotation import reseal
 from .sealing import Sealer
 from .store import Store
@@ -80,15 +81,18 @@ class OAuthManager:
         leftovers = Leftovers(sealer)
         telling = Telling(self._notices, activity, self._accounts, leftovers)
         self.patience = DEADLINE_WHILE_WAITING  # seconds that a disconnect waits for a provider
-        self._refresher = Refresher(store, self._transport, self._notices, activity, background)
+        self._refresher = Refresher(store, self._transport, telling, leftovers, background)
+        self._revocation = Revocation(
+            store, self._refresher, telling, activity, leftovers, background
+        )
         self._disconnector = Disconnector(
-            store, self._refresher, telling, activity, switches, leftovers, background
+            store, self._refresher, telling, switches, leftovers, self._revocation, background
         )
         self._connector = Connector(
             store, self._transport, self._refresher, telling, switches, self._disconnector
         )
         checker = Checker(self._store, self._transport, self._refresher)
-        self._tokens = Tokens(self._store, self._refresher, checker, self._activity)
+        self._tokens = Tokens(self._store, self._refresher, checker, self._activity, leftovers)
         self._uses = Uses(self._tokens.used, background)
         self.links, self.proofs = Links(sealer), Proofs(sealer)
         self._open_links = OpenLinks(sealer)
@@ -339,7 +343,7 @@ class OAuthManager:
         ``support``.  A provider that takes longer than ``patience`` counts as one
         that did not confirm; it goes on being asked.
         """
-        ending = await self._disconnect(redis, user_id, provider, by, keeps=False)
+        ending = await self.disconnect(redis, user_id, provider, by=by)
         unconfirmed = Disconnected(provider, RevokeOutcome.UNCONFIRMED, ending.account)
         return await ending.within(self.patience) or unconfirmed
 
@@ -349,13 +353,8 @@ class OAuthManager:
         Where it does not confirm, what it can be asked with is kept for
         :meth:`ask_again`, sealed and for at most an hour.
         """
-        return await self._disconnect(redis, user_id, provider, by, keeps=True)
-
-    async def _disconnect(
-        self, redis: Any, user_id: str, provider: str, by: str, *, keeps: bool
-    ) -> Ending:
         known = self._checked(redis, user_id, provider)
-        work = self._disconnector.disconnect(redis, user_id, known, by, keeps=keeps)
+        work = self._disconnector.disconnect(redis, user_id, known, by)
         return await self._background.finish(work)
 
     async def ask_again(self, redis: Any, user_id: str, provider: str) -> Ending | None:
@@ -364,13 +363,13 @@ class OAuthManager:
         ``None`` where nothing is kept to ask with, or the service is connected.
         """
         known = self._checked(redis, user_id, provider)
-        work = self._disconnector.ask_again(redis, user_id, known)
+        work = self._revocation.ask_again(redis, user_id, known)
         return await self._background.finish(work)
 
     async def drop_leftovers(self, redis: Any, user_id: str, provider: str) -> None:
         """Delete what :meth:`disconnect` kept."""
         self._checked(redis, user_id, provider)
-        await self._disconnector.drop_leftovers(redis, user_id, provider)
+        await self._revocation.drop_leftovers(redis, user_id, provider)
 
     # Looking after a connection
 
@@ -449,20 +448,33 @@ class OAuthManager:
             if connection.has_tokens
         ]
 
-    async def connections(self, user_id: str, redis: Any) -> list[Connection]:
-        """Where every known provider stands for this user, alphabetically.  One round trip."""
+    async def connections(
+        self, user_id: str, redis: Any, *, resume: bool = True
+    ) -> list[Connection]:
+        """Where every known provider stands for this user, alphabetically.  One round trip.
+
+        A disconnect that a process did not live to finish is gone on with meanwhile,
+        unless ``resume`` is false: then nothing at all changes.
+        """
         keys.check_user_id(user_id)
         self._need(redis)
         stored = await self._store.read(redis, user_id, self.providers)
+        if resume:
+            for name, provider in self.providers.items():
+                self._revocation.resume(redis, user_id, provider, stored[name])
         return [
             self._tokens.standing(user_id, provider, stored[name])
             for name, provider in self.providers.items()
         ]
 
-    async def connection(self, user_id: str, provider: str, redis: Any) -> Connection:
-        """Where one provider stands for this user.  One round trip."""
+    async def connection(
+        self, user_id: str, provider: str, redis: Any, *, resume: bool = True
+    ) -> Connection:
+        """Where one provider stands for this user, as :meth:`connections`.  One round trip."""
         known = self._checked(redis, user_id, provider)
         stored = await self._store.read_one(redis, user_id, provider)
+        if resume:
+            self._revocation.resume(redis, user_id, known, stored)
         return self._tokens.standing(user_id, known, stored)
 
     async def find_accounts(self, redis: Any, provider: str, account: str) -> tuple[str, ...]:

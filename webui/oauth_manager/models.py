@@ -174,6 +174,10 @@ class Connection:
     unneeded_scopes: tuple[str, ...] = ()
     lacking_features: tuple[str, ...] = ()  # what does not work, as the provider names it
     unasked_scopes: tuple[str, ...] = ()  # granted beyond what was asked for
+    # While a disconnect is not confirmed: "asking" or "unconfirmed", and the last moment
+    # (epoch seconds) at which the provider can be asked again.
+    ending: str = ""
+    ending_until: float = 0.0
 
     @property
     def lacking_scopes(self) -> tuple[str, ...]:

@@ -45,6 +45,11 @@ def is_refusal(failure: StoreUnavailable) -> bool:
     return failure.code in _REFUSALS
 
 
+def is_full(failure: StoreUnavailable) -> bool:
+    """Whether Redis has no room: it removes and does not add."""
+    return failure.code == "OutOfMemoryError"
+
+
 def as_text(value: Any) -> str:
     """A Redis answer as text, whichever way the client decodes; ``""`` for nothing."""
     if isinstance(value, bytes):

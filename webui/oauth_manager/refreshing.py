@@ -6,29 +6,29 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
-from . import answers, keys, requests
-from .activity import Activity, Event
+from . import answers, keys, renewals, requests
+from .activity import Event
 from .background import Background
 from .errors import OAuthMisconfigured, OAuthRefused, OAuthUnavailable, StoreUnavailable
-from .locking import Lock
+from .flight import Flight, kept
+from .leftovers import ENDED, KEPT_SECONDS, Leftover, Leftovers
+from .locking import GRACE, Lock
 from .models import Profile, TokenData
-from .notices import NoticeKind, Notices
 from .provider import OAuthProvider
 from .store import Store, Stored
+from .telling import Telling, Told
 from .transport import DEADLINE, Transport
 
 log = logging.getLogger(__name__)
 
 # Seconds a waiter stays: the holder may die, and its successor needs its own call.
-_PATIENCE = keys.LOCK_TTL + DEADLINE + 2.0
-_SAVE_ATTEMPTS = 5
-
-Flight = tuple[asyncio.AbstractEventLoop, str, str]  # of a user id and a provider, in a loop
+_PATIENCE = keys.LOCK_TTL + GRACE + DEADLINE + 2.0
+# Of one person's tokens at one provider, asked for because they are due or because an
+# API refused them; in one event loop.
+Route = tuple[asyncio.AbstractEventLoop, str, str, str, str, bool]
 
 
 class Refresher:
@@ -38,71 +38,75 @@ class Refresher:
         self,
         store: Store,
         transport: Transport,
-        notices: Notices,
-        activity: Activity,
+        telling: Telling,
+        leftovers: Leftovers,
         background: Background,
     ) -> None:
         self._store = store
         self._transport = transport
-        self._notices = notices
-        self._activity = activity
+        self._telling = telling
+        self._leftovers = leftovers
         self._background = background
-        self._flights: dict[Flight, asyncio.Task[TokenData | None]] = {}
+        self._flights: dict[Route, Flight] = {}
 
     async def refreshed(
-        self, redis: Any, user_id: str, provider: OAuthProvider, due: TokenData
-    ) -> TokenData | None:
-        """The tokens that took the place of ``due``, by our refresh or somebody else's.
-
-        Whoever waited takes the result, however short it lives.  ``None`` means
-        that access is over or was disconnected.  The work goes on when the
-        caller is cancelled: a rotated pair must reach the store.  Raises
-        ``OAuthUnavailable``, ``OAuthMisconfigured`` or ``RecordUnreadable``.
-        """
-        key = (asyncio.get_running_loop(), user_id, provider.name)
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = self._background.run(self._across_processes(redis, user_id, provider, due))
-            self._flights[key] = flight
-            flight.add_done_callback(lambda _: self._flights.pop(key, None))
-        return await asyncio.shield(flight)
-
-    async def _across_processes(
-        self, redis: Any, user_id: str, provider: OAuthProvider, due: TokenData
-    ) -> TokenData | None:
-        lock = Lock(redis, user_id, provider.name)
-        give_up = time.monotonic() + _PATIENCE
-        pause = 0.02
-        while True:
-            hold = await lock.acquire()
-            if hold.got:
-                return await self._holding(redis, user_id, provider, due, lock, hold.failures)
-            tokens = await self._store.read_tokens(redis, user_id, provider.name)
-            token = self._store.open_tokens(user_id, provider.name, tokens)
-            if token != due:
-                return token
-            if hold.pausing or time.monotonic() > give_up:
-                raise OAuthUnavailable(provider.name, "refresh", "waiting")
-            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
-            pause = min(pause * 1.5, 0.25)
-
-    async def _holding(
         self,
         redis: Any,
         user_id: str,
         provider: OAuthProvider,
         due: TokenData,
-        lock: Lock,
-        failures: int,
+        *,
+        is_refused: bool = False,
     ) -> TokenData | None:
+        """The tokens that took the place of ``due``, by our refresh or somebody else's.
+
+        ``is_refused``: they are not due by the clock, but an API refused them; that counts,
+        and beyond a limit ``due`` itself is returned.  Whoever waited takes the
+        result, however short it lives, and also while it cannot be stored yet.  ``None``
+        means that access is over or was disconnected.  The work goes on when the
+        caller is cancelled: a rotated pair must reach the store.  Raises
+        ``OAuthUnavailable``, ``OAuthMisconfigured`` or ``RecordUnreadable``.
+        """
+        loop = asyncio.get_running_loop()
+        key = (loop, user_id, provider.name, due.access_token, due.refresh_token, is_refused)
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = Flight(redis, user_id, provider, due, is_refused)
+            work = self._background.run(self._across_processes(flight))
+            work.add_done_callback(flight.land)
+            work.add_done_callback(lambda _: self._flights.pop(key, None))
+        return await flight.outcome()
+
+    async def _across_processes(self, flight: Flight) -> TokenData | None:
+        redis, user_id, name = flight.redis, flight.user_id, flight.provider.name
+        lock = Lock(redis, user_id, name)
+        give_up = time.monotonic() + _PATIENCE
+        pause = 0.02
+        while True:
+            hold = await lock.acquire()
+            if hold.answer == "got":
+                return await self._holding(flight, lock, hold.failures)
+            tokens = await self._store.read_tokens(redis, user_id, name)
+            token = self._store.open_tokens(user_id, name, tokens)
+            if token != flight.due:
+                return token
+            if hold.answer == "pausing" or time.monotonic() > give_up:
+                raise OAuthUnavailable(name, "refresh", "waiting")
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
+            pause = min(pause * 1.5, 0.25)
+
+    async def _holding(self, flight: Flight, lock: Lock, failures: int) -> TokenData | None:
         """Refresh, unless somebody did before we had the lock; let go in any case."""
+        redis, user_id, provider = flight.redis, flight.user_id, flight.provider
         retry_after, failures_now = 0.0, 0
         try:
             stored = await self._store.read_one(redis, user_id, provider.name)
             token = self._store.open_tokens(user_id, provider.name, stored.tokens)
-            if token != due:
+            if token != flight.due:
                 return token
-            return await self._refresh(redis, user_id, provider, stored, due)
+            if flight.is_refused and not await renewals.allows(redis, user_id, provider.name):
+                return token
+            return await self._refresh(flight, stored)
         except StoreUnavailable:
             raise  # no fault of the provider's, so nobody is kept off
         except OAuthUnavailable as error:
@@ -114,11 +118,10 @@ class Refresher:
             except StoreUnavailable:
                 log.warning("%s: a lock was left to run out", provider.name)
 
-    async def _refresh(
-        self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored, token: TokenData
-    ) -> TokenData | None:
+    async def _refresh(self, flight: Flight, stored: Stored) -> TokenData | None:
+        redis, user_id, provider = flight.redis, flight.user_id, flight.provider
         try:
-            fresh = await self.renewed(provider, token)
+            fresh = await self.renewed(provider, flight.due)
         except OAuthRefused as refusal:
             return await self.ended(redis, user_id, provider, stored, refusal.code, refusal.trace)
         except OAuthMisconfigured as fault:
@@ -128,17 +131,7 @@ class Refresher:
         except OAuthUnavailable as error:
             await self.note_trouble(redis, user_id, provider, stored, "provider", error.code)
             raise
-        profile = self._store.open_profile(user_id, provider.name, stored.profile)
-        profile = replace(profile.without_trouble(), renewed_at=time.time())
-        write = partial(self._store.renew, redis, user_id, fresh, profile, stored)
-        outcome = await self._save(write, provider)
-        while outcome == -1:
-            # Sealed anew meanwhile, or replaced?  Only the latter is somebody else's pair.
-            stored = await self._store.read_one(redis, user_id, provider.name)
-            if self._store.open_tokens(user_id, provider.name, stored.tokens) != token:
-                break
-            write = partial(self._store.renew, redis, user_id, fresh, profile, stored)
-            outcome = await self._save(write, provider)
+        outcome = await kept(self._store, flight, stored, fresh)
         if outcome == 1:
             return fresh
         if outcome == 0:
@@ -213,26 +206,27 @@ class Refresher:
 
         name = provider.name
         over = self._store.open_tokens(user_id, name, stored.tokens)
+        if over is None:
+            return None
+        over.provider = name
         label = self._store.open_profile(user_id, name, stored.profile).account.label
-        while not await self._store.end(redis, user_id, name, mark, stored):
+        event = Event("access_ended", name, "provider", time.time(), code, label)
+        left = Leftover(over, event.at + KEPT_SECONDS, ENDED, at=event.at, account=label)
+        left = self._leftovers.sealed(user_id, left)
+        told = Told()
+
+        def tell(pipe: Any) -> None:
+            nonlocal told
+            told = self._telling.ended(pipe, user_id, event, left)
+
+        while True:
+            is_ended, answers = await self._store.end(redis, user_id, name, mark, stored, tell)
+            if is_ended:
+                log.warning("%s: access has ended: %s", name, code)
+                return None
+            told.answered(answers)
+            await self._telling.withdraw(redis, user_id, told, left=left)
             stored = await self._store.read_one(redis, user_id, name)
             now = self._store.open_tokens(user_id, name, stored.tokens)
             if now != over:
                 return now
-        log.warning("%s: access has ended: %s", name, code)
-        await self._notices.put(redis, NoticeKind.RECONNECT_NEEDED, user_id, name, label)
-        event = Event("access_ended", name, "provider", time.time(), code, label)
-        await self._activity.note(redis, user_id, event)
-        return None
-
-    async def _save(
-        self, write: Callable[[], Coroutine[Any, Any, int]], provider: OAuthProvider
-    ) -> int:
-        """Write a rotated pair, again and again: losing it would cost the whole grant."""
-        for attempt in range(1, _SAVE_ATTEMPTS):
-            try:
-                return await write()
-            except StoreUnavailable:
-                log.warning("%s: a refreshed token is not stored yet", provider.name)
-                await asyncio.sleep(0.2 * 2**attempt)
-        return await write()

@@ -6,10 +6,11 @@ local kind, now = redis.call('TYPE', KEYS[1])['ok'], '\\0'
 if kind == 'string' or kind == 'none' then now = redis.call('GET', KEYS[1]) end
 """
 # Set the value unless it was replaced or removed since it was read.  Repeating
-# a call whose answer was lost is harmless.  1 written, 0 removed, -1 replaced.
+# a call whose answer was lost is harmless.  ARGV: what was there, what is to be, and
+# its life (ms) where it ends.  1 written, 0 removed, -1 replaced.
 REPLACE = f"""{NOW}
 if now == ARGV[1] or now == ARGV[2] then
-  redis.call('SET', KEYS[1], ARGV[2])
+  redis.call('SET', KEYS[1], ARGV[2], unpack(ARGV[3] and {{'PX', ARGV[3]}} or {{}}))
   return 1
 end
 return now and -1 or 0
@@ -33,7 +34,8 @@ HDEL_IF_SAME = """
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end
 return redis.call('HDEL', KEYS[1], ARGV[1])
 """
+# 1 deleted, 0 not there, -1 replaced.
 DELETE_IF_SAME = f"""{NOW}
 if now == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0
+return now and -1 or 0
 """

@@ -8,7 +8,7 @@ from typing import Any
 from . import keys
 from .errors import RecordUnreadable
 from .models import Account, Profile, TokenData
-from .redis_io import as_text, redis_call
+from .redis_io import as_text, raw, redis_call
 from .sealing import Sealer
 
 
@@ -47,15 +47,23 @@ class Switches:
         """The offer, leaving it as it is."""
         async with redis_call("look at another account"):
             value = await redis.get(keys.switch(user_id, provider))
-        return self._open(user_id, provider, as_text(value))
+        return self.open(user_id, provider, as_text(value))
 
-    async def take(self, redis: Any, user_id: str, provider: str) -> SwitchOffer | None:
+    def take(self, pipe: Any, user_id: str, provider: str) -> Any:
+        """Queue the end of the offer on a pipeline, or on a client: then await it.
+
+        The answer is for :meth:`open`.
+        """
+        return raw(pipe, "GETDEL", keys.switch(user_id, provider))
+
+    async def taken(self, redis: Any, user_id: str, provider: str) -> SwitchOffer | None:
         """Consume the offer."""
         async with redis_call("take another account"):
-            value = await redis.getdel(keys.switch(user_id, provider))
-        return self._open(user_id, provider, as_text(value))
+            value = await self.take(redis, user_id, provider)
+        return self.open(user_id, provider, as_text(value))
 
-    def _open(self, user_id: str, provider: str, sealed: str) -> SwitchOffer | None:
+    def open(self, user_id: str, provider: str, sealed: str) -> SwitchOffer | None:
+        """The offer that a record holds; None if it holds none."""
         try:
             record = self._sealer.open("switch", user_id, provider, sealed)
             profile = Profile.from_dict(record["profile"])

@@ -1,9 +1,10 @@
-"""What is written beside the records when a connection comes or goes, on the same round trips."""
+"""Notices, events and index entries written along with a change, on the same round trips."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from . import keys
@@ -13,9 +14,24 @@ from .errors import StoreUnavailable
 from .leftovers import Leftover, Leftovers
 from .models import Account
 from .notices import NoticeKind, Notices
-from .redis_io import redis_call
+from .redis_io import as_text, redis_call
 
 log = logging.getLogger(__name__)
+
+
+@dataclass
+class Told:
+    """Places in a stream that were queued on a pipeline, and their ids once it was executed."""
+
+    event_at: int = -1
+    notice_at: int = -1
+    event_id: str = ""
+    notice_id: str = ""
+
+    def answered(self, answers: Sequence[Any]) -> None:
+        """Take the ids out of the pipeline's answers."""
+        self.event_id = as_text(answers[self.event_at]) if self.event_at >= 0 else ""
+        self.notice_id = as_text(answers[self.notice_at]) if self.notice_at >= 0 else ""
 
 
 class Telling:
@@ -29,62 +45,99 @@ class Telling:
         self._accounts = accounts
         self._leftovers = leftovers
 
+    def _tell(self, pipe: Any, user_id: str, event: Event, kind: NoticeKind | None) -> Told:
+        told = Told(event_at=len(pipe))
+        self._activity.add(pipe, user_id, event)
+        if kind:
+            told.notice_at = len(pipe)
+            self._notices.add(pipe, kind, user_id, event.provider, event.account)
+        return told
+
     def connected(
         self, pipe: Any, user_id: str, event: Event, account: Account, before: Account
-    ) -> None:
-        """Queue what a connection as ``account`` is followed by: the event first, the notice last.
-
-        :meth:`not_connected` goes by that order.
-        """
-        name = event.provider
-        self._activity.add(pipe, user_id, event)
-        self._accounts.add(pipe, user_id, name, account, before)
+    ) -> Told:
+        """Queue what a connection as ``account`` is followed by."""
+        self._accounts.add(pipe, user_id, event.provider, account, before)
         # Asking again would end the new grant along with the old one.
-        self._leftovers.drop(pipe, user_id, name)
-        self._notices.add(pipe, NoticeKind.CONNECTED, user_id, name, account.label)
+        self._leftovers.drop(pipe, user_id, event.provider)
+        return self._tell(pipe, user_id, event, NoticeKind.CONNECTED)
 
-    async def not_connected(
-        self, redis: Any, user_id: str, provider: str, account: Account, answers: Sequence[Any]
+    def ended(self, pipe: Any, user_id: str, event: Event, left: Leftover) -> Told:
+        """Queue what the end of a grant is preceded by; its tokens are kept aside."""
+        self._leftovers.put(pipe, user_id, left)
+        return self._tell(pipe, user_id, event, NoticeKind.RECONNECT_NEEDED)
+
+    def disconnected(self, pipe: Any, user_id: str, event: Event, account: Account) -> Told:
+        """Queue what a disconnect is preceded by."""
+        self._accounts.remove(pipe, user_id, event.provider, account)
+        return self._tell(pipe, user_id, event, _disconnected(event))
+
+    async def withdraw(
+        self,
+        redis: Any,
+        user_id: str,
+        told: Told,
+        account: tuple[str, Account] | None = None,
+        left: Leftover | None = None,
     ) -> None:
-        """Take back what :meth:`connected` told, by the ``answers`` to what it queued.
+        """Take back what was told of something that did not happen after all.
 
-        A failure only goes to the log.
+        ``account`` is the provider's name and whom it is not connected as.  A failure
+        only goes to the log.
         """
         try:
-            async with redis_call("take back what was told of a connection"):
+            async with redis_call("take back what was told"):
                 pipe = redis.pipeline(transaction=False)
-                pipe.xdel(keys.events(user_id), answers[0])
-                pipe.xdel(keys.NOTICES, answers[-1])
-                self._accounts.remove(pipe, user_id, provider, account)
-                await pipe.execute()
-        except StoreUnavailable:
-            log.error("%s: what was told of a connection could not be withdrawn", provider)
-
-    def removed(self, pipe: Any, user_id: str, provider: str, account: Account) -> None:
-        """Queue what goes along with the records."""
-        self._accounts.remove(pipe, user_id, provider, account)
-
-    async def disconnected(
-        self, redis: Any, user_id: str, event: Event, left: Leftover | None
-    ) -> bool:
-        """Tell of it, and keep what is left; it has happened, so a failure only goes to the log.
-
-        Whether all of it was written.
-        """
-        is_support = event.by == "support"
-        kind = NoticeKind.SUPPORT_DISCONNECTED if is_support else NoticeKind.DISCONNECTED
-        try:
-            async with redis_call("tell of a disconnect"):
-                pipe = redis.pipeline(transaction=False)
-                if event.by != "chat":  # where the person has just been answered
-                    self._notices.add(pipe, kind, user_id, event.provider, event.account)
-                self._activity.add(pipe, user_id, event)
+                if told.event_id:
+                    pipe.xdel(keys.events(user_id), told.event_id)
+                if told.notice_id:
+                    pipe.xdel(keys.NOTICES, told.notice_id)
+                if account:
+                    self._accounts.remove(pipe, user_id, *account)
                 if left:
-                    self._leftovers.add(pipe, user_id, left)
-                else:
-                    self._leftovers.drop(pipe, user_id, event.provider)
+                    self._leftovers.forget(pipe, user_id, left)
                 await pipe.execute()
         except StoreUnavailable:
-            log.error("%s: a disconnect could not be told", event.provider)
+            log.error("what was told of a connection could not be taken back")
+
+    async def answered(
+        self,
+        redis: Any,
+        user_id: str,
+        told: Told | None,
+        event: Event | None,
+        left: Leftover | None,
+        kept: Leftover | None,
+    ) -> bool:
+        """Write down how a provider answered to a disconnect; whether ``kept`` is kept.
+
+        The event takes the place of the one that was ``told`` before it was asked;
+        ``kept`` that of ``left``, and nothing takes it where it is None.  It has
+        happened, so a failure only goes to the log.
+        """
+        try:
+            async with redis_call("write down how a disconnect went"):
+                pipe = redis.pipeline(transaction=False)
+                if event:
+                    self._activity.add(pipe, user_id, event)
+                if told and told.event_id:
+                    pipe.xdel(keys.events(user_id), told.event_id)
+                if event and told is None and (kind := _disconnected(event)):
+                    self._notices.add(pipe, kind, user_id, event.provider, event.account)
+                if left and kept:
+                    self._leftovers.exchange(pipe, user_id, left, kept)
+                elif left:
+                    self._leftovers.forget(pipe, user_id, left)
+                outcomes = await pipe.execute()
+        except StoreUnavailable:
+            log.error("the answer to a disconnect could not be written down")
             return False
-        return True
+        return bool(left and kept and int(outcomes[-1]) == 1)
+
+
+def _disconnected(event: Event) -> NoticeKind | None:
+    """The notice of a disconnect; none in chat, where the person has just been answered."""
+    if event.by == "chat":
+        return None
+    is_support = event.by == "support"
+    return NoticeKind.SUPPORT_DISCONNECTED if is_support else NoticeKind.DISCONNECTED

@@ -10,6 +10,7 @@ from typing import Any
 from .activity import Activity, Event
 from .checking import Checker, Health
 from .errors import OAuthMisconfigured, OAuthUnavailable, RecordUnreadable, StoreUnavailable
+from .leftovers import ENDED, Leftovers
 from .models import Connection, Status, TokenData
 from .provider import OAuthProvider
 from .refreshing import Refresher
@@ -31,11 +32,13 @@ class Tokens:
         refresher: Refresher,
         checker: Checker,
         activity: Activity,
+        leftovers: Leftovers,
     ) -> None:
         self._store = store
         self._refresher = refresher
         self._checker = checker
         self._activity = activity
+        self._leftovers = leftovers
 
     async def load(self, redis: Any, user_id: str, provider: str) -> TokenData | None:
         """The stored tokens, valid or not.  Raises ``RecordUnreadable``."""
@@ -123,7 +126,11 @@ class Tokens:
         except RecordUnreadable as error:
             _report(user_id, provider.name, error)
             return Connection(provider.name, Status.UNREADABLE, profile=profile)
-        return describe(provider, token, profile)
+        known = describe(provider, token, profile)
+        left = self._leftovers.open(user_id, provider.name, stored.aside)
+        if stored.is_there or left is None or left.state == ENDED:
+            return known
+        return replace(known, ending=left.state, ending_until=left.until)
 
 
 def _report(user_id: str, provider: str, error: RecordUnreadable) -> None:

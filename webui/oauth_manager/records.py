@@ -1,0 +1,69 @@
+"""The two records of a connection, sealed and opened: its tokens, and what is known beside them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from .errors import RecordUnreadable
+from .models import Profile, TokenData
+from .sealing import Sealer
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What is stored of one connection as it was read; ``""`` where there is none.
+
+    ``clock`` is Redis's less our monotonic one, in ms; ``aside`` what is left of a
+    connection that ended (:class:`.leftovers.Leftover`).
+    """
+
+    tokens: str = ""
+    profile: str = ""
+    clock: float = 0.0
+    aside: str = ""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a connection, working or not."""
+        return bool(self.tokens or self.profile)
+
+
+class Records:
+    """Seals and opens; no I/O."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+
+    def open_tokens(self, user_id: str, provider: str, sealed: str) -> TokenData | None:
+        """The tokens, ``None`` where there are none.  Raises ``RecordUnreadable``."""
+        if not sealed:
+            return None
+        record = self._sealer.open("tokens", user_id, provider, sealed)
+        try:
+            token = TokenData.from_dict(record)
+        except (ValueError, TypeError):
+            raise RecordUnreadable("a field has no sensible reading") from None
+        return token if token.access_token else None
+
+    def open_profile(self, user_id: str, provider: str, sealed: str) -> Profile:
+        """What is known beside the tokens; empty where it is absent or cannot be read."""
+        try:
+            record = self._sealer.open("connection", user_id, provider, sealed)
+            return Profile.from_dict(record)
+        except (RecordUnreadable, KeyError, TypeError):
+            return Profile()
+
+    def can_open(self, user_id: str, provider: str, sealed: str) -> bool:
+        """Whether a profile is there and can be read: else it is kept as it is."""
+        try:
+            self._sealer.open("connection", user_id, provider, sealed)
+        except RecordUnreadable:
+            return False
+        return True
+
+    def sealed_tokens(self, user_id: str, token: TokenData) -> str:
+        record = {**token.to_dict(), "issued_at": token.issued_at}
+        return self._sealer.seal("tokens", user_id, token.provider, record)
+
+    def sealed_profile(self, user_id: str, provider: str, profile: Profile) -> str:
+        return self._sealer.seal("connection", user_id, provider, asdict(profile))
