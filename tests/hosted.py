@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from socket import create_server, socket
@@ -136,8 +136,13 @@ async def listening(app: ASGIApp, listener: socket) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def hosted(redis_url: str) -> AsyncIterator[Host]:
-    """The site as in development, so with the page of all cards, and its provider."""
+async def hosted(
+    redis_url: str, front: Callable[[ASGIApp], ASGIApp] = lambda app: app
+) -> AsyncIterator[Host]:
+    """The site as in development, so with the page of all cards, and its provider.
+
+    ``front`` stands before the site.
+    """
     made: list[Host] = []
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
@@ -159,7 +164,7 @@ async def hosted(redis_url: str) -> AsyncIterator[Host]:
             app = create_app(settings, development=True)
             town = Town(Address(site), provider, bot)
             made.append(Host(town, settings, site_in(app), store, fake))
-            async with listening(answer, theirs), listening(app, own):
+            async with listening(answer, theirs), listening(front(app), own):
                 yield made[0]
             await bot.aclose()
 

@@ -39,7 +39,9 @@ class _Settings:
     host: str = "connect.example.org"
 
 
-def request(*, htmx: bool = False, method: str = "GET", signed_in: bool = True) -> Request:
+def request(
+    *, htmx: bool = False, method: str = "GET", path: str = "/", signed_in: bool = True
+) -> Request:
     app = Starlette()
     app.state.site = SimpleNamespace(settings=_Settings())
     headers = [(b"hx-request", b"true")] if htmx else []
@@ -47,7 +49,7 @@ def request(*, htmx: bool = False, method: str = "GET", signed_in: bool = True) 
         {
             "type": "http",
             "method": method,
-            "path": "/",
+            "path": path,
             "query_string": b"",
             "headers": headers,
             "app": app,
@@ -108,9 +110,12 @@ def _errors() -> Iterator[tuple[str, str]]:
                 request(method=method), status, ref="K4T9WX", retry_at=NOW if status == 429 else 0
             )
             yield f"{method} {status}", bytes(answer.body).decode()
+    for path in ("/signout", "/connections/github/check", "/connections/github/connect"):
+        answer = pages.render_error(request(method="POST", path=path), 503)
+        yield f"POST {path} 503", bytes(answer.body).decode()
     off = pages.render_error(request(), 503, "service")
     yield "L11", bytes(off.body).decode()
-    for key in ("stale", "attempt"):
+    for key in ("stale", "unsaid", "attempt"):
         for htmx in (False, True):
             answer = pages.render_error(request(htmx=htmx), 400, key)
             yield f"{key} {htmx}", bytes(answer.body).decode()

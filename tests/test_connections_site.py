@@ -162,7 +162,7 @@ class TestConnect:
         assert answer.status_code == 200
         assert heading(answer.text) == "Taking you to GitHub…"
         assert handed_off(answer).startswith("http://provider.example/github/authorize?")
-        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert answer.headers["referrer-policy"] == "same-origin"
         assert "<strong>provider.example</strong>" in answer.text
 
     async def test_hands_off_htmx_by_a_header(self, ann: Browser) -> None:

@@ -241,7 +241,7 @@ ORIGIN_MATRIX = [
     # Sec-Fetch-Site, Origin, allowed
     (["same-origin"], OURS, True),
     (["same-origin"], [], True),
-    (["same-origin"], ["null"], True),  # a form on our page, which has no-referrer
+    (["same-origin"], ["null"], True),  # a form on a page that has no-referrer
     ([], OURS, True),
     ([], [], False),
     ([], ["null"], False),
@@ -345,6 +345,25 @@ class TestEveryResponse:
             assert answer.status in (400, 403, 413)
             assert_secure(answer)
 
+    @pytest.mark.parametrize(
+        ("path", "policy"),
+        [
+            ("/oauth/github/callback", "no-referrer"),
+            ("/oauth/github/callback/", "no-referrer"),
+            ("/oauth/github/callback%2f", "no-referrer"),
+            ("/signin/sso/callback", "no-referrer"),
+            ("/signin/sso", "same-origin"),
+            ("/oauth/github/authorize", "same-origin"),
+            ("/support/people/oauth/callback", "same-origin"),
+            ("/connect/proof", "same-origin"),
+        ],
+    )
+    async def test_tells_our_own_pages_alone_its_address_and_nobody_that_of_a_callback(
+        self, path: str, policy: str
+    ) -> None:
+        answer = await ask(behind_guards(site()), path)
+        assert answer.headers["referrer-policy"] == policy
+
     async def test_on_loopback_http_has_no_hsts(self) -> None:
         app = behind_guards(site(), "http://127.0.0.1:8000")
         answer = await ask(app, host="127.0.0.1:8000")
@@ -385,7 +404,16 @@ class TestEveryResponse:
         assert (await ask(app, host="evil.test")).body == b"<h1>host</h1>"
         assert (await ask(app, method="PUT")).headers["allow"] == "GET, HEAD, POST"
         assert (await ask(app, method="POST")).status == 403
-        assert seen == [(400, "host"), (405, "method"), (403, "cross-site")]
+        null = ("origin", "null")
+        assert (await ask(app, "/", null, method="POST")).status == 403
+        for said in (("origin", "https://evil.test"), ("sec-fetch-site", "cross-site")):
+            assert (await ask(app, "/", said, null, method="POST")).status == 403
+        assert seen == [
+            (400, "host"),
+            (405, "method"),
+            *[(403, "unsaid")] * 2,
+            *[(403, "cross-site")] * 2,
+        ]
 
 
 def assert_secure(answer: Answer) -> None:
@@ -400,7 +428,7 @@ def assert_secure(answer: Answer) -> None:
     assert set(policy.values()) == {"'self'"}
     assert answer.headers["strict-transport-security"] == "max-age=31536000"
     assert answer.headers["x-content-type-options"] == "nosniff"
-    assert answer.headers["referrer-policy"] == "no-referrer"
+    assert answer.headers["referrer-policy"] == "same-origin"
     assert answer.headers["cross-origin-opener-policy"] == "same-origin"
     assert answer.headers["cross-origin-resource-policy"] == "same-origin"
     assert "camera=()" in answer.headers["permissions-policy"]

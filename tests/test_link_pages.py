@@ -460,4 +460,5 @@ class TestToPreviews:
             assert 'name="robots" content="noindex"' in page.text
             assert "og:" not in page.text
             assert page.headers["cache-control"] == "no-store"
-            assert page.headers["referrer-policy"] == "no-referrer"
+            assert page.headers["referrer-policy"] == "same-origin"
+            assert page.text.count("referrerpolicy") == page.text.count("/static/") - 1  # the icon

@@ -71,6 +71,11 @@ async def unreadable(_: Place, ann: Browser) -> httpx.Response:
 
 
 async def stale(_: Place, ann: Browser) -> httpx.Response:
+    headers = {"sec-fetch-site": "cross-site"}
+    return await ann.client.post("/signout", data={"next": CANARY}, headers=headers)
+
+
+async def unsaid(_: Place, ann: Browser) -> httpx.Response:
     return await ann.client.post("/signout", data={"next": CANARY})
 
 
@@ -123,6 +128,7 @@ PAGES: dict[Ask, Reference] = {
         "", 0, "attempt", 400, "/oauth/{provider}/callback", "GET", provider="github"
     ),
     stale: Reference("", 0, "stale", 403, "unmatched", "POST"),
+    unsaid: Reference("", 0, "unsaid", 403, "unmatched", "POST"),
     nowhere: Reference("", 0, "404", 404, "unmatched", "GET"),
     encoded: Reference("", 0, "404", 404, "unmatched", "GET"),
     no_service: Reference("", 0, "404", 404, "/connections/{provider}", "GET"),

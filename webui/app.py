@@ -37,6 +37,7 @@ _REFUSED = {
     "slow": "408",
     "large": "413",
     "cross-site": "stale",
+    "unsaid": "unsaid",
 }
 
 

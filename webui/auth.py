@@ -75,12 +75,16 @@ def is_same_origin(headers: Headers, origin: str) -> bool:
     """Whether a request that changes something was made by a page of ours.
 
     ``Sec-Fetch-Site`` decides where the browser sends it (pages cannot forge
-    it), else ``Origin``; if both are there they must agree.  A form on a page
-    with ``Referrer-Policy: no-referrer`` has the Origin ``null`` though it is
-    ours (Fetch, "append a request Origin header"), so beside ``same-origin``
-    that is no disagreement; alone it is refused.
+    it), else ``Origin``; if both are there they must agree.  Beside
+    ``same-origin`` the Origin ``null`` of a page without referrer is no
+    disagreement; alone it is refused.
     """
     sites, origins = headers.getlist("sec-fetch-site"), headers.getlist("origin")
     if sites:
         return sites == ["same-origin"] and origins in ([], [origin], ["null"])
     return origins == [origin]
+
+
+def says_where_from(headers: Headers) -> bool:
+    """Whether the browser says anything of the page that made a request."""
+    return "sec-fetch-site" in headers or headers.getlist("origin") not in ([], ["null"])

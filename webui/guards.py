@@ -7,6 +7,7 @@ cookies.
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 
@@ -34,7 +35,9 @@ _HEADERS = {
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
+    # A form sends its page's origin then, also in browsers that know no Sec-Fetch-Site; under
+    # no-referrer it would be "null" (Fetch, "append a request Origin header").
+    "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": (
@@ -43,6 +46,8 @@ _HEADERS = {
     ),
 }
 _HSTS = "max-age=31536000"
+# Addresses with an authorization code in them: not even our own pages are told.
+_CALLBACK = re.compile(r"(/oauth/[^/]+|/signin/sso)/callback")
 
 _log = structlog.get_logger("webui.access")
 
@@ -77,6 +82,8 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in self.headers.items():
                     headers[name] = value
+                if _CALLBACK.match(scope["path"]):
+                    headers["referrer-policy"] = "no-referrer"
                 if "cache-control" not in headers:
                     headers["cache-control"] = "no-store"
                     headers.add_vary_header("Cookie, HX-Request")

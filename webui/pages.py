@@ -20,6 +20,7 @@ from webui.labels import is_web_address, isolated
 from webui.sessions import loaded_session
 from webui.site import site_of
 from webui.times import when
+from webui.ways_on import fate, way_on
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -169,22 +170,10 @@ def render_error(
         key=key,
         ref=ref,
         retry_at=math.ceil(retry_at / 60) * 60,  # shown to the minute, and never too early
-        fate=_fate(request, key),
+        fate=fate(request, key),
+        way_on=way_on(request, key),
         **context,
     )
-
-
-def _fate(request: Request, key: str) -> str:
-    """What became of it, where it broke down: a word of the catalogue's ``error``.
-
-    A GET ends no connection, but a callback may have made one by then; of a POST
-    nobody knows.
-    """
-    if key not in ("500", "503"):
-        return ""
-    if request.method not in ("GET", "HEAD"):
-        return "unknown"
-    return "kept" if key == "503" else "unchanged"
 
 
 def hand_off(

@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webui.auth import is_same_origin
+from webui.auth import is_same_origin, says_where_from
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10.0
@@ -142,7 +142,8 @@ class SameOrigin:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_unsafe = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
         if is_unsafe and not is_same_origin(Headers(scope=scope), self.origin):
-            response = await self.refuse(scope, 403, "cross-site")
+            is_said = says_where_from(Headers(scope=scope))
+            response = await self.refuse(scope, 403, "cross-site" if is_said else "unsaid")
             await response(scope, receive, send)
         else:
             await self.app(scope, receive, send)

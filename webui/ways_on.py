@@ -1,0 +1,90 @@
+"""The way on from an error: what became of the request, and the button that helps.
+
+Links to pages of this site alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote
+
+from starlette.routing import Match
+
+from webui.refusing import SAFE_METHODS
+from webui.site import site_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.requests import Request
+
+# The same address may well answer later; sections of the catalogue's ``error``.
+_PASSING = ("408", "429", "500", "503", "service", "signon_role")
+# What a broken-down POST did all the same, by the last step of its address.
+_FATES = {
+    "check": "unchanged",
+    "connect": "kept",
+    "preview": "unchanged",
+    "signout": "signed_in",
+    "sso": "unchanged",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WayOn:
+    """A button: its words in the catalogue's ``error``, and its address; ``""`` is the same one."""
+
+    words: str
+    url: str
+
+
+def fate(request: Request, key: str) -> str:
+    """What became of it, where it broke down: a word of the catalogue's ``error``.
+
+    A GET ends no connection, but a callback may have made one by then; of most
+    POSTs nobody knows.
+    """
+    if key not in ("500", "503"):
+        return ""
+    if request.method in SAFE_METHODS:
+        return "kept" if key == "503" else "unchanged"
+    return _FATES.get(request.scope["path"].rpartition("/")[2], "unknown")
+
+
+def way_on(request: Request, key: str) -> WayOn:
+    """The same address once more, the page whose button was pressed, or the home page."""
+    if key == "404":
+        return WayOn("to_connections", "/connections")
+    if request.method not in SAFE_METHODS:
+        return WayOn("back", _page_with_button(request))
+    if key in _PASSING:
+        return WayOn("again", "")
+    return WayOn("to_connections", "/connections")
+
+
+def _page_with_button(request: Request) -> str:
+    """The page that sent a form, as the browser says; else the nearest one above its address."""
+    return next(url for url in _candidates(request) if _is_page(request, url))
+
+
+def _candidates(request: Request) -> Iterator[str]:
+    if referer := request.headers.get("referer"):
+        own = site_of(request).settings.base_url + "/"
+        if referer.startswith(own):
+            yield "/" + referer.removeprefix(own)
+    path = quote(request.scope["path"], safe="/@+=~")
+    while path.strip("/"):
+        yield path
+        path = path.rpartition("/")[0]
+    yield "/"
+
+
+def _is_page(request: Request, url: str) -> bool:
+    """Whether something is shown there, and nothing is consumed."""
+    if url == "/":
+        return True
+    path = unquote(url.partition("?")[0])
+    scope = {"type": "http", "method": "GET", "path": path, "root_path": "", "headers": []}
+    is_shown = any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+    return is_shown and not path.endswith("/callback")
