@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from tests.fake_provider import FakeProvider
 from webui.oauth_manager import Attempt, Connection, OAuthManager, TokenData
+from webui.oauth_manager.sealing import Sealer
 from webui.oauth_manager.transport import Transport
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -120,6 +121,14 @@ async def age(
     assert token is not None
     token.expires_at = expires_at
     await manager.store_token(redis, user_id, token)
+
+
+async def first_refused(redis: Any, user_id: str, provider: str, since: float) -> None:
+    """Time passes since renewing was first refused in unknown words."""
+    key, sealer = connection_key(user_id, provider), Sealer(KEY)
+    record = sealer.open("connection", user_id, provider, await text_at(redis, key))
+    record["refused_since"] = since
+    await redis.set(key, sealer.seal("connection", user_id, provider, record))
 
 
 def soon(seconds: float = 30.0) -> float:

@@ -17,11 +17,12 @@ from webui.cards import Card, Screen, confirm_card, make_card, summarize
 from webui.cards.gallery import ASKED, CASES, NOW, ON, RENEWING, Case, connection, gallery
 from webui.cards.parts import DAY
 from webui.cards.timeline import timeline
-from webui.oauth_manager import Health, OAuthProvider
+from webui.oauth_manager import Health, Meaning, OAuthProvider
 from webui.oauth_manager.activity import Event
 from webui.permissions import glossary, permission_groups
 
 BOT = "Stella"
+CONNECTING_FAILED = sorted({meaning.outcome for meaning in Meaning} - {"denied"})
 PRODUCT = "Stargazer"
 SCREEN = Screen(PRODUCT, BOT, NOW)
 DETAIL = Screen(PRODUCT, BOT, NOW, "detail")
@@ -152,7 +153,7 @@ def events() -> list[Event]:
     ]
     details = {
         "disconnected": ("revoked", "unconfirmed", "unsupported", "ended", "nothing"),
-        "connect_failed": ("failed", "misconfigured", "provider_trouble", "needs_admin", "<b>"),
+        "connect_failed": (*CONNECTING_FAILED, "<b>"),
     }
     named += [
         Event(kind, "github", "support", NOW - 4 * DAY, detail)

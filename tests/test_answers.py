@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +20,7 @@ from tests.fake_provider import FakeProvider
 from tests.library import BASE_URL, began, fake_provider, granted, manager_for, soon
 from webui.oauth_manager import (
     Account,
+    Meaning,
     OAuthError,
     OAuthManager,
     OAuthMisconfigured,
@@ -25,13 +28,11 @@ from webui.oauth_manager import (
     OAuthRefused,
     OAuthUnavailable,
 )
-from webui.oauth_manager.answers import (
-    MAX_LIFETIME,
+from webui.oauth_manager.answers import Answer, read_account, read_json
+from webui.oauth_manager.token_answers import (
+    LONGEST_LIFETIME,
     UNREADABLE_LIFETIME,
-    Answer,
     expires_at,
-    read_account,
-    read_json,
     read_token_answer,
     token_data,
 )
@@ -105,10 +106,12 @@ ERRORS: list[tuple[str, type[OAuthError]]] = [
     ("incorrect_client_credentials", OAuthMisconfigured),
     ("redirect_uri_mismatch", OAuthMisconfigured),
     ("invalid_scope", OAuthMisconfigured),
+    ("deleted_client", OAuthMisconfigured),
+    ("disabled_client", OAuthMisconfigured),
     ("server_error", OAuthUnavailable),
     ("temporarily_unavailable", OAuthUnavailable),
-    ("unverified_user_email", OAuthUnavailable),
-    ("something_new", OAuthUnavailable),
+    ("unverified_user_email", OAuthRefused),
+    ("something_new", OAuthMisconfigured),
 ]
 
 
@@ -118,8 +121,11 @@ class TestWhatIsNoSuccess:
     def test_a_body_that_is_no_token_answer_is_trouble_and_is_not_quoted(
         self, body: bytes, status: int
     ) -> None:
-        with pytest.raises(OAuthUnavailable) as caught:
+        with pytest.raises((OAuthUnavailable, OAuthMisconfigured)) as caught:
             judge(body, status)
+        objects = (BODIES["object without token"], BODIES["endless digits"])
+        is_object = body in objects and status < 500
+        assert isinstance(caught.value, OAuthMisconfigured) is is_object
         assert "canary" not in f"{caught.value!r} {caught.value}"
         assert caught.value.__cause__ is None
         assert caught.value.__context__ is None
@@ -128,7 +134,7 @@ class TestWhatIsNoSuccess:
     def test_an_access_token_that_is_no_bounded_printable_ascii_is_refused(
         self, token: object
     ) -> None:
-        with pytest.raises(OAuthUnavailable) as caught:
+        with pytest.raises(OAuthMisconfigured) as caught:
             judge({"access_token": token})
         assert caught.value.code == "no_usable_access_token"
         assert "canary" not in str(caught.value)
@@ -139,7 +145,7 @@ class TestWhatIsNoSuccess:
         ids=[k for k in TOKENS if k not in ("empty", "null")],
     )
     def test_so_is_a_refresh_token(self, token: object) -> None:
-        with pytest.raises(OAuthUnavailable):
+        with pytest.raises(OAuthMisconfigured):
             judge({"access_token": "a", "refresh_token": token})
 
     @pytest.mark.parametrize("token", ["", None])
@@ -149,7 +155,7 @@ class TestWhatIsNoSuccess:
 
     @pytest.mark.parametrize("token_type", ["mac", "DPoP", 5, 0, True, [], {}, "Bearer "])
     def test_a_token_of_a_type_we_cannot_use_is_refused(self, token_type: object) -> None:
-        with pytest.raises(OAuthUnavailable):
+        with pytest.raises(OAuthMisconfigured):
             judge({"access_token": "a", "token_type": token_type})
 
     @pytest.mark.parametrize("token_type", ["Bearer", "bearer", "BEARER", None, ""])
@@ -160,13 +166,187 @@ class TestWhatIsNoSuccess:
     def test_a_missing_token_type_is_taken_for_bearer(self) -> None:
         assert token_data(PLAIN, judge({"access_token": "a"}), scopes=[]).token_type == "Bearer"
 
-    @pytest.mark.parametrize("status", [201, 204, 301, 302, 307, 400, 401, 404, 429, 500, 503])
-    def test_a_token_with_a_status_other_than_200_is_no_success(self, status: int) -> None:
+    @pytest.mark.parametrize("status", [301, 302, 307, 308, 408, 425, 429, 500, 503])
+    def test_a_token_beside_a_status_of_trouble_or_of_elsewhere_is_trouble(
+        self, status: int
+    ) -> None:
         with pytest.raises(OAuthUnavailable):
             judge(GOOD, status)
 
+    @pytest.mark.parametrize("status", [400, 401, 403, 404])
+    def test_a_token_beside_a_refusing_status_is_no_success(self, status: int) -> None:
+        with pytest.raises(OAuthMisconfigured) as caught:
+            judge(GOOD, status)
+        assert caught.value.code == f"http_{status}"
+
     def test_a_token_of_16_kilobytes_is_taken(self) -> None:
         assert judge({"access_token": "x" * 16_384})
+
+
+RENEWED = {"access_token": "canary-new", "refresh_token": "canary-next", "token_type": "bearer"}
+
+
+def renew(body: object, status: int = 200, **headers: str) -> dict[str, Any]:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return read_token_answer(PLAIN, "refresh", answer(body, status, **named))
+
+
+class TestTheWrapping:
+    @pytest.mark.parametrize("step", ["exchange", "refresh"])
+    @pytest.mark.parametrize("status", [200, 201, 202, 203, 206])
+    def test_a_token_with_any_status_of_success_is_success(self, step: str, status: int) -> None:
+        assert read_token_answer(PLAIN, step, answer(RENEWED, status)) == RENEWED
+
+    @pytest.mark.parametrize("status", [200, 201])
+    @pytest.mark.parametrize("said", [{"error": "invalid_grant"}, {"ok": False, "error": "x"}])
+    def test_an_error_beside_a_token_is_no_success_whatever_the_status(
+        self, said: dict[str, Any], status: int
+    ) -> None:
+        with pytest.raises(OAuthError):
+            renew({**RENEWED, **said}, status)
+
+    def test_ok_false_alone_is_an_error(self) -> None:
+        with pytest.raises(OAuthMisconfigured):
+            judge({**RENEWED, "ok": False})
+
+    def test_a_byte_order_mark_and_a_foreign_content_type_are_passed_over(self) -> None:
+        body = b"\xef\xbb\xbf" + json.dumps(RENEWED).encode()
+        assert read_token_answer(PLAIN, "exchange", Answer(200, {}, body)) == RENEWED
+        assert renew(json.dumps(RENEWED), content_type="text/html") == RENEWED
+
+    @pytest.mark.parametrize(
+        "wrapped",
+        [
+            {"data": RENEWED},
+            {"ok": True, "token": RENEWED, "user": {"id": 1}},
+        ],
+    )
+    def test_a_renewed_pair_is_found_in_what_is_around_it(self, wrapped: object) -> None:
+        assert renew(wrapped) == RENEWED
+
+    @pytest.mark.parametrize(
+        "wrapped",
+        [
+            [RENEWED],
+            {"bot": RENEWED, "user": RENEWED},
+            {"data": {**RENEWED, "token_type": "mac"}},
+            {"data": {**RENEWED, "access_token": "canary\r\nX: 1"}},
+            {"ok": False, "data": RENEWED},
+            {"error": "something_new", "data": RENEWED},
+        ],
+    )
+    def test_what_is_ambiguous_or_unusable_inside_is_refused(self, wrapped: object) -> None:
+        with pytest.raises((OAuthMisconfigured, OAuthUnavailable)) as caught:
+            renew(wrapped)
+        assert "canary" not in str(caught.value)
+
+    def test_a_first_token_is_not_looked_for_inside(self) -> None:
+        for wrapped in ({"ok": True, "authed_user": RENEWED}, {"data": RENEWED}):
+            with pytest.raises(OAuthMisconfigured) as caught:
+                judge(wrapped)
+            assert caught.value.code == "no_usable_access_token"
+
+    @pytest.mark.parametrize("unusable", ["a b", 5, "x" * 16_385, "tok\r\nen"])
+    def test_an_unusable_refresh_token_does_not_cost_the_renewed_access_token(
+        self, unusable: object
+    ) -> None:
+        fields = renew({"access_token": "a", "refresh_token": unusable})
+        assert token_data(PLAIN, fields, scopes=[], refresh_token="old").refresh_token == "old"
+
+
+class TestWordsForTheEnd:
+    """A refresh token that is refused for good, in whatever words."""
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"error": "invalid_grant"},
+            {"error": "invalid_token"},
+            {"error": "invalid_request", "error_description": "Invalid refresh token"},
+            {"error": {"code": "invalid_grant", "message": "x"}},
+            {"error": {"type": "OAuthException", "message": "The refresh token is expired."}},
+            {"errors": [{"errorType": "invalid_grant", "message": "x"}], "success": False},
+            [{"error": "invalid_grant"}],
+            {"status": 400, "message": "Invalid refresh token"},
+            {"status": "BAD_REFRESH_TOKEN", "message": "missing or unknown"},
+            {"message": "The refresh token passed is incorrect or expired."},
+            {"message": "refresh_token has been revoked"},
+            {"code": "EXPIRED_REFRESH_TOKEN"},
+            "Refresh token is invalid",
+        ],
+    )
+    @pytest.mark.parametrize("status", [400, 401, 403])
+    def test_known_words_end_it_at_once(self, body: object, status: int) -> None:
+        with pytest.raises(OAuthRefused) as caught:
+            renew(body, status)
+        assert caught.value.meaning is Meaning.GONE
+        assert re.fullmatch(r"[a-zA-Z_]+", caught.value.code)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"error": 400, "message": "Bad Request"},
+            {"error": "invalid_request"},
+            {"error": "something_new"},
+            {"message": "Missing refresh token parameter"},
+            {"message": "no"},
+            ["no"],
+            "",
+            "no",
+            "<html>refused</html>",
+            None,
+        ],
+    )
+    def test_unknown_words_are_a_refusal_that_may_end(self, body: object) -> None:
+        with pytest.raises(OAuthUnavailable) as caught:
+            renew(body, 400)
+        assert caught.value.meaning is Meaning.UNKNOWN
+        assert "refused" not in caught.value.code
+
+    @pytest.mark.parametrize("status", [302, 408, 425, 429, 500, 502, 503])
+    def test_a_server_in_trouble_refuses_nothing(self, status: int) -> None:
+        for body in ({"error": "invalid_grant"}, {"message": "Invalid refresh token"}):
+            with pytest.raises(OAuthUnavailable) as caught:
+                renew(body, status)
+            assert caught.value.meaning is Meaning.TROUBLE
+
+    @pytest.mark.parametrize("body", [{"error": "teapot"}, {"x": ["teapot"]}, "teapot"])
+    @pytest.mark.parametrize("general", ["unauthorized_client", "something_new"])
+    def test_a_providers_own_word_goes_before_everybodys(self, body: object, general: str) -> None:
+        provider = replace(PLAIN, words={"gone": ("teapot",)})
+        body = {"error": general, **body} if isinstance(body, dict) else body
+        said = answer(body if not isinstance(body, dict) else {**body, "detail": "teapot"}, 403)
+        with pytest.raises(OAuthRefused):
+            read_token_answer(provider, "refresh", said)
+
+    def test_a_word_in_a_good_answer_ends_nothing(self) -> None:
+        provider = replace(PLAIN, words={"gone": ("400", "bearer")})
+        good = answer({**RENEWED, "code": 400})
+        assert read_token_answer(provider, "refresh", good)["access_token"] == "canary-new"
+
+    @pytest.mark.parametrize(
+        "error", ["unauthorized_client", "invalid_client", "invalid_grant", "something_new"]
+    )
+    def test_a_refusal_of_another_clients_token_is_about_that(self, error: str) -> None:
+        provider = replace(PLAIN, client_id="new")
+        with pytest.raises(OAuthRefused) as caught:
+            read_token_answer(provider, "refresh", answer({"error": error}, 400), issued_to="old")
+        assert (caught.value.meaning, caught.value.code) == (Meaning.MOVED, error)
+
+    @pytest.mark.parametrize("issued_to", ["", "new"])
+    def test_a_refusal_of_our_own_or_of_nobody_knows_whose_is_the_operators(
+        self, issued_to: str
+    ) -> None:
+        provider = replace(PLAIN, client_id="new")
+        said = answer({"error": "unauthorized_client"}, 400)
+        with pytest.raises(OAuthMisconfigured):
+            read_token_answer(provider, "refresh", said, issued_to=issued_to)
+
+    def test_trouble_with_another_clients_token_is_trouble(self) -> None:
+        provider = replace(PLAIN, client_id="new")
+        for said in (answer({"error": "invalid_grant"}, 503), answer({"error": "slow_down"}, 400)):
+            with pytest.raises(OAuthUnavailable):
+                read_token_answer(provider, "refresh", said, issued_to="old")
 
 
 class TestThreeKindsOfFailure:
@@ -193,13 +373,19 @@ class TestThreeKindsOfFailure:
             judge({"access_token": "a", "error": "invalid_grant"})
 
     @pytest.mark.parametrize(
-        "code",
-        ["<script>", "x" * 65, "a b", "a\nb", "\ud800", 5, ["invalid_grant"], {"a": 1}, True],
+        "code", ["<script>", "x" * 65, "a b", "a\nb", "\ud800", ["?"], {"a": 1}, True]
     )
-    def test_a_strange_error_is_trouble_and_is_not_quoted(self, code: object) -> None:
-        with pytest.raises(OAuthUnavailable) as caught:
+    def test_a_strange_error_is_not_understood_and_is_not_quoted(self, code: object) -> None:
+        with pytest.raises(OAuthMisconfigured) as caught:
             judge({"error": code})
         assert caught.value.code == "unknown_error"
+        assert caught.value.meaning is Meaning.UNKNOWN
+
+    @pytest.mark.parametrize("shape", [5, {"code": 5}, {"type": "5", "message": "x"}])
+    def test_a_number_or_an_object_is_named_by_its_code(self, shape: object) -> None:
+        with pytest.raises(OAuthMisconfigured) as caught:
+            judge({"error": shape}, 400)
+        assert caught.value.code == "5"
 
     def test_the_trace_of_microsoft_is_kept_for_support(self) -> None:
         with pytest.raises(OAuthRefused) as caught:
@@ -247,7 +433,14 @@ class TestExpiry:
             (-5, 0),
             ("-5", 0),
             (1, 1),
-            (10 * 365 * 86400, MAX_LIFETIME),
+            (20 * 365 * 86400, 20 * 365 * 86400),
+            (2**31 - 1, 2**31 - 1),
+            ("2147483647", 2**31 - 1),
+            (LONGEST_LIFETIME + 1, LONGEST_LIFETIME),
+            (2**53 - 1, LONGEST_LIFETIME),
+            (2**63 - 1, LONGEST_LIFETIME),
+            (str(2**63 - 1), LONGEST_LIFETIME),
+            (2**64, LONGEST_LIFETIME),
         ],
     )
     def test_a_number_is_taken_however_it_is_written(
@@ -276,15 +469,25 @@ class TestExpiry:
             "Infinity",
             1e20,
             "9" * 5000,
-            MAX_LIFETIME + 1,
+            2**65,
         ],
         ids=str,
     )
     def test_nonsense_is_neither_now_nor_for_ever(self, expires_in: object) -> None:
         assert expires_at(expires_in, NOW) == NOW + UNREADABLE_LIFETIME
 
-    def test_only_silence_means_no_end(self) -> None:
-        assert expires_at(None, NOW) == 0.0
+    @pytest.mark.parametrize("can_renew", [True, False])
+    def test_silence_means_no_end(self, can_renew: bool) -> None:
+        assert expires_at(None, NOW, can_renew=can_renew) == 0.0
+
+    @pytest.mark.parametrize("expires_in", [0, 0.0, "0", -1, "-1"])
+    def test_no_lifetime_means_no_end_where_nothing_could_renew_the_token(
+        self, expires_in: object
+    ) -> None:
+        fields = {"access_token": "a", "expires_in": expires_in}
+        assert token_data(PLAIN, fields, scopes=[]).expires_at == 0.0
+        renewed = token_data(PLAIN, fields, scopes=[], refresh_token="r")
+        assert 0 < renewed.expires_at <= time.time()
 
     @pytest.mark.parametrize(
         "written",
@@ -303,7 +506,7 @@ class TestExpiry:
     )
     def test_the_same_holds_for_what_json_makes_of_it(self, written: str) -> None:
         fields = judge(f'{{"access_token":"a","expires_in":{written}}}')
-        assert 0 < token_data(PLAIN, fields, scopes=[]).expires_at - time.time() <= MAX_LIFETIME
+        assert 0 < token_data(PLAIN, fields, scopes=[]).expires_at - time.time() <= LONGEST_LIFETIME
 
     @settings(deadline=None)
     @given(
@@ -318,7 +521,11 @@ class TestExpiry:
         )
     )
     def test_no_shape_crashes_or_lasts_for_ever(self, expires_in: object) -> None:
-        assert NOW <= expires_at(expires_in, NOW) <= NOW + MAX_LIFETIME
+        assert NOW <= expires_at(expires_in, NOW) <= NOW + LONGEST_LIFETIME
+        assert expires_at(expires_in, NOW, can_renew=False) in (
+            0.0,
+            expires_at(expires_in, NOW),
+        )
 
 
 class TestScopes:
@@ -501,7 +708,7 @@ class TestThroughTheManager:
         manager = manager_for(fake)
         attempt, code = await began(manager, fake, redis, "u1", "google")
         fake.script("token", Scripted(200, {}, body))
-        with pytest.raises(OAuthUnavailable):
+        with pytest.raises((OAuthUnavailable, OAuthMisconfigured)):
             await manager.complete(redis, attempt, code)
         assert await redis.keys("stargazer:oauth_tokens:*") == []
         assert await redis.keys("stargazer:oauth_connection:*") == []

@@ -592,11 +592,12 @@ class TestAnErrorAnswer:
             ("unauthorized_client", "misconfigured"),
             ("invalid_scope", "misconfigured"),
             ("redirect_uri_mismatch", "misconfigured"),
-            ("invalid_request", "S16"),
-            ("never_heard_of", "S16"),
-            ("", "S16"),
-            (MARKUP, "S16"),
-            ("x" * 10_000, "S16"),
+            ("invalid_request", "misconfigured"),
+            ("interaction_required", "S16"),
+            ("never_heard_of", "not_understood"),
+            ("", "not_understood"),
+            (MARKUP, "not_understood"),
+            ("x" * 10_000, "not_understood"),
         ],
     )
     async def test_is_told_in_our_own_words_and_spends_the_state(
@@ -665,7 +666,7 @@ class TestAnErrorAnswer:
         with capture_logs() as lines:
             await ann.get(callback(state=attempt.state, error="never_heard_of"))
         (line,) = [line for line in lines if line["log_level"] == "warning"]
-        assert f"Reference {line['reference']}." in (await ann.get("/connections")).text
+        assert f" reference {line['reference']}." in (await ann.get("/connections")).text
 
 
 class TestAQueryThatIsNoAnswer:
@@ -838,8 +839,12 @@ class TestTroubleAtTheProvider:
             (Answer(503), "trouble"),
             (Answer(302, {"location": "http://evil.example/"}), "trouble"),
             (Answer(200, {}, b"<html>"), "trouble"),
-            (json_answer({"token_type": "bearer"}), "trouble"),
-            (json_answer({"access_token": "a b"}), "trouble"),
+            (json_answer({"token_type": "bearer"}), "not_understood"),
+            (json_answer({"access_token": "a b"}), "not_understood"),
+            (json_answer({"access_token": "a", "token_type": "mac"}), "not_understood"),
+            (json_answer({"ok": True, "authed_user": {"access_token": "a"}}), "not_understood"),
+            (error_answer("never_heard_of"), "not_understood"),
+            (error_answer("unverified_user_email", 200), "verify"),
         ],
     )
     async def test_stores_nothing_and_says_so(

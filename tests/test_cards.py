@@ -294,6 +294,25 @@ def test_trouble_at_the_provider_or_in_our_set_up_is_not_the_persons() -> None:
         assert summarize([shown], SCREEN).text == "1 connected."
 
 
+def test_refusals_that_repeat_for_an_hour_ask_for_the_person() -> None:
+    shown = card(CASES["has refused for long"])
+    assert (shown.tone, shown.actions[0].label, shown.actions[0].style) == (
+        "warn",
+        "Reconnect",
+        "primary",
+    )
+    assert summarize([shown], SCREEN).lead == "1 needs attention:"
+
+
+@pytest.mark.parametrize("name", [n for n, case in CASES.items() if case.provider in ON.values()])
+def test_connect_is_on_every_card_but_of_what_works_or_is_being_done(name: str) -> None:
+    shown = card(CASES[name])
+    leads_there = any(a.url.endswith("/connect") for a in shown.actions)
+    works = shown.tone == "ok" and shown.stored
+    passing = shown.state in ("S11", "S14", "unavailable")
+    assert leads_there or works or passing
+
+
 def test_access_that_is_over_is_over_whoever_is_in_trouble() -> None:
     over = connection("google", expires_at=NOW - 1, profile={"trouble": "provider"})
     assert make_card(ON["google"], over, None, SCREEN).state == "S7"

@@ -28,6 +28,7 @@ from tests.library import (
     age,
     connected,
     fake_provider,
+    first_refused,
     granted,
     providers_config,
     tokens_key,
@@ -232,6 +233,35 @@ async def be_set_up_wrongly(scene: Scene) -> None:
     scene.fake.always["token"] = error_answer("invalid_client", 401)
 
 
+async def be_refused(scene: Scene) -> None:
+    """Renewing is refused in words that nobody knows."""
+    await scene.connect("google")
+    await age(scene.manager, scene.redis, "alice", "google")
+    scene.fake.always["token"] = error_answer("never_heard_of")
+    await scene.say("check", "google")
+
+
+async def be_refused_for_long(scene: Scene) -> None:
+    await be_refused(scene)
+    await first_refused(scene.redis, "alice", "google", time.time() - 3700)
+    await scene.redis.delete("stargazer:oauth_lock:alice:google")
+
+
+async def be_refused_and_stuck(scene: Scene) -> None:
+    await be_refused_for_long(scene)
+    await scene.say("check", "google")
+
+
+async def find_setup_wrong(scene: Scene) -> None:
+    await be_set_up_wrongly(scene)
+    await scene.say("check", "google")
+
+
+async def find_trouble(scene: Scene) -> None:
+    await be_in_trouble(scene)
+    await scene.say("check", "github")
+
+
 async def take_access_away(scene: Scene) -> None:
     await scene.connect()
     scene.fake.withdraw()
@@ -331,6 +361,27 @@ SITUATIONS = {
     "access has ended": Situation(
         ("connect", "google"), f"Google needs reconnecting. {OFFER}", lose_google
     ),
+    "renewing is refused, and again": Situation(
+        ("connect", "google"),
+        "Google does not renew .* Your connection is kept. If you do not want to wait, here is "
+        f"a link to connect it again. This link is {LINK}",
+        be_refused,
+    ),
+    "renewing was refused for long": Situation(
+        ("connect", "google"),
+        f"Google has refused to renew my access for over an hour. {OFFER}",
+        be_refused_and_stuck,
+    ),
+    "the provider is away": Situation(
+        ("connect", "github"),
+        f"GitHub is not answering right now.* This link is {LINK}",
+        find_trouble,
+    ),
+    "the set-up is wrong": Situation(
+        ("connect", "google"),
+        f"Google cannot be used here at the moment.* This link is {LINK}",
+        find_setup_wrong,
+    ),
     "stored, and not to be read": Situation(
         ("connect", "github"),
         "I cannot read what is stored for GitHub. Here is a link to replace it. "
@@ -378,6 +429,9 @@ SITUATIONS = {
         r"Google: connected\. Some permissions were left off \(send connect google to allow "
         r"them\)\.\nNot connected: .*",
         leave_permissions_off,
+    ),
+    "one that does not work just now": Situation(
+        ("list",), r"GitHub: connected as mona\. GitHub is not answering .*", find_trouble
     ),
     "one that has ended": Situation(
         ("list",),
@@ -442,6 +496,18 @@ SITUATIONS = {
         ("check", "github"),
         rf"GitHub is not answering right now\. Your connection is safe\. {SAYS_NO_MORE}",
         be_in_trouble,
+    ),
+    "renewing is refused": Situation(
+        ("check", "google"),
+        "Google does not renew my access, and does not say why in a way I understand. "
+        "Your connection is kept.",
+        be_refused,
+    ),
+    "renewing has been refused for long": Situation(
+        ("check", "google"),
+        "Google has refused to renew my access for over an hour. "
+        "Send connect google for a new link.",
+        be_refused_for_long,
     ),
     "our set-up is wrong": Situation(
         ("check", "google"),

@@ -37,7 +37,10 @@ from webui.oauth_manager import (
     Status,
     TokenData,
 )
-from webui.oauth_manager.callbacks import read_authorization_response
+from webui.oauth_manager.callbacks import (
+    AuthorizationResponse,
+    read_authorization_response,
+)
 from webui.oauth_manager.transport import Transport
 from webui.redis_client import connect
 from webui.settings import SettingsError, load_settings
@@ -107,6 +110,9 @@ class Bot:
         assert attempt
         return attempt, answer
 
+    def response(self, query: bytes) -> AuthorizationResponse:
+        return read_authorization_response(query, self.manager().providers["wiki"])
+
     async def connected(self, manager: OAuthManager, **changed: str) -> Connection:
         attempt, answer = await self.allowed(manager, **changed)
         connection = await manager.complete(self.redis, attempt, answer["code"])
@@ -169,23 +175,23 @@ class TestAuthorizing:
 
     async def test_the_server_insists_on_pkce(self, bot: Bot) -> None:
         url = bot.manager().get_authorize_url("wiki", "s" * 43)
-        answer = read_authorization_response(_query(bot.person.opens(url).headers["location"]))
+        answer = bot.response(_query(bot.person.opens(url).headers["location"]))
         assert (answer.error, answer.outcome) == ("invalid_request", "failed")
 
     async def test_the_server_insists_on_s256(self, bot: Bot) -> None:
         url = await bot.manager().generate_connect_url("alice", "wiki", bot.redis)
         plain = url.replace("code_challenge_method=S256", "code_challenge_method=plain")
-        answer = read_authorization_response(_query(bot.person.allow(plain)))
+        answer = bot.response(_query(bot.person.allow(plain)))
         assert answer.error == "invalid_request"
 
     async def test_a_person_who_says_no_is_understood(self, bot: Bot) -> None:
         url = await bot.manager().generate_connect_url("alice", "wiki", bot.redis)
-        answer = read_authorization_response(_query(bot.person.deny(url)))
+        answer = bot.response(_query(bot.person.deny(url)))
         assert (answer.error, answer.outcome, answer.code) == ("access_denied", "denied", "")
 
     async def test_a_scope_the_server_does_not_know_is_our_mistake(self, bot: Bot) -> None:
         url = await bot.manager().generate_connect_url("alice", "wiki", bot.redis, ["no.such"])
-        answer = read_authorization_response(_query(bot.person.opens(url).headers["location"]))
+        answer = bot.response(_query(bot.person.opens(url).headers["location"]))
         assert (answer.error, answer.outcome) == ("invalid_scope", "misconfigured")
 
     async def test_an_unregistered_callback_never_leaves_the_server(self, bot: Bot) -> None:

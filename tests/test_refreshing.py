@@ -363,6 +363,13 @@ class TestGone:
         assert await status(manager, redis) is Status.RECONNECT_NEEDED
 
 
+NOT_UNDERSTOOD = {
+    "no token": json_answer({"expires_in": 5}),
+    "unusable token": json_answer({"access_token": "a b"}),
+    "another type": json_answer({"access_token": "a", "token_type": "mac"}),
+}
+
+
 class TestOurSetup:
     @pytest.mark.parametrize("code", ["invalid_client", "unauthorized_client", "invalid_scope"])
     async def test_everything_is_kept_and_the_operator_is_told(
@@ -381,6 +388,21 @@ class TestOurSetup:
         assert caught.value.code == code
         assert await redis.get(tokens_key("u1", "google")) == before
         assert any(r.levelno == logging.ERROR and code in r.getMessage() for r in caplog.records)
+
+    async def test_an_answer_that_is_not_understood_is_the_operators(
+        self,
+        manager: OAuthManager,
+        fake: FakeProvider,
+        redis: Redis,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        for answer in NOT_UNDERSTOOD.values():
+            await manager.store_token(redis, "u1", granted(fake, "google"))
+            fake.script("token", answer)
+            with pytest.raises(OAuthMisconfigured) as caught:
+                await get(manager, redis)
+            assert any(caught.value.code in record.getMessage() for record in caplog.records)
+            assert await status(manager, redis) is Status.CONNECTED
 
     async def test_a_provider_that_is_no_longer_set_up_is_not_asked(
         self, fake: FakeProvider, redis: Redis
@@ -402,8 +424,7 @@ TROUBLE: dict[str, Answer] = {
     "html": Answer(200, {}, b"<html>"),
     "empty": Answer(200),
     "temporarily": error_answer("temporarily_unavailable"),
-    "no token": json_answer({"expires_in": 5}),
-    "unusable token": json_answer({"access_token": "a b"}),
+    "an unknown refusal": error_answer("never_heard_of"),
 }
 
 
@@ -421,7 +442,9 @@ class TestTrouble:
         assert await status(manager, redis) is Status.CONNECTED
 
     @pytest.mark.parametrize(
-        "answer", [*TROUBLE.values(), error_answer("invalid_client")], ids=[*TROUBLE, "setup"]
+        "answer",
+        [*TROUBLE.values(), *NOT_UNDERSTOOD.values(), error_answer("invalid_client")],
+        ids=[*TROUBLE, *NOT_UNDERSTOOD, "setup"],
     )
     async def test_a_token_that_is_still_valid_is_served_meanwhile(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis, answer: Answer

@@ -81,9 +81,21 @@ class TestTrouble:
             (Answer(429), "provider", "http_429"),
             (Answer(200, {}, b"<html>"), "provider", "http_200"),
             (error_answer("slow_down"), "provider", "slow_down"),
+            (error_answer("never_heard_of"), "refused", "never_heard_of"),
+            (Answer(400), "refused", "http_400"),
+            (json_answer({"access_token": 5}), "setup", "no_usable_access_token"),
             (error_answer("invalid_client", 401), "setup", "invalid_client"),
         ],
-        ids=["down", "too many", "a page", "an unknown error", "our set-up"],
+        ids=[
+            "down",
+            "too many",
+            "a page",
+            "slow down",
+            "an unknown refusal",
+            "a refusal without a word",
+            "an answer not understood",
+            "our set-up",
+        ],
     )
     async def test_of_a_refresh_is_kept_with_its_code_and_its_beginning(
         self,
@@ -230,7 +242,7 @@ async def test_facts_of_an_older_version_are_read_and_written_on(
 ) -> None:
     before = await now(manager, redis)
     later = ["used_at", "accepted_missing", "trouble", "trouble_since"]
-    later += ["problem_trace", "trouble_code"]
+    later += ["problem_trace", "trouble_code", "problem_kind", "refused_since", "refused_at"]
     assert [field.name for field in fields(Profile)][-len(later) :] == later
     await rewritten(manager, redis, **dict.fromkeys(later))
     assert await now(manager, redis) == before

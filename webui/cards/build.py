@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from webui import words
 from webui.cards import controls, parts
 from webui.cards.model import Card, Link, Summary
-from webui.cards.states import BASES, ENDED, OUTCOMES, REASONS, STORED, WORKING
+from webui.cards.states import BASES, ENDED, ENDINGS, OUTCOMES, REASONS, STORED, WORKING
 from webui.labels import clean_label, isolated
 from webui.oauth_manager.models import Status
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from webui.cards.model import Focus, Note, Screen
-    from webui.oauth_manager.models import Connection
+    from webui.oauth_manager.models import Connection, Profile
     from webui.oauth_manager.provider import OAuthProvider
 
 SOON = 7 * parts.DAY
-_TROUBLES = {"provider": "S9", "setup": "setup"}
+_TROUBLES = {"provider": "S9", "refused": "S9_refused", "setup": "setup"}
 
 
 def base_key(provider: OAuthProvider, connection: Connection | None, now: float) -> str:
@@ -36,8 +36,18 @@ def base_key(provider: OAuthProvider, connection: Connection | None, now: float)
     if not connection.has_refresh_token and 0 < connection.expires_at <= now:
         return "S7_timed"
     if status is Status.RECONNECT_NEEDED:
-        return REASONS.get(connection.profile.problem, "S7")
-    return _TROUBLES.get(connection.profile.trouble) or _working_key(connection, now)
+        return _ending_key(connection.profile)
+    return _troubled_key(connection.profile) or _working_key(connection, now)
+
+
+def _ending_key(profile: Profile) -> str:
+    return ENDINGS.get(profile.problem_kind) or REASONS.get(profile.problem, "S7")
+
+
+def _troubled_key(profile: Profile) -> str:
+    if profile.is_stuck and profile.trouble != "setup":
+        return "S9_stuck"
+    return _TROUBLES.get(profile.trouble, "")
 
 
 def _working_key(connection: Connection, now: float) -> str:

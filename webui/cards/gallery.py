@@ -94,16 +94,17 @@ def _held(state: str, name: str, note: Note | None = None, **more: Any) -> Case:
     return Case(state, ON[name], connection(name, **more), note)
 
 
-def _ended(problem: str = "invalid_grant") -> dict[str, Any]:
-    profile = {"problem": problem, "problem_since": NOW - DAY}
+def _ended(problem: str = "invalid_grant", kind: str = "gone") -> dict[str, Any]:
+    profile = {"problem": problem, "problem_since": NOW - DAY, "problem_kind": kind}
     return {"status": Status.RECONNECT_NEEDED, "profile": profile}
 
 
-def _troubled(trouble: str) -> dict[str, Any]:
-    return {**RENEWING, "profile": {"trouble": trouble, "trouble_since": NOW - 1800}}
+def _troubled(trouble: str, **more: Any) -> dict[str, Any]:
+    return {**RENEWING, "profile": {"trouble": trouble, "trouble_since": NOW - 1800, **more}}
 
 
 RENEWING: dict[str, Any] = {"has_refresh_token": True, "scopes": ("openid", "email")}
+_STUCK = _troubled("refused", refused_since=NOW - 7200, refused_at=NOW - 60)
 _LIMITED: dict[str, Any] = {**RENEWING, "missing_scopes": ("email", "odd:one")}
 _ACCEPTED: dict[str, Any] = {
     **_LIMITED,
@@ -142,8 +143,14 @@ CASES: dict[str, Case] = {
     "ended": _held("S7", "microsoft", **_ended()),
     "refused": _held("S7", "github", **_ended("invalid_token")),
     "wants consent": _held("S7", "microsoft", **_ended("consent_required")),
+    "wants it again": _held("S7", "microsoft", **_ended("invalid_grant 50076", "again")),
+    "registered anew": _held("S7", "google", **_ended("unauthorized_client", "moved")),
+    "not allowed any more": _held("S7", "microsoft", **_ended("invalid_grant 53003", "admin")),
+    "wants verifying": _held("S7", "github", **_ended("unverified_user_email", "verify")),
     "limited": _held("S8", "google", **_LIMITED),
     "provider trouble": _held("S9", "google", **_troubled("provider")),
+    "refuses": _held("S9", "google", **_troubled("refused", refused_since=NOW - 1800)),
+    "has refused for long": _held("S9", "google", **_STUCK),
     "set-up trouble": _held("setup", "google", **_troubled("setup")),
     "unreadable": _held("unreadable", "discord", status=Status.UNREADABLE, label=""),
     "connected": _held("S4", "github", Note("connected"), scopes=("repo",)),
@@ -168,10 +175,15 @@ CASES: dict[str, Case] = {
     "switched": _held("S4", "google", Note("switched"), **RENEWING),
     "kept the old": _held("S4", "google", Note("kept_old"), **RENEWING),
     "misconfigured": _free("misconfigured", "github", Note("misconfigured")),
+    "not understood": _free("not_understood", "github", Note("not_understood", ref="K4T9WX")),
+    "verify first": _free("verify", "github", Note("verify", ref="K4T9WX")),
+    "another account": _free("other_account", "google", Note("other_account")),
+    "another browser": _held("other_browser", "google", Note("other_browser"), **_ended()),
     "trouble": _free("trouble", "github", Note("provider_trouble")),
     "no status page": _free("trouble", "wiki", Note("provider_trouble")),
     "checked": _held("S4", "google", Note("checked", at=NOW), **RENEWING),
     "checked, limited": _held("S8", "google", Note("checked", at=NOW), **_LIMITED),
+    "checked, refused": _held("S9", "google", Note("checked_refused", at=NOW), **_STUCK),
     "checked, trouble": _held(
         "S9", "google", Note("checked_trouble", at=NOW), **_troubled("provider")
     ),

@@ -26,6 +26,7 @@ AFTER_CHECK = {
     Health.WORKING: "checked",
     Health.RECONNECT_NEEDED: "checked_ended",
     Health.PROVIDER_TROUBLE: "checked_trouble",
+    Health.REFUSED: "checked_refused",
     Health.MISCONFIGURED: "checked_misconfigured",
 }
 

@@ -81,13 +81,26 @@ BASES: dict[str, Base] = {
     "S7_timed": _RECONNECT,
     "S7_refused": _RECONNECT,
     "S7_again": _RECONNECT,
+    "S7_moved": _RECONNECT,
+    "S7_blocked": _RECONNECT,
+    "S7_verify": _RECONNECT,
     "S8": Base("S8", "S8", "warn", ("allow", "keep_limited", "disconnect"), "warn", "can"),
     "S9": _TROUBLED,
+    "S9_refused": _TROUBLED,
+    "S9_stuck": Base("S9", "S9", "warn", ("reconnect", "check", "disconnect"), "warn", "can"),
     "setup": replace(_TROUBLED, state="setup", tag="setup"),
     "unreadable": Base("unreadable", "unreadable", "bad", ("reconnect", "disconnect"), "bad"),
 }
-# What a provider's error code says about why access is over; any other is plain "S7".
-# RFC 6750 3.1 (refused when asked), OpenID Connect Core 3.1.2.6 (wants the person again).
+# What a refusal says about why access is over (``Meaning``); any other is plain "S7".
+ENDINGS = {
+    "again": "S7_again",
+    "moved": "S7_moved",
+    "admin": "S7_blocked",
+    "other_account": "S7_blocked",
+    "verify": "S7_verify",
+}
+# The same by the error code: RFC 6750 3.1 (refused when asked), and for records of a version
+# that kept the code alone OpenID Connect Core 3.1.2.6 (wants the person again).
 REASONS = {
     "invalid_token": "S7_refused",
     "interaction_required": "S7_again",
@@ -95,7 +108,7 @@ REASONS = {
     "consent_required": "S7_again",
 }
 WORKING = frozenset({"S4", "S4_kept", "S5", "S6", "S8"})
-TROUBLED = frozenset({"S9", "setup"})
+TROUBLED = frozenset({"S9", "S9_refused", "S9_stuck", "setup"})
 ENDED = frozenset(key for key, base in BASES.items() if base.state == "S7")
 STORED = WORKING | TROUBLED | ENDED | {"S0_kept", "unreadable"}
 _GONE = frozenset({"S0", "S1"})
@@ -125,10 +138,17 @@ OUTCOMES: dict[str, Outcome] = {
     "failed": Outcome("S16", "bad", _ANY, ("try_again", "disconnect")),
     "attempt_over": Outcome("S17", "info", _ANY, ("start_again", "disconnect")),
     "needs_admin": Outcome("S18", "info", _ANY, ("try_again", "cancel"), "S18"),
+    "verify": Outcome("verify", "info", _ANY, ("try_again", "disconnect")),
+    "other_account": Outcome("other_account", "info", _ANY, ("try_again", "disconnect")),
+    "other_browser": Outcome("other_browser", "info", _ANY, ("try_again", "disconnect")),
     "misconfigured": Outcome("misconfigured", "neutral", _ANY),
+    "not_understood": Outcome("not_understood", "neutral", _ANY),
     "provider_trouble": Outcome("trouble", "neutral", _ANY, ("try_again", "disconnect")),
     "checked": Outcome("", "ok", WORKING, is_line=True, counts=True),
     "checked_trouble": Outcome("", "neutral", WORKING | {"S9"}, is_line=True, counts=True),
+    "checked_refused": Outcome(
+        "", "neutral", WORKING | TROUBLED - {"setup"}, is_line=True, counts=True
+    ),
     "checked_misconfigured": Outcome("", "neutral", WORKING | {"setup"}, is_line=True, counts=True),
     "checked_ended": Outcome("", "bad", ENDED, silent=ENDED),
     "too_many_checks": Outcome("", "info", STORED, is_line=True),

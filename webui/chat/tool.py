@@ -24,7 +24,7 @@ from webui.oauth_manager import (
 from webui.oauth_manager.proofs import as_typed
 
 from .links import new_link, open_link, scopes_to_ask
-from .wording import abilities, clock, details, lost, named, say, standing
+from .wording import abilities, clock, details, lost, named, say, standing, trouble
 
 
 class ChatContext(Protocol):
@@ -64,7 +64,8 @@ async def connect_service(ctx: ChatContext, action: str, provider: str = "", cod
         # The answer may have been lost after the deed.
         return say("not_known" if action in ("confirm", "disconnect") else "store_away")
     except OAuthUnavailable as error:
-        return say("trouble", provider=talk.label(error.provider))
+        key = "stuck" if error.may_reconnect else "trouble"
+        return say(key, provider=talk.label(error.provider), name=error.provider)
     except OAuthMisconfigured as error:
         if error.provider not in talk.manager.providers:
             return say("set_up")
@@ -122,7 +123,8 @@ async def _connect(talk: Talk, name: str) -> str:
     waiting = await open_link(talk.manager, talk.redis, talk.user_id, provider.name)
     wanted = [*connection.profile.requested_scopes, *(waiting.scopes if waiting else ())]
     missing = provider.missing_scopes([*wanted, *provider.needed_scopes], connection.scopes)
-    if connection.status is Status.CONNECTED and not missing:
+    is_well = connection.status is Status.CONNECTED and not connection.profile.trouble
+    if is_well and not missing:
         return named("chat.already", provider, connection.profile.account.label)
     await talk.limit("link")
     scopes = scopes_to_ask(provider, connection, waiting)
@@ -133,6 +135,10 @@ async def _connect(talk: Talk, name: str) -> str:
 def _why(provider: OAuthProvider, connection: Connection, missing: tuple[str, ...]) -> str:
     """What a link is for."""
     label = provider.label
+    if connection.status is Status.CONNECTED and not missing:
+        if connection.profile.is_stuck:
+            return say("offer_stuck", provider=label)
+        return say("offer_troubled", trouble=trouble(provider, connection))
     if connection.status is Status.CONNECTED:
         without = say("without", provider=label, missing=abilities(provider, missing))
         return " ".join(filter(None, [without, lost(connection), say("offer_more")]))
@@ -188,6 +194,8 @@ async def _check(talk: Talk, name: str) -> str:
         return say("trouble", provider=provider.label)
     if health in (Health.WORKING, Health.MISCONFIGURED):
         return say(health.value, provider=provider.label)
+    if health is Health.REFUSED:
+        return trouble(provider, await talk.standing(provider))
     return details(provider, await talk.standing(provider))
 
 

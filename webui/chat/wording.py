@@ -82,8 +82,20 @@ def standing(provider: OAuthProvider, connection: Connection) -> str:
         return say("not_set_up", **names)
     if connection.status is not Status.CONNECTED:
         return say(connection.status.value, **names)
-    line = named("chat.connected", provider, connection.profile.account.label)
-    return f"{line} {say('limited', **names)}" if connection.lacking_scopes else line
+    line = [named("chat.connected", provider, connection.profile.account.label)]
+    if connection.profile.trouble:
+        line.append(trouble(provider, connection))
+    if connection.lacking_scopes:
+        line.append(say("limited", **names))
+    return " ".join(line)
+
+
+def trouble(provider: OAuthProvider, connection: Connection) -> str:
+    """Why a connection that is kept does not work just now."""
+    profile = connection.profile
+    key = "stuck" if profile.is_stuck and profile.trouble != "setup" else profile.trouble
+    key = {"provider": "trouble", "setup": "misconfigured"}.get(key, key or "refused")
+    return say(key, provider=provider.label, name=provider.name)
 
 
 def details(provider: OAuthProvider, connection: Connection) -> str:

@@ -15,6 +15,7 @@ from .audit import Audit, AuditRecord
 from .checking import Health
 from .errors import (
     FlowRefused,
+    Meaning,
     OAuthError,
     OAuthMisconfigured,
     OAuthNotConnected,
@@ -59,6 +60,7 @@ __all__ = [
     "FlowRefused",
     "Health",
     "LinkRequest",
+    "Meaning",
     "Notice",
     "NoticeKind",
     "OAuthError",

@@ -3,54 +3,42 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl
 
 from . import keys
-from .answers import OUR_SETUP, code_word
-from .errors import FlowRefused
+from .answers import code_word
+from .errors import FlowRefused, Meaning
+from .meanings import meaning_of
+from .provider import OAuthProvider
 
 _MAX_QUERY = 16 * 1024  # bytes; Microsoft's codes are about 2 KB
 _CODE = re.compile(r"[\x21-\x7e]{1,4096}")
-_TROUBLE = {"server_error", "temporarily_unavailable"}
-_WORD = re.compile(r"[A-Za-z0-9_]{1,64}")
+_NUMBER = re.compile(r"[0-9]{3,12}")  # as Microsoft's descriptions have it: AADSTS65004
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationResponse:
-    """A well-formed response: a state, and either a code or an error."""
+    """A well-formed response: a state, and either a code or an error and what it means."""
 
     state: str = field(repr=False)
     code: str = field(default="", repr=False)
     error: str = ""
     issuer: str | None = None
-    needs_admin: bool = False
+    meaning: Meaning = Meaning.UNKNOWN
 
     @property
     def outcome(self) -> str:
-        """What an error means to the person: ``needs_admin``, ``denied``, ``misconfigured``,
-        ``provider_trouble`` or ``failed``; ``""`` where there is a code.
-        """
-        if not self.error:
-            return ""
-        if self.needs_admin:
-            return "needs_admin"
-        if self.error == "access_denied":
-            return "denied"
-        if self.error in OUR_SETUP:
-            return "misconfigured"
-        return "provider_trouble" if self.error in _TROUBLE else "failed"
+        """What an error comes to (``Meaning.outcome``); ``""`` where there is a code."""
+        return self.meaning.outcome if self.error else ""
 
 
-def read_authorization_response(
-    query: bytes, admin_codes: Collection[str] = ()
-) -> AuthorizationResponse:
+def read_authorization_response(query: bytes, provider: OAuthProvider) -> AuthorizationResponse:
     """Read a callback's query.  Raises ``FlowRefused("malformed")``.
 
     No parameter may stand twice (RFC 6749 3.1), an error beside a code is an
     error, and a state that cannot be ours is never looked up.  Of an error's
-    description nothing is kept but whether one of ``admin_codes`` stands in it.
+    description nothing is kept but a number that the provider is known for.
     """
     try:
         pairs = (
@@ -69,7 +57,11 @@ def read_authorization_response(
     code = "" if error else values.get("code", "")
     if not error and not _CODE.fullmatch(code):
         raise FlowRefused("malformed")
-    said = _WORD.findall(values.get("error_description", "")) if error else ()
-    # OpenID Connect Core 3.1.2.6: somebody has to consent, and it is not left to the person.
-    needs_admin = error == "consent_required" or not set(admin_codes).isdisjoint(said)
-    return AuthorizationResponse(values["state"], code, error, values.get("iss"), needs_admin)
+    response = AuthorizationResponse(values["state"], code, error, values.get("iss"))
+    if not error:
+        return response
+    numbers = _NUMBER.findall(values.get("error_description", ""))
+    said = [values["error"], values.get("error_subcode", ""), *numbers]
+    meaning, word = meaning_of(provider, "authorize", said)
+    more = f" {word}" if word in numbers else ""
+    return replace(response, error=error + more, meaning=meaning)

@@ -7,8 +7,8 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import Any
 
-from . import answers, requests
-from .errors import OAuthUnavailable
+from . import answers, requests, troubles
+from .errors import OAuthRefused, OAuthUnavailable
 from .models import TokenData
 from .provider import OAuthProvider
 from .refreshing import Refresher
@@ -21,6 +21,7 @@ class Health(StrEnum):
     NOT_CONNECTED = "not_connected"
     RECONNECT_NEEDED = "reconnect_needed"
     PROVIDER_TROUBLE = "provider_trouble"
+    REFUSED = "refused"  # renewing, in words that nobody here knows
     MISCONFIGURED = "misconfigured"
 
 
@@ -46,8 +47,7 @@ class Checker:
         try:
             is_accepted = await self._accepted(provider, token)
         except OAuthUnavailable as error:
-            trouble = ("provider", error.code)
-            await self._refresher.note_trouble(redis, user_id, provider, stored, *trouble)
+            await troubles.note(self._store, redis, user_id, provider, stored, error)
             raise
         if is_accepted:
             await self._remember(redis, user_id, provider, stored)
@@ -58,7 +58,8 @@ class Checker:
         if token.refresh_token:
             now = await self._refresher.refreshed(redis, user_id, provider, token)
         else:
-            now = await self._refresher.ended(redis, user_id, provider, stored, "invalid_token")
+            refusal = OAuthRefused(provider.name, "check", "invalid_token")
+            now = await self._refresher.ended(redis, user_id, provider, stored, refusal)
         if now is None:
             return Health.RECONNECT_NEEDED
         return await self.check(redis, user_id, provider, may_refresh=False)

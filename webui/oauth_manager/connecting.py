@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from . import answers, requests
+from . import answers, requests, token_answers
 from .activity import Event
 from .disconnecting import Disconnector
-from .errors import OAuthUnavailable, RecordUnreadable, StoreUnavailable
+from .errors import OAuthMisconfigured, OAuthUnavailable, RecordUnreadable, StoreUnavailable
 from .links import Attempt
 from .models import Account, Connection, Profile, TokenData
 from .provider import OAuthProvider
@@ -70,8 +70,12 @@ class Connector:
         """
         request = requests.exchange_request(provider, redirect_uri, code, verifier)
         answer = await self._transport.send(request)
-        fields = answers.read_token_answer(provider, "exchange", answer)
-        return answers.token_data(provider, fields, scopes=scopes), fields
+        try:
+            fields = token_answers.read_token_answer(provider, "exchange", answer)
+        except OAuthMisconfigured as fault:
+            log.error("%s: exchange failed (%s): %s", provider.name, fault.meaning, fault.code)
+            raise
+        return token_answers.token_data(provider, fields, scopes=scopes), fields
 
     async def account(
         self, provider: OAuthProvider, access_token: str, token_answer: Mapping[str, Any]

@@ -4,7 +4,7 @@
     ├── OAuthNotConnected      the person has to connect (or reconnect, or allow more)
     ├── OAuthUnavailable       the provider is in trouble: nothing is lost, try again later
     │   └── StoreUnavailable   Redis is in trouble: likewise
-    ├── OAuthMisconfigured     the operator's set-up is wrong: the person can do nothing
+    ├── OAuthMisconfigured     the operator has to look: a wrong set-up, or an answer not understood
     ├── OAuthRefused           the provider refused this code or grant, for good
     ├── FlowRefused            a callback or link that must not go on (see ``reason``)
     └── RecordUnreadable       a stored record that cannot be opened; it is kept as it is
@@ -14,6 +14,41 @@ codes of RFC 6749 and its kin, bounded and of a plain alphabet.
 """
 
 from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Meaning(StrEnum):
+    """What a provider's refusal means: for the grant, and for whoever can do something."""
+
+    GONE = "gone"  # the code or the grant is over
+    AGAIN = "again"  # over until the person signs in or agrees once more
+    MOVED = "moved"  # it was issued to another client id than the one set up now
+    ADMIN = "admin"  # an administrator of the person's organisation has to allow it
+    DENIED = "denied"  # the person said no
+    VERIFY = "verify"  # the person has to verify address or account there first
+    OTHER_ACCOUNT = "other_account"  # not with this account of theirs
+    OTHER_BROWSER = "other_browser"  # not in this kind of browser
+    SETUP = "setup"  # client id, secret, address, scope or request: the operator's
+    TROUBLE = "trouble"  # the provider's own, for now
+    UNKNOWN = "unknown"  # refused in words that nobody here knows
+
+    @property
+    def outcome(self) -> str:
+        """What connecting came to: ``failed``, or a word of its own that a card knows."""
+        return _OUTCOMES.get(self, "failed")
+
+
+_OUTCOMES = {
+    Meaning.ADMIN: "needs_admin",
+    Meaning.DENIED: "denied",
+    Meaning.VERIFY: "verify",
+    Meaning.OTHER_ACCOUNT: "other_account",
+    Meaning.OTHER_BROWSER: "other_browser",
+    Meaning.SETUP: "misconfigured",
+    Meaning.TROUBLE: "provider_trouble",
+    Meaning.UNKNOWN: "not_understood",
+}
 
 
 class OAuthError(Exception):
@@ -50,21 +85,40 @@ class ProviderFailure(OAuthError, RuntimeError):
     """
 
     what = "failed"
-    needs_admin = False  # an administrator of the person's organisation has to approve
+    meaning = Meaning.GONE
 
-    def __init__(self, provider: str, step: str, code: str = "", trace: str = "") -> None:
+    def __init__(
+        self,
+        provider: str,
+        step: str,
+        code: str = "",
+        trace: str = "",
+        *,
+        meaning: Meaning | None = None,
+    ) -> None:
         self.provider = provider
         self.step = step
         self.code = code
         self.trace = trace
+        self.meaning = meaning or self.meaning
         super().__init__(f"{provider}: {step} {self.what}" + (f" ({code})" if code else ""))
 
 
 class OAuthUnavailable(ProviderFailure):
-    """Timeouts, 429, 5xx, nonsense.  Everything stored is kept; retry later."""
+    """Timeouts, 429, 5xx, nonsense, refusals in unknown words.  Everything stored is kept.
+
+    Retry later.  ``may_reconnect``: renewing has been refused for so long that connecting
+    again is worth a try; then the message says so.
+    """
 
     what = "got no usable answer"
+    meaning = Meaning.TROUBLE
     retry_after = 0.0  # seconds, where the provider asked for a pause
+    may_reconnect = False
+
+    def __str__(self) -> str:
+        more = "; it has refused for over an hour, so connecting again may help"
+        return super().__str__() + (more if self.may_reconnect else "")
 
 
 class StoreUnavailable(OAuthUnavailable):
@@ -77,9 +131,14 @@ class StoreUnavailable(OAuthUnavailable):
 
 
 class OAuthMisconfigured(ProviderFailure):
-    """``invalid_client`` and its kin: a client id, secret, address or scope is wrong."""
+    """``invalid_client`` and its kin: a client id, secret, address or scope is wrong.
+
+    Also an answer that holds no token for us and is no refusal we know (``meaning`` is
+    ``UNKNOWN``): trying again brings the same, so it is the operator's to look at.
+    """
 
     what = "was refused because of this installation's settings"
+    meaning = Meaning.SETUP
 
 
 class OAuthRefused(ProviderFailure):

@@ -57,7 +57,7 @@ class Leftovers:
     def sealed(self, user_id: str, left: Leftover) -> Leftover:
         """The same with its record, for :meth:`put` and its kin."""
         payload = {name: value for name, value in asdict(left).items() if name != "sealed"}
-        payload["token"] = left.token.to_dict()
+        payload["token"] = left.token.to_record()
         return replace(
             left, sealed=self._sealer.seal("revoke", user_id, left.token.provider, payload)
         )

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 REFRESH_BUFFER_SECONDS = 60
+STUCK_SECONDS = 3600.0  # of refusals in unknown words, after which connecting again is offered
 _YEAR_10000 = 253_402_300_800.0
 
 
@@ -18,7 +19,8 @@ class TokenData:
 
     ``expires_at`` is in epoch seconds, ``0`` meaning "does not expire";
     ``scopes`` are those the provider granted.  ``issued_at`` (epoch seconds,
-    ``0`` where unknown) only tells how long the token lives altogether.
+    ``0`` where unknown) only tells how long the token lives altogether, and
+    ``client_id`` (``""`` where unknown) which client of ours it was issued to.
     """
 
     access_token: str
@@ -28,6 +30,7 @@ class TokenData:
     token_type: str = "Bearer"
     provider: str = ""
     issued_at: float = field(default=0.0, compare=False)
+    client_id: str = field(default="", compare=False)
 
     @property
     def is_expired(self) -> bool:
@@ -46,8 +49,12 @@ class TokenData:
         """Whether the access token has truly ended, buffer or not."""
         return self.expires_at > 0 and time.time() >= self.expires_at
 
+    def to_record(self) -> dict[str, Any]:
+        """Everything that is stored: :meth:`to_dict`, and what only we need to know."""
+        return {**self.to_dict(), "issued_at": self.issued_at, "client_id": self.client_id}
+
     def to_dict(self) -> dict[str, Any]:
-        """The six stored fields, JSON-compatible."""
+        """The six specified fields, JSON-compatible."""
         return {
             "access_token": self.access_token,
             "refresh_token": self.refresh_token,
@@ -59,7 +66,7 @@ class TokenData:
 
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> TokenData:
-        """Inverse of :meth:`to_dict`; missing or ``null`` fields take their defaults.
+        """Inverse of :meth:`to_dict` and :meth:`to_record`; what is missing takes its default.
 
         Raises ``ValueError`` or ``TypeError`` where a field has no sensible reading.
         """
@@ -77,6 +84,7 @@ class TokenData:
             token_type=str(d.get("token_type") or "Bearer"),
             provider=str(d.get("provider") or ""),
             issued_at=_epoch(d.get("issued_at")),
+            client_id=str(d.get("client_id") or ""),
         )
 
     def __repr__(self) -> str:
@@ -120,10 +128,13 @@ class Profile:
 
     Times are epoch seconds, ``0`` meaning "never" or "not known".  ``problem``
     is the provider's error code when access is gone, ``""`` while all is well;
-    ``problem_trace`` is the provider's own trace id of that error, if it gave one.
+    ``problem_trace`` is the provider's own trace id of that error, if it gave one, and
+    ``problem_kind`` what it means (``Meaning``).
     ``accepted_missing`` are scopes the person chose to do without; ``trouble``
-    is ``provider`` or ``setup`` while the last refresh or check failed through
-    no fault of the grant, and ``trouble_code`` the error code of that failure.
+    is ``provider``, ``refused`` (in words that nobody here knows) or ``setup`` while the
+    last refresh or check failed through no known fault of the grant, and
+    ``trouble_code`` the error code of that failure.  ``refused_since`` and ``refused_at``
+    are the first and the last such refusal since it last worked.
     """
 
     account: Account = Account()
@@ -139,10 +150,33 @@ class Profile:
     trouble_since: float = 0.0
     problem_trace: str = ""
     trouble_code: str = ""
+    problem_kind: str = ""
+    refused_since: float = 0.0
+    refused_at: float = 0.0
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether renewing has been refused, in unknown words, again and again for an hour."""
+        return self.refused_at - self.refused_since >= STUCK_SECONDS
+
+    def with_trouble(self, trouble: str, code: str, now: float) -> Profile:
+        """The same, now that it failed; trouble of one kind keeps its beginning."""
+        since = self.trouble_since if self.trouble == trouble else now
+        noted = replace(self, trouble=trouble, trouble_since=since, trouble_code=code)
+        if trouble != "refused":
+            return noted
+        return replace(noted, refused_since=self.refused_since or now, refused_at=now)
 
     def without_trouble(self) -> Profile:
         """The same, now that it has been working."""
-        return replace(self, trouble="", trouble_since=0.0, trouble_code="")
+        return replace(
+            self,
+            trouble="",
+            trouble_since=0.0,
+            trouble_code="",
+            refused_since=0.0,
+            refused_at=0.0,
+        )
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Profile:

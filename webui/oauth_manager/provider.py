@@ -61,8 +61,8 @@ class OAuthProvider:
     scope_contains: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     # scopes that are asked for but never listed in an answer
     scopes_unlisted: frozenset[str] = field(default=frozenset({"offline_access"}), repr=False)
-    # codes in an error's text that say: an administrator has to approve first
-    admin_codes: frozenset[str] = field(default=frozenset(), repr=False)
+    # meaning -> the provider's own words for it: codes, numbers and whole texts of a refusal
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     read_account: AccountReader | None = field(default=None, repr=False)
     # what the bot does with the service, in a few words -> the scopes that takes
     features: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

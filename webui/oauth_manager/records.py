@@ -62,8 +62,7 @@ class Records:
         return True
 
     def sealed_tokens(self, user_id: str, token: TokenData) -> str:
-        record = {**token.to_dict(), "issued_at": token.issued_at}
-        return self._sealer.seal("tokens", user_id, token.provider, record)
+        return self._sealer.seal("tokens", user_id, token.provider, token.to_record())
 
     def sealed_profile(self, user_id: str, provider: str, profile: Profile) -> str:
         return self._sealer.seal("connection", user_id, provider, asdict(profile))

@@ -9,7 +9,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from . import answers, keys, renewals, requests
+from . import answers, keys, renewals, requests, token_answers, troubles
 from .activity import Event
 from .background import Background
 from .errors import OAuthMisconfigured, OAuthRefused, OAuthUnavailable, StoreUnavailable
@@ -86,12 +86,13 @@ class Refresher:
             hold = await lock.acquire()
             if hold.answer == "got":
                 return await self._holding(flight, lock, hold.failures)
-            tokens = await self._store.read_tokens(redis, user_id, name)
-            token = self._store.open_tokens(user_id, name, tokens)
+            stored = await self._store.read_one(redis, user_id, name)
+            token = self._store.open_tokens(user_id, name, stored.tokens)
             if token != flight.due:
                 return token
             if hold.answer == "pausing" or time.monotonic() > give_up:
-                raise OAuthUnavailable(name, "refresh", "waiting")
+                known = self._store.open_profile(user_id, name, stored.profile)
+                raise troubles.waiting(flight.provider, known)
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
             pause = min(pause * 1.5, 0.25)
 
@@ -123,13 +124,9 @@ class Refresher:
         try:
             fresh = await self.renewed(provider, flight.due)
         except OAuthRefused as refusal:
-            return await self.ended(redis, user_id, provider, stored, refusal.code, refusal.trace)
-        except OAuthMisconfigured as fault:
-            log.error("%s: refresh refused because of our settings: %s", fault.provider, fault.code)
-            await self.note_trouble(redis, user_id, provider, stored, "setup", fault.code)
-            raise
-        except OAuthUnavailable as error:
-            await self.note_trouble(redis, user_id, provider, stored, "provider", error.code)
+            return await self.ended(redis, user_id, provider, stored, refusal)
+        except (OAuthMisconfigured, OAuthUnavailable) as failure:
+            await troubles.note(self._store, redis, user_id, provider, stored, failure)
             raise
         outcome = await kept(self._store, flight, stored, fresh)
         if outcome == 1:
@@ -146,8 +143,10 @@ class Refresher:
         if not provider.is_configured:
             raise OAuthMisconfigured(provider.name, "refresh", "not_set_up")
         answer = await self._transport.send(requests.refresh_request(provider, token))
-        fields = answers.read_token_answer(provider, "refresh", answer)
-        return answers.token_data(
+        fields = token_answers.read_token_answer(
+            provider, "refresh", answer, issued_to=token.client_id
+        )
+        return token_answers.token_data(
             provider, fields, scopes=token.scopes, refresh_token=token.refresh_token
         )
 
@@ -163,47 +162,29 @@ class Refresher:
             return False
         return answers.confirms_revocation(answer)
 
-    async def note_trouble(
-        self,
-        redis: Any,
-        user_id: str,
-        provider: OAuthProvider,
-        stored: Stored,
-        trouble: str,
-        code: str,
-    ) -> None:
-        """Keep since when it has not been working, and why, through no fault of the grant.
-
-        Only for display, so a failure to write it is passed over.
-        """
-        known = self._store.open_profile(user_id, provider.name, stored.profile)
-        since = known.trouble_since if known.trouble == trouble else time.time()
-        profile = replace(known, trouble=trouble, trouble_since=since, trouble_code=code)
-        if profile != known:
-            try:
-                await self._store.update_profile(redis, user_id, provider.name, profile, stored)
-            except StoreUnavailable:
-                log.warning("%s: trouble could not be noted", provider.name)
-
     async def ended(
         self,
         redis: Any,
         user_id: str,
         provider: OAuthProvider,
         stored: Stored,
-        code: str,
-        trace: str = "",
+        refusal: OAuthRefused,
     ) -> TokenData | None:
         """The provider says the grant is over: believe it unless the record moved on.
 
-        ``code`` is its error code, ``trace`` its own id of the error.  The
-        tokens that took the place of ``stored``, if any.
+        The tokens that took the place of ``stored``, if any.
         """
 
         def mark(profile: Profile) -> Profile:
-            known = profile.without_trouble()
-            return replace(known, problem=code, problem_trace=trace, problem_since=time.time())
+            return replace(
+                profile.without_trouble(),
+                problem=code,
+                problem_trace=refusal.trace,
+                problem_since=time.time(),
+                problem_kind=refusal.meaning.value,
+            )
 
+        code = refusal.code
         name = provider.name
         over = self._store.open_tokens(user_id, name, stored.tokens)
         if over is None:

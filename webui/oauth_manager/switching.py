@@ -36,7 +36,7 @@ class Switches:
         """Keep the offer; it replaces an older one."""
         payload = {
             "old": asdict(offer.old),
-            "token": {**offer.token.to_dict(), "issued_at": offer.token.issued_at},
+            "token": offer.token.to_record(),
             "profile": asdict(offer.profile),
         }
         sealed = self._sealer.seal("switch", user_id, offer.provider, payload)

@@ -9,7 +9,7 @@ from typing import Any
 
 from .activity import Activity, Event
 from .checking import Checker, Health
-from .errors import OAuthMisconfigured, OAuthUnavailable, RecordUnreadable, StoreUnavailable
+from .errors import Meaning, OAuthMisconfigured, OAuthUnavailable, RecordUnreadable, StoreUnavailable
 from .leftovers import ENDED, Leftovers
 from .models import Connection, Status, TokenData
 from .provider import OAuthProvider
@@ -80,8 +80,9 @@ class Tokens:
             return Health.MISCONFIGURED
         except StoreUnavailable:
             raise
-        except OAuthUnavailable:
-            return Health.PROVIDER_TROUBLE
+        except OAuthUnavailable as failure:
+            is_refusal = failure.meaning is Meaning.UNKNOWN
+            return Health.REFUSED if is_refusal else Health.PROVIDER_TROUBLE
         except RecordUnreadable:
             return Health.RECONNECT_NEEDED
         is_absent = status is Status.NOT_CONNECTED

@@ -14,9 +14,10 @@ from webui.oauth_manager import (
     OAuthRefused,
     OAuthUnavailable,
 )
-from webui.oauth_manager.answers import OUR_SETUP, read_token_answer
 from webui.oauth_manager.callbacks import AuthorizationResponse
+from webui.oauth_manager.errors import Meaning
 from webui.oauth_manager.requests import authorize_url, code_challenge, exchange_request
+from webui.oauth_manager.token_answers import read_token_answer
 from webui.oauth_manager.transport import Transport
 from webui.settings import Settings
 
@@ -171,7 +172,7 @@ class SignOn:
         if answer.issuer not in (None, self._issuer):
             raise FlowRefused("issuer", NAME)
         if answer.error:
-            kind = OAuthMisconfigured if answer.error in OUR_SETUP else OAuthRefused
+            kind = OAuthMisconfigured if answer.meaning is Meaning.SETUP else OAuthRefused
             raise kind(NAME, "authorize", answer.error)
         metadata = await self._discovery.metadata()
         if answer.issuer is None and metadata.sends_issuer:

@@ -55,7 +55,7 @@ async def callback(request: Request) -> Response:
     if is_prefetch(request.headers):
         return Response(status_code=503, headers={"Retry-After": "1"})
     try:
-        answer = read_authorization_response(request.scope["query_string"], provider.admin_codes)
+        answer = read_authorization_response(request.scope["query_string"], provider)
     except FlowRefused:
         return await error_page(request, 400, "attempt", provider=provider.name)
     session = await site.sessions.load(request)
@@ -158,7 +158,7 @@ async def _outcome(
     except StoreUnavailable:
         raise
     except (OAuthRefused, OAuthMisconfigured, OAuthUnavailable) as failure:
-        key, error, trace = _kind(failure), failure.code, failure.trace
+        key, error, trace = failure.meaning.outcome, failure.code, failure.trace
     if key in ("connected", "already_disconnected"):
         return Note(key)
     by = "chat" if attempt.return_to == "done" else "web"
@@ -169,11 +169,3 @@ async def _outcome(
         return Note(key)
     ref = await refer(request, key, provider=attempt.provider, code=error, trace=trace)
     return Note(key, ref=ref)
-
-
-def _kind(failure: OAuthRefused | OAuthMisconfigured | OAuthUnavailable) -> str:
-    if failure.needs_admin:
-        return "needs_admin"
-    if isinstance(failure, OAuthRefused):
-        return "failed"
-    return "misconfigured" if isinstance(failure, OAuthMisconfigured) else "provider_trouble"

@@ -73,7 +73,7 @@ async def callback(request: Request) -> Response:
     if is_prefetch(request.headers):
         return Response(status_code=503, headers={"Retry-After": "1"})
     try:
-        answer = read_authorization_response(request.scope["query_string"])
+        answer = read_authorization_response(request.scope["query_string"], sign_on.provider)
         attempt = await take_attempt(site.redis, answer.state, kept_cookie(request, COOKIE))
     except FlowRefused as refusal:
         if refusal.reason == "unknown":
