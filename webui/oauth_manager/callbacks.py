@@ -14,7 +14,8 @@ from .provider import OAuthProvider
 
 _MAX_QUERY = 16 * 1024  # bytes; Microsoft's codes are about 2 KB
 _CODE = re.compile(r"[\x21-\x7e]{1,4096}")
-_NUMBER = re.compile(r"[0-9]{3,12}")  # as Microsoft's descriptions have it: AADSTS65004
+# As Microsoft's descriptions have it: AADSTS65004.
+_NUMBER = re.compile(r"(?<![A-Za-z0-9_])[A-Z]*([0-9]{3,12})(?![A-Za-z0-9_])")
 
 
 @dataclass(frozen=True, slots=True)
