@@ -490,10 +490,10 @@ class TestCancelling:
 
 
 DESCRIPTIONS = {
-    "first": "AADSTS90094: canary-app needs permission. Trace ID: canary-trace",
-    "in the middle": "Sorry. (AADSTS90095) canary-who",
-    "risky": "AADSTS900941: canary",
-    "not assigned": "AADSTS50105: canary",
+    "first": "AADSTS90094: kestrel-app needs permission. Trace ID: kestrel-trace",
+    "in the middle": "Sorry. (AADSTS90095) kestrel-who",
+    "risky": "AADSTS900941: kestrel",
+    "not assigned": "AADSTS50105: kestrel",
 }
 
 
@@ -527,9 +527,9 @@ class TestAnAdministrator:
         caplog.set_level("DEBUG", "webui")
         page = await self.come_back(place, ann, error=error, error_description=description)
         self.expect_told(page)
-        assert "canary" not in page.text + caplog.text
+        assert "kestrel" not in page.text + caplog.text
         assert "AADSTS" not in page.text
-        assert b"canary" not in await dumped(place.redis)
+        assert b"kestrel" not in await dumped(place.redis)
 
     async def test_is_asked_for_by_the_error_itself(self, place: Place, ann: Browser) -> None:
         self.expect_told(await self.come_back(place, ann, error="consent_required"))
@@ -539,12 +539,12 @@ class TestAnAdministrator:
     async def test_is_asked_for_by_a_number_in_the_token_answer(
         self, place: Place, ann: Browser, error: str, codes: object
     ) -> None:
-        answer = {"error": error, "error_description": "canary", "error_codes": codes}
+        answer = {"error": error, "error_description": "kestrel", "error_codes": codes}
         place.fake.script("token", json_answer(answer, 400))
         await place.connect(ann, "microsoft")
         page = await ann.get("/connections")
         self.expect_told(page)
-        assert b"canary" not in await dumped(place.redis)
+        assert b"kestrel" not in await dumped(place.redis)
 
     @pytest.mark.parametrize(
         ("fields", "state"),

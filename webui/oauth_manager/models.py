@@ -159,6 +159,16 @@ class Profile:
         """Whether renewing has been refused, in unknown words, again and again for an hour."""
         return self.refused_at - self.refused_since >= STUCK_SECONDS
 
+    def with_problem(self, code: str, kind: str, trace: str, now: float) -> Profile:
+        """The same, now that access is gone."""
+        return replace(
+            self.without_trouble(),
+            problem=code,
+            problem_kind=str(kind),
+            problem_trace=trace,
+            problem_since=now,
+        )
+
     def with_trouble(self, trouble: str, code: str, now: float) -> Profile:
         """The same, now that it failed; trouble of one kind keeps its beginning."""
         since = self.trouble_since if self.trouble == trouble else now

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 import time
-from dataclasses import replace
 from typing import Any
 
 from . import answers, keys, renewals, requests, token_answers, troubles
@@ -176,13 +175,7 @@ class Refresher:
         """
 
         def mark(profile: Profile) -> Profile:
-            return replace(
-                profile.without_trouble(),
-                problem=code,
-                problem_trace=refusal.trace,
-                problem_since=time.time(),
-                problem_kind=refusal.meaning.value,
-            )
+            return profile.with_problem(code, refusal.meaning, refusal.trace, time.time())
 
         code = refusal.code
         name = provider.name

@@ -9,7 +9,13 @@ from typing import Any
 
 from .activity import Activity, Event
 from .checking import Checker, Health
-from .errors import Meaning, OAuthMisconfigured, OAuthUnavailable, RecordUnreadable, StoreUnavailable
+from .errors import (
+    Meaning,
+    OAuthMisconfigured,
+    OAuthUnavailable,
+    RecordUnreadable,
+    StoreUnavailable,
+)
 from .leftovers import ENDED, Leftovers
 from .models import Connection, Status, TokenData
 from .provider import OAuthProvider
