@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +29,7 @@ class Wire:
     is_frozen: bool = False
     lost_answers: dict[bytes, int] = field(default_factory=dict)
     refused: dict[bytes, int] = field(default_factory=dict)
+    before: Callable[[int], Awaitable[bool]] | None = None
     _grown: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     @property
@@ -74,10 +75,13 @@ class WiredConnection(UnixDomainSocketConnection):
         if isinstance(command, str):
             command = command.encode()
         data = command if isinstance(command, bytes) else b"".join(command)
-        if self._wire.refuses(data):
+        is_ours = not any(word in data for word in (b"HELLO", b"SETINFO"))
+        before = self._wire.before if is_ours else None
+        is_refused = before is not None and await before(self._wire.round_trips)
+        if is_refused or self._wire.refuses(data):
             await self.disconnect()
             raise RedisConnectionError("the wire is cut")
-        if not any(word in data for word in (b"HELLO", b"SETINFO")):
+        if is_ours:
             self._wire.note(data)
         self._is_losing = self._wire.loses(data)
         await super().send_packed_command(data, check_health)

@@ -22,7 +22,7 @@ from tests.library import (
     manager_for,
 )
 from tests.redis_wire import wired
-from webui.oauth_manager import OAuthManager, StoreUnavailable, SwitchOffer
+from webui.oauth_manager import OAuthManager, Rotation, StoreUnavailable, SwitchOffer
 from webui.oauth_manager.accounts import MOST
 
 pytestmark = pytest.mark.anyio
@@ -266,12 +266,12 @@ class TestNewKeys:
         for user_id in ("ann", "ben"):
             await connected(manager, fake, redis, user_id, "github")
         before = await index(redis)
-        assert await manager_for(fake, key=BOTH).reseal(redis) == (4, 0)
+        assert await manager_for(fake, key=BOTH).reseal(redis) == Rotation(4, 0, {})
         after = await index(redis)
         assert before.keys().isdisjoint(after)
         newest = manager_for(fake, key=OTHER_KEY)
         assert await found(newest, redis) == ("ann", "ben")
-        assert await manager_for(fake, key=BOTH).reseal(redis) == (4, 0)
+        assert await manager_for(fake, key=BOTH).reseal(redis) == Rotation(4, 0, {})
         assert (await index(redis)).keys() == after.keys()
         assert await found(newest, redis, "MONA-straße") == ("ann", "ben")
 

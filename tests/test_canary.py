@@ -38,6 +38,7 @@ from webui.chat import connect_service
 from webui.oauth_manager import (
     OAuthManager,
     OAuthMisconfigured,
+    Rotation,
     TokenData,
     access,
     init_oauth_manager,
@@ -221,7 +222,7 @@ class TestRotation:
             return await replace(redis, key, before, after)
 
         monkeypatch.setattr(rotating._store, "replace", overtaken)
-        assert await rotating.reseal(redis) == (1, 0)
+        assert await rotating.reseal(redis) == Rotation(1, 0, {})
         assert opens(OTHER_KEY, await text_at(redis, tokens_key("u1", "github")))
         assert opens(OTHER_KEY, await text_at(redis, CANARY))
 

@@ -24,7 +24,7 @@ from tests.library import (
     text_at,
     tokens_key,
 )
-from webui.oauth_manager import OAuthManager, RecordUnreadable, Status, TokenData
+from webui.oauth_manager import OAuthManager, RecordUnreadable, Rotation, Status, TokenData
 from webui.oauth_manager.sealing import Sealer
 
 pytestmark = pytest.mark.anyio
@@ -83,8 +83,8 @@ class TestSeveralKeys:
             await connected(manager, fake, redis, user_id, "google")
         await redis.set(tokens_key("u4", "github"), sealed({"access_token": "older"}))
         rotating = manager_for(fake, key=f"{OTHER_KEY},{KEY}")
-        assert await rotating.reseal(redis) == (7, 0)
-        assert await rotating.reseal(redis) == (7, 0)
+        assert await rotating.reseal(redis) == Rotation(7, 0, {})
+        assert await rotating.reseal(redis) == Rotation(7, 0, {})
         retired = manager_for(fake, key=OTHER_KEY, strict=True)
         for user_id in ("u1", "u:2", "u*"):
             assert await retired.get_token(user_id, "google", redis) is not None
@@ -97,7 +97,8 @@ class TestSeveralKeys:
         lost = sealed(TOKEN.to_dict(), THIRD_KEY)
         await redis.set(tokens_key("u2", "google"), lost)
         await redis.lpush(tokens_key("u3", "google"), "junk")
-        assert await manager.reseal(redis) == (1, 2)
+        rotated = await manager.reseal(redis)
+        assert (rotated.done, len(rotated.left)) == (1, 2)
         assert await text_at(redis, tokens_key("u2", "google")) == lost
         assert await redis.llen(tokens_key("u3", "google")) == 1
 
@@ -109,13 +110,13 @@ class TestSeveralKeys:
             "stargazer:oauth_tokens:%00:google",
         ],
     )
-    async def test_rotation_passes_over_a_key_that_is_not_ours(
+    async def test_rotation_names_a_key_that_is_not_ours_and_leaves_it(
         self, manager: OAuthManager, redis: Redis, key: str
     ) -> None:
         await manager.store_token(redis, "u1", TOKEN)
         await redis.set(key, "whatever")
-        done, _ = await manager.reseal(redis)
-        assert done == 1
+        rotated = await manager.reseal(redis)
+        assert (rotated.done, list(rotated.left)) == (1, [key])
         assert await text_at(redis, key) == "whatever"
 
     async def test_rotation_leaves_other_keys_of_the_same_redis_alone(
@@ -123,7 +124,7 @@ class TestSeveralKeys:
     ) -> None:
         await redis.set("stargazer:other", "x")
         await redis.set("stargazer:oauth_link:" + "c" * 43, "u1")
-        assert await manager.reseal(redis) == (0, 0)
+        assert await manager.reseal(redis) == Rotation(0, 0, {})
 
 
 class TestTheWrongKey:

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
+from redis.asyncio import Redis
 
 from webui.checkup import run_checkup
 from webui.oauth_manager.provider import build_providers
@@ -646,7 +647,9 @@ class TestTheCheck:
             "Support staff: whom SUPPORT_USERS names, and who is in SUPPORT_GROUP by the proxy"
         ) in said
 
-    async def test_asks_after_the_sign_on_and_says_what_to_register(self, redis_url: str) -> None:
+    async def test_asks_after_the_sign_on_and_says_what_to_register(
+        self, redis_url: str, redis: Redis
+    ) -> None:
         is_well, said = await self.said(redis_url)
         assert is_well
         with socket.create_server(("127.0.0.1", 0)) as taken:

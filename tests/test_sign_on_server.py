@@ -285,7 +285,7 @@ async def test_signing_out_ends_the_session_there_too_and_comes_back(
 
 @pytest.mark.parametrize("slash", ["", "/"])
 async def test_the_command_check_says_whether_discovery_works(
-    redis_url: str, server: OAuthServer, slash: str
+    redis_url: str, redis: Redis, server: OAuthServer, slash: str
 ) -> None:
     said: list[str] = []
     environ = site_environment(SITE, redis_url, {}) | {

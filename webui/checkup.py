@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from webui.app import make_manager
 from webui.oauth_manager import (
+    OAuthManager,
     OAuthMisconfigured,
     OAuthProvider,
     OAuthUnavailable,
@@ -42,15 +43,16 @@ async def run_checkup(environ: Mapping[str, str], say: Say) -> bool:
         for fault in error.faults:
             say(f"  {fault}")
         return False
-    is_well = await _check_redis(settings, say)
-    _say_who_is_staff(settings, say)
     manager = make_manager(settings)
+    is_well = await _check_redis(settings, say) and await _check_records(settings, manager, say)
+    _say_who_is_staff(settings, say)
     say("Providers")
     for name, provider in manager.providers.items():
         if not provider.is_configured:
             say(f"  {name}: not set up (no client id and secret)")
             continue
         say(f"  {name}: set up; register the callback {manager.redirect_uri(name)}")
+        say(f"    asks for {' '.join(provider.scopes) or 'what the provider gives by itself'}")
         for what, url in _endpoints(provider).items():
             reached = await _reaches(url)
             is_well &= reached
@@ -94,6 +96,22 @@ async def _check_redis(settings: Settings, say: Say) -> bool:
         say("  maxmemory-policy is NOT noeviction: Redis may drop connections when it is full")
         return False
     return True
+
+
+async def _check_records(settings: Settings, manager: OAuthManager, say: Say) -> bool:
+    """Open everything that is stored; what nobody understands is named."""
+    redis = connect(settings.redis_url)
+    try:
+        found = await manager.reseal(redis, writes=False)
+    except StoreUnavailable:
+        say("Records: NOT read to the end")
+        return False
+    finally:
+        await redis.aclose()
+    say(f"Records: {found.done} can be read; {found.moved} have keys of an older system")
+    for key, reason in found.left.items():
+        say(f"  NOT understood: {spelled(key)}: {reason}")
+    return not found.left
 
 
 async def _check_sign_on(settings: Settings, say: Say) -> bool:

@@ -18,6 +18,7 @@ from webui.logs import configure_logs
 from webui.oauth_manager import OAuthError, OAuthManager, StoreUnavailable
 from webui.redis_client import connect
 from webui.settings import Settings, SettingsError, load_settings
+from webui.support.names import spelled
 
 T = TypeVar("T")
 
@@ -188,9 +189,12 @@ def audit(since: str, is_json: bool) -> None:
 @main.command("rotate-keys")
 def rotate_keys() -> None:
     """Seal every record anew with the newest key; safe to repeat and to interrupt."""
-    done, unreadable = _with_store(lambda manager, redis: manager.reseal(redis))
-    click.echo(f"{done} records sealed anew, {unreadable} could not be read and were left alone.")
-    if unreadable:
+    found = _with_store(lambda manager, redis: manager.reseal(redis))
+    click.echo(f"{found.done} records sealed anew; {found.moved} had keys of an older system.")
+    if found.left:
+        click.echo(f"{len(found.left)} keys were not understood and were left alone:")
+        for key, reason in found.left.items():
+            click.echo(f"  {spelled(key)}: {reason}")
         sys.exit(UNAVAILABLE)
 
 

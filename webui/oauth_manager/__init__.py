@@ -42,6 +42,7 @@ from .open_links import OpenLink
 from .provider import OAuthProvider
 from .providers import PROVIDER_TEMPLATES
 from .revocation import Ending
+from .rotation import Rotation
 from .switching import SwitchOffer
 
 __all__ = [
@@ -74,6 +75,7 @@ __all__ = [
     "Profile",
     "RecordUnreadable",
     "RevokeOutcome",
+    "Rotation",
     "Status",
     "StoreUnavailable",
     "SwitchOffer",

@@ -13,6 +13,9 @@ PARKED_TTL = 300  # seconds; an authorization code that waits for its proof
 LOCK_TTL = 15  # seconds; longer than a provider may take
 MAX_USER_ID = 255  # characters
 
+_TOKENS = "stargazer:oauth_tokens:"
+_CONNECTION = "stargazer:oauth_connection:"
+_RECORD = re.compile(r"[a-z]+:[a-z_]+:(.+):([a-z][a-z0-9_-]{0,31})", re.DOTALL)
 _LINK_CODE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _ONE_TIME = re.compile(r"[A-Za-z0-9_-]{20,128}")
 
@@ -36,25 +39,32 @@ def is_link_code(value: object) -> bool:
     return isinstance(value, str) and _LINK_CODE.fullmatch(value) is not None
 
 
-def _user(user_id: str) -> str:
+def encoded(user_id: str) -> str:
+    """The id as it stands in keys.  Raises ``ValueError`` as :func:`check_user_id` does."""
     # "%" is encoded too, so no two ids share or match a key.
     return quote(check_user_id(user_id), safe="@+=")
 
 
 def tokens(user_id: str, provider: str) -> str:
-    return f"stargazer:oauth_tokens:{_user(user_id)}:{provider}"
+    return f"{_TOKENS}{encoded(user_id)}:{provider}"
+
+
+def token_places(user_id: str, provider: str) -> tuple[str, str]:
+    """The key of the tokens, and the one that the older system wrote; ``""`` if it is the same."""
+    key, older = tokens(user_id, provider), f"{_TOKENS}{user_id}:{provider}"
+    return key, older if older != key else ""
 
 
 def connection(user_id: str, provider: str) -> str:
-    return f"stargazer:oauth_connection:{_user(user_id)}:{provider}"
+    return f"{_CONNECTION}{encoded(user_id)}:{provider}"
 
 
 def lock(user_id: str, provider: str) -> str:
-    return f"stargazer:oauth_lock:{_user(user_id)}:{provider}"
+    return f"stargazer:oauth_lock:{encoded(user_id)}:{provider}"
 
 
 def renewals(user_id: str, provider: str) -> str:
-    return f"stargazer:oauth_renewals:{_user(user_id)}:{provider}"
+    return f"stargazer:oauth_renewals:{encoded(user_id)}:{provider}"
 
 
 def link(code: str) -> str:
@@ -62,7 +72,7 @@ def link(code: str) -> str:
 
 
 def links(user_id: str) -> str:
-    return f"stargazer:oauth_links:{_user(user_id)}"
+    return f"stargazer:oauth_links:{encoded(user_id)}"
 
 
 def state(state: str) -> str:
@@ -70,11 +80,11 @@ def state(state: str) -> str:
 
 
 def switch(user_id: str, provider: str) -> str:
-    return f"stargazer:oauth_switch:{_user(user_id)}:{provider}"
+    return f"stargazer:oauth_switch:{encoded(user_id)}:{provider}"
 
 
 def revoke(user_id: str, provider: str) -> str:
-    return f"stargazer:oauth_revoke:{_user(user_id)}:{provider}"
+    return f"stargazer:oauth_revoke:{encoded(user_id)}:{provider}"
 
 
 def account(digest: str) -> str:
@@ -82,11 +92,11 @@ def account(digest: str) -> str:
 
 
 def events(user_id: str) -> str:
-    return f"stargazer:oauth_events:{_user(user_id)}"
+    return f"stargazer:oauth_events:{encoded(user_id)}"
 
 
 def own_audit(user_id: str) -> str:
-    return f"stargazer:oauth_audit:{_user(user_id)}"
+    return f"stargazer:oauth_audit:{encoded(user_id)}"
 
 
 def pending(identifier: str) -> str:
@@ -94,20 +104,39 @@ def pending(identifier: str) -> str:
 
 
 def proofs(user_id: str) -> str:
-    return f"stargazer:oauth_proofs:{_user(user_id)}"
+    return f"stargazer:oauth_proofs:{encoded(user_id)}"
 
 
 CANARY = "stargazer:canary"
 READY = "stargazer:ready"  # written to find out whether Redis takes writes
 RECORD_PATTERN = "stargazer:" + "oauth_[ct]o*"  # tokens and connections, in one walk
 ACCOUNT_PATTERN = "stargazer:oauth_account:*"
-RECORD_PATTERNS = {
-    "tokens": "stargazer:oauth_tokens:*",
-    "connection": "stargazer:oauth_connection:*",
-}
+RECORD_PATTERNS = {"tokens": f"{_TOKENS}*", "connection": f"{_CONNECTION}*"}
 
 
 def parse_record(key: str) -> tuple[str, str] | None:
-    """User id and provider of a record's key; ``None`` if it is none of ours."""
-    parts = key.split(":")
-    return (unquote(parts[2]), parts[3]) if len(parts) == 4 else None
+    """User id and provider of a record's key; ``None`` if the key is none of ours."""
+    found = _RECORD.fullmatch(key)
+    user_id = decoded(found[1]) if found else ""
+    return (user_id, found[2]) if found and user_id else None
+
+
+def parse_older_record(key: str) -> tuple[str, str] | None:
+    """As :func:`parse_record`, for a key that the older system wrote: the id as it was.
+
+    A provider's name holds no colon, so the last one separates.
+    """
+    found = _RECORD.fullmatch(key)
+    try:
+        return (check_user_id(found[1]), found[2]) if found else None
+    except ValueError:
+        return None
+
+
+def decoded(part: str) -> str:
+    """The id that :func:`encoded` makes this part of a key from; ``""`` if there is none."""
+    user_id = unquote(part)
+    try:
+        return user_id if encoded(user_id) == part else ""
+    except ValueError:
+        return ""

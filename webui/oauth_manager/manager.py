@@ -31,7 +31,7 @@ from .provider import OAuthProvider, build_providers
 from .providers import PROVIDER_TEMPLATES
 from .refreshing import Refresher
 from .revocation import Ending, Revocation
-from .rotation import reseal
+from .rotation import Rotation, reseal
 from .sealing import Sealer
 from .store import Store
 from .switching import Switches, SwitchOffer
@@ -534,9 +534,9 @@ class OAuthManager:
         self._need(redis)
         return await canary.settle(redis, self._sealer, canary.START_SECONDS)
 
-    async def reseal(self, redis: Any) -> tuple[int, int]:
-        """Seal every record with the newest key; how many were, how many could not be read."""
-        return await reseal(redis, self._sealer, self._store, self._accounts)
+    async def reseal(self, redis: Any, *, writes: bool = True) -> Rotation:
+        """Seal every record with the newest key, or only find out which ones nobody can read."""
+        return await reseal(redis, self._sealer, self._store, self._accounts, writes=writes)
 
     def see_through(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         """Start work that is done to its end whoever is cancelled; :meth:`aclose` waits for it."""

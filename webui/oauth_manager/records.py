@@ -14,18 +14,25 @@ class Stored:
     """What is stored of one connection as it was read; ``""`` where there is none.
 
     ``clock`` is Redis's less our monotonic one, in ms; ``aside`` what is left of a
-    connection that ended (:class:`.leftovers.Leftover`).
+    connection that ended (:class:`.leftovers.Leftover`); ``older`` what is under the
+    older system's key (:mod:`.older_keys`).
     """
 
     tokens: str = ""
     profile: str = ""
     clock: float = 0.0
     aside: str = ""
+    older: str = ""
 
     @property
     def is_there(self) -> bool:
         """Whether there is a connection, working or not."""
         return bool(self.tokens or self.profile)
+
+    @property
+    def is_older(self) -> bool:
+        """Whether the tokens are those under the older system's key."""
+        return bool(self.older) and self.tokens == self.older
 
 
 class Records:

@@ -57,12 +57,12 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def raw(client: Any, command: str, key: str) -> Any:
+def raw(client: Any, command: str, key: str | bytes) -> Any:
     """Ask for bytes, even of a client that decodes: what cannot be decoded must not break it."""
     return client.execute_command(command, key, NEVER_DECODE=True)
 
 
-async def read_text(redis: Any, key: str) -> str:
+async def read_text(redis: Any, key: str | bytes) -> str:
     """What stands at a key, as :func:`text_of` reads it."""
     try:
         return text_of(await raw(redis, "GET", key))
@@ -77,10 +77,17 @@ def is_mistyped(answer: Any) -> bool:
 def text_of(answer: Any) -> str:
     """One answer of a pipeline as text: ``FOREIGN`` where the key is of another type.
 
-    Any other error that stands in the answer's place is raised.
+    Bytes that are no text are kept, so that :func:`exact` gives them back.  Any other
+    error that stands in the answer's place is raised.
     """
     if is_mistyped(answer):
         return FOREIGN
     if isinstance(answer, Exception):
         raise answer
-    return as_text(answer)
+    is_bytes = isinstance(answer, bytes)
+    return answer.decode("utf-8", "surrogateescape") if is_bytes else as_text(answer)
+
+
+def exact(text: str) -> bytes:
+    """What :func:`text_of` read, byte for byte, to be compared in Redis."""
+    return text.encode("utf-8", "surrogateescape")

@@ -29,6 +29,17 @@ if ARGV[4] == 'same' and (now or '') ~= ARGV[1] and now ~= ARGV[2] then return -
 redis.call('SET', KEYS[1], ARGV[2])
 return 1
 """
+# Put a claim where nothing is, or another claim; 0 where something is.  ARGV: the claim, its life.
+CLAIM = f"""{NOW}
+if now and string.sub(now, 1, 7) ~= 'moving:' then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+# Take a claim away.  0 where nothing is now, -1 where something is.
+UNCLAIM = f"""{NOW}
+if now and string.sub(now, 1, 7) == 'moving:' then redis.call('DEL', KEYS[1]) return 0 end
+return now and -1 or 0
+"""
 CLOCK = "local time = redis.call('TIME') return time[1] * 1000 + math.floor(time[2] / 1000)"
 HDEL_IF_SAME = """
 if redis.call('HGET', KEYS[1], ARGV[1]) ~= ARGV[2] then return 0 end

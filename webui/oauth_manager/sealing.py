@@ -86,6 +86,16 @@ class Sealer:
             return False
         return True
 
+    def is_older(self, sealed: str | bytes) -> bool:
+        """Whether a token record names no user, as those of the older system.
+
+        Raises ``RecordUnreadable``, with the strict switch for those too.
+        """
+        is_bound = "v" in self._decrypted(sealed)
+        if self._strict and not is_bound:
+            raise RecordUnreadable("names no user")
+        return not is_bound
+
     def _decrypted(self, sealed: str | bytes) -> dict[str, Any]:
         if not sealed or len(sealed) > _MAX_SEALED:
             raise RecordUnreadable("empty or too large")

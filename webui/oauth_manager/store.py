@@ -1,4 +1,4 @@
-"""The records of connections in Redis.
+"""The records of connections in Redis: all that writes them; :mod:`.lookup` reads.
 
 Every command is portable (Redis 7, Valkey 8); the scripts stand in ``scripts``.
 """
@@ -6,76 +6,36 @@ Every command is portable (Redis 7, Valkey 8); the scripts stand in ``scripts``.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from . import canary, keys, scripts
 from .errors import StoreUnavailable
+from .lookup import Lookup
 from .models import Profile, TokenData
-from .records import Records, Stored
-from .redis_io import DEADLINE, is_mistyped, raw, read_text, redis_call, text_of
+from .records import Stored
+from .redis_io import DEADLINE, exact, is_mistyped, raw, read_text, redis_call, text_of
 
 __all__ = ["Store", "Stored"]
 
 WRITE_SECONDS = 0.9  # after which a fresh connection may not be written any more
 
 
-class Store(Records):
+class Store(Lookup):
     """Reads and writes the records of connections."""
-
-    # Reading
-
-    async def read_tokens(self, redis: Any, user_id: str, provider: str) -> str:
-        """The sealed tokens, ``""`` where there are none.
-
-        Raises ``RecordUnreadable`` where the key holds something else than text.
-        """
-        async with redis_call("read tokens"):
-            return await read_text(redis, keys.tokens(user_id, provider))
-
-    async def read_one(self, redis: Any, user_id: str, provider: str) -> Stored:
-        """The records of one connection, as :meth:`read` gives them."""
-        return (await self.read(redis, user_id, [provider]))[provider]
-
-    async def read_for_writing(self, redis: Any, user_id: str, provider: str) -> Stored:
-        """Both records of one connection, and Redis's clock, for :meth:`connect`.
-
-        Raises ``WrongKey`` where what would be written could not be read by the others.
-        """
-        both = keys.tokens(user_id, provider), keys.connection(user_id, provider)
-        async with redis_call("read a connection"):
-            pipe = redis.pipeline(transaction=False)
-            for key in both:
-                raw(pipe, "GET", key)
-            pipe.eval(scripts.CLOCK, 1, both[0])
-            canary.queue(pipe)
-            tokens, profile, now, fit = await pipe.execute(raise_on_error=False)
-            canary.require(self._sealer, fit, provider, "connect")
-            return Stored(text_of(tokens), text_of(profile), int(now) - time.monotonic() * 1000)
-
-    async def read(self, redis: Any, user_id: str, providers: Iterable[str]) -> dict[str, Stored]:
-        """All records for each provider.  A mistyped key reads as a record nobody can open."""
-        names = list(providers)
-        async with redis_call("read connections"):
-            pipe = redis.pipeline(transaction=False)
-            for name in names:
-                raw(pipe, "GET", keys.tokens(user_id, name))
-                raw(pipe, "GET", keys.connection(user_id, name))
-                raw(pipe, "GET", keys.revoke(user_id, name))
-            answers = iter([text_of(a) for a in await pipe.execute(raise_on_error=False)])
-        return {name: Stored(next(answers), next(answers), aside=next(answers)) for name in names}
-
-    # Writing
 
     async def put_tokens(self, redis: Any, user_id: str, token: TokenData) -> None:
         """Store tokens whatever was there before.
 
         The first of all in a Redis comes with the canary.  Raises ``WrongKey``.
         """
-        key = keys.tokens(user_id, token.provider)
-        await canary.require_for(redis, self._sealer, key, token.provider, "store tokens")
+        name = token.provider
+        key = keys.tokens(user_id, name)
+        await canary.require_for(redis, self._sealer, key, name, "store tokens")
         async with redis_call("store tokens"):
+            await self.older.make_room(redis, user_id, name)
             await redis.set(key, self.sealed_tokens(user_id, token))
+            await self.older.take(redis, user_id, name)
 
     async def connect(
         self,
@@ -97,18 +57,25 @@ class Store(Records):
         tokens, beside = keys.tokens(user_id, name), keys.connection(user_id, name)
         until = int(time.monotonic() * 1000 + before.clock + WRITE_SECONDS * 1000)
         async with redis_call("store connection"):
+            known, profiled = exact(before.tokens), exact(before.profile)
+            if before.is_older:
+                known = (await self.older.claim(redis, user_id, name)).encode() or known
+            else:
+                await self.older.make_room(redis, user_id, name)
             pipe = redis.pipeline(transaction=False)
-            pipe.eval(scripts.CONNECT, 1, tokens, before.tokens, fresh.tokens, until, "")
-            pipe.eval(scripts.CONNECT, 1, beside, before.profile, fresh.profile, until, "same")
+            pipe.eval(scripts.CONNECT, 1, tokens, known, fresh.tokens, until, "")
+            pipe.eval(scripts.CONNECT, 1, beside, profiled, fresh.profile, until, "same")
             also(pipe)
             outcomes = await pipe.execute()
             written, written_beside = int(outcomes[0]), int(outcomes[1])
             if written == 1 and written_beside == -1:
                 # A check or a refresh wrote down its time meanwhile; ours is newer.
-                known = (beside, before.profile, fresh.profile, until, "")
-                written_beside = int(await redis.eval(scripts.CONNECT, 1, *known))
+                again = (beside, profiled, fresh.profile, until, "")
+                written_beside = int(await redis.eval(scripts.CONNECT, 1, *again))
             kept = written == written_beside == 1
-            if not kept:
+            if kept:
+                await self.older.take(redis, user_id, name)
+            else:
                 await self._take_back(redis, user_id, name, fresh)
             if -2 in (written, written_beside):
                 raise StoreUnavailable("store connection", "too_late")
@@ -130,24 +97,26 @@ class Store(Records):
         *,
         deadline: float = DEADLINE,
     ) -> int:
-        """Replace refreshed tokens: 1 done, 0 disconnected meanwhile, -1 reconnected meanwhile."""
-        sealed = self.sealed_tokens(user_id, token)
+        """Replace refreshed tokens: 1 done, 0 disconnected meanwhile, -1 reconnected meanwhile.
+
+        -1 also where a record of the older system has just been moved: read it once more.
+        """
+        name, sealed = token.provider, self.sealed_tokens(user_id, token)
         async with redis_call("store refreshed tokens", deadline):
+            if before.is_older:
+                await self.older.move(redis, user_id, name)
+                return -1 if await self.read_tokens(redis, user_id, name) else 0
             pipe = redis.pipeline(transaction=False)
-            pipe.eval(
-                scripts.REPLACE, 1, keys.tokens(user_id, token.provider), before.tokens, sealed
-            )
-            if self.can_open(user_id, token.provider, before.profile):
-                sealed_profile = self.sealed_profile(user_id, token.provider, profile)
-                pipe.eval(
-                    scripts.REPLACE,
-                    1,
-                    keys.connection(user_id, token.provider),
-                    before.profile,
-                    sealed_profile,
-                )
+            pipe.eval(scripts.REPLACE, 1, keys.tokens(user_id, name), before.tokens, sealed)
+            if self.can_open(user_id, name, before.profile):
+                beside = keys.connection(user_id, name)
+                sealed_profile = self.sealed_profile(user_id, name, profile)
+                pipe.eval(scripts.REPLACE, 1, beside, before.profile, sealed_profile)
             canary.queue_beside(pipe, self._sealer, before.tokens)
-            return int((await pipe.execute())[0])
+            outcome = int((await pipe.execute())[0])
+            if outcome == 1:
+                await self.older.clear(redis, user_id, name, before.older)
+        return outcome
 
     async def update_profile(
         self, redis: Any, user_id: str, provider: str, profile: Profile, before: Stored
@@ -169,7 +138,7 @@ class Store(Records):
         before: Stored,
         also: Callable[[Any], object],
     ) -> tuple[bool, list[Any]]:
-        """Drop tokens that are over and keep why; ``False`` where they changed meanwhile.
+        """Drop tokens that are over and keep why; ``False`` where they changed or moved meanwhile.
 
         ``mark`` writes the reason into what is known of the connection.  ``also`` queues
         more commands ahead of the removal, on the same trip; their answers come second.
@@ -182,11 +151,15 @@ class Store(Records):
 
         reason = marked(before.profile)
         async with redis_call("record the end of a grant"):
+            if before.is_older:
+                await self.older.move(redis, user_id, provider)
+                return False, []
+            await self.older.clear(redis, user_id, provider, before.older)
             pipe = redis.pipeline(transaction=False)
             also(pipe)
             # The reason before the tokens go: a crash in between must not leave silence.
             if before.profile:
-                pipe.eval(scripts.REPLACE, 1, beside, before.profile, reason)
+                pipe.eval(scripts.REPLACE, 1, beside, exact(before.profile), reason)
             else:
                 pipe.set(beside, reason, nx=True)
             pipe.eval(scripts.DELETE_IF_SAME, 1, tokens, before.tokens)
@@ -195,7 +168,7 @@ class Store(Records):
             if is_ended and before.profile and int(written) == -1:
                 # Somebody wrote down a time meanwhile; the reason goes on top of it.
                 now = await read_text(redis, beside)
-                await redis.eval(scripts.REPLACE, 1, beside, now, marked(now))
+                await redis.eval(scripts.REPLACE, 1, beside, exact(now), marked(now))
             elif not is_ended and not before.profile and written:
                 await redis.eval(scripts.DELETE_IF_SAME, 1, beside, reason)
         return is_ended, told
@@ -216,16 +189,21 @@ class Store(Records):
         """
         tokens, beside = keys.tokens(user_id, provider), keys.connection(user_id, provider)
         async with redis_call("disconnect"):
+            done = None
+            if before.is_older:
+                done = await self.older.remove(redis, user_id, provider, before.older)
+            else:
+                await self.older.clear(redis, user_id, provider, before.older)
             pipe = redis.pipeline(transaction=False)
             also(pipe)
-            pipe.eval(scripts.DELETE_IF_SAME, 1, tokens, before.tokens)
+            pipe.eval(scripts.DELETE_IF_SAME, 1, tokens, exact(before.tokens))
             raw(pipe, "GETDEL", beside)
             *told, deleted, profile = await pipe.execute(raise_on_error=False)
             if is_mistyped(profile):
                 await redis.delete(beside)
             if isinstance(deleted, Exception):
                 raise deleted
-            return int(deleted), text_of(profile), told
+            return int(deleted if done is None else done), text_of(profile), told
 
     async def replace(self, redis: Any, key: str, before: str, after: str) -> bool:
         """Put one sealed value in another's place, if it still is there."""
