@@ -48,6 +48,7 @@ def make_manager(settings: Settings, transport: Transport | None = None) -> OAut
         settings.base_url,
         settings.providers_config,
         strict=settings.strict_records,
+        outgoing_proxy=settings.outgoing_proxy,
         transport=transport,
     )
 
@@ -83,7 +84,7 @@ def create_app(
     the page of all cards.
     """
     redis = connect(settings.redis_url)
-    transport = transport or Transport()
+    transport = transport or Transport(proxy=settings.outgoing_proxy)
     manager = make_manager(settings, transport)
     sign_on = SignOn(settings, transport) if settings.oidc_issuer else None
     site = Site(

@@ -124,6 +124,13 @@ SETTINGS = (
         "code",
     ),
     Setting(
+        "OUTGOING_PROXY",
+        "HTTP proxy for calls to providers and the sign-on: http:// or https://, with user and "
+        "password if it wants them.",
+        values.proxy_address,
+        is_secret=True,
+    ),
+    Setting(
         "LOG_LEVEL",
         "debug, info, warning or error; libraries never log below warning.",
         values.one_of("debug", "info", "warning", "error"),

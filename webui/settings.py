@@ -53,6 +53,7 @@ class Settings:
     proxy_user_header: str = ""  # lower case
     proxy_groups_header: str = ""  # lower case
     link_proof: str = "code"
+    outgoing_proxy: str = field(default="", repr=False)
     log_level: str = "info"
     strict_records: bool = False
     providers_config: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
@@ -78,7 +79,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
             faults.append(f"{setting.name} is missing. {setting.meaning}")
         elif text:
             try:
-                read[setting.name] = setting.read(text)
+                read[setting.name] = setting.read(values.unquoted(text))
             except values.Malformed as fault:
                 faults.append(f"{setting.name} {fault}.")
     faults += _disagreements(given, read, extra)
@@ -93,6 +94,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         bot_name=read.get("BOT_NAME", read["PRODUCT_NAME"]),
         chat_url=read.get("CHAT_URL", ""),
         link_proof=read["LINK_PROOF"],
+        outgoing_proxy=read.get("OUTGOING_PROXY", ""),
         log_level=read["LOG_LEVEL"],
         strict_records=read["STRICT_RECORDS"],
         providers_config=_providers_config(read, extra),

@@ -27,10 +27,13 @@ def init_oauth_manager(
     providers_config: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     strict: bool = False,
+    outgoing_proxy: str = "",
 ) -> OAuthManager:
     """Make the process-wide manager; parameters as for :class:`OAuthManager`."""
     global _instance
-    _instance = OAuthManager(encryption_key, base_url, providers_config, strict=strict)
+    _instance = OAuthManager(
+        encryption_key, base_url, providers_config, strict=strict, outgoing_proxy=outgoing_proxy
+    )
     return _instance
 
 

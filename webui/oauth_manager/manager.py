@@ -48,7 +48,8 @@ class OAuthManager:
     separated by commas or white space.  ``providers_config`` maps a provider's
     name to ``OAuthProvider`` fields that override its template, or that make up
     a provider of the deployment's own.  ``strict`` refuses token records that
-    do not name their user; ``transport`` replaces the network, for tests.
+    do not name their user; ``outgoing_proxy`` is the address of an HTTP proxy that
+    calls to providers go through; ``transport`` replaces the network, for tests.
 
     Methods take an asyncio Redis client.  Each raises ``ValueError`` for an
     unknown provider or an impossible user id, and ``StoreUnavailable`` when
@@ -62,6 +63,7 @@ class OAuthManager:
         providers_config: Mapping[str, Mapping[str, Any]] | None = None,
         *,
         strict: bool = False,
+        outgoing_proxy: str = "",
         transport: Transport | None = None,
     ) -> None:
         self.base_url = base_url.rstrip("/")
@@ -72,7 +74,7 @@ class OAuthManager:
         self._sealer = sealer
         self._fernet = sealer.fernet
         store = self._store = Store(sealer)
-        self._transport = transport or Transport()
+        self._transport = transport or Transport(proxy=outgoing_proxy)
         background = self._background = Background()
         self._notices = Notices(sealer)
         activity = self._activity = Activity(sealer)
