@@ -434,6 +434,11 @@ BAD_VALUES = {
         "redis://redis.test:port",
         "redis://redis.test/zero",
         "redis://:pass#word@redis.test",
+        "redis://:pass/word@redis.test:6379/0",
+        "redis://:pass?word@redis.test:6379/0",
+        "redis://:1/2/3/4@redis.test:6379/0",
+        "redis://user:pa[ss@redis.test:6379/0",
+        "redis://r\u00e9dis.test:6379/0",
         "redis://redis.test?retry_on_timeout=yes",
         "rediss://redis.test?ssl_cert_reqs=none",
         "unix://",
@@ -481,7 +486,16 @@ BAD_VALUES = {
         "Sec-Fetch-Site",
     ],
     "PROXY_GROUPS_HEADER": ["X Groups", "Host"],
-    "LINK_PROOF": ["none"],
+    "LINK_PROOF": ["none", "'code'"],
+    "OUTGOING_PROXY": [
+        "proxy.test:3128",
+        "socks5://proxy.test:1080",
+        "http://",
+        "http://user:pass#word@proxy.test:3128",
+        "http://user:pass/word@proxy.test:3128",
+        "http://proxy.test:3128/path",
+        "http://pr\u00f6xy.test:3128",
+    ],
     "LOG_LEVEL": ["loud"],
     "STRICT_RECORDS": ["perhaps"],
     "MICROSOFT_TENANT": ["../evil", "a b"],
@@ -518,6 +532,70 @@ class TestFaults:
     @pytest.mark.parametrize("name", GOOD)
     def test_a_required_setting_that_is_missing_is_a_fault(self, name: str) -> None:
         assert fault(**{name: ""}).startswith(f"{name} is missing.")
+
+    @pytest.mark.parametrize("mark", ["'", '"'])
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            *GOOD.items(),
+            ("PRODUCT_NAME", "Comet"),
+            ("GITHUB_TOKEN_URL", "https://github.test/token"),
+            ("GITHUB_SCOPES", "read:user repo"),
+        ],
+    )
+    def test_a_value_in_quotation_marks_is_one_fault_that_says_so(
+        self, name: str, value: str, mark: str
+    ) -> None:
+        told = fault(**{name: f"{mark}{value}{mark}"})
+        assert told.startswith(f"{name} stands in quotation marks")
+        assert value not in told
+
+    def test_a_secrets_file_in_quotation_marks_is_one_fault_that_says_so(
+        self, tmp_path: Path
+    ) -> None:
+        secret = tmp_path / "secret"
+        secret.write_text(SECRET)
+        told = faults(SESSION_SECRET="", SESSION_SECRET_FILE=f'"{secret}"')
+        assert told[0].startswith("SESSION_SECRET_FILE stands in quotation marks")
+        secret.write_text(f"'{SECRET}'\n")
+        told = faults(SESSION_SECRET="", SESSION_SECRET_FILE=str(secret))
+        assert told[0].startswith("SESSION_SECRET stands in quotation marks")
+
+    def test_a_configuration_file_in_quotation_marks_is_one_fault_that_says_so(
+        self, tmp_path: Path
+    ) -> None:
+        config = tmp_path / "webui.toml"
+        config.write_text("product_name = 'Comet'\n")
+        told = fault(WEBUI_CONFIG=f'"{config}"')
+        assert told.startswith("WEBUI_CONFIG stands in quotation marks")
+
+    @pytest.mark.parametrize("character", list("#/?[]"))
+    def test_a_password_that_ends_early_is_told_with_what_to_encode(self, character: str) -> None:
+        told = fault(REDIS_URL=f"redis://user:canary{character}canary@redis.test:6379/0")
+        assert "percent-encode it" in told
+        assert "canary" not in told
+
+    @pytest.mark.parametrize("password", ["p@ss", "p:ss", "p%23ss", "p%2Fss", "p!$&'()*+,;=ss"])
+    def test_a_password_that_can_stand_as_it_is_is_taken(self, password: str) -> None:
+        url = f"redis://user:{password}@redis.test:6379/0?client_name=a@b"
+        assert settings(REDIS_URL=url).redis_url == url
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("BASE_URL", "https://b\u00fccher.test"),
+            ("REDIS_URL", "redis://:pw@b\u00fccher.test:6379/0"),
+            ("GITHUB_TOKEN_URL", "https://b\u00fccher.test/token"),
+            ("OIDC_ISSUER", "https://b\u00fccher.test/realm"),
+            ("OUTGOING_PROXY", "http://b\u00fccher.test:3128"),
+        ],
+    )
+    def test_an_international_host_name_is_told_with_the_form_to_write(
+        self, name: str, value: str
+    ) -> None:
+        told = fault(**BESIDE.get(name, {}) | {name: value})
+        assert "in the form that begins with xn--" in told
+        assert settings(BASE_URL="https://xn--bcher-kva.test").host == "xn--bcher-kva.test"
 
     def test_a_key_that_is_also_a_session_secret_is_a_fault(self) -> None:
         assert "must not share" in fault(SESSION_SECRET=f"{SECRET},{KEY}")
@@ -571,6 +649,7 @@ class TestSecrecy:
             "ENCRYPTION_KEY",
             "SESSION_SECRET",
             "OIDC_CLIENT_SECRET",
+            "OUTGOING_PROXY",
             "CLIENT_SECRET",
         }
 
@@ -650,8 +729,6 @@ class TestTheCheck:
     async def test_asks_after_the_sign_on_and_says_what_to_register(
         self, redis_url: str, redis: Redis
     ) -> None:
-        is_well, said = await self.said(redis_url)
-        assert is_well
         with socket.create_server(("127.0.0.1", 0)) as taken:
             host = f"127.0.0.1:{taken.getsockname()[1]}"
         nobody_there = SIGN_ON | {"OIDC_ISSUER": f"http://{host}/realms/x"}

@@ -76,7 +76,10 @@ def _look_up(
     if not path:
         return None
     try:
-        text = Path(path).read_text("utf-8").strip()
+        text = Path(values.unquoted(path)).read_text("utf-8").strip()
+    except values.Malformed as fault:
+        faults.append(f"{setting.name}{FILE_SUFFIX} {fault}.")
+        return None
     except (OSError, ValueError):
         faults.append(f"{setting.name}{FILE_SUFFIX} names a file that cannot be read.")
         return None
@@ -84,8 +87,8 @@ def _look_up(
 
 
 def _config_file(path: str, faults: list[str]) -> dict[str, str]:
-    if not path:
-        return {}
+    if not path or values.is_quoted(path):
+        return {}  # in quotation marks it is a fault of the setting itself
     try:
         table = tomllib.loads(Path(path).read_text("utf-8"))
     except tomllib.TOMLDecodeError as error:

@@ -41,6 +41,9 @@ _OUR_PARAMETER = re.compile(
     "client_id|code_challenge(_method)?|nonce|redirect_uri|request(_uri)?"
     "|response_(mode|type)|scope|state"
 )
+# An @ after what ends a host: user and password were meant to go on up to it.
+_PASSWORD_CUT_SHORT = re.compile(r"[a-z]+://[^/?#]*[/?#\[\]].*@")
+_HOST_PART = re.compile(r"[A-Za-z+.-]+://(?:[^/?#]*@)?([^/?#:]*)")
 # What a Redis address may say beyond the server; certificate checks cannot be turned off there.
 _REDIS_OPTIONS = frozenset(
     {"client_name", "db", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"}
@@ -49,6 +52,20 @@ _REDIS_OPTIONS = frozenset(
 
 class Malformed(ValueError):
     """A value that cannot be used; the message never holds it."""
+
+
+def is_quoted(text: str) -> bool:
+    return len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+
+
+def unquoted(text: str) -> str:
+    """The text itself, if it is not what a shell would have taken quotation marks off."""
+    if is_quoted(text):
+        raise Malformed(
+            "stands in quotation marks, which count as part of it (docker --env-file keeps them); "
+            "leave them out"
+        )
+    return text
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -191,7 +208,38 @@ def issuer(text: str) -> str:
     return endpoint(text)
 
 
+def _whole_password(read: Callable[[str], str]) -> Callable[[str], str]:
+    """Tell a password that ends early from other faults of an address."""
+
+    def read_whole(text: str) -> str:
+        try:
+            return read(text)
+        except Malformed:
+            if not _PASSWORD_CUT_SHORT.match(text):
+                raise
+        raise Malformed(
+            "has a character in its user name or password that ends them early; percent-encode it "
+            "(% is %25, # is %23, / is %2F, ? is %3F, [ is %5B, ] is %5D)"
+        )
+
+    return read_whole
+
+
+@_whole_password
+def proxy_address(text: str) -> str:
+    """An HTTP proxy on the way out, with or without user and password."""
+    parts = _split(text)
+    if parts.scheme not in ("http", "https"):
+        raise Malformed("must begin with http:// or https://")
+    if "?" in text or "#" in text or parts.path not in ("", "/"):
+        raise Malformed("must look like http://user:password@host:3128")
+    _host(parts)
+    return text
+
+
+@_whole_password
 def redis_address(text: str) -> str:
+    """A server with user, password, database and certificates, or a unix socket."""
     parts = _split(text)
     options = [option.partition("=")[0] for option in parts.query.split("&") if option]
     if "#" in text or not _REDIS_OPTIONS.issuperset(options):
@@ -236,6 +284,11 @@ def _is_example(secret: str) -> bool:
 
 
 def _split(text: str) -> SplitResult:
+    host = _HOST_PART.match(text)
+    if host and not host[1].isascii():
+        raise Malformed(
+            "has a host name with letters beyond ASCII; write it in the form that begins with xn--"
+        )
     if not _URL_TEXT.fullmatch(text):
         raise Malformed("has a character that an address cannot have; percent-encode it")
     try:
