@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from cryptography.fernet import Fernet
 from redis.asyncio import Redis
 
+from tests.fake_provider import FakeProvider, serve
 from tests.library import KEY, OTHER_KEY, tokens_key
 from tests.site_fixtures import SESSION_SECRET
 from webui.cli import main
@@ -77,7 +78,11 @@ class TestRotateKeys:
 class TestCheck:
     def test_names_what_it_does_not_understand(self, redis_url: str) -> None:
         fill(redis_url, older)
-        done = run(redis_url, "check")
+        fake = FakeProvider()
+        with serve(fake) as url:
+            client = {"GITHUB_CLIENT_ID": "id", "GITHUB_CLIENT_SECRET": "canary-secret"}
+            at = {f"GITHUB_{k}".upper(): v for k, v in fake.endpoints(url).items()}
+            done = run(redis_url, "check", **client, **at)
         assert done.exit_code == 0
         assert "Records: 1 can be read; 1 have keys of an older system" in done.output
         done = run(redis_url, "check", ENCRYPTION_KEY=OTHER_KEY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shlex
 import tomllib
@@ -162,6 +163,13 @@ def test_the_actions_and_notices_are_those_there_are() -> None:
     assert [bare(row[0]) for row in table(LIBRARY, "Action")] == list(chat.ACTIONS)
     (listed,) = re.findall(r"Each notice \(([^)]*)\)", LIBRARY)
     assert [bare(name.rstrip(",")) for name in listed.split()] == [k.value for k in NoticeKind]
+
+
+def test_every_switch_of_the_library_is_explained() -> None:
+    parameters = inspect.signature(oauth_manager.init_oauth_manager).parameters.values()
+    switches = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert switches == {"strict", "outgoing_proxy"}
+    assert [name for name in switches if f"`{name}=" not in LIBRARY] == []
 
 
 def test_the_limits_are_those_there_are() -> None:

@@ -294,7 +294,7 @@ async def test_the_command_check_says_whether_discovery_works(
         "OIDC_CLIENT_SECRET": CLIENT_SECRET,
         "SUPPORT_GROUP": "support",
     }
-    assert await run_checkup(environ, said.append) is not bool(slash)
+    await run_checkup(environ, said.append)
     told = "\n".join(said).partition("Sign-on:")[2]
     assert CALLBACK in told
     assert f"{SITE}/signed-out" in told

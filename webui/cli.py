@@ -199,9 +199,10 @@ def rotate_keys() -> None:
 
 
 @main.command()
-def check() -> None:
+@click.option("--strict", is_flag=True, help="Take warnings for faults.")
+def check(*, strict: bool) -> None:
     """Print what is set (no secrets), what is missing, and what can be reached."""
     from webui.checkup import run_checkup
 
-    if not asyncio.run(run_checkup(os.environ, click.echo)):
+    if not asyncio.run(run_checkup(os.environ, click.echo, strict=strict)):
         sys.exit(UNAVAILABLE)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
 from enum import StrEnum
 from typing import Any
 
@@ -17,6 +16,7 @@ from redis.exceptions import RedisError
 
 from . import keys, scripts
 from .errors import OAuthMisconfigured, RecordUnreadable, StoreUnavailable
+from .older_keys import is_claim
 from .redis_io import FOREIGN, as_text, raw, read_text, redis_call, text_of
 from .sealing import Sealer
 
@@ -140,11 +140,9 @@ async def settle(
     if fit is not Fit.NOTHING:
         return fit
     if not (known and sealer.fits(known)):
-        opened = await sample(redis, sealer, seconds, enough=1)
-        if opened is None:
-            return Fit.NOTHING
-        if opened["unreadable"] and not opened["readable"]:
-            return Fit.NO_RECORD_OPENS
+        may_be_ours = await _may_be_ours(redis, sealer, seconds)
+        if not may_be_ours:
+            return Fit.NOTHING if may_be_ours is None else Fit.NO_RECORD_OPENS
     async with redis_call("write the keys' canary"):
         await redis.set(keys.CANARY, sealed(sealer), nx=True)
     return await look(redis, sealer)
@@ -164,28 +162,29 @@ async def ready(redis: Any, sealer: Sealer) -> Fit:
         return await settle(redis, sealer) if fit is Fit.NOTHING else fit
 
 
-async def sample(
-    redis: Any, sealer: Sealer, seconds: float, *, enough: int = MOST_OPENED
-) -> Counter[str] | None:
-    """Count some records as ``readable`` and ``unreadable`` by our keys, until ``enough`` are.
+async def _may_be_ours(redis: Any, sealer: Sealer, seconds: float) -> bool | None:
+    """Whether there is no record, or one of some that our keys open.
 
-    None if there was no end within ``seconds`` and nothing was readable.
-    Walks keys: for a start, a command, or the first record of all.
+    None if the search found none within ``seconds`` and had not ended.  Walks
+    keys: at a start, or before the first record of all is stored.
     """
-    found: Counter[str] = Counter()
+    unreadable = 0
     try:
         async with asyncio.timeout(seconds):
             async for key in redis.scan_iter(match=keys.RECORD_PATTERN, count=1000):
                 text = await read_text(redis, as_text(key))
-                if text:
-                    found["readable" if sealer.fits(text) else "unreadable"] += 1
-                if found["readable"] >= enough or found.total() >= MOST_OPENED:
-                    break
+                if not text or is_claim(text):
+                    continue
+                if sealer.fits(text):
+                    return True
+                unreadable += 1
+                if unreadable == MOST_OPENED:
+                    return False
     except TimeoutError:
-        return found if found else None
+        return False if unreadable else None
     except (RedisError, OSError) as error:
         raise StoreUnavailable("look at the records", type(error).__name__) from None
-    return found
+    return not unreadable
 
 
 async def renew(redis: Any, sealer: Sealer) -> None:

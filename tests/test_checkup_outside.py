@@ -1,0 +1,245 @@
+"""``webui check`` on providers, sign-on and proxy: each fault is named with its cure."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from click.testing import CliRunner
+from redis.asyncio import Redis
+
+from tests.certificates import Authority, authority, tls_front
+from tests.checkup_desk import Desk
+from tests.connect_proxy import connect_proxy
+from tests.fake_provider import FakeProvider, serve
+from tests.redis_servers import saying
+from tests.site_fixtures import free_port
+from tests.tcp_server import tcp_server
+from webui.cli import main
+
+pytestmark = pytest.mark.anyio
+
+ENDPOINTS = ("AUTHORIZE", "TOKEN", "REVOKE", "ACCOUNT")
+
+
+@pytest.fixture(scope="module")
+def provider_url() -> Iterator[str]:
+    with serve(FakeProvider()) as url:
+        yield url
+
+
+@pytest.fixture
+def desk(provider_url: str, redis: Redis) -> Desk:
+    return Desk(provider_url)
+
+
+@pytest.fixture(scope="module")
+def trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Authority]:
+    made = authority(tmp_path_factory.mktemp("tls"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(made.path))
+        yield made
+
+
+def all_at(url: str) -> dict[str, str]:
+    """Every endpoint of the provider at one server."""
+    return {f"GITHUB_{name}_URL": f"{url}/{name.lower()}" for name in ENDPOINTS}
+
+
+async def test_a_provider_that_can_be_reached_is_well(desk: Desk, redis_url: str) -> None:
+    is_well, said = await desk.check(redis_url)
+    assert is_well, said
+    assert len(re.findall(r"(authorization|tokens|revocation|account) at \S+: reached", said)) == 4
+    assert "register the callback http://localhost:8000/oauth/github/callback" in said
+
+
+async def test_nothing_of_ours_is_sent_to_a_provider(redis_url: str, redis: Redis) -> None:
+    fake = FakeProvider()
+    with serve(fake) as url:
+        await Desk(url).check(redis_url)
+    (asked,) = fake.requests
+    assert (asked.method, asked.path, asked.body) == ("HEAD", "/", b"")
+    assert "authorization" not in asked.headers
+
+
+async def test_no_provider_at_all_is_a_fault(desk: Desk, redis_url: str) -> None:
+    told = await desk.fault(redis_url, GITHUB_CLIENT_ID="", GITHUB_CLIENT_SECRET="")
+    assert "No provider is set up" in told
+    assert "GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET" in told
+
+
+async def test_one_of_several_endpoints_that_cannot_be_reached_is_named(
+    desk: Desk, redis_url: str
+) -> None:
+    port = free_port()
+    elsewhere = {"GITHUB_TOKEN_URL": f"http://127.0.0.1:{port}/token"}
+    is_well, said = await desk.check(redis_url, strict=False, **elsewhere)
+    assert not is_well
+    assert f"tokens at 127.0.0.1:{port}: NOT reached" in said
+    assert f"FAULT: 127.0.0.1:{port}: nothing listens there" in said
+    assert said.partition("Providers")[2].count(": reached") == 3
+
+
+async def test_a_name_that_does_not_resolve_is_told_with_the_proxy_as_a_way(
+    desk: Desk, redis_url: str
+) -> None:
+    told = await desk.fault(redis_url, **all_at("https://no-such-provider.invalid"))
+    assert "its name does not resolve" in told
+    assert "OUTGOING_PROXY" in told
+
+
+@pytest.mark.parametrize(
+    ("host", "days", "is_trusted", "told", "cure"),
+    [
+        ("127.0.0.1", (-1, 30), False, "signed by nobody", "SSL_CERT_FILE"),
+        ("127.0.0.1", (-20, -10), True, "has expired", "clock"),
+        ("127.0.0.1", (10, 20), True, "not valid yet", "clock"),
+        ("other.example.org", (-1, 30), True, "for another host", "Correct the host"),
+    ],
+    ids=["untrusted", "expired", "from tomorrow", "another host"],
+)
+async def test_a_certificate_is_told_by_what_is_wrong_with_it(
+    desk: Desk,
+    redis_url: str,
+    provider_url: str,
+    trusted: Authority,
+    tmp_path: Path,
+    host: str,
+    days: tuple[int, int],
+    is_trusted: bool,
+    told: str,
+    cure: str,
+) -> None:
+    issuer = trusted if is_trusted else authority(tmp_path, "nobody")
+    behind = urlsplit(provider_url).port
+    assert behind
+    async with tls_front(behind, issuer.server(host, days)) as port:
+        found = await desk.fault(redis_url, **all_at(f"https://127.0.0.1:{port}"))
+    assert told in found
+    assert cure in found
+
+
+async def test_a_server_that_speaks_no_tls_is_told(desk: Desk, redis_url: str) -> None:
+    async with saying(b"SSH-2.0-OpenSSH_9\r\n") as port:
+        found = await desk.fault(redis_url, **all_at(f"https://127.0.0.1:{port}"))
+    assert "does not speak TLS" in found
+
+
+async def test_a_server_that_speaks_no_http_is_told(desk: Desk, redis_url: str) -> None:
+    async with saying(b"SSH-2.0-OpenSSH_9\r\n") as port:
+        found = await desk.fault(redis_url, **all_at(f"http://127.0.0.1:{port}"))
+    assert "does not speak HTTP" in found
+
+
+async def test_a_server_that_answers_nothing_is_told(
+    desk: Desk, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("webui.checkup.outside.REACH_SECONDS", 0.3)
+
+    async def listen(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+
+    async with tcp_server(listen) as port:
+        found = await desk.fault(redis_url, **all_at(f"http://127.0.0.1:{port}"))
+    assert "no answer came" in found
+
+
+# The proxy
+
+PROVIDER = "provider.example"
+
+
+@pytest.fixture
+async def provider_port(provider_url: str, trusted: Authority) -> AsyncIterator[int]:
+    behind = urlsplit(provider_url).port
+    assert behind
+    async with tls_front(behind, trusted.server(PROVIDER)) as port:
+        yield port
+
+
+async def test_providers_are_reached_through_the_proxy_and_it_is_shown_without_its_login(
+    desk: Desk, redis_url: str, provider_port: int
+) -> None:
+    routes = {f"{PROVIDER}:443": provider_port}
+    async with connect_proxy(routes, login="user:pass-canary") as proxy:
+        is_well, said = await desk.check(
+            redis_url,
+            strict=False,
+            **all_at(f"https://{PROVIDER}"),
+            OUTGOING_PROXY=f"http://user:pass-canary@127.0.0.1:{proxy.port}",
+        )
+    assert is_well, said
+    shown = f"Outgoing proxy: http://127.0.0.1:{proxy.port}, with user and password"
+    assert shown in said
+    assert "OUTGOING_PROXY: set (environment)" in said
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        ({"login": "user:another"}, "the proxy refuses our user name or password (407)"),
+        ({"refusal": "502 Bad Gateway"}, "the proxy refuses to connect to it"),
+        ({"refusal": "503 Service Unavailable"}, "the proxy refuses to connect to it"),
+    ],
+)
+async def test_a_fault_of_the_proxy_is_told_as_the_proxys(
+    desk: Desk, redis_url: str, provider_port: int, fault: dict[str, str], told: str
+) -> None:
+    login, refusal = fault.get("login", ""), fault.get("refusal", "")
+    routes = {f"{PROVIDER}:443": provider_port}
+    async with connect_proxy(routes, login=login, refusal=refusal) as proxy:
+        found = await desk.fault(
+            redis_url,
+            **all_at(f"https://{PROVIDER}"),
+            OUTGOING_PROXY=f"http://user:pass-canary@127.0.0.1:{proxy.port}",
+        )
+    assert told in found
+
+
+async def test_a_proxy_that_is_not_there_is_told(desk: Desk, redis_url: str) -> None:
+    found = await desk.fault(
+        redis_url,
+        **all_at(f"https://{PROVIDER}"),
+        OUTGOING_PROXY=f"http://user:pass-canary@127.0.0.1:{free_port()}",
+    )
+    assert "the proxy cannot be reached" in found
+
+
+# Sign-on
+
+SIGN_ON = {"OIDC_CLIENT_ID": "webui", "OIDC_CLIENT_SECRET": "canary", "SUPPORT_GROUP": "help"}
+
+
+async def test_a_sign_on_that_cannot_be_reached_is_told(desk: Desk, redis_url: str) -> None:
+    issuer = f"http://127.0.0.1:{free_port()}/realms/x"
+    found = await desk.fault(redis_url, OIDC_ISSUER=issuer, **SIGN_ON)
+    assert "nothing listens there" in found
+
+
+async def test_an_issuer_without_a_discovery_document_is_told(
+    desk: Desk, redis_url: str, provider_url: str
+) -> None:
+    found = await desk.fault(redis_url, OIDC_ISSUER=f"{provider_url}/realms/x", **SIGN_ON)
+    assert "no discovery document behind OIDC_ISSUER" in found
+
+
+# The command
+
+
+async def test_the_command_ends_with_one_on_a_fault_and_with_strict_on_a_warning(
+    desk: Desk, redis_url: str
+) -> None:
+    async def code(*options: str, **more: str) -> int:
+        environ = desk.environ | {"REDIS_URL": redis_url} | more
+        run = partial(CliRunner().invoke, main, ["check", *options], env=environ)
+        return (await asyncio.to_thread(run)).exit_code
+
+    assert await code() == 0
+    assert await code("--strict") == 1
+    assert await code(GITHUB_CLIENT_ID="", GITHUB_CLIENT_SECRET="") == 1
+    assert await code(ENCRYPTION_KEY="'quoted'") == 1
