@@ -10,6 +10,8 @@ from collections.abc import Iterable
 
 from redis import exceptions
 
+from webui.oauth_manager.keys import PREFIX
+
 from .wire_faults import UNREACHED, Told
 
 PERCENT = (
@@ -165,7 +167,7 @@ def _forbidden(errors: Iterable[Exception]) -> Told:
     if not commands:
         return (
             "Its user may not touch the keys of this site.",
-            "Allow them: `ACL SETUSER <user> ~stargazer:*`.",
+            f"Allow them: `ACL SETUSER <user> ~{PREFIX}*`.",
         )
     shown = ", ".join(command.upper().replace("|", " ") for command in commands)
     rules = " ".join(f"+{command.lower()}" for command in commands)

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from urllib.parse import quote, unquote
 
+PREFIX = "stargazer:"
 NOTICES = "stargazer:oauth_notices"
 AUDIT = "stargazer:oauth_audit"
 LINK_CODE_TTL = 600  # seconds; link codes, states and proofs live this long
@@ -109,7 +110,7 @@ def proofs(user_id: str) -> str:
 
 CANARY = "stargazer:canary"
 READY = "stargazer:ready"  # written to find out whether Redis takes writes
-RECORD_PATTERN = "stargazer:" + "oauth_[ct]o*"  # tokens and connections, in one walk
+RECORD_PATTERN = PREFIX + "oauth_[ct]o*"  # tokens and connections, in one walk
 ACCOUNT_PATTERN = "stargazer:oauth_account:*"
 RECORD_PATTERNS = {"tokens": f"{_TOKENS}*", "connection": f"{_CONNECTION}*"}
 
