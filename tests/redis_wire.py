@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -14,6 +14,7 @@ from redis.asyncio.connection import UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 
 @dataclass
@@ -21,7 +22,10 @@ class Wire:
     """What went over the wire, and what is to go wrong on it.
 
     ``lost_answers`` counts down per matching write: Redis executes it, and the
-    answer never arrives.  ``refused`` writes never reach Redis.
+    answer never arrives.  ``refused`` writes never reach Redis.  ``dies_after`` so many
+    writes the wire is down for good, as that of a process that was killed.  ``torn``
+    is the same within one: of a matching pipeline so many commands arrive.  ``ahead`` runs
+    once before of a matching write.
     """
 
     sent: list[bytes] = field(default_factory=list, repr=False)
@@ -30,6 +34,9 @@ class Wire:
     lost_answers: dict[bytes, int] = field(default_factory=dict)
     refused: dict[bytes, int] = field(default_factory=dict)
     before: Callable[[int], Awaitable[bool]] | None = None
+    dies_after: int | None = None
+    torn: dict[bytes, int] = field(default_factory=dict)
+    ahead: dict[bytes, Callable[[], Awaitable[None]]] = field(default_factory=dict)
     _grown: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     @property
@@ -40,6 +47,9 @@ class Wire:
     def note(self, data: bytes) -> None:
         self.sent.append(data)
         self._grown.set()
+        if self.dies_after is not None:
+            self.dies_after -= 1
+            self.is_down |= self.dies_after <= 0
 
     async def carried(self, matches: Callable[[bytes], bool], count: int = 1) -> None:
         """Return once so many writes that match have gone out; give up after half a minute."""
@@ -78,13 +88,27 @@ class WiredConnection(UnixDomainSocketConnection):
         is_ours = not any(word in data for word in (b"HELLO", b"SETINFO"))
         before = self._wire.before if is_ours else None
         is_refused = before is not None and await before(self._wire.round_trips)
+        for mark in [mark for mark in self._wire.ahead if mark in data]:
+            await self._wire.ahead.pop(mark)()
         if is_refused or self._wire.refuses(data):
             await self.disconnect()
             raise RedisConnectionError("the wire is cut")
         if is_ours:
             self._wire.note(data)
         self._is_losing = self._wire.loses(data)
+        for mark in [mark for mark in self._wire.torn if mark in data]:
+            await self._tear(data, self._wire.torn.pop(mark))
         await super().send_packed_command(data, check_health)
+
+    async def _tear(self, data: bytes, count: int) -> None:
+        """Send the first commands of a pipeline, see them executed, and be cut off."""
+        await super().send_packed_command(_commands(data)[:count], check_health=False)
+        for _ in range(count):
+            with suppress(ResponseError):
+                await super().read_response()
+        self._wire.is_down = True
+        await self.disconnect()
+        raise RedisConnectionError("the wire was cut within a pipeline")
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
         if self._wire.is_frozen:
@@ -95,6 +119,19 @@ class WiredConnection(UnixDomainSocketConnection):
             await self.disconnect()
             raise RedisConnectionError("the answer was lost")
         return answer
+
+
+def _commands(data: bytes) -> list[bytes]:
+    """The commands of a pipeline (RESP arrays of bulk strings)."""
+    found, at = [], 0
+    while at < len(data):
+        start, end = at, data.index(b"\r\n", at)
+        parts, at = int(data[at + 1 : end]), end + 2
+        for _ in range(parts):
+            end = data.index(b"\r\n", at)
+            at = end + 2 + int(data[at + 1 : end]) + 2
+        found.append(data[start:at])
+    return found
 
 
 @asynccontextmanager

@@ -77,6 +77,7 @@ class Scene:
         self.url = url
         self._stage = stage
         self._managers: list[OAuthManager] = []
+        self.after: list[Callable[[], None]] = []  # what lets go of whatever a scene holds up
         self.begin()
 
     def begin(self) -> None:
@@ -95,6 +96,8 @@ class Scene:
         return {**providers_config(self.fake, self.url), "wiki": wiki}
 
     async def end(self) -> None:
+        for release in self.after:
+            release()
         for manager in self._managers:
             await manager.aclose()
 
@@ -327,6 +330,21 @@ ALL = "discord, github, google, microsoft, wiki"
 NOT_GITHUB = "Not connected: discord, google, microsoft, wiki. Send connect and the name"
 SAYS_NO_MORE = "Try again in a few minutes."
 
+
+async def ask_a_provider_that_takes_its_time(scene: Scene) -> None:
+    await scene.connect()
+    gate = scene.fake.gate("revoke")
+    await scene.manager.disconnect(scene.redis, "alice", "github", by="web")
+    await gate.reached()
+    scene.after.append(gate.open)
+
+
+async def ask_a_provider_that_does_not_confirm(scene: Scene) -> None:
+    await scene.connect()
+    scene.fake.script("revoke", Answer(503))
+    await scene.manager.delete_token(scene.redis, "alice", "github")
+
+
 SITUATIONS = {
     # connect
     "a link": Situation(
@@ -357,6 +375,17 @@ SITUATIONS = {
         "Google is connected, but without permission to: see your main Google e-mail address. "
         f"Here is a link to allow it. This link is {LINK}",
         leave_permissions_off,
+    ),
+    "a provider that takes its time": Situation(
+        ("status", "github"),
+        "GitHub: not connected. I am asking GitHub to cancel my access there too.",
+        ask_a_provider_that_takes_its_time,
+    ),
+    "a provider that did not confirm": Situation(
+        ("status", "github"),
+        "GitHub: not connected. GitHub did not confirm that it has cancelled my access, so it "
+        "may still list me. I cannot use that entry any more.",
+        ask_a_provider_that_does_not_confirm,
     ),
     "access has ended": Situation(
         ("connect", "google"), f"Google needs reconnecting. {OFFER}", lose_google

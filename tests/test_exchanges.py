@@ -663,7 +663,9 @@ class TestAnotherSitesPage:
             elsewhere = host.town.standins.replace("127.0.0.1", "localhost")
             await ann.window.page.goto(elsewhere + "/account")
             await ann.window.press("Win")
-            await ann.window.page.get_by_text("was open for a long time").wait_for()
+            await ann.window.page.get_by_text(
+                "Your browser says that another site sent this"
+            ).wait_for()
             assert await ann.bot.has_token("ann", "github", redis)
             ann.window.complaints.clear()
             ann.window.requested.clear()
@@ -685,6 +687,6 @@ async def test_a_refusal_that_htmx_gets_is_told_in_the_alert(
             await looked_at.click()
         response = await caught.value
         assert (response.status, response.headers["hx-retarget"]) == (403, "#page-alert")
-        await alerted(ann, "Load it again and repeat your last step.")
+        await alerted(ann, "load its page again and repeat your last step.")
         await ann.window.card("github", "S10")
         assert await ann.bot.has_token("ann", "github", redis)

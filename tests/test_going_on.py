@@ -102,6 +102,24 @@ class TestASlowProvider:
         assert card_state(page.text, "github") == "S13"
         assert buttons(page)[0] == "Try again at GitHub"
 
+    async def test_is_told_of_in_every_browser_of_the_person(
+        self, place: Place, ann: Browser, held: Gate
+    ) -> None:
+        await place.connect(ann, "github")
+        place.fake.script("revoke", Answer(503))
+        other = await place.signed_in("ann")
+        await ann.post("/connections/github/disconnect")
+        assert await other.state_of("github") == "S11"
+        held.open()
+        await place.settled()
+        page = await other.get("/connections")
+        assert card_state(page.text, "github") == "S13"
+        assert buttons(page)[0] == "Try again at GitHub"
+        await other.post("/connections/github/revoke")
+        assert await other.state_of("github") == "S12"
+        await other.post("/connections/github/dismiss")
+        assert await other.state_of("github") == "S1"
+
     async def test_that_never_answers_is_given_up(self, redis_url: str, redis: Redis) -> None:
         fake, called = fake_provider(), asyncio.Event()
 

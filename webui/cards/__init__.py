@@ -26,6 +26,7 @@ from webui.cards.notes import (
     is_cancelled,
     newest,
     notes_to_show,
+    of_the_store,
 )
 
 __all__ = [
@@ -53,5 +54,6 @@ __all__ = [
     "make_card",
     "newest",
     "notes_to_show",
+    "of_the_store",
     "summarize",
 ]

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from webui.cards.model import Note
 from webui.oauth_manager import Health, RevokeOutcome
 from webui.oauth_manager.keys import LINK_CODE_TTL
+from webui.oauth_manager.leftovers import KEPT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from webui.cards.model import Note
+    from webui.oauth_manager import Connection
 
 AFTER_DISCONNECT = {
     RevokeOutcome.REVOKED: "disconnected",
@@ -67,6 +69,18 @@ def notes_to_show(notes: Mapping[str, Note], now: float) -> dict[str, Note]:
     latest = max((note.at for note in shown.values()), default=0.0)
     stay = _LASTING | _GOING_ON
     return {name: note for name, note in shown.items() if note.at == latest or note.key in stay}
+
+
+def of_the_store(note: Note | None, connection: Connection) -> Note | None:
+    """What a card says of a disconnect that is not confirmed, in whatever browser it shows.
+
+    ``note`` is what this browser's session has to say; a later attempt counts more.
+    """
+    key = {"asking": "disconnecting", "unconfirmed": "ask_again"}.get(connection.ending)
+    if key is None or (note and note.key not in ("disconnecting", "still_listed", "ask_again")):
+        return note
+    until = connection.ending_until
+    return Note(key, at=until - KEPT_SECONDS, until=until if key == "ask_again" else 0.0)
 
 
 def newest(notes: Mapping[str, Note], now: float) -> str:

@@ -104,7 +104,9 @@ def details(provider: OAuthProvider, connection: Connection) -> str:
         Status.CONNECTED: _what_it_allows,
         Status.RECONNECT_NEEDED: _why_it_ended,
     }.get(connection.status)
-    more = facts(provider, connection) if facts else ()
+    more = tuple(facts(provider, connection)) if facts else ()
+    if connection.ending:
+        more = (say(f"ending_{connection.ending}", provider=provider.label),)
     return " ".join([standing(provider, connection), *more])
 
 

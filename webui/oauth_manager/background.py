@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
+DRAIN_SECONDS = 10.0  # for what is under way when the process ends
+
 
 class Background:
     """Runs coroutines to their end, whoever is cancelled meanwhile."""
@@ -31,8 +33,20 @@ class Background:
         if not task.cancelled():
             task.exception()  # seen here, in case nobody waits any more
 
-    async def drain(self) -> None:
-        """Wait for what this event loop has under way, and for what comes of it."""
+    async def drain(self, seconds: float | None = None) -> None:
+        """Wait for what this event loop has under way, and for what comes of it.
+
+        What is not done after so many ``seconds`` is cancelled; it says itself what is lost.
+        """
         loop = asyncio.get_running_loop()
-        while ours := [task for task in self._running if task.get_loop() is loop]:
-            await asyncio.gather(*ours, return_exceptions=True)
+        try:
+            async with asyncio.timeout(seconds):
+                while ours := self._of(loop):
+                    await asyncio.wait(ours)
+        except TimeoutError:
+            for task in (late := self._of(loop)):
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _of(self, loop: asyncio.AbstractEventLoop) -> list[asyncio.Task[Any]]:
+        return [task for task in self._running if task.get_loop() is loop]

@@ -7,19 +7,17 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from .activity import Event
+from .activity import Activity, Event
 from .background import Background
 from .errors import RecordUnreadable, StoreUnavailable
 from .leftovers import ASKING, ENDED, KEPT_SECONDS, Leftover, Leftovers
 from .models import Account, Disconnected, RevokeOutcome
 from .provider import OAuthProvider
 from .redis_io import is_full, redis_call, text_of
-from .refreshing import Refresher
 from .revocation import Ending, Revocation
 from .store import Store, Stored
 from .switching import Switches, SwitchOffer
 from .telling import Telling, Told
-from .transport import DEADLINE_WHILE_WAITING
 
 log = logging.getLogger(__name__)
 
@@ -53,16 +51,16 @@ class Disconnector:
     def __init__(
         self,
         store: Store,
-        refresher: Refresher,
         telling: Telling,
+        activity: Activity,
         switches: Switches,
         leftovers: Leftovers,
         revocation: Revocation,
         background: Background,
     ) -> None:
         self._store = store
-        self._refresher = refresher
         self._telling = telling
+        self._activity = activity
         self._switches = switches
         self._leftovers = leftovers
         self._revocation = revocation
@@ -90,9 +88,18 @@ class Disconnector:
                 offer = await self._other_account(redis, user_id, provider)
                 return replace(removed, offer=offer)
             removed = await self._put_aside(redis, user_id, removed)
-            removed = await self._take_away(redis, user_id, removed)
+            try:
+                removed = await self._take_away(redis, user_id, removed)
+            except StoreUnavailable:
+                await self._leave(redis, user_id, removed)
+                raise
             if removed.is_ours:
                 return removed
+
+    async def _leave(self, redis: Any, user_id: str, removed: _Removed) -> None:
+        """Nothing was removed as far as we know: nobody is to go on with it either."""
+        if removed.left:
+            await self._telling.withdraw(redis, user_id, Told(), left=removed.left)
 
     async def _other_account(self, redis: Any, user_id: str, provider: str) -> SwitchOffer | None:
         try:
@@ -127,11 +134,12 @@ class Disconnector:
     async def _take_away(self, redis: Any, user_id: str, removed: _Removed) -> _Removed:
         """Remove the records and tell of it; not ours where the tokens changed meanwhile."""
         before, event, provider = removed.stored, removed.event, removed.event.provider
-        told = Told()
+        told = removed.told or Told()
 
         def tell(pipe: Any) -> None:
             nonlocal told
-            told = self._telling.disconnected(pipe, user_id, event, removed.account)
+            if not told.event_id:
+                told = self._telling.disconnected(pipe, user_id, event, removed.account)
             self._switches.take(pipe, user_id, provider)
 
         try:
@@ -172,12 +180,51 @@ class Disconnector:
                 # In case it was not over after all.
                 await self._revocation.ask(provider, left.token)
         if removed.offer:
-            await self._refresher.revoke(provider, removed.offer.token, DEADLINE_WHILE_WAITING)
+            await self._revocation.ask(provider, removed.offer.token)
         if not stored.is_there:
             return Disconnected(name, outcome, account)
         event = replace(removed.event, detail=outcome.value)
         until = await self._revocation.answered(redis, user_id, removed.told, event, left, token)
         return Disconnected(name, outcome, account, until)
+
+    def resume(self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored) -> None:
+        """Finish, while nobody waits for it, what a process that is gone has begun.
+
+        ``stored`` is what a look has found.  Of any number who look, one goes on.
+        """
+        left = self._leftovers.open(user_id, provider.name, stored.aside)
+        if left and left.is_interrupted and self._is_of(user_id, stored, left):
+            self._background.run(self._resume(redis, user_id, provider, stored, left))
+
+    def _is_of(self, user_id: str, stored: Stored, left: Leftover) -> bool:
+        """Whether what is stored is what should have been removed: no other tokens by now."""
+        name = left.token.provider
+        try:
+            token = self._store.open_tokens(user_id, name, stored.tokens)
+        except RecordUnreadable:
+            return False
+        if token is None:
+            return not self._store.open_profile(user_id, name, stored.profile).problem
+        return token.access_token == left.token.access_token
+
+    async def _resume(
+        self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored, left: Leftover
+    ) -> None:
+        name = provider.name
+        event = Event("disconnected", name, left.by, left.at, ASKING, left.account)
+        try:
+            claimed = await self._leftovers.claim(redis, user_id, left)
+            if claimed is None:
+                return
+            if stored.is_there:
+                account = self._store.open_profile(user_id, name, stored.profile).account
+                told = Told(event_id=await self._activity.find(redis, user_id, event))
+                removed = _Removed(stored, account, event, claimed, told)
+                if not (await self._take_away(redis, user_id, removed)).is_ours:
+                    return
+            await self._revocation.resume(redis, user_id, provider, claimed, event)
+        except StoreUnavailable:
+            log.warning("%s: an interrupted disconnect waits for the next look", name)
 
     def end_aside(self, user_id: str, provider: OAuthProvider, stored: Stored) -> None:
         """Ask the provider to end what was replaced, while nobody waits for it."""

@@ -11,7 +11,7 @@ from . import canary, keys, requests
 from .accounts import Accounts
 from .activity import PAGE, Activity, ActivityPage, Event
 from .audit import Audit
-from .background import Background, Result
+from .background import DRAIN_SECONDS, Background, Result
 from .checking import Checker, Health
 from .connecting import Connector
 from .disconnecting import Disconnector
@@ -88,7 +88,7 @@ class OAuthManager:
             store, self._refresher, telling, activity, leftovers, background
         )
         self._disconnector = Disconnector(
-            store, self._refresher, telling, switches, leftovers, self._revocation, background
+            store, telling, activity, switches, leftovers, self._revocation, background
         )
         self._connector = Connector(
             store, self._transport, self._refresher, telling, switches, self._disconnector
@@ -463,7 +463,7 @@ class OAuthManager:
         stored = await self._store.read(redis, user_id, self.providers)
         if resume:
             for name, provider in self.providers.items():
-                self._revocation.resume(redis, user_id, provider, stored[name])
+                self._disconnector.resume(redis, user_id, provider, stored[name])
         return [
             self._tokens.standing(user_id, provider, stored[name])
             for name, provider in self.providers.items()
@@ -476,7 +476,7 @@ class OAuthManager:
         known = self._checked(redis, user_id, provider)
         stored = await self._store.read_one(redis, user_id, provider)
         if resume:
-            self._revocation.resume(redis, user_id, known, stored)
+            self._disconnector.resume(redis, user_id, known, stored)
         return self._tokens.standing(user_id, known, stored)
 
     async def find_accounts(self, redis: Any, provider: str, account: str) -> tuple[str, ...]:
@@ -548,7 +548,10 @@ class OAuthManager:
         if redis is None:
             raise StoreUnavailable("reach Redis", "no_client")
 
-    async def aclose(self) -> None:
-        """Let the work under way finish, then close this event loop's HTTP client."""
-        await self._background.drain()
+    async def aclose(self, *, grace: float = DRAIN_SECONDS) -> None:
+        """Let the work under way finish, then close this event loop's HTTP client.
+
+        What is not done after ``grace`` seconds is given up; the log says what is lost.
+        """
+        await self._background.drain(grace)
         await self._transport.aclose()

@@ -10,13 +10,13 @@ from typing import Any
 
 from .activity import Activity, Event
 from .background import Background
-from .errors import OAuthError, OAuthRefused, StoreUnavailable
+from .errors import OAuthError, OAuthRefused
 from .leftovers import ASKING, ENDED, UNCONFIRMED, Leftover, Leftovers
 from .models import Account, Disconnected, RevokeOutcome, TokenData
 from .provider import OAuthProvider
 from .redis_io import redis_call
 from .refreshing import Refresher
-from .store import Store, Stored
+from .store import Store
 from .telling import Telling, Told
 from .transport import DEADLINE
 
@@ -120,32 +120,15 @@ class Revocation:
         until = await self.answered(redis, user_id, Told(), event, left, token)
         return Disconnected(provider.name, outcome, retry_until=until)
 
-    def resume(self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored) -> None:
-        """Finish, while nobody waits for it, what a process that is gone has left behind.
-
-        Only where a look found nothing connected, and a disconnect without an answer.
-        """
-        if stored.is_there or not stored.aside:
-            return
-        left = self._leftovers.open(user_id, provider.name, stored.aside)
-        if left and left.is_interrupted:
-            self._background.run(self._resume(redis, user_id, provider, left))
-
-    async def _resume(
-        self, redis: Any, user_id: str, provider: OAuthProvider, left: Leftover
+    async def resume(
+        self, redis: Any, user_id: str, provider: OAuthProvider, left: Leftover, event: Event
     ) -> None:
-        try:
-            claimed = await self._leftovers.claim(redis, user_id, left)
-            if claimed is None:
-                return
-            log.info("%s: going on with a disconnect that was interrupted", provider.name)
-            outcome, token = await self.ask(provider, claimed.token)
-            event = Event("disconnected", provider.name, left.by, left.at, ASKING, left.account)
-            told = Told(event_id=await self._activity.find(redis, user_id, event))
-            event = replace(event, detail=outcome.value)
-            await self.answered(redis, user_id, told, event, claimed, token)
-        except StoreUnavailable:
-            log.warning("%s: an interrupted disconnect waits for the next look", provider.name)
+        """Ask for a process that is gone; ``event`` is what it told of the disconnect."""
+        log.info("%s: going on with a disconnect that was interrupted", provider.name)
+        told = Told(event_id=await self._activity.find(redis, user_id, event))
+        outcome, token = await self.ask(provider, left.token)
+        event = replace(event, detail=outcome.value)
+        await self.answered(redis, user_id, told, event, left, token)
 
     async def drop_leftovers(self, redis: Any, user_id: str, provider: str) -> None:
         """Nothing is to be asked again."""

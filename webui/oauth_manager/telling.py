@@ -30,8 +30,10 @@ class Told:
 
     def answered(self, answers: Sequence[Any]) -> None:
         """Take the ids out of the pipeline's answers."""
-        self.event_id = as_text(answers[self.event_at]) if self.event_at >= 0 else ""
-        self.notice_id = as_text(answers[self.notice_at]) if self.notice_at >= 0 else ""
+        if self.event_at >= 0:
+            self.event_id = as_text(answers[self.event_at])
+        if self.notice_at >= 0:
+            self.notice_id = as_text(answers[self.notice_at])
 
 
 class Telling:
@@ -46,11 +48,13 @@ class Telling:
         self._leftovers = leftovers
 
     def _tell(self, pipe: Any, user_id: str, event: Event, kind: NoticeKind | None) -> Told:
-        told = Told(event_at=len(pipe))
-        self._activity.add(pipe, user_id, event)
+        """Queue both, the notice first: an event that is there has been told to the bot."""
+        told = Told()
         if kind:
             told.notice_at = len(pipe)
             self._notices.add(pipe, kind, user_id, event.provider, event.account)
+        told.event_at = len(pipe)
+        self._activity.add(pipe, user_id, event)
         return told
 
     def connected(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse
 
-from webui.cards import Screen, make_card, newest, notes_to_show, summarize
+from webui.cards import Screen, make_card, newest, notes_to_show, of_the_store, summarize
 from webui.cards.timeline import timeline
 from webui.oauth_manager import Status
 from webui.pages import is_htmx, render_card
@@ -57,7 +57,7 @@ async def cards_of(
         provider = site.manager.providers[connection.provider]
         is_known = provider.is_configured or connection.status is not Status.NOT_CONNECTED
         if is_known or provider.name == always:
-            note = notes.get(provider.name)
+            note = of_the_store(notes.get(provider.name), connection)
             own_focus = focus if provider.name == always else ""
             card = make_card(provider, connection, note, screen, own_focus)
             is_news = provider.name == last

@@ -159,7 +159,7 @@ def _service_of(request: Request, act: Act, fields: Mapping[str, object]) -> str
 
 async def _card(site: Site, user_id: str, provider: str, note: Note | None) -> Card:
     """How the service stands now, in the words that the person would be told."""
-    connection = await site.manager.connection(user_id, provider, site.redis)
+    connection = await site.manager.connection(user_id, provider, site.redis, resume=False)
     known = site.manager.providers[provider]
     card = picture(make_card(known, connection, note, screen_of(site, "list")))
     return replace(card, actions=())  # they may differ from those on the person's own page

@@ -210,7 +210,7 @@ async def _worth_showing(site: Site, user_id: str) -> list[Connection]:
     providers = site.manager.providers
     found = [
         connection
-        for connection in await site.manager.connections(user_id, site.redis)
+        for connection in await site.manager.connections(user_id, site.redis, resume=False)
         if providers[connection.provider].is_configured
         or connection.status is not Status.NOT_CONNECTED
     ]
