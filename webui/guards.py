@@ -14,8 +14,8 @@ import time
 import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from webui.forwarded import ForwardedClient
 from webui.proxy import ProxyIdentity
 from webui.refusing import (
     METHODS,
@@ -62,7 +62,7 @@ def guarded(app: ASGIApp, settings: Settings, refuse: Refusal) -> ASGIApp:
     app = OwnHost(app, settings.host, refuse)
     if settings.trusted_proxies:
         # Their X-Forwarded-For and -Proto count; everybody else's are ignored.
-        app = ProxyHeadersMiddleware(app, list(settings.trusted_proxies))  # type: ignore[assignment,arg-type]
+        app = ForwardedClient(app, settings.trusted_proxies)
     if settings.proxy_user_header:
         app = ProxyIdentity(app, settings, refuse)  # before X-Forwarded-For replaces the peer
     app = AccessLog(app)

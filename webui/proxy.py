@@ -10,12 +10,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from webui.addresses import TrustedNetworks
 from webui.oauth_manager.keys import check_user_id
 from webui.settings import Settings
 
@@ -59,7 +59,7 @@ class ProxyIdentity:
         self._user = settings.proxy_user_header.encode("ascii")
         self._groups = settings.proxy_groups_header.encode("ascii")
         self._ours = {self._user, self._groups} - {b""}
-        self._trusted = [ip_network(network) for network in settings.trusted_proxies]
+        self._trusted = TrustedNetworks(settings.trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -68,22 +68,15 @@ class ProxyIdentity:
         headers = scope["headers"]
         scope["headers"] = [pair for pair in headers if _plain(pair[0]) not in self._ours]
         try:
-            scope[_PERSON] = self._read(headers) if self._is_trusted(scope) else None
+            client = scope.get("client")
+            is_trusted = client is not None and client[0] in self._trusted
+            scope[_PERSON] = self._read(headers) if is_trusted else None
         except _Unclear:
             log.warning("a trusted proxy sent a header that names the person twice, or malformed")
             response = await self.refuse(scope, 400, "identity")
             await response(scope, receive, send)
             return
         await self.app(scope, receive, send)
-
-    def _is_trusted(self, scope: Scope) -> bool:
-        """A peer without an address, at a Unix socket, could be anybody on this machine."""
-        client = scope.get("client")
-        try:
-            peer = ip_address(client[0]) if client else None
-        except ValueError:
-            return False
-        return peer is not None and any(peer in network for network in self._trusted)
 
     def _read(self, headers: Iterable[tuple[bytes, bytes]]) -> ProxiedPerson | None:
         user, groups = (_only(headers, name) for name in (self._user, self._groups))

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
+from webui.addresses import address_of, network_of
+
 SHORTEST_SECRET = 32
 _FEWEST_CHARACTERS = 8  # different ones; fewer are a held-down key, not a random secret
 
@@ -159,7 +161,7 @@ def parameters(text: str) -> dict[str, str]:
 def networks(text: str) -> tuple[str, ...]:
     """Addresses and networks of reverse proxies; the whole Internet is none."""
     try:
-        found = [ipaddress.ip_network(part) for part in words(text)]
+        found = [network_of(part) for part in words(text)]
     except ValueError:
         raise Malformed("must be IP addresses or networks") from None
     if any(network.prefixlen == 0 for network in found):
@@ -169,10 +171,8 @@ def networks(text: str) -> tuple[str, ...]:
 
 def is_loopback(host: str) -> bool:
     """Whether a host as it stands in an address is this machine by name or number."""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    found = address_of(host)
+    return host == "localhost" or (found is not None and found.is_loopback)
 
 
 def base_url(text: str) -> str:

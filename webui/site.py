@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
+
+from webui.addresses import counted_network
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -51,13 +52,5 @@ async def form_of(request: Request) -> dict[str, object]:
 
 
 def caller_of(request: Request) -> str:
-    """The network to count tries for: the peer's, or what a trusted proxy says it is.
-
-    Of an IPv6 address the first 64 bits: the rest is the client's to choose.
-    """
-    host = request.client.host if request.client else ""
-    try:
-        found = ip_address(host)
-    except ValueError:
-        return "unknown"
-    return host if found.version == 4 else str(ip_network(f"{found}/64", strict=False))
+    """The network to count tries for: the peer's, or what a trusted proxy says it is."""
+    return counted_network(request.client.host if request.client else "")
