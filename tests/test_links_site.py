@@ -414,11 +414,11 @@ class TestTheCookies:
         continued = await phone.post("/connect/proof/continue")
         cookies = [*started.headers.get_list("set-cookie")]
         cookies += continued.headers.get_list("set-cookie")
-        assert len(cookies) == 4, "the proof's, taken back, the link's and the session's"
+        assert len(cookies) == 5, "the proof's, taken back, the link's, the session's, known"
         for cookie in cookies:
             name, _, value = cookie.partition(";")[0].partition("=")
             attributes = {part.strip() for part in cookie.split(";")[1:]}
-            assert name in ("__Host-proof", "__Host-link", "__Host-session")
+            assert name in ("__Host-proof", "__Host-link", "__Host-session", "__Host-known")
             assert attributes >= {"HttpOnly", "Secure", "Path=/"}
             assert "samesite=lax" in {a.lower() for a in attributes}
             assert "domain" not in cookie.lower()
@@ -429,7 +429,7 @@ class TestTheCookies:
     async def test_on_loopback_http_have_plain_names(self, redis_url: str, redis: Redis) -> None:
         async with site_at(redis_url, redis, base_url="http://127.0.0.1:8000") as place:
             browser = await place.signed_in("ann")
-        assert sorted(browser.client.cookies) == ["link", "session"]
+        assert sorted(browser.client.cookies) == ["known", "link", "session"]
 
 
 class TestDone:

@@ -642,6 +642,32 @@ async def test_a_preview_and_a_prefetch_burn_nothing(place: Place, acme: OpenIDS
     assert (await browser.get(url)).status_code == 303
 
 
+async def test_what_another_sites_page_embeds_burns_nothing_and_is_counted_for_nobody(
+    place: Place, acme: OpenIDServer
+) -> None:
+    browser = await place.browser()
+    url = acme.authorize(await begin(browser))
+    for path in (url, f"{CALLBACK}?code=x&state={'x' * 43}"):
+        for dest, mode in (("image", "no-cors"), ("empty", "cors"), ("iframe", "navigate")):
+            headers = {"sec-fetch-dest": dest, "sec-fetch-mode": mode}
+            for _ in range(25):
+                assert (await browser.get(path, headers=headers)).status_code == 403
+    assert acme.calls["/token"] == 0
+    assert (await browser.get(url)).status_code == 303
+
+
+async def test_a_neighbour_who_uses_up_the_limit_of_an_address_keeps_no_known_browser_out(
+    place: Place, acme: OpenIDServer
+) -> None:
+    staff = await place.browser(address="192.0.2.200")
+    await sign_in(staff, acme)
+    await staff.post("/signout")
+    neighbour = await place.browser(address="192.0.2.200")
+    seen = [(await neighbour.post("/signin/sso")).status_code for _ in range(61)]
+    assert seen[-1] == 429
+    assert (await sign_in(staff, acme)).headers["location"] == "/support"
+
+
 async def test_guessing_states_is_limited(place: Place) -> None:
     browser = await place.browser()
     pages = [await browser.get(f"{CALLBACK}?code=x&state={i:043d}") for i in range(61)]

@@ -71,6 +71,12 @@ def is_prefetch(headers: Headers) -> bool:
     return any("prefetch" in headers.get(name, "").lower() for name in _AHEAD)
 
 
+def is_visit(headers: Headers) -> bool:
+    """Whether a browser opens a page of its own: no picture, script or frame of another page."""
+    mode = headers.get("sec-fetch-mode", "navigate")
+    return mode == "navigate" and headers.get("sec-fetch-dest", "document") == "document"
+
+
 def is_same_origin(headers: Headers, origin: str) -> bool:
     """Whether a request that changes something was made by a page of ours.
 

@@ -35,9 +35,16 @@ async def begin_proof(
     """Start a proof, give this browser its secret, and show it the code."""
     site = site_of(request)
     response = RedirectResponse("/connect/proof", 303)
-    keep_proof(request, response, await site.manager.proofs.start(site.redis, link, parked))
+    secret = await site.manager.proofs.start(site.redis, link, parked)
+    await site.limiter.allows("start", proof_counter(secret))
+    keep_proof(request, response, secret)
     forget_cookie(request, response, "link")
     return response
+
+
+def proof_counter(secret: str) -> str:
+    """What a proof's own steps are counted for."""
+    return f"proof {_digest(secret)}"
 
 
 def keep_proof(request: Request, response: Response, secret: str) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from webui.auth import is_visit
 from webui.oauth_manager import StoreUnavailable
 from webui.oauth_manager.proofs import CODE_ALPHABET, CODE_LENGTH, as_typed
 from webui.oauth_manager.redis_io import read_text, redis_call
@@ -63,12 +64,13 @@ async def refer(
     user: str = "",
     keep: bool = True,
 ) -> str:
-    """Six characters to show; ``""`` where too many were kept already, and for HEAD.
+    """Six characters to show; ``""`` where too many were kept already, or nobody reads them.
 
     Without Redis they stand in the log alone; ``keep`` false says that it is
     known to be away.  At most three round trips, with a session two.
     """
-    if request.method == "HEAD":
+    is_read = is_visit(request.headers) or request.headers.get("hx-request") == "true"
+    if request.method == "HEAD" or not is_read:
         return ""
     session = loaded_session(request)
     found = Reference(

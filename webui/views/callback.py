@@ -10,10 +10,10 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse
 
-from webui.auth import is_prefetch
 from webui.cards import Note, is_cancelled
+from webui.guessing import count_try, turned_away
 from webui.oauth_manager import (
     Event,
     FlowRefused,
@@ -29,12 +29,13 @@ from webui.oauth_manager.proofs import Parked
 from webui.pages import render
 from webui.proof_cookie import begin_proof
 from webui.references import refer
-from webui.site import caller_of, provider_of, site_of
+from webui.site import provider_of, site_of
 from webui.views.board import address
 from webui.views.errors import error_page, link_failure
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from webui.cards import Where
     from webui.oauth_manager import Attempt
@@ -52,8 +53,8 @@ async def callback(request: Request) -> Response:
     without query, or in a page that says what to do.
     """
     site, provider = site_of(request), provider_of(request)
-    if is_prefetch(request.headers):
-        return Response(status_code=503, headers={"Retry-After": "1"})
+    if no_visit := turned_away(request):
+        return no_visit
     try:
         answer = read_authorization_response(request.scope["query_string"], provider)
     except FlowRefused:
@@ -97,7 +98,7 @@ async def _refused(
 ) -> Response:
     """One answer for every reason but another person's link, so that nothing can be probed."""
     if reason == "unknown":
-        await site_of(request).limiter.hit("miss", caller_of(request))
+        await count_try(request, "miss")
     if reason == "other_person":
         return await link_failure(request, "not_yours", provider)
     if session is None and reason == "other_browser":

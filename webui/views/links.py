@@ -8,13 +8,20 @@ from starlette.responses import RedirectResponse, Response
 
 from webui.auth import require_session
 from webui.cookies import forget_cookie
+from webui.guessing import count_try, may_guess, remember_browser, turned_away
 from webui.oauth_manager import Status
 from webui.oauth_manager.callbacks import AuthorizationResponse
 from webui.pages import hand_off, is_htmx, render
 from webui.permissions import permission_groups
-from webui.proof_cookie import begin_proof, keep_link, kept_proof, what_became_of
+from webui.proof_cookie import (
+    begin_proof,
+    keep_link,
+    kept_proof,
+    proof_counter,
+    what_became_of,
+)
 from webui.roles import wants_newer_sign_in
-from webui.site import caller_of, provider_of, site_of
+from webui.site import provider_of, site_of
 from webui.views.callback import finish
 from webui.views.errors import error_page, link_failure
 
@@ -29,7 +36,7 @@ if TYPE_CHECKING:
 
 async def _dead(request: Request) -> Response:
     """Unknown, used, replaced or run out: all alike to strangers, so that nothing can be probed."""
-    await site_of(request).limiter.hit("miss", caller_of(request))
+    await count_try(request, "miss")
     reason, at = what_became_of(request, request.path_params.get("code", ""))
     return await link_failure(request, "dead", reason=reason, at=at)
 
@@ -51,12 +58,21 @@ async def _switched_off(request: Request, provider: str) -> Response:
     return await error_page(request, 503, "service", provider=provider, headers=headers)
 
 
+async def _look_up(request: Request) -> tuple[LinkRequest, float] | None:
+    """What the link is for and until when, None if it leads nowhere.  Raises ``TooMany``."""
+    site = site_of(request)
+    found = await site.manager.links.peek(site.redis, request.path_params["code"])
+    await may_guess(request, owner=found[0].user_id if found else "")
+    return found
+
+
 async def landing(request: Request) -> Response:
     """``GET /connect/{code}``: explains, and changes nothing."""
+    if no_visit := turned_away(request):
+        return no_visit
     site, code = site_of(request), request.path_params["code"]
-    await site.limiter.check("miss", caller_of(request))
     session = await site.sessions.load(request)
-    found = await site.manager.links.peek(site.redis, code)
+    found = await _look_up(request)
     if found is None:
         return await _over(request)
     link, expires_at = found
@@ -82,12 +98,10 @@ async def landing(request: Request) -> Response:
 
 async def start(request: Request) -> Response:
     """``POST /connect/{code}/start``: the link is spent, and the proof begins in this browser."""
-    site = site_of(request)
-    await site.limiter.check("miss", caller_of(request))
-    await site.limiter.hit("start", caller_of(request))
+    site, code = site_of(request), request.path_params["code"]
+    found = await _look_up(request)
+    await count_try(request, "start")
     session = await site.sessions.load(request)
-    code = request.path_params["code"]
-    found = await site.manager.links.peek(site.redis, code)
     if found is not None and _is_switched_off(site, found[0]):
         return await _switched_off(request, found[0].provider)
     link = await site.manager.links.take(site.redis, code)
@@ -108,7 +122,7 @@ async def start(request: Request) -> Response:
 async def decline(request: Request) -> Response:
     """``POST /connect/{code}/decline``: nobody can use the link any more."""
     site = site_of(request)
-    await site.limiter.check("miss", caller_of(request))
+    await _look_up(request)
     link = await site.manager.links.take(site.redis, request.path_params["code"])
     if link is None:
         return await _dead(request)
@@ -158,8 +172,9 @@ def _proof_page(request: Request, site: Site, proof: Proof, *, asked: bool = Fal
 async def finish_proof(request: Request) -> Response:
     """``POST /connect/proof/continue``: the code has arrived; the browser becomes the person's."""
     site = site_of(request)
-    await site.limiter.hit("start", caller_of(request))
     secret = kept_proof(request)
+    is_begun = await site.manager.proofs.peek(site.redis, secret) is not None
+    await count_try(request, "start", own=proof_counter(secret) if is_begun else "")
     by_code = site.settings.link_proof == "code"
     taken = await site.manager.proofs.take(site.redis, secret, by_code=by_code)
     if taken is None:
@@ -176,6 +191,7 @@ async def finish_proof(request: Request) -> Response:
     else:
         response = await _go_on(request, session, link)
     forget_cookie(request, response, "proof")
+    remember_browser(request, response, link.user_id)
     return response
 
 

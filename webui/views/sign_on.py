@@ -10,10 +10,11 @@ import time
 from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse
 
-from webui.auth import SUPPORT, is_prefetch, safe_next
+from webui.auth import SUPPORT, safe_next
 from webui.cookies import keep_cookie, kept_cookie
+from webui.guessing import count_try, remember_browser, turned_away
 from webui.oauth_manager import (
     FlowRefused,
     OAuthMisconfigured,
@@ -28,10 +29,11 @@ from webui.pages import hand_off, render
 from webui.references import refer
 from webui.roles import STAFF_SECONDS, Staff, is_staff
 from webui.sign_on import ATTEMPT_SECONDS, IdTokenRefused, take_attempt
-from webui.site import caller_of, form_of, site_of
+from webui.site import form_of, site_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.responses import Response
 
     from webui.sign_on import Attempt, Identity, SignOn
     from webui.site import Site
@@ -46,7 +48,7 @@ async def start(request: Request) -> Response:
     """``POST /signin/sso``: off to the provider."""
     site = site_of(request)
     sign_on = _sign_on(site)
-    await site.limiter.hit("start", caller_of(request))
+    await count_try(request, "start")
     form = await form_of(request)
     return_to = _return_to(sign_on, form.get("next"))
     # Kept over several starts, so that two tabs do not end each other's sign-in.
@@ -70,14 +72,14 @@ async def callback(request: Request) -> Response:
     """``GET /signin/sso/callback``: a session, or a page that says what to do."""
     site = site_of(request)
     sign_on = _sign_on(site)
-    if is_prefetch(request.headers):
-        return Response(status_code=503, headers={"Retry-After": "1"})
+    if no_visit := turned_away(request):
+        return no_visit
     try:
         answer = read_authorization_response(request.scope["query_string"], sign_on.provider)
         attempt = await take_attempt(site.redis, answer.state, kept_cookie(request, COOKIE))
     except FlowRefused as refusal:
         if refusal.reason == "unknown":
-            await site.limiter.hit("miss", caller_of(request))
+            await count_try(request, "miss")
         return await _failed(request, "signon", code=refusal.reason)
     try:
         identity = await sign_on.finish(attempt, answer)
@@ -116,7 +118,9 @@ async def _admit(request: Request, attempt: Attempt, identity: Identity) -> Resp
             sealed_token=identity.sealed_token if by_group else "",
         )
     # The cookie stays until it runs out: another tab may be at the provider still.
-    return RedirectResponse(attempt.return_to, 303)
+    response = RedirectResponse(attempt.return_to, 303)
+    remember_browser(request, response, f"staff {user}" if is_for_staff else user)
+    return response
 
 
 async def sign_out_there(request: Request) -> Response | None:

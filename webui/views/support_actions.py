@@ -126,7 +126,7 @@ async def _do(act: Act, request: Request) -> Response:
         return _question(request, staff, act, fields, fault=fault)
     await may_act(request, staff)
     if act.name == "check":
-        await site.limiter.hit("check", staff.id)
+        await site.limiter.hit("check", f"staff {staff.id}")  # not the person of that id
     keep = partial(
         keep_record, request, staff, act.action, whom=user_id, provider=provider, reason=reason
     )
