@@ -14,8 +14,9 @@ from redis.asyncio import Redis
 from tests.fake_provider import FakeProvider, serve
 from tests.library import KEY, OTHER_KEY, tokens_key
 from tests.site_fixtures import SESSION_SECRET
+from tests.support_fixtures import put
 from webui.cli import main
-from webui.oauth_manager import TokenData
+from webui.oauth_manager import Account, OAuthManager, Profile, TokenData
 
 MATRIX = "@alice:example.org"
 OLDER = TokenData("canary-token", provider="github")
@@ -48,6 +49,19 @@ async def older(redis: Any) -> None:
     await redis.set(tokens_key(MATRIX, "github"), record)
 
 
+HOSTILE = "evil\x1b[2J\u202emoc.live"
+
+
+async def hostile(redis: Any) -> None:
+    manager = OAuthManager(KEY)
+    for provider, label in (("github", HOSTILE), ("google", "Zo\u00eb")):
+        asked = tuple(manager.providers[provider].scopes)
+        profile = Profile(Account("1", label), connected_at=1e9, requested_scopes=asked)
+        scopes = ["read:user"] if provider == "github" else ["email"]
+        token = TokenData("canary-a", "canary-r", 4e9, scopes, provider=provider)
+        await put(manager, redis, "ann", provider, profile, token)
+
+
 class TestRotateKeys:
     def test_moves_what_the_older_system_wrote(self, redis_url: str) -> None:
         fill(redis_url, older)
@@ -72,6 +86,43 @@ class TestRotateKeys:
             f"  stargazer:oauth_tokens:{MATRIX}:github",
             "  stargazer:oauth_tokens:a\\u202e\\u001b[2Jb",
         ]
+        assert "canary" not in done.output
+
+
+class TestConnections:
+    def test_says_so_where_nothing_is_connected(self, redis_url: str) -> None:
+        fill(redis_url, older)
+        done = run(redis_url, "connections", "nob\u202eody")
+        assert done.exit_code == 0
+        assert done.output.startswith("Nothing is connected for nob\\u202eody. ")
+        assert run(redis_url, "connections", "nobody", "--json").output == ""
+
+    def test_lists_a_line_for_each_and_turns_nothing(self, redis_url: str) -> None:
+        fill(redis_url, hostile)
+        done = run(redis_url, "connections", "ann")
+        assert done.output == (
+            "github: connected as evil[2Jmoc.live\ngoogle: connected as Zo\u00eb\n"
+        )
+
+    def test_lists_an_object_for_each(self, redis_url: str) -> None:
+        fill(redis_url, hostile)
+        done = run(redis_url, "connections", "ann", "--json")
+        github, google = map(json.loads, done.output.splitlines())
+        assert done.output.isascii()
+        assert github["account"] == HOSTILE
+        assert google == {
+            "provider": "google",
+            "status": "connected",
+            "account": "Zo\u00eb",
+            "scopes": ["email"],
+            "missing_scopes": ["openid"],
+            "has_refresh_token": True,
+            "expires_at": 4e9,
+            "connected_at": 1e9,
+            "used_at": None,
+            "checked_at": None,
+            "problem": "",
+        }
         assert "canary" not in done.output
 
 

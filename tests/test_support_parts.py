@@ -24,6 +24,7 @@ from webui.support.finding import MOST, results
 from webui.support.history import KINDS, history
 from webui.support.names import masked, spelled
 from webui.support.rows import make_row
+from webui.views.support_audit import reason_fault
 
 NAMES = {"product": PRODUCT, "bot": BOT}
 HELD = {name: case for name, case in CASES.items() if case.connection}
@@ -231,3 +232,33 @@ class TestTheExport:
     def test_nothing_else_is_a_time(self, text: str) -> None:
         with pytest.raises(ValueError):  # noqa: PT011 - some of them are datetime's own
             export.since(text, 1.0)
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "",
+        "42",
+        "T-4",
+        ".-,!?",
+        "\u3164" * 9,
+        "\u115f\u1160\uffa0\u3164",
+        "a\u3164\u3164\u3164b",
+        "\U00013441\U00013442" * 3,
+        "\u200b" * 9,
+        "\u2800" * 9,
+        "\U000e0061" * 9,
+        "\u034f\u034f\u034f",
+        "e\u0301\u0301\u0301\u0301",
+        "😀😀😀",
+    ],
+)
+def test_a_reason_without_three_letters_or_digits_that_can_be_seen_is_none(reason: str) -> None:
+    assert reason_fault(reason) == "reason"
+
+
+@pytest.mark.parametrize(
+    "reason", ["abc", "T-42", "4711", "a b c", "票据号", "a\u200bb\u200bc", "٤٢٣"]
+)
+def test_three_letters_or_digits_of_any_script_are_a_reason(reason: str) -> None:
+    assert reason_fault(reason) == ""

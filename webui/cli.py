@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import click
 
 from webui.app import make_manager
+from webui.identity import read_user_id
 from webui.logs import configure_logs
 from webui.oauth_manager import OAuthError, OAuthManager, StoreUnavailable
 from webui.redis_client import connect
@@ -25,6 +26,18 @@ T = TypeVar("T")
 BAD_SETTINGS = 2
 UNAVAILABLE = 1
 PORT = click.IntRange(1, 65535)
+
+
+class UserId(click.ParamType[str]):
+    """A person's id, as everywhere else that somebody gives one."""
+
+    name = "user"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return read_user_id(value)
+        except ValueError as fault:
+            self.fail(f"{fault}.", param, ctx)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -121,7 +134,7 @@ def demo(port: int, provider_port: int, data: Path) -> None:
 
 
 @main.command()
-@click.argument("user")
+@click.argument("user", type=UserId())
 @click.argument("provider", default="")
 def link(user: str, provider: str) -> None:
     """Print a one-time address for USER, to connect PROVIDER or just to sign in."""
@@ -142,7 +155,7 @@ def _not_set_up(manager: OAuthManager, provider: str) -> str:
 
 
 @main.command()
-@click.argument("user")
+@click.argument("user", type=UserId())
 @click.argument("code", nargs=-1, required=True)
 def confirm(user: str, code: tuple[str, ...]) -> None:
     """Take CODE, shown by a browser, as sent by USER to the bot in chat."""
@@ -158,13 +171,18 @@ def confirm(user: str, code: tuple[str, ...]) -> None:
 
 
 @main.command()
-@click.argument("user")
-def connections(user: str) -> None:
+@click.argument("user", type=UserId())
+@click.option("--json", "is_json", is_flag=True, help="One JSON object a line.")
+def connections(user: str, is_json: bool) -> None:
     """List the connections of USER, without secrets."""
-    for row in _with_store(lambda manager, redis: manager.connections(user, redis)):
-        if row.status != "not_connected":
-            account = f" as {row.profile.account.label}" if row.profile.account.label else ""
-            click.echo(f"{row.provider}: {row.status.replace('_', ' ')}{account}")
+    from webui import terminal
+
+    rows = _with_store(lambda manager, redis: manager.connections(user, redis))
+    held = [row for row in rows if row.status != "not_connected"]
+    for row in held:
+        click.echo(terminal.as_json(row) if is_json else terminal.as_line(row))
+    if not held and not is_json:
+        click.echo(terminal.nobody(user))
 
 
 @main.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,22 @@ _CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _DIRECTIONS = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
 # The implicit direction marks, and marks that cannot be seen at all.
 _MARKS = frozenset("\u061c\u200b\u200e\u200f\u2060\ufeff")
+
+
+# Unicode's Default_Ignorable_Code_Point, which nothing draws; fillers among them are letters.
+_UNDRAWN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
+    # Letters that are drawn as a blank.
+    "|[\U00013441\U00013442]"
+)
+
+
+def legible(text: str) -> int:
+    """How many letters and digits of any script can be seen in it."""
+    drawn = _UNDRAWN.sub("", text)
+    return sum(unicodedata.category(character)[0] in "LN" for character in drawn)
 
 
 def _is_plain(character: str) -> bool:

@@ -16,7 +16,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from webui.addresses import TrustedNetworks
-from webui.oauth_manager.keys import check_user_id
+from webui.identity import entries, read_group, read_user_id, without_blanks
 from webui.settings import Settings
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ class ProxyIdentity:
 
     A doubled or malformed one from a trusted proxy ends in 400: the proxy passes
     on what its clients send, and to go on without it would let them choose
-    whether it counts.  An empty one names nobody.
+    whether it counts.  So does a name or group that :mod:`webui.identity` refuses.
+    An empty one names nobody.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings, refuse: Refusal) -> None:
@@ -83,11 +84,9 @@ class ProxyIdentity:
         if not user:
             return None
         try:
-            check_user_id(user)
+            return ProxiedPerson(read_user_id(user), tuple(map(read_group, entries(groups))))
         except ValueError:
             raise _Unclear from None
-        parts = (part.strip() for part in groups.split(","))
-        return ProxiedPerson(user, tuple(filter(None, parts)))
 
 
 def _only(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
@@ -95,7 +94,7 @@ def _only(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
     if len(values) > 1:
         raise _Unclear
     try:
-        return values[0].decode("utf-8").strip() if values else ""
+        return without_blanks(values[0].decode("utf-8")) if values else ""
     except UnicodeDecodeError:
         raise _Unclear from None
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from webui import setting_values as values
+from webui.identity import read_group
 
 _CLIENT = ("OIDC_ISSUER", "OIDC_CLIENT_ID", "OIDC_CLIENT_SECRET")
 NAMES = (
@@ -36,9 +37,14 @@ _OTHER_HEADER = re.compile(
 
 def group(text: str) -> str:
     """As a sign-on names it: a word, a path or a GUID."""
-    if len(text) > 255 or not text.isprintable():
-        raise values.Malformed("must be one line of at most 255 characters")
-    return text
+    try:
+        if len(text) <= 255:
+            return read_group(text)
+    except ValueError:
+        pass
+    raise values.Malformed(
+        "must be one line of at most 255 characters, which neither begins nor ends with a blank"
+    )
 
 
 def claim(text: str) -> str:

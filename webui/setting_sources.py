@@ -4,13 +4,14 @@ The environment comes first, then the TOML file that ``WEBUI_CONFIG`` names: the
 same names in either case, and a table for a provider (``[github]`` with
 ``client_id = ...``).  In both places a secret may also be given as
 ``NAME_FILE``, the path of a file that holds it.  Blank counts as not given;
-white space around a value is dropped.
+the white space of ASCII around a value is dropped, and no other: it may be part of a name.
 """
 
 from __future__ import annotations
 
 import difflib
 import re
+import string
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -44,11 +45,11 @@ class Given:
 def survey(environ: Mapping[str, str]) -> tuple[dict[str, Given], tuple[str, ...], list[str]]:
     """What was given by setting name, the extra providers, and the faults of the sources."""
     faults: list[str] = []
-    config = _config_file(environ.get("WEBUI_CONFIG", "").strip(), faults)
+    config = _config_file(_trimmed(environ.get("WEBUI_CONFIG", "")), faults)
     layers = (("environment", environ), ("WEBUI_CONFIG", config))
     extra: tuple[str, ...] = ()
     for _, layer in reversed(layers):
-        if text := layer.get("EXTRA_PROVIDERS", "").strip():
+        if text := _trimmed(layer.get("EXTRA_PROVIDERS", "")):
             try:
                 extra = values.provider_names(text)
             except values.Malformed:
@@ -70,13 +71,13 @@ def survey(environ: Mapping[str, str]) -> tuple[dict[str, Given], tuple[str, ...
 def _look_up(
     setting: Setting, source: str, layer: Mapping[str, str], faults: list[str]
 ) -> Given | None:
-    if text := layer.get(setting.name, "").strip():
+    if text := _trimmed(layer.get(setting.name, "")):
         return Given(text, source)
-    path = layer.get(setting.name + FILE_SUFFIX, "").strip() if setting.is_secret else ""
+    path = _trimmed(layer.get(setting.name + FILE_SUFFIX, "")) if setting.is_secret else ""
     if not path:
         return None
     try:
-        text = Path(values.unquoted(path)).read_text("utf-8").strip()
+        text = _trimmed(Path(values.unquoted(path)).read_text("utf-8"))
     except values.Malformed as fault:
         faults.append(f"{setting.name}{FILE_SUFFIX} {fault}.")
         return None
@@ -84,6 +85,10 @@ def _look_up(
         faults.append(f"{setting.name}{FILE_SUFFIX} names a file that cannot be read.")
         return None
     return Given(text, "file") if text else None
+
+
+def _trimmed(text: str) -> str:
+    return text.strip(string.whitespace)
 
 
 def _config_file(path: str, faults: list[str]) -> dict[str, str]:
@@ -111,9 +116,17 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
             is_feature = name.endswith(setting_features.SUFFIX)
             yield name, setting_features.as_text(value) if is_feature else urlencode(value)
         elif isinstance(value, list):
-            yield name, ",".join(map(str, value))
+            yield name, ",".join(_entry(name, entry) for entry in map(str, value))
         else:
             yield name, str(value)
+
+
+def _entry(name: str, entry: str) -> str:
+    """One entry of a TOML list.
+
+    An id with a comma would become two of other people: its reader refuses what stands for it.
+    """
+    return "\0" if name == "SUPPORT_USERS" and "," in entry else entry
 
 
 def _misspelt(environ: Mapping[str, str], extra: Iterable[str]) -> Iterator[str]:

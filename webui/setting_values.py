@@ -16,6 +16,7 @@ from contextlib import suppress
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from webui.addresses import address_of, network_of
+from webui.identity import entries, read_user_id
 
 SHORTEST_SECRET = 32
 _FEWEST_CHARACTERS = 8  # different ones; fewer are a held-down key, not a random secret
@@ -96,10 +97,13 @@ def printable(text: str) -> str:
 
 def people(text: str) -> frozenset[str]:
     """User ids between commas; blanks inside an id belong to it."""
-    ids = frozenset(filter(None, (part.strip() for part in text.split(","))))
-    if any(len(person) > 255 or not person.isprintable() for person in ids):
-        raise Malformed("must be user ids separated by commas")
-    return ids
+    try:
+        return frozenset(map(read_user_id, entries(text)))
+    except ValueError:
+        raise Malformed(
+            "must be user ids between commas, of at most 255 characters; none has control "
+            "characters or begins or ends with a blank"
+        ) from None
 
 
 def provider_names(text: str) -> tuple[str, ...]:

@@ -23,7 +23,10 @@ _ONE_TIME = re.compile(r"[A-Za-z0-9_-]{20,128}")
 
 def check_user_id(user_id: str) -> str:
     """The id itself, if it is one.  Raises ``ValueError``; the message does not quote it."""
-    if not isinstance(user_id, str) or not 0 < len(user_id) <= MAX_USER_ID:
+    if not isinstance(user_id, str):
+        kind = type(user_id).__name__
+        raise ValueError(f"a user id is text, not {kind}; a number has to be passed as str(number)")
+    if not 0 < len(user_id) <= MAX_USER_ID:
         raise ValueError(f"a user id is text of 1 to {MAX_USER_ID} characters")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in user_id):
         raise ValueError("a user id has no control characters and no lone surrogates")

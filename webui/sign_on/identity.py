@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from webui.oauth_manager import check_user_id
+from webui.identity import read_group, read_user_id
 
 from .id_token import LEEWAY, IdTokenRefused
 
@@ -50,9 +50,8 @@ def read_identity(claims: Mapping[str, Any], user_claim: str, groups_claim: str)
 
     Raises ``IdTokenRefused`` where the user's claim holds no user id.
     """
-    user = _at(claims, user_claim)
     try:
-        check_user_id(user)
+        user = read_user_id(_at(claims, user_claim))
     except ValueError:
         raise IdTokenRefused("user_claim") from None
     return Identity(user, read_groups(claims, groups_claim), _signed_in_at(claims))
@@ -76,8 +75,14 @@ def has_groups(claims: Mapping[str, Any], path: str) -> bool:
 def read_groups(claims: Mapping[str, Any], path: str) -> tuple[str, ...]:
     """One name, or a list of them; whatever else stands there is nobody's group."""
     value = _at(claims, path)
-    names = value if isinstance(value, list) else [value]
-    return tuple(name for name in names if isinstance(name, str) and name)
+    return tuple(filter(_is_group, value if isinstance(value, list) else [value]))
+
+
+def _is_group(name: object) -> bool:
+    try:
+        return isinstance(name, str) and bool(read_group(name))
+    except ValueError:
+        return False
 
 
 def _signed_in_at(claims: Mapping[str, Any]) -> float:

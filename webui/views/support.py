@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from webui import words
+from webui.identity import has_blank_ends
 from webui.oauth_manager import check_user_id
 from webui.pages import render
 from webui.references import find_reference
@@ -44,9 +45,8 @@ async def search(request: Request) -> Response:
     question = Question(q, where, reason)
     if not fields or not was_asked_here(request):
         return _page(request, staff, question)
-    faults = {} if question.q else {"q": words.text("support.fault.q")}
-    if fault := reason_fault(question.reason):
-        faults["reason"] = words.text(f"support.fault.{fault}")
+    named = {"q": _search_fault(question.q), "reason": reason_fault(question.reason)}
+    faults = {name: words.text(f"support.fault.{fault}") for name, fault in named.items() if fault}
     if faults:
         return _page(request, staff, replace(question, faults=faults), status=422)
     await may_look(request, staff)
@@ -63,6 +63,13 @@ async def search(request: Request) -> Response:
     names = {"product": site.settings.product_name, "bot": site.settings.bot_name}
     failure = failure_of(reference, site.manager.providers, names) if reference else None
     return _page(request, staff, question, results(found, failure, question.reason, names))
+
+
+def _search_fault(q: str) -> str:
+    """What is wrong with what is looked for, as :func:`reason_fault` says it of a reason."""
+    if not q:
+        return "q"
+    return "q_blank" if has_blank_ends(q) else ""
 
 
 def _page(

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from limits import parse
 
 from webui.auth import is_prefetch
+from webui.identity import without_blanks
+from webui.labels import legible
 from webui.limiting import LIMITS, LOOKUPS, TooMany
 from webui.oauth_manager import AuditRecord
 from webui.oauth_manager.audit import MAX_REASON
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from webui.roles import Staff
 
+LEAST_LEGIBLE = 3  # letters or digits of a reason; fewer say nothing to whoever reads the audit
 _MOST = parse(LOOKUPS)
 _SECONDS = float(_MOST.get_expiry())
 
@@ -28,7 +31,7 @@ log = logging.getLogger(__name__)
 
 def reason_fault(reason: str) -> str:
     """What is wrong with a reason, as a section of the catalogue's ``support.fault``, or ``""``."""
-    if not any(character.isalnum() for character in reason):  # nothing that can be read
+    if legible(reason) < LEAST_LEGIBLE:
         return "reason"
     return "reason_long" if len(reason) > MAX_REASON else ""
 
@@ -36,7 +39,7 @@ def reason_fault(reason: str) -> str:
 def field_of(fields: Mapping[str, object], name: str) -> str:
     """A field of a form or a query without the blanks around it, ``""`` where it is none."""
     value = fields.get(name)
-    return value.strip() if isinstance(value, str) else ""
+    return without_blanks(value) if isinstance(value, str) else ""
 
 
 def was_asked_here(request: Request) -> bool:
