@@ -8,9 +8,10 @@ from typing import Any
 
 from webui.oauth_manager import LINK_CODE_TTL, Connection, OAuthManager, OAuthProvider
 
-from .wording import clock, say
+from .wording import say, span
 
 _FRESH_SECONDS = LINK_CODE_TTL / 2
+_GRACE_SECONDS = 5  # a link made a moment ago lives ten minutes and not nine
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,8 @@ class Link:
 
     def after(self, sentence: str) -> str:
         """The sentence, how to treat the link, and the link on a line of its own."""
-        return f"{sentence} {say('link', time=clock(self.expires_at))}\n{self.url}"
+        left = self.expires_at - time.time() + _GRACE_SECONDS
+        return f"{sentence} {say('link', span=span(left))}\n{self.url}"
 
 
 async def new_link(

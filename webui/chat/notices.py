@@ -15,7 +15,10 @@ _STILL = {
     NoticeKind.CONNECTED: (Status.CONNECTED,),
     NoticeKind.DISCONNECTED: (Status.NOT_CONNECTED,),
     NoticeKind.RECONNECT_NEEDED: (Status.RECONNECT_NEEDED,),
+    NoticeKind.DENIED: tuple(Status),
+    NoticeKind.CONNECT_FAILED: tuple(Status),
     NoticeKind.LINK_CANCELLED: tuple(Status),
+    NoticeKind.LINK_RAN_OUT: tuple(Status),
     NoticeKind.SUPPORT_CHECKED: tuple(Status),
     NoticeKind.SUPPORT_DISCONNECTED: (Status.NOT_CONNECTED,),
 }
@@ -33,7 +36,7 @@ async def notice_text(manager: OAuthManager, redis: Any, notice: Notice) -> str:
         return words.text(f"notice.{notice.kind}")
     provider = manager.providers.get(notice.provider)
     if provider is None:
-        key = "elsewhere" if notice.provider else "link_cancelled_signin"
+        key = "elsewhere" if notice.provider else f"{notice.kind}_signin"
         return words.text(f"notice.{key}", provider=notice.provider)
     connection = await manager.connection(notice.user_id, provider.name, redis)
     names = {"provider": provider.label, "name": provider.name}
@@ -43,6 +46,9 @@ async def notice_text(manager: OAuthManager, redis: Any, notice: Notice) -> str:
         return _connected(provider, connection, notice.account)
     if notice.kind is NoticeKind.RECONNECT_NEEDED:
         return await _reconnect_needed(manager, redis, provider, connection, notice.user_id)
+    if notice.kind is NoticeKind.CONNECT_FAILED:
+        key = f"notice.failed_{notice.detail}"
+        return words.text(key if key in words.CATALOGUE else "notice.failed", **names)
     return words.text(f"notice.{notice.kind}", standing=standing(provider, connection), **names)
 
 

@@ -24,7 +24,7 @@ from webui.oauth_manager import (
 from webui.oauth_manager.proofs import as_typed
 
 from .links import new_link, open_link, scopes_to_ask
-from .wording import abilities, clock, details, lost, named, say, standing, trouble
+from .wording import abilities, details, lost, named, say, span, standing, trouble
 
 
 class ChatContext(Protocol):
@@ -71,8 +71,7 @@ async def connect_service(ctx: ChatContext, action: str, provider: str = "", cod
             return say("set_up")
         return say("misconfigured", provider=talk.label(error.provider))
     except TooMany as error:
-        # The clock shows whole minutes: the one that follows.
-        return say("too_many", time=clock(error.retry_at + 59))
+        return say("too_many", span=span(error.retry_after + 59))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +195,8 @@ async def _check(talk: Talk, name: str) -> str:
         return say(health.value, provider=provider.label)
     if health is Health.REFUSED:
         return trouble(provider, await talk.standing(provider))
+    if health is Health.RECONNECT_NEEDED:
+        await talk.manager.stories.told_of_end(talk.redis, talk.user_id, provider.name)
     return details(provider, await talk.standing(provider))
 
 

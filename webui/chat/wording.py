@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import unicodedata
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ from webui.permissions import permission_groups
 
 MOST_PERMISSIONS = 5  # of one message; chat services cut long ones off
 _LAST_MOMENT = 253_402_300_799.0  # the end of the year 9999; a provider may claim any number
+_UNITS = {"day": 86_400, "hour": 3600, "minute": 60}  # seconds
+_WEEK = 7 * 86_400
 
 
 def say(key: str, **values: object) -> str:
@@ -26,14 +29,23 @@ def split_link(text: str) -> tuple[str, str]:
     return (rest, last) if is_link else (text, "")
 
 
-def clock(epoch: float) -> str:
-    """A time of today.  UTC, since a chat knows no zone."""
-    return f"{datetime.fromtimestamp(epoch, UTC):%H:%M} UTC"
+def span(seconds: float) -> str:
+    """A length of time in its largest unit, rounded down, and a minute at least: "2 hours".
+
+    A chat knows no zone, so a clock's time would be somebody else's.
+    """
+    unit = next((unit for unit in _UNITS if seconds >= _UNITS[unit]), "minute")
+    count = max(int(seconds // _UNITS[unit]), 1)
+    return say(f"{unit}s", count=count) if count > 1 else say(unit)
 
 
-def day(epoch: float) -> str:
-    moment = datetime.fromtimestamp(min(max(epoch, 0.0), _LAST_MOMENT), UTC)
-    return f"{moment.day} {moment:%B %Y at %H:%M} UTC"
+def moment(epoch: float) -> str:
+    """When something was or will be: "2 hours ago", "in 3 days", and a week away the date."""
+    away = epoch - time.time()
+    if abs(away) >= _WEEK:
+        day = datetime.fromtimestamp(min(max(epoch, 0.0), _LAST_MOMENT), UTC)
+        return say("on", date=f"{day.day} {day:%B %Y}")
+    return say("in" if away > 0 else "ago", span=span(abs(away)))
 
 
 def account_name(label: str) -> str:
@@ -112,7 +124,7 @@ def details(provider: OAuthProvider, connection: Connection) -> str:
 
 def _what_it_allows(provider: OAuthProvider, connection: Connection) -> Iterator[str]:
     if since := connection.profile.connected_at:
-        yield say("since", time=day(since))
+        yield say("since", when=moment(since))
     if can := abilities(provider, connection.scopes):
         yield say("can", can=can)
     if connection.missing_scopes:
@@ -120,11 +132,11 @@ def _what_it_allows(provider: OAuthProvider, connection: Connection) -> Iterator
     if not_working := lost(connection):
         yield not_working
     if connection.expires_at and not connection.has_refresh_token:
-        yield say("ends", time=day(connection.expires_at))
+        yield say("ends", when=moment(connection.expires_at))
 
 
 def _why_it_ended(provider: OAuthProvider, connection: Connection) -> Iterator[str]:
     if since := connection.profile.problem_since:
-        yield say("ended", provider=provider.label, time=day(since))
+        yield say("ended", provider=provider.label, when=moment(since))
     elif connection.expires_at:
-        yield say("ran_out", time=day(connection.expires_at))
+        yield say("ran_out", when=moment(connection.expires_at))

@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote
 
 PREFIX = "stargazer:"
 NOTICES = "stargazer:oauth_notices"
+DUE = "stargazer:oauth_due"
 AUDIT = "stargazer:oauth_audit"
 LINK_CODE_TTL = 600  # seconds; link codes, states and proofs live this long
 PARKED_TTL = 300  # seconds; an authorization code that waits for its proof

@@ -172,8 +172,13 @@ class Links:
             claimed = await redis.eval(_CLAIM, 1, index, request.provider, code)
         return request if int(claimed) else None
 
-    async def begin(self, redis: Any, attempt: Attempt) -> str:
-        """Store an attempt under a fresh state; its link code, if any, goes in the same trip."""
+    async def begin(
+        self, redis: Any, attempt: Attempt, also: Callable[[Any], object] = lambda _: None
+    ) -> str:
+        """Store an attempt under a fresh state; its link code, if any, goes in the same trip.
+
+        ``also`` queues more commands on it.
+        """
         state = new_secret()
         record = {
             "link_code": attempt.link_code,
@@ -189,6 +194,7 @@ class Links:
                 request = LinkRequest(attempt.user_id, attempt.provider, attempt.scopes)
                 _put_link(pipe, attempt.link_code, request)
             pipe.set(keys.state(state), json.dumps(record), ex=keys.LINK_CODE_TTL)
+            also(pipe)
             await canary.execute(pipe, self._sealer, attempt.provider, "begin an authorization")
         return state
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from . import canary, keys, requests
@@ -24,7 +25,7 @@ from .errors import (
 from .leftovers import Leftovers
 from .links import Attempt, LinkRequest, Links
 from .models import Connection, Disconnected, RevokeOutcome, TokenData
-from .notices import Notice, NoticeKind, Notices
+from .notices import Notice, NoticeKind, Notices, is_news
 from .open_links import OpenLink, OpenLinks
 from .proofs import Proofs
 from .provider import OAuthProvider, build_providers
@@ -34,6 +35,7 @@ from .revocation import Ending, Revocation
 from .rotation import Rotation, reseal
 from .sealing import Sealer
 from .store import Store
+from .stories import Stories
 from .switching import Switches, SwitchOffer
 from .telling import Telling
 from .tokens import Tokens
@@ -97,6 +99,7 @@ class OAuthManager:
         self._tokens = Tokens(self._store, self._refresher, checker, self._activity, leftovers)
         self._uses = Uses(self._tokens.used, background)
         self.links, self.proofs = Links(sealer), Proofs(sealer)
+        self.stories = Stories(self._notices, activity)
         self._open_links = OpenLinks(sealer)
         self.audit = Audit()
 
@@ -152,9 +155,8 @@ class OAuthManager:
             self._provider(provider)
         self._need(redis)
         request = LinkRequest(keys.check_user_id(user_id), provider, tuple(scopes))
-        made = Event("link_made", provider, "chat", time.time())
-        add = self._activity.add
-        return await self.links.create(redis, request, lambda pipe: add(pipe, user_id, made))
+        made = partial(self.stories.made, user_id=user_id, provider=provider)
+        return await self.links.create(redis, request, made)
 
     async def resolve_link_code(self, redis: Any, code: str) -> str | None:
         """The code's user id, once; ``None`` for whatever is unknown, used or run out."""
@@ -232,7 +234,8 @@ class OAuthManager:
         verifier = requests.new_secret()
         owner = keys.check_user_id(user_id)
         attempt = Attempt(owner, provider, verifier, asked, **bound, begun_at=time.time())
-        state = await self.links.begin(redis, attempt)
+        goes_on = partial(self.stories.goes_on, attempt=attempt)
+        state = await self.links.begin(redis, attempt, goes_on)
         challenge = requests.code_challenge(verifier)
         return self.get_authorize_url(provider, state, asked, code_challenge=challenge)
 
@@ -428,7 +431,9 @@ class OAuthManager:
         The person is not told: see :meth:`tell`.
         """
         self._need(redis)
-        return await self._open_links.cancel(redis, keys.check_user_id(user_id))
+        count = await self._open_links.cancel(redis, keys.check_user_id(user_id))
+        await self.stories.switched_off(redis, user_id, ["", *self.providers])
+        return count
 
     # Connections, for display
 
@@ -495,22 +500,25 @@ class OAuthManager:
 
         ``async for notice in manager.notices(redis, consumer="bot-1")``; a
         notice counts as handled when the next one is asked for, so one that a
-        crash interrupted comes again.  Goes on while Redis is away.
+        crash interrupted comes again.  What a later notice has overtaken, or the
+        bot's answer, is left out.  Goes on while Redis is away.
         """
-        return self._notices.read(redis, consumer)
+        return self._notices.read(redis, consumer, partial(self._is_news, redis))
+
+    async def _is_news(self, redis: Any, notice: Notice) -> bool:
+        known = self.providers.get(notice.provider)
+        if known is None:
+            return is_news(notice, None, is_configured=not notice.provider)
+        connection = await self.connection(notice.user_id, known.name, redis)
+        return is_news(notice, connection, is_configured=known.is_configured)
 
     async def link_cancelled(self, redis: Any, request: LinkRequest) -> None:
         """Tell the person a link was made for that somebody switched it off."""
-        await self._notices.put(redis, NoticeKind.LINK_CANCELLED, request.user_id, request.provider)
-        await self._link_event(redis, request, "link_cancelled")
+        await self.stories.cancelled(redis, request)
 
     async def link_used(self, redis: Any, request: LinkRequest) -> None:
         """Somebody went on with a link; who it is has to be proven yet."""
-        await self._link_event(redis, request, "link_used")
-
-    async def _link_event(self, redis: Any, request: LinkRequest, kind: str) -> None:
-        event = Event(kind, request.provider, "", time.time())
-        await self._activity.note(redis, request.user_id, event)
+        await self.stories.used(redis, request)
 
     async def tell(self, redis: Any, user_id: str, kind: NoticeKind, provider: str = "") -> None:
         """Have the bot tell the person what was done; a failure only goes to the log."""

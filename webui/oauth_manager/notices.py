@@ -9,15 +9,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from redis.exceptions import RedisError, ResponseError
 
-from . import keys
+from . import due, keys
 from .errors import RecordUnreadable, StoreUnavailable
+from .models import Connection, Status
 from .redis_io import as_text, redis_call
 from .sealing import Sealer
 
@@ -30,11 +31,19 @@ _ABANDONED_MS = 60_000  # after which another consumer's unfinished notice is ta
 _LONGEST_PAUSE = 15.0  # seconds between tries while Redis is away
 
 
+ANSWER_SECONDS = 5  # in which what the bot answers comes before what it says without being asked
+LINK_SECONDS = keys.LINK_CODE_TTL + 5  # after which a link has run out for certain
+_STALE_SECONDS = 86400  # after which nobody waits for word of a link any more
+
+
 class NoticeKind(StrEnum):
     CONNECTED = "connected"
     DISCONNECTED = "disconnected"
     RECONNECT_NEEDED = "reconnect_needed"
+    DENIED = "denied"
+    CONNECT_FAILED = "connect_failed"
     LINK_CANCELLED = "link_cancelled"
+    LINK_RAN_OUT = "link_ran_out"
     SUPPORT_CHECKED = "support_checked"
     SUPPORT_CANCELLED_LINKS = "support_cancelled_links"
     SUPPORT_DISCONNECTED = "support_disconnected"
@@ -46,7 +55,7 @@ class Notice:
     """Something a person should hear from the bot, in their private chat.
 
     ``account`` is the name at the provider, ``""`` where unknown; ``at`` is in
-    epoch seconds.
+    epoch seconds; ``detail`` is a word of ours that says why an attempt failed.
     """
 
     kind: NoticeKind
@@ -54,6 +63,36 @@ class Notice:
     provider: str
     account: str
     at: float
+    detail: str = ""
+
+
+IsNews = Callable[[Notice], Awaitable[bool]]
+"""Whether a notice is still to be told.  May raise ``StoreUnavailable``."""
+
+_TELLS = {
+    NoticeKind.CONNECTED: Status.CONNECTED,
+    NoticeKind.DISCONNECTED: Status.NOT_CONNECTED,
+    NoticeKind.SUPPORT_DISCONNECTED: Status.NOT_CONNECTED,
+    NoticeKind.RECONNECT_NEEDED: Status.RECONNECT_NEEDED,
+}
+
+
+def is_news(notice: Notice, connection: Connection | None, *, is_configured: bool) -> bool:
+    """Whether a notice is still to be told, the connection being as it is now.
+
+    Where it has moved on, another notice or an answer in chat has told of that; of
+    access that ran out by itself, or a record that cannot be read, nobody did.
+    """
+    if notice.kind is NoticeKind.LINK_RAN_OUT:
+        return is_configured and time.time() - notice.at < _STALE_SECONDS
+    told = _TELLS.get(notice.kind)
+    if told is None or connection is None:
+        return True
+    if notice.kind is not NoticeKind.CONNECTED:
+        return connection.status is told
+    if connection.status is told:
+        return connection.profile.connected_at <= notice.at
+    return connection.status is not Status.NOT_CONNECTED and not connection.profile.problem
 
 
 class Notices:
@@ -63,10 +102,22 @@ class Notices:
         self._sealer = sealer
 
     def add(
-        self, pipe: Any, kind: NoticeKind, user_id: str, provider: str, account: str = ""
+        self,
+        pipe: Any,
+        kind: NoticeKind,
+        user_id: str,
+        provider: str,
+        account: str = "",
+        detail: str = "",
     ) -> Any:
-        """Queue the notice on a pipeline, or on a client: then await what is returned."""
-        details = {"notice": kind.value, "account": account, "at": time.time()}
+        """Queue the notice on a pipeline, or on a client: then await what is returned.
+
+        That access has ended waits a moment: where a tool has found it, the bot is
+        about to answer with it, and it is not said twice.
+        """
+        if kind is NoticeKind.RECONNECT_NEEDED:
+            return due.put(pipe, kind, user_id, provider, ANSWER_SECONDS)
+        details = {"notice": kind.value, "account": account, "at": time.time(), "detail": detail}
         sealed = self._sealer.seal("notice", user_id, provider, details)
         return pipe.xadd(keys.NOTICES, {"sealed": sealed}, maxlen=MAX_LENGTH, approximate=True)
 
@@ -80,20 +131,25 @@ class Notices:
         except StoreUnavailable:
             log.error("%s: a notice (%s) could not be written", provider, kind)
 
-    async def read(self, redis: Any, consumer: str) -> AsyncIterator[Notice]:
-        """Every notice, each until it was handled; ends only when the caller stops.
+    async def read(self, redis: Any, consumer: str, is_news: IsNews) -> AsyncIterator[Notice]:
+        """Every notice that is news, each until it was handled; ends only when the caller stops.
 
         A notice is acknowledged when the next one is asked for.  First come
-        those this consumer left unfinished, then those another one abandoned,
-        then new ones.  Redis may go away meanwhile.
+        those whose time has come, those this consumer left unfinished, and those
+        another one abandoned, then new ones.  Redis may go away meanwhile.
         """
         start, pause = "0", 0.5
         while True:
             try:
+                for waited in await due.take(redis):
+                    notice = _timely(waited)
+                    if notice is not None and await is_news(notice):
+                        yield notice
+                    await due.settle(redis, waited)
                 entries = await self._entries(redis, consumer, start)
                 for identifier, sealed in entries:
                     notice = self._open(sealed)
-                    if notice is not None:
+                    if notice is not None and await is_news(notice):
                         yield notice
                     async with redis_call("acknowledge a notice"):
                         await redis.xack(keys.NOTICES, GROUP, identifier)
@@ -140,10 +196,20 @@ class Notices:
                 record["provider"],
                 record["account"],
                 record["at"],
+                record.get("detail", ""),
             )
         except (RecordUnreadable, KeyError, ValueError):
             log.error("a notice cannot be read and is passed over")
             return None
+
+
+def _timely(waited: due.DueNotice) -> Notice | None:
+    kind, provider, user_id = waited.parts
+    try:
+        return Notice(NoticeKind(kind), keys.check_user_id(user_id), provider, "", waited.at)
+    except ValueError:
+        log.error("a notice that was due cannot be read and is passed over")
+        return None
 
 
 def _flat(stream: Any) -> list[Any]:

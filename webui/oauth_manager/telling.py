@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from . import keys
+from . import due, keys
 from .accounts import Accounts
 from .activity import Activity, Event
 from .errors import StoreUnavailable
@@ -61,9 +61,12 @@ class Telling:
         self, pipe: Any, user_id: str, event: Event, account: Account, before: Account
     ) -> Told:
         """Queue what a connection as ``account`` is followed by."""
-        self._accounts.add(pipe, user_id, event.provider, account, before)
+        name = event.provider
+        self._accounts.add(pipe, user_id, name, account, before)
+        done = (NoticeKind.LINK_RAN_OUT, name), (NoticeKind.RECONNECT_NEEDED, name)
+        due.drop(pipe, user_id, *done)
         # Asking again would end the new grant along with the old one.
-        self._leftovers.drop(pipe, user_id, event.provider)
+        self._leftovers.drop(pipe, user_id, name)
         return self._tell(pipe, user_id, event, NoticeKind.CONNECTED)
 
     def ended(self, pipe: Any, user_id: str, event: Event, left: Leftover) -> Told:

@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# Reasons to refuse an attempt, and what the bot says of it where a link was the beginning.
+_ENDS_A_LINK = {"other_browser": "other_browser", "cancelled": "cancelled", "issuer": "failed"}
+
 
 async def callback(request: Request) -> Response:
     """``GET /oauth/{provider}/callback``.
@@ -67,6 +70,9 @@ async def callback(request: Request) -> Response:
         site.manager.check_issuer(provider.name, answer.issuer, is_error=bool(answer.error))
     except FlowRefused as refusal:
         log.warning("%s: callback refused: %s", provider.name, refusal.reason)
+        if attempt and refusal.reason in _ENDS_A_LINK:
+            outcome, of = _ENDS_A_LINK[refusal.reason], (attempt.user_id, attempt.provider)
+            await site.manager.stories.ended_if_open(site.redis, *of, outcome)
         return await _refused(request, session, provider.name, refusal.reason)
     if session is None:
         return await _park(request, attempt, answer)
@@ -124,6 +130,8 @@ async def _park(request: Request, attempt: Attempt, answer: AuthorizationRespons
         return render(request, "link_declined.html")
     if answer.error:
         provider, error = attempt.provider, answer.error
+        owner = attempt.user_id
+        await site.manager.stories.ended(site.redis, owner, provider, "failed")
         return await error_page(request, 400, "attempt", provider=provider, code=error)
     await site.manager.link_used(site.redis, link)
     return await begin_proof(request, link, Parked(attempt, answer.code))
@@ -166,6 +174,9 @@ async def _outcome(
     kind = "denied" if key == "denied" else "connect_failed"
     event = Event(kind, attempt.provider, by, time.time(), detail=key)
     await site.manager.record(site.redis, attempt.user_id, event)
+    if by == "chat":
+        owner = attempt.user_id
+        await site.manager.stories.ended(site.redis, owner, attempt.provider, key)
     if key == "denied":
         return Note(key)
     ref = await refer(request, key, provider=attempt.provider, code=error, trace=trace)

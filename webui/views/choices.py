@@ -87,6 +87,9 @@ async def choose(request: Request) -> Response:
         key = "already_disconnected"
     else:
         key = "switched" if use_new else "kept_old"
+    if key == "kept_old":
+        stories = site.manager.stories
+        await stories.ended_if_open(site.redis, session.user, provider.name, key)
     if offer or not _has_chosen(session, provider.name):
         await site.sessions.put_note(session, provider.name, Note(key))
     return RedirectResponse(address("list", provider.name, "n"), 303)

@@ -78,4 +78,6 @@ async def cancel(request: Request) -> Response:
     where = where_of(await form_of(request))
     name = cancellation(provider.name)
     session = await site.sessions.put_note(session, name, Note("cancelled"))
+    stories = site.manager.stories
+    await stories.ended_if_open(site.redis, session.user, provider.name, "cancelled")
     return await done(request, session, provider, where, "t", focus="heading")

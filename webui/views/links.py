@@ -216,6 +216,8 @@ async def decline_proof(request: Request) -> Response:
 async def _go_on(request: Request, session: Session, link: LinkRequest) -> Response:
     """From here on it is the ordinary flow of a signed-in person."""
     site = site_of(request)
+    if not link.provider:
+        await site.manager.stories.signed_in(site.redis, link.user_id)
     if not site.manager.is_provider_configured(link.provider):
         return RedirectResponse("/connections", 303)
     url = await site.manager.begin(

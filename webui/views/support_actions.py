@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 
 from webui import words
 from webui.cards import AFTER_CHECK, AFTER_DISCONNECT, Note, make_card
-from webui.oauth_manager import NoticeKind, StoreUnavailable
+from webui.oauth_manager import Health, NoticeKind, StoreUnavailable
 from webui.pages import render
 from webui.roles import require_staff
 from webui.site import form_of, site_of
@@ -55,6 +55,8 @@ class Act:
 async def _check(site: Site, user_id: str, provider: str) -> Done:
     health = await site.manager.check(user_id, provider, site.redis)
     await site.manager.tell(site.redis, user_id, NoticeKind.SUPPORT_CHECKED, provider)
+    if health is Health.RECONNECT_NEEDED:
+        await site.manager.stories.told_of_end(site.redis, user_id, provider)
     key = AFTER_CHECK.get(health)
     return Done(health, note=Note(key, at=time.time()) if key else None)
 
