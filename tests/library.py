@@ -11,7 +11,7 @@ import httpx
 from redis.asyncio import Redis
 
 from tests.fake_provider import FakeProvider
-from webui.oauth_manager import Attempt, Connection, OAuthManager, TokenData
+from webui.oauth_manager import Attempt, Connection, OAuthManager, TokenData, keys
 from webui.oauth_manager.sealing import Sealer
 from webui.oauth_manager.transport import Transport
 
@@ -153,3 +153,10 @@ async def dumped(redis: Redis) -> bytes:
     """Everything in Redis, names and values."""
     names = await keys_at(redis)
     return b"\n".join([name.encode() + bytes(await redis.dump(name) or b"") for name in names])
+
+
+async def let_time_pass(redis: Redis, seconds: float = 620) -> None:
+    """So much later, what the bot says at its time may be due."""
+    waiting: Any = await redis.zrange(keys.DUE, 0, -1, withscores=True)
+    for member, at in waiting:
+        await redis.zadd(keys.DUE, {member: at - seconds})

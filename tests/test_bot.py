@@ -59,7 +59,7 @@ async def connect(
 async def test_connect_is_understood_in_many_ways(caller: Caller, text: str) -> None:
     reply = await answer(caller, text)
     assert reply.text.startswith("Connect GitHub so I can work with your GitHub account.")
-    assert re.search(r"only for you and works once, until \d\d:\d\d UTC\. Do not", reply.text)
+    assert re.search(r"only for you and works once, for 10 minutes\. Do not", reply.text)
     assert reply.label == "Connect GitHub"
 
 

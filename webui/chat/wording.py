@@ -45,6 +45,8 @@ def moment(epoch: float) -> str:
     if abs(away) >= _WEEK:
         day = datetime.fromtimestamp(min(max(epoch, 0.0), _LAST_MOMENT), UTC)
         return say("on", date=f"{day.day} {day:%B %Y}")
+    if -_UNITS["minute"] < away <= 0:
+        return say("lately")
     return say("in" if away > 0 else "ago", span=span(abs(away)))
 
 

@@ -175,10 +175,7 @@ class Links:
     async def begin(
         self, redis: Any, attempt: Attempt, also: Callable[[Any], object] = lambda _: None
     ) -> str:
-        """Store an attempt under a fresh state; its link code, if any, goes in the same trip.
-
-        ``also`` queues more commands on it.
-        """
+        """Store an attempt under a fresh state; its link and what ``also`` queues go along."""
         state = new_secret()
         record = {
             "link_code": attempt.link_code,

@@ -81,12 +81,18 @@ def is_news(notice: Notice, connection: Connection | None, *, is_configured: boo
     """Whether a notice is still to be told, the connection being as it is now.
 
     Where it has moved on, another notice or an answer in chat has told of that; of
-    access that ran out by itself, or a record that cannot be read, nobody did.
+    access that ran out by itself, or a record that cannot be read, nobody did.  A fresh
+    one is told in any case: it is written ahead of what it tells of.
     """
+    age = time.time() - notice.at
     if notice.kind is NoticeKind.LINK_RAN_OUT:
-        return is_configured and time.time() - notice.at < _STALE_SECONDS
+        return is_configured and age < _STALE_SECONDS
     told = _TELLS.get(notice.kind)
     if told is None or connection is None:
+        return True
+    if notice.kind is NoticeKind.RECONNECT_NEEDED:
+        return connection.status is told
+    if age < ANSWER_SECONDS:
         return True
     if notice.kind is not NoticeKind.CONNECTED:
         return connection.status is told

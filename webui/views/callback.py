@@ -70,9 +70,7 @@ async def callback(request: Request) -> Response:
         site.manager.check_issuer(provider.name, answer.issuer, is_error=bool(answer.error))
     except FlowRefused as refusal:
         log.warning("%s: callback refused: %s", provider.name, refusal.reason)
-        if attempt and refusal.reason in _ENDS_A_LINK:
-            outcome, of = _ENDS_A_LINK[refusal.reason], (attempt.user_id, attempt.provider)
-            await site.manager.stories.ended_if_open(site.redis, *of, outcome)
+        await _tell(request, attempt, refusal.reason)
         return await _refused(request, session, provider.name, refusal.reason)
     if session is None:
         return await _park(request, attempt, answer)
@@ -97,6 +95,19 @@ async def _belongs(
     if session and is_cancelled(session.notes, provider, attempt.begun_at):
         raise FlowRefused("cancelled", provider)
     return attempt
+
+
+async def _tell(request: Request, attempt: Attempt | None, reason: str) -> None:
+    """Have the bot say that it ends here, if a link was the beginning.
+
+    An attempt of another browser goes on in its own: a preview that fetches the
+    address says nothing of a person, and costs nothing.
+    """
+    outcome = _ENDS_A_LINK.get(reason)
+    is_person = reason != "other_browser" or request.headers.get("sec-fetch-mode") == "navigate"
+    if attempt and outcome and is_person:
+        site, who = site_of(request), (attempt.user_id, attempt.provider)
+        await site.manager.stories.ended_if_open(site.redis, *who, outcome)
 
 
 async def _refused(
