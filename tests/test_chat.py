@@ -658,7 +658,11 @@ SITUATIONS = {
             "misconfigured": r"GitHub cannot be connected at the moment: our own .* was changed\.",
             "provider_trouble": r"GitHub is not answering right now, so .*send: connect github",
             "needs_admin": r"Your organisation has to allow me before .* Nothing was changed\.",
-            "other_browser": r"The way back from GitHub was opened in another .*connect github",
+            "not_understood": r"GitHub answered in a way I do not understand, .* was changed\.",
+            "verify": r"GitHub wants you to verify .* Then send: connect github",
+            "other_account": r"GitHub does not allow this with that account.* connect github",
+            "other_browser": r"GitHub does not let you sign in in that window.* connect github",
+            "elsewhere": r"The way back from GitHub was opened in another .*connect github",
             "cancelled": r"You cancelled connecting GitHub\. .*send: connect github",
             "kept_old": r"GitHub keeps the account it had\.",
         }.items()

@@ -174,7 +174,7 @@ class TestALinkThatWasBegun:
             ("access_denied", "denied denied"),
             ("server_error", "connect_failed provider_trouble"),
             ("invalid_scope", "connect_failed misconfigured"),
-            ("something_else", "connect_failed failed"),
+            ("something_else", "connect_failed not_understood"),
         ],
     )
     async def test_and_refused_at_the_provider_is_told_with_the_reason(
@@ -205,7 +205,7 @@ class TestALinkThatWasBegun:
         for _ in range(3):
             await (await place.browser()).get(callback, headers=NAVIGATION)
         await let_time_pass(place.redis)
-        assert await told(place) == ["connect_failed other_browser"]
+        assert await told(place) == ["connect_failed elsewhere"]
 
     async def test_and_fetched_by_a_preview_goes_on(self, place: Place) -> None:
         _, url = await on_the_way(place)
@@ -221,7 +221,7 @@ class TestALinkThatWasBegun:
         callback = place.fake.authorize(url)
         await (await place.browser()).get(callback, headers=NAVIGATION)
         await browser.get(callback)
-        assert await told(place) == ["connect_failed other_browser", "connected"]
+        assert await told(place) == ["connect_failed elsewhere", "connected"]
 
     async def test_as_another_account_that_is_not_kept_says_which_stays(
         self, place: Place, ann: Browser

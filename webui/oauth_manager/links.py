@@ -20,6 +20,7 @@ from .redis_io import as_text, redis_call
 from .requests import new_secret
 from .sealing import Sealer
 
+Also = Callable[[Any], object]  # queues more commands on a pipeline
 MAX_OPEN = 3  # links a person may have open at once; the oldest gives way
 
 # A person's open links, one for each service: service -> "code:expires", or
@@ -120,9 +121,7 @@ class Links:
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
 
-    async def create(
-        self, redis: Any, request: LinkRequest, also: Callable[[Any], object] = lambda _: None
-    ) -> str:
+    async def create(self, redis: Any, request: LinkRequest, also: Also = lambda _: None) -> str:
         """A fresh link code; it replaces the person's open link for the same service.
 
         One round trip; ``also`` queues more commands on it.
@@ -172,9 +171,7 @@ class Links:
             claimed = await redis.eval(_CLAIM, 1, index, request.provider, code)
         return request if int(claimed) else None
 
-    async def begin(
-        self, redis: Any, attempt: Attempt, also: Callable[[Any], object] = lambda _: None
-    ) -> str:
+    async def begin(self, redis: Any, attempt: Attempt, also: Also = lambda _: None) -> str:
         """Store an attempt under a fresh state; its link and what ``also`` queues go along."""
         state = new_secret()
         record = {

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # Reasons to refuse an attempt, and what the bot says of it where a link was the beginning.
-_ENDS_A_LINK = {"other_browser": "other_browser", "cancelled": "cancelled", "issuer": "failed"}
+_ENDS_A_LINK = {"other_browser": "elsewhere", "cancelled": "cancelled", "issuer": "failed"}
 
 
 async def callback(request: Request) -> Response:
