@@ -28,7 +28,7 @@ from tests.site_fixtures import (
     shown_code,
     site_at,
 )
-from webui.oauth_manager import LINK_CODE_TTL
+from webui.oauth_manager import LINK_CODE_TTL, keys
 
 pytestmark = pytest.mark.anyio
 
@@ -220,6 +220,7 @@ class TestAStateThatIsNotOurs:
     ) -> None:
         """Its record was sealed with a key that is not here."""
         other_key = "b3RoZXIgZGVwbG95bWVudCwgb3RoZXIga2V5ISEhISE="
+        await place.redis.delete(keys.CANARY)  # by which they would know each other
         async with site_at(
             redis_url, place.redis, place.fake, encryption_keys=(other_key,)
         ) as other:
