@@ -59,7 +59,7 @@ class TestEverybodyElse:
             nothing = shape(await browser.client.request(method, NOWHERE, headers=headers))
             assert nothing[0] == 404
             for address in ADDRESSES:
-                for query in ("", "?role=staff&support=1&user=carol&q=ann&reason=x"):
+                for query in ("", "?role=staff&support=1&user=carol&q=ann&reason=ticket+1"):
                     found = await browser.client.request(method, address + query, headers=headers)
                     assert shape(found) == nothing, address
 
@@ -82,7 +82,7 @@ class TestEverybodyElse:
 
     async def test_cannot_post_a_role(self, place: Place) -> None:
         ann = await place.signed_in("ann")
-        form = {"role": "staff", "user": STAFF, "groups": GROUP, "reason": "x"}
+        form = {"role": "staff", "user": STAFF, "groups": GROUP, "reason": "ticket 1"}
         for address in ADDRESSES:
             assert (await ann.post(address, form)).status_code == 404
 
@@ -119,7 +119,7 @@ class TestStaff:
     ) -> None:
         browser = await standing(place)
         ann = await place.signed_in("ann")
-        answer = await browser.post("/support/people/ann/end-sessions", {"reason": "x"})
+        answer = await browser.post("/support/people/ann/end-sessions", {"reason": "ticket 1"})
         assert (answer.status_code, answer.headers["location"]) == (303, "/signin?next=/support")
         assert (await ann.get("/connections")).status_code == 200
 

@@ -27,7 +27,7 @@ from webui.sign_on.userinfo import userinfo_request
 pytestmark = pytest.mark.anyio
 
 USERINFO = "/userinfo"
-PAGES = ("/support", "/support/people/ann", "/support/people/ann/preview?reason=x")
+PAGES = ("/support", "/support/people/ann", "/support/people/ann/preview?reason=ticket+1")
 REFUSED = words.text("error.signon_refused.title")
 AWAY = words.text("error.signon_away.title")
 UNKNOWN = words.text("error.signon_role.title")
@@ -92,7 +92,7 @@ async def test_the_provider_is_asked_once_with_every_request_of_staff(
     for number, path in enumerate(PAGES, 2):
         assert (await carol.get(path)).status_code == 200
         assert acme.calls[USERINFO] == number
-    await carol.post("/support/people/ann/end-sessions", {"reason": "x"})
+    await carol.post("/support/people/ann/end-sessions", {"reason": "ticket 1"})
     assert acme.calls[USERINFO] == len(PAGES) + 2
     await carol.get("/connections")
     await carol.get("/signin")
@@ -110,7 +110,7 @@ async def test_who_has_lost_the_group_sees_what_everybody_sees(
     nothing = shape(await carol.get("/nothing/is/here"))
     for path in PAGES:
         assert shape(await carol.get(path)) == nothing
-    answer = await carol.post("/support/people/ann/end-sessions", {"reason": "x"})
+    answer = await carol.post("/support/people/ann/end-sessions", {"reason": "ticket 1"})
     assert answer.status_code == 404
     assert {(r.who, r.via, r.action) for r in await denied(place)} == {("carol", "sso", "denied")}
 
@@ -166,7 +166,7 @@ async def test_in_trouble_nothing_is_shown_and_nothing_done(
         assert page.headers["retry-after"]
         assert '<a class="button secondary" href="/support">Go to support</a>' in page.text
     ann = await place.signed_in("ann")
-    page = await carol.post("/support/people/ann/end-sessions", {"reason": "x"}, htmx=True)
+    page = await carol.post("/support/people/ann/end-sessions", {"reason": "ticket 1"}, htmx=True)
     assert page.status_code == 503
     assert UNKNOWN in page.text
     assert (await ann.get("/connections")).status_code == 200
