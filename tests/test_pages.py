@@ -412,6 +412,57 @@ def test_a_file_under_another_hash_is_not_kept(client: TestClient, name: str) ->
 
 
 @pytest.mark.parametrize(
+    ("accepted", "is_packed"),
+    [
+        ([], False),
+        ([""], False),
+        (["gzip"], True),
+        (["GZip"], True),
+        (["x-gzip"], True),
+        (["gzip, deflate, br, zstd"], True),
+        (["br;q=1.0, gzip;q=0.8, *;q=0.1"], True),
+        (["br", "gzip"], True),
+        (["gzip;q=0"], False),
+        (["gzip;q=0.0"], False),
+        (["gzip ; q=0.000"], False),
+        (["gzip;Q=0"], False),
+        (["gzip;q=0.001"], True),
+        (["gzip;q=0, *"], False),
+        (["*"], True),
+        (["*;q=0"], False),
+        (["*;q=0, gzip"], True),
+        (["identity"], False),
+        (["identity;q=0"], False),
+        (["identity;q=0, *"], True),
+        (["identity;q=0, gzip;q=0.1"], True),
+        (["identity;q=0.5, gzip;q=0.4"], False),
+        (["identity;q=0.5, gzip;q=0.5"], True),
+        (["gzip;q=0.5, *;q=1"], False),
+        (["gzip", "gzip;q=0"], False),
+        (["gzip;q=2"], False),
+        (["gzip;q=-1"], False),
+        (["gzip;q=0.0001"], False),
+        (["gzip;q="], False),
+        (["gzip;level=9"], False),
+        (["notgzip, gzipped"], False),
+    ],
+    ids=str,
+)
+def test_a_file_is_packed_for_whoever_takes_it(accepted: list[str], is_packed: bool) -> None:
+    assert assets.takes_gzip(accepted) is is_packed
+
+
+@pytest.mark.parametrize(("accepted", "coding"), [("gzip;q=0", None), ("gzip;q=1", "gzip")])
+def test_a_file_is_sent_as_it_was_asked_for(
+    client: TestClient, accepted: str, coding: str | None
+) -> None:
+    answer = client.get("/static/app.css", headers={"Accept-Encoding": accepted})
+    assert answer.content == assets.load()["app.css"].body
+    assert answer.headers.get("content-encoding") == coding
+    assert answer.headers["vary"] == "Accept-Encoding"
+
+
+@pytest.mark.parametrize(
     "path", ["", "nothing.css", "marks", "marks/README.md", "../pyproject.toml", "%2e%2e/LICENSE"]
 )
 def test_nothing_else_is_served(client: TestClient, path: str) -> None:

@@ -14,6 +14,8 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from starlette.requests import Request
 
 _MEDIA_TYPES = {
@@ -22,6 +24,11 @@ _MEDIA_TYPES = {
     ".svg": "image/svg+xml",
     ".txt": "text/plain; charset=utf-8",
 }
+# One coding with its weight (RFC 9110, sections 12.4.2 and 12.5.3).
+_CODING = re.compile(
+    r"(?P<name>[!#$%&'*+.^_`|~0-9a-z-]+)"
+    r"([ \t]*;[ \t]*q=(?P<q>0(\.[0-9]{0,3})?|1(\.0{0,3})?))?"
+)
 _HASHED = re.compile(r"(?P<stem>.+)\.(?P<digest>[0-9a-f]{12})(?P<suffix>\.[a-z]+)")
 
 
@@ -68,6 +75,22 @@ def mark_url(provider: str) -> str:
     return static_url(name) if name in load() else ""
 
 
+def takes_gzip(accepted: Iterable[str]) -> bool:
+    """Whether gzip is acceptable and no less welcome than the plain file.
+
+    ``accepted`` are the lines of Accept-Encoding.  Without any, and of what is malformed,
+    nothing is sent that the client has to decode.
+    """
+    weights: dict[str, float] = {}
+    for part in ",".join(accepted).lower().split(","):
+        if found := _CODING.fullmatch(part.strip(" \t")):
+            name, weight = found["name"].removeprefix("x-"), float(found["q"] or 1)
+            weights[name] = min(weight, weights.get(name, 1.0))
+    others = weights.get("*", 0.0)
+    packed, plain = weights.get("gzip", others), weights.get("identity", others)
+    return packed > 0 and packed >= plain
+
+
 async def serve(request: Request) -> Response:
     """``/static/{path:path}``: kept for ever under the right hash, else checked each time.
 
@@ -84,7 +107,7 @@ async def serve(request: Request) -> Response:
         "Cache-Control": "public, max-age=31536000, immutable" if is_current else "no-cache",
         "Vary": "Accept-Encoding",
     }
-    if "gzip" in request.headers.get("accept-encoding", ""):
+    if takes_gzip(request.headers.getlist("accept-encoding")):
         headers["Content-Encoding"] = "gzip"
         return Response(asset.gzipped, media_type=asset.media_type, headers=headers)
     return Response(asset.body, media_type=asset.media_type, headers=headers)
