@@ -152,7 +152,7 @@ def events() -> list[Event]:
         for number, (kind, by, account) in enumerate(kinds)
     ]
     details = {
-        "disconnected": ("revoked", "unconfirmed", "unsupported", "ended", "nothing"),
+        "disconnected": ("revoked", "unconfirmed", "unsupported", "ended", "nothing", "asking"),
         "connect_failed": (*CONNECTING_FAILED, "<b>"),
     }
     named += [

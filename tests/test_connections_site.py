@@ -465,3 +465,12 @@ class TestSigningOut:
             assert answer.headers["location"].startswith("/signin")
         answer = await copy.get("/connections/github", headers={**cookie, **HTMX})
         assert answer.status_code == 401
+
+    async def test_has_the_page_after_it_forget_the_page_before_it(
+        self, place: Place, ann: Browser
+    ) -> None:
+        """B09: WebKit asks the page it goes to, not the redirect on the way."""
+        await ann.post("/signout")
+        answer = await ann.get("/signed-out")
+        assert answer.headers["clear-site-data"] == '"cache"'
+        assert answer.headers["cache-control"] == "no-store"

@@ -111,3 +111,10 @@ async def serve(request: Request) -> Response:
         headers["Content-Encoding"] = "gzip"
         return Response(asset.gzipped, media_type=asset.media_type, headers=headers)
     return Response(asset.body, media_type=asset.media_type, headers=headers)
+
+
+async def icon(_: Request) -> Response:
+    """``/favicon.ico``, which browsers ask for beside an answer that is no page of ours."""
+    asset = load()["favicon.svg"]
+    headers = {"Cache-Control": "public, max-age=86400"}
+    return Response(asset.body, media_type=asset.media_type, headers=headers)

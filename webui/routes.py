@@ -81,6 +81,7 @@ def routes() -> list[Route]:
         *_for_person("cancel-links"),
         *_for_person("end-sessions"),
         Route("/static/{path:path}", assets.serve),
+        Route("/favicon.ico", assets.icon),
         Route("/healthz", health.healthz),
         Route("/readyz", health.readyz),
     ]

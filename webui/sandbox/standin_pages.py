@@ -22,7 +22,8 @@ _TEMPLATES = Environment(
     trim_blocks=True,
 )
 _POLICY = (
-    "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action {}"
+    "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'; form-action {}"
 )
 
 

@@ -15,6 +15,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from webui.assets import icon
+
 from .account import account
 from .consent import authorize, decide, show_consent
 from .grants import Grants
@@ -55,6 +57,7 @@ def create_standins(
         for habits in HABITS.values()
     ]
     routes: list[BaseRoute] = [
+        Route("/favicon.ico", icon),
         Route("/", partial(index, standins)),
         Route("/standin.css", stylesheet),
     ]

@@ -65,5 +65,11 @@ async def sign_out(request: Request) -> Response:
 
 
 async def signed_out(request: Request) -> Response:
-    """``GET /signed-out``."""
-    return render(request, "signed_out.html", is_proxied=proxied_person(request) is not None)
+    """``GET /signed-out``.
+
+    WebKit keeps the page that was left, over plain http also one that is not to be
+    stored, unless the page that replaces it says so itself.
+    """
+    response = render(request, "signed_out.html", is_proxied=proxied_person(request) is not None)
+    response.headers["Clear-Site-Data"] = '"cache"'
+    return response
