@@ -39,6 +39,7 @@ def _searches(screen: Screen) -> Iterator[tuple[str, dict[str, Any]]]:
         "empty": Question(),
         "no reason": Question("ann", "", "", {"reason": words.text(fault + "reason")}),
         "nothing": Question("", "github", REASON, {"q": words.text(fault + "q")}),
+        "blank": Question(" ann", "", REASON, {"q": words.text(fault + "q_blank")}),
         "long": Question("ann", "", "x" * 301, {"reason": words.text(fault + "reason_long")}),
     }
     for name, question in questions.items():
