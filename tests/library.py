@@ -20,7 +20,11 @@ OTHER_KEY = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA="
 BASE_URL = "https://bot.example"
 FAKE_URL = "http://provider.example"
 BUILT_IN = ("discord", "github", "google", "microsoft")
-ISSUERS = {"/google": "https://accounts.google.com", "/discord": "https://discord.com"}
+ISSUERS = {
+    "/google": "https://accounts.google.com",
+    "/discord": "https://discord.com",
+    "/github": "https://github.com/login/oauth",
+}
 OVER = 1000.0  # epoch seconds, long ago
 
 

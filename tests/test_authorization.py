@@ -155,7 +155,7 @@ class TestRedirectUri:
 
 
 class TestIssuer:
-    @pytest.mark.parametrize("provider", ["google", "discord"])
+    @pytest.mark.parametrize("provider", ["google", "discord", "github"])
     @pytest.mark.parametrize(
         "spoil",
         [
@@ -176,17 +176,36 @@ class TestIssuer:
             manager.check_issuer(provider, spoil(ISSUERS[f"/{provider}"]))
         assert caught.value.reason == "issuer"
 
-    @pytest.mark.parametrize("provider", ["google", "discord"])
+    @pytest.mark.parametrize("provider", ["google", "discord", "github"])
     def test_the_announced_one_passes(self, manager: OAuthManager, provider: str) -> None:
         manager.check_issuer(provider, ISSUERS[f"/{provider}"])
 
-    @pytest.mark.parametrize("provider", ["github", "microsoft"])
-    def test_its_absence_passes_where_none_is_announced(
-        self, manager: OAuthManager, provider: str
-    ) -> None:
-        manager.check_issuer(provider, None)
+    def test_its_absence_passes_where_none_is_announced(self, manager: OAuthManager) -> None:
+        manager.check_issuer("microsoft", None)
 
-    @pytest.mark.parametrize("provider", ["google", "discord"])
+    @pytest.mark.parametrize("provider", ["google", "discord", "github"])
+    def test_its_absence_passes_where_the_operator_allows_it_and_another_never_does(
+        self, provider: str
+    ) -> None:
+        manager = OAuthManager("", BASE_URL, {provider: {"iss_required": False}})
+        manager.check_issuer(provider, None)
+        right = manager.providers[provider].issuer
+        manager.check_issuer(provider, right)
+        for other in ("", "https://evil.example", right + "/"):
+            with pytest.raises(FlowRefused):
+                manager.check_issuer(provider, other)
+
+    def test_the_built_in_ones_of_the_real_servers(self) -> None:
+        known = OAuthManager("", BASE_URL).providers
+        issuers = {name: (p.issuer, p.iss_required) for name, p in known.items()}
+        assert issuers == {
+            "discord": ("https://discord.com", True),
+            "github": ("https://github.com/login/oauth", True),
+            "google": ("https://accounts.google.com", True),
+            "microsoft": ("", False),
+        }
+
+    @pytest.mark.parametrize("provider", ["google", "discord", "github"])
     def test_an_error_may_come_without_it_but_not_with_another(
         self, manager: OAuthManager, provider: str
     ) -> None:
@@ -202,7 +221,33 @@ class TestIssuer:
 
     def test_a_provider_moved_to_another_server_leaves_its_old_issuer_behind(self) -> None:
         moved = {"authorize_url": "https://own.example/a", "token_url": "https://own.example/t"}
-        OAuthManager("", BASE_URL, {"google": moved}).check_issuer("google", None)
+        for name in ("google", "github"):
+            OAuthManager("", BASE_URL, {name: moved}).check_issuer(name, None)
+
+
+class TestWithoutACodeChallenge:
+    @pytest.fixture
+    def manager(self, fake: FakeProvider) -> OAuthManager:
+        manager = manager_for(fake)
+        manager.providers["google"].pkce = False
+        return manager
+
+    async def test_neither_challenge_nor_verifier_is_sent_and_the_state_is_bound_as_ever(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        url = await manager.generate_connect_url("u1", "google", redis)
+        assert "code_challenge" not in url
+        query = callback_query(fake.authorize(url))
+        attempt = await manager.links.take_attempt(redis, query["state"])
+        assert attempt
+        assert (attempt.user_id, attempt.provider, attempt.verifier) == ("u1", "google", "")
+        assert await manager.complete(redis, attempt, query["code"])
+        (request,) = [r for r in fake.requests if r.endpoint == "token"]
+        assert "code_verifier" not in request.form
+        assert await manager.links.take_attempt(redis, query["state"]) is None
+
+    async def test_the_others_send_both_as_ever(self, manager: OAuthManager, redis: Redis) -> None:
+        assert "code_challenge=" in await manager.generate_connect_url("u1", "discord", redis)
 
 
 class TestStates:

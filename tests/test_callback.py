@@ -530,7 +530,7 @@ class TestACodeOfAnotherAttempt:
 class TestTheIssuer:
     """A18"""
 
-    @pytest.mark.parametrize("provider", ["google", "discord"])
+    @pytest.mark.parametrize("provider", ["google", "discord", "github"])
     @pytest.mark.parametrize(
         "spoil",
         [
@@ -554,14 +554,14 @@ class TestTheIssuer:
         await ann.get(attempt.url())
         assert await nothing_happened(place), "the state was to be spent"
 
-    @pytest.mark.parametrize("provider", ["google", "discord"])
+    @pytest.mark.parametrize("provider", ["google", "discord", "github"])
     async def test_stands_once(self, place: Place, ann: Browser, provider: str) -> None:
         attempt = await allowed(place, ann, provider)
         answer = await ann.get(attempt.url() + "&iss=" + ISSUERS[f"/{provider}"])
         assert answer.status_code == 400
         assert await nothing_happened(place)
 
-    @pytest.mark.parametrize("provider", ["google", "discord"])
+    @pytest.mark.parametrize("provider", ["google", "discord", "github"])
     async def test_beside_an_error_may_be_missing_but_not_wrong(
         self, place: Place, ann: Browser, provider: str
     ) -> None:
@@ -574,9 +574,27 @@ class TestTheIssuer:
     async def test_where_none_is_announced_counts_for_nothing(
         self, place: Place, ann: Browser
     ) -> None:
+        attempt = await allowed(place, ann, "microsoft")
+        await ann.get(attempt.url(iss="https://login.microsoftonline.com"))
+        assert await ann.state_of("microsoft") == "S4"
+
+    @pytest.mark.parametrize(
+        ("given", "is_fine"),
+        [
+            ({}, True),
+            ({"iss": "https://github.com/login/oauth"}, True),
+            ({"iss": "https://evil.example"}, False),
+            ({"iss": ""}, False),
+        ],
+    )
+    async def test_may_be_missing_where_the_operator_says_so_but_never_another(
+        self, place: Place, ann: Browser, given: dict[str, str], is_fine: bool
+    ) -> None:
+        place.site.manager.providers["github"].iss_required = False
         attempt = await allowed(place, ann, "github")
-        await ann.get(attempt.url(iss="https://github.com/login/oauth"))
-        assert await ann.state_of("github") == "S4"
+        await ann.get(callback("github", state=attempt.state, code=attempt.code, **given))
+        assert await ann.state_of("github") == ("S4" if is_fine else "S16")
+        assert (place.fake.calls["token"] == 1) is is_fine
 
 
 class TestAnErrorAnswer:

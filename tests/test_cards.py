@@ -231,10 +231,11 @@ def test_consent_is_asked_for_with_the_strongest_first() -> None:
 def test_every_permission_asked_for_by_default_has_a_sentence(name: str) -> None:
     provider = ON[name]
     assert set(provider.scopes) <= provider.scope_sentences.keys()
-    for sentence, group in provider.scope_sentences.values():
+    for sentence, group, *precisely in provider.scope_sentences.values():
         assert group in GROUPS
-        assert sentence[0].islower()
-        assert not sentence.endswith(".")
+        for said in (sentence, *precisely):
+            assert said[0].islower()
+            assert not said.endswith(".")
 
 
 @pytest.mark.parametrize(

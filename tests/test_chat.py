@@ -381,7 +381,7 @@ SITUATIONS = {
     ),
     "connected with too little": Situation(
         ("connect", "google"),
-        "Google is connected, but without permission to: see your main Google e-mail address. "
+        "Google is connected. Not allowed: see your main Google e-mail address. "
         f"Here is a link to allow it. This link is {LINK}",
         leave_permissions_off,
     ),
@@ -492,7 +492,7 @@ SITUATIONS = {
     "status of what lacks permissions": Situation(
         ("status", "google"),
         r"Google: connected\. Some permissions .* I can now: recognise you as the same Google "
-        r"account next time\. I cannot: see your main Google e-mail address\.",
+        r"account next time\. Not allowed: see your main Google e-mail address\.",
         leave_permissions_off,
     ),
     "status of what ended": Situation(
@@ -862,7 +862,7 @@ async def test_a_connected_service_may_lack_what_a_tool_needs(scene: Scene) -> N
     with pytest.raises(OAuthNotConnected):
         await require_oauth_token(context, "github", ["gist"])
     offered = await scene.say("connect", "github")
-    assert "without permission to: create and change your gists." in offered
+    assert "Not allowed: create and change your gists." in offered
     assert await scene.asks_for(offered) == ("read:user", "gist")
 
 

@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from starlette.testclient import TestClient
 
 from tests.fake_provider import FakeProvider, serve
-from tests.library import KEY, providers_config
+from tests.library import KEY, fake_provider, providers_config
 from webui import chat, oauth_manager, words
 from webui.app import create_app
 from webui.cli import main
@@ -244,7 +244,10 @@ def test_every_command_that_is_named_exists(document: str) -> None:
 def test_every_setting_that_is_named_exists(document: str) -> None:
     known = known_names(["gitea"]) | {f"*_{s.name}" for s in PROVIDER_SETTINGS}
     known |= {f"*_{s.name}_FILE" for s in PROVIDER_SETTINGS if s.is_secret}
-    ours = r"(?:[A-Z]+_)*(?:URL|KEY|SECRET|ID|SCOPES|TENANT|RECORDS|PROXIES|FEATURES)(?:_FILE)?"
+    ends = (
+        "URL|KEY|SECRET|ID|SCOPES|TENANT|RECORDS|PROXIES|FEATURES|PKCE|REQUIRED|GONE|TEXTS|PURPOSE"
+    )
+    ours = rf"(?:[A-Z]+_)*(?:{ends})(?:_FILE)?"
     named = set(re.findall(rf"`((?:\*_)?{ours})(?:=[^`]*)?`", DOCUMENTS[document]))
     assert named - known == set()
 
@@ -320,7 +323,7 @@ class Caller:
 
 @pytest.fixture
 def fake() -> FakeProvider:
-    return FakeProvider()
+    return fake_provider()
 
 
 @pytest.fixture

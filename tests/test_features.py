@@ -23,7 +23,7 @@ from webui.chat import connect_service, notice_text
 from webui.chat.wording import details, standing
 from webui.oauth_manager import Notice, NoticeKind, OAuthProvider, init_oauth_manager
 from webui.oauth_manager.models import Connection, Profile, TokenData
-from webui.oauth_manager.provider import MOST_FEATURES, build_providers, with_contained
+from webui.oauth_manager.provider import MOST_FEATURES, build_providers
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES
 from webui.oauth_manager.standing import describe
 from webui.setting_features import as_text, features, unasked
@@ -204,10 +204,11 @@ class TestWhatIsLacking:
         provider = self.provider(contains, {})
         unasked = set(self.connection(provider, held, asked, ()).unasked_scopes)
         assert unasked <= set(held)
-        assert unasked.isdisjoint(with_contained(asked, contains))
+        reached = provider.scope_rules.reached
+        assert unasked.isdisjoint(reached(asked))
         if asked:
             always = provider.scopes_unlisted
-            assert set(held) - unasked <= with_contained({*asked, *always}, contains)
+            assert set(held) - unasked <= reached({*asked, *always})
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,7 @@ class TestCards:
         """S8"""
         for screen in (SCREEN, DETAIL):
             text = said("one feature lacks", screen)
-            assert "So Stargazer cannot: send mail in your name" in text
+            assert "Not allowed: send mail in your name" in text
             assert re.search(r"So this will not work: mail ?\. .*Review and allow", text)
 
     def test_what_was_given_unasked_stands_apart(self) -> None:
@@ -279,7 +280,7 @@ class TestCards:
 
     def test_what_was_given_up_is_named_with_what_it_costs(self) -> None:
         text = said("feature given up")
-        chosen = "Left off by your choice see and change the events in your calendars"
+        chosen = "Left off by your choice change the events in your calendars"
         assert f"{chosen} So this will not work: meeting reminders" in text
         assert "Left off, and not needed see your main Google e-mail address" in text
         assert "Review and allow" in text
@@ -314,14 +315,14 @@ class TestCards:
 class TestInChat:
     def test_missing_permissions_are_told_with_what_they_cost(self) -> None:
         told = details(BUSY, granted("calendar.events", "tasks", "contacts"))
-        assert "I cannot: send mail in your name; " in told
+        assert "Not allowed: send mail in your name; " in told
         assert "So this will not work: mail, notes in Drive." in told
 
     def test_what_nothing_needs_limits_nothing(self) -> None:
         known = granted("calendar.events", "gmail.send", "drive.file", "tasks", "contacts")
         assert standing(BUSY, known) == "Google: connected as octocat."
         told = details(BUSY, known)
-        assert "I cannot: see your main Google e-mail address." in told
+        assert "Not allowed: see your main Google e-mail address." in told
         assert "will not work" not in told
 
     def test_a_long_list_is_cut(self) -> None:
@@ -432,7 +433,7 @@ class TestOnTheSite:
         told = await connect_service(chat, "connect", "google")
         await manager.aclose()
         assert re.match(
-            "Google is connected, but without permission to: see all calendars you can open. "
+            "Google is connected. Not allowed: see all calendars you can open. "
             "So this will not work: meeting reminders. Here is a link to allow it.",
             told,
         )

@@ -205,7 +205,8 @@ class TestOpenedByAnotherPersonInTurn:
         """ben parks a code of his own making, proves himself, and gets what the provider says."""
         bens = await place.browser()
         state = query_of(await from_chat(place, "ben"))["state"]
-        await bens.get(f"/oauth/github/callback?state={state}&code=made-up")
+        issuer = place.site.manager.providers["github"].issuer
+        await bens.get(f"/oauth/github/callback?state={state}&code=made-up&iss={issuer}")
         assert await confirm(place, "ben", shown_code(await bens.get("/connect/proof")))
         await bens.post("/connect/proof/continue")
         assert place.fake.calls["exchange"] == 1

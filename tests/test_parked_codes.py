@@ -180,12 +180,12 @@ class TestTheWholeWay:
 
 class TestWhileItWaits:
     async def test_nothing_of_it_can_be_read_in_redis(self, place: Place) -> None:
-        url = await place.bot.generate_connect_url("ann", "github", place.redis)
+        url = await place.bot.generate_connect_url("ann", "microsoft", place.redis)
         phone = await place.browser()
-        canary = "canary-of-an-authorization-code"
+        canary = "secret-of-an-authorization-code"
         state = query_of(url)["state"]
         link = [key.rpartition(":")[2] for key in await keys_at(place.redis, "oauth_link:*")]
-        await phone.get(f"/oauth/github/callback?code={canary}&state={state}")
+        await phone.get(f"/oauth/microsoft/callback?code={canary}&state={state}")
         stored = await dumped(place.redis)
         shown = shown_code(await phone.get("/connect/proof"))
         secret = phone.client.cookies["__Host-proof"]

@@ -334,7 +334,7 @@ class TestData:
     @pytest.mark.parametrize("template", PROVIDER_TEMPLATES.values(), ids=PROVIDER_TEMPLATES)
     def test_every_scope_that_is_asked_for_is_explained(self, template: dict[str, Any]) -> None:
         assert set(template["scopes"]) <= template["scope_sentences"].keys()
-        for sentence, group in template["scope_sentences"].values():
+        for sentence, group, *_ in template["scope_sentences"].values():
             assert group in {"Sees", "Changes", "Acts", "Deletes"}
             assert sentence[0].islower()
             assert not sentence.endswith(".")

@@ -150,6 +150,11 @@ class TestProviders:
             GIT_LAB_REVOKE_URL="https://git.test/revoke/{client_id}",
             GIT_LAB_ACCOUNT_URL="https://git.test/me",
             GIT_LAB_ISSUER="https://git.test",
+            GIT_LAB_ISS_REQUIRED="off",
+            GIT_LAB_PKCE="off",
+            GIT_LAB_PURPOSE="Lets {bot} watch your pipelines.",
+            GIT_LAB_GONE="BAD_TOKEN, Invalid refresh token, 400",
+            GIT_LAB_SCOPE_TEXTS="read_user=see your name; api=do all you can: a=b",
             GIT_LAB_LABEL="GitLab",
             GIT_LAB_SCOPE_SEPARATOR="comma",
             GIT_LAB_TOKEN_AUTH="basic",
@@ -167,6 +172,13 @@ class TestProviders:
         assert provider.scope_separator == ","
         assert provider.scopes == ["read_user", "api"]
         assert provider.extra_auth_params == {"prompt": "consent", "x": ""}
+        assert (provider.iss_required, provider.pkce) == (False, False)
+        assert provider.purpose == "Lets {bot} watch your pipelines."
+        assert provider.gone == ("BAD_TOKEN", "Invalid refresh token", "400")
+        assert provider.scope_texts == {
+            "read_user": "see your name",
+            "api": "do all you can: a=b",
+        }
         assert provider.features == {"issue updates": ("api",), "greetings": ("read_user",)}
 
     def test_a_tenant_sets_both_endpoints_of_microsoft(self) -> None:

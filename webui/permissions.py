@@ -1,4 +1,4 @@
-"""Permissions as sentences: each completes "{Product} can …"."""
+"""Permissions as sentences: each completes "{Product} can …", and stands after "Not allowed:"."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ if TYPE_CHECKING:
 GROUPS = ("Sees", "Changes", "Acts", "Deletes")
 """From the weakest to the strongest."""
 
+_REST = ("Other", "Unknown")
+
 
 @dataclass(frozen=True, slots=True)
 class PermissionGroup:
-    """``name`` is one of ``GROUPS``, or ``Unknown``: then ``sentences`` are raw names."""
+    """``name`` is one of ``GROUPS``, ``Other`` (described, and no more is known of them) or
+    ``Unknown``: then ``sentences`` are raw names.
+    """
 
     name: str
     sentences: tuple[str, ...]
@@ -28,35 +32,49 @@ def _contained(provider: OAuthProvider, scopes: tuple[str, ...]) -> set[str]:
     Two names that include each other are two spellings of one permission; both
     stay, and share their sentence.
     """
-    inside = provider.scope_contains
+    rules = provider.scope_rules
+    inside = {rules.key(outer): rules.keys(inner) for outer, inner in rules.contains.items()}
     return {
-        inner
-        for outer in scopes
-        for inner in inside.get(outer, ())
-        if inner in scopes and outer not in inside.get(inner, ())
+        scope
+        for outer in rules.keys(scopes)
+        for scope in scopes
+        if (inner := rules.key(scope)) in inside.get(outer, ())
+        and outer not in inside.get(inner, ())
     }
 
 
-def _described(provider: OAuthProvider, scope: str) -> tuple[str, str] | None:
-    """The sentence and group of a scope, under its own name or its only other name."""
-    other = provider.scope_contains.get(scope, ())
-    names = (scope, *other) if len(other) == 1 else (scope,)
-    return next((provider.scope_sentences[n] for n in names if n in provider.scope_sentences), None)
+def _described(provider: OAuthProvider, *, allowed: bool) -> dict[str, tuple[str, str]]:
+    """Group and sentence by the key of each scope that is described, the operator's first."""
+    rules = provider.scope_rules
+    found = {
+        rules.key(scope): (group, precisely[0] if precisely and allowed else sentence)
+        for scope, (sentence, group, *precisely) in provider.scope_sentences.items()
+    }
+    for scope, other in rules.contains.items():
+        # Under its only other name.
+        if len(other) == 1 and rules.key(other[0]) in found:
+            found.setdefault(rules.key(scope), found[rules.key(other[0])])
+    for scope, text in provider.scope_texts.items():
+        key = rules.key(scope)
+        found[key] = (found[key][0] if key in found else "Other", text)
+    return found
 
 
 def sentences(
-    provider: OAuthProvider, scopes: Iterable[str], product: str, bot: str
+    provider: OAuthProvider, scopes: Iterable[str], product: str, bot: str, *, allowed: bool
 ) -> tuple[tuple[str, str], ...]:
     """``(group, sentence)`` of each scope, without repeats, in the order given.
 
-    What nobody has described is in the group ``Unknown`` under its raw name.
+    ``allowed`` or left off: some read more exactly where they are allowed.  What nobody has
+    described is in the group ``Unknown`` under its raw name.
     """
+    described, key = _described(provider, allowed=allowed), provider.scope_rules.key
     found = []
     for scope in dict.fromkeys(scopes):
-        sentence, group = _described(provider, scope) or (scope, "Unknown")
+        group, sentence = described.get(key(scope), ("Unknown", scope))
         if group != "Unknown":
             sentence = sentence.replace("{product}", product).replace("{bot}", bot)
-        found.append((group if group in GROUPS else "Unknown", sentence))
+        found.append((group if group in (*GROUPS, *_REST) else "Unknown", sentence))
     return tuple(dict.fromkeys(found))
 
 
@@ -67,15 +85,17 @@ def permission_groups(
     bot: str,
     *,
     strongest_first: bool = False,
+    allowed: bool = True,
 ) -> tuple[PermissionGroup, ...]:
     """What ``scopes`` allow, grouped; what another one already includes is left out.
 
     No scope at all is a permission of its own where the provider describes ``""``.
     """
     given = tuple(scopes) or (("",) if "" in provider.scope_sentences else ())
-    shown = [scope for scope in given if scope not in _contained(provider, given)]
-    found = sentences(provider, shown, product, bot)
-    order = (*reversed(GROUPS), "Unknown") if strongest_first else (*GROUPS, "Unknown")
+    inside = _contained(provider, given)
+    shown = [scope for scope in given if scope not in inside]
+    found = sentences(provider, shown, product, bot, allowed=allowed)
+    order = (*reversed(GROUPS), *_REST) if strongest_first else (*GROUPS, *_REST)
     groups = (PermissionGroup(name, tuple(s for g, s in found if g == name)) for name in order)
     return tuple(group for group in groups if group.sentences)
 
@@ -99,9 +119,9 @@ class Glossary:
 
 def glossary(provider: OAuthProvider, product: str, bot: str) -> Glossary:
     """The provider's own table, for reading."""
-    found: dict[str, dict[str, list[str]]] = {group: {} for group in GROUPS}
-    for scope in provider.scope_sentences:
-        ((group, sentence),) = sentences(provider, [scope], product, bot)
+    found: dict[str, dict[str, list[str]]] = {group: {} for group in (*GROUPS, "Other")}
+    for scope in dict.fromkeys([*provider.scope_sentences, *provider.scope_texts]):
+        ((group, sentence),) = sentences(provider, [scope], product, bot, allowed=True)
         found[group].setdefault(sentence, []).extend([scope] if scope else [])
     groups = (
         (group, tuple(Meaning(sentence, tuple(names)) for sentence, names in meanings.items()))

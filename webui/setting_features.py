@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from webui.oauth_manager.provider import checked_features, with_contained
+from webui.oauth_manager.provider import OAuthProvider, checked_features
 from webui.setting_values import Malformed, words
 
 SUFFIX = "_FEATURES"
+_RULES = {"scope_contains", "scopes_unlisted", "scope_prefixes", "scope_ignores_case"}
+_RULES |= {"scope_wildcard"}
 
 
 def features(text: str) -> dict[str, tuple[str, ...]]:
@@ -43,5 +45,6 @@ def unasked(
     found: Mapping[str, tuple[str, ...]], asked: Iterable[str], template: Mapping[str, Any]
 ) -> bool:
     """Whether a feature needs a scope that nobody is asked for."""
-    needed = {scope for scopes in found.values() for scope in scopes}
-    return not needed <= with_contained(asked, template.get("scope_contains", {}))
+    needed = [scope for scopes in found.values() for scope in scopes]
+    known = OAuthProvider("any", "", "", **{k: template[k] for k in _RULES & template.keys()})
+    return bool(known.scope_rules.missing(needed, asked, lists_all=True))

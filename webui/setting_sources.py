@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from webui import setting_features
+from webui import setting_features, setting_texts
 from webui import setting_values as values
 from webui.setting_table import (
     FILE_SUFFIX,
@@ -31,6 +31,11 @@ from webui.setting_table import (
     variable,
 )
 
+# How a table of the file is written as the text of the setting it stands for.
+_AS_TEXT = {
+    setting_features.SUFFIX: setting_features.as_text,
+    setting_texts.SUFFIX: setting_texts.as_text,
+}
 _TYPO = 0.92  # above: a setting misspelt; below: one of the many GITHUB_* of a build machine
 
 
@@ -113,8 +118,8 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
         if isinstance(value, dict) and not prefix:
             yield from _flat(value, name + "_")
         elif isinstance(value, dict):
-            is_feature = name.endswith(setting_features.SUFFIX)
-            yield name, setting_features.as_text(value) if is_feature else urlencode(value)
+            own = (write for suffix, write in _AS_TEXT.items() if name.endswith(suffix))
+            yield name, next(own, urlencode)(value)
         elif isinstance(value, list):
             yield name, ",".join(_entry(name, entry) for entry in map(str, value))
         else:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from webui import setting_features
+from webui import setting_features, setting_texts
 from webui import setting_identity as identity
 from webui import setting_values as values
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES
@@ -167,7 +167,14 @@ PROVIDER_SETTINGS = (
     Setting("REVOKE_URL", "Revocation endpoint.", values.endpoint),
     Setting("ACCOUNT_URL", "Where to ask whose account it is.", values.endpoint),
     Setting("ISSUER", "Issuer to compare with iss (RFC 9207).", values.issuer),
+    Setting(
+        "ISS_REQUIRED",
+        "Whether its callbacks have to carry iss: on or off. Another issuer is never accepted.",
+        values.switch,
+    ),
+    Setting("PKCE", "Send a code challenge and verifier (RFC 7636): on or off.", values.switch),
     Setting("LABEL", "Name on the pages.", values.line),
+    Setting("PURPOSE", "What it is for, on its card: Lets {bot} post for you.", values.sentence),
     Setting("SCOPE_SEPARATOR", "Between scopes: space, comma or one character.", values.separator),
     Setting(
         "TOKEN_AUTH",
@@ -185,6 +192,18 @@ PROVIDER_SETTINGS = (
     Setting("ACCOUNT_LABEL_FIELD", "Name to show in the account answer.", values.line),
     Setting("MANAGE_URL", "The provider's page that lists connected apps.", values.endpoint),
     Setting("EXTRA_AUTH_PARAMS", "More authorize parameters: a=b&c=d.", values.parameters),
+    Setting(
+        "GONE",
+        "Its own words for access that is over, between commas: error codes, numbers or whole "
+        "messages.",
+        values.phrases,
+    ),
+    Setting(
+        "SCOPE_TEXTS",
+        'What each scope allows, to complete "the bot can": '
+        "chat:write=post in your name; users:read=see your team.",
+        setting_texts.scope_texts,
+    ),
     Setting(
         "FEATURES",
         "What the bot does with it, each with the scopes that takes: "

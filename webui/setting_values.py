@@ -19,6 +19,7 @@ from webui.addresses import address_of, network_of
 from webui.identity import entries, read_user_id
 
 SHORTEST_SECRET = 32
+LONGEST_SENTENCE = 200  # characters
 _FEWEST_CHARACTERS = 8  # different ones; fewer are a held-down key, not a random secret
 
 _SEPARATORS = re.compile(r"[\s,]+")
@@ -86,6 +87,18 @@ def line(text: str) -> str:
     if len(text) > 64 or not text.isprintable():
         raise Malformed("must be one line of at most 64 characters")
     return text
+
+
+def sentence(text: str) -> str:
+    """One to show."""
+    if len(text) > LONGEST_SENTENCE or not text.isprintable():
+        raise Malformed(f"must be one line of at most {LONGEST_SENTENCE} characters")
+    return text
+
+
+def phrases(text: str) -> tuple[str, ...]:
+    """The parts between commas; blanks inside belong to them."""
+    return tuple(filter(None, (part.strip() for part in text.split(","))))
 
 
 def printable(text: str) -> str:

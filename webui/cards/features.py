@@ -32,11 +32,12 @@ def stopped(provider: OAuthProvider, connection: Connection, where: Where) -> st
     Which scopes were granted is only known while the tokens are there; what the
     person chose to do without, always.
     """
-    without = {*connection.profile.accepted_missing}
+    rules = provider.scope_rules
+    without = rules.keys(connection.profile.accepted_missing)
     worked = [
         name
         for name, needed in provider.features.items()
-        if name not in connection.lacking_features and without.isdisjoint(needed)
+        if name not in connection.lacking_features and without.isdisjoint(rules.keys(needed))
     ]
     return _named(worked, where)
 

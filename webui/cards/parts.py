@@ -84,7 +84,9 @@ def note(about: About) -> CardNote | None:
         tone,
         _title(about),
         about.say_if_any(f"card.{about.key}.text"),
-        items=sentences(about.provider, lacking, about.screen.product, about.screen.bot),
+        items=sentences(
+            about.provider, lacking, about.screen.product, about.screen.bot, allowed=False
+        ),
         after=features.lost(limited, about.screen.where) if limited else "",
         link=about.link_if_any(f"card.{about.key}.status", about.provider.status_url),
     )
@@ -242,8 +244,8 @@ def _with_the_rest(shown: Permissions, about: About, connection: Connection) -> 
     lost = "" if connection.is_limited else features.lost(connection, about.screen.where)
     return replace(
         shown,
-        left_off=sentences(about.provider, chosen, *names),
+        left_off=sentences(about.provider, chosen, *names, allowed=False),
         lost=lost,
-        not_needed=sentences(about.provider, others, *names),
-        unasked=sentences(about.provider, connection.unasked_scopes, *names),
+        not_needed=sentences(about.provider, others, *names, allowed=False),
+        unasked=sentences(about.provider, connection.unasked_scopes, *names, allowed=True),
     )

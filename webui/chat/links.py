@@ -61,4 +61,5 @@ def scopes_to_ask(
     All of them: an authorization replaces the one before.
     """
     before = connection.profile.requested_scopes or connection.scopes
-    return tuple(dict.fromkeys([*provider.scopes, *before, *(waiting.scopes if waiting else ())]))
+    more = waiting.scopes if waiting else ()
+    return provider.scope_rules.united(provider.scopes, before, more)

@@ -139,7 +139,9 @@ def _why(provider: OAuthProvider, connection: Connection, missing: tuple[str, ..
             return say("offer_stuck", provider=label)
         return say("offer_troubled", trouble=trouble(provider, connection))
     if connection.status is Status.CONNECTED:
-        without = say("without", provider=label, missing=abilities(provider, missing))
+        without = say(
+            "without", provider=label, missing=abilities(provider, missing, allowed=False)
+        )
         return " ".join(filter(None, [without, lost(connection), say("offer_more")]))
     if connection.status is Status.RECONNECT_NEEDED:
         return say("offer_again", provider=label)

@@ -57,9 +57,9 @@ def account_name(label: str) -> str:
     return f"\u2068{shown}\u2069" if turns else shown
 
 
-def abilities(provider: OAuthProvider, scopes: Iterable[str]) -> str:
-    """What scopes allow, strongest first, to stand in a sentence; ``""`` for nothing known."""
-    groups = permission_groups(provider, scopes, "me", "me", strongest_first=True)
+def abilities(provider: OAuthProvider, scopes: Iterable[str], *, allowed: bool = True) -> str:
+    """What scopes allow, or would, strongest first, to stand in a sentence; ``""`` for nothing."""
+    groups = permission_groups(provider, scopes, "me", "me", strongest_first=True, allowed=allowed)
     found = [
         f"“{clean_label(sentence)}”" if group.name == "Unknown" else sentence
         for group in groups
@@ -130,7 +130,7 @@ def _what_it_allows(provider: OAuthProvider, connection: Connection) -> Iterator
     if can := abilities(provider, connection.scopes):
         yield say("can", can=can)
     if connection.missing_scopes:
-        yield say("cannot", cannot=abilities(provider, connection.missing_scopes))
+        yield say("cannot", cannot=abilities(provider, connection.missing_scopes, allowed=False))
     if not_working := lost(connection):
         yield not_working
     if connection.expires_at and not connection.has_refresh_token:

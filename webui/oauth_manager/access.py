@@ -56,16 +56,16 @@ async def require_oauth_token(ctx: ToolContext, provider: str, scopes: Iterable[
         raise StoreUnavailable("reach Redis", "no_client")
     needed = tuple(scopes)
     token = await manager.valid_token(ctx.user_id, provider, ctx.redis)
+    known = manager.providers[provider]
+    rules = known.scope_rules
     if token is None:
-        known = manager.providers[provider]
-        asked = tuple(dict.fromkeys([*known.scopes, *needed])) if needed else None
+        asked = rules.united(known.scopes, needed) if needed else None
         url = await manager.generate_connect_url(ctx.user_id, provider, ctx.redis, asked)
         raise OAuthNotConnected(provider, url)
-    missing = manager.providers[provider].missing_scopes(needed, token.scopes)
+    missing = rules.missing(needed, token.scopes)
     if missing:
         # Ask for what is held as well: an authorization replaces the one before.
-        known = manager.providers[provider]
-        asked = tuple(dict.fromkeys([*known.scopes, *token.scopes, *missing]))
+        asked = rules.united(rules.explicit(known.scopes), token.scopes, missing)
         url = await manager.generate_connect_url(ctx.user_id, provider, ctx.redis, asked)
         raise OAuthNotConnected(provider, url, missing)
     return token.access_token

@@ -179,7 +179,8 @@ class OAuthManager:
         """The provider's authorization address (RFC 6749 4.1.1).
 
         Pass ``code_challenge`` (RFC 7636 S256) if you hand the verifier to
-        :meth:`exchange_code`; every flow this library starts does.
+        :meth:`exchange_code`; every flow this library starts does, unless the provider
+        is set up without.
         """
         known = self._provider(provider)
         asked = list(known.scopes if scopes is None else scopes)
@@ -214,8 +215,8 @@ class OAuthManager:
         """
         if scopes is None:
             known = await self.connection(user_id, provider, redis)
-            defaults = self.providers[provider].scopes
-            scopes = dict.fromkeys([*defaults, *known.profile.requested_scopes])
+            own = self.providers[provider]
+            scopes = own.scope_rules.united(own.scopes, known.profile.requested_scopes)
         return await self._begin(
             redis, user_id, provider, scopes, browser=browser, return_to=return_to
         )
@@ -231,12 +232,12 @@ class OAuthManager:
         known = self._configured(provider)
         self._need(redis)
         asked = tuple(known.scopes if scopes is None else scopes)
-        verifier = requests.new_secret()
+        verifier = requests.new_secret() if known.pkce else ""
         owner = keys.check_user_id(user_id)
         attempt = Attempt(owner, provider, verifier, asked, **bound, begun_at=time.time())
         goes_on = partial(self.stories.goes_on, attempt=attempt)
         state = await self.links.begin(redis, attempt, goes_on)
-        challenge = requests.code_challenge(verifier)
+        challenge = requests.code_challenge(verifier) if verifier else ""
         return self.get_authorize_url(provider, state, asked, code_challenge=challenge)
 
     # Finishing a connection

@@ -92,8 +92,11 @@ def meaning_of(provider: OAuthProvider, step: str, said: Sequence[str]) -> tuple
     ``said`` is everything the refusal says, the most telling first.
     """
     for meaning in _CAUTION:
+        own = provider.words.get(meaning, ())
+        if meaning is Meaning.GONE:
+            own = (*own, *provider.gone)
         for word in said:
-            if word in provider.words.get(meaning, ()):
+            if word in own:
                 return meaning, word
     general = (_EVERYWHERE, _AT.get(step, {}))
     for word in said:

@@ -9,9 +9,17 @@ from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
 from .models import Account
+from .scope_rules import ScopeRules
 
 AccountReader = Callable[[Mapping[str, Any], Mapping[str, Any]], Account]
 """From the account answer and the token answer to an account; raises nothing."""
+
+ScopeSentences = Mapping[str, tuple[str, str] | tuple[str, str, str]]
+"""Scope -> what it allows, its group, and perhaps the same more exactly.
+
+The first completes "{Product} can …" and is as true after "Not allowed:"; the third,
+which may name limits, stands in its place where it is allowed.
+"""
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
@@ -52,17 +60,25 @@ class OAuthProvider:
     # Whether every authorization response carries ``iss`` (RFC 9207, section 2.3);
     # without a known issuer there is nothing to compare it with.
     iss_required: bool = False
+    pkce: bool = True  # RFC 7636; some refuse the verifier
     manage_url: str = ""
     manage_label: str = ""
     status_url: str = ""
-    # scope -> (what it allows, completing "{Product} can …"; its group)
-    scope_sentences: Mapping[str, tuple[str, str]] = field(default_factory=dict, repr=False)
+    scope_sentences: ScopeSentences = field(default_factory=dict, repr=False)
+    # These five are what ``scope_rules`` are made of.
     # scope -> other scopes it contains, or other names the provider answers with
     scope_contains: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     # scopes that are asked for but never listed in an answer
     scopes_unlisted: frozenset[str] = field(default=frozenset({"offline_access"}), repr=False)
+    scope_prefixes: tuple[str, ...] = ()
+    scope_ignores_case: bool = False
+    scope_wildcard: str = ""
     # meaning -> the provider's own words for it: codes, numbers and whole texts of a refusal
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    # the same, for access that is over: the deployment's beside the template's
+    gone: tuple[str, ...] = ()
+    # scope -> what it allows, in the deployment's words, which go before the template's
+    scope_texts: Mapping[str, str] = field(default_factory=dict)
     read_account: AccountReader | None = field(default=None, repr=False)
     # what the bot does with the service, in a few words -> the scopes that takes
     features: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -74,7 +90,7 @@ class OAuthProvider:
             self.features = checked_features(self.features)
         except ValueError as fault:
             raise ValueError(f"provider {self.name!r}: features {fault}") from None
-        if not with_contained(self.scopes, self.scope_contains).issuperset(self.needed_scopes):
+        if self.scope_rules.missing(self.needed_scopes, self.scopes, lists_all=True):
             raise ValueError(f"provider {self.name!r}: features need a scope it is not asked for")
         self.label = self.label or self.name.replace("_", " ").replace("-", " ").title()
 
@@ -93,10 +109,20 @@ class OAuthProvider:
         """The provider's page where the person sees and removes this application."""
         return self.manage_url.replace("{client_id}", quote(self.client_id, safe=""))
 
+    @property
+    def scope_rules(self) -> ScopeRules:
+        """How its scopes are compared, everywhere."""
+        return ScopeRules(
+            self.scope_contains,
+            self.scopes_unlisted,
+            self.scope_prefixes,
+            self.scope_ignores_case,
+            self.scope_wildcard,
+        )
+
     def missing_scopes(self, wanted: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:
         """Those of ``wanted`` that ``granted`` neither lists nor contains, in their order."""
-        held = with_contained({*granted, *self.scopes_unlisted}, self.scope_contains)
-        return tuple(scope for scope in dict.fromkeys(wanted) if scope not in held)
+        return self.scope_rules.missing(wanted, granted)
 
     @property
     def needed_scopes(self) -> tuple[str, ...]:
@@ -107,17 +133,6 @@ class OAuthProvider:
         """Those of the features with a scope that ``granted`` neither lists nor contains."""
         held = tuple(granted)
         return tuple(n for n, needed in self.features.items() if self.missing_scopes(needed, held))
-
-
-def with_contained(scopes: Iterable[str], contains: Mapping[str, tuple[str, ...]]) -> set[str]:
-    """The scopes, and everything that any of them contains."""
-    held = set(scopes)
-    pending = list(held)
-    while pending:
-        inner = [scope for scope in contains.get(pending.pop(), ()) if scope not in held]
-        held.update(inner)
-        pending.extend(inner)
-    return held
 
 
 def checked_features(given: Mapping[str, str | Iterable[str]]) -> dict[str, tuple[str, ...]]:

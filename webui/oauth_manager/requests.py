@@ -92,9 +92,10 @@ def refresh_request(provider: OAuthProvider, token: TokenData) -> ProviderReques
     """RFC 6749 6."""
     form = {"grant_type": "refresh_token", "refresh_token": token.refresh_token}
     if provider.scope_on_refresh and token.scopes:
-        form["scope"] = provider.scope_separator.join(
-            dict.fromkeys([*token.scopes, *sorted(provider.scopes_unlisted & {*provider.scopes})])
-        )
+        rules = provider.scope_rules
+        unlisted = rules.keys(provider.scopes_unlisted)
+        again = (scope for scope in provider.scopes if rules.key(scope) in unlisted)
+        form["scope"] = provider.scope_separator.join(rules.united(token.scopes, sorted(again)))
     return _form_request(provider, "refresh", provider.token_url, form)
 
 

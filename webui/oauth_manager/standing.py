@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from .models import Connection, Profile, Status, TokenData
 from .provider import OAuthProvider
 
@@ -14,7 +16,12 @@ def describe(provider: OAuthProvider, token: TokenData | None, profile: Profile)
     over = token.is_over and not token.refresh_token
     needed = provider.needed_scopes
     asked = profile.requested_scopes
-    missing = provider.missing_scopes([*asked, *needed], token.scopes)
+    rules = provider.scope_rules
+    missing = rules.missing([*asked, *needed], token.scopes)
+    needs, accepted = rules.keys(needed), rules.keys(profile.accepted_missing)
+    # By the names they are missing under now; the operator may have changed to others.
+    accepted_missing = tuple(scope for scope in missing if rules.key(scope) in accepted)
+    profile = replace(profile, accepted_missing=accepted_missing)
     return Connection(
         provider.name,
         Status.RECONNECT_NEEDED if over else Status.CONNECTED,
@@ -24,7 +31,7 @@ def describe(provider: OAuthProvider, token: TokenData | None, profile: Profile)
         profile,
         has_tokens=True,
         missing_scopes=missing,
-        unneeded_scopes=tuple(scope for scope in missing if needed and scope not in needed),
+        unneeded_scopes=tuple(s for s in missing if needed and rules.key(s) not in needs),
         lacking_features=provider.lacking_features(token.scopes),
-        unasked_scopes=provider.missing_scopes(token.scopes, asked) if asked else (),
+        unasked_scopes=rules.missing(token.scopes, asked) if asked else (),
     )

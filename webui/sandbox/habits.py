@@ -92,6 +92,7 @@ GITHUB = Habits(
     token_path="/login/oauth/access_token",
     revoke_path="/applications/{client_id}/grant",
     account_path="/user",
+    sends_issuer=True,
     scope_separator=",",
     scope_required=False,
     refresh_ends_access=True,

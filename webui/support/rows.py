@@ -69,7 +69,7 @@ def make_row(provider: OAuthProvider, connection: Connection, screen: Screen) ->
     card = make_card(provider, connection, None, screen)
     profile, names = connection.profile, (screen.product, screen.bot)
     lives = key in WORKING or key in TROUBLED or key == "S0_kept"
-    missing = sentences(provider, connection.missing_scopes, *names)
+    missing = sentences(provider, connection.missing_scopes, *names, allowed=False)
     return Row(
         name=provider.name,
         label=provider.label,

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-SCOPE_SENTENCES: dict[str, tuple[str, str]] = {
-    "identify": ("see your user name, picture and banner, not your e-mail", "Sees"),
+from ..provider import ScopeSentences
+
+SCOPE_SENTENCES: ScopeSentences = {
+    "identify": (
+        "see your user name, picture and banner",
+        "Sees",
+        "see your user name, picture and banner, not your e-mail",
+    ),
     "email": ("see the e-mail address of your Discord account", "Sees"),
     "connections": ("see other accounts you have linked on Discord", "Sees"),
     "guilds": ("see the names of the servers you are in", "Sees"),
-    "guilds.members.read": ("see your nickname and roles in those servers", "Sees"),
-    "guilds.join": ("add you to a server (only where our bot is)", "Acts"),
+    "guilds.members.read": ("see your nickname and roles in your servers", "Sees"),
+    "guilds.join": ("add you to servers that {bot} is in", "Acts"),
     "gdm.join": ("add you to a group chat", "Acts"),
     "role_connections.write": ("set the details a server may use to give you roles", "Changes"),
     "bot": ("add {bot} to a server you choose", "Acts"),
@@ -20,16 +26,10 @@ SCOPE_SENTENCES: dict[str, tuple[str, str]] = {
         "Changes",
     ),
     "webhook.incoming": ("post messages into one channel you choose", "Acts"),
-    "messages.read": ("read messages through Discord on your computer (local only)", "Sees"),
-    "relationships.read": (
-        "see your friends, requests and blocked people (needs approval by Discord)",
-        "Sees",
-    ),
-    "dm_channels.read": ("see which private chats you have (partners only)", "Sees"),
-    "activities.write": (
-        "change the activity shown on your profile (not open to new apps)",
-        "Changes",
-    ),
+    "messages.read": ("read messages through Discord on your computer", "Sees"),
+    "relationships.read": ("see your friends, requests and blocked people", "Sees"),
+    "dm_channels.read": ("see which private chats you have", "Sees"),
+    "activities.write": ("change the activity shown on your profile", "Changes"),
 }
 
 TEMPLATE: dict[str, Any] = {

@@ -4,28 +4,48 @@ from __future__ import annotations
 
 from typing import Any
 
-SCOPE_SENTENCES: dict[str, tuple[str, str]] = {
-    "": ("see what anyone can see: your public profile, repositories and gists", "Sees"),
+from ..provider import ScopeSentences
+
+SCOPE_SENTENCES: ScopeSentences = {
+    "": (
+        "see your public profile, repositories and gists",
+        "Sees",
+        "see what anyone can see: your public profile, repositories and gists",
+    ),
     "read:user": ("read your full profile", "Sees"),
     "user:email": ("see your e-mail addresses", "Sees"),
     "user:follow": ("follow and unfollow people for you", "Acts"),
-    "user": ("change your profile, see your addresses, follow people", "Changes"),
+    "user": (
+        "change your profile",
+        "Changes",
+        "change your profile, see your addresses, follow people",
+    ),
     "public_repo": (
+        "change code and settings in your public repositories, and star repositories",
+        "Changes",
         (
             "read and change code and settings such as collaborators in your public "
             "repositories, and star repositories"
         ),
-        "Changes",
     ),
     "repo": (
+        "read and change your private repositories, also in your organisations",
+        "Changes",
         (
             "read and change everything in your public and private repositories, and manage "
             "invitations, projects and hooks, also in your organisations"
         ),
-        "Changes",
     ),
-    "repo:status": ("see and set check results on commits, without seeing code", "Changes"),
-    "repo_deployment": ("see and set deployment results, without seeing code", "Changes"),
+    "repo:status": (
+        "see and set check results on commits",
+        "Changes",
+        "see and set check results on commits, without seeing code",
+    ),
+    "repo_deployment": (
+        "see and set deployment results",
+        "Changes",
+        "see and set deployment results, without seeing code",
+    ),
     "repo:invite": ("accept or refuse repository invitations for you", "Acts"),
     "read:org": ("see which organisations and teams you belong to", "Sees"),
     "write:org": ("change organisation membership and projects", "Changes"),
@@ -56,6 +76,9 @@ TEMPLATE: dict[str, Any] = {
     "revoke_url": "https://api.github.com/applications/{client_id}/grant",
     "revoke_style": "delete",
     "account_url": "https://api.github.com/user",
+    # In every callback since April 2026 (RFC 9207).
+    "issuer": "https://github.com/login/oauth",
+    "iss_required": True,
     "account_label_field": "login",
     "scopes": ["read:user"],
     "tokens_expire": False,

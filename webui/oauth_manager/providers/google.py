@@ -4,29 +4,71 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..provider import ScopeSentences
+
 _AUTH = "https://www.googleapis.com/auth/"
 
-SCOPE_SENTENCES: dict[str, tuple[str, str]] = {
+SCOPE_SENTENCES: ScopeSentences = {
     "openid": ("recognise you as the same Google account next time", "Sees"),
     "email": ("see your main Google e-mail address", "Sees"),
     "profile": ("see your name, picture and other profile details", "Sees"),
     f"{_AUTH}userinfo.email": ("see your main Google e-mail address", "Sees"),
     f"{_AUTH}userinfo.profile": ("see your name, picture and other profile details", "Sees"),
-    f"{_AUTH}calendar.freebusy": ("see when you are busy, not what you are doing", "Sees"),
+    f"{_AUTH}calendar.freebusy": (
+        "see when you are busy",
+        "Sees",
+        "see when you are busy, not what you are doing",
+    ),
     f"{_AUTH}calendar.events.readonly": ("see the events in your calendars", "Sees"),
-    f"{_AUTH}calendar.events": ("see and change the events in your calendars", "Changes"),
+    f"{_AUTH}calendar.events": (
+        "change the events in your calendars",
+        "Changes",
+        "see and change the events in your calendars",
+    ),
     f"{_AUTH}calendar.readonly": ("see all calendars you can open", "Sees"),
-    f"{_AUTH}calendar": ("see, change, share and delete your calendars", "Deletes"),
-    f"{_AUTH}gmail.metadata": ("see who mails you, when and about what, not the text", "Sees"),
+    f"{_AUTH}calendar": (
+        "change, share and delete your calendars",
+        "Deletes",
+        "see, change, share and delete your calendars",
+    ),
+    f"{_AUTH}gmail.metadata": (
+        "see who mails you, when and about what",
+        "Sees",
+        "see who mails you, when and about what, not the text",
+    ),
     f"{_AUTH}gmail.readonly": ("read all your mail and mail settings", "Sees"),
     f"{_AUTH}gmail.send": ("send mail in your name", "Acts"),
-    f"{_AUTH}gmail.compose": ("manage drafts and send mail in your name", "Acts"),
-    f"{_AUTH}gmail.modify": ("read, sort, write and send mail, but not delete it for good", "Acts"),
-    "https://mail.google.com/": ("read, send and delete for good all your mail", "Deletes"),
-    f"{_AUTH}drive.file": ("work only with Drive files you open or make with {product}", "Changes"),
-    f"{_AUTH}drive.metadata.readonly": ("see file names and details, not what is in them", "Sees"),
+    f"{_AUTH}gmail.compose": (
+        "manage your drafts of mail",
+        "Acts",
+        "manage drafts and send mail in your name",
+    ),
+    f"{_AUTH}gmail.modify": (
+        "sort your mail and move it to the bin",
+        "Acts",
+        "read, sort, write and send mail, but not delete it for good",
+    ),
+    "https://mail.google.com/": (
+        "delete your mail for good",
+        "Deletes",
+        "read, send and delete for good all your mail",
+    ),
+    f"{_AUTH}drive.file": (
+        "work with the Drive files you open or make with {product}",
+        "Changes",
+        "work only with Drive files you open or make with {product}",
+    ),
+    f"{_AUTH}drive.metadata.readonly": (
+        "see the names and details of your Drive files",
+        "Sees",
+        "see file names and details, not what is in them",
+    ),
     f"{_AUTH}drive.readonly": ("see and download all your Drive files", "Sees"),
-    f"{_AUTH}drive": ("see, change and delete all your Drive files", "Deletes"),
+    f"{_AUTH}drive": (
+        "change and delete all your Drive files",
+        "Deletes",
+        "see, change and delete all your Drive files",
+    ),
     f"{_AUTH}contacts.readonly": ("see your contacts", "Sees"),
     f"{_AUTH}contacts": ("change and delete your contacts", "Deletes"),
     f"{_AUTH}tasks.readonly": ("see your tasks", "Sees"),
@@ -79,5 +121,9 @@ TEMPLATE: dict[str, Any] = {
         f"{_AUTH}gmail.readonly": (f"{_AUTH}gmail.metadata",),
         f"{_AUTH}drive": (f"{_AUTH}drive.readonly", f"{_AUTH}drive.file"),
         f"{_AUTH}drive.readonly": (f"{_AUTH}drive.metadata.readonly",),
+        **{
+            f"{_AUTH}{whole}": (f"{_AUTH}{whole}.readonly",)
+            for whole in ("contacts", "tasks", "spreadsheets", "documents")
+        },
     },
 }

@@ -8,18 +8,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..models import Account
+from ..provider import ScopeSentences
 
-SCOPE_SENTENCES: dict[str, tuple[str, str]] = {
+SCOPE_SENTENCES: ScopeSentences = {
     "openid": ("recognise you as the same Microsoft account next time", "Sees"),
     "profile": ("see your name, picture, user name and e-mail address", "Sees"),
     "email": ("see your main e-mail address", "Sees"),
-    "offline_access": ("keep working when you are not here (adds no other access)", "Acts"),
+    "offline_access": (
+        "keep working while you are away",
+        "Acts",
+        "keep working while you are away (adds no other access)",
+    ),
     "User.Read": ("see your profile and basic facts about your company", "Sees"),
     "User.ReadBasic.All": ("see name, address and photo of people in your organisation", "Sees"),
     "User.ReadWrite": ("change your profile", "Changes"),
-    "Mail.ReadBasic": ("see who mails you and about what, not the text or files", "Sees"),
+    "Mail.ReadBasic": (
+        "see who mails you and about what",
+        "Sees",
+        "see who mails you and about what, not the text or files",
+    ),
     "Mail.Read": ("read your mail", "Sees"),
-    "Mail.ReadWrite": ("change and delete your mail, but not send", "Deletes"),
+    "Mail.ReadWrite": (
+        "change and delete your mail",
+        "Deletes",
+        "change and delete your mail, but not send",
+    ),
     "Mail.Send": ("send mail in your name", "Acts"),
     "Calendars.Read": ("see your calendar events", "Sees"),
     "Calendars.ReadWrite": ("add, change and delete calendar events", "Deletes"),
@@ -28,7 +41,7 @@ SCOPE_SENTENCES: dict[str, tuple[str, str]] = {
     "Files.Read": ("see your own files", "Sees"),
     "Files.ReadWrite": ("change and delete your own files", "Deletes"),
     "Files.Read.All": ("see every file you can open, also shared ones", "Sees"),
-    "Files.ReadWrite.AppFolder": ("keep files in a folder of its own", "Changes"),
+    "Files.ReadWrite.AppFolder": ("keep files in a folder for {product}", "Changes"),
     "Tasks.Read": ("see your tasks, also shared lists", "Sees"),
     "Tasks.ReadWrite": ("change and delete your tasks, also shared lists", "Deletes"),
     "Chat.Read": ("read your Teams chats", "Sees"),
@@ -40,19 +53,6 @@ SCOPE_SENTENCES: dict[str, tuple[str, str]] = {
     ),
     "OnlineMeetings.ReadWrite": ("see and create your online meetings", "Changes"),
     "MailboxSettings.Read": ("see mailbox settings such as your out-of-office reply", "Sees"),
-}
-
-_GRAPH = "https://graph.microsoft.com/"
-_GRAPH_SCOPES = ("User.Read", "Mail.Read", "Mail.ReadWrite", "Mail.Send", "Calendars.Read")
-_WIDER: dict[str, tuple[str, ...]] = {
-    "Mail.ReadWrite": ("Mail.Read",),
-    "Mail.Read": ("Mail.ReadBasic",),
-    "User.ReadWrite": ("User.Read",),
-    "User.Read.All": ("User.ReadBasic.All",),
-    "Calendars.ReadWrite": ("Calendars.Read",),
-    "Contacts.ReadWrite": ("Contacts.Read",),
-    "Files.ReadWrite": ("Files.Read",),
-    "Tasks.ReadWrite": ("Tasks.Read",),
 }
 
 
@@ -146,10 +146,22 @@ TEMPLATE: dict[str, Any] = {
     "status_url": "https://status.cloud.microsoft/",
     "scope_sentences": SCOPE_SENTENCES,
     "scopes_unlisted": frozenset({"offline_access", "openid", "profile", "email"}),
-    # Answers name Graph permissions with or without the resource in front.
+    # Answers name Graph's permissions with or without the resource in front, in any case.
+    "scope_prefixes": ("https://graph.microsoft.com/", "00000003-0000-0000-c000-000000000000/"),
+    "scope_ignores_case": True,
+    "scope_wildcard": ".default",
     "scope_contains": {
-        **_WIDER,
-        **{f"{_GRAPH}{scope}": (scope,) for scope in _GRAPH_SCOPES},
-        **{scope: (f"{_GRAPH}{scope}", *_WIDER.get(scope, ())) for scope in _GRAPH_SCOPES},
+        "Mail.ReadWrite": ("Mail.Read",),
+        "Mail.Read": ("Mail.ReadBasic",),
+        "User.ReadWrite": ("User.Read",),
+        "User.Read.All": ("User.ReadBasic.All",),
+        "Calendars.ReadWrite": ("Calendars.Read",),
+        "Contacts.ReadWrite": ("Contacts.Read",),
+        "Files.ReadWrite": ("Files.Read",),
+        "Files.Read.All": ("Files.Read",),
+        "Files.ReadWrite.All": ("Files.ReadWrite", "Files.Read.All"),
+        "Chat.ReadWrite": ("Chat.Read",),
+        "MailboxSettings.ReadWrite": ("MailboxSettings.Read",),
+        "Tasks.ReadWrite": ("Tasks.Read",),
     },
 }

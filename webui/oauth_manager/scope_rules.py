@@ -1,0 +1,92 @@
+"""When two names of a scope mean the same, and which scopes are inside another.  No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class ScopeRules:
+    """One provider's rules of equality and containment.
+
+    ``contains`` maps a scope to those it includes, or to other names of the same;
+    ``unlisted`` are asked for and never listed in an answer.  A scope means the same
+    with one of ``prefixes`` in front as without, and in any case if ``ignores_case``.
+    One that is called ``wildcard`` behind its last slash stands for all that the
+    application is registered for, of the resource before the slash.
+    """
+
+    contains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    unlisted: frozenset[str] = frozenset()
+    prefixes: tuple[str, ...] = ()
+    ignores_case: bool = False
+    wildcard: str = ""
+
+    def key(self, scope: str) -> str:
+        """What is the same for all names of one scope, but for those in ``contains``."""
+        for prefix in self.prefixes:
+            head = scope[: len(prefix)]
+            if head == prefix or (self.ignores_case and head.casefold() == prefix.casefold()):
+                scope = scope[len(prefix) :]
+                break
+        return scope.casefold() if self.ignores_case else scope
+
+    def keys(self, scopes: Iterable[str]) -> set[str]:
+        return {self.key(scope) for scope in scopes}
+
+    def reached(self, scopes: Iterable[str]) -> set[str]:
+        """Keys of the scopes, and of everything that any of them contains."""
+        contains = {self.key(outer): inner for outer, inner in self.contains.items()}
+        held = self.keys(scopes)
+        pending = list(held)
+        while pending:
+            inner = self.keys(contains.get(pending.pop(), ())) - held
+            held |= inner
+            pending.extend(inner)
+        return held
+
+    def missing(
+        self, wanted: Iterable[str], granted: Iterable[str], *, lists_all: bool = False
+    ) -> tuple[str, ...]:
+        """Those of ``wanted`` that ``granted`` neither lists nor contains, in their order.
+
+        ``lists_all``: ``granted`` names the unlisted ones too, where it has them.
+        """
+        held = self.reached(granted if lists_all else [*granted, *self.unlisted])
+        whole = {self._resource(key) for key in held if self._is_wildcard(key)}
+        found: dict[str, str] = {}
+        for scope in wanted:
+            key = self.key(scope)
+            is_held = key in held or self._resource(key) in whole
+            if not is_held and (lists_all or not self._is_wildcard(key)):
+                found.setdefault(key, scope)
+        return tuple(found.values())
+
+    def united(self, *lists: Iterable[str]) -> tuple[str, ...]:
+        """All the scopes to ask for, each under its first name.
+
+        Beside a wildcard nothing else of its resource may be asked for.
+        """
+        found: dict[str, str] = {}
+        for scopes in lists:
+            for scope in scopes:
+                found.setdefault(self.key(scope), scope)
+        unlisted = self.keys(self.unlisted)
+        whole = {self._resource(key) for key in found if self._is_wildcard(key)}
+        return tuple(
+            scope
+            for key, scope in found.items()
+            if self._is_wildcard(key) or key in unlisted or self._resource(key) not in whole
+        )
+
+    def explicit(self, scopes: Iterable[str]) -> tuple[str, ...]:
+        """The scopes without wildcards."""
+        return tuple(scope for scope in scopes if not self._is_wildcard(self.key(scope)))
+
+    def _is_wildcard(self, key: str) -> bool:
+        return bool(self.wildcard) and key.rpartition("/")[2] == self.key(self.wildcard)
+
+    @staticmethod
+    def _resource(key: str) -> str:
+        return key.rpartition("/")[0]
