@@ -354,7 +354,7 @@ async def test_the_bot_that_tells_of_a_connection_tells_what_will_not_work_with_
         told = await notice_text(there.bot, redis, notice)
     assert (
         "Some permissions were left off (send connect google to allow them). "
-        "So this will not work: meeting reminders. Not you, or to undo it?"
+        "So this will not work: meeting reminders. Not you? Send:"
     ) in told
 
 
