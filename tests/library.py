@@ -25,6 +25,13 @@ ISSUERS = {
     "/discord": "https://discord.com",
     "/github": "https://github.com/login/oauth",
 }
+# One account in the answer of each provider, with the name that is unique there.
+ACCOUNTS: dict[str, dict[str, Any]] = {
+    "discord": {"user": {"id": "42", "username": "mona"}},
+    "github": {"id": 42, "login": "mona"},
+    "google": {"sub": "42", "email": "mona@example.org", "email_verified": True},
+    "microsoft": {"id": "42", "userPrincipalName": "mona@contoso.example"},
+}
 OVER = 1000.0  # epoch seconds, long ago
 
 
@@ -77,10 +84,10 @@ def callback_query(url: str) -> dict[str, str]:
 async def began(
     manager: OAuthManager, fake: FakeProvider, redis: Any, user_id: str, provider: str
 ) -> tuple[Attempt, str]:
-    """An authorization that the person allowed: the taken attempt and the code."""
-    url = await manager.generate_connect_url(user_id, provider, redis)
+    """An authorization that the person allowed in a browser: the taken attempt and the code."""
+    url = await manager.begin(redis, user_id, provider, browser="a browser")
     query = callback_query(fake.authorize(url))
-    attempt = await manager.links.take_attempt(redis, query["state"])
+    attempt = await manager.links.take_attempt(redis, query["state"], "a browser")
     assert attempt is not None
     manager.check_issuer(provider, query.get("iss"))
     return attempt, query["code"]

@@ -17,7 +17,15 @@ from webui.cards import Card, Screen, confirm_card, make_card, summarize
 from webui.cards.gallery import ASKED, CASES, NOW, ON, RENEWING, Case, connection, gallery
 from webui.cards.parts import DAY
 from webui.cards.timeline import timeline
-from webui.oauth_manager import Health, Meaning, OAuthProvider
+from webui.oauth_manager import (
+    Account,
+    Health,
+    Meaning,
+    OAuthProvider,
+    Profile,
+    SwitchOffer,
+    TokenData,
+)
 from webui.oauth_manager.activity import Event
 from webui.permissions import glossary, permission_groups
 
@@ -153,7 +161,8 @@ def events() -> list[Event]:
     ]
     details = {
         "disconnected": ("revoked", "unconfirmed", "unsupported", "ended", "nothing", "asking"),
-        "connect_failed": (*CONNECTING_FAILED, "<b>"),
+        "denied": ("not_you",),
+        "connect_failed": (*CONNECTING_FAILED, "start_here", "<b>"),
     }
     named += [
         Event(kind, "github", "support", NOW - 4 * DAY, detail)
@@ -171,6 +180,23 @@ def events() -> list[Event]:
     return named + [Event(kind, "", by, NOW - 4 * DAY) for kind, by in others]
 
 
+def _offers() -> Iterator[tuple[str, SwitchOffer]]:
+    """Every question that is asked of an account which came back."""
+    octocat, hubot, nobody = Account("1", "octocat"), Account("2", "hubot"), Account()
+    questions: tuple[tuple[str, Account, Account, dict[str, Any]], ...] = (
+        ("switch", octocat, hubot, {}),
+        ("switch unnamed", Account("1"), Account("2"), {}),
+        ("switch from what is not known", nobody, hubot, {}),
+        ("switch to what is not known", octocat, nobody, {}),
+        ("whose", nobody, hubot, {"handle": "hubot", "is_replacing": False}),
+        ("whose, instead of another", octocat, hubot, {"handle": "hubot"}),
+        ("whose, instead of what is not known", nobody, hubot, {"handle": "hubot"}),
+    )
+    for name, old, new, more in questions:
+        token, profile = TokenData("-", provider="github"), Profile(new)
+        yield name, SwitchOffer("x" * 43, "github", old, token, profile, until=NOW, **more)
+
+
 def _reading() -> Iterator[tuple[str, str]]:
     entries = timeline(events(), ON, PRODUCT, BOT)
     contexts: dict[str, dict[str, Any]] = {
@@ -186,10 +212,11 @@ def _reading() -> Iterator[tuple[str, str]]:
     glossaries = [glossary(p, PRODUCT, BOT) for p in ON.values() if p.scope_sentences]
     yield "permissions", _page("permissions.html", {"glossaries": glossaries})
     yield "permissions, none", _page("permissions.html", {"glossaries": []})
-    switch = {"provider": ON["github"], "action": "/connections/github/switch"}
-    for name, old, new in (("switch", "octocat", "hubot"), ("switch unnamed", "", "")):
-        context = {**switch, "old_account": old, "new_account": new}
+    for name, offer in _offers():
+        context = {"provider": ON["github"], "offer": offer, "old_works": True, "action": "/switch"}
         yield name, _page("switch.html", context, signed_in=True)
+        ended = context | {"old_works": False}
+        yield f"{name}, ended", _page("switch.html", ended, signed_in=True)
     yield "gallery", _page("gallery.html", {"cards": list(gallery(SCREEN))}, signed_in=True)
 
 

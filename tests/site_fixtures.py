@@ -147,6 +147,14 @@ class Place:
         """The whole way from the button to the answer to the callback."""
         return await browser.get(self.fake.authorize(await browser.begin(provider)))
 
+    async def answer(
+        self, browser: Browser, provider: str, choice: str = "new", offer: str = ""
+    ) -> httpx.Response:
+        """Answer the question of an account that came back; ``offer`` is that of the page."""
+        page = f"/connections/{provider}/switch"
+        offer = offer or offer_on(await browser.get(page))
+        return await browser.post(page, {"offer": offer, "choice": choice})
+
     async def records(self) -> dict[bytes, bytes]:
         """Every stored token and profile, as it is."""
         found = [
@@ -205,6 +213,13 @@ def handed_off(page: httpx.Response) -> str:
     found = re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', page.text)
     assert found, f"no hand-off page but {page.status_code}"
     return html.unescape(found[1])
+
+
+def offer_on(page: httpx.Response) -> str:
+    """What an answer to the page's question has to name."""
+    found = re.search(r'name="offer" value="([\w-]+)"', page.text)
+    assert found, f"no question on a page {page.status_code}"
+    return found[1]
 
 
 def shown_code(page: httpx.Response) -> str:

@@ -168,9 +168,10 @@ class TestTheIndex:
         await connected(manager, fake, redis, "ann", "github")
         fake.account = {"id": 5, "login": "lisa"}
         attempt, code = await began(manager, fake, redis, "ann", "github")
-        assert isinstance(await manager.complete(redis, attempt, code), SwitchOffer)
+        offer = await manager.complete(redis, attempt, code)
+        assert isinstance(offer, SwitchOffer)
         assert await found(manager, redis, "5") == ()
-        assert await manager.switch("ann", "github", redis, use_new=True)
+        assert await manager.switch("ann", "github", redis, offer=offer.id, use_new=True)
         assert await found(manager, redis) == ()
         assert await found(manager, redis, "LISA") == await found(manager, redis, "5") == ("ann",)
         assert len(await index(redis)) == 2

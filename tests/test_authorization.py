@@ -89,9 +89,9 @@ class TestPkce:
     async def test_the_verifier_stays_here_until_the_token_request(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
-        url = await manager.generate_connect_url("u1", "google", redis)
+        url = await manager.begin(redis, "u1", "google", browser="b")
         query = callback_query(fake.authorize(url))
-        attempt = await manager.links.take_attempt(redis, query["state"])
+        attempt = await manager.links.take_attempt(redis, query["state"], "b")
         assert attempt is not None
         await manager.complete(redis, attempt, query["code"])
         verifier = fake.requests[0].form["code_verifier"]

@@ -142,7 +142,10 @@ class TestTheRightAnswer:
         self, place: Place, ann: Browser
     ) -> None:
         attempt, _ = await from_chat(place, "ann")
-        assert (await ann.get(attempt.url())).status_code == 303
+        answer = await ann.get(attempt.url())
+        assert answer.headers["location"] == "/connections/github/switch"
+        assert await ann.state_of("github") == "S1"
+        await place.answer(ann, "github")
         assert await ann.state_of("github") == "S4"
 
     async def test_is_never_kept_by_a_cache_nor_told_to_the_next_page(
@@ -414,6 +417,7 @@ class TestAnotherBrowser:
         assert await nothing_happened(place)
         assert await place.bot.proofs.confirm(place.redis, "ann", shown) is None
         assert (await phone.post("/connect/proof/continue")).status_code == 303
+        await place.answer(phone, "github")
         assert await phone.state_of("github") == "S4"
 
 

@@ -665,6 +665,8 @@ SITUATIONS = {
             "elsewhere": r"The way back from GitHub was opened in another .*connect github",
             "cancelled": r"You cancelled connecting GitHub\. .*send: connect github",
             "kept_old": r"GitHub keeps the account it had\.",
+            "not_you": r"You said that this GitHub account was not yours, .* send: connect github",
+            "start_here": r"I could not show you whose GitHub account .* send: connect github",
         }.items()
     },
     "the link ran out": notice(
@@ -874,9 +876,11 @@ async def test_a_link_for_what_is_missing_asks_for_the_rest_as_well(scene: Scene
 
 async def test_reconnecting_asks_for_what_was_asked_before(scene: Scene) -> None:
     wanted = ["read:user", "gist"]
-    url = await scene.manager.generate_connect_url("alice", "github", scene.redis, wanted)
+    url = await scene.manager.begin(
+        scene.redis, "alice", "github", browser="a browser", scopes=wanted
+    )
     state = re.findall(r"state=([\w-]+)", url)[0]
-    attempt = await scene.manager.links.take_attempt(scene.redis, state)
+    attempt = await scene.manager.links.take_attempt(scene.redis, state, "a browser")
     assert attempt
     code = re.findall(r"code=([\w-]+)", scene.fake.authorize(url))[0]
     await scene.manager.complete(scene.redis, attempt, code)

@@ -203,6 +203,7 @@ class TestConnect:
     ) -> None:
         url = await place.bot.generate_connect_url("ann", "github", place.redis, ["repo", "gist"])
         await ann.get(place.fake.authorize(url))
+        await place.answer(ann, "github")
         query = query_of(await ann.begin("github", {"intent": "reconnect"}))
         assert {"repo", "gist"} <= set(query["scope"].replace(",", " ").split())
 

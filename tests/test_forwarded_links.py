@@ -305,7 +305,9 @@ class TestTwoPhones:
         assert heading((await copies.refused("/connect/proof")).text) == L9
         assert heading((await copies.second.post("/connect/proof/continue")).text) == L9
         assert await nothing_happened(place)
-        done = await first.post("/connect/proof/continue")
+        asked = await first.post("/connect/proof/continue")
+        await copies.refused(asked.headers["location"])
+        done = await place.answer(first, "github")
         await copies.refused(done.headers["location"])
         assert await first.state_of("github") == "S4"
 
@@ -394,6 +396,8 @@ class TestPreviews:
             await preview(place, scanner, f"/connect/proof{address}")
         assert await confirm(place, "ann", shown)
         assert (await phone.post("/connect/proof/continue")).status_code == 303
+        await preview(place, scanner, "/connections/github/switch")
+        await place.answer(phone, "github")
         assert await phone.state_of("github") == "S4"
 
     async def test_of_a_used_link_do_not_shut_its_person_out(

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from tests.library import fake_provider, providers_config
 from tests.screens import Document
-from tests.site_fixtures import Browser, Place, handed_off, site_at
+from tests.site_fixtures import Browser, Place, handed_off, offer_on, site_at
 from tests.test_settings import fault
 from webui.cards.gallery import ON
 from webui.chat import notice_text
@@ -99,7 +99,9 @@ async def visited(place: Place, name: str) -> dict[str, httpx.Response]:
     fake.account = {"id": "2", "login": f"{name}2"}
     await browser.get(fake.authorize(await browser.begin("github")))
     pages["switch"] = await browser.get("/connections/github/switch")
-    await browser.post("/connections/github/switch", {"choice": "new"})
+    await browser.post(
+        "/connections/github/switch", {"choice": "new", "offer": offer_on(pages["switch"])}
+    )
     fake.withdraw()
     pages["checked"] = await browser.post("/connections/github/check", htmx=True)
     await _look_around(browser, pages, "ended")

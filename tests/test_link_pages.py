@@ -52,6 +52,8 @@ async def connected(place: Place, browser: Browser, way: str, user: str = "ann")
     answer = await browser.post("/connect/proof/continue")
     if way == "landing page":
         await browser.get(place.fake.authorize(handed_off(answer)))
+    else:
+        await place.answer(browser, "github")
     assert await place.bot.has_token(user, "github", place.redis)
 
 
@@ -354,6 +356,7 @@ class TestConfirmingInTheBrowser:
         await begun(team, phone, WAYS[1])
         assert (await phone.post("/connect/proof/continue")).status_code == 303
         assert team.fake.calls["exchange"] == 1
+        await team.answer(phone, "github")
         assert await phone.state_of("github") == "S4"
 
     @pytest.mark.parametrize("way", WAYS)

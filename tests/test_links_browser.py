@@ -139,6 +139,12 @@ class TestOnASmallPhone:
             assert await send(phone, code)
             await phone.go("/connect/proof")
             await phone.press("Continue to GitHub")
+            await phone.page.wait_for_url("**/connections/github/switch")
+            assert await phone.page.locator(".lede code").inner_text() == "mona"
+            await phone.fits()
+            for name in ("Yes, that is me", "No"):
+                await is_on_the_first_screen(phone, name)
+            await phone.press("Yes, that is me")
             await phone.page.wait_for_url("**/connect/done/github")
             assert await phone.page.locator("h1").inner_text() == "Done. GitHub is connected."
             await phone.fits()
@@ -220,6 +226,9 @@ class TestThePageThatWaits:
         assert await phone.page.locator(".code").count() == 0
         assert not await phone.town.bot.has_token("ann", "github", phone.redis)
         await phone.press("Continue to GitHub")
+        await phone.page.wait_for_url("**/connections/github/switch")
+        assert not await phone.town.bot.has_token("ann", "github", phone.redis)
+        await phone.press("Yes, that is me")
         await phone.page.wait_for_url("**/connect/done/github")
 
     async def test_gives_the_focus_on_and_never_loses_it(self, phone: Window) -> None:
@@ -252,6 +261,7 @@ class TestThePageThatWaits:
         assert await send(phone, await to_the_code(phone, PROVIDERS_OWN))
         await phone.go("/connect/proof")
         await phone.press("Continue to GitHub")
+        await phone.press("Yes, that is me")
         await phone.page.wait_for_url("**/connect/done/github")
         await phone.page.go_back()
         await phone.page.wait_for_load_state()
@@ -300,6 +310,9 @@ async def test_every_page_of_the_way_is_accessible(
         await phone.go("/connect/proof")
         await is_good(phone)
         await phone.press("Continue to GitHub")
+        await phone.page.wait_for_url("**/connections/github/switch")
+        await is_good(phone)
+        await phone.press("Yes, that is me")
         await phone.page.wait_for_url("**/connect/done/github")
         await is_good(phone)
         others = await address(phone, LANDING, "ben")
@@ -340,6 +353,9 @@ class TestInAClosedTeam:
             await member.press("Yes, that is me")
             if way == LANDING:
                 await member.decide("Allow")
+            else:
+                await member.page.wait_for_url("**/connections/github/switch")
+                await member.press("Yes, that is me")
             await member.page.wait_for_url("**/connect/done/github")
             assert await member.town.bot.has_token("ann", "github", redis)
 

@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from tests.fake_answers import Answer, error_answer
 from tests.fake_provider import serve
 from tests.library import (
+    ACCOUNTS,
     BASE_URL,
     BUILT_IN,
     ISSUERS,
@@ -112,9 +113,12 @@ class TestTheWholeWay:
         page = await phone.get("/connect/proof")
         assert 'id="proof-continue"' in page.text
         assert place.fake.calls["token"] == 0
+        place.fake.account = ACCOUNTS[provider]
         answer = await go_on(phone)
-        assert answer.status_code == 303
+        assert answer.headers["location"] == f"/connections/{provider}/switch"
         assert place.fake.calls["exchange"] == 1
+        assert await place.records() == {}
+        await place.answer(phone, provider)
         assert await phone.state_of(provider) == "S4"
         assert await place.bot.get_token("ann", provider, place.redis)
 
@@ -124,7 +128,8 @@ class TestTheWholeWay:
         """L6"""
         phone, shown = await parked(place)
         assert await confirm(place, "ann", shown)
-        answer = await go_on(phone)
+        await go_on(phone)
+        answer = await place.answer(phone, "github")
         assert answer.headers["location"] == "/connect/done/github"
         page = await phone.get("/connect/done/github")
         assert heading(page.text) == "Done. GitHub is connected."
@@ -144,6 +149,7 @@ class TestTheWholeWay:
         await phone.get(await from_chat(place, "ann", "github", scopes))
         assert await confirm(place, "ann", shown_code(await phone.get("/connect/proof")))
         await go_on(phone)
+        await place.answer(phone, "github")
         connection = await place.bot.connection("ann", "github", place.redis)
         assert list(connection.profile.requested_scopes) == scopes
         assert sorted(connection.scopes) == sorted(scopes)
@@ -164,6 +170,8 @@ class TestTheWholeWay:
         phone, shown = await parked(place)
         assert await confirm(place, "ann", shown)
         await go_on(phone)
+        assert await place.redis.xlen("stargazer:oauth_notices") == 0
+        await place.answer(phone, "github")
         assert await place.redis.xlen("stargazer:oauth_notices") == 1
 
     async def test_gives_a_session_with_an_id_of_its_own(self, place: Place) -> None:
@@ -244,7 +252,9 @@ class TestWhileItWaits:
         await place.prove(await place.browser(), "ann")
         assert place.fake.calls["token"] == 0
         assert await confirm(place, "ann", shown)
+        place.fake.account = ACCOUNTS["google"]
         await go_on(phone)
+        await place.answer(phone, "google")
         assert await phone.state_of("google") == "S4"
 
     async def test_looking_and_asking_again_leave_it_as_it_is(self, place: Place) -> None:
@@ -294,6 +304,7 @@ class TestOnlyOnce:
         assert len(await keys_at(place.redis, "oauth_pending:*")) == 1
         assert await confirm(place, "ann", shown_code(await phone.get("/connect/proof")))
         assert (await go_on(phone)).status_code == 303
+        await place.answer(phone, "github")
         assert await phone.state_of("github") == "S4"
 
     async def test_a_newer_link_for_the_service_makes_the_older_address_worthless(
@@ -551,11 +562,15 @@ class TestTheIssuer:
 
 
 class TestInASession:
-    async def test_of_the_same_person_it_finishes_at_once(self, place: Place, ann: Browser) -> None:
+    async def test_of_the_same_person_it_asks_whose_account_it_is(
+        self, place: Place, ann: Browser
+    ) -> None:
         answer = await ann.get(await from_chat(place))
-        assert answer.status_code == 303
+        assert answer.headers["location"] == "/connections/github/switch"
         assert "set-cookie" not in answer.headers
         assert place.fake.calls["exchange"] == 1
+        assert await place.records() == {}
+        await place.answer(ann, "github")
         assert await ann.state_of("github") == "S4"
 
     async def test_of_the_same_person_the_code_is_never_parked(
@@ -603,6 +618,8 @@ class TestInASession:
         answer = await go_on(phone)
         (fresh,) = re.findall(r"__Host-session=([^;]+)", str(answer.headers.multi_items()))
         assert fresh.partition(".")[0] != session.partition(".")[0]
+        phone.client.cookies.delete("__Host-session", domain="")  # no browser keeps both
+        await place.answer(phone, "github")
         assert await place.bot.has_token("ann", "github", place.redis)
         assert not await place.bot.has_token("ben", "github", place.redis)
         assert (await other.get("/connections")).status_code == 303

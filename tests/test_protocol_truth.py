@@ -104,9 +104,9 @@ class Bot:
         self, manager: OAuthManager, **changed: str
     ) -> tuple[Attempt, dict[str, str]]:
         """The attempt and what the server sent back after the person pressed Authorize."""
-        url = await manager.generate_connect_url(self.user_id, "wiki", self.redis)
+        url = await manager.begin(self.redis, self.user_id, "wiki", browser="a browser")
         answer = query_of(self.person.allow(url, **changed))
-        attempt = await manager.links.take_attempt(self.redis, answer["state"])
+        attempt = await manager.links.take_attempt(self.redis, answer["state"], "a browser")
         assert attempt
         return attempt, answer
 

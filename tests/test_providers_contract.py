@@ -278,6 +278,11 @@ class TestTheContract:
         attempt = await manager.links.take_attempt(redis, state)
         assert attempt is not None
         secrets |= {state, attempt.verifier, attempt.link_code}
+        url = await manager.begin(redis, "u1", provider, browser="a-canary-binding")
+        state = callback_query(url)["state"]
+        attempt = await manager.links.take_attempt(redis, state, "a-canary-binding")
+        assert attempt is not None
+        secrets |= {state, attempt.verifier, attempt.browser}
         code = callback_query(fake.authorize(url))["code"]
         shown += [attempt, await manager.complete(redis, attempt, code)]
         shown += [await manager.valid_token("u1", provider, redis)]

@@ -161,6 +161,7 @@ class TestProviders:
             GIT_LAB_REVOKE_STYLE="bare",
             GIT_LAB_ACCOUNT_ID_FIELD="user.id",
             GIT_LAB_ACCOUNT_LABEL_FIELD="user.name",
+            GIT_LAB_ACCOUNT_HANDLE_FIELD="user.username",
             GIT_LAB_MANAGE_URL="https://git.test/apps",
             GIT_LAB_EXTRA_AUTH_PARAMS="prompt=consent&x=",
             GIT_LAB_FEATURES="issue updates: api; greetings: read_user",

@@ -83,10 +83,10 @@ class TestRoundTrips:
     async def test_a_callback_costs_three(
         self, manager: OAuthManager, fake: FakeProvider, client: tuple[Redis, Wire]
     ) -> None:
-        url = await manager.generate_connect_url("u1", "google", client[0])
+        url = await manager.begin(client[0], "u1", "google", browser="b")
         query = callback_query(fake.authorize(url))
         client[1].sent.clear()
-        attempt = await manager.links.take_attempt(client[0], query["state"])
+        attempt = await manager.links.take_attempt(client[0], query["state"], "b")
         assert client[1].round_trips == 1
         assert attempt is not None
         await manager.complete(client[0], attempt, query["code"])
@@ -363,6 +363,14 @@ class TestNobodyGetsAnothersToken:
         assert final == [f"of-{user_id}" for user_id in people]
 
 
+async def connected_over(manager: OAuthManager, fake: FakeProvider, redis: Redis) -> None:
+    """Come back as what may be another account, and use that."""
+    attempt, code = await began(manager, fake, redis, "u1", "google")
+    offer = await manager.complete(redis, attempt, code)
+    assert isinstance(offer, SwitchOffer)
+    assert await manager.switch("u1", "google", redis, offer=offer.id, use_new=True)
+
+
 class TestAccounts:
     async def test_who_connected_is_kept_beside_the_tokens(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
@@ -396,7 +404,7 @@ class TestAccounts:
         await connected(manager, fake, redis, "u1", "google")
         fake.gives_refresh_token = False
         fake.account = {"email": "a@b.example"}
-        await connected(manager, fake, redis, "u1", "google")
+        await connected_over(manager, fake, redis)
         token = await manager.valid_token("u1", "google", redis)
         assert token is not None
         assert token.refresh_token == ""
@@ -418,7 +426,7 @@ class TestAccounts:
         assert await manager.valid_token("u1", "google", redis) == old
         assert old is not None
 
-        await manager.switch("u1", "google", redis, use_new=use_new)
+        await manager.switch("u1", "google", redis, offer=offer.id, use_new=use_new)
 
         token = await manager.valid_token("u1", "google", redis)
         assert token is not None
@@ -438,7 +446,7 @@ class TestAccounts:
         fake.account = {"email": "a@b.example"}
         await connected(manager, fake, redis, "u1", "google")
         fake.gives_refresh_token = False
-        await connected(manager, fake, redis, "u1", "google")
+        await connected_over(manager, fake, redis)
         token = await manager.valid_token("u1", "google", redis)
         assert token is not None
         assert token.refresh_token == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -67,7 +68,7 @@ class TestAnOffer:
     async def test_waits_sealed_and_for_minutes_alone(
         self, redis: Redis, fake: FakeProvider, offer: SwitchOffer
     ) -> None:
-        assert 0 < await redis.ttl(OFFER) <= PARKED_TTL
+        assert offer.until - time.time() <= PARKED_TTL
         everything = await dumped(redis)
         assert b"new2@b.example" not in everything
         assert not any(secret.encode() in everything for secret in fake.issued)
@@ -79,16 +80,25 @@ class TestAnOffer:
         await redis.copy(OFFER, "stargazer:oauth_switch:ann:github")
         assert await manager.switch_offer("ben", "google", redis) is None
         assert await manager.switch_offer("ann", "github", redis) is None
-        assert await manager.switch("ben", "google", redis, use_new=True) is None
+        assert await manager.switch("ben", "google", redis, offer=offer.id, use_new=True) is None
         assert await manager.switch_offer("ann", "google", redis) == offer
 
-    @pytest.mark.parametrize("value", ["", "nonsense", "{}", "x" * 300_000])
+    @pytest.mark.parametrize("value", ["", "nonsense", "{}", "ID:", "ID:x", ":x", "x" * 300_000])
     async def test_that_cannot_be_read_is_none(
         self, manager: OAuthManager, redis: Redis, value: str
     ) -> None:
         await redis.set(OFFER, value)
         assert await manager.switch_offer("ann", "google", redis) is None
-        assert await manager.switch("ann", "google", redis, use_new=True) is None
+        for named in ("ID", "", value):
+            assert await manager.switch("ann", "google", redis, offer=named, use_new=True) is None
+
+    async def test_of_another_type_in_redis_is_none_and_is_written_over(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis, old: TokenData
+    ) -> None:
+        await redis.sadd(OFFER, "something")
+        assert await manager.switch("ann", "google", redis, offer="x", use_new=True) is None
+        newest = await offered(manager, fake, redis)
+        assert await manager.switch_offer("ann", "google", redis) == newest
 
     async def test_sealed_with_another_key_is_none(
         self, fake: FakeProvider, redis: Redis, offer: SwitchOffer
@@ -135,7 +145,7 @@ class TestTheNewAccount:
         old: TokenData,
         offer: SwitchOffer,
     ) -> None:
-        connection = await manager.switch("ann", "google", redis, use_new=True)
+        connection = await manager.switch("ann", "google", redis, offer=offer.id, use_new=True)
         assert isinstance(connection, Connection)
         assert connection.profile.account == offer.new
         assert await manager.valid_token("ann", "google", redis) == offer.token
@@ -153,7 +163,7 @@ class TestTheNewAccount:
         offer: SwitchOffer,
     ) -> None:
         await manager.delete_token(redis, "ann", "google")
-        assert await manager.switch("ann", "google", redis, use_new=True) is None
+        assert await manager.switch("ann", "google", redis, offer=offer.id, use_new=True) is None
         assert not await manager.has_token("ann", "google", redis)
         assert not any(fake.is_alive(token) for token in fake.issued)
         assert not await redis.exists(OFFER)
@@ -164,7 +174,7 @@ class TestTheNewAccount:
         taken = await redis.get(OFFER)
         await manager.delete_token(redis, "ann", "google")
         await redis.set(OFFER, taken or b"")
-        assert await manager.switch("ann", "google", redis, use_new=True) is None
+        assert await manager.switch("ann", "google", redis, offer=offer.id, use_new=True) is None
         assert not await manager.has_token("ann", "google", redis)
         assert not any(fake.is_alive(token) for token in fake.issued)
 
@@ -177,7 +187,7 @@ class TestTheNewAccount:
         offer: SwitchOffer,
     ) -> None:
         gate = fake.gate("revoke")
-        assert await manager.switch("ann", "google", redis, use_new=True)
+        assert await manager.switch("ann", "google", redis, offer=offer.id, use_new=True)
         assert await manager.valid_token("ann", "google", redis) == offer.token
         gate.open()
         await manager.aclose()
@@ -194,7 +204,7 @@ class TestTheOldAccount:
         offer: SwitchOffer,
     ) -> None:
         before = await kinds(manager, redis)
-        assert await manager.switch("ann", "google", redis, use_new=False) is None
+        assert await manager.switch("ann", "google", redis, offer=offer.id, use_new=False) is None
         assert await manager.valid_token("ann", "google", redis) == old
         assert fake.is_alive(old.access_token)
         assert not fake.is_alive(offer.token.access_token)
@@ -220,7 +230,10 @@ class TestAChoice:
         use_new: bool,
     ) -> None:
         found = await asyncio.gather(
-            *(manager.switch("ann", "google", redis, use_new=use_new) for _ in range(5))
+            *(
+                manager.switch("ann", "google", redis, offer=offer.id, use_new=use_new)
+                for _ in range(5)
+            )
         )
         assert len([connection for connection in found if connection]) == use_new
         await manager.aclose()
@@ -230,8 +243,10 @@ class TestAChoice:
     async def test_without_an_offer_changes_nothing(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis, old: TokenData
     ) -> None:
-        for use_new in (True, False):
-            assert await manager.switch("ann", "google", redis, use_new=use_new) is None
+        for named in ("", "x" * 43):
+            for choice in (True, False):
+                chosen = manager.switch("ann", "google", redis, offer=named, use_new=choice)
+                assert await chosen is None
         assert await manager.valid_token("ann", "google", redis) == old
         assert not fake.calls["revoke"]
 
@@ -242,8 +257,10 @@ class TestAChoice:
         client: tuple[Redis, Wire],
         offer: SwitchOffer,
     ) -> None:
-        choosing = asyncio.create_task(manager.switch("ann", "google", client[0], use_new=True))
-        await client[1].carried(lambda data: b"GETDEL" in data)
+        choosing = asyncio.create_task(
+            manager.switch("ann", "google", client[0], offer=offer.id, use_new=True)
+        )
+        await client[1].carried(lambda data: offer.id.encode() in data)
         choosing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await choosing
@@ -260,7 +277,7 @@ class TestAChoice:
         client[1].is_down = True
         for use_new in (True, False):
             with pytest.raises(StoreUnavailable):
-                await manager.switch("ann", "google", client[0], use_new=use_new)
+                await manager.switch("ann", "google", client[0], offer=offer.id, use_new=use_new)
         with pytest.raises(StoreUnavailable):
             await manager.switch_offer("ann", "google", client[0])
         assert not fake.calls["revoke"]

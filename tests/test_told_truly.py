@@ -15,7 +15,7 @@ from tests.cards_shown import buttons, note
 from tests.fake_answers import Answer, Gate, json_answer, redirect
 from tests.library import granted, revoke_key
 from tests.redis_proxy import redis_proxy
-from tests.site_fixtures import Browser, Place, card_state, site_at
+from tests.site_fixtures import Browser, Place, card_state, offer_on, site_at
 from webui.oauth_manager import Health, TokenData
 
 pytestmark = pytest.mark.anyio
@@ -113,8 +113,9 @@ class TestAnotherAccount:
     async def test_chosen_twice_is_not_told_as_unchanged(self, place: Place, ann: Browser) -> None:
         await offered(place, ann)
         gate = place.fake.gate("revoke")
+        offer = offer_on(await ann.get("/connections/github/switch"))
         for _ in range(2):
-            await ann.post("/connections/github/switch", {"choice": "new"})
+            await place.answer(ann, "github", offer=offer)
         told = note(await ann.get("/connections"))
         assert told.startswith("GitHub now uses the account you just signed in with.")
         assert await kinds(place) == ["account_switched", "connected"]
@@ -128,7 +129,7 @@ class TestAnotherAccount:
             await offered(place, ann)
             before = {token for token in place.fake.issued if place.fake.is_alive(token)}
             proxy.cut.append(b"local time = redis.call('TIME') return")
-            answer = await ann.post("/connections/github/switch", {"choice": "new"})
+            answer = await place.answer(ann, "github")
             assert answer.status_code == 503
             known = await place.bot.connection("ann", "github", redis)
             assert known.profile.account.label == "mona"
@@ -140,7 +141,7 @@ class TestAnotherAccount:
     ) -> None:
         await offered(place, ann)
         place.site.manager.providers["github"].client_id = ""
-        answer = await ann.post("/connections/github/switch", {"choice": "old"})
+        answer = await place.answer(ann, "github", "old")
         assert answer.headers["location"] == "/connections#conn-github-n"
         assert await ann.state_of("github") == "S0"
 

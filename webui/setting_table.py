@@ -190,6 +190,11 @@ PROVIDER_SETTINGS = (
         "ACCOUNT_ID_FIELD", "Unchanging id in the account answer (a.b reaches inside).", values.line
     ),
     Setting("ACCOUNT_LABEL_FIELD", "Name to show in the account answer.", values.line),
+    Setting(
+        "ACCOUNT_HANDLE_FIELD",
+        "Name in the account answer that is unique there: a user name, not a display name.",
+        values.line,
+    ),
     Setting("MANAGE_URL", "The provider's page that lists connected apps.", values.endpoint),
     Setting("EXTRA_AUTH_PARAMS", "More authorize parameters: a=b&c=d.", values.parameters),
     Setting(

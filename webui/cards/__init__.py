@@ -27,6 +27,7 @@ from webui.cards.notes import (
     newest,
     notes_to_show,
     of_the_store,
+    unanswered,
 )
 
 __all__ = [
@@ -56,4 +57,5 @@ __all__ = [
     "notes_to_show",
     "of_the_store",
     "summarize",
+    "unanswered",
 ]

@@ -127,7 +127,8 @@ def _fingerprint(about: parts.About, outcome: str) -> str:
     known = about.connection
     scopes = (known.scopes, known.missing_scopes) if known else ()
     told = [fact for fact in parts.facts(about) if not fact.is_quiet]
-    going_on = outcome if outcome and OUTCOMES[outcome].state in ("S3", "S11") else ""
+    goes_on = outcome == "asked" or (outcome and OUTCOMES[outcome].state in ("S3", "S11"))
+    going_on = outcome if goes_on else ""
     account = known.profile.account.label if known else ""
     standing = repr((about.key, account, scopes, parts.note(about), told, going_on))
     return hashlib.blake2s(standing.encode(errors="replace"), digest_size=6).hexdigest()

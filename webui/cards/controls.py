@@ -71,6 +71,8 @@ def _addresses(about: About, kind: Kind) -> tuple[str, str]:
         case "keep":
             back = f"{card}?from=confirm{here.replace('?', '&')}"
             return f"{page}#conn-{about.provider.name}-t", back
+        case "switch":
+            return f"{card}/switch", ""
         case "look":
             return page, f"{card}{here}"
         case "disconnect" if kind.method == "get":

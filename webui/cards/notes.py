@@ -9,6 +9,7 @@ from webui.cards.model import Note
 from webui.oauth_manager import Health, RevokeOutcome
 from webui.oauth_manager.keys import LINK_CODE_TTL
 from webui.oauth_manager.leftovers import KEPT_SECONDS
+from webui.oauth_manager.switching import KEPT_SECONDS as OFFER_KEPT_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +40,7 @@ DISCONNECTING_SECONDS = 30.0
 
 # Until the person has looked at the provider, or until it is over.
 _LASTING = {"still_listed", "ask_again", "asked_again", "own_list"}
-_GOING_ON = {"waiting", "still_waiting", "disconnecting"}
+_GOING_ON = {"waiting", "still_waiting", "disconnecting", "asked"}
 _CANCELLED_BY_HAND = {"waiting", "needs_admin"}
 
 
@@ -52,6 +53,12 @@ def is_cancelled(notes: Mapping[str, Note], provider: str, begun_at: float) -> b
     """Whether what began then (epoch seconds) has been cancelled since."""
     cancelled = notes.get(cancellation(provider))
     return cancelled is not None and begun_at <= cancelled.at
+
+
+def unanswered(notes: Mapping[str, Note], now: float) -> list[str]:
+    """The services whose question was over lately, and may not have been answered."""
+    over = ((name, now - note.until) for name, note in notes.items() if note.key == "asked")
+    return [name for name, age in over if 0 <= age < OFFER_KEPT_SECONDS]
 
 
 def notes_to_show(notes: Mapping[str, Note], now: float) -> dict[str, Note]:
@@ -101,6 +108,8 @@ def _as_of(note: Note, now: float) -> Note | None:
             return replace(note, key="still_waiting")
         case "disconnecting" if age >= DISCONNECTING_SECONDS:
             return replace(note, key="still_listed")
+        case "asked" if note.until <= now:
+            return replace(note, key="not_answered") if age < NOTE_SECONDS else None
         case "still_listed" if note.until > now:
             return replace(note, key="ask_again")
         case "asked_again" if note.until <= now:

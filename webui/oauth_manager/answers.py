@@ -12,6 +12,7 @@ from .models import Account
 from .provider import OAuthProvider
 
 _CODE_WORD = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
+_HANDLE = re.compile(r"[\x21-\x7e]{1,80}")
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -90,14 +91,36 @@ def read_account(
     return Account(_plain(account.id), _plain(account.label))
 
 
+def read_handle(provider: OAuthProvider, answer: Answer) -> str:
+    """A name of the account that nobody else there can have and that shows as it is, else ``""``.
+
+    So plain letters alone: others could look like those of somebody else's name.
+    An address that the provider says nobody has verified may be anybody's.
+    """
+    profile = read_json(answer.body) if answer.status == 200 else None
+    if profile is None or not provider.account_handle_field:
+        return ""
+    *path, name = provider.account_handle_field.split(".")
+    is_verified = _at(profile, ".".join([*path, "email_verified"]))
+    if name == "email" and is_verified in (False, "false"):
+        return ""
+    handle = _text_at(profile, provider.account_handle_field)
+    return handle if _HANDLE.fullmatch(handle) else ""
+
+
 def _text_at(record: Mapping[str, Any], path: str) -> str:
     """The text or whole number at a dotted path (``user.id``), else ``""``."""
-    value: Any = record
-    for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
+    value = _at(record, path)
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return ""
     return str(value)
+
+
+def _at(record: Mapping[str, Any], path: str) -> Any:
+    value: Any = record
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
 
 
 def _plain(text: str) -> str:

@@ -12,11 +12,12 @@ from .background import Background
 from .errors import RecordUnreadable, StoreUnavailable
 from .leftovers import ASKING, ENDED, KEPT_SECONDS, Leftover, Leftovers
 from .models import Account, Disconnected, RevokeOutcome
+from .offers import Offers
 from .provider import OAuthProvider
-from .redis_io import is_full, redis_call, text_of
+from .redis_io import is_full, redis_call
 from .revocation import Ending, Revocation
 from .store import Store, Stored
-from .switching import Switches, SwitchOffer
+from .switching import SwitchOffer
 from .telling import Telling, Told
 
 log = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class Disconnector:
         store: Store,
         telling: Telling,
         activity: Activity,
-        switches: Switches,
+        offers: Offers,
         leftovers: Leftovers,
         revocation: Revocation,
         background: Background,
@@ -61,7 +62,7 @@ class Disconnector:
         self._store = store
         self._telling = telling
         self._activity = activity
-        self._switches = switches
+        self._offers = offers
         self._leftovers = leftovers
         self._revocation = revocation
         self._background = background
@@ -103,7 +104,7 @@ class Disconnector:
 
     async def _other_account(self, redis: Any, user_id: str, provider: str) -> SwitchOffer | None:
         try:
-            return await self._switches.taken(redis, user_id, provider)
+            return await self._offers.take_any(redis, user_id, provider)
         except StoreUnavailable:
             log.warning("%s: another account was left to run out", provider)
             return None
@@ -140,14 +141,14 @@ class Disconnector:
             nonlocal told
             if not told.event_id:
                 told = self._telling.disconnected(pipe, user_id, event, removed.account)
-            self._switches.take(pipe, user_id, provider)
+            self._offers.queue_take(pipe, user_id, provider)
 
         try:
             done, profile, answers = await self._store.remove(
                 redis, user_id, provider, before, tell
             )
             told.answered(answers)
-            offer = self._switches.open(user_id, provider, text_of(answers[-1]))
+            offer = self._offers.taken(user_id, provider, answers[-1])
             removed = replace(removed, offer=offer)
         except StoreUnavailable:
             # The answer may be all that was lost; then they are gone, and it has been told.
@@ -180,7 +181,7 @@ class Disconnector:
                 # In case it was not over after all.
                 await self._revocation.ask(provider, left.token)
         if removed.offer:
-            await self._revocation.ask(provider, removed.offer.token)
+            await self._offers.give_back(redis, user_id, provider, removed.offer)
         if not stored.is_there:
             return Disconnected(name, outcome, account)
         event = replace(removed.event, detail=outcome.value)

@@ -152,7 +152,8 @@ class FlowRefused(OAuthError):
 
     ``reason`` is one of ``unknown`` (never issued here, already used, replaced
     or run out: these look alike on purpose), ``other_browser``,
-    ``other_person``, ``other_provider``, ``malformed``, ``issuer``, ``cancelled``.
+    ``other_person``, ``other_provider``, ``malformed``, ``issuer``, ``cancelled``,
+    ``unnamed`` (it began in no browser, and whose account it is cannot be asked).
     """
 
     def __init__(self, reason: str, provider: str = "") -> None:

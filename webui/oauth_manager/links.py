@@ -10,62 +10,19 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from . import canary, keys
 from .errors import RecordUnreadable
+from .link_index import CLAIM, MAX_OPEN, REGISTER
 from .redis_io import as_text, redis_call
 from .requests import new_secret
 from .sealing import Sealer
 
 Also = Callable[[Any], object]  # queues more commands on a pipeline
-MAX_OPEN = 3  # links a person may have open at once; the oldest gives way
 
-# A person's open links, one for each service: service -> "code:expires", or
-# "-:expires" once the link was used or had to give way to newer ones.
-# ARGV: service, code, lifetime in seconds, how many may be open.
-_REGISTER = """
-local now = tonumber(redis.call('TIME')[1])
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':' .. now + ARGV[3])
-redis.call('EXPIRE', KEYS[1], ARGV[3])
-local all, open = redis.call('HGETALL', KEYS[1]), {}
-for i = 1, #all, 2 do
-  local expires = tonumber(string.match(all[i + 1], ':(%d+)$'))
-  if expires <= now then redis.call('HDEL', KEYS[1], all[i])
-  elseif all[i] ~= ARGV[1] and string.sub(all[i + 1], 1, 2) ~= '-:' then
-    open[#open + 1] = {expires, all[i]}
-  end
-end
-table.sort(open, function(a, b) return a[1] < b[1] end)
-for i = 1, #open + 1 - ARGV[4] do
-  redis.call('HSET', KEYS[1], open[i][2], '-:' .. open[i][1])
-end
-return 1
-"""
-# ARGV: service, code.  Whether this code is the open one; it is not any more.
-# A link that only names its user may be of the older system, which kept no list.
-_CLAIM = """
-local open = redis.call('HGET', KEYS[1], ARGV[1])
-if not open and ARGV[1] == '' then return 1 end
-if not open or string.match(open, '^[^:]+') ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], '-' .. string.match(open, ':%d+$'))
-return 1
-"""
-# Every open link is over.  Answers their codes.
-CLOSE_ALL = """
-local now = tonumber(redis.call('TIME')[1])
-local all, codes = redis.call('HGETALL', KEYS[1]), {}
-for i = 1, #all, 2 do
-  local code, expires = string.match(all[i + 1], '^([^:]+):(%d+)$')
-  if code and code ~= '-' then
-    redis.call('HSET', KEYS[1], all[i], '-:' .. expires)
-    if tonumber(expires) > now then codes[#codes + 1] = code end
-  end
-end
-return codes
-"""
 # ARGV: digest of the asking browser's binding.  An attempt that belongs to
 # another browser is shown and left alone: whoever fetches its callback without
 # the cookie (a preview, a scanner) must not end it.
@@ -107,6 +64,11 @@ class Attempt:
     link_code: str = field(default="", repr=False)
     return_to: str = "list"
     begun_at: float = 0.0
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether it began in a browser, which its state is worth nothing without."""
+        return bool(self.browser)
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Attempt:
@@ -168,7 +130,7 @@ class Links:
             if request is None:
                 return None
             index = keys.links(request.user_id)
-            claimed = await redis.eval(_CLAIM, 1, index, request.provider, code)
+            claimed = await redis.eval(CLAIM, 1, index, request.provider, code)
         return request if int(claimed) else None
 
     async def begin(self, redis: Any, attempt: Attempt, also: Also = lambda _: None) -> str:
@@ -214,18 +176,10 @@ class Links:
             pipe = redis.pipeline(transaction=False)
             pipe.getdel(keys.link(attempt.link_code))
             index = keys.links(attempt.user_id)
-            pipe.eval(_CLAIM, 1, index, attempt.provider, attempt.link_code)
+            pipe.eval(CLAIM, 1, index, attempt.provider, attempt.link_code)
             value, claimed = await pipe.execute()
         request = _link_request(value)
         return bool(int(claimed)) and request is not None and request.user_id == attempt.user_id
-
-
-def listed(entries: Mapping[Any, Any]) -> Iterator[tuple[str, str, float]]:
-    """A person's list of links: service, code (``""`` where it is over), end in epoch seconds."""
-    for service, entry in entries.items():
-        code, _, expires = as_text(entry).partition(":")
-        if expires.isdecimal():
-            yield as_text(service), "" if code == "-" else code, float(expires)
 
 
 def _digest(binding: str) -> str:
@@ -244,7 +198,7 @@ def _put_link(pipe: Any, code: str, request: LinkRequest) -> None:
     ttl = keys.LINK_CODE_TTL
     pipe.set(keys.link(code), value, ex=ttl)
     index = keys.links(request.user_id)
-    pipe.eval(_REGISTER, 1, index, request.provider, code, ttl, MAX_OPEN)
+    pipe.eval(REGISTER, 1, index, request.provider, code, ttl, MAX_OPEN)
 
 
 def _link_request(value: Any) -> LinkRequest | None:

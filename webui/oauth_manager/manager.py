@@ -11,6 +11,7 @@ from typing import Any
 from . import canary, keys, requests
 from .accounts import Accounts
 from .activity import PAGE, Activity, ActivityPage, Event
+from .arrivals import Arrivals
 from .audit import Audit
 from .background import DRAIN_SECONDS, Background, Result
 from .checking import Checker, Health
@@ -26,6 +27,7 @@ from .leftovers import Leftovers
 from .links import Attempt, LinkRequest, Links
 from .models import Connection, Disconnected, RevokeOutcome, TokenData
 from .notices import Notice, NoticeKind, Notices, is_news
+from .offers import Offers
 from .open_links import OpenLink, OpenLinks
 from .proofs import Proofs
 from .provider import OAuthProvider, build_providers
@@ -80,21 +82,21 @@ class OAuthManager:
         background = self._background = Background()
         self._notices = Notices(sealer)
         activity = self._activity = Activity(sealer)
-        switches = self._switches = Switches(sealer)
-        self._accounts = Accounts(sealer, store)
+        switches = Switches(sealer)
+        accounts = self._accounts = Accounts(sealer, store, self.providers)
         leftovers = Leftovers(sealer)
-        telling = Telling(self._notices, activity, self._accounts, leftovers)
+        telling = Telling(self._notices, activity, accounts, leftovers)
         self.patience = DEADLINE_WHILE_WAITING  # seconds that a disconnect waits for a provider
         self._refresher = Refresher(store, self._transport, telling, leftovers, background)
         self._revocation = Revocation(
             store, self._refresher, telling, activity, leftovers, background
         )
+        offers = self._offers = Offers(switches, store, accounts, self._refresher, background)
         self._disconnector = Disconnector(
-            store, telling, activity, switches, leftovers, self._revocation, background
+            store, telling, activity, offers, leftovers, self._revocation, background
         )
-        self._connector = Connector(
-            store, self._transport, self._refresher, telling, switches, self._disconnector
-        )
+        arrivals = Arrivals(store, self._refresher, telling, offers)
+        self._connector = Connector(store, self._transport, arrivals, offers, self._disconnector)
         checker = Checker(self._store, self._transport, self._refresher)
         self._tokens = Tokens(self._store, self._refresher, checker, self._activity, leftovers)
         self._uses = Uses(self._tokens.used, background)
@@ -272,9 +274,13 @@ class OAuthManager:
     ) -> Connection | SwitchOffer | None:
         """Exchange and store for a person who has been proven; survives a cancelled caller.
 
-        ``None`` where the person disconnected meanwhile; a ``SwitchOffer``
-        where they came back as another account, to be answered by
-        :meth:`switch` within five minutes.
+        ``None`` where the person disconnected meanwhile.  A ``SwitchOffer``, to be
+        answered by :meth:`switch` within five minutes, where they came back as
+        another account, or may have, and wherever the attempt began in no browser
+        (``generate_connect_url``) and brings another account than the connected
+        one: whoever saw the link may have signed in there.  Raises
+        ``FlowRefused("unnamed")`` if they then cannot be asked by a name that
+        nobody else can have.
         """
         provider = self._configured(attempt.provider)
         work = self._connector.complete(
@@ -283,20 +289,24 @@ class OAuthManager:
         return await self._background.finish(work)
 
     async def switch_offer(self, user_id: str, provider: str, redis: Any) -> SwitchOffer | None:
-        """The other account that waits for the person's choice, if one does."""
-        self._checked(redis, user_id, provider)
-        return await self._switches.peek(redis, user_id, provider)
+        """The account that waits for the person's answer, if one does.
 
-    async def switch(
-        self, user_id: str, provider: str, redis: Any, *, use_new: bool
-    ) -> Connection | None:
-        """Answer a ``SwitchOffer``, whoever is cancelled: use the new account, or keep the old one.
-
-        The new connection, or ``None``: the old one stays or was disconnected, or
-        there was nothing to choose any more.
+        One that nobody has answered in time is given back to the provider meanwhile.
         """
         known = self._checked(redis, user_id, provider)
-        work = self._connector.choose(redis, user_id, known, use_new=use_new)
+        return await self._offers.peek(redis, user_id, known)
+
+    async def switch(
+        self, user_id: str, provider: str, redis: Any, *, offer: str, use_new: bool
+    ) -> Connection | SwitchOffer | None:
+        """Answer the ``SwitchOffer`` of the id ``offer``: use the new account, or do not.
+
+        Done to its end whoever is cancelled.  The new connection, or ``None``: what
+        there was stays or was disconnected, or there was nothing to choose any
+        more.  A newer offer, and nothing is changed, where that one was replaced.
+        """
+        known = self._checked(redis, user_id, provider)
+        work = self._connector.choose(redis, user_id, known, offer, use_new=use_new)
         return await self._background.finish(work)
 
     # Tokens

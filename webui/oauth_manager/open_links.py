@@ -9,7 +9,7 @@ from typing import Any
 
 from . import keys
 from .errors import RecordUnreadable
-from .links import CLOSE_ALL, listed
+from .link_index import CLOSE_ALL, listed
 from .proofs import END_ALL, under_way
 from .redis_io import as_text, redis_call
 from .sealing import Sealer

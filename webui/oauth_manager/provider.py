@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
@@ -56,6 +56,10 @@ class OAuthProvider:
     account_url: str = ""
     account_id_field: str = "id"
     account_label_field: str = "name"
+    # a name in the account answer that nobody else there can have; "" where none is known
+    account_handle_field: str = ""
+    # ends the part of an account's id that an answer may leave out (Microsoft: the tenant)
+    account_realm_end: str = ""
     issuer: str = ""
     # Whether every authorization response carries ``iss`` (RFC 9207, section 2.3);
     # without a known issuer there is nothing to compare it with.
@@ -119,6 +123,32 @@ class OAuthProvider:
             self.scope_ignores_case,
             self.scope_wildcard,
         )
+
+    def is_same_account(self, one: Account, other: Account) -> bool:
+        """Compare by id alone, the realm left out where one of both has none.
+
+        An id that is not known is never the same as another.
+        """
+        realm, own = self._split_id(one.id)
+        other_realm, others = self._split_id(other.id)
+        return bool(own) and own == others and (realm == other_realm or not (realm and other_realm))
+
+    def with_fuller_id(self, account: Account, known: Account) -> Account:
+        """The account, with the realm that only ``known`` tells if both are the same."""
+        if self._split_id(account.id)[0] or not self.is_same_account(account, known):
+            return account
+        return replace(account, id=known.id)
+
+    def account_ids(self, account: Account) -> tuple[str, ...]:
+        """Every form of the id, first the one without its realm; none if it is not known."""
+        forms = (self._split_id(account.id)[1], account.id)
+        return tuple(dict.fromkeys(form for form in forms if form))
+
+    def _split_id(self, account_id: str) -> tuple[str, str]:
+        if not self.account_realm_end:
+            return "", account_id
+        realm, _, own = account_id.rpartition(self.account_realm_end)
+        return realm, own
 
     def missing_scopes(self, wanted: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:
         """Those of ``wanted`` that ``granted`` neither lists nor contains, in their order."""

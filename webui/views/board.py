@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse
 
-from webui.cards import Screen, make_card, newest, notes_to_show, of_the_store, summarize
+from webui.cards import (
+    Screen,
+    make_card,
+    newest,
+    notes_to_show,
+    of_the_store,
+    summarize,
+    unanswered,
+)
 from webui.cards.timeline import timeline
 from webui.oauth_manager import Status
 from webui.pages import is_htmx, render_card
@@ -52,6 +60,9 @@ async def cards_of(
     it; ``always`` is shown all the same, and gets the focus.
     """
     cards = {}
+    for name in unanswered(session.notes, screen.now):
+        # Looking finds what nobody answered, and has it ended at the provider.
+        site.manager.see_through(site.manager.switch_offer(session.user, name, site.redis))
     notes, last = notes_to_show(session.notes, screen.now), newest(session.notes, screen.now)
     for connection in await site.manager.connections(session.user, site.redis):
         provider = site.manager.providers[connection.provider]

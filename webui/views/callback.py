@@ -154,29 +154,28 @@ async def finish(
     """Exchange and store for the proven person, and go where the outcome is told."""
     site, provider = site_of(request), attempt.provider
     note = await _outcome(request, attempt, answer)
-    if note is None:
-        await site.sessions.drop_note(session, provider)  # nobody waits at the provider any more
-        return RedirectResponse(f"/connections/{provider}/switch", 303)
     session = await site.sessions.put_note(session, provider, note)
+    if note.key == "asked":
+        return RedirectResponse(f"/connections/{provider}/switch", 303)
     if attempt.return_to == "done" and note.key == "connected":
         return RedirectResponse(f"/connect/done/{provider}", 303)
     where: Where = "detail" if attempt.return_to == "detail" else "list"
     return RedirectResponse(address(where, provider, "n"), 303)
 
 
-async def _outcome(
-    request: Request, attempt: Attempt, answer: AuthorizationResponse
-) -> Note | None:
-    """How it went; ``None`` where the person has to choose between two accounts."""
+async def _outcome(request: Request, attempt: Attempt, answer: AuthorizationResponse) -> Note:
+    """How it went; ``asked`` where the person has to say first whose account it is."""
     site, key, error, trace = site_of(request), answer.outcome, answer.error, ""
     try:
         if not key:
             result = await site.manager.complete(site.redis, attempt, answer.code)
             if isinstance(result, SwitchOffer):
-                return None
+                return Note("asked", until=result.until)
             key = "connected" if result else "already_disconnected"
     except StoreUnavailable:
         raise
+    except FlowRefused:
+        key = "start_here"
     except (OAuthRefused, OAuthMisconfigured, OAuthUnavailable) as failure:
         key, error, trace = failure.meaning.outcome, failure.code, failure.trace
     if key in ("connected", "already_disconnected"):
@@ -188,7 +187,7 @@ async def _outcome(
     if by == "chat":
         owner = attempt.user_id
         await site.manager.stories.ended(site.redis, owner, attempt.provider, key)
-    if key == "denied":
+    if key in ("denied", "start_here"):
         return Note(key)
     ref = await refer(request, key, provider=attempt.provider, code=error, trace=trace)
     return Note(key, ref=ref)

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse
 from webui.auth import require_session
 from webui.cards import AFTER_CHECK, Note
 from webui.limiting import TooMany
-from webui.oauth_manager import Event
+from webui.oauth_manager import Event, Status, SwitchOffer
 from webui.pages import render
 from webui.site import form_of, provider_of, site_of
 from webui.views.board import address, done, where_of
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from webui.oauth_manager import Connection
     from webui.sessions import Session
 
 
@@ -58,44 +59,65 @@ async def accept_limited(request: Request) -> Response:
 
 
 async def show_switch(request: Request) -> Response:
-    """``GET /connections/{provider}/switch``: two accounts, one choice."""
+    """``GET /connections/{provider}/switch``: whose account came back, or which one to use."""
     site, provider = site_of(request), provider_of(request)
     session = await require_session(request, site.sessions)
     offer = await site.manager.switch_offer(session.user, provider.name, site.redis)
     if offer is None:
         return RedirectResponse(address("list", provider.name), 303)
+    known = await site.manager.connection(session.user, provider.name, site.redis)
     return render(
         request,
         "switch.html",
         provider=provider,
-        old_account=offer.old.label,
-        new_account=offer.new.label,
+        offer=offer,
+        old_works=known.status is Status.CONNECTED,
         action=f"/connections/{provider.name}/switch",
     )
 
 
 async def choose(request: Request) -> Response:
-    """``POST /connections/{provider}/switch``."""
+    """``POST /connections/{provider}/switch``: the answer to the offer that the page showed.
+
+    One to another offer changes nothing, and is asked the newest.
+    """
     site, provider = site_of(request), provider_of(request)
     session = await require_session(request, site.sessions)
-    use_new = (await form_of(request)).get("choice") == "new"
+    form = await form_of(request)
+    named, use_new = str(form.get("offer", "")), form.get("choice") == "new"
     offer = await site.manager.switch_offer(session.user, provider.name, site.redis)
-    connection = await site.manager.switch(session.user, provider.name, site.redis, use_new=use_new)
-    if offer is None:
-        key = "attempt_over"
-    elif use_new and connection is None:
-        key = "already_disconnected"
-    else:
-        key = "switched" if use_new else "kept_old"
-    if key == "kept_old":
+    result = await site.manager.switch(
+        session.user, provider.name, site.redis, offer=named, use_new=use_new
+    )
+    if isinstance(result, SwitchOffer):
+        return RedirectResponse(f"/connections/{provider.name}/switch", 303)
+    if offer is None or offer.id != named:
+        if not _has_chosen(session, provider.name):
+            await site.sessions.put_note(session, provider.name, Note("attempt_over"))
+        return RedirectResponse(address("list", provider.name, "n"), 303)
+    key = _came_of(offer, result, use_new=use_new)
+    if key in ("kept_old", "not_you"):
         stories = site.manager.stories
         await stories.ended_if_open(site.redis, session.user, provider.name, key)
-    if offer or not _has_chosen(session, provider.name):
-        await site.sessions.put_note(session, provider.name, Note(key))
+    if key == "not_you":
+        event = Event("denied", provider.name, "web", time.time(), detail=key)
+        await site.manager.record(site.redis, session.user, event)
+    await site.sessions.put_note(session, provider.name, Note(key))
+    if key == "connected" and offer.return_to == "done":
+        return RedirectResponse(f"/connect/done/{provider.name}", 303)
     return RedirectResponse(address("list", provider.name, "n"), 303)
+
+
+def _came_of(offer: SwitchOffer, result: Connection | None, *, use_new: bool) -> str:
+    """The note that an answer leaves."""
+    if not use_new:
+        return "not_you" if offer.handle else "kept_old"
+    if result is None:
+        return "already_disconnected" if offer.is_replacing else "attempt_over"
+    return "switched" if offer.is_replacing else "connected"
 
 
 def _has_chosen(session: Session, provider: str) -> bool:
     """Whether the same button was pressed twice: the first time counts."""
     note = session.notes.get(provider)
-    return note is not None and note.key in ("switched", "kept_old")
+    return note is not None and note.key in ("connected", "switched", "kept_old", "not_you")

@@ -41,6 +41,7 @@ TEMPLATE: dict[str, Any] = {
     "account_url": "https://discord.com/api/oauth2/@me",
     "account_id_field": "user.id",
     "account_label_field": "user.username",
+    "account_handle_field": "user.username",
     "issuer": "https://discord.com",
     "iss_required": True,
     "scopes": ["identify"],

@@ -80,6 +80,7 @@ TEMPLATE: dict[str, Any] = {
     "issuer": "https://github.com/login/oauth",
     "iss_required": True,
     "account_label_field": "login",
+    "account_handle_field": "login",
     "scopes": ["read:user"],
     "tokens_expire": False,
     "manage_url": "https://github.com/settings/connections/applications/{client_id}",

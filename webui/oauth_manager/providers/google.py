@@ -90,6 +90,7 @@ TEMPLATE: dict[str, Any] = {
     "account_url": "https://openidconnect.googleapis.com/v1/userinfo",
     "account_id_field": "sub",
     "account_label_field": "email",
+    "account_handle_field": "email",
     "issuer": "https://accounts.google.com",
     "iss_required": True,
     "scopes": ["openid", "email"],

@@ -137,6 +137,8 @@ TEMPLATE: dict[str, Any] = {
     "revoke_url": "",
     "account_url": "https://graph.microsoft.com/v1.0/me",
     "account_label_field": "userPrincipalName",
+    "account_handle_field": "userPrincipalName",
+    "account_realm_end": "/",
     "read_account": read_account,
     "scopes": ["openid", "profile", "offline_access", "User.Read"],
     "scope_on_refresh": True,
