@@ -235,10 +235,10 @@ class TestWithoutACodeChallenge:
     async def test_neither_challenge_nor_verifier_is_sent_and_the_state_is_bound_as_ever(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
-        url = await manager.generate_connect_url("u1", "google", redis)
+        url = await manager.begin(redis, "u1", "google", browser="b")
         assert "code_challenge" not in url
         query = callback_query(fake.authorize(url))
-        attempt = await manager.links.take_attempt(redis, query["state"])
+        attempt = await manager.links.take_attempt(redis, query["state"], "b")
         assert attempt
         assert (attempt.user_id, attempt.provider, attempt.verifier) == ("u1", "google", "")
         assert await manager.complete(redis, attempt, query["code"])
