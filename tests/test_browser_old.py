@@ -164,3 +164,22 @@ async def test_a_browser_that_says_nothing_is_told_what_helps(
         await page.get_by_role("link", name="Go back", exact=True).click()
         await page.wait_for_url("**/connections")
         ann.window.complaints.clear()  # Chromium reports the 403
+
+
+@SCRIPT
+async def test_the_buttons_of_an_answer_at_the_callback_work_and_its_code_is_told_to_nobody(
+    chromium: Browser, host: Host, redis: Redis, script: bool
+) -> None:
+    """Its header says no-referrer, under which a form alone would say that it is nobody's."""
+    told: list[str] = []
+    async with desk(chromium, host, redis, script=script) as ann:
+        page = ann.window.page
+        sent = posted(ann.window)
+        page.on("request", lambda request: told.append(request.headers.get("referer", "")))
+        await ann.window.go("/oauth/github/callback?code=canary")
+        await ann.window.press("Sign out")
+        await page.wait_for_url("**/signed-out")
+        assert sent == [("/signout", 303)]
+        ann.window.complaints.clear()  # Chromium reports the status of the refusal
+    assert told
+    assert not any("callback" in referer or "canary" in referer for referer in told)

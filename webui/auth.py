@@ -24,6 +24,8 @@ _LANDING = re.compile(
     r"|/support(/people/(?=[A-Za-z0-9])[A-Za-z0-9@_=+~-]+(\.[A-Za-z0-9@_=+~-]+)*)?"
 )
 _LONGEST = 300  # characters
+# Their addresses hold an authorization code; also where a slash too many makes them nothing.
+_CALLBACK = re.compile(r"(/oauth/[^/]+|/signin/sso)/callback")
 # What a browser says when it fetches on a guess, before the person is there.
 _AHEAD = ("sec-purpose", "purpose", "x-moz")
 
@@ -64,6 +66,11 @@ def safe_next(path: str | None) -> str:
     if path and len(path) <= _LONGEST and _LANDING.fullmatch(path):
         return path
     return SUPPORT if path and path.startswith(f"{SUPPORT}/people/") else HOME
+
+
+def is_callback(path: str) -> bool:
+    """Whether the address may hold a code, which not even our own pages are to be told."""
+    return _CALLBACK.match(path) is not None
 
 
 def is_prefetch(headers: Headers) -> bool:

@@ -7,7 +7,6 @@ cookies.
 
 from __future__ import annotations
 
-import re
 import secrets
 import time
 
@@ -15,6 +14,7 @@ import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from webui.auth import is_callback
 from webui.forwarded import ForwardedClient
 from webui.proxy import ProxyIdentity
 from webui.refusing import (
@@ -46,8 +46,6 @@ _HEADERS = {
     ),
 }
 _HSTS = "max-age=31536000"
-# Addresses with an authorization code in them: not even our own pages are told.
-_CALLBACK = re.compile(r"(/oauth/[^/]+|/signin/sso)/callback")
 
 _log = structlog.get_logger("webui.access")
 
@@ -82,7 +80,7 @@ class SecurityHeaders:
                 headers = MutableHeaders(scope=message)
                 for name, value in self.headers.items():
                     headers[name] = value
-                if _CALLBACK.match(scope["path"]):
+                if is_callback(scope["path"]):
                     headers["referrer-policy"] = "no-referrer"
                 if "cache-control" not in headers:
                     headers["cache-control"] = "no-store"

@@ -16,6 +16,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse, Response
 
 from webui import assets, words
+from webui.auth import is_callback
 from webui.labels import is_web_address, isolated
 from webui.sessions import loaded_session
 from webui.site import site_of
@@ -65,6 +66,7 @@ def _shared(request: Request) -> dict[str, Any]:
         "chat_url": settings.chat_url,
         "host": settings.host,
         "signed_in": loaded_session(request) is not None,
+        "hides_address": is_callback(request.scope["path"]),
     }
 
 
