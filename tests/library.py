@@ -135,10 +135,10 @@ async def age(
 
 
 async def first_refused(redis: Any, user_id: str, provider: str, since: float) -> None:
-    """Time passes since renewing was first refused in unknown words."""
+    """Time passes since renewing was refused in unknown words, for the first time."""
     key, sealer = connection_key(user_id, provider), Sealer(KEY)
     record = sealer.open("connection", user_id, provider, await text_at(redis, key))
-    record["refused_since"] = since
+    record["refused_since"] = record["refused_at"] = since
     await redis.set(key, sealer.seal("connection", user_id, provider, record))
 
 

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, fields
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
-from tests.fake_answers import Answer, error_answer, json_answer
+from tests.fake_answers import Answer, error_answer, json_answer, redirect
 from tests.fake_provider import FakeProvider
 from tests.library import (
     KEY,
     age,
     connected,
     connection_key,
+    first_refused,
+    manager_for,
     opened,
     soon,
 )
 from webui.oauth_manager import (
+    Meaning,
     OAuthManager,
     OAuthMisconfigured,
     OAuthUnavailable,
     Profile,
     Status,
+    require_oauth_token,
 )
+from webui.oauth_manager import access as access_module
 from webui.oauth_manager.sealing import Sealer
 
 pytestmark = pytest.mark.anyio
@@ -180,6 +187,124 @@ class TestTrouble:
         fake.always["token"] = DOWN
         await refused(manager, redis)
         assert await redis.get(connection_key("ann", "google")) == b"not ours"
+
+
+UNKNOWN = error_answer("never_heard_of")
+
+
+async def stuck(manager: OAuthManager, fake: FakeProvider, redis: Any) -> None:
+    """Renewing has been refused in unknown words for more than an hour."""
+    fake.always["token"] = UNKNOWN
+    await refused(manager, redis)
+    await first_refused(redis, "ann", "google", time.time() - 3601)
+    await no_pause(redis)
+    await refused(manager, redis)
+
+
+@pytest.mark.usefixtures("profile")
+class TestARefusalThatRepeats:
+    async def test_for_an_hour_says_so_in_the_error_and_in_its_text(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        fake.always["token"] = UNKNOWN
+        for since, may_reconnect in ((0.0, False), (3500.0, False), (3601.0, True)):
+            await age(manager, redis, "ann", "google")
+            if since:
+                await first_refused(redis, "ann", "google", time.time() - since)
+            await no_pause(redis)
+            with pytest.raises(OAuthUnavailable) as caught:
+                await manager.get_token("ann", "google", redis)
+            assert caught.value.may_reconnect is may_reconnect
+            assert ("connecting again may help" in str(caught.value)) is may_reconnect
+            assert (await now(manager, redis)).is_stuck is may_reconnect
+        assert await manager.has_token("ann", "google", redis)
+
+    async def test_says_so_while_the_provider_is_left_alone_as_well(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await stuck(manager, fake, redis)
+        await refused(manager, redis)
+        calls = fake.calls["refresh"]
+        with pytest.raises(OAuthUnavailable) as caught:
+            await manager.get_token("ann", "google", redis)
+        assert fake.calls["refresh"] == calls, "nobody was asked"
+        assert caught.value.may_reconnect
+        assert caught.value.meaning is Meaning.UNKNOWN
+
+    async def test_is_not_counted_by_trouble_and_not_forgotten_for_it(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        fake.always["token"] = UNKNOWN
+        await refused(manager, redis)
+        await first_refused(redis, "ann", "google", time.time() - 3601)
+        for answer in (DOWN, Answer(429), redirect("http://elsewhere.example/")):
+            fake.always["token"] = answer
+            await no_pause(redis)
+            await refused(manager, redis)
+            known = await now(manager, redis)
+            assert (known.trouble, known.is_stuck) == ("provider", False)
+        fake.always["token"] = UNKNOWN
+        await no_pause(redis)
+        await refused(manager, redis)
+        assert (await now(manager, redis)).is_stuck
+
+    async def test_is_over_with_a_renewal_and_with_a_new_connection(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        for mend in ("renew", "connect"):
+            await stuck(manager, fake, redis)
+            fake.always.clear()
+            await no_pause(redis)
+            if mend == "renew":
+                assert await manager.get_token("ann", "google", redis)
+            else:
+                await connected(manager, fake, redis, "ann", "google")
+            known = await now(manager, redis)
+            assert (known.is_stuck, known.refused_since, known.trouble) == (False, 0.0, "")
+
+    async def test_is_kept_of_a_connection_that_an_older_system_made(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await redis.delete(connection_key("ann", "google"))
+        await stuck(manager, fake, redis)
+        assert (await now(manager, redis)).is_stuck
+
+    async def test_reaches_a_tool_of_the_bot(
+        self,
+        manager: OAuthManager,
+        fake: FakeProvider,
+        redis: Redis,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        await stuck(manager, fake, redis)
+        monkeypatch.setattr(access_module, "_instance", manager)
+        with pytest.raises(OAuthUnavailable) as caught:
+            await require_oauth_token(SimpleNamespace(user_id="ann", redis=redis), "google")
+        assert caught.value.may_reconnect
+
+
+@pytest.mark.parametrize(
+    ("gone", "body"),
+    [
+        (("400",), {"message": "Bad Request", "error": 400}),
+        (("Bad things happened",), {"message": "Bad things happened"}),
+        (("TEAPOT",), {"category": ["X", {"status": "TEAPOT"}]}),
+        (("invalid_request",), {"error": "invalid_request"}),
+        (("unauthorized_client",), {"error": "unauthorized_client"}),
+    ],
+)
+async def test_words_that_the_operator_knows_end_it_at_once(
+    fake: FakeProvider, redis: Redis, gone: tuple[str, ...], body: object
+) -> None:
+    manager = manager_for(fake)
+    manager.providers["google"].gone = gone
+    await connected(manager, fake, redis, "ann", "google")
+    await age(manager, redis, "ann", "google")
+    fake.always["token"] = json_answer(body, 400)
+    assert await manager.get_token("ann", "google", redis) is None
+    assert (await manager.connection("ann", "google", redis)).status is Status.RECONNECT_NEEDED
+    assert fake.calls["refresh"] == 1
+    await manager.aclose()
 
 
 @pytest.mark.usefixtures("profile")

@@ -35,6 +35,7 @@ _EVERYWHERE: _Words = {
         "redirect_uri_mismatch",
         "invalid_scope",
         "invalid_target",
+        "invalid_resource",
         "unsupported_grant_type",
         "unsupported_response_type",
     ),

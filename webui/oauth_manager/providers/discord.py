@@ -32,6 +32,17 @@ SCOPE_SENTENCES: ScopeSentences = {
     "activities.write": ("change the activity shown on your profile", "Changes"),
 }
 
+# discord.com/developers/docs, "Opcodes and Status Codes": those of the JSON error codes that
+# concern an application's access.
+WORDS = {
+    "gone": ("10012", "10020", "40001", "40012", "50014", "50025"),
+    "again": ("50026", "60003"),
+    "verify": ("40002", "50178"),
+    "other_account": ("20024", "50002"),
+    "setup": tuple(map(str, (10002, 20012, 40333, 50011, 50012, 50035, 50041, 50067, 50109))),
+    "trouble": ("40006", "40062", "110001", "130000"),
+}
+
 TEMPLATE: dict[str, Any] = {
     "label": "Discord",
     "purpose": "Lets {bot} know who you are on Discord.",
@@ -49,4 +60,5 @@ TEMPLATE: dict[str, Any] = {
     "manage_label": "User Settings, Authorized Apps",
     "status_url": "https://discordstatus.com/",
     "scope_sentences": SCOPE_SENTENCES,
+    "words": WORDS,
 }

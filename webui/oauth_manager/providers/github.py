@@ -66,6 +66,14 @@ SCOPE_SENTENCES: ScopeSentences = {
     "delete_repo": ("delete repositories you administer", "Deletes"),
 }
 
+# docs.github.com, "Troubleshooting authorization request errors", "Troubleshooting OAuth app
+# access token request errors", "Authorizing OAuth apps" (device flow).
+WORDS = {
+    "gone": ("expired_token", "token_expired"),
+    "setup": ("application_suspended", "device_flow_disabled", "incorrect_device_code"),
+    "trouble": ("authorization_pending",),
+}
+
 TEMPLATE: dict[str, Any] = {
     "label": "GitHub",
     "purpose": "Lets {bot} work with your GitHub account.",
@@ -87,6 +95,7 @@ TEMPLATE: dict[str, Any] = {
     "manage_label": "Authorized OAuth Apps",
     "status_url": "https://www.githubstatus.com/",
     "scope_sentences": SCOPE_SENTENCES,
+    "words": WORDS,
     # docs.github.com, "Scopes for OAuth apps": the wider scope is stored alone.
     "scope_contains": {
         "repo": ("repo:status", "repo_deployment", "public_repo", "repo:invite", "security_events"),

@@ -80,6 +80,17 @@ SCOPE_SENTENCES: ScopeSentences = {
     f"{_AUTH}youtube.readonly": ("see your YouTube account", "Sees"),
 }
 
+# developers.google.com, "Using OAuth 2.0 for Web Server Applications" and "Using OAuth 2.0
+# for Server to Server Applications" (JWT error codes); support.google.com/accounts/answer/16668185.
+WORDS = {
+    "again": ("invalid_rapt",),
+    "admin": ("admin_policy_enforced", "access_not_configured"),
+    "other_account": ("org_internal", "policy_enforced"),
+    "other_browser": ("disallowed_useragent",),
+    "setup": ("restricted_client", "origin_mismatch"),
+    "trouble": ("rate_limit_exceeded", "internal_failure"),
+}
+
 TEMPLATE: dict[str, Any] = {
     "label": "Google",
     "purpose": "Lets {bot} work with your Google account.",
@@ -100,6 +111,7 @@ TEMPLATE: dict[str, Any] = {
     "manage_label": "Google Account connections",
     "status_url": "https://www.google.com/appsstatus/dashboard/",
     "scope_sentences": SCOPE_SENTENCES,
+    "words": WORDS,
     # Google answers the two short names with the long ones.
     "scope_contains": {
         f"{_AUTH}userinfo.email": ("email",),
