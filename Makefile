@@ -25,22 +25,28 @@ bench: $(VENV)/test-installed
 	@$(BIN)/python -m bench.tokens
 	@$(BIN)/python -m bench.pages
 
-# Resolves everything anew, for every Python from 3.11 on and every platform at once.
-COMPILE = uv --no-config pip compile --quiet --upgrade --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock' pyproject.toml --group build
+# Resolves everything anew, for every Python from 3.11 on and every platform at once:
+# run.txt is what production imports, build.txt makes the wheel, demo.txt and test.txt have both.
+UPGRADE := --upgrade
+COMPILE = uv --no-config pip compile --quiet $(UPGRADE) --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
 lock:
 	@command -v uv >/dev/null || { echo 'make lock needs uv: pip install uv' >&2; exit 1; }
-	$(COMPILE) --extra demo --output-file lock/run.txt
-	$(COMPILE) --extra test --constraint lock/run.txt --output-file lock/test.txt
+	$(COMPILE) pyproject.toml --output-file lock/run.txt
+	$(COMPILE) --group build --constraint lock/run.txt --output-file lock/build.txt
+	$(COMPILE) pyproject.toml --extra demo --group build --constraint lock/run.txt \
+		--constraint lock/build.txt --output-file lock/demo.txt
+	$(COMPILE) pyproject.toml --extra test --group build --constraint lock/demo.txt \
+		--output-file lock/test.txt
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
 
-$(VENV)/run-installed: lock/run.txt pyproject.toml $(VENV)/pip-command
+$(VENV)/run-installed: lock/demo.txt pyproject.toml $(VENV)/pip-command
 	@echo 'Installing into $(VENV); the first time this takes a minute.'
 	@pip=$$(cat $(VENV)/pip-command) && \
-	$$pip install --quiet --require-hashes --requirement lock/run.txt && \
+	$$pip install --quiet --require-hashes --requirement lock/demo.txt && \
 	$$pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 

