@@ -6,7 +6,6 @@ import re
 import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,6 +14,7 @@ import mcp.types
 import pytest
 from redis.asyncio import Redis
 
+from examples import mcp_server, model_tools
 from tests.fake_provider import FakeProvider, serve
 from tests.library import BASE_URL, KEY, connected, providers_config
 from webui.chat import ACTIONS, CONNECT_SERVICE_TOOL
@@ -26,24 +26,15 @@ with warnings.catch_warnings():
     import discord
     from discord.webhook.async_ import async_context
 
+    from examples import discord_bot
+
 pytestmark = [
     pytest.mark.anyio,
     # How discord.py calls re.sub; only Python 3.13 and later say so.
     pytest.mark.filterwarnings("ignore:'count' is passed as positional:DeprecationWarning"),
 ]
 
-DOCUMENT = (Path(__file__).parent.parent / "docs" / "chat.md").read_text()
 LINK = re.compile(rf"{BASE_URL}/connect/[\w-]{{40,}}")
-
-
-def example(heading: str, **names: Any) -> dict[str, Any]:
-    """What the one block of Python below the heading defines."""
-    section = DOCUMENT.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    (source,) = re.findall(r"^```python\n(.*?)^```$", section, re.M | re.S)
-    space: dict[str, Any] = {"__name__": "example", **names}
-    code = compile(source, f"docs/chat.md, {heading}", "exec", dont_inherit=True)
-    exec(code, space)  # noqa: S102 - it is what is tested
-    return space
 
 
 @pytest.fixture
@@ -135,17 +126,19 @@ def sent() -> Discord:
 @pytest.fixture
 async def bot(redis: Redis, manager: OAuthManager) -> AsyncIterator[Any]:
     """The bot of the document, as if it were logged in."""
-    space = example("Discord", redis=redis)
-    bot = space["bot"]
+    bot: Any = discord_bot.make_bot(manager, redis)
     bot._connection.user = discord.ClientUser(state=bot._connection, data=person(BOT))
-    bot.speak_first = space["speak_first"]
     async with bot:
         yield bot
 
 
 async def write(bot: Any, sent: Discord, text: str, *, in_public: bool = False) -> dict[str, Any]:
     """A message of a person, and what the bot writes then."""
-    channel = Channel(sent)
+    await say(bot, Channel(sent), text, in_public=in_public)
+    return sent.sent[-1]
+
+
+async def say(bot: Any, channel: Channel, text: str, *, in_public: bool = False) -> None:
     author = SimpleNamespace(id=PERSON, bot=False)
     guild = SimpleNamespace(id=7, me=None) if in_public else None
     await bot.on_message(
@@ -158,12 +151,11 @@ async def write(bot: Any, sent: Discord, text: str, *, in_public: bool = False) 
             _state=channel._state,
         )
     )
-    return sent.sent[-1]
 
 
-async def slash(bot: Any, sent: Discord, name: str, what: str) -> dict[str, Any]:
+async def slash(bot: Any, sent: Discord, name: str, **given: str) -> dict[str, Any]:
     """A slash command in a server, as it comes from Discord, and what is answered."""
-    options = [{"name": "what", "type": 3, "value": what}] if what else []
+    options = [{"name": option, "type": 3, "value": value} for option, value in given.items()]
     member = {"user": person(PERSON), "roles": [], "permissions": "0", "flags": 0}
     payload = {
         "id": str(discord.utils.time_snowflake(discord.utils.utcnow())),
@@ -208,7 +200,7 @@ async def test_on_discord_a_direct_message_is_answered_with_a_link_as_a_button(
     assert (link.user_id, link.provider) == (str(PERSON), "github")
 
 
-@pytest.mark.parametrize("form", ["{}", "confirm {}"])
+@pytest.mark.parametrize("form", ["{}", " {}\n", "confirm {}"])
 async def test_on_discord_the_code_is_taken_in_a_direct_message(
     bot: Any, sent: Discord, manager: OAuthManager, redis: Redis, form: str
 ) -> None:
@@ -231,22 +223,60 @@ async def test_on_discord_nothing_is_done_in_a_channel(
 async def test_on_discord_a_slash_command_is_answered_to_that_person_alone(
     bot: Any, sent: Discord, manager: OAuthManager, redis: Redis
 ) -> None:
-    answer = await slash(bot, sent, "connect", "github")
+    answer = await slash(bot, sent, "connect", service="github")
     assert discord.MessageFlags._from_value(answer["flags"]).ephemeral
     assert is_careful(answer)
     assert (await leads_to(manager, redis, button(answer))).user_id == str(PERSON)
 
     code = await code_shown(manager, redis, str(PERSON))
-    assert "That matches." in (await slash(bot, sent, "confirm", code))["content"]
-    assert "Nothing is connected yet." in (await slash(bot, sent, "list", ""))["content"]
+    assert "That matches." in (await slash(bot, sent, "confirm", code=code))["content"]
+    assert "Nothing is connected yet." in (await slash(bot, sent, "list"))["content"]
 
 
 async def test_on_discord_every_action_is_a_command_that_can_be_registered(bot: Any) -> None:
     registered = {command.name: command for command in bot.tree.get_commands()}
     assert set(registered) == set(ACTIONS)
-    for command in registered.values():
-        (option,) = command.to_dict(bot.tree)["options"]
-        assert (option["name"], option.get("required", False)) == ("what", False)
+    for name, command in registered.items():
+        described = command.to_dict(bot.tree)
+        assert described["description"] not in ("", "…")
+        options = {option["name"]: option for option in described["options"]}
+        if name in discord_bot.OF_ALL:
+            assert options == {}
+        elif name == "confirm":
+            assert options["code"]["required"]
+        else:
+            choices = [(c["name"], c["value"]) for c in options["service"]["choices"]]
+            assert ("GitHub", "github") in choices
+            assert len(choices) == 4
+
+
+WORDS = ["rhythm", "connect", "the cat", "Thx bro", "list me", "got you", "status github"]
+
+
+@pytest.mark.parametrize("text", WORDS)
+async def test_on_discord_a_word_is_no_code_where_no_page_waits(
+    bot: Any, sent: Discord, manager: OAuthManager, redis: Redis, text: str
+) -> None:
+    channel = Channel(sent)
+    await say(bot, channel, text)
+    assert not [m for m in sent.sent if "code" in m["content"].lower()]
+
+
+@pytest.mark.parametrize("text", ["the cat", "list me", "got you", "Thank you!", "no", "123456789"])
+async def test_on_discord_words_cost_no_try_while_a_page_waits(
+    bot: Any, sent: Discord, manager: OAuthManager, redis: Redis, text: str
+) -> None:
+    code = await code_shown(manager, redis, str(PERSON))
+    for _ in range(6):
+        await say(bot, Channel(sent), text)
+    assert "That matches." in (await write(bot, sent, code))["content"]
+
+
+async def test_on_discord_connect_alone_leads_to_all_services(
+    bot: Any, sent: Discord, manager: OAuthManager, redis: Redis
+) -> None:
+    answer = await write(bot, sent, "connect")
+    assert (await leads_to(manager, redis, button(answer))).provider == ""
 
 
 async def test_on_discord_a_hostile_name_is_neither_a_mention_nor_markup(
@@ -277,8 +307,9 @@ async def test_on_discord_the_bot_speaks_first_and_goes_on_where_it_is_not_let(
 
     for user in ("2", str(PERSON), "3"):
         await manager.link_cancelled(redis, LinkRequest(user, "github"))
+    people: Any = People()
     with pytest.raises(Enough):
-        await bot.speak_first(People())
+        await discord_bot.speak_first(people, manager, redis)
     (told,) = sent.sent
     assert told["content"].startswith("That link was cancelled.")
     assert is_careful(told)
@@ -290,21 +321,32 @@ async def test_on_discord_the_bot_speaks_first_and_goes_on_where_it_is_not_let(
 async def test_a_model_calls_the_tool_and_chooses_neither_person_nor_permissions(
     manager: OAuthManager, redis: Redis
 ) -> None:
-    space = example("A model that calls tools")
-    ctx = SimpleNamespace(user_id="alice", redis=redis)
+    ctx: Any = SimpleNamespace(user_id="alice", redis=redis)
     hostile = {"action": "connect", "provider": "github", "user_id": "bob", "scopes": "repo"}
-    said = await space["call"](ctx, "connect_service", hostile)
+    said = await model_tools.call(ctx, "connect_service", hostile)
     (url,) = LINK.findall(said)
     assert (await leads_to(manager, redis, url)).user_id == "alice"
     assert (await leads_to(manager, redis, url)).scopes == ("read:user",)
-    assert "no action" in await space["call"](ctx, "connect_service", {})
+    assert "no action" in await model_tools.call(ctx, "connect_service", {})
     code = await code_shown(manager, redis, "alice")
     for given in ({"code": code}, {"provider": code}):
         talked_into = {"action": "confirm", **given}
-        assert "no action confirm" in await space["call"](ctx, "connect_service", talked_into)
+        assert "no action confirm" in await model_tools.call(ctx, "connect_service", talked_into)
     assert await manager.proofs.confirm(redis, "alice", code) is None, "nobody had passed it on"
-    assert "no tool" in await space["call"](ctx, "delete_everything", {})
-    assert space["as_function"]["function"]["parameters"] == space["as_tool"]["input_schema"]
+    assert "no tool" in await model_tools.call(ctx, "delete_everything", {})
+    assert model_tools.as_function["function"]["parameters"] == model_tools.as_tool["input_schema"]
+
+
+@pytest.mark.parametrize("form", ["{}", "{}\n", "  {}  "])
+async def test_a_code_is_taken_out_of_the_persons_message_before_the_model_sees_it(
+    manager: OAuthManager, redis: Redis, form: str
+) -> None:
+    ctx: Any = SimpleNamespace(user_id="alice", redis=redis)
+    assert await model_tools.before_the_model(ctx, "rhythm") == ""
+    code = await code_shown(manager, redis, "alice")
+    assert await model_tools.before_the_model(ctx, "what is connected?") == ""
+    assert "That matches." in await model_tools.before_the_model(ctx, form.format(code))
+    assert await model_tools.before_the_model(ctx, code) == "", "no page waits any more"
 
 
 # MCP
@@ -354,10 +396,7 @@ async def assistant(redis: Redis, manager: OAuthManager) -> Assistant:
     async def ask_github(_: str) -> str:
         return "You are mona."
 
-    space = example(
-        "An MCP server", redis=redis, user_id_of=lambda _: "alice", ask_github=ask_github
-    )
-    return Assistant(space["server"])
+    return Assistant(mcp_server.make_server(redis, lambda _: "alice", ask_github))
 
 
 async def test_over_mcp_a_tool_without_access_has_our_link_shown_to_the_person(
@@ -419,6 +458,8 @@ async def test_over_mcp_the_tool_is_offered_with_the_actions_of_a_model(
         described = CONNECT_SERVICE_TOOL["parameters"]["properties"]
         assert set(properties) == set(described)
         assert properties["action"]["enum"] == described["action"]["enum"]
+        for name in described:
+            assert properties[name]["description"] == described[name]["description"]
         listed = text_of(await client.call_tool(tool.name, {"action": "list"}))
         assert "Nothing is connected yet." in listed
 

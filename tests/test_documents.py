@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import click
-import httpx
 import pytest
 from redis.asyncio import Redis
 from starlette.testclient import TestClient
 
+from examples import plain_bot
 from tests.fake_provider import FakeProvider, serve
-from tests.library import KEY, fake_provider, providers_config
+from tests.library import BASE_URL, KEY, fake_provider, providers_config
+from tests.site_fixtures import Place
 from webui import chat, oauth_manager, words
 from webui.app import create_app
 from webui.cli import main
@@ -105,11 +106,11 @@ def test_every_secret_is_said_to_be_readable_from_a_file() -> None:
 
 def usage(name: str, command: click.Command) -> str:
     context = click.Context(command, info_name=name)
-    options = [
-        f"[{p.opts[0]}]" if p.is_flag else f"[{p.opts[0]} {p.make_metavar(context)}]"
-        for p in command.params
-        if isinstance(p, click.Option)
-    ]
+    options = []
+    for p in command.params:
+        if isinstance(p, click.Option):
+            shown = p.opts[0] if p.is_flag else f"{p.opts[0]} {p.make_metavar(context)}"
+            options.append(shown if p.required else f"[{shown}]")
     arguments = [p.make_metavar(context) for p in command.params if isinstance(p, click.Argument)]
     return " ".join(["webui", name, *options, *arguments])
 
@@ -192,6 +193,16 @@ def test_how_long_a_slow_client_is_waited_for_is_said() -> None:
     assert f"a body {BODY_SECONDS:.0f} more" in said
     assert f"an answer {patience.take:.0f} to be taken" in said
     assert f"waits {patience.next_request:.0f} seconds for its next request" in said
+
+
+async def test_checks_on_the_page_and_in_chat_are_counted_together(place: Place) -> None:
+    ann = await place.signed_in("ann")
+    oauth_manager.init_oauth_manager(KEY, BASE_URL, place.settings.providers_config)
+    caller = Caller("ann", place.redis)
+    for _ in range(5):
+        assert (await ann.post("/connections/github/check")).status_code == 303
+        assert "not connected" in await chat.connect_service(caller, "check", "github")
+    assert "Try again" in await chat.connect_service(caller, "check", "github")
 
 
 def test_every_key_in_redis_is_listed() -> None:
@@ -341,7 +352,7 @@ def authorize_url(page: str) -> str:
 
 
 async def test_the_bot_of_the_readme_connects_a_person_and_uses_the_token(
-    fake: FakeProvider, restricted_url: str
+    fake: FakeProvider, restricted_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All of it as the restricted user of Redis, through the real pages."""
     redis = connect(restricted_url)
@@ -356,31 +367,21 @@ async def test_the_bot_of_the_readme_connects_a_person_and_uses_the_token(
             providers_config=config,
         )
 
-        async def ask_github(token: str) -> str:
-            async with httpx.AsyncClient(trust_env=False) as client:
-                headers = {"Authorization": f"Bearer {token}"}
-                answer = await client.get(config["github"]["account_url"], headers=headers)
-            return f"You are {answer.json()['login']}."
+        monkeypatch.setenv("ENCRYPTION_KEY", KEY)
+        monkeypatch.setenv("BASE_URL", SITE)
+        monkeypatch.setattr(plain_bot, "GITHUB_API", f"{provider_url}/github/account?")
+        plain_bot.set_up(config)
 
-        (source,) = code_blocks(README, "python")
-        bot: dict[str, Any] = {
-            "ENCRYPTION_KEY": KEY,
-            "BASE_URL": SITE,
-            "PROVIDERS": config,
-            "ask_github": ask_github,
-        }
-        exec(compile(source, "README.md", "exec"), bot)  # noqa: S102 - it is what is tested
-
-        (link,) = re.findall(rf"{SITE}(/connect/\S+)", await bot["whoami"](caller))
+        (link,) = re.findall(rf"{SITE}(/connect/\S+)", await plain_bot.whoami(caller))
         from_our_page = {"Sec-Fetch-Site": "same-origin"}
         with TestClient(create_app(settings), SITE, headers=from_our_page) as browser:
             proof = browser.post(f"{link}/start").text
             (code,) = re.findall(r'aria-hidden="true">(\w{3} \w{3})<', proof)
-            assert "That matches." in await bot["confirm"](caller, code)
+            assert "That matches." in await plain_bot.on_message(caller, code)
             handoff = browser.post("/connect/proof/continue").text
             done = browser.get(fake.authorize(authorize_url(handoff)))
             assert done.status_code == 200
-        assert await bot["whoami"](caller) == "You are mona."
+        assert await plain_bot.on_message(caller, "whoami") == "You are mona."
         await get_oauth_manager().aclose()
     await redis.aclose()
 

@@ -5,6 +5,7 @@ hold a name from a provider: send it with mentions and markup switched off.  A
 link is a line of its own, the last one; :func:`split_link` takes it off.
 """
 
+from .codes import sent_code
 from .description import CONNECT_SERVICE_TOOL, ModelAction
 from .notices import notice_text
 from .tool import ACTIONS, ChatContext, connect_service
@@ -17,5 +18,6 @@ __all__ = [
     "ModelAction",
     "connect_service",
     "notice_text",
+    "sent_code",
     "split_link",
 ]

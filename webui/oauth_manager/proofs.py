@@ -71,6 +71,16 @@ for _, w in ipairs(waiting) do
 end
 return tostring(left)
 """
+# Whether a proof waits for its code.
+_IS_WAITING = f"""
+local now = tonumber(redis.call('TIME')[1])
+local all = redis.call('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  local _, _, status, expires = string.match(all[i + 1], {_PARTS})
+  if status == 'waiting' and now < tonumber(expires) then return 1 end
+end
+return 0
+"""
 # Every proof is over.  Answers the ids of those that were not.
 END_ALL = f"""
 local now = tonumber(redis.call('TIME')[1])
@@ -149,6 +159,11 @@ class Proofs:
         async with redis_call("confirm a proof"):
             answer = as_text(await redis.eval(_CONFIRM, 1, keys.proofs(user_id), TRIES, *digests))
         return None if answer == "ok" else int(answer)
+
+    async def is_waiting(self, redis: Any, user_id: str) -> bool:
+        """Whether a page waits for a code of this person's.  Uses up no try.  One round trip."""
+        async with redis_call("look for a proof"):
+            return bool(await redis.eval(_IS_WAITING, 1, keys.proofs(user_id)))
 
     async def peek(self, redis: Any, browser_secret: str) -> Proof | None:
         """Where the browser's proof stands; ``None`` once it is over.  Two round trips."""
