@@ -131,17 +131,21 @@ async def _stale_from_chat(place: Place) -> Browser:
 
 Standing = Callable[[Place], Awaitable[Browser]]
 
-OUTSIDERS: dict[str, Standing] = {
+STRANGERS: dict[str, Standing] = {
     "nobody": lambda place: place.browser(),
+    "staff who signed out": _signed_out,
+    "staff who came around the proxy": _no_longer_behind_the_proxy,
+}
+"""Not signed in: they are shown how to."""
+OUTSIDERS: dict[str, Standing] = {
     "a person": lambda place: place.signed_in("ann"),
     "a person with a forged role": _with_forged_role,
     "a person with their own session as staff's": _with_own_session_as_staffs,
     "staff whose group is gone": lambda place: signed_on(place, "dave", ("others",)),
-    "staff who signed out": _signed_out,
     "staff signed on as a person": lambda place: signed_on(place, name="session"),
     "a person behind the proxy": lambda place: proxied(place, "ann", "people, helpdesk2"),
-    "staff who came around the proxy": _no_longer_behind_the_proxy,
 }
+"""Signed in, and not of support: they learn of nothing."""
 STALE: dict[str, Standing] = {
     "from chat": _stale_from_chat,
     "by sign-on": lambda place: signed_on(place, ago=STAFF_SECONDS),

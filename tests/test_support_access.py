@@ -15,7 +15,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.site_fixtures import FROM_OUR_PAGE, HTMX, Browser, Place, commands, heading, site_at
-from tests.standings import OUTSIDERS, shape, support_site
+from tests.standings import OUTSIDERS, STRANGERS, shape, support_site
 from tests.support_fixtures import AUDIT, own_copies, records
 from webui.limiting import LOOKUPS
 from webui.routes import routes
@@ -55,9 +55,70 @@ async def everything(redis: Redis) -> dict[bytes, bytes | None]:
 async def outsider(
     request: pytest.FixtureRequest, redis_url: str, office: Place
 ) -> AsyncIterator[Browser]:
-    """Whoever is not of support, in every guise, where mona has connections."""
+    """Whoever is signed in and not of support, in every guise, where mona has connections."""
     async with support_site(redis_url, office.redis) as place:
         yield await OUTSIDERS[request.param](place)
+
+
+@pytest.fixture(params=STRANGERS)
+async def stranger(
+    request: pytest.FixtureRequest, redis_url: str, office: Place
+) -> AsyncIterator[Browser]:
+    """Whoever is not signed in, in every guise, where mona has connections."""
+    async with support_site(redis_url, office.redis) as place:
+        yield await STRANGERS[request.param](place)
+
+
+def next_page(path: str) -> str:
+    """Where somebody is back after signing in."""
+    is_kept = path in ("/support", "/support/people/{user_id}")
+    return path.replace("{user_id}", "mona") if is_kept else "/support"
+
+
+class TestWhoeverIsNotSignedIn:
+    async def test_is_led_to_signing_in_and_back(self, stranger: Browser) -> None:
+        for path in GETS:
+            answer = await stranger.get(filled(path))
+            assert answer.status_code == 303, path
+            assert answer.headers["location"] == f"/signin?next={next_page(path)}"
+            again = await stranger.get(filled(path), htmx=True)
+            assert again.status_code == 401
+            assert again.headers["hx-redirect"] == answer.headers["location"]
+
+    async def test_changes_nothing(self, office: Place, stranger: Browser) -> None:
+        before = await office.records()
+        for path in POSTS:
+            form = {"provider": "github", "reason": "because"}
+            answer = await stranger.post(filled(path), form)
+            assert answer.headers["location"] == "/signin?next=/support"
+        assert await office.records() == before
+
+    async def test_leaves_no_look_and_no_trace_with_the_person(
+        self, office: Place, stranger: Browser
+    ) -> None:
+        for path in LOOKS.values():
+            await stranger.get(path)
+        assert await records(office.redis) == []
+        assert not await office.redis.exists(own_copies("mona"))
+
+    async def test_cannot_tell_who_is_stored_here(self, stranger: Browser) -> None:
+        known, unknown = [
+            await stranger.get(f"/support/people/{user}?{WHY}") for user in ("mona", "none")
+        ]
+        headers = [{**answer.headers, "location": ""} for answer in (known, unknown)]
+        assert (headers[0], known.text) == (headers[1], unknown.text)
+
+    async def test_is_told_what_the_sign_in_is_for(self, stranger: Browser) -> None:
+        answer = await stranger.get("/signin?next=/support")
+        assert "Sign in to open the support pages." in answer.text
+        assert "Sign in to see your connections." not in answer.text
+
+    async def test_finds_nothing_where_nobody_is_of_support(
+        self, redis_url: str, office: Place
+    ) -> None:
+        async with site_at(redis_url, office.redis) as place:
+            answer = await (await place.browser()).get("/support")
+        assert answer.status_code == 404
 
 
 class TestWhoeverIsNotOfSupport:

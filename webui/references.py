@@ -121,10 +121,15 @@ async def keep_reference(redis: Any, reference: Reference) -> str:
     return ""
 
 
+def is_reference(text: str) -> bool:
+    """Whether it looks like a reference, however it was typed."""
+    return _CODE.fullmatch(as_typed(text)) is not None
+
+
 async def find_reference(redis: Any, code: str) -> Reference | None:
     """What was kept under ``code``, however it was typed.  Raises ``StoreUnavailable``."""
     code = as_typed(code)
-    if not _CODE.fullmatch(code):
+    if not is_reference(code):
         return None
     async with redis_call("find a reference"):
         kept = await read_text(redis, _key(code))

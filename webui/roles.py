@@ -3,7 +3,8 @@
 Three ways there are: a session from chat of somebody in ``SUPPORT_USERS``; a
 session of its own after a sign-on whose claim holds ``SUPPORT_GROUP``, which is
 asked for again where the provider's userinfo endpoint named it; and a trusted proxy
-that names both person and group.  Nobody else learns that there is anything to see.
+that names both person and group.  Nobody else who is signed in learns that there is
+anything to see; whoever is not is shown how to sign in.
 """
 
 from __future__ import annotations
@@ -78,9 +79,9 @@ class _SignIn:
 async def require_staff(request: Request) -> Staff:
     """The staff person who asks; nothing is written but what was denied.
 
-    Raises ``HTTPException`` 404 for everybody else, ``SignInNeeded`` for staff
-    who signed in longer than ``STAFF_SECONDS`` ago or whose sign-in is over,
-    ``RoleUnknown``, and ``StoreUnavailable``.
+    Raises ``HTTPException`` 404 for everybody else who is signed in, ``SignInNeeded``
+    for whoever is not, and for staff who signed in longer than ``STAFF_SECONDS`` ago
+    or whose sign-in is over, ``RoleUnknown``, and ``StoreUnavailable``.
     """
     standing = await standing_of(request)
     if standing.staff:
@@ -91,6 +92,8 @@ async def require_staff(request: Request) -> Staff:
         raise SignInNeeded
     if standing.other:
         await _note_denied(request, standing.other)
+    elif _has_support(site_of(request).settings):
+        raise SignInNeeded  # the page that it leads to names these pages to everybody
     raise HTTPException(404)
 
 
@@ -127,6 +130,10 @@ async def _standing(site: Site, sign_in: _SignIn) -> Standing:
     except (OAuthMisconfigured, OAuthUnavailable) as failure:
         return Standing(trouble=failure.code)
     return Standing(person) if is_staff(settings, person, groups) else Standing(other=person)
+
+
+def _has_support(settings: Settings) -> bool:
+    return bool(settings.support_users or settings.support_group)
 
 
 def is_staff(settings: Settings, person: Staff, groups: Collection[str]) -> bool:

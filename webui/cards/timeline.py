@@ -43,14 +43,17 @@ def timeline(
     for event in events:
         label = label_of(event.provider, providers)
         names = {"provider": label, "product": product, "bot": bot}
-        key = f"activity.{event.kind}{'' if label else '_signin'}"
-        key = key if key in words.CATALOGUE else f"activity.{event.kind}"
-        if key not in words.CATALOGUE:
+        suffixes = (*times(event), *(() if label else ("_signin",)), "")
+        keys = (f"activity.{event.kind}{suffix}" for suffix in suffixes)
+        key = next((key for key in keys if key in words.CATALOGUE), "")
+        if not key:
             continue
         today = datetime.fromtimestamp(event.at, UTC).date()
         entries.append(
             Entry(
-                text=" ".join([words.text(key, **names), *_detail(event, names)]),
+                text=" ".join(
+                    [words.text(key, **names, count=event.detail), *_detail(event, names)]
+                ),
                 by=_by(event.by, names),
                 at=event.at,
                 account=clean_label(event.account),
@@ -61,6 +64,11 @@ def timeline(
         )
         day = today
     return tuple(entries)
+
+
+def times(event: Event) -> tuple[str, ...]:
+    """The end of the key of a sentence with a count, where there is something to count."""
+    return ("_times",) if event.detail.isdecimal() else ()
 
 
 def _detail(event: Event, names: Mapping[str, str]) -> Iterator[str]:

@@ -34,7 +34,8 @@ class Event:
     """One thing that happened.
 
     ``by`` is ``web``, ``chat``, ``bot``, ``provider`` or ``support``; ``at`` is
-    in epoch seconds; ``detail`` is a word of ours (an outcome, an error code).
+    in epoch seconds; ``detail`` is a word of ours (an outcome, an error code), or how
+    often it happened where that is more than once.
     """
 
     kind: str
@@ -192,4 +193,7 @@ def _page(found: list[tuple[EntryId, Event]], size: int) -> ActivityPage:
 
 def _support_event(entry: dict[Any, Any]) -> Event | None:
     copy = open_copy(entry)
-    return Event(OWN_KINDS[copy.action], copy.provider, "support", copy.at) if copy else None
+    if copy is None:
+        return None
+    count = str(copy.count) if copy.count > 1 else ""
+    return Event(OWN_KINDS[copy.action], copy.provider, "support", copy.at, detail=count)

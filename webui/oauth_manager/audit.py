@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -15,6 +16,7 @@ KEPT_SECONDS = 400 * 86400
 OWN_KEPT_SECONDS = 90 * 86400  # the person's own copy
 MAX_REASON = 300  # characters
 MAX_RESULT = 6000  # characters: ten user ids, however long
+ONE_LINE_SECONDS = 3600  # from the first look that is in it
 _CHUNK = 500  # entries read at once
 _YEAR_10000 = 253_402_300_800.0
 _LOOKUPS = frozenset(("searched", "viewed", "previewed", "reference"))
@@ -50,13 +52,36 @@ class AuditRecord:
     at: float = 0.0
 
 
+# The person's copy of a look.  Looks for the same reason within an hour of the first are one line.
+# ARGV: group, record, an hour ago, the oldest that is kept (ids), the stream's life, now (ms).
+_COPY = """
+local since, count = ARGV[6], 1
+for _, entry in ipairs(redis.call('XREVRANGE', KEYS[1], '+', ARGV[3], 'COUNT', 100)) do
+  local fields = {}
+  for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
+  if fields.group == ARGV[1] and tonumber(fields.since) >= tonumber(ARGV[3]) then
+    since, count = fields.since, fields.count + 1
+    redis.call('XDEL', KEYS[1], entry[1])
+    break
+  end
+end
+redis.call('XADD', KEYS[1], 'MINID', '~', ARGV[4], '*', 'record', ARGV[2],
+           'group', ARGV[1], 'since', since, 'count', count)
+return redis.call('EXPIRE', KEYS[1], ARGV[5])
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class OwnCopy:
-    """What the person sees of a record: that support did it, not who or why."""
+    """What the person sees of a record: that support did it, not who or why.
+
+    ``count`` is how often, for the same reason and within an hour.
+    """
 
     action: str
     provider: str
     at: float
+    count: int = 1
 
 
 class Audit:
@@ -78,11 +103,7 @@ class Audit:
             pipe = redis.pipeline(transaction=False)
             pipe.xadd(keys.AUDIT, entry, minid=_ms(-KEPT_SECONDS), approximate=True)
             if record.whom and record.action in OWN_KINDS and not has_begun_before:
-                own = asdict(OwnCopy(record.action, record.provider, record.at))
-                key = keys.own_audit(record.whom)
-                oldest = _ms(-OWN_KEPT_SECONDS)
-                pipe.xadd(key, {"record": json.dumps(own)}, minid=oldest, approximate=True)
-                pipe.expire(key, OWN_KEPT_SECONDS)
+                _copy(pipe, record)
             await pipe.execute()
 
     async def lookups(self, redis: Any, who: str, seconds: float) -> list[float]:
@@ -118,6 +139,21 @@ class Audit:
             oldest = f"({as_text(found[-1][0])}"
 
 
+def _copy(pipe: Any, record: AuditRecord) -> None:
+    own = {"action": record.action, "provider": record.provider, "at": record.at}
+    ids = _ms(-ONE_LINE_SECONDS), _ms(-OWN_KEPT_SECONDS)
+    key, life = keys.own_audit(record.whom), OWN_KEPT_SECONDS
+    pipe.eval(_COPY, 1, key, _group(record), json.dumps(own), *ids, life, _ms(0))
+
+
+def _group(record: AuditRecord) -> str:
+    """The same for looks that are one line; of the reason it tells nothing by itself."""
+    kind = OWN_KINDS[record.action]
+    what = record.reason if kind == "support_viewed" else record.request_id or str(record.at)
+    text = " ".join(what.casefold().split())
+    return hashlib.blake2s(f"{kind}\0{text}".encode(errors="replace"), digest_size=16).hexdigest()
+
+
 def open_record(entry: Mapping[Any, Any]) -> AuditRecord | None:
     """The record in a stream's entry; ``None`` where it is none of ours."""
     held = _held(entry, AuditRecord.__slots__)
@@ -129,9 +165,10 @@ def open_record(entry: Mapping[Any, Any]) -> AuditRecord | None:
 
 def open_copy(entry: Mapping[Any, Any]) -> OwnCopy | None:
     """The person's copy in a stream's entry; ``None`` where it is none of ours."""
-    held = _held(entry, OwnCopy.__slots__)
+    held = _held(entry, ("action", "provider", "at"))
+    count = as_text(entry.get(b"count") or entry.get("count"))
     try:
-        copy = OwnCopy(**held)
+        copy = OwnCopy(**held, count=int(count) if count.isdecimal() else 1)
     except TypeError:
         return None
     return copy if copy.action in OWN_KINDS else None

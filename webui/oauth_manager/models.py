@@ -134,7 +134,9 @@ class Profile:
     is ``provider``, ``refused`` (in words that nobody here knows) or ``setup`` while the
     last refresh or check failed through no known fault of the grant, and
     ``trouble_code`` the error code of that failure.  ``refused_since`` and ``refused_at``
-    are the first and the last such refusal since it last worked.
+    are the first and the last such refusal since it last worked.  ``checked_at`` is the last
+    check that found it working, ``failed_check_at`` the last that did not, and
+    ``failed_check`` what that found (``Health``).
     """
 
     account: Account = Account()
@@ -153,6 +155,8 @@ class Profile:
     problem_kind: str = ""
     refused_since: float = 0.0
     refused_at: float = 0.0
+    failed_check_at: float = 0.0
+    failed_check: str = ""
 
     @property
     def is_stuck(self) -> bool:

@@ -74,6 +74,22 @@ class Tokens:
 
     async def health(self, redis: Any, user_id: str, provider: OAuthProvider) -> Health:
         """Whether the connection works at the provider.  Raises ``StoreUnavailable``."""
+        health = await self._found(redis, user_id, provider)
+        if health not in (Health.WORKING, Health.NOT_CONNECTED):
+            await self._note_check(redis, user_id, provider.name, health)
+        return health
+
+    async def _note_check(self, redis: Any, user_id: str, provider: str, health: Health) -> None:
+        """Keep how a check went that did not go well; for display, so a failure is passed over."""
+        try:
+            stored = await self._store.read_one(redis, user_id, provider)
+            known = self._store.open_profile(user_id, provider, stored.profile)
+            noted = replace(known, failed_check_at=time.time(), failed_check=health.value)
+            await self._store.update_profile(redis, user_id, provider, noted, stored)
+        except StoreUnavailable:
+            log.warning("%s: how a check went could not be noted", provider)
+
+    async def _found(self, redis: Any, user_id: str, provider: OAuthProvider) -> Health:
         try:
             if await self.valid(redis, user_id, provider) is not None:
                 health = await self._checker.check(redis, user_id, provider)

@@ -70,15 +70,26 @@ class Results:
 
 
 def results(
-    found: Iterable[str], failure: Failure | None, reason: str, names: Mapping[str, str]
+    found: Iterable[str],
+    failure: Failure | None,
+    reason: str,
+    names: Mapping[str, str],
+    *,
+    missed: str = "",
 ) -> Results:
-    """At most ``MOST`` people, each with the reason that was given already."""
+    """At most ``MOST`` people, each with the reason that was given already.
+
+    ``missed`` is ``reference`` where only one of those was looked for and not found,
+    ``either`` where it may have been one.
+    """
     ids = tuple(found)
     people = tuple(
         Found(spelled(user), with_query(person_path(user), reason=reason)) for user in ids[:MOST]
     )
     if failure and not people:
         key = "found_failure"
+    elif missed and not people:
+        key = {"reference": "not_kept", "either": "nobody_not_kept"}[missed]
     else:
         key = {0: "nobody", 1: "found_one"}.get(len(people), "found_many")
     said = words.text(f"support.{key}", count=len(people), **names)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from webui import words
+from webui.cards.timeline import times
 from webui.labels import clean_label, label_of
 from webui.oauth_manager import Health
 from webui.support.names import masked
@@ -64,18 +65,21 @@ def _happening(
 ) -> Happening:
     label = label_of(event.provider, providers)
     names = {"provider": label, "product": product, "bot": bot}
-    suffixes = ("",) if label else ("_signin", "")
+    suffixes = (*times(event), *(() if label else ("_signin",)), "")
     sections = ("support.event", "activity")
     why = _first(
         [f"{s}.detail.{event.kind}_{event.detail}" for s in ("support", "activity")], names
     )
-    said = _first([f"{s}.{event.kind}{x}" for s in sections for x in suffixes], names)
+    keys = [f"{s}.{event.kind}{x}" for x in suffixes for s in sections]
+    said = _first(keys, {**names, "count": event.detail})
     return Happening(
         text=f"{said or clean_label(f'{event.kind} {label}')} {why}".strip(),
         by=_first([f"support.by.{event.by}", f"activity.by.{event.by}"], names),
         at=event.at,
         account=masked(event.account),
-        detail="" if why or event.detail == event.kind else clean_label(event.detail),
+        detail=""
+        if why or times(event) or event.detail == event.kind
+        else clean_label(event.detail),
     )
 
 

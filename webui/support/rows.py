@@ -18,7 +18,7 @@ from webui.times import when
 if TYPE_CHECKING:
     from webui.cards import Screen
     from webui.cards.states import Tone
-    from webui.oauth_manager import Connection, Event, OAuthProvider
+    from webui.oauth_manager import Connection, Event, OAuthProvider, Profile
     from webui.permissions import PermissionGroup
     from webui.support.history import Happening
 
@@ -40,7 +40,8 @@ class Row:
     Times are epoch seconds, 0 where there is none.  ``ends_text`` stands where
     access has no end to name; ``missing`` are group and sentence, as
     ``permissions.sentences`` gives them, and ``lost`` what does not work for that.
-    ``last`` is what happened last with a service that is not connected.
+    ``last`` is what happened last with a service that is not connected, ``found`` what
+    the last check found.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Row:
     renewed: float = 0.0
     used: float = 0.0
     checked: float = 0.0
+    found: str = ""
     ends: float = 0.0
     ends_text: str = ""
     granted: tuple[PermissionGroup, ...] = ()
@@ -80,7 +82,8 @@ def make_row(provider: OAuthProvider, connection: Connection, screen: Screen) ->
         connected=profile.connected_at,
         renewed=profile.renewed_at,
         used=profile.used_at,
-        checked=profile.checked_at,
+        checked=max(profile.checked_at, profile.failed_check_at),
+        found=_found(profile),
         ends=0.0 if connection.has_refresh_token else connection.expires_at,
         ends_text=_no_end(connection) if lives else "",
         granted=permission_groups(provider, connection.scopes, *names) if lives else (),
@@ -102,6 +105,13 @@ def explained(row: Row, last: Event | None, provider: OAuthProvider, screen: Scr
     known = {provider.name: provider}
     happened = history([last] if last else [], known, screen.product, screen.bot)
     return replace(row, tell=tell, last=next(iter(happened), None))
+
+
+def _found(profile: Profile) -> str:
+    """How the last check went."""
+    is_newer = profile.failed_check_at > profile.checked_at
+    key = f"support.check.{profile.failed_check if is_newer else 'working'}"
+    return words.CATALOGUE.get(key, "") if is_newer or profile.checked_at else ""
 
 
 def _no_end(connection: Connection) -> str:

@@ -79,8 +79,8 @@ async def http_error(request: Request, error: Exception) -> Response:
 
 async def store_unavailable(request: Request, error: Exception) -> Response:
     """Handles ``StoreUnavailable`` and ``WrongKey``: nothing is guessed, Redis is not asked."""
-    log.error("%s", error)
     ref = await refer(request, "503", status=503, keep=False)
+    log.error("%s, reference %s", error, ref or "none")
     return render_error(request, 503, ref=ref, headers={"Retry-After": RETRY_SECONDS})
 
 

@@ -48,6 +48,7 @@ async def sign_in(request: Request) -> Response:
         sign_on=site.sign_on.provider if site.sign_on else None,
         is_for_staff=bool(site.sign_on and site.sign_on.is_for_staff),
         next=landing,
+        wants_support=landing.startswith(SUPPORT),
         is_stale=standing.is_stale,
         is_over=standing.is_over,
     )

@@ -11,7 +11,7 @@ from webui import words
 from webui.identity import has_blank_ends
 from webui.oauth_manager import check_user_id
 from webui.pages import render
-from webui.references import find_reference
+from webui.references import find_reference, is_reference
 from webui.roles import require_staff
 from webui.site import site_of
 from webui.support.finding import MOST, Question, failure_of, results
@@ -62,7 +62,16 @@ async def search(request: Request) -> Response:
     )
     names = {"product": site.settings.product_name, "bot": site.settings.bot_name}
     failure = failure_of(reference, site.manager.providers, names) if reference else None
-    return _page(request, staff, question, results(found, failure, question.reason, names))
+    missed = "" if reference else _missed(question)
+    shown = results(found, failure, question.reason, names, missed=missed)
+    return _page(request, staff, question, shown)
+
+
+def _missed(question: Question) -> str:
+    """Which reference may have been meant, though none is kept: one of an outage never is."""
+    if question.where == REFERENCE:
+        return "reference"
+    return "either" if not question.where and is_reference(question.q) else ""
 
 
 def _search_fault(q: str) -> str:
