@@ -177,7 +177,8 @@ def events() -> list[Event]:
         ("link_used", ""),
         ("link_cancelled", ""),
     ]
-    return named + [Event(kind, "", by, NOW - 4 * DAY) for kind, by in others]
+    looks = Event("support_viewed", "", "support", NOW - 4 * DAY, "3")
+    return [*named, looks, *(Event(kind, "", by, NOW - 4 * DAY) for kind, by in others)]
 
 
 def _offers() -> Iterator[tuple[str, SwitchOffer]]:
@@ -231,8 +232,10 @@ def _support() -> Iterator[tuple[str, str]]:
 def _sign_on() -> Iterator[tuple[str, str]]:
     acme = OAuthProvider("sign-on", "", "", label="Acme")
     for is_for_staff in (False, True):
-        context = {"sign_on": acme, "is_for_staff": is_for_staff, "next": "/support"}
+        context = {"sign_on": acme, "is_for_staff": is_for_staff, "next": "/connections"}
         yield f"signin, for staff {is_for_staff}", _page("signin.html", context)
+        wanted = {**context, "next": "/support", "wants_support": True}
+        yield f"signin to support, for staff {is_for_staff}", _page("signin.html", wanted)
     for text in ("text_signin", "text_signout"):
         leaving = pages.hand_off(request(), acme, "https://login.example/", "/signin", text=text)
         yield text, bytes(leaving.body).decode()

@@ -46,6 +46,8 @@ def _searches(screen: Screen) -> Iterator[tuple[str, dict[str, Any]]]:
         yield name, {"question": question, "found": None}
     found = {
         "nobody": results([], None, REASON, names),
+        "no reference": results([], None, REASON, names, missed="reference"),
+        "nobody, or no reference": results([], None, REASON, names, missed="either"),
         "one": results(["<b>\u202eann"], None, REASON, names),
         "many": results([f"person {number}" for number in range(11)], None, REASON, names),
         "reference": results([], failures[0], REASON, names),
@@ -58,7 +60,18 @@ def _searches(screen: Screen) -> Iterator[tuple[str, dict[str, Any]]]:
 def happened(events: list[Event]) -> list[Event]:
     """Beside those, what only support is told."""
     checked = [Event(f"checked_{health}", "github", "web", NOW) for health in Health]
-    return [*events, *checked, Event("access_ended", "gone", "provider", NOW, "invalid_grant")]
+    looked = Event("support_viewed", "", "support", NOW, "3")
+    ended = Event("access_ended", "gone", "provider", NOW, "invalid_grant")
+    return [*events, *checked, looked, ended]
+
+
+def _checked(screen: Screen) -> Iterator[Row]:
+    """Each way in which the last check can have gone."""
+    worked = connection("github", profile={"checked_at": NOW - 60})
+    yield make_row(ON["github"], worked, screen)
+    for health in Health:
+        failed = {"failed_check_at": NOW - 60, "failed_check": health.value}
+        yield make_row(ON["github"], connection("github", profile=failed), screen)
 
 
 def _never_connected(screen: Screen) -> list[Row]:
@@ -79,6 +92,7 @@ def _people(screen: Screen, events: list[Event]) -> Iterator[tuple[str, dict[str
         "rows": [
             *(make_row(c.provider, c.connection, screen) for c in cases if c.connection),
             *_never_connected(screen),
+            *_checked(screen),
         ],
         "links": [("GitHub", "open", NOW), ("", "waiting", NOW), ("GitHub", "over", NOW)],
         "events": history(happened(events), ON, screen.product, screen.bot),

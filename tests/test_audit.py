@@ -16,7 +16,14 @@ from tests.library import BASE_URL, KEY
 from tests.redis_wire import Wire
 from tests.site_fixtures import commands
 from webui.oauth_manager import AuditRecord, OAuthManager, StoreUnavailable
-from webui.oauth_manager.audit import KEPT_SECONDS, MAX_REASON, OWN_KEPT_SECONDS, OWN_KINDS
+from webui.oauth_manager.audit import (
+    KEPT_SECONDS,
+    MAX_REASON,
+    OWN_KEPT_SECONDS,
+    OWN_KINDS,
+    OwnCopy,
+    open_copy,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -110,8 +117,10 @@ class TestWriting:
         async with commands(redis) as seen:
             await manager.audit.write(client[0], VIEWED)
         assert client[1].round_trips == 1
-        assert [line.split()[:2] for line in seen] == [
+        writes = [line.split()[:2] for line in seen if line.split()[0] != "EVAL"]
+        assert writes == [
             ["XADD", STREAM],
+            ["XREVRANGE", OF_ANN],
             ["XADD", OF_ANN],
             ["EXPIRE", OF_ANN],
         ]
@@ -126,6 +135,13 @@ class TestWriting:
         assert VIEWED.request_id in [record.request_id for record in await kept(manager, redis)]
 
 
+async def copies(redis: Any) -> list[OwnCopy]:
+    """What ann is shown of it."""
+    entries = [open_copy(fields) for _, fields in await redis.xrange(OF_ANN)]
+    assert all(entries)
+    return [copy for copy in entries if copy]
+
+
 class TestThePersonsCopy:
     @pytest.mark.parametrize("action", OWN_KINDS)
     async def test_says_what_was_done_and_when_and_neither_who_nor_why(
@@ -133,9 +149,12 @@ class TestThePersonsCopy:
     ) -> None:
         record = AuditRecord("carol", "sso", action, "ann", "github", "why", "done", "r-1", 5.0)
         await manager.audit.write(redis, record)
-        ((name, line),) = await only_entry(redis, OF_ANN)
-        assert name == b"record"
-        assert json.loads(line) == {"action": action, "provider": "github", "at": 5.0}
+        entry = dict(await only_entry(redis, OF_ANN))
+        assert set(entry) == {b"record", b"group", b"since", b"count"}
+        line = json.loads(entry[b"record"])
+        assert line == {"action": action, "provider": "github", "at": 5.0}
+        stored = repr(entry)
+        assert not any(word in stored for word in ("carol", "why", "r-1", "sso"))
 
     @pytest.mark.parametrize("action", UNSEEN)
     async def test_is_not_made_of_what_shows_and_does_nothing(
@@ -154,6 +173,48 @@ class TestThePersonsCopy:
         await manager.audit.write(redis, after, has_begun_before=True)
         assert [found.result for found in await kept(manager, redis)] == ["", "working"]
         assert await redis.xlen(OF_ANN) == 1
+
+    async def test_of_looks_for_one_reason_within_an_hour_is_one_line_with_a_count(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        for reason in ("ticket 4411", "Ticket  4411", "ticket 4411", "another"):
+            for action in ("viewed", "previewed"):
+                looked_at = AuditRecord("carol", "sso", action, "ann", "", reason)
+                await manager.audit.write(redis, looked_at)
+        assert len(await kept(manager, redis)) == 8
+        assert sorted(copy.count for copy in await copies(redis)) == [2, 6]
+
+    async def test_of_looks_an_hour_after_the_first_is_a_new_line(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        await manager.audit.write(redis, VIEWED)
+        stream: Any = redis
+        ((identifier, entry),) = await stream.xrange(OF_ANN)
+        await redis.delete(OF_ANN)
+        old = {**entry, b"since": str(int(entry[b"since"]) - 3_600_001)}
+        await redis.xadd(OF_ANN, old, id=identifier)
+        await manager.audit.write(redis, VIEWED)
+        assert [copy.count for copy in await copies(redis)] == [1, 1]
+
+    async def test_of_things_done_is_a_line_each(self, manager: OAuthManager, redis: Redis) -> None:
+        for number in range(3):
+            done = AuditRecord("carol", "sso", "checked", "ann", "github", "why", "", f"r-{number}")
+            await manager.audit.write(redis, done)
+        assert [copy.count for copy in await copies(redis)] == [1, 1, 1]
+
+    async def test_of_looks_at_the_same_time_is_one_line(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        await asyncio.gather(*(manager.audit.write(redis, VIEWED) for _ in range(30)))
+        assert [copy.count for copy in await copies(redis)] == [30]
+
+    async def test_of_an_earlier_version_is_read_and_left_alone(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        own = {"action": "viewed", "provider": "", "at": time.time()}
+        await redis.xadd(OF_ANN, {"record": json.dumps(own)})
+        await manager.audit.write(redis, VIEWED)
+        assert [copy.count for copy in await copies(redis)] == [1, 1]
 
     async def test_runs_out(self, manager: OAuthManager, redis: Redis) -> None:
         await manager.audit.write(redis, VIEWED)

@@ -7,6 +7,7 @@ from playwright.async_api import Browser, expect
 from redis.asyncio import Redis
 
 from tests import browser, hosted
+from tests.browser import window
 from tests.hosted import Desk, Host, desk
 from tests.support_fixtures import CANARY, settle
 from tests.test_keyboard import do, tab_to
@@ -207,6 +208,17 @@ async def test_nobody_else_learns_that_these_pages_are_there(
             assert await ann.window.page.locator("h1").inner_text() == "Page not found"
             assert "mona" not in await ann.window.page.locator("main").inner_text()
         ann.window.complaints.clear()  # Chromium reports each 404
+
+
+@SCRIPT
+async def test_whoever_is_not_signed_in_is_shown_how_to(
+    chromium: Browser, host: Host, redis: Redis, people: None, script: bool
+) -> None:
+    async with window(chromium, host.town, redis, script=script) as opened:
+        await opened.go("/support/people/mona?reason=ticket+4411")
+        assert await opened.page.locator("h1").inner_text() == "Sign in"
+        assert opened.page.url.endswith("/signin?next=/support/people/mona")
+        assert "Sign in to open the support pages." in await opened.page.content()
 
 
 async def test_a_person_sees_in_her_activity_that_support_looked(

@@ -232,6 +232,19 @@ class TestAnErrorPage:
         assert line.endswith(reference.code)
         assert CANARY not in str(await records(redis))
 
+    async def test_of_an_outage_is_in_the_log_beside_its_cause_alone(
+        self, redis_url: str, redis: Redis, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        async with redis_proxy(redis_url) as proxy, site_at(proxy.url, redis) as place:
+            ann = await place.signed_in("ann")
+            await proxy.go()
+            answer = await ann.get("/connections")
+        code = shown_reference(answer)
+        assert answer.status_code == 503
+        (line,) = [r.getMessage() for r in caplog.records if "load session" in r.getMessage()]
+        assert line.endswith(f"reference {code}")
+        assert await find_reference(redis, code) is None
+
     async def test_of_a_body_that_never_came_has_one(self, place: Place) -> None:
         seen: list[Message] = []
 
@@ -382,7 +395,7 @@ class TestTheLimit:
         for _ in range(50):
             assert (await scanner.get(f"/connect/{UNKNOWN}")).status_code == 410
         kinds = {key.split(":")[1] for key in await keys_at(place.redis)}
-        assert kinds == {"web_limit", "web_reference"}
+        assert kinds == {"canary", "web_limit", "web_reference"}
         assert len(await records(place.redis)) == allowed("reference")
         shown_reference(await other.get(f"/connect/{UNKNOWN}"))
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 import httpx
 import pytest
 
+from tests.fake_answers import Answer
 from tests.library import connected
 from tests.screens import Document
 from tests.site_fixtures import HTMX, Browser, Place, card_state, commands, heading, shown_code
@@ -95,6 +96,28 @@ class TestDoing:
             ("checked", "ann", "github", "done: working"),
         ]
         assert (await told(office.bot, office.redis))[-1] == ("support_checked", "ann", "github")
+
+    async def test_check_that_failed_is_the_last_one_in_the_table(
+        self, office: Place, ann: Browser, carol: Browser
+    ) -> None:
+        async def last_checked() -> str:
+            page = await carol.get(f"/support/people/ann?reason={quote(WHY)}")
+            row = page.text[page.text.index("GitHub</th>") :].partition("</tr>")[0]
+            cell = row[row.index("Last checked") :].partition("</td>")[0]
+            return re.sub("<[^>]*>", "", cell).removeprefix("Last checked")
+
+        await do(carol, "check")
+        at = r"\d+ [A-Z][a-z]+ \d{4} at \d\d:\d\d UTC"
+        assert re.fullmatch(f"{at}: working", await last_checked())
+        office.fake.always["account"] = Answer(503)
+        await do(carol, "check")
+        assert re.fullmatch(f"{at}: no answer", await last_checked())
+        office.fake.always.pop("account")
+        await office.bot.check("ann", "github", office.redis)
+        assert re.fullmatch(f"{at}: working", await last_checked())
+        office.fake.withdraw()
+        await ann.post("/connections/github/check")
+        assert re.fullmatch(f"{at}: needs reconnecting", await last_checked())
 
     async def test_check_tells_of_an_end(self, office: Place, carol: Browser) -> None:
         answer = await carol.post(

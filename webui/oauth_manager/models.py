@@ -126,17 +126,15 @@ class Account:
 class Profile:
     """What is kept of a connection beside its tokens.  Holds no secret.
 
-    Times are epoch seconds, ``0`` meaning "never" or "not known".  ``problem``
-    is the provider's error code when access is gone, ``""`` while all is well;
-    ``problem_trace`` is the provider's own trace id of that error, if it gave one, and
-    ``problem_kind`` what it means (``Meaning``).
-    ``accepted_missing`` are scopes the person chose to do without; ``trouble``
-    is ``provider``, ``refused`` (in words that nobody here knows) or ``setup`` while the
-    last refresh or check failed through no known fault of the grant, and
+    Times are epoch seconds, ``0`` meaning "never" or "not known".  ``problem`` is the
+    provider's error code when access is gone, ``""`` while all is well; ``problem_trace``
+    is the provider's own trace id of that error, if it gave one, and ``problem_kind`` what
+    it means (``Meaning``).  ``accepted_missing`` are scopes the person chose to do without;
+    ``trouble`` is ``provider``, ``refused`` (in words that nobody here knows) or ``setup``
+    while the last refresh or check failed through no known fault of the grant, and
     ``trouble_code`` the error code of that failure.  ``refused_since`` and ``refused_at``
-    are the first and the last such refusal since it last worked.  ``checked_at`` is the last
-    check that found it working, ``failed_check_at`` the last that did not, and
-    ``failed_check`` what that found (``Health``).
+    are the first and the last such refusal since it last worked.  ``checked_at`` is the
+    last check that went well, ``failed_check_at`` that found ``failed_check`` (``Health``).
     """
 
     account: Account = Account()
