@@ -207,7 +207,29 @@ async def test_a_proxy_that_is_not_there_is_told(desk: Desk, redis_url: str) -> 
         **all_at(f"https://{PROVIDER}"),
         OUTGOING_PROXY=f"http://user:pass-canary@127.0.0.1:{free_port()}",
     )
-    assert "the proxy cannot be reached" in found
+    assert "nothing listens there" in found
+    assert "OUTGOING_PROXY" in found
+
+
+async def test_a_proxy_whose_name_does_not_resolve_is_told(desk: Desk, redis_url: str) -> None:
+    """Even where no provider would be reached through it."""
+    found = await desk.fault(redis_url, OUTGOING_PROXY="http://no-such-proxy.invalid:3128")
+    assert found.startswith("no-such-proxy.invalid:3128: its name does not resolve")
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+async def test_a_file_of_certificates_that_is_of_no_use_is_told(
+    desk: Desk,
+    redis_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: str | None,
+) -> None:
+    path = tmp_path / "ca.pem"
+    if content:
+        path.write_text(content)
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    assert "Correct SSL_CERT_FILE" in await desk.fault(redis_url)
 
 
 # Sign-on

@@ -13,6 +13,7 @@ from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
 from redis.asyncio import Redis
 from starlette.testclient import TestClient
 
@@ -291,6 +292,66 @@ def test_the_example_settings_lack_only_what_everybody_makes_themselves() -> Non
     client = {"GITHUB_CLIENT_ID": "id", "GITHUB_CLIENT_SECRET": "secret"}
     settings = load_settings({**REQUIRED, **{k: v for k, v in shown.items() if v}, **client})
     assert settings.base_url == EXAMPLE_URL
+
+
+BLOCKS = [
+    (language, re.sub(rf"^{indent}", "", text, flags=re.M))
+    for document in DOCUMENTS.values()
+    for indent, language, text in re.findall(r"^( *)```(\w*)\n(.*?)^ *```$", document, re.M | re.S)
+]
+ASSIGNMENTS = re.compile(r"(?:[A-Z_]+=.*\n)+")
+# Where each kind of block is run: here, unless another module is named.
+RUN = {
+    "settings": ASSIGNMENTS,
+    "commands of make": re.compile(r"(?:make .*\n)+"),
+    "an installation, in test_packaging": re.compile(r"python3 -m venv build\n"),
+    "an export of the audit": re.compile(r"webui audit .*\n"),
+    "a probe": re.compile(r"livenessProbe:\n"),
+    "a user of Redis": re.compile(r"ACL SETUSER .*\n"),
+    "providers in a file": re.compile(r"extra_providers = |\[google\]"),
+    "the loop of a bot": re.compile(r"async for notice in "),
+    "a whole file, in test_examples": re.compile(r'"""|server \{\n'),
+}
+
+
+@pytest.mark.parametrize("text", [text for _, text in BLOCKS], ids=lambda t: t.split("\n")[0][:40])
+def test_every_example_is_of_a_kind_that_some_test_runs(text: str) -> None:
+    assert [kind for kind, begins in RUN.items() if begins.match(text)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [t for language, t in BLOCKS if language == "sh" and ASSIGNMENTS.fullmatch(t)],
+    ids=lambda text: text.split("=")[0],
+)
+def test_the_settings_of_every_example_are_taken(text: str) -> None:
+    given = {name: value for name, value in environment(text).items() if value}
+    beside = {"GITHUB_CLIENT_ID": "id"} if "GITHUB_CLIENT_SECRET" in given else {}
+    assert set(given) - known_names(["gitea"]) <= {"SSL_CERT_FILE"}
+    load_settings({**REQUIRED, **given, **beside})
+
+
+async def test_the_probe_of_the_example_is_answered(redis_url: str, redis: Redis) -> None:
+    (probe,) = [text for language, text in BLOCKS if language == "yaml"]
+    (path,) = re.findall(r"path: (\S+)", probe)
+    (host,) = re.findall(r"name: Host, value: (\S+) ", probe)
+    (port,) = re.findall(r"port: (\d+)", probe)
+    app = create_app(load_settings({**REQUIRED, "REDIS_URL": redis_url}))
+    with TestClient(app, f"http://127.0.0.1:{port}") as kubelet:
+        assert kubelet.get(path, headers={"Host": host}).text == "ok\n"
+        assert kubelet.get("/readyz", headers={"Host": host}).text == "ready\n"
+        assert kubelet.get(path).status_code == 400
+
+
+def test_the_export_of_the_example_is_made(redis_url: str) -> None:
+    (line,) = [text for _, text in BLOCKS if text.startswith("webui audit")]
+    command, _, others = line.partition("#")
+    words = shlex.split(command.partition(">")[0])[1:]
+    for since in ([], *([option] for option in re.findall(r"--since (\w+)", others))):
+        given = ["audit", "--since", *since, "--json"] if since else words
+        environ = {**REQUIRED, "REDIS_URL": redis_url}
+        done = CliRunner().invoke(main, given, env=environ)
+        assert done.exit_code == 0, done.output
 
 
 def gitea(environ: dict[str, str]) -> dict[str, Any]:

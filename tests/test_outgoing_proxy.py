@@ -247,6 +247,15 @@ class TestTheProvidersCertificate:
                 await transport.aclose()
         assert answer.status == 404
 
+    async def test_that_cannot_be_read_is_trouble_with_a_name(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SSL_CERT_FILE", "/no/such.pem")
+        transport = Transport()
+        with pytest.raises(OAuthUnavailable) as caught:
+            await transport.send(a_request())
+        assert caught.value.code == "own_certificates"
+
     def test_of_nobody_is_never_taken(self, trusted: Authority) -> None:
         for source in (Path(__file__).parent.parent / "webui").rglob("*.py"):
             text = source.read_text()

@@ -71,7 +71,7 @@ def _with_store(work: Callable[[OAuthManager, Any], Awaitable[T]]) -> T:
     try:
         return asyncio.run(run())
     except StoreUnavailable:
-        _fail("Redis does not answer. Nothing was changed. Try again when it is back.")
+        _fail("Redis does not answer, or refuses. `webui check` says why, and what to do about it.")
     except (OAuthError, ValueError) as error:
         _fail(f"{error}.")
 

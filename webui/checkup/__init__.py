@@ -17,7 +17,7 @@ from webui.settings import Settings, SettingsError, load_settings
 from webui.support.names import spelled
 
 from .engine import check_engine
-from .outside import check_providers, check_sign_on, say_proxy
+from .outside import check_providers, check_proxy, check_sign_on
 from .report import Report, Say
 
 __all__ = ["run_checkup"]
@@ -49,7 +49,7 @@ async def run_checkup(environ: Mapping[str, str], say: Say, *, strict: bool = Fa
     try:
         await check_engine(settings, manager, report)
         _say_who_is_staff(settings, say)
-        say_proxy(settings, report)
+        await check_proxy(settings, report)
         await check_providers(manager, transport, report)
         await check_sign_on(settings, transport, report)
     finally:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from urllib.parse import urlsplit
 
+import anyio
+
 from webui.oauth_manager import (
     OAuthManager,
     OAuthMisconfigured,
     OAuthProvider,
     OAuthUnavailable,
 )
+from webui.oauth_manager.network_faults import fault_of
 from webui.oauth_manager.transport import Transport
 from webui.settings import Settings
 from webui.sign_on import SignOn
@@ -56,6 +59,10 @@ FAULTS = {
     "closed": ("it ends the connection without a word.", f"Correct host and port. {_PROXY}"),
     "not_http": ("it does not speak HTTP.", "Correct host and port."),
     "unusable_answer": ("its answer makes no sense.", "Correct the address."),
+    "own_certificates": (
+        "it was not asked, since no certificate could be read from where SSL_CERT_FILE says.",
+        "Correct SSL_CERT_FILE: a file of certificates in PEM form that this user may read.",
+    ),
     "proxy_wants_password": (
         "the proxy refuses our user name or password (407).",
         "Correct both in OUTGOING_PROXY; percent-encode what is special in them.",
@@ -63,10 +70,6 @@ FAULTS = {
     "proxy_refused": (
         "the proxy refuses to connect to it.",
         "Have the proxy allow it; its log says why it does not.",
-    ),
-    "proxy_unreachable": (
-        "the proxy cannot be reached.",
-        "Correct host and port in OUTGOING_PROXY.",
     ),
 }
 _ELSE = ("it cannot be reached.", f"Correct host and port. {_PROXY}")
@@ -87,7 +90,8 @@ _DISCOVERY = {
 }
 
 
-def say_proxy(settings: Settings, report: Report) -> None:
+async def check_proxy(settings: Settings, report: Report) -> None:
+    """Show the proxy without its login, and see whether it listens."""
     if not settings.outgoing_proxy:
         report.say("Outgoing proxy: none")
         return
@@ -95,6 +99,15 @@ def say_proxy(settings: Settings, report: Report) -> None:
     where = parts.netloc.rpartition("@")[2]
     login = ", with user and password" if "@" in parts.netloc else ""
     report.say(f"Outgoing proxy: {parts.scheme}://{where}{login}; not for this machine itself")
+    try:
+        with anyio.fail_after(REACH_SECONDS):
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            stream = await anyio.connect_tcp(parts.hostname or "", port)
+    except OSError as error:
+        problem = FAULTS.get(fault_of(error), _ELSE)[0]
+        report.fault(f"{where}: {problem}", "Correct host and port in OUTGOING_PROXY.")
+        return
+    await stream.aclose()
 
 
 async def check_providers(manager: OAuthManager, transport: Transport, report: Report) -> None:
@@ -130,7 +143,7 @@ async def _check_endpoints(provider: OAuthProvider, transport: Transport, report
     for what, origin in origins.items():
         where, fault = urlsplit(origin).netloc, faults[origin]
         report.say(f"    {what} at {where}: {'NOT reached' if fault else 'reached'}")
-        if fault and origin not in told:
+        if fault and fault != "proxy_unreachable" and origin not in told:
             told.add(origin)
             problem, cure = FAULTS.get(fault, _ELSE)
             report.fault(f"{where}: {problem}", cure, indent=6)
@@ -151,7 +164,9 @@ async def check_sign_on(settings: Settings, transport: Transport, report: Report
     report.say(f"Sign-on: set up; register the callback {sign_on.redirect_uri}")
     report.say(f"  and {sign_on.signed_out_uri} to come back to after signing out")
     if fault := await transport.reach(_origin(settings.oidc_issuer), REACH_SECONDS):
-        report.say(f"  discovery at {where}: NOT right")
+        report.say(f"  discovery at {where}: NOT right ({fault})")
+        if fault == "proxy_unreachable":
+            return  # told of the proxy itself
         problem, cure = FAULTS.get(fault, _ELSE)
         report.fault(f"{where}: {problem}", cure, indent=4)
         return

@@ -112,8 +112,9 @@ class Transport:
 
         Raises ``OAuthUnavailable`` on anything but a whole answer.  Its code is
         ``timeout``, ``certificate`` (not to be trusted), ``network``,
-        ``unusable_answer``, or, where it is our own proxy, ``proxy_refused``,
-        ``proxy_unreachable`` or ``proxy_wants_password``.
+        ``unusable_answer``, or of our own doing ``own_certificates`` (what
+        ``SSL_CERT_FILE`` names), ``proxy_refused``, ``proxy_unreachable`` or
+        ``proxy_wants_password``.
         """
         try:
             async with asyncio.timeout(deadline):
@@ -124,6 +125,8 @@ class Transport:
             fault = self._fault_of(error, request.url)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError, zlib.error):
             fault = "unusable_answer"
+        except OSError:  # httpx has names of its own for those of the network
+            fault = "own_certificates"
         code = _coarse(fault)
         log.warning("%s: %s failed: %s", request.provider, request.step, code)
         # Outside the handlers, so that no cause is chained: it may quote a header, and so a token.
@@ -133,7 +136,7 @@ class Transport:
         """Have the server there answer anything; nothing of ours is sent.
 
         Returns ``""``, or the fault: a word of :func:`network_faults.fault_of`,
-        ``not_http``, or one of the proxy's that :meth:`send` names.
+        ``not_http``, or one of our own doing that :meth:`send` names.
         """
         try:
             async with asyncio.timeout(deadline):
@@ -145,6 +148,8 @@ class Transport:
             return self._fault_of(error, url)
         except (httpx.HTTPError, httpx.InvalidURL, UnicodeError):
             return "unusable_answer"
+        except OSError:
+            return "own_certificates"
 
     def _fault_of(self, error: httpx.TransportError, url: str) -> str:
         if isinstance(error, httpx.ProxyError):
@@ -186,8 +191,8 @@ def _coarse(fault: str) -> str:
     """The code of a failure: what a caller or the log can tell apart."""
     if fault.startswith("certificate_"):
         return "certificate"
-    is_own = fault in ("timeout", "unusable_answer") or fault.startswith("proxy_")
-    return fault if is_own else "network"
+    known = ("timeout", "unusable_answer", "own_certificates")
+    return fault if fault in known or fault.startswith("proxy_") else "network"
 
 
 class _Unpacker:
