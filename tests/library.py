@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -11,7 +12,7 @@ import httpx
 from redis.asyncio import Redis
 
 from tests.fake_provider import FakeProvider
-from webui.oauth_manager import Attempt, Connection, OAuthManager, TokenData, keys
+from webui.oauth_manager import Attempt, Connection, Health, OAuthManager, TokenData, keys
 from webui.oauth_manager.sealing import Sealer
 from webui.oauth_manager.transport import Transport
 
@@ -74,7 +75,27 @@ def fake_provider(**settings: Any) -> FakeProvider:
 def manager_for(fake: FakeProvider, *, key: str = KEY, strict: bool = False) -> OAuthManager:
     """A manager whose network is the fake alone."""
     transport = Transport(httpx.ASGITransport(fake))
-    return OAuthManager(key, BASE_URL, providers_config(fake), strict=strict, transport=transport)
+    return impatient(
+        OAuthManager(key, BASE_URL, providers_config(fake), strict=strict, transport=transport)
+    )
+
+
+def impatient(manager: OAuthManager) -> OAuthManager:
+    """The same; it does not wait before it asks a provider, or Redis, once more."""
+    manager._address.pauses = ()
+    manager._arrivals.patience = 0.0
+    return manager
+
+
+async def checked_twice(manager: OAuthManager, redis: Any, user_id: str, provider: str) -> Health:
+    """Two checks with more than a minute between them."""
+    await manager.check(user_id, provider, redis)
+    stored = await manager._store.read_one(redis, user_id, provider)
+    known = manager._store.facts(user_id, provider, stored)
+    earlier = replace(known, trouble_since=known.trouble_since - 61)
+    if known.trouble:
+        await manager._store.update_profile(redis, user_id, provider, earlier, stored)
+    return await manager.check(user_id, provider, redis)
 
 
 def callback_query(url: str) -> dict[str, str]:

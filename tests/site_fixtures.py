@@ -24,7 +24,7 @@ from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
 from tests.fake_provider import FakeProvider
-from tests.library import BASE_URL, KEY, fake_provider, providers_config
+from tests.library import BASE_URL, KEY, fake_provider, impatient, providers_config
 from webui.app import create_app, make_manager
 from webui.oauth_manager import OAuthManager
 from webui.oauth_manager.transport import Transport
@@ -179,9 +179,10 @@ async def site_at(
     settings = site_settings(redis_url, fake, **changes)
     network = httpx.ASGITransport(provider_app or fake)
     app = create_app(settings, transport=Transport(network))
-    bot = make_manager(settings, Transport(network))
+    bot = impatient(make_manager(settings, Transport(network)))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(running(app))
+        impatient(site_in(app).manager)
         stack.push_async_callback(bot.aclose)
         yield Place(app, settings, fake, redis, bot, stack)
 

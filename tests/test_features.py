@@ -22,10 +22,11 @@ from webui.cards.gallery import BUSY, CASES, ON, granted
 from webui.chat import connect_service, notice_text
 from webui.chat.wording import details, standing
 from webui.oauth_manager import Notice, NoticeKind, OAuthProvider, init_oauth_manager
-from webui.oauth_manager.models import Connection, Profile, TokenData
+from webui.oauth_manager.models import Connection, Profile
 from webui.oauth_manager.provider import MOST_FEATURES, build_providers
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES
 from webui.oauth_manager.standing import describe
+from webui.oauth_manager.token_data import TokenData
 from webui.setting_features import as_text, features, unasked
 from webui.setting_values import Malformed
 from webui.settings import load_settings

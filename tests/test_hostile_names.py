@@ -22,8 +22,9 @@ from webui.chat import notice_text
 from webui.chat.wording import details
 from webui.labels import clean_label
 from webui.oauth_manager import Notice, NoticeKind
-from webui.oauth_manager.models import Account, Profile, TokenData
+from webui.oauth_manager.models import Account, Profile
 from webui.oauth_manager.standing import describe
+from webui.oauth_manager.token_data import TokenData
 
 pytestmark = pytest.mark.anyio
 

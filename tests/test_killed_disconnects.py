@@ -222,3 +222,26 @@ async def test_a_new_connection_is_not_ended_by_what_an_old_disconnect_left(
     assert (await looked(other, redis, "google")).status is Status.CONNECTED
     assert fake.calls["revoke"] == asked
     assert fake.is_alive(str(await other.get_token("u1", "google", redis)))
+
+
+async def test_a_refresh_between_reading_and_removing_does_not_save_the_connection(
+    redis: Redis, client: tuple[Redis, Wire]
+) -> None:
+    """What is put aside to ask with is the pair that was removed, not the one before."""
+    fake = fake_provider()
+    manager, other = manager_for(fake), manager_for(fake)
+    await connected(manager, fake, redis, "u1", "google")
+
+    async def refreshed() -> None:
+        token = await other.get_token("u1", "google", redis)
+        assert token is not None
+        await other.renew(redis, "u1", "google", refused=token)
+
+    client[1].ahead = {b"oauth_revoke:u1:google\r\n$": refreshed}
+    assert (
+        await manager.delete_token(client[0], "u1", "google")
+    ).at_provider is RevokeOutcome.REVOKED
+    assert fake.calls["refresh"] == 1
+    assert not any(fake.is_alive(secret) for secret in fake.issued)
+    assert await notices(redis) == 1
+    assert len(await events(other, redis)) == 1

@@ -13,6 +13,7 @@ from tests.fake_provider import FakeProvider
 from tests.library import (
     age,
     began,
+    callback_query,
     connected,
     fake_provider,
     granted,
@@ -21,7 +22,14 @@ from tests.library import (
     text_at,
 )
 from tests.redis_wire import Wire
-from webui.oauth_manager import OAuthManager, OAuthUnavailable, StoreUnavailable, TokenData
+from webui.oauth_manager import (
+    Attempt,
+    Connection,
+    OAuthManager,
+    OAuthUnavailable,
+    StoreUnavailable,
+    TokenData,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -31,6 +39,16 @@ REPLACING = b"unpack(ARGV[3]"  # in the script that replaces what was read
 
 async def get(manager: OAuthManager, redis: Redis) -> str | None:
     return await manager.get_token("u1", "google", redis)
+
+
+async def begun_in_a_browser(
+    manager: OAuthManager, fake: FakeProvider, redis: Redis
+) -> tuple[Attempt, str]:
+    url = await manager.begin(redis, "u1", "google", browser="b")
+    query = callback_query(fake.authorize(url))
+    attempt = await manager.links.take_attempt(redis, query["state"], "b")
+    assert attempt is not None
+    return attempt, query["code"]
 
 
 async def stored(manager: OAuthManager, redis: Redis) -> TokenData:
@@ -229,3 +247,53 @@ async def test_a_second_manager_takes_the_pair_of_one_whose_redis_was_away(
     assert fake.calls["refresh"] == 1
     assert fake.is_alive(str(given))
     await cut_off.aclose()
+
+
+class TestRedisGoesAwayDuringACallback:
+    """The person waits a few seconds more, and is not sent to the provider again."""
+
+    async def test_the_connection_is_stored_when_redis_is_back(
+        self, manager: OAuthManager, fake: FakeProvider, client: tuple[Redis, Wire], redis: Redis
+    ) -> None:
+        manager._arrivals.patience = 30.0
+        attempt, code = await begun_in_a_browser(manager, fake, redis)
+        gate = fake.gate("account")
+        finishing = asyncio.create_task(manager.complete(client[0], attempt, code))
+        await gate.reached()
+        client[1].refused = {b"oauth_connection:u1:google": 5}
+        gate.open()
+        assert isinstance(await finishing, Connection)
+        assert fake.calls["revoke"] == 0
+        assert fake.is_alive((await stored(manager, redis)).access_token)
+
+    async def test_what_cannot_be_stored_in_time_is_given_back_and_told(
+        self, manager: OAuthManager, fake: FakeProvider, client: tuple[Redis, Wire], redis: Redis
+    ) -> None:
+        manager._arrivals.patience = 0.3
+        attempt, code = await begun_in_a_browser(manager, fake, redis)
+        gate = fake.gate("account")
+        finishing = asyncio.create_task(manager.complete(client[0], attempt, code))
+        await gate.reached()
+        client[1].is_down = True
+        gate.open()
+        with pytest.raises(StoreUnavailable):
+            await finishing
+        assert fake.calls["revoke"] == 1
+        assert await opened(manager, redis) is None
+
+    async def test_a_disconnect_meanwhile_wins(
+        self, manager: OAuthManager, fake: FakeProvider, client: tuple[Redis, Wire], redis: Redis
+    ) -> None:
+        fake.account = {"sub": "42", "email": "mona@example.org"}
+        await connected(manager, fake, redis, "u1", "google")
+        manager._arrivals.patience = 30.0
+        attempt, code = await begun_in_a_browser(manager, fake, redis)
+        gate = fake.gate("account")
+        finishing = asyncio.create_task(manager.complete(client[0], attempt, code))
+        await gate.reached()
+        client[1].is_down = True
+        gate.open()
+        await manager_for(fake).delete_token(redis, "u1", "google")
+        client[1].is_down = False
+        assert await finishing is None
+        assert await opened(manager, redis) is None

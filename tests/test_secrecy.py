@@ -36,7 +36,7 @@ from tests.site_fixtures import (
 from webui.embedded_redis import embedded_redis
 from webui.oauth_manager import OAuthManager
 from webui.oauth_manager.errors import OAuthNotConnected
-from webui.oauth_manager.models import TokenData
+from webui.oauth_manager.token_data import TokenData
 
 pytestmark = pytest.mark.anyio
 

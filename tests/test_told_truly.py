@@ -168,7 +168,7 @@ class TestKeepingItAsItIs:
         tokens = place.site.manager._tokens
         await asyncio.gather(
             place.site.manager.accept_missing("ann", "google", redis),
-            tokens.used(redis, "ann", "google"),
+            tokens.used(redis, "ann", place.site.manager.providers["google"]),
         )
         assert not (await place.bot.connection("ann", "google", redis)).is_limited
 

@@ -15,6 +15,7 @@ from tests.fake_provider import FakeProvider
 from tests.library import (
     KEY,
     age,
+    checked_twice,
     connected,
     connection_key,
     first_refused,
@@ -337,7 +338,7 @@ class TestTheEndOfAccess:
         await manager.delete_token(redis, "ann", "google")
         await connected(manager, fake, redis, "ann", "google")
         fake.withdraw()
-        await manager.check("ann", "google", redis)
+        await checked_twice(manager, redis, "ann", "google")
         known = await now(manager, redis)
         assert (known.problem, known.problem_trace) == ("invalid_token", "")
 
@@ -369,6 +370,7 @@ async def test_facts_of_an_older_version_are_read_and_written_on(
     later = ["used_at", "accepted_missing", "trouble", "trouble_since"]
     later += ["problem_trace", "trouble_code", "problem_kind", "refused_since", "refused_at"]
     later += ["failed_check_at", "failed_check"]
+    later += ["generation", "is_account_refused"]
     assert [field.name for field in fields(Profile)][-len(later) :] == later
     await rewritten(manager, redis, **dict.fromkeys(later))
     assert await now(manager, redis) == before

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from tests.fake_provider import FakeProvider
 from tests.library import connected, granted
 from tests.redis_wire import Wire
-from webui.oauth_manager import OAuthManager, Profile
+from webui.oauth_manager import OAuthManager, OAuthProvider, Profile
 from webui.oauth_manager.background import Background
 from webui.oauth_manager.uses import DELAY, WRITE_EVERY, Uses
 
@@ -30,21 +30,25 @@ class Written:
         self.found: list[tuple[str, str]] = []
         self._come = asyncio.Event()
 
-    async def _write(self, redis: Any, user_id: str, provider: str) -> None:
-        self.found.append((user_id, provider))
+    async def _write(self, redis: Any, user_id: str, provider: OAuthProvider) -> None:
+        self.found.append((user_id, provider.label))
         self._come.set()
 
     def use(self, user_id: str, provider: str, token: str = "a") -> None:
-        self.uses.note(None, user_id, provider, token)
+        self.uses.note(None, user_id, _named(provider), token)
 
     async def written(self) -> list[tuple[str, str]]:
         """Everything up to the end mark, whose use comes last."""
-        self.uses.note(None, "the end", str(len(self.found)), "")
+        self.uses.note(None, "the end", _named(f"end-{len(self.found)}"), "")
         async with asyncio.timeout(30):
             while self.found[-1:] == [] or self.found[-1][0] != "the end":
                 self._come.clear()
                 await self._come.wait()
         return [use for use in self.found if use[0] != "the end"]
+
+
+def _named(name: str) -> OAuthProvider:
+    return OAuthProvider(name, "https://p.example/a", "https://p.example/t", label=name)
 
 
 async def profile_of(manager: OAuthManager, redis: Any) -> Profile:
@@ -53,7 +57,7 @@ async def profile_of(manager: OAuthManager, redis: Any) -> Profile:
 
 async def used(manager: OAuthManager, redis: Any, provider: str = "google") -> None:
     """The use is written now, and not a few seconds later."""
-    await manager._tokens.used(redis, "ann", provider)
+    await manager._tokens.used(redis, "ann", manager.providers[provider])
 
 
 async def last_used(manager: OAuthManager, redis: Any, at: float) -> None:
@@ -229,4 +233,4 @@ class TestWhatIsWritten:
         await manager.store_token(redis, "ann", granted(fake, "google", expires_at=4e9))
         for _ in range(3):
             await used(manager, redis)
-        assert await kinds(manager, redis) == []
+        assert await kinds(manager, redis) == ["used"]

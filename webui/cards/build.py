@@ -21,7 +21,12 @@ if TYPE_CHECKING:
     from webui.oauth_manager.provider import OAuthProvider
 
 SOON = 7 * parts.DAY
-_TROUBLES = {"provider": "S9", "refused": "S9_refused", "setup": "setup"}
+_TROUBLES = {
+    "provider": "S9",
+    "refused": "S9_refused",
+    "rejected": "S9_rejected",
+    "setup": "setup",
+}
 
 
 def base_key(provider: OAuthProvider, connection: Connection | None, now: float) -> str:

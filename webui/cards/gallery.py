@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 from webui.cards.build import confirm_card, make_card
 from webui.cards.model import Note
 from webui.cards.parts import DAY
-from webui.oauth_manager.models import Account, Connection, Profile, Status, TokenData
+from webui.oauth_manager.models import Account, Connection, Profile, Status
 from webui.oauth_manager.provider import OAuthProvider, build_providers
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES
 from webui.oauth_manager.standing import describe
+from webui.oauth_manager.token_data import TokenData
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,6 +151,7 @@ CASES: dict[str, Case] = {
     "limited": _held("S8", "google", **_LIMITED),
     "provider trouble": _held("S9", "google", **_troubled("provider")),
     "refuses": _held("S9", "google", **_troubled("refused", refused_since=NOW - 1800)),
+    "rejects": _held("S9", "github", **_troubled("rejected")),
     "has refused for long": _held("S9", "google", **_STUCK),
     "set-up trouble": _held("setup", "google", **_troubled("setup")),
     "unreadable": _held("unreadable", "discord", status=Status.UNREADABLE, label=""),
@@ -190,6 +192,10 @@ CASES: dict[str, Case] = {
     "checked": _held("S4", "google", Note("checked", at=NOW), **RENEWING),
     "checked, limited": _held("S8", "google", Note("checked", at=NOW), **_LIMITED),
     "checked, refused": _held("S9", "google", Note("checked_refused", at=NOW), **_STUCK),
+    "checked, rejected": _held(
+        "S9", "github", Note("checked_rejected", at=NOW), **_troubled("rejected")
+    ),
+    "checked, nobody to ask": _held("S4", "wiki", Note("checked_unchecked", at=NOW), **RENEWING),
     "checked, trouble": _held(
         "S9", "google", Note("checked_trouble", at=NOW), **_troubled("provider")
     ),

@@ -30,6 +30,8 @@ AFTER_CHECK = {
     Health.RECONNECT_NEEDED: "checked_ended",
     Health.PROVIDER_TROUBLE: "checked_trouble",
     Health.REFUSED: "checked_refused",
+    Health.REJECTED: "checked_rejected",
+    Health.UNCHECKED: "checked_unchecked",
     Health.MISCONFIGURED: "checked_misconfigured",
 }
 

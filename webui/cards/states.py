@@ -87,6 +87,7 @@ BASES: dict[str, Base] = {
     "S8": Base("S8", "S8", "warn", ("allow", "keep_limited", "disconnect"), "warn", "can"),
     "S9": _TROUBLED,
     "S9_refused": _TROUBLED,
+    "S9_rejected": _TROUBLED,
     "S9_stuck": Base("S9", "S9", "warn", ("reconnect", "check", "disconnect"), "warn", "can"),
     "setup": replace(_TROUBLED, state="setup", tag="setup"),
     "unreadable": Base("unreadable", "unreadable", "bad", ("reconnect", "disconnect"), "bad"),
@@ -108,12 +109,13 @@ REASONS = {
     "consent_required": "S7_again",
 }
 WORKING = frozenset({"S4", "S4_kept", "S5", "S6", "S8"})
-TROUBLED = frozenset({"S9", "S9_refused", "S9_stuck", "setup"})
+TROUBLED = frozenset({"S9", "S9_refused", "S9_rejected", "S9_stuck", "setup"})
 ENDED = frozenset(key for key, base in BASES.items() if base.state == "S7")
 STORED = WORKING | TROUBLED | ENDED | {"S0_kept", "unreadable"}
 _GONE = frozenset({"S0", "S1"})
 _ANY = (STORED | _GONE) - {"S0", "S0_kept"}  # what is switched off says that alone
 _LIMITED = frozenset({"S8"})
+_REJECTED = frozenset({"S9_rejected"})
 
 _WAITING = Outcome("S3", "info", _ANY, ("check_again", "start_again", "cancel", "disconnect"), "S3")
 # A "disconnect" here is left out where nothing is stored.  What leads back to access is added
@@ -153,6 +155,10 @@ OUTCOMES: dict[str, Outcome] = {
     "checked_refused": Outcome(
         "", "neutral", WORKING | TROUBLED - {"setup"}, is_line=True, counts=True
     ),
+    "checked_rejected": Outcome(
+        "", "neutral", frozenset({"S9_rejected"}), is_line=True, counts=True
+    ),
+    "checked_unchecked": Outcome("", "neutral", WORKING | TROUBLED, is_line=True, counts=True),
     "checked_misconfigured": Outcome("", "neutral", WORKING | {"setup"}, is_line=True, counts=True),
     "checked_ended": Outcome("", "bad", ENDED, silent=ENDED),
     "too_many_checks": Outcome("", "info", STORED, is_line=True),

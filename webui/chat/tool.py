@@ -193,9 +193,9 @@ async def _check(talk: Talk, name: str) -> str:
     health = await talk.manager.check(talk.user_id, provider.name, talk.redis)
     if health is Health.PROVIDER_TROUBLE:
         return say("trouble", provider=provider.label)
-    if health in (Health.WORKING, Health.MISCONFIGURED):
+    if health in (Health.WORKING, Health.MISCONFIGURED, Health.UNCHECKED):
         return say(health.value, provider=provider.label)
-    if health is Health.REFUSED:
+    if health in (Health.REFUSED, Health.REJECTED):
         return trouble(provider, await talk.standing(provider))
     if health is Health.RECONNECT_NEEDED:
         await talk.manager.stories.told_of_end(talk.redis, talk.user_id, provider.name)

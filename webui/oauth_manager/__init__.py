@@ -28,14 +28,12 @@ from .keys import LINK_CODE_TTL, check_user_id
 from .links import Attempt, LinkRequest
 from .manager import OAuthManager
 from .models import (
-    REFRESH_BUFFER_SECONDS,
     Account,
     Connection,
     Disconnected,
     Profile,
     RevokeOutcome,
     Status,
-    TokenData,
 )
 from .notices import Notice, NoticeKind
 from .open_links import OpenLink
@@ -44,6 +42,7 @@ from .providers import PROVIDER_TEMPLATES
 from .revocation import Ending
 from .rotation import Rotation
 from .switching import SwitchOffer
+from .token_data import REFRESH_BUFFER_SECONDS, TokenData
 
 __all__ = [
     "LINK_CODE_TTL",

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 from .activity import Event
 from .errors import RecordUnreadable, StoreUnavailable
-from .models import Connection, Profile, TokenData
+from .models import Connection, Profile
 from .offers import Offers
 from .provider import OAuthProvider
 from .refreshing import Refresher
 from .standing import describe
 from .store import Store, Stored
 from .telling import Telling, Told
+from .token_data import TokenData
 from .transport import DEADLINE_WHILE_WAITING
+
+PATIENCE = 8.0  # seconds that a person waits for Redis, once the provider has answered
+PAUSE = 0.25  # seconds between two tries
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +46,7 @@ class Arrivals:
         self._refresher = refresher
         self._telling = telling
         self._offers = offers
+        self.patience = PATIENCE
 
     async def keep(self, redis: Any, provider: OAuthProvider, fresh: Fresh) -> Connection | None:
         """The stored connection; ``None`` where a disconnect came in between, which wins.
@@ -47,7 +55,7 @@ class Arrivals:
         could not be kept.
         """
         try:
-            kept = await self._save_over_an_end(redis, provider, fresh)
+            kept = await self._save_in_time(redis, provider, fresh)
         except StoreUnavailable:
             if not fresh.before.tokens:
                 await self._refresher.revoke(provider, fresh.token, DEADLINE_WHILE_WAITING)
@@ -56,6 +64,20 @@ class Arrivals:
             await self._refresher.revoke(provider, fresh.token, DEADLINE_WHILE_WAITING)
             return None
         return describe(provider, fresh.token, fresh.profile)
+
+    async def _save_in_time(self, redis: Any, provider: OAuthProvider, fresh: Fresh) -> bool:
+        """Save, and go on trying while the person waits and Redis does not answer."""
+        give_up = time.monotonic() + self.patience
+        while True:
+            try:
+                return await self._save_over_an_end(redis, provider, fresh)
+            except StoreUnavailable:
+                if time.monotonic() >= give_up:
+                    raise
+            await asyncio.sleep(PAUSE)
+            with suppress(StoreUnavailable):
+                now = await self._store.read_for_writing(redis, fresh.user_id, provider.name)
+                fresh = replace(fresh, before=replace(fresh.before, clock=now.clock))
 
     async def _save_over_an_end(self, redis: Any, provider: OAuthProvider, fresh: Fresh) -> bool:
         """Save; if the old tokens went meanwhile, tell an ended grant from a disconnect.

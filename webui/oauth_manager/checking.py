@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any
 
-from . import answers, requests, troubles
-from .errors import OAuthRefused, OAuthUnavailable
-from .models import TokenData
+from . import answers, troubles
+from .account_address import AccountAddress
+from .accounts import Accounts
+from .answers import Answer
+from .errors import OAuthRefused, OAuthUnavailable, StoreUnavailable
+from .models import Profile
 from .provider import OAuthProvider
+from .redis_io import redis_call
 from .refreshing import Refresher
 from .store import Store, Stored
-from .transport import DEADLINE_WHILE_WAITING, Transport
+from .token_data import TokenData
+from .transport import DEADLINE_WHILE_WAITING
+
+APART = 60.0  # seconds between two refusals that together end a connection
 
 
 class Health(StrEnum):
@@ -22,20 +29,33 @@ class Health(StrEnum):
     RECONNECT_NEEDED = "reconnect_needed"
     PROVIDER_TROUBLE = "provider_trouble"
     REFUSED = "refused"  # renewing, in words that nobody here knows
+    REJECTED = "rejected"  # the token, once; that can pass
+    UNCHECKED = "unchecked"  # there is nobody to ask
     MISCONFIGURED = "misconfigured"
 
 
+class _Verdict(Enum):
+    ACCEPTED = 1
+    REJECTED = 2
+    NOBODY = 3  # no address, or one that says no for a reason of its own
+
+
 class Checker:
-    """Asks the account endpoint; a token it refuses is refreshed once, then believed to be over."""
+    """Asks the account endpoint, and has renewed what can be renewed.
 
-    def __init__(self, store: Store, transport: Transport, refresher: Refresher) -> None:
+    One refusal deletes nothing: only a refused refresh, or two refusals apart in time,
+    end a connection.
+    """
+
+    def __init__(
+        self, store: Store, address: AccountAddress, refresher: Refresher, accounts: Accounts
+    ) -> None:
         self._store = store
-        self._transport = transport
+        self._address = address
         self._refresher = refresher
+        self._accounts = accounts
 
-    async def check(
-        self, redis: Any, user_id: str, provider: OAuthProvider, *, may_refresh: bool = True
-    ) -> Health:
+    async def check(self, redis: Any, user_id: str, provider: OAuthProvider) -> Health:
         """Whether the stored tokens, not yet due for a refresh, work at the provider.
 
         Raises ``OAuthUnavailable``, ``OAuthMisconfigured`` or ``RecordUnreadable``.
@@ -44,46 +64,121 @@ class Checker:
         token = self._store.open_tokens(user_id, provider.name, stored.tokens)
         if token is None:
             return Health.RECONNECT_NEEDED
+        verdict = await self._verdict(redis, user_id, provider, stored, token)
+        if verdict is _Verdict.ACCEPTED:
+            return Health.WORKING
+        if token.refresh_token:
+            return await self._by_renewal(redis, user_id, provider, token, verdict)
+        if verdict is _Verdict.NOBODY:
+            return Health.UNCHECKED
+        return await self._rejected(redis, user_id, provider, token)
+
+    async def _verdict(
+        self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored, token: TokenData
+    ) -> _Verdict:
+        """What the account address says of the token, written down where that is a yes."""
+        known = self._store.facts(user_id, provider.name, stored)
+        if not provider.account_url:
+            return _Verdict.NOBODY
         try:
-            is_accepted = await self._accepted(provider, token)
+            answer = await self._answer(provider, token)
         except OAuthUnavailable as error:
             await troubles.note(self._store, redis, user_id, provider, stored, error)
             raise
-        if is_accepted:
-            await self._remember(redis, user_id, provider, stored)
-            return Health.WORKING
-        if not may_refresh:
-            # The grant has just been renewed, so it lives: this answer is about something else.
-            return Health.PROVIDER_TROUBLE
-        if token.refresh_token:
-            now = await self._refresher.refreshed(redis, user_id, provider, token)
-        else:
-            refusal = OAuthRefused(provider.name, "check", "invalid_token")
-            now = await self._refresher.ended(redis, user_id, provider, stored, refusal)
-        if now is None:
-            return Health.RECONNECT_NEEDED
-        return await self.check(redis, user_id, provider, may_refresh=False)
+        if answer.status != 401:
+            await self._remember(redis, user_id, provider, stored, known, answer)
+            return _Verdict.ACCEPTED
+        # What refused at connecting already is no judge of the token.
+        return _Verdict.NOBODY if known.is_account_refused else _Verdict.REJECTED
+
+    async def _answer(self, provider: OAuthProvider, token: TokenData) -> Answer:
+        """The account address's answer: 401, which RFC 6750 3.1 keeps for a token that is over,
+        an account, or 403, a token that may not read it.
+
+        Whatever else comes back says nothing about the token, and raises ``OAuthUnavailable``.
+        """
+        answer = await self._address.ask(provider, token, DEADLINE_WHILE_WAITING)
+        account = answers.read_json(answer.body) if answer.status == 200 else None
+        if answer.status not in (401, 403) and (account is None or account.get("error")):
+            raise OAuthUnavailable(provider.name, "check", f"http_{answer.status}")
+        return answer
 
     async def _remember(
-        self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored
+        self,
+        redis: Any,
+        user_id: str,
+        provider: OAuthProvider,
+        stored: Stored,
+        known: Profile,
+        answer: Answer,
     ) -> None:
-        profile = self._store.open_profile(user_id, provider.name, stored.profile)
-        profile = replace(profile.without_trouble(), checked_at=time.time())
+        profile = replace(known.without_trouble(), checked_at=time.time())
+        if known.is_account_unasked:
+            profile = await self._with_account(redis, user_id, provider, profile, answer)
         await self._store.update_profile(redis, user_id, provider.name, profile, stored)
 
-    async def _accepted(self, provider: OAuthProvider, token: TokenData) -> bool:
-        """``False`` only for 401, which RFC 6750 3.1 keeps for a token that is over.
+    async def learned(
+        self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored, known: Profile
+    ) -> Profile:
+        """``known`` with whose account it is, where the provider says so; nothing is written."""
+        token = self._store.open_tokens(user_id, provider.name, stored.tokens)
+        if token is None or not provider.account_url:
+            return known
+        try:
+            answer = await self._answer(provider, token)
+        except OAuthUnavailable:
+            return known
+        return await self._with_account(redis, user_id, provider, known, answer)
 
-        An account, or 403 (a token that may not read it), is a yes; whatever else
-        comes back says nothing about the token, and raises ``OAuthUnavailable``.
-        """
-        if not provider.account_url:
-            return True
-        request = requests.account_request(provider, token.access_token)
-        answer = await self._transport.send(request, DEADLINE_WHILE_WAITING)
-        account = answers.read_json(answer.body) if answer.status == 200 else None
-        if answer.status in (401, 403):
-            return answer.status == 403
-        if account is None or account.get("error"):
-            raise OAuthUnavailable(provider.name, "check", f"http_{answer.status}")
-        return True
+    async def _with_account(
+        self, redis: Any, user_id: str, provider: OAuthProvider, known: Profile, answer: Answer
+    ) -> Profile:
+        account = answers.read_account(provider, answer, {})
+        if not account.id:
+            return known
+        try:
+            async with redis_call("list an account"):
+                pipe = redis.pipeline(transaction=False)
+                self._accounts.add(pipe, user_id, provider.name, account)
+                await pipe.execute()
+        except StoreUnavailable:
+            return known
+        return replace(known, account=account)
+
+    async def _by_renewal(
+        self,
+        redis: Any,
+        user_id: str,
+        provider: OAuthProvider,
+        token: TokenData,
+        verdict: _Verdict,
+    ) -> Health:
+        """A grant that can be renewed lives."""
+        now = await self._refresher.refreshed(redis, user_id, provider, token, is_refused=True)
+        if now is None:
+            return Health.RECONNECT_NEEDED
+        if now == token:
+            return Health.UNCHECKED  # renewed too often of late
+        if verdict is _Verdict.NOBODY:
+            return Health.WORKING
+        stored = await self._store.read_one(redis, user_id, provider.name)
+        verdict = await self._verdict(redis, user_id, provider, stored, now)
+        # It has just been renewed: an address that refuses it says no for another reason.
+        return Health.WORKING if verdict is _Verdict.ACCEPTED else Health.PROVIDER_TROUBLE
+
+    async def _rejected(
+        self, redis: Any, user_id: str, provider: OAuthProvider, token: TokenData
+    ) -> Health:
+        """Believe a refusal of what cannot be renewed the second time, a while later."""
+        stored = await self._store.read_one(redis, user_id, provider.name)
+        if self._store.open_tokens(user_id, provider.name, stored.tokens) != token:
+            return await self.check(redis, user_id, provider)  # of what took its place
+        known, now = self._store.facts(user_id, provider.name, stored), time.time()
+        refusal = OAuthRefused(provider.name, "check", "invalid_token")
+        if known.trouble != "rejected":
+            noted = known.with_trouble("rejected", refusal.code, now)
+            await self._store.update_profile(redis, user_id, provider.name, noted, stored)
+        elif now - known.trouble_since >= APART:
+            await self._refresher.ended(redis, user_id, provider, stored, refusal)
+            return Health.RECONNECT_NEEDED
+        return Health.REJECTED

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import answers, requests, token_answers
+from .account_address import AccountAddress
 from .activity import Event
 from .arrivals import Arrivals, Fresh
 from .disconnecting import Disconnector
@@ -20,11 +21,12 @@ from .errors import (
     StoreUnavailable,
 )
 from .links import Attempt
-from .models import Account, Connection, Profile, TokenData
+from .models import Account, Connection, Profile
 from .offers import Offers
 from .provider import OAuthProvider
 from .store import Store, Stored
 from .switching import SwitchOffer, new_offer
+from .token_data import TokenData, new_generation
 from .transport import Transport
 
 log = logging.getLogger(__name__)
@@ -39,6 +41,7 @@ class _Back:
     token: TokenData
     account: Account = _NOBODY
     handle: str = ""
+    is_refused: bool = False  # by the account address
 
 
 class Connector:
@@ -48,12 +51,14 @@ class Connector:
         self,
         store: Store,
         transport: Transport,
+        address: AccountAddress,
         arrivals: Arrivals,
         offers: Offers,
         disconnector: Disconnector,
     ) -> None:
         self._store = store
         self._transport = transport
+        self._address = address
         self._arrivals = arrivals
         self._offers = offers
         self._disconnector = disconnector
@@ -93,7 +98,7 @@ class Connector:
         user_id = attempt.user_id
         before = await self._store.read_for_writing(redis, user_id, provider.name)
         back = await self._back(provider, attempt, code, redirect_uri)
-        earlier = self._store.open_profile(user_id, provider.name, before.profile)
+        earlier = self._store.facts(user_id, provider.name, before)
         account = provider.with_fuller_id(back.account, earlier.account)
         is_same = provider.is_same_account(earlier.account, account)
         if is_same:
@@ -102,7 +107,16 @@ class Connector:
         nobody_known = not (earlier.account.id or account.id)
         used_at = earlier.used_at if is_same or nobody_known else 0.0
         asked = attempt.scopes
-        profile = Profile(account, now, now, now, requested_scopes=asked, used_at=used_at)
+        profile = Profile(
+            account,
+            now,
+            now,
+            now,
+            requested_scopes=asked,
+            used_at=used_at,
+            generation=back.token.generation,
+            is_account_refused=back.is_refused,
+        )
         if not is_same and (
             not attempt.is_bound or self._is_unclear(attempt, before, earlier, account)
         ):
@@ -123,15 +137,16 @@ class Connector:
         token, fields = await self.exchange(
             provider, redirect_uri, code, attempt.verifier, attempt.scopes
         )
+        token.generation = new_generation()
         if not provider.account_url:
             return _Back(token)
-        request = requests.account_request(provider, token.access_token)
         try:
-            answer = await self._transport.send(request)
+            answer = await self._address.ask(provider, token)
         except OAuthUnavailable:
             return _Back(token)
         account = answers.read_account(provider, answer, fields)
-        return _Back(token, account, answers.read_handle(provider, answer))
+        handle = answers.read_handle(provider, answer)
+        return _Back(token, account, handle, is_refused=answer.status == 401)
 
     def _is_unclear(
         self, attempt: Attempt, before: Stored, earlier: Profile, account: Account
@@ -167,7 +182,7 @@ class Connector:
         copied is no answer to whose it is.
         """
         user_id, name = attempt.user_id, provider.name
-        earlier = self._store.open_profile(user_id, name, before.profile)
+        earlier = self._store.facts(user_id, name, before)
         offer = new_offer(
             earlier.account,
             back.token,
@@ -212,7 +227,7 @@ class Connector:
         except StoreUnavailable:
             await self._offers.give_back(redis, user_id, provider, offer)
             raise
-        earlier = self._store.open_profile(user_id, provider.name, before.profile)
+        earlier = self._store.facts(user_id, provider.name, before)
         old, is_replacing = earlier.account, bool(before.tokens or earlier.problem)
         if is_replacing != offer.is_replacing or old.id != offer.old.id:
             await self._offers.give_back(redis, user_id, provider, offer)

@@ -81,7 +81,7 @@ class Disconnector:
     async def _remove(self, redis: Any, user_id: str, provider: str, by: str) -> _Removed:
         while True:
             before = await self._store.read_one(redis, user_id, provider)
-            account = self._store.open_profile(user_id, provider, before.profile).account
+            account = self._store.facts(user_id, provider, before).account
             at = time.time()
             event = Event("disconnected", provider, by, at, ASKING, account.label)
             removed = _Removed(before, account, event)
@@ -218,7 +218,7 @@ class Disconnector:
             if claimed is None:
                 return
             if stored.is_there:
-                account = self._store.open_profile(user_id, name, stored.profile).account
+                account = self._store.facts(user_id, name, stored).account
                 told = Told(event_id=await self._activity.find(redis, user_id, event))
                 removed = _Removed(stored, account, event, claimed, told)
                 if not (await self._take_away(redis, user_id, removed)).is_ours:

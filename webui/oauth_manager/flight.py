@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from .errors import StoreUnavailable
-from .models import TokenData
 from .provider import OAuthProvider
 from .store import Store, Stored
+from .token_data import TokenData
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ async def kept(store: Store, flight: Flight, stored: Stored, fresh: TokenData) -
 async def _keep(store: Store, flight: Flight, stored: Stored, fresh: TokenData) -> int:
     redis, user_id, name = flight.redis, flight.user_id, flight.provider.name
     while True:
-        profile = store.open_profile(user_id, name, stored.profile)
+        profile = store.open_profile(user_id, name, stored.profile).of(flight.due)
         profile = replace(profile.without_trouble(), renewed_at=time.time())
         outcome = await store.renew(redis, user_id, fresh, profile, stored, deadline=_TRY)
         if outcome != -1:

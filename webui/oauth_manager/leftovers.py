@@ -12,9 +12,9 @@ from typing import Any
 
 from . import keys, scripts
 from .errors import RecordUnreadable
-from .models import TokenData
 from .redis_io import redis_call
 from .sealing import Sealer
+from .token_data import TokenData
 
 KEPT_SECONDS = 3600
 # Seconds that a provider is being asked, at most; after that whoever asked is gone.

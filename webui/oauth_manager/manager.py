@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from . import canary, keys, requests
+from .account_address import AccountAddress
 from .accounts import Accounts
 from .activity import PAGE, Activity, ActivityPage, Event
 from .arrivals import Arrivals
@@ -25,7 +26,7 @@ from .errors import (
 )
 from .leftovers import Leftovers
 from .links import Attempt, LinkRequest, Links
-from .models import Connection, Disconnected, RevokeOutcome, TokenData
+from .models import Connection, Disconnected, RevokeOutcome
 from .notices import Notice, NoticeKind, Notices, is_news
 from .offers import Offers
 from .open_links import OpenLink, OpenLinks
@@ -40,6 +41,7 @@ from .store import Store
 from .stories import Stories
 from .switching import Switches, SwitchOffer
 from .telling import Telling
+from .token_data import TokenData
 from .tokens import Tokens
 from .transport import DEADLINE_WHILE_WAITING, Transport
 from .uses import Uses
@@ -78,7 +80,7 @@ class OAuthManager:
         self._sealer = sealer
         self._fernet = sealer.fernet
         store = self._store = Store(sealer)
-        self._transport = transport or Transport(proxy=outgoing_proxy)
+        transport = self._transport = transport or Transport(proxy=outgoing_proxy)
         background = self._background = Background()
         self._notices = Notices(sealer)
         activity = self._activity = Activity(sealer)
@@ -87,18 +89,17 @@ class OAuthManager:
         leftovers = Leftovers(sealer)
         telling = Telling(self._notices, activity, accounts, leftovers)
         self.patience = DEADLINE_WHILE_WAITING  # seconds that a disconnect waits for a provider
-        self._refresher = Refresher(store, self._transport, telling, leftovers, background)
-        self._revocation = Revocation(
-            store, self._refresher, telling, activity, leftovers, background
-        )
-        offers = self._offers = Offers(switches, store, accounts, self._refresher, background)
+        refresher = self._refresher = Refresher(store, transport, telling, leftovers, background)
+        self._revocation = Revocation(store, refresher, telling, activity, leftovers, background)
+        offers = self._offers = Offers(switches, store, accounts, refresher, background)
         self._disconnector = Disconnector(
             store, telling, activity, offers, leftovers, self._revocation, background
         )
-        arrivals = Arrivals(store, self._refresher, telling, offers)
-        self._connector = Connector(store, self._transport, arrivals, offers, self._disconnector)
-        checker = Checker(self._store, self._transport, self._refresher)
-        self._tokens = Tokens(self._store, self._refresher, checker, self._activity, leftovers)
+        address = self._address = AccountAddress(transport)
+        arrivals = self._arrivals = Arrivals(store, refresher, telling, offers)
+        self._connector = Connector(store, transport, address, arrivals, offers, self._disconnector)
+        checker = Checker(store, address, refresher, accounts)
+        self._tokens = Tokens(store, refresher, checker, activity, leftovers)
         self._uses = Uses(self._tokens.used, background)
         self.links, self.proofs = Links(sealer), Proofs(sealer)
         self.stories = Stories(self._notices, activity)
@@ -329,11 +330,28 @@ class OAuthManager:
             return None
         token = await self._tokens.valid(redis, user_id, known)
         if token is not None:
-            self._uses.note(redis, user_id, provider, token.access_token)
+            self._uses.note(redis, user_id, known, token.access_token)
         return token
 
+    async def renew(self, redis: Any, user_id: str, provider: str, *, refused: str) -> str | None:
+        """An access token in the place of one that the provider's API has just refused (401).
+
+        ``refused`` is that token: whoever renewed it meanwhile comes first, and of any
+        number who call at once one renews.  An API that refuses every token does not burn
+        the grant: after ten renewals in ten minutes, then one an hour, the same token comes
+        back, and so it does where nothing can be renewed and the provider does not
+        confirm that access is over.  None if it is.  Raises as :meth:`get_token`.
+        """
+        known = self._checked(redis, user_id, provider)
+        token = await self._tokens.renewed(redis, user_id, known, refused)
+        return token.access_token if token else None
+
     async def store_token(self, redis: Any, user_id: str, token: TokenData) -> None:
-        """Keep ``token`` for the user, under ``token.provider``."""
+        """Keep ``token`` for the user, under ``token.provider``.
+
+        What is known of another authorization, such as whose account it was, is not
+        shown beside it.
+        """
         self._checked(redis, user_id, token.provider)
         await self._store.put_tokens(redis, user_id, token)
 

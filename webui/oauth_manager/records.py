@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from .errors import RecordUnreadable
-from .models import Profile, TokenData
+from .models import Profile
 from .sealing import Sealer
+from .token_data import TokenData
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,14 @@ class Records:
             return Profile.from_dict(record)
         except (RecordUnreadable, KeyError, TypeError):
             return Profile()
+
+    def facts(self, user_id: str, provider: str, stored: Stored) -> Profile:
+        """What is known of the tokens that are stored; empty where it belongs to others."""
+        profile = self.open_profile(user_id, provider, stored.profile)
+        try:
+            return profile.of(self.open_tokens(user_id, provider, stored.tokens))
+        except RecordUnreadable:
+            return profile
 
     def can_open(self, user_id: str, provider: str, sealed: str) -> bool:
         """Whether a profile is there and can be read: else it is kept as it is."""

@@ -15,10 +15,11 @@ from .errors import OAuthMisconfigured, OAuthRefused, OAuthUnavailable, StoreUna
 from .flight import Flight, kept
 from .leftovers import ENDED, KEPT_SECONDS, Leftover, Leftovers
 from .locking import GRACE, Lock
-from .models import Profile, TokenData
+from .models import Profile
 from .provider import OAuthProvider
 from .store import Store, Stored
 from .telling import Telling, Told
+from .token_data import TokenData
 from .transport import DEADLINE, Transport
 
 log = logging.getLogger(__name__)
@@ -145,9 +146,11 @@ class Refresher:
         fields = token_answers.read_token_answer(
             provider, "refresh", answer, issued_to=token.client_id
         )
-        return token_answers.token_data(
+        fresh = token_answers.token_data(
             provider, fields, scopes=token.scopes, refresh_token=token.refresh_token
         )
+        fresh.generation = token.generation
+        return fresh
 
     async def revoke(
         self, provider: OAuthProvider, token: TokenData, deadline: float = DEADLINE
@@ -183,7 +186,7 @@ class Refresher:
         if over is None:
             return None
         over.provider = name
-        label = self._store.open_profile(user_id, name, stored.profile).account.label
+        label = self._store.facts(user_id, name, stored).account.label
         event = Event("access_ended", name, "provider", time.time(), code, label)
         left = Leftover(over, event.at + KEPT_SECONDS, ENDED, at=event.at, account=label)
         left = self._leftovers.sealed(user_id, left)

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import quote, quote_plus, urlencode
 
-from .models import TokenData
 from .provider import OAuthProvider
+from .token_data import TokenData
 
 
 @dataclass(frozen=True, slots=True)

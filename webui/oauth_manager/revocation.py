@@ -12,12 +12,13 @@ from .activity import Activity, Event
 from .background import Background
 from .errors import OAuthError, OAuthRefused
 from .leftovers import ASKING, ENDED, UNCONFIRMED, Leftover, Leftovers
-from .models import Account, Disconnected, RevokeOutcome, TokenData
+from .models import Account, Disconnected, RevokeOutcome
 from .provider import OAuthProvider
 from .redis_io import redis_call
 from .refreshing import Refresher
 from .store import Store
 from .telling import Telling, Told
+from .token_data import TokenData
 from .transport import DEADLINE
 
 log = logging.getLogger(__name__)

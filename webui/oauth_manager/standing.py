@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from .models import Connection, Profile, Status, TokenData
+from .models import Connection, Profile, Status
 from .provider import OAuthProvider
+from .token_data import TokenData
 
 
 def describe(provider: OAuthProvider, token: TokenData | None, profile: Profile) -> Connection:

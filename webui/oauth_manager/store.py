@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from . import canary, keys, scripts
-from .errors import StoreUnavailable
+from .errors import RecordUnreadable, StoreUnavailable
 from .lookup import Lookup
-from .models import Profile, TokenData
+from .models import Profile
 from .records import Stored
 from .redis_io import DEADLINE, exact, is_mistyped, raw, read_text, redis_call, text_of
+from .token_data import TokenData, new_generation
 
 __all__ = ["Store", "Stored"]
 
@@ -31,11 +33,27 @@ class Store(Lookup):
         """
         name = token.provider
         key = keys.tokens(user_id, name)
+        if not token.generation:
+            known = await self._generation(redis, user_id, token)
+            token = replace(token, generation=known or new_generation())
         await canary.require_for(redis, self._sealer, key, name, "store tokens")
         async with redis_call("store tokens"):
             await self.older.make_room(redis, user_id, name)
             await redis.set(key, self.sealed_tokens(user_id, token))
             await self.older.take(redis, user_id, name)
+
+    async def _generation(self, redis: Any, user_id: str, token: TokenData) -> str:
+        """That of the stored tokens, if ``token`` is of the same authorization; else ``""``."""
+        sealed = await self.read_tokens(redis, user_id, token.provider)
+        try:
+            stored = self.open_tokens(user_id, token.provider, sealed)
+        except RecordUnreadable:
+            return ""
+        if stored is None:
+            return ""
+        held = {stored.access_token, stored.refresh_token} - {""}
+        is_same = not held.isdisjoint((token.access_token, token.refresh_token))
+        return stored.generation if is_same else ""
 
     async def connect(
         self,
@@ -121,13 +139,34 @@ class Store(Lookup):
     async def update_profile(
         self, redis: Any, user_id: str, provider: str, profile: Profile, before: Stored
     ) -> bool:
-        """Write what is known beside the tokens; ``False`` if that went or changed meanwhile."""
+        """Write what is known beside the tokens; ``False`` if that went or changed meanwhile.
+
+        Also the first of a connection that an older system made.
+        """
+        if before.tokens and not before.profile:
+            return await self._begin_profile(redis, user_id, provider, profile)
         if not self.can_open(user_id, provider, before.profile):
             return False
         sealed = self.sealed_profile(user_id, provider, profile)
         key = keys.connection(user_id, provider)
         async with redis_call("store a connection's facts"):
             return int(await redis.eval(scripts.REPLACE, 1, key, before.profile, sealed)) == 1
+
+    async def _begin_profile(
+        self, redis: Any, user_id: str, provider: str, profile: Profile
+    ) -> bool:
+        """Write first facts, unless the connection has gone meanwhile."""
+        key = keys.connection(user_id, provider)
+        sealed = self.sealed_profile(user_id, provider, profile)
+        async with redis_call("store a connection's facts"):
+            pipe = redis.pipeline(transaction=False)
+            pipe.set(key, sealed, nx=True)
+            for place in filter(None, keys.token_places(user_id, provider)):
+                raw(pipe, "GET", place)
+            is_written, *tokens = await pipe.execute(raise_on_error=False)
+            if is_written and not any(tokens):
+                await redis.eval(scripts.DELETE_IF_SAME, 1, key, sealed)
+        return bool(is_written and any(tokens))
 
     async def end(
         self,

@@ -8,10 +8,11 @@ from typing import Any
 
 from . import keys, scripts
 from .errors import RecordUnreadable
-from .models import Account, Profile, TokenData
+from .models import Account, Profile
 from .redis_io import as_text, raw, read_text, redis_call
 from .requests import new_secret
 from .sealing import Sealer
+from .token_data import TokenData
 
 # Seconds after its question was over for which an offer is kept: nobody may have
 # answered, and the grant behind it is still to be ended.

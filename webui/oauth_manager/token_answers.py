@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl
 from .answers import Answer, any_json, plain_word, unique
 from .errors import Meaning, OAuthMisconfigured, OAuthRefused, OAuthUnavailable, ProviderFailure
 from .meanings import everything_said, meaning_of
-from .models import TokenData
 from .provider import OAuthProvider
+from .token_data import TokenData
 
 LONGEST_LIFETIME = 100 * 365 * 86400.0  # seconds; what is said to last longer ends then
 _LARGEST_NUMBER = 2.0**64  # beyond every machine's integers a number is nonsense

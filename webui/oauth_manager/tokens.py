@@ -7,6 +7,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
+from . import renewals
 from .activity import Activity, Event
 from .checking import Checker, Health
 from .errors import (
@@ -17,11 +18,12 @@ from .errors import (
     StoreUnavailable,
 )
 from .leftovers import ENDED, Leftovers
-from .models import Connection, Status, TokenData
+from .models import Connection, Status
 from .provider import OAuthProvider
 from .refreshing import Refresher
 from .standing import describe
 from .store import Store, Stored
+from .token_data import TokenData
 from .uses import WRITE_EVERY
 
 log = logging.getLogger(__name__)
@@ -72,6 +74,28 @@ class Tokens:
             _report(user_id, provider.name, error)
             return None
 
+    async def renewed(
+        self, redis: Any, user_id: str, provider: OAuthProvider, refused: str
+    ) -> TokenData | None:
+        """Tokens in the place of ``refused``, an access token that an API did not take.
+
+        A newer one that somebody else had renewed comes first.  Where renewing is not
+        possible the account address is asked; what it does not confirm to be over, and
+        what has been renewed too often of late, comes back as it is.
+        """
+        try:
+            token = await self.load(redis, user_id, provider.name)
+        except RecordUnreadable as error:
+            _report(user_id, provider.name, error)
+            return None
+        if token is None or token.access_token != refused:
+            return await self.valid(redis, user_id, provider)
+        if token.refresh_token:
+            return await self._refresher.refreshed(redis, user_id, provider, token, is_refused=True)
+        if await renewals.allows(redis, user_id, provider.name):
+            await self.health(redis, user_id, provider)
+        return await self.valid(redis, user_id, provider)
+
     async def health(self, redis: Any, user_id: str, provider: OAuthProvider) -> Health:
         """Whether the connection works at the provider.  Raises ``StoreUnavailable``."""
         health = await self._found(redis, user_id, provider)
@@ -110,21 +134,23 @@ class Tokens:
         is_absent = status is Status.NOT_CONNECTED
         return Health.NOT_CONNECTED if is_absent else Health.RECONNECT_NEEDED
 
-    async def used(self, redis: Any, user_id: str, provider: str) -> None:
+    async def used(self, redis: Any, user_id: str, provider: OAuthProvider) -> None:
         """Write down that the connection was used just now, once an hour.
 
         The first use of a day is an event.
         """
         now = time.time()
-        stored = await self._store.read_one(redis, user_id, provider)
-        profile = self._store.open_profile(user_id, provider, stored.profile)
+        stored = await self._store.read_one(redis, user_id, provider.name)
+        profile = self._store.facts(user_id, provider.name, stored)
         if 0 <= now - profile.used_at < WRITE_EVERY:
             return
+        if profile.is_account_unasked:
+            profile = await self._checker.learned(redis, user_id, provider, stored, profile)
         used = replace(profile, used_at=now)
-        is_written = await self._store.update_profile(redis, user_id, provider, used, stored)
+        is_written = await self._store.update_profile(redis, user_id, provider.name, used, stored)
         if is_written and stored.tokens and now // 86400 != profile.used_at // 86400:
             label = profile.account.label
-            event = Event("used", provider, "bot", now, account=label)
+            event = Event("used", provider.name, "bot", now, account=label)
             await self._activity.note(redis, user_id, event)
 
     async def accept_missing(self, redis: Any, user_id: str, provider: OAuthProvider) -> bool:
@@ -149,7 +175,7 @@ class Tokens:
         except RecordUnreadable as error:
             _report(user_id, provider.name, error)
             return Connection(provider.name, Status.UNREADABLE, profile=profile)
-        known = describe(provider, token, profile)
+        known = describe(provider, token, profile.of(token))
         left = self._leftovers.open(user_id, provider.name, stored.aside)
         if stored.is_there or left is None or left.state == ENDED:
             return known

@@ -6,11 +6,9 @@ import logging
 import time
 from typing import Any
 
-from . import keys, scripts
 from .errors import Meaning, OAuthMisconfigured, OAuthUnavailable, StoreUnavailable
 from .models import Profile
 from .provider import OAuthProvider
-from .redis_io import raw, redis_call
 from .store import Store, Stored
 
 log = logging.getLogger(__name__)
@@ -33,17 +31,14 @@ async def note(
     kind = _kind(failure)
     if kind != "provider":
         log.error("%s: %s", provider.name, _told(failure))
-    known = store.open_profile(user_id, provider.name, stored.profile)
+    known = store.facts(user_id, provider.name, stored)
     profile = known.with_trouble(kind, failure.code, time.time())
     if isinstance(failure, OAuthUnavailable):
         failure.may_reconnect = profile.is_stuck
     if profile == known:
         return
     try:
-        if stored.tokens and not stored.profile:
-            await _begin(store, redis, user_id, provider.name, profile)
-        else:
-            await store.update_profile(redis, user_id, provider.name, profile, stored)
+        await store.update_profile(redis, user_id, provider.name, profile, stored)
     except StoreUnavailable:
         log.warning("%s: trouble could not be noted", provider.name)
 
@@ -66,16 +61,3 @@ def _told(failure: OAuthMisconfigured | OAuthUnavailable) -> str:
     about = {Meaning.SETUP: "refused because of our settings"}
     said = about.get(failure.meaning, "answered in words that are not known here")
     return f"{failure.step} {said}: {failure.code}"
-
-
-async def _begin(store: Store, redis: Any, user_id: str, provider: str, profile: Profile) -> None:
-    """Write the first facts of a connection of an older system, unless it has gone meanwhile."""
-    key = keys.connection(user_id, provider)
-    sealed = store.sealed_profile(user_id, provider, profile)
-    async with redis_call("store a connection's facts"):
-        pipe = redis.pipeline(transaction=False)
-        pipe.set(key, sealed, nx=True)
-        raw(pipe, "GET", keys.tokens(user_id, provider))
-        _, tokens = await pipe.execute(raise_on_error=False)
-        if not tokens:
-            await redis.eval(scripts.DELETE_IF_SAME, 1, key, sealed)

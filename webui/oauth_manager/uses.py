@@ -8,12 +8,13 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from .background import Background
+from .provider import OAuthProvider
 
 WRITE_EVERY = 3600.0  # seconds, for one connection
 DELAY = 5.0  # seconds after the use, so that the user of the token does not wait for it
 _REMEMBERED = 10_000  # connections
 
-Writer = Callable[[Any, str, str], Coroutine[Any, Any, None]]
+Writer = Callable[[Any, str, OAuthProvider], Coroutine[Any, Any, None]]
 
 
 class Uses:
@@ -29,9 +30,9 @@ class Uses:
         self._delay = delay
         self._noted: dict[tuple[str, str], tuple[float, int]] = {}
 
-    def note(self, redis: Any, user_id: str, provider: str, token: str) -> None:
+    def note(self, redis: Any, user_id: str, provider: OAuthProvider, token: str) -> None:
         """The connection was used now; another ``token`` may be one of another connection."""
-        key, now, mark = (user_id, provider), time.monotonic(), hash(token)
+        key, now, mark = (user_id, provider.name), time.monotonic(), hash(token)
         at, known = self._noted.get(key, (-WRITE_EVERY, 0))
         is_due = now - at >= WRITE_EVERY
         if not is_due and mark == known:

@@ -1,0 +1,116 @@
+"""``TokenData``: one person's tokens at one provider, opened."""
+
+from __future__ import annotations
+
+import math
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+REFRESH_BUFFER_SECONDS = 60
+
+
+def new_generation() -> str:
+    """What tells one authorization of a connection from the one before."""
+    return secrets.token_hex(4)
+
+
+_YEAR_10000 = 253_402_300_800.0
+
+
+@dataclass(slots=True)
+class TokenData:
+    """One person's tokens at one provider, opened.
+
+    ``expires_at`` is in epoch seconds, ``0`` meaning "does not expire";
+    ``scopes`` are those the provider granted.  ``issued_at`` (epoch seconds,
+    ``0`` where unknown) only tells how long the token lives altogether, and
+    ``client_id`` (``""`` where unknown) which client of ours it was issued to.
+    ``generation`` is the same in every token of one authorization, and in what is
+    known beside it (:attr:`Profile.generation`); ``""`` in records of older versions.
+    """
+
+    access_token: str
+    refresh_token: str = ""
+    expires_at: float = 0.0
+    scopes: list[str] = field(default_factory=list)
+    token_type: str = "Bearer"
+    provider: str = ""
+    issued_at: float = field(default=0.0, compare=False)
+    client_id: str = field(default="", compare=False)
+    generation: str = field(default="", compare=False)
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether it is time to refresh: within ``REFRESH_BUFFER_SECONDS`` of the end.
+
+        A token that lives less than twice as long is refreshed half-way:
+        otherwise every use of it would refresh it once more.
+        """
+        buffer: float = REFRESH_BUFFER_SECONDS
+        if 0 < self.issued_at < self.expires_at:
+            buffer = min(buffer, (self.expires_at - self.issued_at) / 2)
+        return self.expires_at > 0 and time.time() >= self.expires_at - buffer
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the access token has truly ended, buffer or not."""
+        return self.expires_at > 0 and time.time() >= self.expires_at
+
+    def to_record(self) -> dict[str, Any]:
+        """Everything that is stored: :meth:`to_dict`, and what only we need to know."""
+        more = {name: getattr(self, name) for name in ("issued_at", "client_id", "generation")}
+        return {**self.to_dict(), **more}
+
+    def to_dict(self) -> dict[str, Any]:
+        """The six specified fields, JSON-compatible."""
+        return {
+            "access_token": self.access_token,
+            "refresh_token": self.refresh_token,
+            "expires_at": self.expires_at,
+            "scopes": list(self.scopes),
+            "token_type": self.token_type,
+            "provider": self.provider,
+        }
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any]) -> TokenData:
+        """Inverse of :meth:`to_dict` and :meth:`to_record`; what is missing takes its default.
+
+        Raises ``ValueError`` or ``TypeError`` where a field has no sensible reading.
+        """
+        access_token, refresh_token = d.get("access_token") or "", d.get("refresh_token") or ""
+        if not isinstance(access_token, str) or not isinstance(refresh_token, str):
+            raise TypeError("a token is text")
+        scopes = d.get("scopes") or []
+        if isinstance(scopes, str):
+            scopes = scopes.split()
+        return cls(
+            access_token=access_token,
+            refresh_token=refresh_token,
+            expires_at=_epoch(d.get("expires_at")),
+            scopes=[str(scope) for scope in scopes],
+            token_type=str(d.get("token_type") or "Bearer"),
+            provider=str(d.get("provider") or ""),
+            issued_at=_epoch(d.get("issued_at")),
+            client_id=str(d.get("client_id") or ""),
+            generation=str(d.get("generation") or ""),
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"TokenData(provider={self.provider!r}, scopes={self.scopes!r}, "
+            f"expires_at={self.expires_at!r}, access_token=***)"
+        )
+
+
+def _epoch(value: Any) -> float:
+    """Epoch seconds from a number or its text; ``0.0`` from nothing."""
+    try:
+        seconds = float(value or 0.0)
+    except OverflowError:
+        seconds = math.inf
+    if not seconds < _YEAR_10000:  # also true of NaN
+        raise ValueError("not a time")
+    return seconds
