@@ -30,6 +30,7 @@ from tests.library import (
     fake_provider,
     first_refused,
     granted,
+    impatient,
     providers_config,
     tokens_key,
 )
@@ -340,6 +341,19 @@ NOT_GITHUB = "Not connected: discord, google, microsoft, wiki. Send connect and 
 SAYS_NO_MORE = "Try again in a few minutes."
 
 
+async def be_refused_once(scene: Scene) -> None:
+    scene.fake.gives_refresh_token = False
+    await scene.connect("discord")
+    impatient(scene.manager)
+    scene.fake.withdraw()
+
+
+async def lose_the_account_address(scene: Scene) -> None:
+    scene.fake.gives_refresh_token = False
+    await scene.connect("discord")
+    scene.manager.providers["discord"].account_url = ""
+
+
 async def ask_a_provider_that_takes_its_time(scene: Scene) -> None:
     await scene.connect()
     gate = scene.fake.gate("revoke")
@@ -384,6 +398,17 @@ SITUATIONS = {
         "Google is connected. Not allowed: see your main Google e-mail address. "
         f"Here is a link to allow it. This link is {LINK}",
         leave_permissions_off,
+    ),
+    "a provider that does not accept access, this time": Situation(
+        ("check", "discord"),
+        "Discord did not accept my access when I asked. That can pass, so your connection is "
+        "kept. Send check discord again in a minute.",
+        be_refused_once,
+    ),
+    "a provider that nobody can ask": Situation(
+        ("check", "discord"),
+        "Discord gives me no way to check that just now. Your connection is kept.",
+        lose_the_account_address,
     ),
     "a provider that takes its time": Situation(
         ("status", "github"),
