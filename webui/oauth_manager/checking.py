@@ -159,9 +159,12 @@ class Checker:
             return Health.RECONNECT_NEEDED
         if now == token:
             return Health.UNCHECKED  # renewed too often of late
-        if verdict is _Verdict.NOBODY:
-            return Health.WORKING
         stored = await self._store.read_one(redis, user_id, provider.name)
+        if verdict is _Verdict.NOBODY:
+            known = self._store.facts(user_id, provider.name, stored)
+            checked = replace(known, checked_at=time.time())
+            await self._store.update_profile(redis, user_id, provider.name, checked, stored)
+            return Health.WORKING
         verdict = await self._verdict(redis, user_id, provider, stored, now)
         # It has just been renewed: an address that refuses it says no for another reason.
         return Health.WORKING if verdict is _Verdict.ACCEPTED else Health.PROVIDER_TROUBLE

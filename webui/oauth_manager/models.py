@@ -37,10 +37,11 @@ class Profile:
     is the provider's own trace id of that error, if it gave one, and ``problem_kind`` what
     it means (``Meaning``).  ``accepted_missing`` are scopes the person chose to do without;
     ``trouble`` is ``provider``, ``refused`` (in words that nobody here knows), ``rejected``
-    (a check by the account address, once) or ``setup`` while the last refresh or check failed through no known fault of the grant, and
-    ``trouble_code`` the error code of that failure.  ``refused_since`` and ``refused_at``
-    are the first and the last such refusal since it last worked.  ``checked_at`` is the
-    last check that went well, ``failed_check_at`` that found ``failed_check`` (``Health``).
+    (a check by the account address, once) or ``setup`` while the last refresh or check
+    failed through no known fault of the grant, and ``trouble_code`` the error code of that
+    failure.  ``refused_since`` and ``refused_at`` are the first and the last refusal in
+    unknown words since it last worked.  ``checked_at`` is the last check that went
+    well, ``failed_check_at`` that of one that found ``failed_check`` (``Health``).
     ``generation`` is that of the tokens it belongs to (:attr:`TokenData.generation`).
     """
 

@@ -93,7 +93,7 @@ class Tokens:
         if token.refresh_token:
             return await self._refresher.refreshed(redis, user_id, provider, token, is_refused=True)
         if await renewals.allows(redis, user_id, provider.name):
-            await self.health(redis, user_id, provider)
+            await self._found(redis, user_id, provider)
         return await self.valid(redis, user_id, provider)
 
     async def health(self, redis: Any, user_id: str, provider: OAuthProvider) -> Health:
@@ -107,7 +107,7 @@ class Tokens:
         """Keep how a check went that did not go well; for display, so a failure is passed over."""
         try:
             stored = await self._store.read_one(redis, user_id, provider)
-            known = self._store.open_profile(user_id, provider, stored.profile)
+            known = self._store.facts(user_id, provider, stored)
             noted = replace(known, failed_check_at=time.time(), failed_check=health.value)
             await self._store.update_profile(redis, user_id, provider, noted, stored)
         except StoreUnavailable:
