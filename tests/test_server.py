@@ -340,20 +340,50 @@ class TestAClientThatDoesNotTakeItsAnswer:
 class TestTheWaitingRoom:
     @pytest.mark.parametrize(
         "data",
-        [b"", HALF, WHOLE, WITH_BODY.replace(b"GET /", b"POST /form")],
-        ids=["silent", "half a head", "served", "half a body"],
+        [b"", HALF, WITH_BODY.replace(b"GET /", b"POST /form")],
+        ids=["silent", "half a head", "half a body"],
     )
     def test_ends_the_longest_wait_for_a_newcomer(self, run: Run, data: bytes) -> None:
         async def work() -> None:
             async with opened(most=3) as house:
                 first, _ = await house.connect(data)
                 await house.has(1)
-                if data == WHOLE:
-                    await read_answer(first)
                 others = [await house.connect(HALF) for _ in range(3)]
                 assert await read_to_the_end(first) == b""
                 await house.has(3)
                 assert not any(reader.at_eof() for reader, _ in others)
+
+        run(work())
+
+    @pytest.mark.parametrize("flood", [b"", HALF], ids=["silent", "half a head"])
+    def test_keeps_who_was_served_beside_a_flood_of_others(self, run: Run, flood: bytes) -> None:
+        async def work() -> None:
+            async with opened(most=10) as house:
+                kept = [await house.connect(WHOLE) for _ in range(3)]
+                for reader, _ in kept:
+                    await read_answer(reader)
+                for _ in range(30):
+                    await house.connect(flood)
+                await house.has(10)
+                for reader, writer in kept:
+                    writer.write(WHOLE)
+                    assert b" 200 " in await read_answer(reader)
+
+        run(work())
+
+    def test_lets_newcomers_in_beside_a_flood_of_kept_ones(self, run: Run) -> None:
+        async def work() -> None:
+            async with opened(most=10) as house:
+                served = [(await house.connect(WHOLE))[0] for _ in range(30)]
+                for reader in served:
+                    await read_answer(reader)
+                await house.has(10)
+                assert await read_to_the_end(served[0]) == b""
+                slow = [await house.connect(HALF) for _ in range(3)]
+                await house.has(10)
+                for reader, writer in slow:
+                    writer.write(b": y\r\n\r\n")
+                    assert b" 200 " in await read_answer(reader)
 
         run(work())
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -52,29 +52,34 @@ class Patience:
         }.get(awaited)
 
 
-@dataclass(eq=False)
 class WaitingRoom:
     """The connections whose client has to do the next step, the longest wait first.
 
     Beyond ``most`` the longest wait ends, so that newcomers always get in: what an
-    ordinary client has to send arrives with its connection.
+    ordinary client has to send arrives with its connection.  It ends among the kept
+    connections or among the others, whichever are more, so that neither crowds out the
+    other.
     """
 
-    patience: Patience = field(default_factory=Patience)
-    most: int = field(default_factory=_most_waiting)
-    _waiting: dict[BoundedConnection, None] = field(default_factory=dict)
+    def __init__(self, patience: Patience | None = None, most: int | None = None) -> None:
+        self.patience = patience or Patience()
+        self._most = most or _most_waiting()
+        self._kept: dict[BoundedConnection, None] = {}
+        self._others: dict[BoundedConnection, None] = {}
 
-    def enter(self, connection: BoundedConnection) -> None:
+    def enter(self, connection: BoundedConnection, awaited: Awaited) -> None:
         """Put it at the end, wherever it was."""
         self.leave(connection)
-        self._waiting[connection] = None
-        if len(self._waiting) > self.most:
-            longest = next(iter(self._waiting))
+        (self._kept if awaited is Awaited.NEXT else self._others)[connection] = None
+        if len(self._kept) + len(self._others) > self._most:
+            fuller = self._kept if len(self._kept) > len(self._others) else self._others
+            longest = next(iter(fuller))
             self.leave(longest)
             longest.transport.abort()
 
     def leave(self, connection: BoundedConnection) -> None:
-        self._waiting.pop(connection, None)
+        self._kept.pop(connection, None)
+        self._others.pop(connection, None)
 
 
 class BoundedConnection(H11Protocol):
@@ -147,7 +152,7 @@ class BoundedConnection(H11Protocol):
             return
         if seconds := self._room.patience.seconds(awaited):
             self._deadline = self.loop.call_later(seconds, self._give_up)
-        self._room.enter(self)
+        self._room.enter(self, awaited)
 
     def _give_up(self) -> None:
         """The time is over; whoever sent half a request is told so (RFC 9110, 15.5.9)."""

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import RedirectResponse, Response
 
-from webui.auth import require_session
+from webui.auth import is_visit, require_session
 from webui.cookies import forget_cookie
-from webui.guessing import count_try, may_guess, remember_browser, turned_away
+from webui.guessing import count_try, may_guess, remember_browser
 from webui.oauth_manager import Status
 from webui.oauth_manager.callbacks import AuthorizationResponse
 from webui.pages import hand_off, is_htmx, render
@@ -68,8 +68,8 @@ async def _look_up(request: Request) -> tuple[LinkRequest, float] | None:
 
 async def landing(request: Request) -> Response:
     """``GET /connect/{code}``: explains, and changes nothing."""
-    if no_visit := turned_away(request):
-        return no_visit
+    if not is_visit(request.headers):
+        return Response(status_code=403)
     site, code = site_of(request), request.path_params["code"]
     session = await site.sessions.load(request)
     found = await _look_up(request)
