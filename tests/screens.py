@@ -128,6 +128,9 @@ def _errors() -> Iterator[tuple[str, str]]:
         for htmx in (False, True):
             answer = pages.render_error(request(htmx=htmx), 400, key)
             yield f"{key} {htmx}", bytes(answer.body).decode()
+    for outcome in CONNECTING_FAILED:
+        answer = pages.render_error(request(), 400, f"connecting.{outcome}", label="GitHub")
+        yield f"connecting {outcome}", bytes(answer.body).decode()
     for htmx in (False, True):
         answer = pages.render_error(request(htmx=htmx), 503, "signon_role", label="Acme")
         yield f"role unknown {htmx}", bytes(answer.body).decode()

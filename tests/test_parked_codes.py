@@ -499,6 +499,29 @@ class TestAnErrorAnswer:
         )
         assert not heading(answer.text).startswith("Thanks.")
 
+    @pytest.mark.parametrize(
+        ("error", "told"),
+        [
+            ("server_error", "GitHub is not answering us right now."),
+            ("application_suspended", "Our own set-up with GitHub has to be put right first."),
+            ("consent_required", "GitHub says that only an administrator can allow Stargazer."),
+            ("unverified_user_email", "GitHub wants you to verify your e-mail address"),
+            ("never_heard_of", "GitHub answered in a way we do not understand."),
+            ("login_required", "GitHub did not let it finish."),
+        ],
+    )
+    async def test_says_why_and_what_to_do_to_a_person_who_is_not_signed_in(
+        self, place: Place, error: str, told: str
+    ) -> None:
+        url = await place.bot.generate_connect_url("ann", "github", place.redis)
+        state = query_of(url)["state"]
+        answer = await (await place.browser()).get(
+            f"/oauth/github/callback?state={state}&error={error}"
+        )
+        assert answer.status_code == 400
+        assert told in answer.text
+        assert "It had run out" not in answer.text
+
     async def test_without_a_session_is_one_line_of_the_log(
         self, place: Place, caplog: pytest.LogCaptureFixture
     ) -> None:

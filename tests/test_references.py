@@ -366,7 +366,8 @@ class TestACard:
         nobody = await place.browser()
         answer = await nobody.get(f"/oauth/github/callback?error=server_error&state={state}")
         reference = await found(place, answer)
-        assert (reference.kind, reference.error) == ("attempt", "server_error")
+        told = ("connecting.provider_trouble", "server_error")
+        assert (reference.kind, reference.error) == told
         assert (reference.provider, reference.user) == ("github", "")
         assert state not in str(await records(place.redis))
 

@@ -140,12 +140,26 @@ async def _park(request: Request, attempt: Attempt, answer: AuthorizationRespons
         await site.manager.link_cancelled(site.redis, link)
         return render(request, "link_declined.html")
     if answer.error:
-        provider, error = attempt.provider, answer.error
-        owner = attempt.user_id
-        await site.manager.stories.ended(site.redis, owner, provider, "failed")
-        return await error_page(request, 400, "attempt", provider=provider, code=error)
+        return await _failed_for_nobody(request, attempt, answer)
     await site.manager.link_used(site.redis, link)
     return await begin_proof(request, link, Parked(attempt, answer.code))
+
+
+async def _failed_for_nobody(
+    request: Request, attempt: Attempt, answer: AuthorizationResponse
+) -> Response:
+    """What went wrong, as a page: nobody is signed in who has a card."""
+    site, provider = site_of(request), site_of(request).manager.providers[attempt.provider]
+    key = answer.outcome
+    await site.manager.stories.ended(site.redis, attempt.user_id, provider.name, key)
+    return await error_page(
+        request,
+        400,
+        f"connecting.{key}",
+        provider=provider.name,
+        code=answer.error,
+        label=provider.label,
+    )
 
 
 async def finish(
