@@ -267,6 +267,62 @@ async def test_at_the_revocation_address_the_status_decides(
     assert not await place.bot.has_token("ann", row.provider, place.redis)
 
 
+GONE = ("Bad_OAuth_Token", "token_revoked", "190")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer(403, body=b"Bad_OAuth_Token"),
+        json_answer({"ok": False, "error": "token_revoked"}),
+        json_answer({"error": {"type": "OAuthException", "code": 190}}, 400),
+    ],
+)
+async def test_at_the_account_address_a_providers_own_word_says_that_the_token_is_over(
+    place: Place, ann: Browser, answer: Answer
+) -> None:
+    await place.connect(ann, "discord")
+    place.fake.script("account", answer, answer)
+    await place.bot.check("ann", "discord", place.redis)
+    assert place.fake.calls["refresh"] == 0
+    place.bot.providers["discord"].gone = GONE
+    place.fake.script("account", answer)
+    await age(place.bot, place.redis, "ann", "discord", 4e9)
+    await place.bot.check("ann", "discord", place.redis)
+    assert place.fake.calls["refresh"] == 1
+
+
+async def test_at_the_account_address_a_number_in_a_good_answer_ends_nothing(
+    place: Place, ann: Browser
+) -> None:
+    await place.connect(ann, "discord")
+    place.bot.providers["discord"].gone = GONE
+    place.fake.account = {"user": {"id": "190", "username": "token_revoked"}, "size": 190}
+    assert await place.bot.check("ann", "discord", place.redis) is Health.WORKING
+    assert place.fake.calls["refresh"] == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "level"),
+    [
+        (error_answer("invalid_client", 401), logging.ERROR),
+        (error_answer("unsupported_token_type"), logging.WARNING),
+        (json_answer({"ok": False}), logging.WARNING),
+        (Answer(503), logging.WARNING),
+    ],
+)
+async def test_what_a_revocation_is_refused_for_is_in_the_log(
+    place: Place, ann: Browser, answer: Answer, level: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    await place.connect(ann, "google")
+    place.fake.script("revoke", answer)
+    done = await place.bot.delete_token(place.redis, "ann", "google")
+    assert done.at_provider is RevokeOutcome.UNCONFIRMED
+    (line,) = [r for r in caplog.records if "revoke not confirmed" in r.getMessage()]
+    assert line.levelno == level
+    assert str(answer.status) in line.getMessage()
+
+
 # Another client id
 
 

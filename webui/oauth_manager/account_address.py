@@ -6,7 +6,7 @@ import asyncio
 import time
 
 from . import requests
-from .answers import Answer
+from .answers import Answer, refuses_token
 from .provider import OAuthProvider
 from .token_data import TokenData
 from .transport import DEADLINE, Transport
@@ -32,7 +32,7 @@ class AccountAddress:
         answer = await self._transport.send(request, deadline)
         is_fresh = 0 <= time.time() - token.issued_at < FRESH
         for pause in self.pauses if is_fresh else ():
-            if answer.status == 401:
+            if refuses_token(provider, answer):
                 await asyncio.sleep(pause)
                 answer = await self._transport.send(request, deadline)
         return answer

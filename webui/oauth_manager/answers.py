@@ -7,9 +7,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
+from .errors import Meaning
+from .meanings import everything_said, meaning_of
 from .models import Account
 from .provider import OAuthProvider
+
+BUSY = (408, 425, 429)  # whatever is said beside them is about the moment
 
 _CODE_WORD = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 _HANDLE = re.compile(r"[\x21-\x7e]{1,80}")
@@ -67,11 +72,43 @@ def plain_word(value: object) -> str:
     return value if isinstance(value, str) and _CODE_WORD.fullmatch(value) else ""
 
 
+def everything_in(answer: Answer, content: Any) -> list[str]:
+    """All that an answer says: its JSON, which is ``content``, or a form, or a plain text."""
+    if content is None:
+        content = _form(answer.body) or answer.body[:200].decode("utf-8", "replace")
+    return everything_said(content)
+
+
+def _form(body: bytes) -> dict[str, str] | None:
+    try:
+        return unique(parse_qsl(body.decode("ascii"), strict_parsing=True, max_num_fields=50))
+    except ValueError:
+        return None
+
+
+def says_no(fields: Mapping[str, Any]) -> bool:
+    """Whether an answer is an error whatever its status."""
+    return bool(fields.get("error")) or fields.get("ok") is False
+
+
+def refuses_token(provider: OAuthProvider, answer: Answer) -> bool:
+    """Whether an account address says that the token is over: 401 (RFC 6750 3.1), or a refusal
+    in the provider's own words for that.
+    """
+    if answer.status in BUSY or answer.status >= 500:
+        return False
+    content = any_json(answer.body)
+    is_refusal = isinstance(content, dict) and says_no(content)
+    if answer.status == 401 or (200 <= answer.status < 300 and not is_refusal):
+        return answer.status == 401
+    return meaning_of(provider, "account", everything_in(answer, content))[0] is Meaning.GONE
+
+
 def confirms_revocation(answer: Answer) -> bool:
     """RFC 7009 2.2: a 2xx, unless the body is an error after all, or somebody's web page."""
     body = read_json(answer.body) or {}
     is_page = answer.body.strip()[:1] == b"<"
-    return 200 <= answer.status < 300 and not body.get("error") and not is_page
+    return 200 <= answer.status < 300 and not says_no(body) and not is_page
 
 
 def read_account(

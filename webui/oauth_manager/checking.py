@@ -85,21 +85,22 @@ class Checker:
         except OAuthUnavailable as error:
             await troubles.note(self._store, redis, user_id, provider, stored, error)
             raise
-        if answer.status != 401:
+        if not answers.refuses_token(provider, answer):
             await self._remember(redis, user_id, provider, stored, known, answer)
             return _Verdict.ACCEPTED
         # What refused at connecting already is no judge of the token.
         return _Verdict.NOBODY if known.is_account_refused else _Verdict.REJECTED
 
     async def _answer(self, provider: OAuthProvider, token: TokenData) -> Answer:
-        """The account address's answer: 401, which RFC 6750 3.1 keeps for a token that is over,
-        an account, or 403, a token that may not read it.
+        """The account address's answer: that the token is over, an account, or 403, a token that
+        may not read it.
 
         Whatever else comes back says nothing about the token, and raises ``OAuthUnavailable``.
         """
         answer = await self._address.ask(provider, token, DEADLINE_WHILE_WAITING)
         account = answers.read_json(answer.body) if answer.status == 200 else None
-        if answer.status not in (401, 403) and (account is None or account.get("error")):
+        is_said = answer.status == 403 or answers.refuses_token(provider, answer)
+        if not is_said and (account is None or answers.says_no(account)):
             raise OAuthUnavailable(provider.name, "check", f"http_{answer.status}")
         return answer
 

@@ -146,7 +146,7 @@ class Connector:
             return _Back(token)
         account = answers.read_account(provider, answer, fields)
         handle = answers.read_handle(provider, answer)
-        return _Back(token, account, handle, is_refused=answer.status == 401)
+        return _Back(token, account, handle, is_refused=answers.refuses_token(provider, answer))
 
     def _is_unclear(
         self, attempt: Attempt, before: Stored, earlier: Profile, account: Account

@@ -11,10 +11,11 @@ from typing import Any
 from . import answers, keys, renewals, requests, token_answers, troubles
 from .activity import Event
 from .background import Background
-from .errors import OAuthMisconfigured, OAuthRefused, OAuthUnavailable, StoreUnavailable
+from .errors import Meaning, OAuthMisconfigured, OAuthRefused, OAuthUnavailable, StoreUnavailable
 from .flight import Flight, kept
 from .leftovers import ENDED, KEPT_SECONDS, Leftover, Leftovers
 from .locking import GRACE, Lock
+from .meanings import meaning_of
 from .models import Profile
 from .provider import OAuthProvider
 from .store import Store, Stored
@@ -162,7 +163,13 @@ class Refresher:
             answer = await self._transport.send(requests.revoke_request(provider, token), deadline)
         except OAuthUnavailable:
             return False
-        return answers.confirms_revocation(answer)
+        is_confirmed = answers.confirms_revocation(answer)
+        if not is_confirmed:
+            said = answers.everything_in(answer, answers.any_json(answer.body))
+            meaning, word = meaning_of(provider, "revoke", said)
+            level = logging.ERROR if meaning is Meaning.SETUP else logging.WARNING
+            log.log(level, "%s: revoke not confirmed: %s %s", provider.name, answer.status, word)
+        return is_confirmed
 
     async def ended(
         self,

@@ -7,17 +7,15 @@ import re
 import time
 from collections.abc import Iterable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
-from .answers import Answer, any_json, plain_word, unique
+from .answers import BUSY, Answer, any_json, everything_in, plain_word, says_no
 from .errors import Meaning, OAuthMisconfigured, OAuthRefused, OAuthUnavailable, ProviderFailure
-from .meanings import everything_said, meaning_of
+from .meanings import meaning_of
 from .provider import OAuthProvider
 from .token_data import TokenData
 
 LONGEST_LIFETIME = 100 * 365 * 86400.0  # seconds; what is said to last longer ends then
 _LARGEST_NUMBER = 2.0**64  # beyond every machine's integers a number is nonsense
-_BUSY = (408, 425, 429)  # whatever is said beside them is about the moment
 # An expiry that is there and cannot be read: neither "now" nor "never".
 UNREADABLE_LIFETIME = 3600.0
 
@@ -35,22 +33,18 @@ def read_token_answer(
     ``OAuthRefused`` (over, or the person's or an administrator's to do),
     ``OAuthMisconfigured`` (the operator's) or ``OAuthUnavailable`` (trouble).
     """
-    if answer.status in _BUSY or answer.status >= 500 or 300 <= answer.status < 400:
+    if answer.status in BUSY or answer.status >= 500 or 300 <= answer.status < 400:
         raise _trouble(provider, step, answer)
     content = any_json(answer.body)
     is_good = 200 <= answer.status < 300
     if is_good and step == "refresh":
         content = _unwrapped(content)
-    if is_good and isinstance(content, dict) and not _says_no(content):
+    if is_good and isinstance(content, dict) and not says_no(content):
         return _checked_tokens(provider, step, content)
     is_refusal = isinstance(content, dict) or (answer.status >= 400 and step == "refresh")
     if not is_refusal and not _is_known(provider, step, answer, content):
         raise _trouble(provider, step, answer)
     raise _refusal(provider, step, answer, content, issued_to)
-
-
-def _says_no(fields: Mapping[str, Any]) -> bool:
-    return bool(fields.get("error")) or fields.get("ok") is False
 
 
 def _checked_tokens(provider: OAuthProvider, step: str, fields: dict[str, Any]) -> dict[str, Any]:
@@ -73,36 +67,23 @@ def _checked_tokens(provider: OAuthProvider, step: str, fields: dict[str, Any]) 
 
 def _unwrapped(content: Any) -> Any:
     """The object in an object that a renewed pair lies in: the pair exists only there."""
-    if isinstance(content, dict) and "access_token" not in content and not _says_no(content):
+    if isinstance(content, dict) and "access_token" not in content and not says_no(content):
         inner = [v for v in content.values() if isinstance(v, dict) and "access_token" in v]
         return inner[0] if len(inner) == 1 else content
     return content
 
 
-def _form(body: bytes) -> dict[str, str] | None:
-    try:
-        return unique(parse_qsl(body.decode("ascii"), strict_parsing=True, max_num_fields=50))
-    except ValueError:
-        return None
-
-
 def _is_known(provider: OAuthProvider, step: str, answer: Answer, content: Any) -> bool:
     """Whether a page, a list or a plain text says something that is known all the same."""
     return answer.status >= 400 and (
-        meaning_of(provider, step, _said(answer, content))[0] is not Meaning.UNKNOWN
+        meaning_of(provider, step, everything_in(answer, content))[0] is not Meaning.UNKNOWN
     )
-
-
-def _said(answer: Answer, content: Any) -> list[str]:
-    if content is None:
-        content = _form(answer.body) or answer.body[:200].decode("utf-8", "replace")
-    return everything_said(content)
 
 
 def _refusal(
     provider: OAuthProvider, step: str, answer: Answer, content: Any, issued_to: str
 ) -> ProviderFailure:
-    said = _said(answer, content)
+    said = everything_in(answer, content)
     meaning, word = meaning_of(provider, step, said)
     if issued_to not in ("", provider.client_id) and meaning is not Meaning.TROUBLE:
         meaning = Meaning.MOVED  # RFC 6749 6: bound to the client it was issued to
