@@ -309,6 +309,7 @@ RUN = {
     "a probe": re.compile(r"livenessProbe:\n"),
     "a user of Redis": re.compile(r"ACL SETUSER .*\n"),
     "providers in a file": re.compile(r"extra_providers = |\[google\]"),
+    "a renewal": re.compile(r"fresh = await manager\.renew\("),
     "the loop of a bot": re.compile(r"async for notice in "),
     "a whole file, in test_examples": re.compile(r'"""|server \{\n'),
 }
@@ -453,7 +454,7 @@ async def test_the_loop_of_the_documents_hears_what_the_bot_is_to_say(
     redis = connect(restricted_url)
     manager = oauth_manager.init_oauth_manager(KEY, SITE, providers_config(fake, names=["github"]))
     await manager.link_cancelled(redis, oauth_manager.LinkRequest("alice", "github"))
-    (loop,) = code_blocks(LIBRARY, "python")
+    (loop,) = [b for b in code_blocks(LIBRARY, "python") if RUN["the loop of a bot"].match(b)]
     heard: list[tuple[str, str]] = []
 
     class Enough(Exception):
@@ -474,6 +475,25 @@ async def test_the_loop_of_the_documents_hears_what_the_bot_is_to_say(
     with pytest.raises(Enough):
         await names["listen"]()  # type: ignore[operator]
     assert heard == [("alice", words.text("notice.link_cancelled", name="github"))]
+    await redis.aclose()
+
+
+async def test_the_renewal_of_the_documents_brings_another_token(
+    fake: FakeProvider, restricted_url: str
+) -> None:
+    redis = connect(restricted_url)
+    (renewal,) = [b for b in code_blocks(LIBRARY, "python") if RUN["a renewal"].match(b)]
+    with serve(fake) as provider_url:
+        manager = OAuthManager(KEY, SITE, providers_config(fake, provider_url, ["github"]))
+        granted = fake.grant("/github")
+        token, more = granted["access_token"], granted["refresh_token"]
+        stored = TokenData(token, more, 4e9, provider="github")
+        await manager.store_token(redis, "alice", stored)
+        names = {"manager": manager, "redis": redis, "user_id": "alice", "token": token}
+        exec(f"async def renew():\n    {renewal}    return fresh", names)  # noqa: S102
+        fresh = await names["renew"]()
+        assert fresh not in (None, token)
+        await manager.aclose()
     await redis.aclose()
 
 
