@@ -19,7 +19,7 @@ from webui.oauth_manager.transport import Transport
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 OTHER_KEY = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA="
 BASE_URL = "https://bot.example"
-FAKE_URL = "http://provider.example"
+FAKE_URL = "https://provider.example"
 BUILT_IN = ("discord", "github", "google", "microsoft")
 ISSUERS = {
     "/google": "https://accounts.google.com",

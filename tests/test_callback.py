@@ -132,7 +132,7 @@ class TestTheRightAnswer:
     ) -> None:
         browser = await place.browser()
         leaving = await place.prove(browser, "ann", "github")
-        (url,) = {u for u in leaving.text.split('"') if u.startswith("http://provider")}
+        (url,) = {u for u in leaving.text.split('"') if u.startswith("https://provider")}
         answer = await browser.get(place.fake.authorize(url.replace("&amp;", "&")))
         assert answer.headers["location"] == "/connect/done/github"
         page = await browser.get("/connect/done/github")

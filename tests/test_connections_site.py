@@ -161,14 +161,16 @@ class TestConnect:
         answer = await ann.post("/connections/github/connect")
         assert answer.status_code == 200
         assert heading(answer.text) == "Taking you to GitHub…"
-        assert handed_off(answer).startswith("http://provider.example/github/authorize?")
+        assert handed_off(answer).startswith("https://provider.example/github/authorize?")
         assert answer.headers["referrer-policy"] == "same-origin"
         assert "<strong>provider.example</strong>" in answer.text
 
     async def test_hands_off_htmx_by_a_header(self, ann: Browser) -> None:
         answer = await ann.post("/connections/github/connect", htmx=True)
         assert answer.status_code == 200
-        assert answer.headers["hx-redirect"].startswith("http://provider.example/github/authorize?")
+        assert answer.headers["hx-redirect"].startswith(
+            "https://provider.example/github/authorize?"
+        )
         assert answer.headers["cache-control"] == "no-store"
         assert answer.text == ""
 

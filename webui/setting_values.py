@@ -9,23 +9,30 @@ from __future__ import annotations
 
 import base64
 import binascii
-import ipaddress
 import re
 from collections.abc import Callable
-from contextlib import suppress
-from urllib.parse import SplitResult, parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
-from webui.addresses import address_of, network_of
+from webui.addresses import network_of
 from webui.identity import entries, read_user_id
+from webui.oauth_manager import configuration
+from webui.oauth_manager.configuration import (
+    Malformed,
+    endpoint,
+    host_of,
+    is_loopback,
+    issuer,
+    printable,
+    split,
+)
+
+__all__ = ["Malformed", "endpoint", "is_loopback", "issuer", "printable"]
 
 SHORTEST_SECRET = 32
 LONGEST_SENTENCE = 200  # characters
 _FEWEST_CHARACTERS = 8  # different ones; fewer are a held-down key, not a random secret
 
 _SEPARATORS = re.compile(r"[\s,]+")
-_URL_TEXT = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backslash
-_HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
-_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # 127.1 and 0x7f.1 are addresses in disguise
 _FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 _PROVIDER = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
@@ -47,15 +54,10 @@ _OUR_PARAMETER = re.compile(
 )
 # An @ after what ends a host: user and password were meant to go on up to it.
 _PASSWORD_CUT_SHORT = re.compile(r"[a-z]+://[^/?#]*[/?#\[\]].*@")
-_HOST_PART = re.compile(r"[A-Za-z+.-]+://(?:[^/?#]*@)?([^/?#:]*)")
 # What a Redis address may say beyond the server; certificate checks cannot be turned off there.
 _REDIS_OPTIONS = frozenset(
     {"client_name", "db", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"}
 )
-
-
-class Malformed(ValueError):
-    """A value that cannot be used; the message never holds it."""
 
 
 def is_quoted(text: str) -> bool:
@@ -99,13 +101,6 @@ def sentence(text: str) -> str:
 def phrases(text: str) -> tuple[str, ...]:
     """The parts between commas; blanks inside belong to them."""
     return tuple(filter(None, (part.strip() for part in text.split(","))))
-
-
-def printable(text: str) -> str:
-    """What an OAuth client id or secret is made of (RFC 6749, appendix A)."""
-    if len(text) > 1024 or not re.fullmatch(r"[ -~]+", text):
-        raise Malformed("must be printable ASCII of at most 1024 characters")
-    return text
 
 
 def people(text: str) -> frozenset[str]:
@@ -186,43 +181,12 @@ def networks(text: str) -> tuple[str, ...]:
     return words(text)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether a host as it stands in an address is this machine by name or number."""
-    found = address_of(host)
-    return host == "localhost" or (found is not None and found.is_loopback)
-
-
 def base_url(text: str) -> str:
-    """Scheme and host as a browser writes them: lower case, no default port, no slash."""
-    parts = _split(text)
-    if parts.scheme not in ("http", "https"):
-        raise Malformed("must begin with https://")
-    if "@" in parts.netloc or "?" in text or "#" in text or parts.path not in ("", "/"):
+    """The site's own address, which it serves from its root."""
+    address = configuration.base_url(text)
+    if urlsplit(text).path not in ("", "/"):
         raise Malformed("must be scheme and host alone: no path, query, fragment or user")
-    host = _host(parts)
-    if parts.scheme == "http" and not is_loopback(host):
-        raise Malformed("must be https unless it is on this machine (localhost, 127.0.0.1)")
-    shown = f"[{host}]" if ":" in host else host
-    is_default = parts.port in (None, {"http": 80, "https": 443}[parts.scheme])
-    return f"{parts.scheme}://{shown}" + ("" if is_default else f":{parts.port}")
-
-
-def endpoint(text: str) -> str:
-    """A provider's address: https, or http on this machine (RFC 6749, sections 3.1 and 3.2)."""
-    parts = _split(text)
-    if "@" in parts.netloc or "#" in text:
-        raise Malformed("must have no user and no fragment")
-    host = _host(parts)
-    if parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
-        raise Malformed("must be an https address")
-    return text
-
-
-def issuer(text: str) -> str:
-    """Kept as given, since it is compared exactly (RFC 9207, section 2.4)."""
-    if "?" in text:
-        raise Malformed("must have no query")
-    return endpoint(text)
+    return address
 
 
 def _whole_password(read: Callable[[str], str]) -> Callable[[str], str]:
@@ -245,19 +209,19 @@ def _whole_password(read: Callable[[str], str]) -> Callable[[str], str]:
 @_whole_password
 def proxy_address(text: str) -> str:
     """An HTTP proxy on the way out, with or without user and password."""
-    parts = _split(text)
+    parts = split(text)
     if parts.scheme not in ("http", "https"):
         raise Malformed("must begin with http:// or https://")
     if "?" in text or "#" in text or parts.path not in ("", "/"):
         raise Malformed("must look like http://user:password@host:3128")
-    _host(parts)
+    host_of(parts)
     return text
 
 
 @_whole_password
 def redis_address(text: str) -> str:
     """A server with user, password, database and certificates, or a unix socket."""
-    parts = _split(text)
+    parts = split(text)
     options = [option.partition("=")[0] for option in parts.query.split("&") if option]
     if "#" in text or not _REDIS_OPTIONS.issuperset(options):
         raise Malformed(
@@ -298,32 +262,3 @@ def fernet_keys(text: str) -> tuple[str, ...]:
 def _is_example(secret: str) -> bool:
     letters = re.sub(r"[^a-z]", "", secret.lower())
     return len(set(secret)) < _FEWEST_CHARACTERS or bool(_EXAMPLE.search(letters))
-
-
-def _split(text: str) -> SplitResult:
-    host = _HOST_PART.match(text)
-    if host and not host[1].isascii():
-        raise Malformed(
-            "has a host name with letters beyond ASCII; write it in the form that begins with xn--"
-        )
-    if not _URL_TEXT.fullmatch(text):
-        raise Malformed("has a character that an address cannot have; percent-encode it")
-    try:
-        parts = urlsplit(text)
-        has_port = parts.port != 0
-    except ValueError:
-        raise Malformed("is not an address") from None
-    if not has_port or parts.netloc.endswith(":"):
-        raise Malformed("has no usable port")
-    return parts
-
-
-def _host(parts: SplitResult) -> str:
-    host = parts.hostname or ""
-    if "%" not in host:  # a zone index or an encoded name
-        with suppress(ValueError):
-            return ipaddress.ip_address(host).compressed
-    last = host.rpartition(".")[2]
-    if not _HOSTNAME.fullmatch(host) or ".." in host or _NUMBER.fullmatch(last):
-        raise Malformed("has no usable host name")
-    return host

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from webui import setting_identity as identity
 from webui import setting_values as values
+from webui.oauth_manager.configuration import half_moved
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES
 from webui.setting_features import unasked
 from webui.setting_sources import Given, survey
@@ -129,17 +130,13 @@ def _disagreements(
 def _half_moved(
     provider: str, given: Mapping[str, Given], read: Mapping[str, Any]
 ) -> Iterator[str]:
-    """A code of one server, and our client secret, must not go to another."""
-    usual = PROVIDER_TEMPLATES.get(provider)
-    names = [variable(provider, name) for name in ("AUTHORIZE_URL", "TOKEN_URL")]
-    moved = [name for name in names if name in given]
-    if usual is None or len(moved) != 1:
+    names = {name: variable(provider, name.upper()) for name in ("authorize_url", "token_url")}
+    if not all(variable in read for variable in names.values() if variable in given):
         return
-    own = urlsplit(read.get(moved[0], "")).netloc
-    template = usual["authorize_url" if moved[0] == names[0] else "token_url"]
-    if own and own != urlsplit(template).netloc:
-        missing = next(name for name in names if name not in given)
-        yield f"{missing} is missing: {moved[0]} names another server, and they go together."
+    moved = {name: read[variable] for name, variable in names.items() if variable in given}
+    if lacking := half_moved(moved, PROVIDER_TEMPLATES.get(provider, {})):
+        own = names[next(iter(moved))]
+        yield f"{names[lacking]} is missing: {own} names another server, and they go together."
 
 
 def _unasked_features(provider: str, read: Mapping[str, Any]) -> Iterator[str]:

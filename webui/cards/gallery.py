@@ -31,12 +31,13 @@ ON = build_providers(
             **_CLIENT,
             "authorize_url": "https://wiki.example/authorize",
             "token_url": "https://wiki.example/token",
-            "manage_url": "javascript:alert(1)",
-            "status_url": "javascript:alert(1)",
             "scopes": ["wiki.read"],
         },
     },
 )
+# Addresses that no check of the settings would let through: no page may link there all the same.
+_HOSTILE = "javascript:alert(1)"
+ON["wiki"] = replace(ON["wiki"], manage_url=_HOSTILE, status_url=_HOSTILE)
 _TOPICS = ("calendar.events", "gmail.send", "drive.file", "tasks", "contacts")
 _SCOPES = {topic: f"https://www.googleapis.com/auth/{topic}" for topic in _TOPICS}
 BUSY = replace(

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapp
 from functools import partial
 from typing import Any
 
-from . import canary, keys, requests
+from . import canary, configuration, keys, requests
 from .account_address import AccountAddress
 from .accounts import Accounts
 from .activity import PAGE, Activity, ActivityPage, Event
@@ -72,15 +72,15 @@ class OAuthManager:
         outgoing_proxy: str = "",
         transport: Transport | None = None,
     ) -> None:
-        self.base_url = base_url.rstrip("/")
+        transport = self._transport = transport or Transport(proxy=outgoing_proxy)
+        self.base_url = configuration.checked_base_url(base_url)
         self.providers: dict[str, OAuthProvider] = build_providers(
-            PROVIDER_TEMPLATES, providers_config or {}
+            PROVIDER_TEMPLATES, providers_config or {}, is_out_there=self._transport.is_out_there
         )
         sealer = Sealer(encryption_key, strict=strict)
         self._sealer = sealer
         self._fernet = sealer.fernet
         store = self._store = Store(sealer)
-        transport = self._transport = transport or Transport(proxy=outgoing_proxy)
         background = self._background = Background()
         self._notices = Notices(sealer)
         activity = self._activity = Activity(sealer)

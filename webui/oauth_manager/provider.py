@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
+from .configuration import Malformed, check_provider
 from .models import Account
 from .scope_rules import ScopeRules
 
@@ -212,13 +213,16 @@ def _origin(url: str) -> str:
 def build_providers(
     templates: Mapping[str, Mapping[str, Any]],
     config: Mapping[str, Mapping[str, Any]],
+    *,
+    is_out_there: bool = True,
 ) -> dict[str, OAuthProvider]:
     """The templates with the deployment's configuration merged over them.
 
     A name without a template is a provider of its own and must bring at least
     ``authorize_url`` and ``token_url``.  Empty values of known providers leave
-    the template's value standing.  Raises ``ValueError`` on an unknown field or
-    a provider without endpoints; the message names the field, never a value.
+    the template's value standing.  Raises ``ValueError`` on an unknown field, one
+    that the site's settings would refuse, or a provider without endpoints; the message
+    names the field, never a value.  ``is_out_there`` as in :func:`check_provider`.
     """
     providers = {}
     for name in sorted(templates.keys() | config.keys()):
@@ -228,6 +232,10 @@ def build_providers(
         if unknown:
             raise ValueError(f"provider {name!r}: unknown setting {', '.join(unknown)}")
         given = {k: v for k, v in given.items() if v != "" or k not in template}
+        try:
+            check_provider(given, template, is_out_there=is_out_there)
+        except Malformed as fault:
+            raise ValueError(f"provider {name!r}: {fault}") from None
         merged = {**_applicable(template, given), **given}
         if not merged.get("authorize_url") or not merged.get("token_url"):
             raise ValueError(f"provider {name!r} needs authorize_url and token_url")

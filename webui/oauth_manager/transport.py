@@ -11,12 +11,12 @@ import logging
 import zlib
 from contextlib import suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from ipaddress import ip_address
 from weakref import WeakKeyDictionary
 
 import httpx
 
 from .answers import Answer
+from .configuration import is_loopback
 from .errors import OAuthUnavailable
 from .network_faults import fault_of, is_tls
 from .requests import ProviderRequest
@@ -50,13 +50,6 @@ def _read_proxy(address: str) -> httpx.Proxy | None:
     raise ValueError("a proxy's address looks like http://user:password@host:3128")
 
 
-def _is_this_machine(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 class _Proxied(httpx.AsyncBaseTransport):
     """Everything through a proxy, but for what is on this machine: a proxy elsewhere has none."""
 
@@ -65,7 +58,7 @@ class _Proxied(httpx.AsyncBaseTransport):
         self._through = through
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        is_here = _is_this_machine(request.url.host)
+        is_here = is_loopback(request.url.host)
         return await (self._direct if is_here else self._through).handle_async_request(request)
 
     async def aclose(self) -> None:
@@ -89,6 +82,11 @@ class Transport:
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = (
             WeakKeyDictionary()
         )
+
+    @property
+    def is_out_there(self) -> bool:
+        """Whether calls go over a network, and not to what replaces it in tests."""
+        return self._transport is None
 
     def _client(self) -> httpx.AsyncClient:
         loop = asyncio.get_running_loop()
@@ -158,7 +156,7 @@ class Transport:
         if isinstance(error, httpx.RemoteProtocolError):
             return "not_http"
         fault = "timeout" if isinstance(error, httpx.TimeoutException) else fault_of(error)
-        is_proxied = self._proxy is not None and not _is_this_machine(httpx.URL(url).host)
+        is_proxied = self._proxy is not None and not is_loopback(httpx.URL(url).host)
         if is_proxied and isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)):
             return fault if is_tls(fault) else "proxy_unreachable"
         return fault

@@ -1,0 +1,184 @@
+"""Values that the site and the bot are configured with: one check for both.
+
+Every reader returns the value to use, or raises :class:`Malformed` with the end of a
+sentence that begins with the value's name.  No message repeats what was read: it may be secret.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+_URL_TEXT = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backslash
+_HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # 127.1 and 0x7f.1 are addresses in disguise
+_HOST_PART = re.compile(r"[A-Za-z+.-]+://(?:[^/?#]*@)?([^/?#:]*)")
+
+
+class Malformed(ValueError):
+    """A value that cannot be used; the message never holds it."""
+
+
+def text_of(value: object) -> str:
+    """The value, if it is text; ids in YAML, TOML or JSON are often numbers."""
+    if not isinstance(value, str):
+        kind = type(value).__name__
+        raise Malformed(f"must be text, not {kind}; a number has to be passed as str(number)")
+    return value
+
+
+def printable(value: object) -> str:
+    """What an OAuth client id or secret is made of (RFC 6749, appendix A)."""
+    text = text_of(value)
+    if len(text) > 1024 or not re.fullmatch(r"[ -~]+", text):
+        raise Malformed("must be printable ASCII of at most 1024 characters")
+    return text
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host as it stands in an address is this machine by name or number."""
+    try:
+        found = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost"
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return (mapped or found).is_loopback
+
+
+def base_url(value: object) -> str:
+    """The site's address as a browser writes it: lower case, no default port, no slash at the end.
+
+    A path stays: another site than ours may be served below one.
+    """
+    text = text_of(value)
+    parts = split(text)
+    if parts.scheme not in ("http", "https"):
+        raise Malformed("must begin with https://")
+    if "@" in parts.netloc or "?" in text or "#" in text:
+        raise Malformed("must be scheme and host alone: no path, query, fragment or user")
+    host = host_of(parts)
+    if parts.scheme == "http" and not is_loopback(host):
+        raise Malformed("must be https unless it is on this machine (localhost, 127.0.0.1)")
+    shown = f"[{host}]" if ":" in host else host
+    is_default = parts.port in (None, {"http": 80, "https": 443}[parts.scheme])
+    port = "" if is_default else f":{parts.port}"
+    return f"{parts.scheme}://{shown}{port}{parts.path.rstrip('/')}"
+
+
+def endpoint(value: object) -> str:
+    """A provider's address: https, or http on this machine (RFC 6749, sections 3.1 and 3.2)."""
+    text = address(value)
+    parts = split(text)
+    if parts.scheme != "https" and not is_loopback(host_of(parts)):
+        raise Malformed("must be an https address")
+    return text
+
+
+def address(value: object) -> str:
+    """An address of the web, whose server may be reached without protection."""
+    text = text_of(value)
+    parts = split(text)
+    if "@" in parts.netloc or "#" in text:
+        raise Malformed("must have no user and no fragment")
+    host_of(parts)
+    if parts.scheme not in ("http", "https"):
+        raise Malformed("must be an https address")
+    return text
+
+
+def issuer(value: object) -> str:
+    """Kept as given, since it is compared exactly (RFC 9207, section 2.4)."""
+    if "?" in text_of(value):
+        raise Malformed("must have no query")
+    return endpoint(value)
+
+
+def split(text: str) -> SplitResult:
+    """The parts of an address, if it is one."""
+    host = _HOST_PART.match(text)
+    if host and not host[1].isascii():
+        raise Malformed(
+            "has a host name with letters beyond ASCII; write it in the form that begins with xn--"
+        )
+    if not _URL_TEXT.fullmatch(text):
+        raise Malformed("has a character that an address cannot have; percent-encode it")
+    try:
+        parts = urlsplit(text)
+        has_port = parts.port != 0
+    except ValueError:
+        raise Malformed("is not an address") from None
+    if not has_port or parts.netloc.endswith(":"):
+        raise Malformed("has no usable port")
+    return parts
+
+
+def host_of(parts: SplitResult) -> str:
+    """The host of an address, an IP address in its shortest form."""
+    host = parts.hostname or ""
+    if "%" not in host:  # a zone index or an encoded name
+        with suppress(ValueError):
+            return ipaddress.ip_address(host).compressed
+    last = host.rpartition(".")[2]
+    if not _HOSTNAME.fullmatch(host) or ".." in host or _NUMBER.fullmatch(last):
+        raise Malformed("has no usable host name")
+    return host
+
+
+_OF_A_PROVIDER: dict[str, Callable[[object], str]] = {
+    "authorize_url": endpoint,
+    "token_url": endpoint,
+    "revoke_url": endpoint,
+    "account_url": endpoint,
+    "manage_url": endpoint,
+    "status_url": endpoint,
+    "issuer": issuer,
+    "client_id": printable,
+    "client_secret": printable,
+}
+
+
+def checked_base_url(value: object) -> str:
+    """As :func:`base_url`; a bot that makes no links needs none.  The message is a sentence."""
+    try:
+        return base_url(value) if value != "" else ""
+    except Malformed as fault:
+        raise Malformed(f"base_url {fault}") from None
+
+
+def check_provider(
+    given: Mapping[str, Any], template: Mapping[str, Any], *, is_out_there: bool
+) -> None:
+    """Check what is given of a provider's settings; empty values count as not given.
+
+    Without ``is_out_there`` no call leaves this process, so http may go anywhere.
+    """
+    for name, value in given.items():
+        read = _OF_A_PROVIDER.get(name)
+        if read is None or value in ("", None):
+            continue
+        if read in (endpoint, issuer) and not is_out_there:
+            read = address
+        try:
+            read(value)
+        except Malformed as fault:
+            raise Malformed(f"{name} {fault}") from None
+    if lacking := half_moved(given, template):
+        raise Malformed(f"{lacking} is missing: the other one names another server")
+
+
+def half_moved(given: Mapping[str, Any], template: Mapping[str, Any]) -> str:
+    """The endpoint that did not move along with the other, ``""`` if neither moved alone.
+
+    A code of one server, and our client secret, must not go to another.
+    """
+    names = ("authorize_url", "token_url")
+    moved = [name for name in names if given.get(name)]
+    if not template or len(moved) != 1:
+        return ""
+    (own,) = moved
+    is_moved = urlsplit(given[own]).netloc != urlsplit(template[own]).netloc
+    return next(name for name in names if name != own) if is_moved else ""
