@@ -94,7 +94,7 @@ def _link_pages() -> Iterator[tuple[str, str]]:
         "expires_at": NOW,
     }
     yield "L3", _page("link_proof.html", waiting)
-    more = {"asked": True, "chat_url": "https://chat.example/", "poll_url": "/poll"}
+    more = {"asked": 2, "chat_url": "https://chat.example/", "poll_url": "/poll"}
     yield "L3 asked", _page("link_proof.html", waiting | more)
     owner = {"owner": "ann@chat", "continue_url": "/go"}
     yield "L3 by name", _page("link_proof.html", waiting | owner)

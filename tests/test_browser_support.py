@@ -233,3 +233,20 @@ async def test_a_person_sees_in_her_activity_that_support_looked(
         first = ann.window.page.locator(".event").first
         await expect(first).to_contain_text("Support looked at your connections.")
         assert "carol" not in await ann.window.page.content()
+
+
+@WIDTHS
+async def test_the_table_of_services_is_a_table_at_every_width(
+    chromium: Browser, host: Host, redis: Redis, people: None, width: int
+) -> None:
+    async with desk(chromium, host, redis, user="carol", width=width) as carol:
+        await carol.window.go(f"{MONA}?reason=ticket")
+        page = carol.window.page
+        table = page.get_by_role("table", name="Services")
+        assert await table.count() == 1
+        assert await table.get_by_role("rowheader").count() >= 4
+        assert await table.get_by_role("columnheader").count() == 8
+        assert await table.get_by_role("cell").count() >= 20
+        tree = await page.locator("table").aria_snapshot()
+        assert "- table" in tree
+        assert '- rowheader "GitHub"' in tree

@@ -188,3 +188,20 @@ async def test_strange_forms_do_no_harm(browser: httpx.AsyncClient, form: bytes)
 async def test_there_is_nobody_else(browser: httpx.AsyncClient, path: str) -> None:
     assert (await browser.get(path)).status_code == 404
     assert (await browser.post(path, headers=OWN_PAGE)).status_code in (404, 405)
+
+
+async def test_a_browser_is_led_back_to_the_chat_it_looked_at_last(
+    browser: httpx.AsyncClient,
+) -> None:
+    asked = await browser.get("/chat/mine")
+    assert (asked.status_code, asked.headers["location"]) == (303, "/chat")
+    for person in ("alice", "bob"):
+        await browser.get(f"/chat/{person}")
+        assert (await browser.get("/chat/mine")).headers["location"] == f"/chat/{person}"
+    await browser.get("/chat/alice/new?after=99999999999999")  # its page is in sight again
+    assert (await browser.get("/chat/mine")).headers["location"] == "/chat/alice"
+
+
+async def test_a_cookie_that_names_nobody_leads_to_the_question(browser: httpx.AsyncClient) -> None:
+    answer = await browser.get("/chat/mine", headers={"cookie": "person=mallory/../../x"})
+    assert answer.headers["location"] == "/chat"

@@ -185,6 +185,33 @@ class TestOnASmallPhone:
             await phone.page.get_by_text("has not received the code yet").wait_for()
             await is_on_the_first_screen(phone, "I have sent it")
 
+    async def test_saying_too_early_that_it_is_sent_changes_the_page_each_time(
+        self, chromium: Browser, abroad: Town, redis: Redis, script: bool
+    ) -> None:
+        async with window(chromium, abroad, redis, script=script, width=WIDTH) as phone:
+            await to_the_code(phone, LANDING)
+            shown = []
+            for _ in range(3):
+                await phone.press("I have sent it")
+                shown.append(await phone.page.locator(".note.info").inner_text())
+                assert await phone.page.locator(".note.info").evaluate(
+                    "e => e === document.activeElement"
+                )
+            assert len(set(shown)) == 3
+            assert (await phone.page.title()).startswith("Code not received yet \N{EN DASH} ")
+
+    async def test_one_tap_selects_the_code_and_nothing_else(
+        self, chromium: Browser, abroad: Town, redis: Redis, script: bool
+    ) -> None:
+        async with window(chromium, abroad, redis, script=script, width=WIDTH) as phone:
+            code = await to_the_code(phone, LANDING)
+            await phone.page.locator(".code").click()
+            assert await phone.page.evaluate("getSelection().toString().trim()") == code
+            await phone.page.keyboard.press("Control+a")
+            everything = await phone.page.evaluate("getSelection().toString()")
+            assert code in everything
+            assert ", ".join(code.replace(" ", "")) not in everything
+
     async def test_pressing_yes_twice_leads_to_the_code(
         self, chromium: Browser, abroad: Town, redis: Redis, script: bool
     ) -> None:

@@ -52,6 +52,56 @@ def test_ids_are_unique(html: str) -> None:
     assert len(ids) == len(set(ids))
 
 
+# What an HTML checker says is wrong (HTML, 4.10.18.7.1; ARIA in HTML, 4).
+OWN_ROLES = {
+    "table": {"table"},
+    "thead": {"rowgroup"},
+    "tbody": {"rowgroup"},
+    "tr": {"row"},
+    "th": {"columnheader", "rowheader"},
+    "td": {"cell"},
+    "ul": {"list"},
+    "ol": {"list"},
+    "li": {"listitem"},
+    "nav": {"navigation"},
+    "main": {"main"},
+    "button": {"button"},
+    "article": {"article"},
+    "h1": {"heading"},
+    "h2": {"heading"},
+}
+
+
+@EVERY_SCREEN
+def test_no_role_is_given_that_an_element_has_by_itself(html: str) -> None:
+    for element in Document(html).elements:
+        assert element.attributes.get("role") not in OWN_ROLES.get(element.tag, ()), element
+
+
+@EVERY_SCREEN
+def test_a_hidden_field_has_nothing_to_complete(html: str) -> None:
+    for element in Document(html).elements:
+        if element.attributes.get("type") == "hidden":
+            assert "autocomplete" not in element.attributes
+
+
+@EVERY_SCREEN
+def test_a_section_has_a_name(html: str) -> None:
+    document = Document(html)
+    for element in document.elements:
+        if element.tag == "section":
+            assert document.by_id(element.attributes["aria-labelledby"]).tag in ("h2", "h3")
+
+
+@EVERY_SCREEN
+def test_what_opens_a_new_tab_says_so_and_tells_it_nothing(html: str) -> None:
+    for element in Document(html).elements:
+        if "target" in element.attributes:
+            assert element.attributes["target"] == "_blank"
+            assert element.attributes["rel"] == "noopener noreferrer"
+            assert words.text("site.new_tab") in element.text
+
+
 @EVERY_SCREEN
 def test_nothing_is_inline(html: str) -> None:
     for element in Document(html).elements:
@@ -368,6 +418,13 @@ def test_templates_name_no_provider(name: str) -> None:
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_templates_turn_escaping_off_nowhere(name: str) -> None:
     assert not re.search(r"\|\s*safe\b|autoescape", TEMPLATES[name])
+
+
+def test_the_code_to_send_is_all_there_is_to_select_in_its_place() -> None:
+    """What spells it out for a screen reader stands outside."""
+    (code,) = [e for e in Document(SCREENS["L3"]).elements if e.attributes.get("class") == "code"]
+    assert code.text.strip() == "KT4 9WX"
+    assert "K, T, 4, 9, W, X" in SCREENS["L3"]
 
 
 def test_the_vendored_library_is_the_published_one() -> None:

@@ -92,3 +92,11 @@ def test_nothing_is_fetched_from_elsewhere() -> None:
 
 def test_the_stylesheet_stays_small() -> None:
     assert len(gzip.compress(CSS.encode())) < 4096
+
+
+def test_what_may_be_selected_is_said_to_webkit_too() -> None:
+    said = re.findall(r"(-webkit-)?user-select: (\w+);", CSS)
+    values = [value for _, value in said]
+    assert [prefix for prefix, _ in said] == ["-webkit-", ""] * (len(said) // 2)
+    assert values[::2] == values[1::2]
+    assert set(values) == {"none", "all"}

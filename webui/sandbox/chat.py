@@ -1,7 +1,7 @@
 """The demo's chat: private conversations of two made-up people with the bot.
 
 It stands in for a chat service, so there is no signing in: the address says
-who is writing.
+who is writing, and ``/chat/mine`` leads to the chat that was looked at last.
 """
 
 from __future__ import annotations
@@ -42,6 +42,7 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
+_COOKIE = "person"
 _FILES = {"chat.css": "text/css", "chat.js": "text/javascript"}
 _TEMPLATES = Environment(
     loader=FileSystemLoader(folder("templates") / "sandbox"),
@@ -82,6 +83,7 @@ class Chat:
         return [
             Route("/", _start),
             Route("/chat", _choose),
+            Route("/chat/mine", _mine),
             Route("/chat/{person}", self._show),
             Route("/chat/{person}", self._send, methods=["POST"]),
             Route("/chat/{person}/new", self._show_new),
@@ -99,14 +101,17 @@ class Chat:
 
     async def _show(self, request: Request) -> Response:
         person = _person(request)
-        return _page("chat.html", person=person, messages=self._conversations[person])
+        page = _page("chat.html", person=person, messages=self._conversations[person])
+        return _remembered(page, person)
 
     async def _show_new(self, request: Request) -> Response:
         """What came after the message of number ``after``: 204 while nothing did."""
         after = request.query_params.get("after", "")
         last = int(after) if after.isascii() and after.isdigit() and len(after) < 20 else 0
-        new = [m for m in self._conversations[_person(request)] if m.number > last]
-        return _page("chat_messages.html", messages=new) if new else Response(status_code=204)
+        person = _person(request)
+        new = [m for m in self._conversations[person] if m.number > last]
+        page = _page("chat_messages.html", messages=new) if new else Response(status_code=204)
+        return _remembered(page, person)
 
     async def _send(self, request: Request) -> Response:
         person = _person(request)
@@ -127,6 +132,19 @@ async def _start(_: Request) -> Response:
 
 async def _choose(_: Request) -> Response:
     return _page("chat_people.html")
+
+
+async def _mine(request: Request) -> Response:
+    """The chat of this browser's person; who that is, is asked where none was looked at yet."""
+    person = request.cookies.get(_COOKIE, "")
+    path = f"/chat/{person}" if person in PEOPLE else "/chat"
+    return RedirectResponse(path, 303, _HEADERS)
+
+
+def _remembered(response: Response, person: str) -> Response:
+    """Have the browser keep whose chat it shows; only a page that is in sight asks for news."""
+    response.set_cookie(_COOKIE, person, path="/chat", httponly=True, samesite="lax")
+    return response
 
 
 async def _file(request: Request) -> Response:

@@ -131,7 +131,7 @@ def create_demo(
         encryption_keys=(keys.encryption_key,),
         session_secrets=(keys.session_secret,),
         log_level="warning",
-        chat_url=f"{sandbox}/chat",
+        chat_url=f"{sandbox}/chat/mine",
         providers_config=config,
         **sign_on.settings(),  # type: ignore[arg-type]
     )

@@ -21,7 +21,7 @@ from webui.proof_cookie import (
     what_became_of,
 )
 from webui.roles import wants_newer_sign_in
-from webui.site import provider_of, site_of
+from webui.site import form_of, provider_of, site_of
 from webui.views.callback import finish
 from webui.views.errors import error_page, link_failure
 
@@ -153,7 +153,8 @@ async def _lost(request: Request) -> Response:
     return await _dead(request)
 
 
-def _proof_page(request: Request, site: Site, proof: Proof, *, asked: bool = False) -> Response:
+def _proof_page(request: Request, site: Site, proof: Proof, *, asked: int = 0) -> Response:
+    """``asked`` is how often the person has said that the code is sent."""
     context: dict[str, Any] = {
         "owner": proof.request.user_id if site.settings.link_proof == "confirm" else "",
         "provider": site.manager.providers.get(proof.request.provider),
@@ -169,6 +170,13 @@ def _proof_page(request: Request, site: Site, proof: Proof, *, asked: bool = Fal
     return render(request, "link_proof.html", fragment="proof_step.html", **context)
 
 
+async def _asked(request: Request) -> int:
+    """How often they had said so before: the page counts, so that each time changes it."""
+    before = (await form_of(request)).get("asked", "")
+    is_count = isinstance(before, str) and before.isascii() and before.isdigit()
+    return min(int(str(before)[:3]), 99) if is_count else 0
+
+
 async def finish_proof(request: Request) -> Response:
     """``POST /connect/proof/continue``: the code has arrived; the browser becomes the person's."""
     site = site_of(request)
@@ -181,7 +189,7 @@ async def finish_proof(request: Request) -> Response:
         proof = await site.manager.proofs.peek(site.redis, secret)
         if proof is None:
             return await _lost(request)
-        return _proof_page(request, site, proof, asked=True)
+        return _proof_page(request, site, proof, asked=await _asked(request) + 1)
     link = taken.request
     session = await site.sessions.start(request, link.user_id)
     if taken.parked:
