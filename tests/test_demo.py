@@ -56,7 +56,7 @@ async def test_from_the_chat_to_a_tool_that_uses_the_token_and_back(
     assert "came with the connection" in used
     assert f"{label}: connected as {account}." in await journey.say("list")
     assert f"{label} checked: working." in await journey.say(f"check {provider}")
-    assert f"{label}: connected as {account}. Connected since" in await journey.say(
+    assert f"{label}: connected as {account}. Connected less than" in await journey.say(
         f"status {provider}"
     )
     assert f"already connected as {account}" in await journey.say(f"connect {provider}")
@@ -136,13 +136,10 @@ async def test_access_ended_at_the_provider_brings_a_new_link(
     broken = await journey.say(f"whoami {provider}")
 
     assert f"{label} needs reconnecting. Here is a new link." in broken
-    first = await journey.hear(f"{label} needs reconnecting, so I cannot use it.")
-    for message in (broken, first):
-        assert (await journey.open_link(message)).status_code == 200
     assert f"{label}: needs reconnecting" in await journey.say("list")
-    assert f"{label} ended my access on" in await journey.say(f"status {provider}")
+    assert f"{label} ended my access" in await journey.say(f"status {provider}")
 
-    landing = await journey.open_link(first)
+    landing = await journey.open_link(broken)
     done = await journey.consent(await journey.press(landing, "link-yes"))
     assert done.url == f"{journey.site}/connect/done/{provider}"
 
