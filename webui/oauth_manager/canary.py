@@ -41,11 +41,11 @@ class Fit(StrEnum):
 
 TROUBLE = {
     Fit.WRONG_KEY: (
-        "The encryption key is not the one that this Redis was filled with. Put that one back; "
+        "ENCRYPTION_KEY is not the key that this Redis was filled with. Put that one back; "
         "several keys stand beside each other, the newest first"
     ),
     Fit.NO_RECORD_OPENS: (
-        "The encryption key opens none of the connections that this Redis holds. Put back the key "
+        "ENCRYPTION_KEY opens none of the connections that this Redis holds. Put back the key "
         "that they were made with; several keys stand beside each other, the newest first"
     ),
 }
