@@ -191,3 +191,39 @@ async def test_without_the_script_nothing_asks(chromium: Browser, host: Host, re
         await ann.window.page.reload()
         await ann.window.card("github", "S4")
         assert not any("seen=" in url for url in ann.window.requested)
+
+
+HIDE = """is => {
+  Object.defineProperty(document, 'hidden', {configurable: true, get: () => is});
+  document.dispatchEvent(new Event('visibilitychange'));
+}"""
+
+
+async def test_a_title_tells_no_outcome_while_nobody_looks_and_the_newest_afterwards(
+    ann: Desk,
+) -> None:
+    page = ann.window.page
+    await page.locator("#conn-github-check").click()
+    await expect(page).to_have_title(
+        "GitHub checked: working \N{EN DASH} Connections \N{EN DASH} Stargazer"
+    )
+    await expect(page.locator("#announce")).to_have_text("GitHub checked: working.")
+    await page.evaluate(HIDE, True)
+    await expect(page).to_have_title("Connections \N{EN DASH} Stargazer")
+    await ann.bot.delete_token(ann.redis, "ann", "github", by="chat")
+    await page.evaluate(HIDE, False)
+    await ann.window.card("github", "S1")
+    await expect(page).to_have_title("Connections \N{EN DASH} Stargazer")
+    await expect(page.locator("#announce")).to_have_text("GitHub: Not connected.")
+
+
+async def test_the_live_region_is_emptied_by_what_moves_the_focus(ann: Desk) -> None:
+    page = ann.window.page
+    await page.locator("#conn-github-check").click()
+    await expect(page.locator("#announce")).to_have_text("GitHub checked: working.")
+    await page.locator("#conn-github-disconnect").click()
+    await ann.window.card("github", "S10")
+    await expect(page.locator("#announce")).to_have_text("")
+    await expect(page).to_have_title(
+        "Disconnect GitHub? \N{EN DASH} Connections \N{EN DASH} Stargazer"
+    )
