@@ -435,6 +435,12 @@ SITUATIONS = {
         f"Google has refused to renew my access for over an hour. {OFFER}",
         be_refused_and_stuck,
     ),
+    "access ends soon": Situation(
+        ("connect", "github"),
+        r"My access to GitHub ends in \d+ \w+, and does not renew by itself. Here is a link to "
+        f"renew it. This link is {LINK}",
+        an_unknown_permission,
+    ),
     "the provider is away": Situation(
         ("connect", "github"),
         f"GitHub is not answering right now.* This link is {LINK}",

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from webui.oauth_manager.models import Connection, Profile
     from webui.oauth_manager.provider import OAuthProvider
 
-SOON = 7 * parts.DAY
 _TROUBLES = {
     "provider": "S9",
     "refused": "S9_refused",
@@ -50,7 +49,7 @@ def _ending_key(profile: Profile) -> str:
 
 
 def _troubled_key(profile: Profile) -> str:
-    if profile.is_stuck and profile.trouble != "setup":
+    if profile.is_stuck:
         return "S9_stuck"
     return _TROUBLES.get(profile.trouble, "")
 
@@ -58,7 +57,7 @@ def _troubled_key(profile: Profile) -> str:
 def _working_key(connection: Connection, now: float) -> str:
     if connection.is_limited:
         return "S8"
-    if not connection.has_refresh_token and 0 < connection.expires_at < now + SOON:
+    if connection.ends_soon(now):
         return "S6"
     if connection.lacking_scopes:
         return "S4_kept"

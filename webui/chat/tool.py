@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -24,7 +25,7 @@ from webui.oauth_manager import (
 from webui.oauth_manager.proofs import as_typed
 
 from .links import new_link, open_link, scopes_to_ask
-from .wording import abilities, details, lost, named, say, span, standing, trouble
+from .wording import abilities, details, lost, moment, named, say, span, standing, trouble
 
 
 class ChatContext(Protocol):
@@ -123,7 +124,7 @@ async def _connect(talk: Talk, name: str) -> str:
     wanted = [*connection.profile.requested_scopes, *(waiting.scopes if waiting else ())]
     missing = provider.missing_scopes([*wanted, *provider.needed_scopes], connection.scopes)
     is_well = connection.status is Status.CONNECTED and not connection.profile.trouble
-    if is_well and not missing:
+    if is_well and not missing and not connection.ends_soon(time.time()):
         return named("chat.already", provider, connection.profile.account.label)
     await talk.limit("link")
     scopes = scopes_to_ask(provider, connection, waiting)
@@ -137,6 +138,8 @@ def _why(provider: OAuthProvider, connection: Connection, missing: tuple[str, ..
     if connection.status is Status.CONNECTED and not missing:
         if connection.profile.is_stuck:
             return say("offer_stuck", provider=label)
+        if not connection.profile.trouble:
+            return say("offer_renewal", provider=label, when=moment(connection.expires_at))
         return say("offer_troubled", trouble=trouble(provider, connection))
     if connection.status is Status.CONNECTED:
         without = say(

@@ -105,9 +105,9 @@ def standing(provider: OAuthProvider, connection: Connection) -> str:
 
 
 def trouble(provider: OAuthProvider, connection: Connection) -> str:
-    """Why a connection that is kept does not work just now."""
+    """Say why a connection that is kept does not work just now."""
     profile = connection.profile
-    key = "stuck" if profile.is_stuck and profile.trouble != "setup" else profile.trouble
+    key = "stuck" if profile.is_stuck else profile.trouble
     key = {"provider": "trouble", "setup": "misconfigured"}.get(key, key or "refused")
     return say(key, provider=provider.label, name=provider.name)
 

@@ -87,12 +87,12 @@ def _form(body: bytes) -> dict[str, str] | None:
 
 
 def says_no(fields: Mapping[str, Any]) -> bool:
-    """Whether an answer is an error whatever its status."""
+    """Tell whether an answer is an error whatever its status."""
     return bool(fields.get("error")) or fields.get("ok") is False
 
 
 def refuses_token(provider: OAuthProvider, answer: Answer) -> bool:
-    """Whether an account address says that the token is over: 401 (RFC 6750 3.1), or a refusal
+    """Tell whether an account address calls the token over: 401 (RFC 6750 3.1), or a refusal
     in the provider's own words for that.
     """
     if answer.status in BUSY or answer.status >= 500:

@@ -30,7 +30,7 @@ class AuthorizationResponse:
 
     @property
     def outcome(self) -> str:
-        """What an error comes to (``Meaning.outcome``); ``""`` where there is a code."""
+        """The outcome of an error (``Meaning.outcome``); ``""`` if there is a code."""
         return self.meaning.outcome if self.error else ""
 
 

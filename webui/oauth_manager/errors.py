@@ -19,7 +19,7 @@ from enum import StrEnum
 
 
 class Meaning(StrEnum):
-    """What a provider's refusal means: for the grant, and for whoever can do something."""
+    """A refusal's meaning: for the grant, and for the one who can do something about it."""
 
     GONE = "gone"  # the code or the grant is over
     AGAIN = "again"  # over until the person signs in or agrees once more
@@ -35,7 +35,7 @@ class Meaning(StrEnum):
 
     @property
     def outcome(self) -> str:
-        """What connecting came to: ``failed``, or a word of its own that a card knows."""
+        """The outcome of connecting: ``failed``, or a word of its own that a card knows."""
         return _OUTCOMES.get(self, "failed")
 
 

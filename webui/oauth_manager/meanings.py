@@ -1,4 +1,4 @@
-"""What a refusal means, by the provider's own words first, then by everybody's.  No I/O."""
+"""The meaning of a refusal: by the provider's own words first, then by everybody's.  No I/O."""
 
 from __future__ import annotations
 
@@ -88,9 +88,10 @@ _FIRST = ("error", "errors", "code", "status", "type", "errorCode", "errorType")
 
 
 def meaning_of(provider: OAuthProvider, step: str, said: Sequence[str]) -> tuple[Meaning, str]:
-    """What was meant at a step (``authorize``, ``exchange``, ``refresh``), and by which word.
+    """Return what a refusal means, and the word that decided it.
 
-    ``said`` is everything the refusal says, the most telling first.
+    ``step`` is ``authorize``, ``exchange``, ``refresh``, ``account`` or ``revoke``; ``said``
+    everything that was said there, the most telling first.
     """
     for meaning in _CAUTION:
         own = provider.words.get(meaning, ())

@@ -8,6 +8,7 @@ from typing import Any
 
 from .token_data import TokenData
 
+SOON = 7 * 86_400.0  # seconds before its end, from which on a person is asked to renew
 STUCK_SECONDS = 3600.0  # of refusals in unknown words, after which connecting again is offered
 
 
@@ -79,8 +80,8 @@ class Profile:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether renewing has been refused, in unknown words, again and again for an hour."""
-        return self.refused_at - self.refused_since >= STUCK_SECONDS
+        """Tell whether renewing was refused in unknown words, repeatedly over an hour."""
+        return self.trouble != "setup" and self.refused_at - self.refused_since >= STUCK_SECONDS
 
     def with_problem(self, code: str, kind: str, trace: str, now: float) -> Profile:
         """The same, now that access is gone."""
@@ -150,6 +151,10 @@ class Connection:
     def lacking_scopes(self) -> tuple[str, ...]:
         """What is missing and needed; all that is missing, where nobody said what is needed."""
         return tuple(scope for scope in self.missing_scopes if scope not in self.unneeded_scopes)
+
+    def ends_soon(self, now: float) -> bool:
+        """Tell whether access ends within a week of ``now`` (epoch seconds), for good."""
+        return not self.has_refresh_token and 0 < self.expires_at < now + SOON
 
     @property
     def is_limited(self) -> bool:

@@ -116,7 +116,7 @@ class OAuthProvider:
 
     @property
     def scope_rules(self) -> ScopeRules:
-        """How its scopes are compared, everywhere."""
+        """The rules by which its scopes are compared, everywhere."""
         return ScopeRules(
             self.scope_contains,
             self.scopes_unlisted,

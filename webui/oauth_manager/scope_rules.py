@@ -1,4 +1,4 @@
-"""When two names of a scope mean the same, and which scopes are inside another.  No I/O."""
+"""Rules for scopes: names that mean the same, and scopes inside another.  No I/O."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ScopeRules:
     wildcard: str = ""
 
     def key(self, scope: str) -> str:
-        """What is the same for all names of one scope, but for those in ``contains``."""
+        """Return one text for all names of a scope, but for those in ``contains``."""
         for prefix in self.prefixes:
             head = scope[: len(prefix)]
             if head == prefix or (self.ignores_case and head.casefold() == prefix.casefold()):

@@ -74,7 +74,7 @@ def _unwrapped(content: Any) -> Any:
 
 
 def _is_known(provider: OAuthProvider, step: str, answer: Answer, content: Any) -> bool:
-    """Whether a page, a list or a plain text says something that is known all the same."""
+    """Tell whether a page, a list or a plain text says something known all the same."""
     return answer.status >= 400 and (
         meaning_of(provider, step, everything_in(answer, content))[0] is not Meaning.UNKNOWN
     )

@@ -44,7 +44,7 @@ async def note(
 
 
 def waiting(provider: OAuthProvider, known: Profile) -> OAuthUnavailable:
-    """What to raise while the provider is left alone: its last failure still holds."""
+    """Build the error for as long as the provider is left alone: its last failure holds."""
     meaning = Meaning.UNKNOWN if known.trouble == "refused" else Meaning.TROUBLE
     failure = OAuthUnavailable(provider.name, "refresh", "waiting", meaning=meaning)
     failure.may_reconnect = known.is_stuck

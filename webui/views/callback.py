@@ -148,7 +148,7 @@ async def _park(request: Request, attempt: Attempt, answer: AuthorizationRespons
 async def _failed_for_nobody(
     request: Request, attempt: Attempt, answer: AuthorizationResponse
 ) -> Response:
-    """What went wrong, as a page: nobody is signed in who has a card."""
+    """Say on a page of its own what went wrong: nobody is signed in who has a card."""
     site, provider = site_of(request), site_of(request).manager.providers[attempt.provider]
     key = answer.outcome
     await site.manager.stories.ended(site.redis, attempt.user_id, provider.name, key)
