@@ -407,6 +407,8 @@ class TestConfiguration:
         [
             ({"github": {"client_sercet": "canary"}}, "client_sercet"),
             ({"github": {"name": "canary"}}, "name"),
+            ({"github": {"pkce": "canary"}}, "pkce must be True or False"),
+            ({"github": {"iss_required": 0}}, "iss_required must be True or False"),
             ({"own": {"client_id": "canary"}}, "authorize_url"),
             ({"own": {"authorize_url": "https://canary.example/a"}}, "token_url"),
             ({"own": {"authorize_url": "", "token_url": "https://canary.example/t"}}, "own"),
@@ -422,6 +424,15 @@ class TestConfiguration:
     def test_an_own_provider_has_a_readable_label(self) -> None:
         providers = OAuthManager(KEY, BASE_URL, {"my-git_server": ENDPOINTS}).providers
         assert providers["my-git_server"].label == "My Git Server"
+
+    @pytest.mark.parametrize(
+        ("given", "words"), [([400, "BAD"], ("400", "BAD")), ("BAD", ("BAD",)), ((), ())]
+    )
+    def test_words_for_the_end_may_be_numbers_or_a_single_text(
+        self, given: Any, words: tuple[str, ...]
+    ) -> None:
+        config = {"own": {**ENDPOINTS, "gone": given}}
+        assert OAuthManager(KEY, BASE_URL, config).providers["own"].gone == words
 
     def test_providers_come_in_alphabetical_order(self) -> None:
         config = {"zulip": ENDPOINTS, "asana": ENDPOINTS}

@@ -27,37 +27,19 @@ class PermissionGroup:
 
 
 def _contained(provider: OAuthProvider, scopes: tuple[str, ...]) -> set[str]:
-    """Those of ``scopes`` that another one of them already includes.
+    """Keys of those scopes that another one of them already includes.
 
     Two names that include each other are two spellings of one permission; both
     stay, and share their sentence.
     """
-    rules = provider.scope_rules
-    inside = {rules.key(outer): rules.keys(inner) for outer, inner in rules.contains.items()}
+    inside, nothing = provider.scope_rules.inside, frozenset[str]()
+    given = provider.scope_rules.keys(scopes)
     return {
-        scope
-        for outer in rules.keys(scopes)
-        for scope in scopes
-        if (inner := rules.key(scope)) in inside.get(outer, ())
-        and outer not in inside.get(inner, ())
+        inner
+        for outer in given
+        for inner in inside.get(outer, nothing) & given
+        if outer not in inside.get(inner, nothing)
     }
-
-
-def _described(provider: OAuthProvider, *, allowed: bool) -> dict[str, tuple[str, str]]:
-    """Group and sentence by the key of each scope that is described, the operator's first."""
-    rules = provider.scope_rules
-    found = {
-        rules.key(scope): (group, precisely[0] if precisely and allowed else sentence)
-        for scope, (sentence, group, *precisely) in provider.scope_sentences.items()
-    }
-    for scope, other in rules.contains.items():
-        # Under its only other name.
-        if len(other) == 1 and rules.key(other[0]) in found:
-            found.setdefault(rules.key(scope), found[rules.key(other[0])])
-    for scope, text in provider.scope_texts.items():
-        key = rules.key(scope)
-        found[key] = (found[key][0] if key in found else "Other", text)
-    return found
 
 
 def sentences(
@@ -68,10 +50,11 @@ def sentences(
     ``allowed`` or left off: some read more exactly where they are allowed.  What nobody has
     described is in the group ``Unknown`` under its raw name.
     """
-    described, key = _described(provider, allowed=allowed), provider.scope_rules.key
+    described, key = provider.described_scopes, provider.scope_rules.key
     found = []
     for scope in dict.fromkeys(scopes):
-        group, sentence = described.get(key(scope), ("Unknown", scope))
+        group, plainly, precisely = described.get(key(scope), ("Unknown", scope, scope))
+        sentence = precisely if allowed else plainly
         if group != "Unknown":
             sentence = sentence.replace("{product}", product).replace("{bot}", bot)
         found.append((group if group in (*GROUPS, *_REST) else "Unknown", sentence))
@@ -92,8 +75,8 @@ def permission_groups(
     No scope at all is a permission of its own where the provider describes ``""``.
     """
     given = tuple(scopes) or (("",) if "" in provider.scope_sentences else ())
-    inside = _contained(provider, given)
-    shown = [scope for scope in given if scope not in inside]
+    inside, key = _contained(provider, given), provider.scope_rules.key
+    shown = [scope for scope in given if key(scope) not in inside]
     found = sentences(provider, shown, product, bot, allowed=allowed)
     order = (*reversed(GROUPS), *_REST) if strongest_first else (*GROUPS, *_REST)
     groups = (PermissionGroup(name, tuple(s for g, s in found if g == name)) for name in order)

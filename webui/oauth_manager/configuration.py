@@ -128,7 +128,14 @@ def host_of(parts: SplitResult) -> str:
     return host
 
 
-_OF_A_PROVIDER: dict[str, Callable[[object], str]] = {
+def switch(value: object) -> bool:
+    """On or off; text would count as on whatever it says."""
+    if not isinstance(value, bool):
+        raise Malformed("must be True or False")
+    return value
+
+
+_OF_A_PROVIDER: dict[str, Callable[[object], object]] = {
     "authorize_url": endpoint,
     "token_url": endpoint,
     "revoke_url": endpoint,
@@ -136,6 +143,8 @@ _OF_A_PROVIDER: dict[str, Callable[[object], str]] = {
     "manage_url": endpoint,
     "status_url": endpoint,
     "issuer": issuer,
+    "iss_required": switch,
+    "pkce": switch,
     "client_id": printable,
     "client_secret": printable,
 }

@@ -5,22 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
 from .configuration import Malformed, check_provider
 from .models import Account
-from .scope_rules import ScopeRules
+from .scope_rules import ScopeRules, ScopeSentences, described
 
 AccountReader = Callable[[Mapping[str, Any], Mapping[str, Any]], Account]
 """From the account answer and the token answer to an account; raises nothing."""
-
-ScopeSentences = Mapping[str, tuple[str, str] | tuple[str, str, str]]
-"""Scope -> what it allows, its group, and perhaps the same more exactly.
-
-The first completes "{Product} can …" and is as true after "Not allowed:"; the third,
-which may name limits, stands in its place where it is allowed.
-"""
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
@@ -97,6 +91,7 @@ class OAuthProvider:
             raise ValueError(f"provider {self.name!r}: features {fault}") from None
         if self.scope_rules.missing(self.needed_scopes, self.scopes, lists_all=True):
             raise ValueError(f"provider {self.name!r}: features need a scope it is not asked for")
+        self.gone = tuple(map(str, [self.gone] if isinstance(self.gone, str) else self.gone))
         self.label = self.label or self.name.replace("_", " ").replace("-", " ").title()
 
     @property
@@ -114,7 +109,7 @@ class OAuthProvider:
         """The provider's page where the person sees and removes this application."""
         return self.manage_url.replace("{client_id}", quote(self.client_id, safe=""))
 
-    @property
+    @cached_property
     def scope_rules(self) -> ScopeRules:
         """The rules by which its scopes are compared, everywhere."""
         return ScopeRules(
@@ -150,6 +145,11 @@ class OAuthProvider:
             return "", account_id
         realm, _, own = account_id.rpartition(self.account_realm_end)
         return realm, own
+
+    @cached_property
+    def described_scopes(self) -> Mapping[str, tuple[str, str, str]]:
+        """Group and sentences by the key of each scope, as :func:`described` gives them."""
+        return described(self.scope_rules, self.scope_sentences, self.scope_texts)
 
     def missing_scopes(self, wanted: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:
         """Those of ``wanted`` that ``granted`` neither lists nor contains, in their order."""

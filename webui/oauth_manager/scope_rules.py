@@ -1,9 +1,16 @@
-"""Rules for scopes: names that mean the same, and scopes inside another.  No I/O."""
+"""Scopes: names that mean the same, scopes inside another, and what each allows.  No I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+ScopeSentences = Mapping[str, tuple[str, str] | tuple[str, str, str]]
+"""Scope -> what it allows, its group, and perhaps the same more exactly.
+
+The first completes "{Product} can …" and is as true after "Not allowed:"; the third,
+which may name limits, stands in its place where it is allowed.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +29,14 @@ class ScopeRules:
     prefixes: tuple[str, ...] = ()
     ignores_case: bool = False
     wildcard: str = ""
+    # key -> keys of what it contains
+    inside: Mapping[str, frozenset[str]] = field(init=False, repr=False, compare=False)
+    _whole: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        inside = {self.key(o): frozenset(self.keys(inner)) for o, inner in self.contains.items()}
+        object.__setattr__(self, "inside", inside)
+        object.__setattr__(self, "_whole", self.key(self.wildcard))
 
     def key(self, scope: str) -> str:
         """Return one text for all names of a scope, but for those in ``contains``."""
@@ -37,11 +52,10 @@ class ScopeRules:
 
     def reached(self, scopes: Iterable[str]) -> set[str]:
         """Keys of the scopes, and of everything that any of them contains."""
-        contains = {self.key(outer): inner for outer, inner in self.contains.items()}
         held = self.keys(scopes)
         pending = list(held)
         while pending:
-            inner = self.keys(contains.get(pending.pop(), ())) - held
+            inner = self.inside.get(pending.pop(), frozenset()) - held
             held |= inner
             pending.extend(inner)
         return held
@@ -85,8 +99,29 @@ class ScopeRules:
         return tuple(scope for scope in scopes if not self._is_wildcard(self.key(scope)))
 
     def _is_wildcard(self, key: str) -> bool:
-        return bool(self.wildcard) and key.rpartition("/")[2] == self.key(self.wildcard)
+        return bool(self._whole) and key.rpartition("/")[2] == self._whole
 
     @staticmethod
     def _resource(key: str) -> str:
         return key.rpartition("/")[0]
+
+
+def described(
+    rules: ScopeRules, sentences: ScopeSentences, texts: Mapping[str, str]
+) -> dict[str, tuple[str, str, str]]:
+    """By the key of a scope: its group, what it allows, and the same precisely.
+
+    ``texts`` are the deployment's words and go first: in the group of the provider's own
+    sentence, or in ``Other``.
+    """
+    found = {
+        rules.key(scope): (group, sentence, precisely[0] if precisely else sentence)
+        for scope, (sentence, group, *precisely) in sentences.items()
+    }
+    for scope, other in rules.contains.items():
+        if len(other) == 1 and rules.key(other[0]) in found:  # under its only other name
+            found.setdefault(rules.key(scope), found[rules.key(other[0])])
+    for scope, text in texts.items():
+        key = rules.key(scope)
+        found[key] = (found[key][0] if key in found else "Other", text, text)
+    return found
