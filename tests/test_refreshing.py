@@ -279,8 +279,7 @@ class TestWhatIsSentAndKept:
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
         before = (await connected(manager, fake, redis, "u1", "github")).profile
-        token = granted(fake, "github")
-        await manager.store_token(redis, "u1", token)
+        await age(manager, redis, "u1", "github")
         await manager.get_token("u1", "github", redis)
         after = (await manager.connection("u1", "github", redis)).profile
         assert after.account == before.account
