@@ -984,17 +984,42 @@ async def test_strange_ids_are_people_like_all_others(scene: Scene, user: str) -
     assert "That matches." in await scene.say("confirm", code=code, user=user)
 
 
+@pytest.mark.parametrize(
+    "where",
+    [
+        {"is_private": False},
+        {"is_private": False, "guild_id": ""},
+        {"guild_id": "1001"},
+        {"guild_id": 1001, "channel_id": 5, "platform": "discord", "is_private": None},
+    ],
+)
 @pytest.mark.parametrize("action", ACTIONS)
 async def test_nothing_is_done_or_said_where_others_read(
-    scene: Scene, redis: Redis, action: str
+    scene: Scene, redis: Redis, action: str, where: dict[str, Any]
 ) -> None:
     await scene.connect()
     code = await scene.code_shown()
     before = sorted(await redis.keys("*"))
-    said = await scene.say(action, "github", code, is_private=False)
+    said = await scene.say(action, "github", code, **where)
     assert said == "That is between you and me: write to me in a private chat."
     assert sorted(await redis.keys("*")) == before
     assert "That matches." in await scene.say("confirm", code=code)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {},
+        {"guild_id": ""},
+        {"guild_id": None, "channel_id": "5"},
+        {"guild_id": "1001", "is_private": True},
+    ],
+)
+async def test_a_chat_is_private_unless_something_says_otherwise(
+    scene: Scene, where: dict[str, Any]
+) -> None:
+    """In a server a slash command is answered to that person alone: the bot says so."""
+    assert split_link(await scene.say("connect", "github", **where))[1]
 
 
 @pytest.mark.parametrize("action", ACTIONS)

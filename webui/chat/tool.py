@@ -31,7 +31,8 @@ from .wording import abilities, details, lost, moment, named, say, span, standin
 class ChatContext(Protocol):
     """Who speaks, and an asyncio Redis client, as for ``require_oauth_token``.
 
-    A chat that others can read has ``is_private = False`` as well.
+    A chat that others can read has ``is_private = False`` as well, or a ``guild_id`` that
+    is not empty; where both are there, ``is_private`` decides.
     """
 
     @property
@@ -51,7 +52,7 @@ async def connect_service(ctx: ChatContext, action: str, provider: str = "", cod
     known = ACTIONS.get(action)
     if known is None:
         return say("unknown_action", actions=", ".join(ACTIONS))
-    if not getattr(ctx, "is_private", True):
+    if not _is_private(ctx):
         return say("private_only")
     if ctx.redis is None:
         return say("store_away")
@@ -73,6 +74,11 @@ async def connect_service(ctx: ChatContext, action: str, provider: str = "", cod
         return say("misconfigured", provider=talk.label(error.provider))
     except TooMany as error:
         return say("too_many", span=span(error.retry_after + 59))
+
+
+def _is_private(ctx: ChatContext) -> bool:
+    said = getattr(ctx, "is_private", None)
+    return bool(said) if said is not None else not getattr(ctx, "guild_id", None)
 
 
 @dataclass(frozen=True, slots=True)
