@@ -124,6 +124,8 @@ def _errors() -> Iterator[tuple[str, str]]:
         yield f"POST {path} 503", bytes(answer.body).decode()
     off = pages.render_error(request(), 503, "service")
     yield "L11", bytes(off.body).decode()
+    unanswered = pages.render_error(request(), 503, "unanswered", ref="K4T9WX")
+    yield "unanswered", bytes(unanswered.body).decode()
     for key in ("stale", "unsaid", "attempt"):
         for htmx in (False, True):
             answer = pages.render_error(request(htmx=htmx), 400, key)

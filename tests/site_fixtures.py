@@ -82,6 +82,14 @@ class Browser:
     ) -> httpx.Response:
         return await self.client.get(path, headers={**(HTMX if htmx else {}), **(headers or {})})
 
+    async def come_back(self, callback: str) -> httpx.Response:
+        """Open a callback that leads nowhere: the page of its own on which that ends."""
+        answer = await self.get(callback)
+        location = answer.headers["location"]
+        assert (answer.status_code, answer.text) == (303, "")
+        assert re.fullmatch(r"/connect/ended/[a-z_-]+(\?[a-z]+=\w+(&ref=[A-Z0-9]{6})?)?", location)
+        return await self.get(location)
+
     async def post(
         self, path: str, form: Mapping[str, str] | None = None, *, htmx: bool = False
     ) -> httpx.Response:

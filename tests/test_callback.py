@@ -33,6 +33,7 @@ from webui.oauth_manager import LINK_CODE_TTL, keys
 pytestmark = pytest.mark.anyio
 
 ATTEMPT_OVER = "/connections#conn-{}-n"
+OVER = "/connect/ended/over"
 
 
 def callback(at: str = "github", /, **fields: str) -> str:
@@ -179,7 +180,7 @@ class TestAStateThatIsMissing:
     ) -> None:
         browser = await (place.signed_in("ann") if who == "ann" else place.browser())
         code = (await allowed(place, await place.signed_in("ann"))).code
-        answer = await browser.get(callback(code=code, **fields))
+        answer = await browser.come_back(callback(code=code, **fields))
         assert answer.status_code == 400
         assert await nothing_happened(place)
 
@@ -187,7 +188,7 @@ class TestAStateThatIsMissing:
         attempt, link = await from_chat(place, "ann")
         browser = await place.signed_in("ann")
         for name in ("link", "link_code", "code_link"):
-            answer = await browser.get(callback(code=attempt.code, **{name: link}))
+            answer = await browser.come_back(callback(code=attempt.code, **{name: link}))
             assert answer.status_code == 400
         assert await nothing_happened(place)
 
@@ -201,15 +202,30 @@ class TestAStateThatIsNotOurs:
         attempt = await allowed(place, ann)
         ((status, headers, _),) = await answers(place, attempt, bend(attempt.state), ann)
         assert status == 303
-        assert ("location", ATTEMPT_OVER.format("github")) in headers
+        assert ("location", OVER) in headers
         assert await nothing_happened(place)
 
     async def test_is_refused_alike_to_browsers_without_a_session(self, place: Place) -> None:
         attempt = await allowed(place, await place.signed_in("ann"))
         states = [*bend(attempt.state), "", "short", "x" * 200, "ä" * 30]
-        ((status, _, _),) = await answers(place, attempt, states)
-        assert status == 400
+        ((status, headers, _),) = await answers(place, attempt, states)
+        assert status == 303
+        assert ("location", OVER) in headers
         assert await nothing_happened(place)
+
+    async def test_changes_nothing_that_is_shown_elsewhere(
+        self, place: Place, ann: Browser, ben: Browser
+    ) -> None:
+        """Nor do those that are somebody else's: any page can lead a browser here."""
+        await place.connect(ann, "github")
+        shown = (await ann.get("/connections")).text
+        bens = await allowed(place, ben)
+        forged = bens.url(state="f" * 43)
+        denied = callback(state="f" * 43, error="access_denied")
+        for url in (forged, denied, bens.url(), callback(state=bens.state, error="x"), callback()):
+            page = await ann.come_back(url)
+            assert "Go to connections" in page.text or "another browser" in page.text
+        assert (await ann.get("/connections")).text == shown
 
     async def test_leaves_the_real_one_usable(self, place: Place, ann: Browser) -> None:
         attempt = await allowed(place, ann)
@@ -229,10 +245,10 @@ class TestAStateThatIsNotOurs:
         ) as other:
             attempt = await allowed(other, await other.browser(ann))
         answer = await ann.get(attempt.url())
-        assert answer.headers["location"] == ATTEMPT_OVER.format("github")
+        assert answer.headers["location"] == OVER
         assert await nothing_happened(place)
 
-    async def test_looks_like_one_that_was_used_and_one_that_ran_out(
+    async def test_looks_like_one_that_was_used_and_one_that_ran_out_elsewhere(
         self, place: Place, ann: Browser
     ) -> None:
         used = await allowed(place, ann)
@@ -240,7 +256,9 @@ class TestAStateThatIsNotOurs:
         expired = await allowed(place, ann)
         await place.redis.pexpire(f"stargazer:oauth_state:{expired.state}", 0)
         forged = used.url(state="f" * 43)
-        assert len({same(await ann.get(url)) for url in (used.url(), expired.url(), forged)}) == 1
+        for other in (await place.browser(), await place.signed_in("ann")):
+            urls = (used.url(), expired.url(), forged)
+            assert len({same(await other.get(url)) for url in urls}) == 1
 
 
 class TestAFinishedCallback:
@@ -248,16 +266,16 @@ class TestAFinishedCallback:
 
     @pytest.mark.parametrize("again", ["the same code", "another code"])
     async def test_sent_again_changes_nothing(self, place: Place, ann: Browser, again: str) -> None:
-        attempt = await allowed(place, ann)
+        another, attempt = await allowed(place, ann), await allowed(place, ann)
         await ann.get(attempt.url())
         before, calls = await place.records(), place.fake.calls["token"]
-        code = attempt.code if again == "the same code" else (await allowed(place, ann)).code
+        code = attempt.code if again == "the same code" else another.code
         answer = await ann.get(attempt.url(code=code))
         assert answer.headers["location"] == ATTEMPT_OVER.format("github")
         assert (await place.records(), place.fake.calls["token"]) == (before, calls)
-        assert await ann.state_of("github") in ("S4", "S17")
         page = (await ann.get("/connections")).text
-        assert "Your old connection is unchanged." in page
+        assert card_state(page, "github") == "S4"
+        assert "GitHub is connected." in page
 
     async def test_sent_fifty_times_at_once_to_two_processes_is_done_once(
         self, place: Place, ann: Browser, redis_url: str
@@ -344,8 +362,9 @@ class TestAnotherBrowser:
         self, place: Place, ann: Browser
     ) -> None:
         attempt = await allowed(place, ann)
-        answer = await (await place.browser()).get(attempt.url())
+        answer = await (await place.browser()).come_back(attempt.url())
         assert answer.status_code == 400
+        assert heading(answer.text) == "You came back in another browser."
         assert "set-cookie" not in answer.headers
         assert await nothing_happened(place)
 
@@ -353,9 +372,9 @@ class TestAnotherBrowser:
         self, place: Place, ann: Browser, ben: Browser
     ) -> None:
         attempt = await allowed(place, ann)
-        answer = await ben.get(attempt.url())
-        assert answer.headers["location"] == ATTEMPT_OVER.format("github")
-        assert await ben.state_of("github") == "S17"
+        answer = await ben.come_back(attempt.url())
+        assert heading(answer.text) == "You came back in another browser."
+        assert await ben.state_of("github") == "S1"
         assert await nothing_happened(place)
 
     async def test_does_not_spend_the_state(self, place: Place, ann: Browser, ben: Browser) -> None:
@@ -365,16 +384,16 @@ class TestAnotherBrowser:
             await browser.get(attempt.url())
         await ann.get(attempt.url())
         assert await ann.state_of("github") == "S4"
-        assert await ben.state_of("github") == "S17"
+        assert await ben.state_of("github") == "S1"
 
     async def test_of_the_same_person_is_told_to_start_again(
         self, place: Place, ann: Browser
     ) -> None:
         attempt = await allowed(place, ann)
         other = await place.signed_in("ann")
-        answer = await other.get(attempt.url())
-        assert answer.headers["location"] == ATTEMPT_OVER.format("github")
-        assert await other.state_of("github") == "S17"
+        answer = await other.come_back(attempt.url())
+        assert heading(answer.text) == "You came back in another browser."
+        assert await other.state_of("github") == "S1"
         assert await ann.state_of("github") == "S3"
         assert await nothing_happened(place)
 
@@ -389,10 +408,10 @@ class TestAnotherBrowser:
             attempt = await allowed(place, ben)
         else:
             attempt, _ = await from_chat(place, "ben")
-        answer = await ann.get(attempt.url())
-        assert answer.status_code == (303 if started == "on the page" else 403)
+        answer = await ann.come_back(attempt.url())
+        assert answer.status_code == (400 if started == "on the page" else 403)
         assert (await place.records(), place.fake.calls["token"]) == (before, calls)
-        assert await ann.state_of("github") in ("S4", "S17")
+        assert await ann.state_of("github") == "S4"
         assert not await place.bot.has_token("ben", "github", place.redis)
 
     async def test_that_followed_a_forwarded_address_gives_its_account_to_nobody(
@@ -430,7 +449,7 @@ class TestALinkOfAnotherPerson:
         owner = "owner-of-the-link"
         ben = await place.signed_in("ben")
         attempt, link = await from_chat(place, owner)
-        answer = await ben.get(attempt.url())
+        answer = await ben.come_back(attempt.url())
         assert answer.status_code == 403
         assert owner not in answer.text
         assert await live(place) == 0
@@ -452,7 +471,7 @@ class TestACookieMadeFromPublicValues:
             browser = await place.browser()
             for name in ("__Host-session", "session", "__Host-proof", attempt.state):
                 browser.client.cookies.set(name, value)
-            assert (await browser.get(attempt.url())).status_code == 400
+            assert (await browser.come_back(attempt.url())).status_code == 400
         assert await nothing_happened(place)
 
 
@@ -561,7 +580,7 @@ class TestTheIssuer:
     @pytest.mark.parametrize("provider", ["google", "discord", "github"])
     async def test_stands_once(self, place: Place, ann: Browser, provider: str) -> None:
         attempt = await allowed(place, ann, provider)
-        answer = await ann.get(attempt.url() + "&iss=" + ISSUERS[f"/{provider}"])
+        answer = await ann.come_back(attempt.url() + "&iss=" + ISSUERS[f"/{provider}"])
         assert answer.status_code == 400
         assert await nothing_happened(place)
 
@@ -663,7 +682,7 @@ class TestAnErrorAnswer:
     async def test_without_a_state_is_refused(
         self, place: Place, ann: Browser, fields: dict[str, str]
     ) -> None:
-        assert (await ann.get(callback(**fields))).status_code == 400
+        assert (await ann.come_back(callback(**fields))).status_code == 400
         assert await ann.state_of("github") == "S1"
 
     async def test_that_says_neither_yes_nor_no_is_refused(
@@ -671,7 +690,8 @@ class TestAnErrorAnswer:
     ) -> None:
         attempt = await allowed(place, ann)
         for fields in ({}, {"code": ""}, {"code": " "}):
-            assert (await ann.get(callback(state=attempt.state, **fields))).status_code == 400
+            url = callback(state=attempt.state, **fields)
+            assert (await ann.come_back(url)).status_code == 400
         assert await nothing_happened(place)
 
     async def test_keeps_the_connection_there_was(self, place: Place, ann: Browser) -> None:
@@ -699,7 +719,7 @@ class TestAQueryThatIsNoAnswer:
         url = httpx.URL(f"{BASE_URL}/oauth/github/callback", query=query)
         async with commands(place.redis) as seen:
             answer = await browser.client.get(url)
-        assert answer.status_code == 400
+        assert (answer.status_code, answer.headers["location"]) == (303, OVER)
         assert [line for line in seen if "oauth_" in line] == []
         assert await nothing_happened(place)
 
@@ -737,7 +757,8 @@ class TestAQueryThatIsNoAnswer:
         assert await ann.state_of("github") == "S4", "the state was to stay usable"
 
     async def test_is_a_page_with_a_way_on(self, place: Place, ann: Browser) -> None:
-        answer = await ann.get(callback())
+        answer = await ann.come_back(callback())
+        assert answer.status_code == 400
         assert answer.headers["content-type"].startswith("text/html")
         assert 'href="/connections"' in answer.text
 

@@ -104,8 +104,12 @@ class TestOpenLinks:
 
         old, new = await make(older), await make(newer)
         phone = await place.browser()
-        assert (await phone.get(old)).status_code in (400, 410)
-        assert (await phone.get(new)).status_code in (200, 303)
+        answer = await phone.get(old)
+        assert answer.headers.get("location", "/connect/ended/over") == "/connect/ended/over"
+        assert answer.status_code in (303, 410)
+        answer = await phone.get(new)
+        assert answer.headers.get("location", "/connect/proof") == "/connect/proof"
+        assert answer.status_code in (200, 303)
 
     async def test_a_replaced_one_does_not_take_the_newer_with_it(self, place: Place) -> None:
         """Neither by opening, starting or declining it, nor at the callback."""
@@ -119,7 +123,7 @@ class TestOpenLinks:
             await phone.get(old),
             await phone.post(f"{old}/start"),
             await phone.post(f"{old}/decline"),
-            await phone.get(callback),
+            await phone.come_back(callback),
         ):
             assert answer.status_code in (400, 410)
         assert (await phone.get(new)).status_code == 200
@@ -180,9 +184,13 @@ class TestOpening:
         """A13: states are guessed at the callback."""
         guess = f"/oauth/github/callback?code=c&state={'g' * 43}"
         async with at(place, "192.0.2.77") as prober:
-            seen = await statuses(allowed("miss") + 1, lambda: prober.get(guess))
-            assert seen[-1] == 429
-            assert says_when(await prober.get(guess))
+            assert set(await statuses(allowed("miss"), lambda: prober.get(guess))) == {303}
+            seen = [(await prober.get(guess)).headers["location"] for _ in range(2)]
+            assert seen == ["/connect/ended/too-many"] * 2
+            assert says_when(await prober.get(seen[0]))
+        async with at(place, "192.0.2.78") as other:
+            page = await other.get(seen[0])
+            assert heading(page.text) == "That attempt is over", "it says so only where it is so"
 
     async def test_works_again_when_the_time_is_over(self, place: Place) -> None:
         good = await link(place)

@@ -419,7 +419,7 @@ class TestConfirmingInTheBrowser:
         await ben.post("/connect/proof/continue")
         assert (await ben.post(f"{await link(team)}/start")).status_code == 403
         url = await team.bot.generate_connect_url("ann", "google", team.redis)
-        assert (await ben.get(team.fake.authorize(url))).status_code == 403
+        assert (await ben.come_back(team.fake.authorize(url))).status_code == 403
         assert team.fake.calls["token"] == 0
 
     @pytest.mark.parametrize(

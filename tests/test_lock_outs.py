@@ -97,7 +97,10 @@ class TestWhatAnotherSitesPageOpens:
     @pytest.mark.parametrize("path", [JUNK_LINK, JUNK_STATE])
     async def test_leaves_what_the_person_opens(self, place: Place, path: str) -> None:
         victim = await place.browser(address=HOME)
-        assert 429 in await flood(victim, path, BY_SCRIPT)
+        await flood(victim, path, BY_SCRIPT)
+        answer = await victim.get(path, headers=BY_SCRIPT)
+        location = answer.headers.get("location")
+        assert answer.status_code == 429 or location == "/connect/ended/too-many"
         for headers in (BY_A_PRESS, TYPED, OPENED, {}):
             assert (await victim.get(await link(place), headers=headers)).status_code == 200
         assert (await victim.get(JUNK_LINK, headers=TYPED)).status_code == 410

@@ -66,10 +66,6 @@ async def found(place: Place, answer: httpx.Response) -> Reference:
 # Pages
 
 
-async def unreadable(_: Place, ann: Browser) -> httpx.Response:
-    return await ann.get(f"/oauth/github/callback?code={CANARY}")
-
-
 async def stale(_: Place, ann: Browser) -> httpx.Response:
     headers = {"sec-fetch-site": "cross-site"}
     return await ann.client.post("/signout", data={"next": CANARY}, headers=headers)
@@ -124,9 +120,6 @@ async def another_persons_link(place: Place, ann: Browser) -> httpx.Response:
 Ask = Callable[[Place, Browser], Awaitable[httpx.Response]]
 
 PAGES: dict[Ask, Reference] = {
-    unreadable: Reference(
-        "", 0, "attempt", 400, "/oauth/{provider}/callback", "GET", provider="github"
-    ),
     stale: Reference("", 0, "stale", 403, "unmatched", "POST"),
     unsaid: Reference("", 0, "unsaid", 403, "unmatched", "POST"),
     nowhere: Reference("", 0, "404", 404, "unmatched", "GET"),
@@ -225,7 +218,7 @@ class TestAnErrorPage:
 
         async with site_at(redis_url, redis, provider_app=broken) as place:
             ann = await place.signed_in("ann")
-            answer = await place.connect(ann, "github")
+            answer = await ann.come_back(place.fake.authorize(await ann.begin("github")))
             reference = await found(place, answer)
         assert (reference.kind, reference.status, reference.user) == ("500", 500, "ann")
         (line,) = [r.getMessage() for r in caplog.records if "unexpected" in r.getMessage()]
@@ -364,7 +357,7 @@ class TestACard:
         url = await place.bot.generate_connect_url("ann", "github", place.redis)
         state = query_of(url)["state"]
         nobody = await place.browser()
-        answer = await nobody.get(f"/oauth/github/callback?error=server_error&state={state}")
+        answer = await nobody.come_back(f"/oauth/github/callback?error=server_error&state={state}")
         reference = await found(place, answer)
         told = ("connecting.provider_trouble", "server_error")
         assert (reference.kind, reference.error) == told

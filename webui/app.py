@@ -124,6 +124,8 @@ def create_app(
 
     async def refuse(scope: Scope, status: int, reason: str) -> Response:
         request = Request({**scope, "app": app})
+        if reason == "interrupted":
+            return errors.interrupted(request)
         if reason not in _REFUSED:  # a machine's mistake, or an attack: nobody will ask about it
             return render_error(request, status)
         return await errors.error_page(request, status, _REFUSED[reason])

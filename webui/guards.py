@@ -19,6 +19,7 @@ from webui.forwarded import ForwardedClient
 from webui.proxy import ProxyIdentity
 from webui.refusing import (
     METHODS,
+    AlwaysAnswered,
     KnownMethod,
     OwnHost,
     PlainRequest,
@@ -52,7 +53,7 @@ _log = structlog.get_logger("webui.access")
 
 def guarded(app: ASGIApp, settings: Settings, refuse: Refusal) -> ASGIApp:
     """The site behind everything that comes before it; ``refuse`` answers what does not get in."""
-    app = SessionCookie(app)
+    app = SessionCookie(AlwaysAnswered(app, refuse))
     app = SameOrigin(app, settings.base_url, refuse)
     app = KnownMethod(app, refuse)
     app = PlainRequest(app, refuse)

@@ -131,6 +131,30 @@ class KnownMethod:
             await self.app(scope, receive, send)
 
 
+class AlwaysAnswered:
+    """A request that is cut short, by a server that stops, is told so in our own words."""
+
+    def __init__(self, app: ASGIApp, refuse: Refusal) -> None:
+        self.app = app
+        self.refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_answered = scope["type"] != "http"
+
+        async def watched(message: Message) -> None:
+            nonlocal is_answered
+            is_answered = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except asyncio.CancelledError:
+            if not is_answered:
+                response = await self.refuse(scope, 503, "interrupted")
+                await response(scope, receive, send)
+            raise
+
+
 class SameOrigin:
     """Nothing is changed for another site's page."""
 

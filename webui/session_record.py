@@ -77,19 +77,23 @@ def open_session(session_id: str, stored: Mapping[bytes, bytes], life: float) ->
         return None
     if not time.time() - created < life:  # not >=, since NaN is neither
         return None
-    notes = {
-        name.removeprefix(b"note:").decode("utf-8", "replace"): note
-        for name, value in stored.items()
-        if name.startswith(b"note:") and (note := _note(value))
-    }
     return replace(
         new_session(session_id, user, created),
-        notes=notes,
+        notes=open_notes(stored),
         via=via,
         groups=tuple(groups),
         signed_in_at=signed_in_at,
         sealed_token=stored.get(b"sealed_token", b"").decode("ascii", "replace"),
     )
+
+
+def open_notes(stored: Mapping[bytes, bytes]) -> dict[str, Note]:
+    """The notes of a stored hash, by service, and what stands there beside them."""
+    return {
+        name.removeprefix(b"note:").decode("utf-8", "replace"): note
+        for name, value in stored.items()
+        if name.startswith(b"note:") and (note := _note(value))
+    }
 
 
 def _is_list_of_text(value: object) -> bool:

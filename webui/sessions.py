@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from typing import Any, cast
 
 from redis.asyncio import Redis
 from starlette.requests import HTTPConnection
@@ -17,7 +18,13 @@ from webui.oauth_manager.redis_io import is_mistyped, redis_call
 from webui.proxy import ProxiedPerson, proxied_person
 from webui.session_cookie import SignedCookie
 from webui.session_index import LIFE_SECONDS, session_key
-from webui.session_record import Session, fields_of, new_session, open_session
+from webui.session_record import (
+    Session,
+    fields_of,
+    new_session,
+    open_notes,
+    open_session,
+)
 from webui.settings import Settings
 
 __all__ = ["Session", "Sessions", "loaded_session"]
@@ -36,7 +43,7 @@ _LIVES = {
 # A note must not bring back a session that has just ended.
 _PUT_IF_ALIVE = """
 if redis.call('HEXISTS', KEYS[1], 'user') == 0 then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+redis.call('HSET', KEYS[1], unpack(ARGV))
 return 1
 """
 
@@ -133,20 +140,33 @@ class Sessions:
 
         ``at`` 0 means now.
         """
-        note = replace(note, at=note.at or time.time())
-        before = session.notes.get(provider)
-        if before and before.key == note.key and note.at - before.at < NOTE_SECONDS:
-            note = replace(note, times=before.times + 1)
-        value = json.dumps(asdict(note))
+        return await self.put_notes(session, {provider: note})
+
+    async def put_notes(self, session: Session, notes: Mapping[str, Note]) -> Session:
+        """As :meth:`put_note`, several at once; also what a session keeps beside the cards."""
+        counted = {name: _counted(session.notes.get(name), note) for name, note in notes.items()}
         async with redis_call("put note"):
-            await self._redis.eval(_PUT_IF_ALIVE, 1, session.redis_key, f"note:{provider}", value)
-        return replace(session, notes={**session.notes, provider: note})
+            await self.queue_notes(self._redis, session, counted)
+        return replace(session, notes={**session.notes, **counted})
+
+    def queue_notes(self, pipe: Any, session: Session, notes: Mapping[str, Note]) -> Any:
+        """As :meth:`put_notes`, on a pipeline, or on a client: then await what is returned."""
+        fields = []
+        for name, note in notes.items():
+            fields += [f"note:{name}", json.dumps(asdict(note))]
+        return pipe.eval(_PUT_IF_ALIVE, 1, session.redis_key, *fields)
 
     async def drop_note(self, session: Session, provider: str) -> Session:
         """Forget the outcome of a card."""
         async with redis_call("drop note"):
             await self._redis.hdel(session.redis_key, f"note:{provider}")
         return replace(session, notes={k: v for k, v in session.notes.items() if k != provider})
+
+    async def notes_now(self, session: Session) -> Mapping[str, Note]:
+        """The session's notes as they are by now: another request may have left one."""
+        async with redis_call("load session"):
+            stored = await self._redis.hgetall(session.redis_key)
+        return open_notes(cast("dict[bytes, bytes]", stored))
 
     async def _load(self, request: HTTPConnection, renew: bool) -> Session | None:
         session_id = self._cookie.session_id(request)
@@ -166,6 +186,14 @@ class Sessions:
                 if isinstance(answer, Exception):
                     raise answer
         return open_session(session_id, answers[0], self._life)
+
+
+def _counted(before: Note | None, note: Note) -> Note:
+    """The note with its time, and how often it has come in a row."""
+    note = replace(note, at=note.at or time.time())
+    if before and before.key == note.key and note.at - before.at < NOTE_SECONDS:
+        return replace(note, times=before.times + 1)
+    return note
 
 
 def loaded_session(request: HTTPConnection) -> Session | None:

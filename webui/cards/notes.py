@@ -43,6 +43,7 @@ DISCONNECTING_SECONDS = 30.0
 # Until the person has looked at the provider, or until it is over.
 _LASTING = {"still_listed", "ask_again", "asked_again", "own_list"}
 _GOING_ON = {"waiting", "still_waiting", "disconnecting", "asked"}
+_OF_NO_CARD = {"cancelled", "delivered"}
 _CANCELLED_BY_HAND = {"waiting", "needs_admin"}
 
 
@@ -73,7 +74,7 @@ def notes_to_show(notes: Mapping[str, Note], now: float) -> dict[str, Note]:
         for name, note in notes.items()
         if (today := _as_of(note, now))
         and not (note.key in _CANCELLED_BY_HAND and is_cancelled(notes, name, note.at))
-        and note.key != "cancelled"
+        and note.key not in _OF_NO_CARD
     }
     latest = max((note.at for note in shown.values()), default=0.0)
     stay = _LASTING | _GOING_ON

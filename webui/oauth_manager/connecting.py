@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,18 +85,24 @@ class Connector:
         return token_answers.token_data(provider, fields, scopes=scopes), fields
 
     async def complete(
-        self, redis: Any, provider: OAuthProvider, attempt: Attempt, code: str, redirect_uri: str
+        self,
+        redis: Any,
+        provider: OAuthProvider,
+        attempt: Attempt,
+        code: str,
+        redirect_uri: str,
+        also: Callable[[Any], object],
     ) -> Connection | SwitchOffer | None:
         """Finish an attempt whose person has been proven.  Two round trips.
 
-        ``None`` where a disconnect came in between; it wins.  A ``SwitchOffer``
-        where the person has to say first whether this is what they want.  Raises
-        the errors of :meth:`exchange`, ``FlowRefused`` where they cannot be asked,
-        and ``StoreUnavailable`` after asking the provider to take back what
-        could not be kept.
+        ``also`` queues more commands on the first.  ``None`` where a disconnect came in
+        between; it wins.  A ``SwitchOffer`` where the person has to say first whether
+        this is what they want.  Raises the errors of :meth:`exchange`, ``FlowRefused``
+        where they cannot be asked, and ``StoreUnavailable`` after asking the provider
+        to take back what could not be kept.
         """
         user_id = attempt.user_id
-        before = await self._store.read_for_writing(redis, user_id, provider.name)
+        before = await self._store.read_for_writing(redis, user_id, provider.name, also)
         back = await self._back(provider, attempt, code, redirect_uri)
         earlier = self._store.facts(user_id, provider.name, before)
         account = provider.with_fuller_id(back.account, earlier.account)

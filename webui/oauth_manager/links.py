@@ -7,6 +7,7 @@ the browser it was bound to.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import time
@@ -135,7 +136,7 @@ class Links:
 
     async def begin(self, redis: Any, attempt: Attempt, also: Also = lambda _: None) -> str:
         """Store an attempt under a fresh state; its link and what ``also`` queues go along."""
-        state = new_secret()
+        state = state_of(attempt.link_code) if attempt.link_code else new_secret()
         record = {
             "link_code": attempt.link_code,
             "provider": attempt.provider,
@@ -180,6 +181,15 @@ class Links:
             value, claimed = await pipe.execute()
         request = _link_request(value)
         return bool(int(claimed)) and request is not None and request.user_id == attempt.user_id
+
+
+def state_of(link_code: str) -> str:
+    """The state of an authorization that began with a link, so that both end together.
+
+    It tells nothing of the code: a link's address shows the state alone.
+    """
+    digest = hashlib.sha256(f"state\0{link_code}".encode()).digest()
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
 
 def _digest(binding: str) -> str:

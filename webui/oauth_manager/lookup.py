@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from itertools import chain, islice
 from typing import Any
@@ -38,19 +38,28 @@ class Lookup(Records):
         """The records of one connection, as :meth:`read` gives them."""
         return (await self.read(redis, user_id, [provider]))[provider]
 
-    async def read_for_writing(self, redis: Any, user_id: str, provider: str) -> Stored:
+    async def read_for_writing(
+        self,
+        redis: Any,
+        user_id: str,
+        provider: str,
+        also: Callable[[Any], object] = lambda _: None,
+    ) -> Stored:
         """The records of one connection, and Redis's clock, for :meth:`connect`.
 
-        Raises ``WrongKey`` where what would be written could not be read by the others.
+        ``also`` queues more commands on the same trip.  Raises ``WrongKey`` where what
+        would be written could not be read by the others.
         """
         places = _places(user_id, provider)
         async with redis_call("read a connection"):
             pipe = redis.pipeline(transaction=False)
+            also(pipe)
+            first = len(pipe)
             for key in places:
                 raw(pipe, "GET", key)
             pipe.eval(scripts.CLOCK, 1, places[-1])
             canary.queue(pipe)
-            *records, now, fit = await pipe.execute(raise_on_error=False)
+            *records, now, fit = (await pipe.execute(raise_on_error=False))[first:]
             canary.require(self._sealer, fit, provider, "connect")
             texts = [text_of(record) for record in records]
             if isinstance(now, Exception):

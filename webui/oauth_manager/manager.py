@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -271,7 +271,12 @@ class OAuthManager:
             raise FlowRefused("issuer", provider)
 
     async def complete(
-        self, redis: Any, attempt: Attempt, code: str
+        self,
+        redis: Any,
+        attempt: Attempt,
+        code: str,
+        *,
+        also: Callable[[Any], object] = lambda _: None,
     ) -> Connection | SwitchOffer | None:
         """Exchange and store for a person who has been proven; survives a cancelled caller.
 
@@ -281,11 +286,12 @@ class OAuthManager:
         (``generate_connect_url``) and brings another account than the connected
         one: whoever saw the link may have signed in there.  Raises
         ``FlowRefused("unnamed")`` if they then cannot be asked by a name that
-        nobody else can have.
+        nobody else can have.  ``also`` queues commands on the first round trip's
+        pipeline, which come before anything is asked of the provider.
         """
         provider = self._configured(attempt.provider)
         work = self._connector.complete(
-            redis, provider, attempt, code, self.redirect_uri(provider.name)
+            redis, provider, attempt, code, self.redirect_uri(provider.name), also
         )
         return await self._background.finish(work)
 

@@ -6,14 +6,17 @@ person who asked: a session binds a token, a state or a link never does.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import RedirectResponse
 
 from webui.cards import Note, is_cancelled
+from webui.delivered import delivered, remembered
 from webui.guessing import count_try, turned_away
+from webui.limiting import TooMany
 from webui.oauth_manager import (
     Event,
     FlowRefused,
@@ -25,20 +28,22 @@ from webui.oauth_manager import (
     SwitchOffer,
 )
 from webui.oauth_manager.callbacks import read_authorization_response
+from webui.oauth_manager.links import state_of
 from webui.oauth_manager.proofs import Parked
-from webui.pages import render
-from webui.proof_cookie import begin_proof
+from webui.proof_cookie import begin_proof, kept_proof
 from webui.references import refer
 from webui.site import provider_of, site_of
 from webui.views.board import address
-from webui.views.errors import error_page, link_failure
+from webui.views.returns import ended
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from starlette.requests import Request
     from starlette.responses import Response
 
     from webui.cards import Where
-    from webui.oauth_manager import Attempt
+    from webui.oauth_manager import Attempt, OAuthProvider
     from webui.oauth_manager.callbacks import AuthorizationResponse
     from webui.sessions import Session
     from webui.site import Site
@@ -47,34 +52,52 @@ log = logging.getLogger(__name__)
 
 # Reasons to refuse an attempt, and what the bot says of it where a link was the beginning.
 _ENDS_A_LINK = {"other_browser": "elsewhere", "cancelled": "cancelled", "issuer": "failed"}
+_PAUSE = 0.05  # seconds between two looks at what another request is doing
+_PATIENCE = 15.0  # seconds; longer than a provider may take
 
 
 async def callback(request: Request) -> Response:
     """``GET /oauth/{provider}/callback``.
 
-    At most four round trips beyond the session's.  Ends in a 303 to an address
-    without query, or in a page that says what to do.
+    At most four round trips beyond the session's.  Always ends in a 303 to an address
+    without query: this one holds a code and a state.
     """
-    site, provider = site_of(request), provider_of(request)
+    provider = provider_of(request)
     if no_visit := turned_away(request):
         return no_visit
     try:
+        return await _come_back(request, provider)
+    except TooMany:
+        return ended("too-many")
+    except StoreUnavailable as failure:
+        log.error("%s", failure)
+        kept = await refer(request, "503", status=503, provider=provider.name, keep=False)
+        return ended("unanswered", kept)
+
+
+async def _come_back(request: Request, provider: OAuthProvider) -> Response:
+    site = site_of(request)
+    try:
         answer = read_authorization_response(request.scope["query_string"], provider)
     except FlowRefused:
-        return await error_page(request, 400, "attempt", provider=provider.name)
+        return ended("over")
     session = await site.sessions.load(request)
     binding = session.binding if session else ""
     attempt = await site.manager.links.take_attempt(site.redis, answer.state, binding)
     try:
-        attempt = await _belongs(site, session, attempt, provider.name)
+        taken = await _belongs(site, session, attempt, provider.name)
         site.manager.check_issuer(provider.name, answer.issuer, is_error=bool(answer.error))
     except FlowRefused as refusal:
+        if refusal.reason == "unknown" and (again := await _again(request, provider, answer)):
+            return again
         log.warning("%s: callback refused: %s", provider.name, refusal.reason)
         await _tell(request, attempt, refusal.reason)
-        return await _refused(request, session, provider.name, refusal.reason)
+        return await _refused(request, session, attempt, answer, refusal)
+    if not taken.is_bound and answer.error:
+        return await _not_allowed(request, taken, answer)
     if session is None:
-        return await _park(request, attempt, answer)
-    return await finish(request, session, attempt, answer)
+        return await _park(request, taken, answer)
+    return await finish(request, session, taken, answer)
 
 
 async def _belongs(
@@ -110,79 +133,142 @@ async def _tell(request: Request, attempt: Attempt | None, reason: str) -> None:
         await site.manager.stories.ended_if_open(site.redis, *who, outcome)
 
 
+async def _again(
+    request: Request, provider: OAuthProvider, answer: AuthorizationResponse
+) -> Response | None:
+    """Where the same answer has led the browser that brought it before; None for every other.
+
+    The first may be under way still: a browser shows what comes of the last.
+    """
+    site, name = site_of(request), provider.name
+    session = await site.sessions.load(request)
+    if session is None:
+        proof = await site.manager.proofs.peek(site.redis, kept_proof(request))
+        parked = proof.parked.attempt if proof and proof.parked else None
+        is_ours = parked is not None and state_of(parked.link_code) == answer.state
+        return RedirectResponse("/connect/proof", 303) if is_ours else None
+    notes, first = session.notes, delivered(session.notes, name, answer.state)
+    give_up = time.monotonic() + (_PATIENCE if first else _PAUSE)
+    while not (first and first.is_done) and time.monotonic() < give_up:
+        await asyncio.sleep(_PAUSE)
+        notes = await site.sessions.notes_now(session)
+        if first is None and delivered(notes, name, answer.state):
+            give_up += _PATIENCE  # it came at the same moment
+        first = delivered(notes, name, answer.state) or first
+    return _told(name, first.return_to, notes.get(name)) if first else None
+
+
 async def _refused(
-    request: Request, session: Session | None, provider: str, reason: str
+    request: Request,
+    session: Session | None,
+    attempt: Attempt | None,
+    answer: AuthorizationResponse,
+    refusal: FlowRefused,
 ) -> Response:
-    """One answer for every reason but another person's link, so that nothing can be probed."""
+    """One answer for every reason but another person's link, so that nothing can be probed.
+
+    A card tells only of what this browser began: everything else may be somebody
+    else's doing.
+    """
+    reason, provider = refusal.reason, refusal.provider
     if reason == "unknown":
         await count_try(request, "miss")
     if reason == "other_person":
-        return await link_failure(request, "not_yours", provider)
-    if session is None and reason == "other_browser":
-        return await link_failure(request, "other_browser", provider)
-    if session is None:
-        return await error_page(request, 400, "attempt", provider=provider)
+        return ended("not-yours")
+    if reason == "other_browser":
+        return ended("other-browser")
+    if session is None or attempt is None or not attempt.is_bound:
+        return ended("over")
     note = Note("attempt_over")
     if reason == "issuer":
         ref = await refer(request, "failed", provider=provider, code="other_issuer")
         note = Note("failed", ref=ref)
-    await site_of(request).sessions.put_note(session, provider, note)
+    done = remembered(session.notes, provider, answer.state, "list", is_done=True)
+    await site_of(request).sessions.put_notes(session, {provider: note, **done})
     return RedirectResponse(address("list", provider, "n"), 303)
+
+
+async def _not_allowed(
+    request: Request, attempt: Attempt, answer: AuthorizationResponse
+) -> Response:
+    """An error instead of a code, by a link that began in no browser: it is over."""
+    site, provider = site_of(request), attempt.provider
+    log.warning("%s: connecting did not finish: %s", provider, answer.error)
+    if answer.outcome == "denied":
+        link = LinkRequest(attempt.user_id, provider, attempt.scopes)
+        await site.manager.link_cancelled(site.redis, link)
+        return ended("declined")
+    outcome = answer.outcome
+    await site.manager.stories.ended(site.redis, attempt.user_id, provider, outcome)
+    kind = f"connecting.{outcome}"
+    ref = await refer(request, kind, status=400, provider=provider, code=answer.error)
+    return ended(outcome, ref, service=provider)
 
 
 async def _park(request: Request, attempt: Attempt, answer: AuthorizationResponse) -> Response:
     """A link from chat, and nobody signed in: the code waits, unexchanged, for the proof."""
     site = site_of(request)
     link = LinkRequest(attempt.user_id, attempt.provider, attempt.scopes)
-    if answer.error:
-        log.warning("%s: connecting did not finish: %s", attempt.provider, answer.error)
-    if answer.outcome == "denied":
-        await site.manager.link_cancelled(site.redis, link)
-        return render(request, "link_declined.html")
-    if answer.error:
-        return await _failed_for_nobody(request, attempt, answer)
     await site.manager.link_used(site.redis, link)
     return await begin_proof(request, link, Parked(attempt, answer.code))
-
-
-async def _failed_for_nobody(
-    request: Request, attempt: Attempt, answer: AuthorizationResponse
-) -> Response:
-    """Say on a page of its own what went wrong: nobody is signed in who has a card."""
-    site, provider = site_of(request), site_of(request).manager.providers[attempt.provider]
-    key = answer.outcome
-    await site.manager.stories.ended(site.redis, attempt.user_id, provider.name, key)
-    return await error_page(
-        request,
-        400,
-        f"connecting.{key}",
-        provider=provider.name,
-        code=answer.error,
-        label=provider.label,
-    )
 
 
 async def finish(
     request: Request, session: Session, attempt: Attempt, answer: AuthorizationResponse
 ) -> Response:
-    """Exchange and store for the proven person, and go where the outcome is told."""
+    """Exchange and store for the proven person, and go where the outcome is told.
+
+    It is done, and noted, whoever is cancelled meanwhile: then the page that follows tells.
+    """
+    site = site_of(request)
+    work = site.manager.see_through(_finish(request, session, attempt, answer))
+    try:
+        note: Note | None = await asyncio.shield(work)
+    except asyncio.CancelledError:
+        if task := asyncio.current_task():
+            task.uncancel()
+        note = None
+    return _told(attempt.provider, attempt.return_to, note)
+
+
+async def _finish(
+    request: Request, session: Session, attempt: Attempt, answer: AuthorizationResponse
+) -> Note:
     site, provider = site_of(request), attempt.provider
-    note = await _outcome(request, attempt, answer)
-    session = await site.sessions.put_note(session, provider, note)
-    if note.key == "asked":
+    state = answer.state or state_of(attempt.link_code)  # it was used up when it was parked
+
+    def kept(*, is_done: bool) -> dict[str, Note]:
+        return remembered(session.notes, provider, state, attempt.return_to, is_done=is_done)
+
+    def also(pipe: Any) -> None:
+        site.sessions.queue_notes(pipe, session, kept(is_done=False))
+
+    note = await _outcome(request, attempt, answer, also)
+    await site.sessions.put_notes(session, {provider: note, **kept(is_done=True)})
+    return note
+
+
+def _told(provider: str, return_to: str, note: Note | None) -> Response:
+    """The page that tells how it went; ``note`` is None if that is not known yet."""
+    if note and note.key == "asked":
         return RedirectResponse(f"/connections/{provider}/switch", 303)
-    if attempt.return_to == "done" and note.key == "connected":
+    if note and note.key == "connected" and return_to == "done":
         return RedirectResponse(f"/connect/done/{provider}", 303)
-    where: Where = "detail" if attempt.return_to == "detail" else "list"
+    where: Where = "detail" if return_to == "detail" else "list"
     return RedirectResponse(address(where, provider, "n"), 303)
 
 
-async def _outcome(request: Request, attempt: Attempt, answer: AuthorizationResponse) -> Note:
+async def _outcome(
+    request: Request,
+    attempt: Attempt,
+    answer: AuthorizationResponse,
+    also: Callable[[Any], object],
+) -> Note:
     """How it went; ``asked`` where the person has to say first whose account it is."""
     site, key, error, trace = site_of(request), answer.outcome, answer.error, ""
     try:
         if not key:
-            result = await site.manager.complete(site.redis, attempt, answer.code)
+            result = await site.manager.complete(site.redis, attempt, answer.code, also=also)
             if isinstance(result, SwitchOffer):
                 return Note("asked", until=result.until)
             key = "connected" if result else "already_disconnected"

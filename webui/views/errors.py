@@ -13,6 +13,7 @@ from webui.oauth_manager import StoreUnavailable
 from webui.pages import error_key, render, render_error
 from webui.references import refer
 from webui.site import site_of
+from webui.views.returns import ended
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -105,8 +106,22 @@ async def too_many(request: Request, error: Exception) -> Response:
     return await error_page(request, 429, retry_at=limit.retry_at, headers=headers)
 
 
+def interrupted(request: Request) -> Response:
+    """The answer to what was cut short; Redis is not asked, there may be no time for it."""
+    if _is_callback(request):
+        return ended("unanswered")
+    return render_error(request, 503, headers={"Retry-After": RETRY_SECONDS})
+
+
+def _is_callback(request: Request) -> bool:
+    """Whether the address holds a code and a state, so that nothing may be shown there."""
+    return str(request.scope["path"]).endswith("/callback")
+
+
 async def unexpected(request: Request, error: Exception) -> Response:
     """Handles what nobody thought of; the reference finds the line in the log."""
     ref = await refer(request, "500", status=500)
     log.error("an unexpected error, reference %s", ref or "none", exc_info=error)
+    if _is_callback(request):
+        return ended("unanswered", ref)
     return render_error(request, 500, ref=ref)

@@ -1,0 +1,70 @@
+"""Pages on which the way back from a provider ends, each at an address of its own.
+
+The callback's address holds an authorization code and a state, so nothing is shown there.
+These hold nothing, and stay true however often they are loaded.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from urllib.parse import urlencode
+
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse
+
+from webui import words
+from webui.guessing import may_guess
+from webui.oauth_manager.proofs import CODE_ALPHABET, CODE_LENGTH
+from webui.pages import render, render_error
+from webui.site import site_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+# Pages with a template of their own: it, and the status.
+_PAGES = {
+    "declined": ("link_declined.html", 200),
+    "not-yours": ("link_not_yours.html", 403),
+    "other-browser": ("link_other_browser.html", 400),
+}
+# The others: a section of the catalogue's ``error``, and the status.
+_ERRORS = {
+    "over": ("attempt", 400),
+    "too-many": ("attempt", 400),
+    "unanswered": ("unanswered", 503),
+}
+_REFERENCE = re.compile(f"[{CODE_ALPHABET}]{{{CODE_LENGTH}}}")
+
+
+def ended(how: str, ref: str = "", *, service: str = "") -> Response:
+    """Lead to the page of that name; ``ref`` is the reference it shows.
+
+    With a ``service`` it is about that, and ``how`` is an outcome of connecting.
+    """
+    shown = urlencode(
+        {name: value for name, value in (("service", service), ("ref", ref)) if value}
+    )
+    return RedirectResponse(f"/connect/ended/{how}" + (f"?{shown}" if shown else ""), 303)
+
+
+async def show(request: Request) -> Response:
+    """``GET /connect/ended/{how}``."""
+    site, how = site_of(request), request.path_params["how"]
+    ref = request.query_params.get("ref", "")
+    ref = ref if _REFERENCE.fullmatch(ref) else ""
+    if how == "too-many":
+        await may_guess(request)  # says until when, as long as it is so
+    await site.sessions.load(request)  # for the header
+    if how in _PAGES:
+        template, status = _PAGES[how]
+        return render(request, template, status, ref=ref)
+    if how in _ERRORS:
+        key, status = _ERRORS[how]
+        return render_error(request, status, key, ref=ref)
+    service = site.manager.providers.get(request.query_params.get("service", ""))
+    key = f"connecting.{how}"
+    if service is None or f"error.{key}.title" not in words.CATALOGUE:
+        raise HTTPException(404)
+    return render_error(request, 400, key, ref=ref, label=service.label)
