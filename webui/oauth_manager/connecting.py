@@ -109,27 +109,14 @@ class Connector:
         is_same = provider.is_same_account(earlier.account, account)
         if is_same:
             self._keep_refresh_token(user_id, before, back.token)
-        now = time.time()
-        nobody_known = not (earlier.account.id or account.id)
-        used_at = earlier.used_at if is_same or nobody_known else 0.0
-        asked = attempt.scopes
-        profile = Profile(
-            account,
-            now,
-            now,
-            now,
-            requested_scopes=asked,
-            used_at=used_at,
-            generation=back.token.generation,
-            is_account_refused=back.is_refused,
-        )
+        profile = _fresh_profile(attempt, back, account, earlier, is_same=is_same)
         if not is_same and (
             not attempt.is_bound or self._is_unclear(attempt, before, earlier, account)
         ):
             return await self._ask(redis, provider, attempt, before, back, profile)
         kind = "reconnected" if before.tokens or before.profile else "connected"
         by = "chat" if attempt.return_to == "done" else "web"
-        event = Event(kind, provider.name, by, now, account=account.label)
+        event = Event(kind, provider.name, by, profile.connected_at, account=account.label)
         fresh = Fresh(user_id, back.token, profile, before, event)
         return await self._arrivals.keep(redis, provider, fresh)
 
@@ -258,3 +245,21 @@ class Connector:
             return
         if old:
             token.refresh_token = old.refresh_token
+
+
+def _fresh_profile(
+    attempt: Attempt, back: _Back, account: Account, earlier: Profile, *, is_same: bool
+) -> Profile:
+    """What is known of a connection that has just been made."""
+    now = time.time()
+    goes_on = is_same or not (earlier.account.id or account.id)
+    return Profile(
+        account,
+        connected_at=now,
+        renewed_at=now,
+        checked_at=now,
+        requested_scopes=attempt.scopes,
+        used_at=earlier.used_at if goes_on else 0.0,
+        generation=back.token.generation,
+        is_account_refused=back.is_refused,
+    )

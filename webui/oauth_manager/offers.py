@@ -105,7 +105,7 @@ class Offers:
         stored = await self._store.read_one(redis, user_id, name)
         in_use = [waiting.new] if waiting and waiting.id != offer.id else []
         if stored.tokens or stored.profile:
-            in_use.append(self._store.open_profile(user_id, name, stored.profile).account)
+            in_use.append(self._store.facts(user_id, name, stored).account)
         if any(not own.id or provider.is_same_account(own, account) for own in in_use):
             return True
         return bool(await self._accounts.users(redis, name, account))
