@@ -16,6 +16,7 @@ from .arrivals import Arrivals
 from .audit import Audit
 from .background import DRAIN_SECONDS, Background, Result
 from .checking import Checker, Health
+from .choice import Choice
 from .connecting import Connector
 from .disconnecting import Disconnector
 from .errors import (
@@ -97,7 +98,8 @@ class OAuthManager:
         )
         address = self._address = AccountAddress(transport)
         arrivals = self._arrivals = Arrivals(store, refresher, telling, offers)
-        self._connector = Connector(store, transport, address, arrivals, offers, self._disconnector)
+        self._connector = Connector(store, transport, address, arrivals, offers)
+        self._choice = Choice(store, arrivals, offers, self._disconnector)
         checker = Checker(store, address, refresher, accounts)
         self._tokens = Tokens(store, refresher, checker, activity, leftovers)
         self._uses = Uses(self._tokens.used, background)
@@ -313,7 +315,7 @@ class OAuthManager:
         more.  A newer offer, and nothing is changed, where that one was replaced.
         """
         known = self._checked(redis, user_id, provider)
-        work = self._connector.choose(redis, user_id, known, offer, use_new=use_new)
+        work = self._choice.take(redis, user_id, known, offer, use_new=use_new)
         return await self._background.finish(work)
 
     # Tokens
