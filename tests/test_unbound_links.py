@@ -19,6 +19,7 @@ from tests.site_fixtures import (
     Browser,
     Place,
     confirm,
+    handed_off,
     heading,
     offer_on,
     query_of,
@@ -202,9 +203,8 @@ class TestThePersonsOwnAccount:
 
     async def test_by_way_of_the_landing_page_is_not_asked_about(self, place: Place) -> None:
         browser = await place.browser()
-        leaving = await place.prove(browser, "ann", "github")
-        (url,) = {u for u in leaving.text.split('"') if u.startswith("http://provider")}
-        answer = await browser.get(place.fake.authorize(url.replace("&amp;", "&")))
+        url = handed_off(await place.prove(browser, "ann", "github"))
+        answer = await browser.get(place.fake.authorize(url))
         assert answer.headers["location"] == "/connect/done/github"
         assert await label(place) == "mona"
 
