@@ -339,5 +339,5 @@ async def test_the_usual_life_of_a_connection_is_told_once_each(
     page = await manager.activity("ann", redis)
     told = Counter(event.kind for event in page.events)
     assert told == {"connected": 1, "reconnected": 2, "access_ended": 1, "disconnected": 1}
-    assert {event.by for event in page.events} == {"chat", "provider", "web"}
+    assert {event.by for event in page.events} == {"provider", "web"}
     await manager.aclose()

@@ -20,7 +20,7 @@ from webui.sandbox.whoami import Caller
 
 pytestmark = pytest.mark.anyio
 
-SITE = "http://site.test"
+SITE = "https://site.test"
 ALIVE = soon(3600)
 
 

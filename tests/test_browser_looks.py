@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from playwright.async_api import Browser, Route
@@ -14,7 +13,7 @@ from tests import browser, hosted
 from tests.browser import Window, window
 from tests.hosted import Desk, Host, desk
 from tests.library import BUILT_IN, KEY, connection_key
-from webui.oauth_manager import Account, Profile
+from webui.oauth_manager import Account
 from webui.oauth_manager.sealing import Sealer
 
 pytestmark = pytest.mark.anyio
@@ -205,7 +204,8 @@ NAMES = {
 async def is_named(ann: Desk, names: dict[str, str]) -> None:
     """The accounts at the providers have these names."""
     for provider, name in names.items():
-        profile = asdict(Profile(Account("1", name), connected_at=time.time()))
+        known = (await ann.bot.connection("ann", provider, ann.redis)).profile
+        profile = asdict(replace(known, account=Account("1", name)))
         sealed = Sealer(KEY).seal("connection", "ann", provider, profile)
         await ann.redis.set(connection_key("ann", provider), sealed)
 
