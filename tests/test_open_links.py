@@ -159,16 +159,13 @@ class TestSwitchedOff:
 
         assert await manager.links.peek(redis, code) is None
         assert await manager.resolve_link_code(redis, code) is None
-        attempt = await manager.links.take_attempt(
-            redis, callback_query(fake.authorize(url))["state"]
-        )
-        assert attempt is not None
-        assert not await manager.links.spend(redis, attempt)
+        state = callback_query(fake.authorize(url))["state"]
+        assert await manager.links.take_attempt(redis, state) is None
         assert await manager.proofs.peek(redis, secret) is None
         assert await manager.proofs.take(redis, secret, by_code=False) is None
         assert {state for _, state in await states(manager, redis)} == {"over"}
-        left = await keys_at(redis, "oauth_link:*") + await keys_at(redis, "oauth_pending:*")
-        assert left == []
+        kinds = ("link", "state", "pending")
+        assert [key for k in kinds for key in await keys_at(redis, f"oauth_{k}:*")] == []
 
     async def test_an_authorization_that_waits_goes_with_its_proof(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis

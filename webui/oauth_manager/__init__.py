@@ -25,7 +25,8 @@ from .errors import (
     StoreUnavailable,
 )
 from .keys import LINK_CODE_TTL, check_user_id
-from .links import Attempt, LinkRequest
+from .link_index import LinkRequest
+from .links import Attempt
 from .manager import OAuthManager
 from .models import (
     Account,

@@ -91,10 +91,12 @@ def _refuse(fit: Fit, provider: str, step: str) -> None:
         raise WrongKey(provider, step)
 
 
-async def execute(pipe: Any, sealer: Sealer, provider: str, step: str) -> None:
-    """Run a pipeline, and raise ``WrongKey`` if nobody else can open what it wrote."""
+async def execute(pipe: Any, sealer: Sealer, provider: str, step: str) -> list[Any]:
+    """Run a pipeline: its answers.  Raises ``WrongKey`` if nobody else can open what it wrote."""
     queue(pipe)
-    require(sealer, (await pipe.execute())[-1], provider, step)
+    answers: list[Any] = await pipe.execute()
+    require(sealer, answers[-1], provider, step)
+    return answers
 
 
 async def require_for(redis: Any, sealer: Sealer, key: str, provider: str, step: str) -> None:

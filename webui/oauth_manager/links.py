@@ -7,22 +7,31 @@ the browser it was bound to.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from . import canary, keys
 from .errors import RecordUnreadable
-from .link_index import CLAIM, MAX_OPEN, REGISTER
+from .link_index import (
+    CLAIM,
+    LinkRequest,
+    end_others,
+    put_link,
+    queue_end,
+    read_link,
+    state_of,
+)
 from .redis_io import as_text, redis_call
 from .requests import new_secret
 from .sealing import Sealer
 
 Also = Callable[[Any], object]  # queues more commands on a pipeline
+_MOST_GIVEN = 1000  # links that a process remembers
 
 # ARGV: digest of the asking browser's binding.  An attempt that belongs to
 # another browser is shown and left alone: whoever fetches its callback without
@@ -37,15 +46,6 @@ if not (known and type(record) == 'table' and record.browser and record.browser 
 end
 return value
 """
-
-
-@dataclass(frozen=True, slots=True)
-class LinkRequest:
-    """For whom a link was made, and for what; ``provider`` ``""`` only signs in."""
-
-    user_id: str
-    provider: str = ""
-    scopes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,19 +83,39 @@ class Links:
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
+        # By person and service, what this process gave last: it is replaced on the same trip.
+        self._given: OrderedDict[tuple[str, str], str] = OrderedDict()
 
     async def create(self, redis: Any, request: LinkRequest, also: Also = lambda _: None) -> str:
         """A fresh link code; it replaces the person's open link for the same service.
 
-        One round trip; ``also`` queues more commands on it.
+        One round trip, and one more where another process gave what it replaces, or
+        where the oldest link has to give way; ``also`` queues more commands on the first.
         """
         code = new_secret()
         async with redis_call("store a link"):
             pipe = redis.pipeline(transaction=False)
-            _put_link(pipe, code, request)
+            at, ended = self._queue(pipe, code, request)
             also(pipe)
-            await canary.execute(pipe, self._sealer, request.provider, "make a link")
+            answers = await canary.execute(pipe, self._sealer, request.provider, "make a link")
+            await end_others(redis, answers[at], ended)
         return code
+
+    def _queue(self, pipe: Any, code: str, request: LinkRequest) -> tuple[int, str]:
+        """Queue a link: where its answer will stand, and the code that it ends already.
+
+        The answer is for :func:`_end_others`.
+        """
+        place = request.user_id, request.provider
+        ended = self._given.pop(place, "")
+        self._given[place] = code
+        if len(self._given) > _MOST_GIVEN:
+            self._given.popitem(last=False)
+        if ended:
+            queue_end(pipe, ended)
+        at = len(pipe) + 1
+        put_link(pipe, code, request)
+        return at, ended
 
     async def peek(self, redis: Any, code: str) -> tuple[LinkRequest, float] | None:
         """What a link is for and when it runs out (epoch seconds), leaving it as it is."""
@@ -104,7 +124,7 @@ class Links:
         async with redis_call("read a link"):
             pipe = redis.pipeline(transaction=False)
             value, ttl = await pipe.get(keys.link(code)).ttl(keys.link(code)).execute()
-            request = _link_request(value)
+            request = read_link(value)
             if request is None:
                 return None
             open_link = await redis.hget(keys.links(request.user_id), request.provider)
@@ -127,7 +147,7 @@ class Links:
         if not keys.is_link_code(code):
             return None
         async with redis_call("use a link"):
-            request = _link_request(await redis.getdel(keys.link(code)))
+            request = read_link(await redis.getdel(keys.link(code)))
             if request is None:
                 return None
             index = keys.links(request.user_id)
@@ -147,12 +167,16 @@ class Links:
         }
         async with redis_call("begin an authorization"):
             pipe = redis.pipeline(transaction=False)
+            pipe.set(keys.state(state), json.dumps(record), ex=keys.LINK_CODE_TTL)
+            at, ended = 0, ""
             if attempt.link_code:
                 request = LinkRequest(attempt.user_id, attempt.provider, attempt.scopes)
-                _put_link(pipe, attempt.link_code, request)
-            pipe.set(keys.state(state), json.dumps(record), ex=keys.LINK_CODE_TTL)
+                at, ended = self._queue(pipe, attempt.link_code, request)
             also(pipe)
-            await canary.execute(pipe, self._sealer, attempt.provider, "begin an authorization")
+            step = "begin an authorization"
+            answers = await canary.execute(pipe, self._sealer, attempt.provider, step)
+            if attempt.link_code:
+                await end_others(redis, answers[at], ended)
         return state
 
     async def take_attempt(self, redis: Any, state: str, browser: str = "") -> Attempt | None:
@@ -179,45 +203,9 @@ class Links:
             index = keys.links(attempt.user_id)
             pipe.eval(CLAIM, 1, index, attempt.provider, attempt.link_code)
             value, claimed = await pipe.execute()
-        request = _link_request(value)
+        request = read_link(value)
         return bool(int(claimed)) and request is not None and request.user_id == attempt.user_id
-
-
-def state_of(link_code: str) -> str:
-    """The state of an authorization that began with a link, so that both end together.
-
-    It tells nothing of the code: a link's address shows the state alone.
-    """
-    digest = hashlib.sha256(f"state\0{link_code}".encode()).digest()
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
 
 def _digest(binding: str) -> str:
     return hashlib.sha256(binding.encode()).hexdigest() if binding else ""
-
-
-def _put_link(pipe: Any, code: str, request: LinkRequest) -> None:
-    """The user id alone, as specified; what else is asked stands on a second line.
-
-    A user id holds no control character, so no id can pretend to a second line.
-    """
-    value = request.user_id
-    if request.provider:
-        rest = {"provider": request.provider, "scopes": list(request.scopes)}
-        value += f"\n{json.dumps(rest)}"
-    ttl = keys.LINK_CODE_TTL
-    pipe.set(keys.link(code), value, ex=ttl)
-    index = keys.links(request.user_id)
-    pipe.eval(REGISTER, 1, index, request.provider, code, ttl, MAX_OPEN)
-
-
-def _link_request(value: Any) -> LinkRequest | None:
-    user_id, _, rest = as_text(value).partition("\n")
-    if not user_id:
-        return None
-    try:
-        asked = json.loads(rest) if rest else {}
-        scopes = tuple(str(scope) for scope in asked.get("scopes", ()))
-        return LinkRequest(user_id, str(asked.get("provider", "")), scopes)
-    except (ValueError, AttributeError, TypeError, RecursionError):
-        return None

@@ -26,7 +26,8 @@ from .errors import (
     StoreUnavailable,
 )
 from .leftovers import Leftovers
-from .links import Attempt, LinkRequest, Links
+from .link_index import LinkRequest
+from .links import Attempt, Links
 from .models import Connection, Disconnected, RevokeOutcome
 from .notices import Notice, NoticeKind, Notices, is_news
 from .offers import Offers
@@ -198,6 +199,8 @@ class OAuthManager:
     ) -> str:
         """A ready-to-click authorization address for a person in chat.  One round trip.
 
+        A person has at most three open links, of whichever kind: a newer one takes
+        the place of the one for the same provider, or else of the oldest, whose keys go.
         Raises ``OAuthMisconfigured`` where the provider is not set up.
         """
         bound = {"link_code": requests.new_secret(), "return_to": "done"}

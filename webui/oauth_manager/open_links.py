@@ -9,7 +9,7 @@ from typing import Any
 
 from . import keys
 from .errors import RecordUnreadable
-from .link_index import CLOSE_ALL, listed
+from .link_index import CLOSE_ALL, listed, queue_end
 from .proofs import END_ALL, under_way
 from .redis_io import as_text, redis_call
 from .sealing import Sealer
@@ -80,9 +80,9 @@ class OpenLinks:
             pipe.eval(CLOSE_ALL, 1, keys.links(user_id))
             pipe.eval(END_ALL, 1, keys.proofs(user_id))
             codes, identifiers = await pipe.execute()
-            for code in codes:
-                pipe.delete(keys.link(as_text(code)))
             for identifier in identifiers:
                 pipe.delete(keys.pending(as_text(identifier)))
+            for code in codes:
+                queue_end(pipe, as_text(code))
             deleted: list[int] = await pipe.execute()
-        return len(codes) + sum(deleted[len(codes) :])
+        return len(codes) + sum(deleted[: len(identifiers)])

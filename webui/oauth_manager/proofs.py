@@ -16,7 +16,8 @@ from typing import Any
 
 from . import keys
 from .errors import RecordUnreadable
-from .links import Attempt, LinkRequest
+from .link_index import LinkRequest
+from .links import Attempt
 from .redis_io import as_text, redis_call
 from .requests import new_secret
 from .sealing import Sealer
@@ -31,17 +32,20 @@ _PARTS = r"'^(%x+):(%d+):(%a+):(%d+)$'"
 # ARGV: id, digest, lifetime, how many may be open, the hash's own lifetime.
 _START = f"""
 local now = tonumber(redis.call('TIME')[1])
-local all, open = redis.call('HGETALL', KEYS[1]), {{}}
+local all, open, gone = redis.call('HGETALL', KEYS[1]), {{}}, {{}}
 for i = 1, #all, 2 do
   local expires = tonumber((select(4, string.match(all[i + 1], {_PARTS}))))
   if expires <= now then redis.call('HDEL', KEYS[1], all[i])
   else open[#open + 1] = {{expires, all[i]}} end
 end
 table.sort(open, function(a, b) return a[1] < b[1] end)
-for i = 1, #open + 1 - ARGV[4] do redis.call('HDEL', KEYS[1], open[i][2]) end
+for i = 1, #open + 1 - ARGV[4] do
+  redis.call('HDEL', KEYS[1], open[i][2])
+  gone[#gone + 1] = open[i][2]
+end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':0:waiting:' .. now + ARGV[3])
 redis.call('EXPIRE', KEYS[1], ARGV[5])
-return 1
+return gone
 """
 # ARGV: tries allowed, digests.  Answers 'ok', or how many tries are left.
 # A wrong code counts against every open proof: one cannot tell which was meant.
@@ -129,7 +133,10 @@ class Proofs:
         self._sealer = sealer
 
     async def start(self, redis: Any, request: LinkRequest, parked: Parked | None = None) -> str:
-        """Begin a proof and return the secret the browser is to keep.  One round trip."""
+        """Begin a proof and return the secret the browser is to keep.
+
+        One round trip, and one more where an older proof has to give way.
+        """
         index = keys.proofs(request.user_id)
         browser_secret = new_secret()
         identifier = _identifier(browser_secret)
@@ -146,7 +153,12 @@ class Proofs:
             pipe = redis.pipeline(transaction=False)
             pipe.set(keys.pending(identifier), sealed, ex=ttl)
             pipe.eval(_START, 1, index, identifier, digest, ttl, MAX_OPEN, keys.LINK_CODE_TTL)
-            await pipe.execute()
+            _, gone = await pipe.execute()
+            if gone:
+                pipe = redis.pipeline(transaction=False)
+                for other in gone:
+                    pipe.delete(keys.pending(as_text(other)))
+                await pipe.execute()
         return browser_secret
 
     async def confirm(self, redis: Any, user_id: str, typed: str) -> int | None:

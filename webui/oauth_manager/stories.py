@@ -14,7 +14,8 @@ from typing import Any
 from . import due
 from .activity import Activity, Event
 from .errors import StoreUnavailable
-from .links import Attempt, LinkRequest
+from .link_index import LinkRequest
+from .links import Attempt
 from .notices import LINK_SECONDS, NoticeKind, Notices
 from .redis_io import redis_call
 

@@ -28,7 +28,7 @@ from webui.oauth_manager import (
     SwitchOffer,
 )
 from webui.oauth_manager.callbacks import read_authorization_response
-from webui.oauth_manager.links import state_of
+from webui.oauth_manager.link_index import state_of
 from webui.oauth_manager.proofs import Parked
 from webui.proof_cookie import begin_proof, kept_proof
 from webui.references import refer
