@@ -547,8 +547,8 @@ class TestRaces:
         expires_at = OVER if work is refresh else 4e9
         await stage.set_up(expires_at)
         writes = await stage.play(work)
-        # A person who comes back after a disconnect is connected: their record is read third.
-        first = 3 if work is reconnect else 0
+        # A person who comes back after a disconnect is connected: their record is read fourth.
+        first = 4 if work is reconnect else 0
         for at in range(first, writes):
             # A refresh does not die: whoever holds the only copy of a pair goes on trying.
             for more in (MOST_WRITES,) if work is refresh else (1, 2, 3, MOST_WRITES):

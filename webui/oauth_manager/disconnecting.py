@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from .activity import Activity, Event
@@ -135,27 +137,25 @@ class Disconnector:
     async def _take_away(self, redis: Any, user_id: str, removed: _Removed) -> _Removed:
         """Remove the records and tell of it; not ours where the tokens changed meanwhile."""
         before, event, provider = removed.stored, removed.event, removed.event.provider
-        told = removed.told or Told()
+        told, account = removed.told or Told(), removed.account
 
         def tell(pipe: Any) -> None:
             nonlocal told
             if not told.event_id:
-                told = self._telling.disconnected(pipe, user_id, event, removed.account)
+                told = self._telling.disconnected(pipe, user_id, event)
+            clear(pipe)
+
+        def clear(pipe: Any) -> None:
+            self._telling.unlist(pipe, user_id, provider, account)
             self._offers.queue_take(pipe, user_id, provider)
 
+        remove = partial(self._store.remove, redis, user_id, provider, before)
         try:
-            done, profile, answers = await self._store.remove(
-                redis, user_id, provider, before, tell
-            )
-            told.answered(answers)
-            offer = self._offers.taken(user_id, provider, answers[-1])
-            removed = replace(removed, offer=offer)
+            done, profile, answers = await remove(tell)
         except StoreUnavailable:
-            # The answer may be all that was lost; then they are gone, and it has been told.
-            done, profile, _ = await self._store.remove(
-                redis, user_id, provider, before, lambda _: None
-            )
-            return replace(removed, told=None if done == 1 else Told(), is_ours=done != -1)
+            return await self._taken_away_twice(redis, user_id, removed, *await remove(clear))
+        told.answered(answers)
+        removed = replace(removed, offer=self._offers.taken(user_id, provider, answers[-1]))
         if done == 1:
             return replace(removed, told=told if told.event_id else None)
         if done == 0 and profile:  # there was no access any more, only what was known of it
@@ -164,6 +164,22 @@ class Disconnector:
         await self._telling.withdraw(redis, user_id, told, left=removed.left)
         stored = Stored() if done == 0 else before
         return replace(removed, stored=stored, left=None, is_ours=done == 0)
+
+    async def _taken_away_twice(
+        self,
+        redis: Any,
+        user_id: str,
+        removed: _Removed,
+        done: int,
+        _: str,
+        answers: Sequence[Any],
+    ) -> _Removed:
+        """The outcome, where the first answer was lost: what is gone by then has been told of."""
+        offer = self._offers.taken(user_id, removed.event.provider, answers[-1])
+        told = None
+        if done != 1:
+            told = Told(event_id=await self._activity.find(redis, user_id, removed.event))
+        return replace(removed, told=told, offer=offer, is_ours=done != -1)
 
     async def _end(
         self, redis: Any, user_id: str, provider: OAuthProvider, removed: _Removed

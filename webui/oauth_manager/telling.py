@@ -74,10 +74,13 @@ class Telling:
         self._leftovers.put(pipe, user_id, left)
         return self._tell(pipe, user_id, event, NoticeKind.RECONNECT_NEEDED)
 
-    def disconnected(self, pipe: Any, user_id: str, event: Event, account: Account) -> Told:
+    def disconnected(self, pipe: Any, user_id: str, event: Event) -> Told:
         """Queue what a disconnect is preceded by."""
-        self._accounts.remove(pipe, user_id, event.provider, account)
         return self._tell(pipe, user_id, event, _disconnected(event))
+
+    def unlist(self, pipe: Any, user_id: str, provider: str, account: Account) -> None:
+        """Queue the end of what the index of accounts says; twice is no harm."""
+        self._accounts.remove(pipe, user_id, provider, account)
 
     async def withdraw(
         self,
