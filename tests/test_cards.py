@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from tests.screens import BOT, DETAIL, PRODUCT, SCREEN, card, events
-from webui.cards import Note, changed, confirm_card, make_card, summarize
+from webui.cards import Note, base_key, changed, confirm_card, make_card, summarize
 from webui.cards.gallery import CASES, NOW, OFF, ON, RENEWING, Case, connection, gallery
 from webui.cards.parts import DAY
-from webui.cards.states import OUTCOMES
+from webui.cards.states import OUTCOMES, TROUBLED, WORKING
 from webui.cards.timeline import timeline
 from webui.labels import clean_label, isolated
 from webui.oauth_manager.activity import Event
@@ -40,10 +40,19 @@ def test_a_card_has_at_most_one_primary_button_and_only_where_the_person_must_ac
 def test_red_is_kept_for_the_last_confirming_press(case: Case) -> None:
     assert all(action.style != "danger" for action in card(case).actions)
     asked = confirm_card(case.provider, case.connection, SCREEN)
-    assert [(a.label, a.style) for a in asked.actions] == [
-        ("Keep connected", "secondary"),
-        ("Disconnect", "danger"),
-    ]
+    assert [action.style for action in asked.actions] == ["secondary", "danger"]
+    assert asked.actions[1].label == "Disconnect"
+
+
+@EVERY_CASE
+def test_only_what_can_be_used_is_offered_to_be_kept_connected(case: Case) -> None:
+    """Neither in the question, nor where a disconnect has failed."""
+    is_usable = base_key(case.provider, case.connection, NOW) in WORKING | TROUBLED
+    failed = make_card(case.provider, case.connection, Note("disconnect_failed"), SCREEN)
+    for shown in (confirm_card(case.provider, case.connection, SCREEN), failed):
+        labels = {action.label for action in shown.actions} & {"Keep connected", "Not now"}
+        assert labels <= {"Keep connected" if is_usable else "Not now"}
+        assert labels or shown is failed
 
 
 @EVERY_CASE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from webui.cards.model import Action
-from webui.cards.states import ACTIONS, STORED
+from webui.cards.states import ACTIONS, STORED, TROUBLED, WORKING
 from webui.labels import is_web_address
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def actions(about: About, keys: Iterable[str], tone: Tone) -> tuple[Action, ...]
 
 def _action(about: About, key: str, kind: Kind, tone: Tone) -> Action:
     url, hx_url = _addresses(about, kind)
-    label = about.say(f"action.{kind.words or key}")
+    label = about.say(f"action.{_words(about, key, kind)}")
     return Action(
         id=f"conn-{about.provider.name}-{key}",
         label=label,
@@ -51,6 +51,13 @@ def _action(about: About, key: str, kind: Kind, tone: Tone) -> Action:
         fields=_fields(about, kind),
         starts=key == "connect",
     )
+
+
+def _words(about: About, key: str, kind: Kind) -> str:
+    """The label's key: what cannot be used any more cannot be kept connected either."""
+    if key == "keep" and about.key not in WORKING | TROUBLED:
+        return "not_now"
+    return kind.words or key
 
 
 def _style(kind: Kind, tone: Tone) -> Style:
