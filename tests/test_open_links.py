@@ -249,7 +249,7 @@ class TestSwitchedOff:
         async with commands(redis) as seen:
             await manager.cancel_links("ann", redis)
         own = [line for line in seen if line.split()[0] in ("EVAL", "DEL")]
-        assert sum(line.startswith("EVAL") for line in own) == 2
+        assert sum(line.startswith("EVAL") for line in own) == 3
         assert all(line.count("stargazer:") == 1 for line in own)
         assert not [line for line in seen if line.startswith("MULTI")]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from functools import cache
 from typing import Any
@@ -14,7 +15,7 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from redis.exceptions import RedisError
 
 from webui.oauth_manager import OAuthError
-from webui.oauth_manager.redis_io import redis_call
+from webui.oauth_manager.redis_io import read_text, redis_call
 
 LIMITS = {
     "miss": "60/minute",  # link codes and states that are not ours, for each address
@@ -36,6 +37,7 @@ LIMITS = {
 # Of people looked up, for each of support's staff.  Counted from the audit: looking writes no more.
 LOOKUPS = "60/10 minutes"
 
+_NUMBER = re.compile(r"[0-9]{1,15}")
 _PREFIX = "stargazer:web_limit:"
 
 
@@ -59,7 +61,14 @@ def _item(name: str) -> RateLimitItem:
 
 # Counts, and starts the window with the first try.
 _COUNT = """
-local tries = redis.call('INCRBY', KEYS[1], ARGV[2])
+local tries = redis.pcall('INCRBY', KEYS[1], ARGV[2])
+if type(tries) == 'table' then
+  local fault = tries.err
+  if not string.find(fault, 'WRONGTYPE') and not string.find(fault, 'integer')
+     and not string.find(fault, 'overflow') then error(tries) end
+  redis.call('SET', KEYS[1], ARGV[2])  -- no counter of ours
+  tries = tonumber(ARGV[2])
+end
 if tries == tonumber(ARGV[2]) then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
 return tries
 """
@@ -85,7 +94,8 @@ class _ClientStorage(Storage):
         return int(await self._redis.eval(_COUNT, 1, _PREFIX + key, expiry, amount))
 
     async def get(self, key: str) -> int:
-        return int(await self._redis.get(_PREFIX + key) or 0)
+        counted = await read_text(self._redis, _PREFIX + key)
+        return int(counted) if _NUMBER.fullmatch(counted) else 0
 
     async def get_expiry(self, key: str) -> float:
         return time.time() + max(int(await self._redis.pttl(_PREFIX + key)), 0) / 1000

@@ -19,6 +19,7 @@ from webui.auth import is_visit
 from webui.oauth_manager import StoreUnavailable
 from webui.oauth_manager.proofs import CODE_ALPHABET, CODE_LENGTH, as_typed
 from webui.oauth_manager.redis_io import read_text, redis_call
+from webui.oauth_manager.shapes import shaped
 from webui.refusing import METHODS
 from webui.sessions import loaded_session
 from webui.site import caller_of, site_of
@@ -134,7 +135,7 @@ async def find_reference(redis: Any, code: str) -> Reference | None:
     async with redis_call("find a reference"):
         kept = await read_text(redis, _key(code))
     try:
-        return Reference(**json.loads(kept))
+        return shaped(Reference, json.loads(kept))
     except (TypeError, ValueError, RecursionError):
         return None
 

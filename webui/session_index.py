@@ -9,20 +9,21 @@ Every script touches one key.
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
 
-from webui.oauth_manager.keys import check_user_id
-from webui.oauth_manager.redis_io import as_text, redis_call
+from webui.oauth_manager.keys import check_user_id, encoded
+from webui.oauth_manager.redis_io import as_text, redis_call, unless_mistyped
+from webui.oauth_manager.scripts import OURS
 
 LIFE_SECONDS = 7 * 24 * 3600
 MOST = 100  # sessions of one person; a new one ends the oldest
 _ENDED_SECONDS = 60
 
-_ENTER = """
-redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
+_ENTER = f"""{OURS}
+ours('ZADD', KEYS[1], ARGV[1], ARGV[2])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 local oldest = redis.call('ZRANGE', KEYS[1], 0, -tonumber(ARGV[5]) - 1)
@@ -30,8 +31,8 @@ if #oldest > 0 then redis.call('ZREM', KEYS[1], unpack(oldest)) end
 return oldest
 """
 
-_BEGIN = """
-if redis.call('HEXISTS', KEYS[1], 'user') == 1 then return 0 end
+_BEGIN = f"""{OURS}
+if ours('HEXISTS', KEYS[1], 'user') == 1 then return 0 end
 redis.call('HSET', KEYS[1], unpack(ARGV, 2))
 redis.call('EXPIRE', KEYS[1], ARGV[1])
 return 1
@@ -45,12 +46,30 @@ return was
 """
 
 
+_MEMBERS = f"{OURS} return ours('ZRANGE', KEYS[1], 0, -1)"
+_LEAVE = f"{OURS} return ours('ZREM', KEYS[1], ARGV[1])"
+_SESSION = re.compile(r"stargazer:web_session:[0-9a-f]{64}")
+
+
 def session_key(session_id: str) -> str:
     return f"stargazer:web_session:{hashlib.sha256(session_id.encode('ascii')).hexdigest()}"
 
 
 def _index(user: str) -> str:
-    return f"stargazer:web_sessions:{quote(check_user_id(user), safe='@+=')}"
+    return f"stargazer:web_sessions:{encoded(user)}"
+
+
+def _is_session(member: object) -> bool:
+    """Whether it names a session: nothing else may be ended as one."""
+    return _SESSION.fullmatch(as_text(member)) is not None
+
+
+def _owner(user: object) -> str:
+    """Whose session it was, ``""`` if it is nobody's."""
+    try:
+        return check_user_id(as_text(user))
+    except ValueError:
+        return ""
 
 
 async def begin(
@@ -69,13 +88,14 @@ async def begin(
         if before:
             pipeline.hget(before, "user")
             pipeline.delete(before)
-        oldest, *ended = await pipeline.execute()
+        oldest, *ended = await pipeline.execute(raise_on_error=False)
+        oldest, *ended = (unless_mistyped(answer, None) for answer in (oldest, *ended))
         pipeline = redis.pipeline(transaction=False)
         pipeline.eval(_BEGIN, 1, key, idle, *fields)
-        for other in oldest:
+        for other in filter(_is_session, oldest):
             # It may be one that is just being started, which nothing could find any more.
             pipeline.eval(_END, 1, as_text(other), _ENDED_SECONDS)
-        if before and ended and (owner := as_text(ended[0])):
+        if before and (owner := _owner(ended[0])):
             pipeline.zrem(_index(owner), before)
         is_alive, *_ = await pipeline.execute()
     return bool(is_alive)
@@ -90,10 +110,11 @@ async def end(redis: Any, key: str) -> str:
         pipeline = redis.pipeline(transaction=False)
         pipeline.hmget(key, "user", "via")
         pipeline.delete(key)
-        user, via = map(as_text, (await pipeline.execute())[0])
-        if user:
-            await redis.zrem(_index(user), key)
-    return via
+        held, _ = await pipeline.execute(raise_on_error=False)
+        user, via = unless_mistyped(held, (None, None))
+        if owner := _owner(user):
+            await redis.eval(_LEAVE, 1, _index(owner), key)
+    return as_text(via)
 
 
 async def end_all(redis: Any, user: str) -> int:
@@ -103,7 +124,8 @@ async def end_all(redis: Any, user: str) -> int:
     """
     index = _index(user)
     async with redis_call("end all sessions"):
-        keys = [as_text(key) for key in await redis.zrange(index, 0, -1)]
+        members = await redis.eval(_MEMBERS, 1, index)
+        keys = [as_text(member) for member in members if _is_session(member)]
         if not keys:
             return 0
         pipeline = redis.pipeline(transaction=False)

@@ -14,9 +14,10 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from webui.cards import Note
+from webui.oauth_manager import check_user_id
+from webui.oauth_manager.shapes import seconds, shaped, texts
 from webui.session_index import session_key
 
 _VIAS = ("chat", "sso", "proxy")
@@ -66,22 +67,20 @@ def open_session(session_id: str, stored: Mapping[bytes, bytes], life: float) ->
     Those of an earlier version are none either: nothing could end them all.
     """
     try:
-        user = stored[b"user"].decode("utf-8")
-        created = float(stored[b"created"])
+        user = check_user_id(stored[b"user"].decode("utf-8"))
+        created = seconds(float(stored[b"created"]))
         via = stored[b"via"].decode("utf-8")
-        signed_in_at = float(stored[b"signed_in_at"])
-        groups = json.loads(stored[b"groups"])
-    except (KeyError, ValueError, RecursionError):
+        signed_in_at = seconds(float(stored[b"signed_in_at"]))
+        groups = texts(json.loads(stored[b"groups"]))
+    except (KeyError, TypeError, ValueError, RecursionError):
         return None
-    if not user or via not in _VIAS or not _is_list_of_text(groups):
-        return None
-    if not time.time() - created < life:  # not >=, since NaN is neither
+    if via not in _VIAS or time.time() - created >= life:
         return None
     return replace(
         new_session(session_id, user, created),
         notes=open_notes(stored),
         via=via,
-        groups=tuple(groups),
+        groups=groups,
         signed_in_at=signed_in_at,
         sealed_token=stored.get(b"sealed_token", b"").decode("ascii", "replace"),
     )
@@ -96,19 +95,8 @@ def open_notes(stored: Mapping[bytes, bytes]) -> dict[str, Note]:
     }
 
 
-def _is_list_of_text(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) for item in value)
-
-
 def _note(value: bytes) -> Note | None:
     try:
-        raw: dict[str, Any] = json.loads(value)
-        return Note(
-            key=str(raw["key"]),
-            ref=str(raw["ref"]),
-            at=float(raw["at"]),
-            until=float(raw.get("until", 0.0)),
-            times=int(raw.get("times", 1)),
-        )
-    except (KeyError, TypeError, ValueError, RecursionError):
+        return shaped(Note, json.loads(value))
+    except (TypeError, ValueError, RecursionError):
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from webui import words
+from webui.labels import clean_label
 from webui.oauth_manager import Connection, Notice, NoticeKind, OAuthManager, OAuthProvider, Status
 
 from .links import new_link, open_link, scopes_to_ask
@@ -36,8 +37,10 @@ async def notice_text(manager: OAuthManager, redis: Any, notice: Notice) -> str:
         return words.text(f"notice.{notice.kind}")
     provider = manager.providers.get(notice.provider)
     if provider is None:
-        key = "elsewhere" if notice.provider else f"{notice.kind}_signin"
-        return words.text(f"notice.{key}", provider=notice.provider)
+        key = f"notice.{notice.kind}_signin"
+        if notice.provider or key not in words.CATALOGUE:
+            key = "notice.elsewhere"
+        return words.text(key, provider=clean_label(notice.provider))
     connection = await manager.connection(notice.user_id, provider.name, redis)
     names = {"provider": provider.label, "name": provider.name}
     if connection.status not in _STILL[notice.kind]:

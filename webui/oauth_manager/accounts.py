@@ -16,7 +16,7 @@ from . import keys, scripts
 from .errors import RecordUnreadable
 from .models import Account
 from .provider import OAuthProvider
-from .redis_io import as_text, raw, redis_call, text_of
+from .redis_io import as_text, raw, redis_call, text_of, unless_mistyped
 from .sealing import Sealer
 from .store import Store
 
@@ -83,9 +83,10 @@ class Accounts:
             pipe = redis.pipeline(transaction=False)
             for name in self._names(provider, asked):
                 for key, _ in self._places("", provider, name):
-                    pipe.hscan(key, 0, count=MOST)
-            answers = await pipe.execute()
-        values = (as_text(value) for _, found in answers for value in found.values())
+                    raw(pipe, "HSCAN", key, 0, "COUNT", MOST)
+            answers = await pipe.execute(raise_on_error=False)
+            places = [unless_mistyped(answer, (0, {})) for answer in answers]
+        values = (as_text(value) for _, found in places for value in found.values())
         listed = {self._owner(value)[0] for value in values} - {""}
         return await self._accounts(redis, sorted(listed)[:MOST], provider)
 
@@ -118,9 +119,9 @@ class Accounts:
         """User id and provider of an entry; both ``""`` where it cannot be read."""
         try:
             record = self._sealer.open("account", None, None, sealed)
-            return keys.check_user_id(record["user_id"]), str(record["provider"])
-        except (RecordUnreadable, KeyError, ValueError):
+        except RecordUnreadable:
             return "", ""
+        return record["user_id"], record["provider"]
 
     def _places(self, user_id: str, provider: str, name: str) -> list[Place]:
         """One name's place in the index, by every encryption key, newest first."""

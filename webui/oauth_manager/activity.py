@@ -13,8 +13,10 @@ from typing import Any
 from . import keys
 from .audit import OWN_KINDS, open_copy
 from .errors import RecordUnreadable, StoreUnavailable
-from .redis_io import as_text, redis_call
+from .redis_io import as_text, raw, redis_call, unless_mistyped
+from .scripts import APPEND
 from .sealing import Sealer
+from .shapes import shaped, text
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +73,7 @@ class Activity:
         }
         sealed = self._sealer.seal("event", user_id, event.provider, details)
         oldest = int((time.time() - KEPT_SECONDS) * 1000)
-        pipe.xadd(keys.events(user_id), {"sealed": sealed}, minid=oldest, approximate=True)
+        pipe.eval(APPEND, 1, keys.events(user_id), "MINID", "~", oldest, "*", "sealed", sealed)
         pipe.xtrim(keys.events(user_id), maxlen=MAX_EVENTS, approximate=True)
         pipe.expire(keys.events(user_id), KEPT_SECONDS)
 
@@ -95,7 +97,10 @@ class Activity:
         Raises ``StoreUnavailable``.
         """
         async with redis_call("find an event"):
-            entries = await redis.xrevrange(keys.events(user_id), count=_READ_ON)
+            pipe = redis.pipeline(transaction=False)
+            raw(pipe, "XREVRANGE", keys.events(user_id), "+", "-", "COUNT", _READ_ON)
+            (entries,) = await pipe.execute(raise_on_error=False)
+            entries = unless_mistyped(entries, [])
         found = (as_text(i) for i, fields in entries if self._open(user_id, fields) == event)
         return next(found, "")
 
@@ -140,8 +145,9 @@ class Activity:
         async with redis_call("read events"):
             pipe = redis.pipeline(transaction=False)
             for key in (keys.events(user_id), keys.own_audit(user_id)):
-                pipe.xrevrange(key, newest, oldest, count=count)
-            events, copies = await pipe.execute()
+                raw(pipe, "XREVRANGE", key, newest, oldest, "COUNT", count)
+            streams = await pipe.execute(raise_on_error=False)
+            events, copies = (unless_mistyped(stream, []) for stream in streams)
         cut_at = max((_entry_id(s[-1]) for s in (events, copies) if len(s) == count), default=None)
         known = [
             (identifier, event)
@@ -157,15 +163,8 @@ class Activity:
         sealed = as_text(fields.get(b"sealed") or fields.get("sealed"))
         try:
             record = self._sealer.open("event", user_id, None, sealed)
-            return Event(
-                record["event"],
-                record["provider"],
-                record["by"],
-                record["at"],
-                record["detail"],
-                record["account"],
-            )
-        except (RecordUnreadable, KeyError):
+            return shaped(Event, record, kind=text(record.get("event")))
+        except (RecordUnreadable, TypeError):
             return None
 
 

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from . import keys
 from .redis_io import as_text, redis_call
+from .shapes import shaped
 
 KEPT_SECONDS = 400 * 86400
 OWN_KEPT_SECONDS = 90 * 86400  # the person's own copy
 MAX_REASON = 300  # characters
 MAX_RESULT = 6000  # characters: ten user ids, however long
 ONE_LINE_SECONDS = 3600  # from the first look that is in it
+_COUNT = re.compile(r"[0-9]{1,9}")
 _CHUNK = 500  # entries read at once
-_YEAR_10000 = 253_402_300_800.0
 _LOOKUPS = frozenset(("searched", "viewed", "previewed", "reference"))
 # What the person is shown, under these kinds of events; a disconnect has an event of its own.
 OWN_KINDS = {
@@ -59,8 +61,9 @@ local since, count = ARGV[6], 1
 for _, entry in ipairs(redis.call('XREVRANGE', KEYS[1], '+', ARGV[3], 'COUNT', 100)) do
   local fields = {}
   for i = 1, #entry[2], 2 do fields[entry[2][i]] = entry[2][i + 1] end
-  if fields.group == ARGV[1] and tonumber(fields.since) >= tonumber(ARGV[3]) then
-    since, count = fields.since, fields.count + 1
+  local begun, looks = tonumber(fields.since), tonumber(fields.count)
+  if fields.group == ARGV[1] and begun and looks and begun >= tonumber(ARGV[3]) then
+    since, count = fields.since, looks + 1
     redis.call('XDEL', KEYS[1], entry[1])
     break
   end
@@ -156,35 +159,31 @@ def _group(record: AuditRecord) -> str:
 
 def open_record(entry: Mapping[Any, Any]) -> AuditRecord | None:
     """The record in a stream's entry; ``None`` where it is none of ours."""
-    held = _held(entry, AuditRecord.__slots__)
     try:
-        return AuditRecord(**held) if held else None
-    except TypeError:
+        record = _record(entry)
+        # A name may hold what cannot be shown, and still has to be on record.
+        names = [name for name in AuditRecord.__slots__ if name != "at" and name in record]
+        if not all(isinstance(record[name], str) for name in names):
+            return None
+        return shaped(AuditRecord, record, **{name: record[name] for name in names})
+    except (TypeError, ValueError, RecursionError):
         return None
 
 
 def open_copy(entry: Mapping[Any, Any]) -> OwnCopy | None:
     """The person's copy in a stream's entry; ``None`` where it is none of ours."""
-    held = _held(entry, ("action", "provider", "at"))
     count = as_text(entry.get(b"count") or entry.get("count"))
     try:
-        copy = OwnCopy(**held, count=int(count) if count.isdecimal() else 1)
-    except TypeError:
+        times = int(count) if _COUNT.fullmatch(count) else 1
+        copy = shaped(OwnCopy, _record(entry), count=times)
+    except (TypeError, ValueError, RecursionError):
         return None
     return copy if copy.action in OWN_KINDS else None
 
 
-def _held(entry: Mapping[Any, Any], names: Iterable[str]) -> dict[str, Any]:
-    """The fields of these names; none at all where one of them is of another type."""
-    try:
-        record = json.loads(as_text(entry.get(b"record") or entry.get("record")))
-        held = {name: record[name] for name in names if name in record}
-    except (ValueError, TypeError, RecursionError):
-        return {}
-    at = held.get("at")
-    is_time = isinstance(at, (int, float)) and 0 <= at < _YEAR_10000
-    is_text = all(isinstance(value, str) for name, value in held.items() if name != "at")
-    return held if is_time and is_text else {}
+def _record(entry: Mapping[Any, Any]) -> Any:
+    """Raises ``ValueError``, ``RecursionError``."""
+    return json.loads(as_text(entry.get(b"record") or entry.get("record")))
 
 
 def _bounded(record: AuditRecord) -> AuditRecord:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import keys
-from .redis_io import as_text, redis_call
+from .redis_io import as_text, redis_call, run
+from .scripts import OURS
 
 MAX_LENGTH = 10_000  # how many wait at most; the first to be due go first
 KEPT_SECONDS = 90 * 86400  # without a reader
@@ -19,29 +20,33 @@ _TAKEN_SECONDS = 60  # after which one that its taker did not settle is taken ag
 _AT_ONCE = 10
 
 # ARGV: the notice, seconds from now, how many may wait, the set's lifetime.
-_PUT = """
+_PUT = f"""{OURS}
 local now = tonumber(redis.call('TIME')[1])
-redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+ours('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - ARGV[3])
 return redis.call('EXPIRE', KEYS[1], ARGV[4])
 """
 # ARGV: the notice, seconds from now.  Only where it waits already.
-_DELAY = """
+_DELAY = f"""{OURS}
 local now = tonumber(redis.call('TIME')[1])
-return redis.call('ZADD', KEYS[1], 'XX', 'CH', now + ARGV[2], ARGV[1])
+return ours('ZADD', KEYS[1], 'XX', 'CH', now + ARGV[2], ARGV[1])
 """
 # ARGV: how many, seconds that they are the caller's.  Answers each with when it was due, and when
 # it is due again.
-_TAKE = """
+_TAKE = f"""{OURS}
 local now = tonumber(redis.call('TIME')[1])
-local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'WITHSCORES', 'LIMIT', 0, ARGV[1])
+local due = ours('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'WITHSCORES', 'LIMIT', 0, ARGV[1])
 for i = 1, #due, 2 do redis.call('ZADD', KEYS[1], now + ARGV[2], due[i]) end
 due[#due + 1] = tostring(now + ARGV[2])
 return due
 """
+# ARGV: the notices.
+_DROP = f"{OURS} return ours('ZREM', KEYS[1], unpack(ARGV))"
+# ARGV: the notice.
+_WAITS = f"{OURS} return ours('ZSCORE', KEYS[1], ARGV[1]) and 1 or 0"
 # ARGV: the notice, when it was to be due again.  One that was put down anew meanwhile stays.
-_SETTLE = """
-if tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or -1) ~= tonumber(ARGV[2]) then return 0 end
+_SETTLE = f"""{OURS}
+if tonumber(ours('ZSCORE', KEYS[1], ARGV[1]) or -1) ~= tonumber(ARGV[2]) then return 0 end
 return redis.call('ZREM', KEYS[1], ARGV[1])
 """
 
@@ -83,19 +88,20 @@ def delay(pipe: Any, kind: str, user_id: str, provider: str, seconds: float) -> 
 def drop(pipe: Any, user_id: str, *notices: tuple[str, str]) -> Any:
     """Queue the end of notices, by kind and provider, that are not to be said any more."""
     members = (_member(kind, user_id, provider) for kind, provider in notices)
-    return pipe.zrem(keys.DUE, *members)
+    return pipe.eval(_DROP, 1, keys.DUE, *members)
 
 
 async def waits(redis: Any, kind: str, user_id: str, provider: str) -> bool:
     """Whether the notice is still to be said.  Raises ``StoreUnavailable``."""
     async with redis_call("look what is due"):
-        return await redis.zscore(keys.DUE, _member(kind, user_id, provider)) is not None
+        member = _member(kind, user_id, provider)
+        return bool(await redis.eval(_WAITS, 1, keys.DUE, member))
 
 
 async def take(redis: Any) -> list[DueNotice]:
     """Some whose time has come, the caller's alone for a minute.  Raises ``StoreUnavailable``."""
     async with redis_call("take what is due"):
-        *found, again_at = await redis.eval(_TAKE, 1, keys.DUE, _AT_ONCE, _TAKEN_SECONDS)
+        *found, again_at = await run(redis, _TAKE, keys.DUE, _AT_ONCE, _TAKEN_SECONDS)
     pairs = zip(found[::2], found[1::2], strict=True)
     return [DueNotice(as_text(m), float(as_text(at)), as_text(again_at)) for m, at in pairs]
 

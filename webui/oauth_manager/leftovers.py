@@ -14,6 +14,7 @@ from . import keys, scripts
 from .errors import RecordUnreadable
 from .redis_io import redis_call
 from .sealing import Sealer
+from .shapes import shaped
 from .token_data import TokenData
 
 KEPT_SECONDS = 3600
@@ -68,16 +69,8 @@ class Leftovers:
             return None
         try:
             record = self._sealer.open("revoke", user_id, provider, sealed)
-            left = Leftover(
-                TokenData.from_dict(record["token"]),
-                float(record["until"]),
-                str(record.get("state", UNCONFIRMED)),
-                float(record.get("asked_at", 0.0)),
-                str(record.get("by", "")),
-                float(record.get("at", 0.0)),
-                str(record.get("account", "")),
-                sealed,
-            )
+            token = TokenData.from_dict(record["token"])
+            left = shaped(Leftover, record, token=token, sealed=sealed)
         except (RecordUnreadable, KeyError, TypeError, ValueError):
             return None
         return left if left.until > time.time() else None

@@ -5,54 +5,59 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from . import keys
 from .redis_io import as_text
+from .scripts import OURS
+from .shapes import shaped
 
+_MOMENT = re.compile(r"[0-9]{1,11}")  # epoch seconds
 MAX_OPEN = 3  # links a person may have open at once; the oldest gives way
 
 # A person's open links, one for each service: service -> "code:expires", or
 # "-:expires" once the link was used or had to give way to newer ones.
 # ARGV: service, code, lifetime in seconds, how many may be open.  Answers the codes that are
 # over by that: the one for the same service, and those that had to give way.
-REGISTER = """
+REGISTER = f"""{OURS}
 local now = tonumber(redis.call('TIME')[1])
-local gone, before = {}, redis.call('HGET', KEYS[1], ARGV[1])
+local gone, before = {{}}, ours('HGET', KEYS[1], ARGV[1])
 local code = before and string.match(before, '^([^:]+):')
 if code and code ~= '-' and code ~= ARGV[2] then gone[1] = code end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':' .. now + ARGV[3])
 redis.call('EXPIRE', KEYS[1], ARGV[3])
-local all, open = redis.call('HGETALL', KEYS[1]), {}
+local all, open = redis.call('HGETALL', KEYS[1]), {{}}
 for i = 1, #all, 2 do
-  local expires = tonumber(string.match(all[i + 1], ':(%d+)$'))
+  local expires = tonumber(string.match(all[i + 1], ':(%d+)$') or 0)
   if expires <= now then redis.call('HDEL', KEYS[1], all[i])
   elseif all[i] ~= ARGV[1] and string.sub(all[i + 1], 1, 2) ~= '-:' then
-    open[#open + 1] = {expires, all[i], string.match(all[i + 1], '^([^:]+):')}
+    open[#open + 1] = {{expires, all[i], string.match(all[i + 1], '^([^:]+):')}}
   end
 end
 table.sort(open, function(a, b) return a[1] < b[1] end)
 for i = 1, #open + 1 - ARGV[4] do
-  redis.call('HSET', KEYS[1], open[i][2], '-:' .. open[i][1])
+  redis.call('HSET', KEYS[1], open[i][2], string.format('-:%.0f', open[i][1]))
   gone[#gone + 1] = open[i][3]
 end
 return gone
 """
 # ARGV: service, code.  Whether this code is the open one; it is not any more.
 # A link that only names its user may be of the older system, which kept no list.
-CLAIM = """
-local open = redis.call('HGET', KEYS[1], ARGV[1])
+CLAIM = f"""{OURS}
+local open = ours('HGET', KEYS[1], ARGV[1])
 if not open and ARGV[1] == '' then return 1 end
-if not open or string.match(open, '^[^:]+') ~= ARGV[2] then return 0 end
-redis.call('HSET', KEYS[1], ARGV[1], '-' .. string.match(open, ':%d+$'))
+local code, expires = string.match(open or '', '^([^:]+)(:%d+)$')
+if code ~= ARGV[2] then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], '-' .. expires)
 return 1
 """
 # Every open link is over.  Answers their codes.
-CLOSE_ALL = """
+CLOSE_ALL = f"""{OURS}
 local now = tonumber(redis.call('TIME')[1])
-local all, codes = redis.call('HGETALL', KEYS[1]), {}
+local all, codes = ours('HGETALL', KEYS[1]), {{}}
 for i = 1, #all, 2 do
   local code, expires = string.match(all[i + 1], '^([^:]+):(%d+)$')
   if code and code ~= '-' then
@@ -77,7 +82,7 @@ def listed(entries: Mapping[Any, Any]) -> Iterator[tuple[str, str, float]]:
     """A person's list of links: service, code (``""`` where it is over), end in epoch seconds."""
     for service, entry in entries.items():
         code, _, expires = as_text(entry).partition(":")
-        if expires.isdecimal():
+        if _MOMENT.fullmatch(expires):
             yield as_text(service), "" if code == "-" else code, float(expires)
 
 
@@ -96,16 +101,13 @@ def put_link(pipe: Any, code: str, request: LinkRequest) -> None:
     pipe.eval(REGISTER, 1, index, request.provider, code, ttl, MAX_OPEN)
 
 
-def read_link(value: Any) -> LinkRequest | None:
+def read_link(value: str) -> LinkRequest | None:
     """What a link's record asks for; None if it is none."""
-    user_id, _, rest = as_text(value).partition("\n")
-    if not user_id:
-        return None
+    user_id, _, rest = value.partition("\n")
     try:
         asked = json.loads(rest) if rest else {}
-        scopes = tuple(str(scope) for scope in asked.get("scopes", ()))
-        return LinkRequest(user_id, str(asked.get("provider", "")), scopes)
-    except (ValueError, AttributeError, TypeError, RecursionError):
+        return shaped(LinkRequest, asked, user_id=keys.check_user_id(user_id))
+    except (ValueError, TypeError, RecursionError):
         return None
 
 

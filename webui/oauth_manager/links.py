@@ -26,9 +26,11 @@ from .link_index import (
     read_link,
     state_of,
 )
-from .redis_io import as_text, redis_call
+from .redis_io import as_text, raw, read_field, redis_call, run, take_text, text_of
 from .requests import new_secret
+from .scripts import OURS
 from .sealing import Sealer
+from .shapes import shaped
 
 Also = Callable[[Any], object]  # queues more commands on a pipeline
 _MOST_GIVEN = 1000  # links that a process remembers
@@ -36,8 +38,8 @@ _MOST_GIVEN = 1000  # links that a process remembers
 # ARGV: digest of the asking browser's binding.  An attempt that belongs to
 # another browser is shown and left alone: whoever fetches its callback without
 # the cookie (a preview, a scanner) must not end it.
-_TAKE_STATE = """
-local value = redis.call('GET', KEYS[1])
+_TAKE_STATE = f"""{OURS}
+local value = ours('GET', KEYS[1])
 if not value then return '' end
 local known, record = pcall(cjson.decode, value)
 if not (known and type(record) == 'table' and record.browser and record.browser ~= ''
@@ -72,10 +74,11 @@ class Attempt:
         return bool(self.browser)
 
     @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> Attempt:
-        """Inverse of ``asdict``; other fields are ignored.  Raises ``KeyError``, ``TypeError``."""
-        known = {name: record[name] for name in cls.__slots__ if name in record}
-        return cls(**{**known, "scopes": tuple(known["scopes"])})
+    def from_dict(cls, record: object) -> Attempt:
+        """Inverse of ``asdict``; passes over the rest.  Raises ``TypeError``, ``ValueError``."""
+        attempt = shaped(cls, record)
+        keys.check_user_id(attempt.user_id)
+        return attempt
 
 
 class Links:
@@ -123,13 +126,15 @@ class Links:
             return None
         async with redis_call("read a link"):
             pipe = redis.pipeline(transaction=False)
-            value, ttl = await pipe.get(keys.link(code)).ttl(keys.link(code)).execute()
-            request = read_link(value)
+            raw(pipe, "GET", keys.link(code))
+            pipe.ttl(keys.link(code))
+            value, ttl = await pipe.execute(raise_on_error=False)
+            request = read_link(text_of(value))
             if request is None:
                 return None
-            open_link = await redis.hget(keys.links(request.user_id), request.provider)
-        is_listed = open_link is not None or bool(request.provider)
-        is_open = as_text(open_link).startswith(f"{code}:") or not is_listed
+            entry = await read_field(redis, keys.links(request.user_id), request.provider)
+        is_listed = bool(entry) or bool(request.provider)
+        is_open = entry.startswith(f"{code}:") or not is_listed
         return (request, time.time() + ttl) if is_open else None
 
     async def find(
@@ -137,7 +142,7 @@ class Links:
     ) -> tuple[str, LinkRequest, float] | None:
         """The person's open link for a service: its code, and what :meth:`peek` says of it."""
         async with redis_call("read the open links"):
-            entry = as_text(await redis.hget(keys.links(user_id), provider))
+            entry = await read_field(redis, keys.links(user_id), provider)
         code = entry.partition(":")[0]
         found = await self.peek(redis, code)
         return (code, *found) if found else None
@@ -147,7 +152,7 @@ class Links:
         if not keys.is_link_code(code):
             return None
         async with redis_call("use a link"):
-            request = read_link(await redis.getdel(keys.link(code)))
+            request = read_link(await take_text(redis, keys.link(code)))
             if request is None:
                 return None
             index = keys.links(request.user_id)
@@ -188,7 +193,7 @@ class Links:
         if not keys.is_one_time_value(state):
             return None
         async with redis_call("finish an authorization"):
-            answer = await redis.eval(_TAKE_STATE, 1, keys.state(state), _digest(browser))
+            answer = await run(redis, _TAKE_STATE, keys.state(state), _digest(browser))
         try:
             sealed = json.loads(as_text(answer))["sealed"]
             return Attempt.from_dict(self._sealer.open("state", None, None, sealed))
@@ -199,11 +204,13 @@ class Links:
         """Consume the link an attempt was started with; whether it still was the open one."""
         async with redis_call("use a link"):
             pipe = redis.pipeline(transaction=False)
-            pipe.getdel(keys.link(attempt.link_code))
+            raw(pipe, "GETDEL", keys.link(attempt.link_code))
             index = keys.links(attempt.user_id)
             pipe.eval(CLAIM, 1, index, attempt.provider, attempt.link_code)
-            value, claimed = await pipe.execute()
-        request = read_link(value)
+            value, claimed = await pipe.execute(raise_on_error=False)
+            request = read_link(text_of(value))
+            if isinstance(claimed, Exception):
+                raise claimed
         return bool(int(claimed)) and request is not None and request.user_id == attempt.user_id
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from . import keys
 from .errors import StoreUnavailable
 from .redis_io import as_text, redis_call
+from .scripts import OURS
 
 GRACE = 2.0  # seconds of a Redis that answers, for an owner whose time has passed
 _LONGEST_PAUSE = 60.0  # seconds
@@ -33,34 +34,41 @@ _EVIDENCE = 3600  # seconds for which an owner that never let go is remembered
 # Answers {"got", failures in a row}, {"held", ""}, {"pausing", failures in a row} or
 # {"passed", what stands there}.  An owner that asks again (its first answer was lost)
 # still holds the lock.
-_ACQUIRE = """
+_ACQUIRE = (
+    OURS
+    + """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local held, failures = redis.call('GET', KEYS[1]), '0'
+local held, failures = ours('GET', KEYS[1]), '0'
 if held then
   local kind, name, till = string.match(held, '^(%a+):(%w+):(%d+)$')
   if kind == 'failed' then
-    if tonumber(till) > now then return {'pausing', name} end
-    failures = name
-  elseif kind ~= 'sent' or (name ~= ARGV[1] and tonumber(till) > now) then
-    return {'held', ''}
-  elseif name ~= ARGV[1] and held ~= ARGV[4] then
-    return {'passed', held}
+    failures = string.match(name, '^%d%d?%d?$') or '0'
+    if tonumber(till) > now then return {'pausing', failures} end
+  elseif kind == 'sent' then
+    if name ~= ARGV[1] and tonumber(till) > now then return {'held', ''} end
+    if name ~= ARGV[1] and held ~= ARGV[4] then return {'passed', held} end
+  elseif redis.call('PTTL', KEYS[1]) >= 0 then
+    return {'held', ''}  -- by another version of us: that runs out by itself
   end
 end
 local mine = string.format('sent:%s:%.0f', ARGV[1], now + ARGV[2])
 redis.call('SET', KEYS[1], mine, 'PX', ARGV[3])
 return {'got', failures}
 """
+)
 # ARGV: owner, failures in a row, pause (ms), memory (ms).
-_RELEASE = """
-if string.match(redis.call('GET', KEYS[1]) or '', '^sent:(%w+):') ~= ARGV[1] then return 0 end
+_RELEASE = (
+    OURS
+    + """
+if string.match(ours('GET', KEYS[1]) or '', '^sent:(%w+):') ~= ARGV[1] then return 0 end
 if ARGV[2] == '0' then return redis.call('DEL', KEYS[1]) end
 local time = redis.call('TIME')
 local pause_until = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[3]
 redis.call('SET', KEYS[1], string.format('failed:%d:%.0f', ARGV[2], pause_until), 'PX', ARGV[4])
 return 1
 """
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
+from .shapes import shaped
 from .token_data import TokenData
 
 SOON = 7 * 86_400.0  # seconds before its end, from which on a person is asked to renew
@@ -113,16 +114,13 @@ class Profile:
         )
 
     @classmethod
-    def from_dict(cls, record: dict[str, Any]) -> Profile:
+    def from_dict(cls, record: object) -> Profile:
         """Inverse of ``asdict``; fields that are missing take their defaults.
 
-        Raises ``KeyError`` or ``TypeError`` where a record is no profile.
+        Raises ``TypeError`` where a record is no profile.
         """
-        known = {name: record[name] for name in cls.__slots__ if name in record}
-        known["account"] = Account(**record["account"])
-        for name in ("requested_scopes", "accepted_missing"):
-            known[name] = tuple(known.get(name, ()))
-        return cls(**known)
+        account = record.get("account") if isinstance(record, Mapping) else None
+        return shaped(cls, record, account=shaped(Account, account))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,14 +19,18 @@ from redis.exceptions import RedisError, ResponseError
 from . import due, keys
 from .errors import RecordUnreadable, StoreUnavailable
 from .models import Connection, Status
-from .redis_io import as_text, redis_call
+from .redis_io import as_text, is_mistyped, raw, redis_call
+from .scripts import APPEND, OURS
 from .sealing import Sealer
+from .shapes import shaped, text
 
 log = logging.getLogger(__name__)
 
 GROUP = "bot"
 MAX_LENGTH = 10_000  # about how many notices are kept
+_AT_ONCE = 10  # notices
 _BLOCK_MS = 500  # below the time-out of a careful client
+_CLEAR = f"{OURS} return ours('XLEN', KEYS[1])"  # what is there of another type goes
 _ABANDONED_MS = 60_000  # after which another consumer's unfinished notice is taken over
 _LONGEST_PAUSE = 15.0  # seconds between tries while Redis is away
 
@@ -125,7 +129,7 @@ class Notices:
             return due.put(pipe, kind, user_id, provider, ANSWER_SECONDS)
         details = {"notice": kind.value, "account": account, "at": time.time(), "detail": detail}
         sealed = self._sealer.seal("notice", user_id, provider, details)
-        return pipe.xadd(keys.NOTICES, {"sealed": sealed}, maxlen=MAX_LENGTH, approximate=True)
+        return pipe.eval(APPEND, 1, keys.NOTICES, "MAXLEN", "~", MAX_LENGTH, "*", "sealed", sealed)
 
     async def put(
         self, redis: Any, kind: NoticeKind, user_id: str, provider: str, account: str = ""
@@ -168,21 +172,21 @@ class Notices:
     async def _entries(self, redis: Any, consumer: str, start: str) -> list[tuple[Any, str]]:
         async with redis_call("read notices"):
             try:
-                abandoned = await redis.xautoclaim(
-                    keys.NOTICES, GROUP, consumer, _ABANDONED_MS, count=10
-                )
+                claim = GROUP, consumer, _ABANDONED_MS, "0-0", "COUNT", _AT_ONCE
+                abandoned = await raw(redis, "XAUTOCLAIM", keys.NOTICES, *claim)
                 found = abandoned[1] or await self._asked(redis, consumer, start)
             except ResponseError as error:
-                if "NOGROUP" not in str(error):
+                if is_mistyped(error):
+                    await redis.eval(_CLEAR, 1, keys.NOTICES)
+                elif "NOGROUP" not in str(error):
                     raise
                 await self._make_group(redis)
                 return []
         return [(i, as_text(f.get(b"sealed") or f.get("sealed"))) for i, f in found if f]
 
     async def _asked(self, redis: Any, consumer: str, start: str) -> list[Any]:
-        answer = await redis.xreadgroup(
-            GROUP, consumer, {keys.NOTICES: start}, count=10, block=_BLOCK_MS
-        )
+        wanted = "COUNT", _AT_ONCE, "BLOCK", _BLOCK_MS, "STREAMS", keys.NOTICES, start
+        answer = await raw(redis, "XREADGROUP", "GROUP", GROUP, consumer, *wanted)
         streams = answer.values() if isinstance(answer, dict) else [s for _, s in answer or ()]
         return [entry for stream in streams for entry in _flat(stream)]
 
@@ -196,15 +200,8 @@ class Notices:
     def _open(self, sealed: str) -> Notice | None:
         try:
             record = self._sealer.open("notice", None, None, sealed)
-            return Notice(
-                NoticeKind(record["notice"]),
-                record["user_id"],
-                record["provider"],
-                record["account"],
-                record["at"],
-                record.get("detail", ""),
-            )
-        except (RecordUnreadable, KeyError, ValueError):
+            return shaped(Notice, record, kind=NoticeKind(text(record.get("notice"))))
+        except (RecordUnreadable, TypeError, ValueError):
             log.error("a notice cannot be read and is passed over")
             return None
 

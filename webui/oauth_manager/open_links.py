@@ -11,7 +11,7 @@ from . import keys
 from .errors import RecordUnreadable
 from .link_index import CLOSE_ALL, listed, queue_end
 from .proofs import END_ALL, under_way
-from .redis_io import as_text, redis_call
+from .redis_io import as_text, raw, redis_call, text_of, unless_mistyped
 from .sealing import Sealer
 
 
@@ -40,8 +40,10 @@ class OpenLinks:
         now = time.time()
         async with redis_call("read the open links"):
             pipe = redis.pipeline(transaction=False)
-            pipe.hgetall(keys.links(user_id)).hgetall(keys.proofs(user_id))
-            links, proofs = await pipe.execute()
+            for key in (keys.links(user_id), keys.proofs(user_id)):
+                raw(pipe, "HGETALL", key)
+            lists = await pipe.execute(raise_on_error=False)
+            links, proofs = (unless_mistyped(entries, {}) for entries in lists)
             waiting = {i: expires for i, expires in under_way(proofs) if expires > now}
             sealed = await self._sealed(redis, waiting)
         found = [
@@ -59,14 +61,14 @@ class OpenLinks:
     async def _sealed(self, redis: Any, identifiers: Iterable[str]) -> list[str]:
         pipe = redis.pipeline(transaction=False)
         for identifier in identifiers:
-            pipe.get(keys.pending(identifier))
-        return [as_text(value) for value in await pipe.execute()]
+            raw(pipe, "GET", keys.pending(identifier))
+        return [text_of(value) for value in await pipe.execute(raise_on_error=False)]
 
     def _provider(self, sealed: str) -> str | None:
         """What a proof is for; ``None`` where it is over."""
         try:
             return str(self._sealer.open("proof", None, None, sealed)["provider"])
-        except (RecordUnreadable, KeyError):
+        except RecordUnreadable:
             return None
 
     async def cancel(self, redis: Any, user_id: str) -> int:

@@ -8,19 +8,22 @@ be forwarded together with the link.
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from . import keys
 from .errors import RecordUnreadable
 from .link_index import LinkRequest
 from .links import Attempt
-from .redis_io import as_text, redis_call
+from .redis_io import as_text, raw, read_field, redis_call, text_of
 from .requests import new_secret
+from .scripts import OURS
 from .sealing import Sealer
+from .shapes import shaped
 
 CODE_ALPHABET = "BCDFGHJKMNPQRTVWXY3479"  # no vowels, no look-alikes
 CODE_LENGTH = 6
@@ -28,13 +31,14 @@ TRIES = 5
 MAX_OPEN = 3  # proofs a person may have open at once; the oldest gives way
 
 # One hash for each person: proof id -> "digest:tries:status:expires" (epoch seconds).
+_ENTRY = re.compile(r"[0-9a-f]+:[0-9]+:([a-z]+):([0-9]{1,11})")
 _PARTS = r"'^(%x+):(%d+):(%a+):(%d+)$'"
 # ARGV: id, digest, lifetime, how many may be open, the hash's own lifetime.
-_START = f"""
+_START = f"""{OURS}
 local now = tonumber(redis.call('TIME')[1])
-local all, open, gone = redis.call('HGETALL', KEYS[1]), {{}}, {{}}
+local all, open, gone = ours('HGETALL', KEYS[1]), {{}}, {{}}
 for i = 1, #all, 2 do
-  local expires = tonumber((select(4, string.match(all[i + 1], {_PARTS}))))
+  local expires = tonumber((select(4, string.match(all[i + 1], {_PARTS}))) or 0)
   if expires <= now then redis.call('HDEL', KEYS[1], all[i])
   else open[#open + 1] = {{expires, all[i]}} end
 end
@@ -49,9 +53,9 @@ return gone
 """
 # ARGV: tries allowed, digests.  Answers 'ok', or how many tries are left.
 # A wrong code counts against every open proof: one cannot tell which was meant.
-_CONFIRM = f"""
+_CONFIRM = f"""{OURS}
 local now = tonumber(redis.call('TIME')[1])
-local all, left = redis.call('HGETALL', KEYS[1]), 0
+local all, left = ours('HGETALL', KEYS[1]), 0
 local waiting = {{}}
 for i = 1, #all, 2 do
   local digest, tries, status, expires = string.match(all[i + 1], {_PARTS})
@@ -76,9 +80,9 @@ end
 return tostring(left)
 """
 # Whether a proof waits for its code.
-_IS_WAITING = f"""
+_IS_WAITING = f"""{OURS}
 local now = tonumber(redis.call('TIME')[1])
-local all = redis.call('HGETALL', KEYS[1])
+local all = ours('HGETALL', KEYS[1])
 for i = 1, #all, 2 do
   local _, _, status, expires = string.match(all[i + 1], {_PARTS})
   if status == 'waiting' and now < tonumber(expires) then return 1 end
@@ -86,9 +90,9 @@ end
 return 0
 """
 # Every proof is over.  Answers the ids of those that were not.
-END_ALL = f"""
+END_ALL = f"""{OURS}
 local now = tonumber(redis.call('TIME')[1])
-local all, ids = redis.call('HGETALL', KEYS[1]), {{}}
+local all, ids = ours('HGETALL', KEYS[1]), {{}}
 for i = 1, #all, 2 do
   local expires = select(4, string.match(all[i + 1], {_PARTS}))
   if expires and tonumber(expires) > now then ids[#ids + 1] = all[i] end
@@ -184,28 +188,19 @@ class Proofs:
         identifier = _identifier(browser_secret)
         async with redis_call("read a proof"):
             pipe = redis.pipeline(transaction=False)
-            pipe.get(keys.pending(identifier)).ttl(keys.pending(identifier))
-            sealed, ttl = await pipe.execute()
+            raw(pipe, "GET", keys.pending(identifier))
+            pipe.ttl(keys.pending(identifier))
+            sealed, ttl = await pipe.execute(raise_on_error=False)
+            sealed = text_of(sealed)
         try:
-            record = self._sealer.open("proof", None, None, as_text(sealed))
-        except RecordUnreadable:
+            record = self._sealer.open("proof", None, None, sealed)
+            proof = _proof(record, time.time() + int(ttl))
+        except (RecordUnreadable, TypeError, ValueError):
             return None
-        request = LinkRequest(record["user_id"], record["provider"], tuple(record["scopes"]))
-        parked = record.get("parked")
         async with redis_call("read a proof"):
-            entry = as_text(await redis.hget(keys.proofs(request.user_id), identifier))
-        if not entry:
-            return None
-        confirmed = entry.split(":")[2] == "confirmed"
-        return Proof(
-            request,
-            record["code"],
-            confirmed,
-            time.time() + ttl,
-            Parked(Attempt.from_dict(parked["attempt"]), parked["authorization_code"])
-            if parked
-            else None,
-        )
+            index = keys.proofs(proof.request.user_id)
+            entry = _ENTRY.fullmatch(await read_field(redis, index, identifier))
+        return replace(proof, confirmed=entry[1] == "confirmed") if entry else None
 
     async def take(self, redis: Any, browser_secret: str, *, by_code: bool = True) -> Proof | None:
         """Consume a proof, for exactly one caller; ``None`` unless it is confirmed.
@@ -234,12 +229,22 @@ class Proofs:
         return bool(deleted)
 
 
+def _proof(record: Mapping[str, Any], expires_at: float) -> Proof:
+    """What a record says.  Raises ``TypeError``, ``ValueError``."""
+    request, parked = shaped(LinkRequest, record), record.get("parked")
+    if parked is not None:
+        attempt = parked.get("attempt") if isinstance(parked, Mapping) else None
+        parked = shaped(Parked, parked, attempt=Attempt.from_dict(attempt))
+    return shaped(
+        Proof, record, request=request, confirmed=False, expires_at=expires_at, parked=parked
+    )
+
+
 def under_way(entries: Mapping[Any, Any]) -> Iterator[tuple[str, float]]:
     """A person's list of proofs: id, and end in epoch seconds."""
     for identifier, entry in entries.items():
-        _, _, expires = as_text(entry).rpartition(":")
-        if expires.isdecimal():
-            yield as_text(identifier), float(expires)
+        if known := _ENTRY.fullmatch(as_text(entry)):
+            yield as_text(identifier), float(known[2])
 
 
 def _identifier(browser_secret: str) -> str:

@@ -58,7 +58,7 @@ class Records:
         try:
             record = self._sealer.open("connection", user_id, provider, sealed)
             return Profile.from_dict(record)
-        except (RecordUnreadable, KeyError, TypeError):
+        except (RecordUnreadable, TypeError):
             return Profile()
 
     def facts(self, user_id: str, provider: str, stored: Stored) -> Profile:
@@ -72,8 +72,8 @@ class Records:
     def can_open(self, user_id: str, provider: str, sealed: str) -> bool:
         """Whether a profile is there and can be read: else it is kept as it is."""
         try:
-            self._sealer.open("connection", user_id, provider, sealed)
-        except RecordUnreadable:
+            Profile.from_dict(self._sealer.open("connection", user_id, provider, sealed))
+        except (RecordUnreadable, TypeError):
             return False
         return True
 

@@ -57,9 +57,14 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def raw(client: Any, command: str, key: str | bytes) -> Any:
+def raw(client: Any, command: str, key: str | bytes, *more: Any) -> Any:
     """Ask for bytes, even of a client that decodes: what cannot be decoded must not break it."""
-    return client.execute_command(command, key, NEVER_DECODE=True)
+    return client.execute_command(command, key, *more, NEVER_DECODE=True)
+
+
+def run(client: Any, script: str, key: str, *arguments: Any) -> Any:
+    """Run a script that answers with what stands in Redis, as :func:`raw` does."""
+    return client.execute_command("EVAL", script, 1, key, *arguments, NEVER_DECODE=True)
 
 
 async def read_text(redis: Any, key: str | bytes) -> str:
@@ -68,6 +73,36 @@ async def read_text(redis: Any, key: str | bytes) -> str:
         return text_of(await raw(redis, "GET", key))
     except ResponseError as error:
         return text_of(error)
+
+
+async def read_field(redis: Any, key: str, field: str) -> str:
+    """One field of a hash as text, ``""`` if it is not there or the key holds no hash."""
+    try:
+        return as_text(await raw(redis, "HGET", key, field))
+    except ResponseError as error:
+        return as_text(unless_mistyped(error, ""))
+
+
+async def take_text(redis: Any, key: str) -> str:
+    """As :func:`read_text`, and the key is gone."""
+    try:
+        return text_of(await raw(redis, "GETDEL", key))
+    except ResponseError as error:
+        mistyped = text_of(error)
+        await redis.delete(key)
+        return mistyped
+
+
+def unless_mistyped(answer: Any, nothing: Any) -> Any:
+    """One answer of a pipeline, or ``nothing`` if the key is of another type.
+
+    Any other error that stands in the answer's place is raised.
+    """
+    if is_mistyped(answer):
+        return nothing
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
 
 
 def is_mistyped(answer: Any) -> bool:

@@ -10,15 +10,18 @@ from typing import Any
 
 from . import keys
 from .redis_io import redis_call
+from .scripts import OURS
 
 # ARGV: how many within the first window (s), the pause after them (s).  What stands there:
 # the times (ms) of the last ones, newest last; or "after:TIME" once there were too many.
 # Redis's own clock decides.
-_ALLOW = """
+_ALLOW = (
+    OURS
+    + """
 local most, window, pause = tonumber(ARGV[1]), ARGV[2] * 1000, ARGV[3] * 1000
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local known = redis.call('GET', KEYS[1]) or ''
+local known = ours('GET', KEYS[1]) or ''
 local last = string.match(known, '^after:(%d+)$')
 if last then
   if now - tonumber(last) < pause then return 0 end
@@ -36,6 +39,7 @@ else
 end
 return 1
 """
+)
 MOST = 10  # within WINDOW
 WINDOW = 600  # seconds
 PAUSE = 3600  # seconds between two, after that

@@ -29,6 +29,19 @@ if ARGV[4] == 'same' and (now or '') ~= ARGV[1] and now ~= ARGV[2] then return -
 redis.call('SET', KEYS[1], ARGV[2])
 return 1
 """
+# A command on the one key.  What is there of another type is not ours, and goes: this is for
+# what runs out by itself, and never for a connection.
+OURS = """
+local function ours(...)
+  local answer = redis.pcall(...)
+  if type(answer) ~= 'table' or not answer.err then return answer end
+  if not string.find(answer.err, 'WRONGTYPE') then error(answer) end
+  redis.call('DEL', KEYS[1])
+  return redis.call(...)
+end
+"""
+# Add an entry to a stream.  ARGV: what XADD takes behind the key.  Answers its id.
+APPEND = f"{OURS} return ours('XADD', KEYS[1], unpack(ARGV))"
 # Put a claim where nothing is, or another claim; 0 where something is.  ARGV: the claim, its life.
 CLAIM = f"""{NOW}
 if now and string.sub(now, 1, 7) ~= 'moving:' then return 0 end

@@ -12,6 +12,8 @@ from typing import Any
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from .errors import RecordUnreadable
+from .keys import check_user_id
+from .shapes import text
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +78,12 @@ class Sealer:
             held = record.get(name)
             if value is not None and held != value and not (legacy and held == ""):
                 raise RecordUnreadable(f"sealed for another {name}")
+        try:
+            text(record.get("provider"))
+            if user_id is None:
+                check_user_id(record.get("user_id"))  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            raise RecordUnreadable("sealed for nobody") from None
         return record
 
     def fits(self, sealed: str | bytes) -> bool:

@@ -9,9 +9,10 @@ from typing import Any
 from . import keys, scripts
 from .errors import RecordUnreadable
 from .models import Account, Profile
-from .redis_io import as_text, raw, read_text, redis_call
+from .redis_io import as_text, raw, read_text, redis_call, run, take_text
 from .requests import new_secret
 from .sealing import Sealer
+from .shapes import shaped
 from .token_data import TokenData
 
 # Seconds after its question was over for which an offer is kept: nobody may have
@@ -103,7 +104,7 @@ class Switches:
         value, seconds = f"{offer.id}:{sealed}", keys.PARKED_TTL + KEPT_SECONDS
         key = keys.switch(user_id, offer.provider)
         async with redis_call("keep another account aside"):
-            before = await redis.eval(_PUT, 1, key, value, seconds)
+            before = await run(redis, _PUT, key, value, seconds)
         return self.open(user_id, offer.provider, as_text(before))
 
     async def peek(self, redis: Any, user_id: str, provider: str) -> SwitchOffer | None:
@@ -117,7 +118,7 @@ class Switches:
     ) -> SwitchOffer | None:
         """The offer there is, consumed if it has this id and left as it is if not."""
         async with redis_call("take another account"):
-            value = await redis.eval(_TAKE, 1, keys.switch(user_id, provider), offer_id)
+            value = await run(redis, _TAKE, keys.switch(user_id, provider), offer_id)
         return self.open(user_id, provider, as_text(value))
 
     def take(self, pipe: Any, user_id: str, provider: str) -> Any:
@@ -130,26 +131,21 @@ class Switches:
     async def taken(self, redis: Any, user_id: str, provider: str) -> SwitchOffer | None:
         """Consume the offer, whichever it is."""
         async with redis_call("take another account"):
-            value = await self.take(redis, user_id, provider)
-        return self.open(user_id, provider, as_text(value))
+            value = await take_text(redis, keys.switch(user_id, provider))
+        return self.open(user_id, provider, value)
 
     def open(self, user_id: str, provider: str, value: str) -> SwitchOffer | None:
         """The offer that a record holds; None if it holds none."""
         offer_id, _, sealed = value.partition(":")
         try:
             record = self._sealer.open("switch", user_id, provider, sealed)
-            if record["id"] != offer_id:
-                return None
-            return SwitchOffer(
-                offer_id,
-                provider,
-                Account(**record["old"]),
-                TokenData.from_dict(record["token"]),
-                Profile.from_dict(record["profile"]),
-                is_replacing=bool(record["is_replacing"]),
-                handle=str(record["handle"]),
-                return_to=str(record["return_to"]),
-                until=float(record["until"]),
+            offer = shaped(
+                SwitchOffer,
+                record,
+                old=shaped(Account, record.get("old")),
+                token=TokenData.from_dict(record["token"]),
+                profile=Profile.from_dict(record.get("profile")),
             )
         except (RecordUnreadable, KeyError, TypeError, ValueError):
             return None
+        return offer if offer.id == offer_id else None

@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from .shapes import YEAR_10000, text
 
 REFRESH_BUFFER_SECONDS = 60
 
@@ -14,9 +17,6 @@ REFRESH_BUFFER_SECONDS = 60
 def new_generation() -> str:
     """What tells one authorization of a connection from the one before."""
     return secrets.token_hex(4)
-
-
-_YEAR_10000 = 253_402_300_800.0
 
 
 @dataclass(slots=True)
@@ -80,22 +80,22 @@ class TokenData:
 
         Raises ``ValueError`` or ``TypeError`` where a field has no sensible reading.
         """
+        if not isinstance(d, Mapping):
+            raise TypeError("no record")
         access_token, refresh_token = d.get("access_token") or "", d.get("refresh_token") or ""
-        if not isinstance(access_token, str) or not isinstance(refresh_token, str):
-            raise TypeError("a token is text")
         scopes = d.get("scopes") or []
         if isinstance(scopes, str):
             scopes = scopes.split()
         return cls(
-            access_token=access_token,
-            refresh_token=refresh_token,
+            access_token=text(access_token),
+            refresh_token=text(refresh_token),
             expires_at=_epoch(d.get("expires_at")),
-            scopes=[str(scope) for scope in scopes],
-            token_type=str(d.get("token_type") or "Bearer"),
-            provider=str(d.get("provider") or ""),
+            scopes=[text(str(scope)) for scope in scopes],
+            token_type=text(str(d.get("token_type") or "Bearer")),
+            provider=text(str(d.get("provider") or "")),
             issued_at=_epoch(d.get("issued_at")),
-            client_id=str(d.get("client_id") or ""),
-            generation=str(d.get("generation") or ""),
+            client_id=text(str(d.get("client_id") or "")),
+            generation=text(str(d.get("generation") or "")),
         )
 
     def __repr__(self) -> str:
@@ -111,6 +111,6 @@ def _epoch(value: Any) -> float:
         seconds = float(value or 0.0)
     except OverflowError:
         seconds = math.inf
-    if not seconds < _YEAR_10000:  # also true of NaN
+    if not abs(seconds) < YEAR_10000:  # also true of NaN
         raise ValueError("not a time")
     return seconds

@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from webui.oauth_manager import FlowRefused
-from webui.oauth_manager.redis_io import as_text, redis_call
+from webui.oauth_manager.redis_io import redis_call, take_text
 from webui.oauth_manager.requests import new_secret
+from webui.oauth_manager.shapes import texts
 
 from .discovery import NAME
 
@@ -61,10 +62,12 @@ async def take_attempt(redis: Any, state: str, browser: str) -> Attempt:
     Raises ``FlowRefused``, ``StoreUnavailable``.
     """
     async with redis_call("take a sign-on"):
-        stored = as_text(await redis.getdel(_key(state)))
-    if not stored:
-        raise FlowRefused("unknown", NAME)
-    begun_by, return_to = json.loads(stored)
+        stored = await take_text(redis, _key(state))
+    try:
+        begun_by, return_to = texts(json.loads(stored))
+        begun_by.encode("ascii")  # or it cannot be compared
+    except (TypeError, ValueError, RecursionError):
+        raise FlowRefused("unknown", NAME) from None
     if not browser or not hmac.compare_digest(begun_by, _digest(browser)):
         raise FlowRefused("other_browser", NAME)
     return Attempt(state, browser, return_to)

@@ -1,0 +1,77 @@
+"""Records out of JSON, checked: every field is of the type that its dataclass names.
+
+What stands in Redis may be damaged, of another version, or somebody else's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+YEAR_10000 = 253_402_300_800.0  # epoch seconds; the last moment that can be shown is before it
+_MOST = 10**9
+
+
+def shaped(kind: type[T], record: object, /, **given: Any) -> T:
+    """Make a ``kind`` of a record; what the record has more is passed over.
+
+    ``given`` are fields that the record does not decide.  Raises ``TypeError`` where a field is
+    of another type, or where one without a default is missing.
+    """
+    if not isinstance(record, Mapping):
+        raise TypeError("no record")
+    held = {
+        field.name: _READERS[str(field.type)](record[field.name])
+        for field in fields(kind)  # type: ignore[arg-type]
+        if field.name in record and field.name not in given
+    }
+    return kind(**held, **given)
+
+
+def text(value: object) -> str:
+    """Text that can be written down: without lone surrogates."""
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise TypeError("no text that can be written") from None
+    return value
+
+
+def texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)):
+        raise TypeError("no list")
+    return tuple(map(text, value))
+
+
+def seconds(value: object) -> float:
+    """A moment or a length of time that can be counted with and shown."""
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not 0 <= value < YEAR_10000:  # type: ignore[operator]  # also refuses NaN
+        raise TypeError("no time")
+    return float(value)  # type: ignore[arg-type]
+
+
+def _whole(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _MOST:
+        raise TypeError("no number")
+    return value
+
+
+def _switch(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("neither true nor false")
+    return value
+
+
+_READERS: dict[str, Callable[[object], Any]] = {
+    "str": text,
+    "float": seconds,
+    "int": _whole,
+    "bool": _switch,
+    "tuple[str, ...]": texts,
+}
