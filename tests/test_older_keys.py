@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import quote
 
@@ -28,13 +29,18 @@ from tests.library import (
     tokens_key,
 )
 from tests.redis_wire import Wire, wired
+from tests.site_fixtures import Place
 from tests.test_user_ids import AWKWARD, POSSIBLE
+from webui.cards.states import WORKING
+from webui.chat import connect_service
 from webui.oauth_manager import (
     OAuthManager,
     RevokeOutcome,
     Status,
     StoreUnavailable,
     TokenData,
+    access,
+    require_oauth_token,
 )
 from webui.oauth_manager import keys as names
 
@@ -236,6 +242,27 @@ class TestDisconnecting:
         await manager.delete_token(redis, MATRIX, "google")
         assert await keys_at(redis, "oauth_tokens:*") == []
         assert not await manager.has_token(MATRIX, "google", redis)
+
+
+@pytest.mark.parametrize("user_id", [PLAIN[0], MATRIX, WEBCHAT, "zoë b"])
+async def test_the_page_and_the_bot_show_a_raw_record_use_it_and_disconnect_it(
+    place: Place, user_id: str
+) -> None:
+    token = granted(place.fake, "google", expires_at=4e9)
+    await write_older(place.redis, user_id, token)
+    browser = await place.signed_in(user_id)
+    assert await browser.state_of("google") in WORKING
+    (shown,) = (await browser.get("/oauth/status")).json()["connections"]
+    assert shown["provider"] == "google"
+    access._instance = place.bot
+    ctx = SimpleNamespace(user_id=user_id, redis=place.redis)
+    assert "connected" in await connect_service(ctx, "list")
+    assert await require_oauth_token(ctx, "google") == token.access_token
+    await browser.post("/connections/google/disconnect")
+    await place.settled()
+    assert not place.fake.is_alive(token.access_token)
+    assert await keys_at(place.redis, "oauth_tokens:*") == []
+    assert await browser.state_of("google") not in WORKING
 
 
 class TestRotation:
