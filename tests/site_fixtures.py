@@ -90,6 +90,22 @@ class Browser:
         assert re.fullmatch(r"/connect/ended/[a-z_-]+(\?[a-z]+=\w+(&ref=[A-Z0-9]{6})?)?", location)
         return await self.get(location)
 
+    async def after_sign_on(self, callback: str) -> httpx.Response:
+        """Open a callback of the sign-on, and where it leads to an end, the page that tells of it.
+
+        Nothing is shown at the callback itself, whose address holds a code and a state.
+        """
+        answer = await self.get(callback)
+        location = answer.headers["location"]
+        assert (answer.status_code, answer.text) == (303, "")
+        assert "code=" not in location
+        assert "state=" not in location
+        if not location.startswith("/signin/ended/"):
+            return answer
+        given = answer.headers.get_list("set-cookie")
+        assert [cookie for cookie in given if "Max-Age=0" not in cookie] == []
+        return await self.get(location)
+
     async def post(
         self, path: str, form: Mapping[str, str] | None = None, *, htmx: bool = False
     ) -> httpx.Response:

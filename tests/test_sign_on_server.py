@@ -147,7 +147,7 @@ async def test_staff_sign_in(
 async def test_somebody_without_the_role_does_not(
     place: Place, browser: Browser, dave: Person
 ) -> None:
-    answer = await browser.get(dave.allow(await begin(browser)))
+    answer = await browser.after_sign_on(dave.allow(await begin(browser)))
     await refusal(answer, place, 403)
     assert heading(answer.text) == words.text("error.signon_refused.title")
 
@@ -196,7 +196,7 @@ async def test_another_nonce_is_refused(
     place: Place, browser: Browser, carol: Person, nonce: str | None
 ) -> None:
     """Changed on the way there, so that the server signs it."""
-    answer = await browser.get(carol.allow(changed(await begin(browser), nonce=nonce)))
+    answer = await browser.after_sign_on(carol.allow(changed(await begin(browser), nonce=nonce)))
     assert await refusal(answer, place) == "nonce"
 
 
@@ -214,7 +214,7 @@ async def test_another_issuer_or_none_is_refused_before_the_code_is_sent(
 ) -> None:
     back = carol.allow(await begin(browser))
     assert query_of(back)["iss"] == server.issuer
-    answer = await browser.get(changed(back, iss=bend(server.issuer)))
+    answer = await browser.after_sign_on(changed(back, iss=bend(server.issuer)))
     assert await refusal(answer, place) == "issuer"
     assert server.seen() == []
 
@@ -233,18 +233,21 @@ async def test_a_code_is_good_once(
     back = carol.allow(await begin(browser))
     assert (await browser.get(back)).status_code == 303
     await browser.post("/signout")
-    assert await refusal(await browser.get(back), place) == "unknown"
+    assert await refusal(await browser.after_sign_on(back), place) == "unknown"
     assert len(server.seen()) == 1
     # And with a state that is good: the server refuses it.
     state = query_of(await begin(browser))["state"]
-    assert await refusal(await browser.get(changed(back, state=state)), place) == "invalid_grant"
+    assert (
+        await refusal(await browser.after_sign_on(changed(back, state=state)), place)
+        == "invalid_grant"
+    )
 
 
 async def test_a_code_that_was_made_for_somebody_elses_challenge_is_refused(
     place: Place, browser: Browser, server: OAuthServer, carol: Person, dave: Person
 ) -> None:
     stolen = query_of(dave.allow(await begin(await place.browser())))["code"]
-    answer = await browser.get(changed(carol.allow(await begin(browser)), code=stolen))
+    answer = await browser.after_sign_on(changed(carol.allow(await begin(browser)), code=stolen))
     assert await refusal(answer, place) == "invalid_grant"
     assert [seen.status for seen in server.seen()] == [400]
 
@@ -252,7 +255,7 @@ async def test_a_code_that_was_made_for_somebody_elses_challenge_is_refused(
 async def test_saying_no_there_is_told_calmly(
     place: Place, browser: Browser, server: OAuthServer, carol: Person
 ) -> None:
-    answer = await browser.get(carol.deny(await begin(browser)))
+    answer = await browser.after_sign_on(carol.deny(await begin(browser)))
     assert await refusal(answer, place) == "access_denied"
     assert server.seen() == []
 

@@ -92,7 +92,7 @@ async def begin(browser: Browser, next_page: str = "/support", **form: str) -> s
 async def sign_in(
     browser: Browser, acme: OpenIDServer, next_page: str = "/support"
 ) -> httpx.Response:
-    return await browser.get(acme.authorize(await begin(browser, next_page)))
+    return await browser.after_sign_on(acme.authorize(await begin(browser, next_page)))
 
 
 async def sessions(redis: Redis) -> list[dict[Any, Any]]:
@@ -360,7 +360,7 @@ async def test_the_cookie_of_an_attempt_is_of_this_site_alone_and_goes_with_sign
     late = acme.authorize(await begin(browser))
     await browser.post("/signout")
     assert "__Host-signon" not in browser.client.cookies
-    assert await is_refused(await browser.get(late), place)
+    assert await is_refused(await browser.after_sign_on(late), place)
 
 
 async def test_with_htmx_the_page_is_left_at_once(place: Place) -> None:
@@ -483,7 +483,7 @@ async def test_a_state_that_is_wrong_or_missing_is_refused_before_anything_is_as
 ) -> None:
     browser = await place.browser()
     url = acme.authorize(await begin(browser))
-    answer = await browser.get(bent(url, state=state))
+    answer = await browser.after_sign_on(bent(url, state=state))
     assert await is_refused(answer, place)
     assert acme.calls["/token"] == 0
     assert (await browser.get(url)).status_code == 303  # the attempt itself is untouched
@@ -494,7 +494,7 @@ async def test_an_answer_of_another_issuer_is_refused_before_anything_is_asked(
     place: Place, acme: OpenIDServer, issuer: str | None
 ) -> None:
     browser = await place.browser()
-    answer = await browser.get(bent(acme.authorize(await begin(browser)), iss=issuer))
+    answer = await browser.after_sign_on(bent(acme.authorize(await begin(browser)), iss=issuer))
     assert await is_refused(answer, place)
     assert await reason(answer, place) == "issuer"
     assert acme.calls["/token"] == 0
@@ -507,7 +507,9 @@ async def test_who_does_not_announce_iss_need_not_send_it_but_may_not_send_anoth
     async with signing_on(redis_url, redis, quiet) as place:
         browser = await place.browser()
         url = quiet.authorize(await begin(browser))
-        assert await is_refused(await browser.get(bent(url, iss="https://evil.example")), place)
+        assert await is_refused(
+            await browser.after_sign_on(bent(url, iss="https://evil.example")), place
+        )
         assert quiet.calls["/token"] == 0
         assert (await sign_in(browser, quiet)).status_code == 303
 
@@ -518,7 +520,7 @@ async def test_a_parameter_that_stands_twice_is_refused(
 ) -> None:
     browser = await place.browser()
     url = acme.authorize(await begin(browser))
-    assert await is_refused(await browser.get(f"{url}&{doubled}=x&{doubled}=x"), place)
+    assert await is_refused(await browser.after_sign_on(f"{url}&{doubled}=x&{doubled}=x"), place)
     assert acme.calls["/token"] == 0
 
 
@@ -533,10 +535,10 @@ async def test_another_browser_is_refused_and_ends_the_attempt(
             await begin(other)
         elif cookie == "state":
             other.client.cookies.set("__Host-signon", query_of(url)["state"])
-        answer = await other.get(url)
+        answer = await other.after_sign_on(url)
         assert await is_refused(answer, place)
         assert await reason(answer, place) == "other_browser"
-        assert await is_refused(await browser.get(url), place)
+        assert await is_refused(await browser.after_sign_on(url), place)
     assert acme.calls["/token"] == 0
 
 
@@ -545,14 +547,14 @@ async def test_an_answer_is_good_once(place: Place, acme: OpenIDServer) -> None:
     url = acme.authorize(await begin(browser))
     assert (await browser.get(url)).status_code == 303
     await browser.post("/signout")
-    assert await is_refused(await browser.get(url), place)
+    assert await is_refused(await browser.after_sign_on(url), place)
     assert acme.calls["/token"] == 1
 
 
 async def test_of_many_at_once_one_is_answered(place: Place, acme: OpenIDServer) -> None:
     browser = await place.browser()
     url = acme.authorize(await begin(browser))
-    answers = await asyncio.gather(*(browser.get(url) for _ in range(20)))
+    answers = await asyncio.gather(*(browser.after_sign_on(url) for _ in range(20)))
     assert sorted(a.status_code for a in answers) == [303] + [400] * 19
     assert acme.calls["/token"] == 1
     assert len(await sessions(place.redis)) == 1
@@ -563,7 +565,7 @@ async def test_an_attempt_that_ran_out_is_refused(place: Place, acme: OpenIDServ
     url = acme.authorize(await begin(browser))
     (name,) = await keys_at(place.redis, "web_signon:*")
     await place.redis.delete(name)
-    assert await is_refused(await browser.get(url), place)
+    assert await is_refused(await browser.after_sign_on(url), place)
     assert acme.calls["/token"] == 0
 
 
@@ -572,7 +574,7 @@ async def test_a_code_of_another_attempt_is_worth_nothing(place: Place, acme: Op
     browser, attacker = await place.browser(), await place.browser()
     stolen = query_of(acme.authorize(await begin(attacker)))["code"]
     url = acme.authorize(await begin(browser))
-    answer = await browser.get(bent(url, code=stolen))
+    answer = await browser.after_sign_on(bent(url, code=stolen))
     assert await is_refused(answer, place)
     assert await reason(answer, place) == "invalid_grant"
 
@@ -589,7 +591,7 @@ async def test_a_state_of_one_flow_is_none_of_the_other(
 ) -> None:
     browser = await open_place.signed_in("ann")
     connecting = query_of(open_place.fake.authorize(await browser.begin("github")))
-    answer = await browser.get(f"{CALLBACK}?{urlencode(connecting)}")
+    answer = await browser.after_sign_on(f"{CALLBACK}?{urlencode(connecting)}")
     assert (answer.status_code, heading(answer.text)) == (400, NOT_FINISHED)
     signing = query_of(acme.authorize(await begin(browser)))
     await browser.get(f"/oauth/github/callback?{urlencode(signing)}")
@@ -604,25 +606,25 @@ async def test_an_error_of_the_provider_is_told_in_our_words(
     browser = await place.browser()
     url = acme.authorize(await begin(browser))
     said = {"error": error, "error_description": "<script>canary", "error_uri": "//canary"}
-    answer = await browser.get(bent(url, **said))
+    answer = await browser.after_sign_on(bent(url, **said))
     assert await is_refused(answer, place)
     assert "canary" not in answer.text
     assert "<b>" not in answer.text
     assert acme.calls["/token"] == 0
-    assert await is_refused(await browser.get(url), place)  # the state is used up
+    assert await is_refused(await browser.after_sign_on(url), place)  # the state is used up
 
 
 async def test_every_refusal_is_the_same_page(place: Place, acme: OpenIDServer) -> None:
     browser = await place.browser()
     good = acme.authorize(await begin(browser))
-    pages = [await browser.get(bent(good, iss="https://evil.example"))]
+    pages = [await browser.after_sign_on(bent(good, iss="https://evil.example"))]
     changes: list[dict[str, str | None]] = [{"state": None}, {"state": "A" * 43}, {"code": None}]
-    pages += [await browser.get(bent(good, **change)) for change in [*changes, {}]]
+    pages += [await browser.after_sign_on(bent(good, **change)) for change in [*changes, {}]]
     acme.claims = {"nonce": "other"}
     pages.append(await sign_in(browser, acme))
     acme.claims = {"aud": "other"}
     pages.append(await sign_in(browser, acme))
-    pages.append(await (await place.browser()).get(acme.authorize(await begin(browser))))
+    pages.append(await (await place.browser()).after_sign_on(acme.authorize(await begin(browser))))
     assert len({(page.status_code, but_reference(page)) for page in pages}) == 1
     assert await sessions(place.redis) == []
 
@@ -670,8 +672,34 @@ async def test_a_neighbour_who_uses_up_the_limit_of_an_address_keeps_no_known_br
 
 async def test_guessing_states_is_limited(place: Place) -> None:
     browser = await place.browser()
-    pages = [await browser.get(f"{CALLBACK}?code=x&state={i:043d}") for i in range(61)]
+    guesses = (f"{CALLBACK}?code=x&state={i:043d}" for i in range(61))
+    pages = [await browser.after_sign_on(guess) for guess in guesses]
     assert [page.status_code for page in pages] == [400] * 60 + [429]
+    page = await (await place.browser()).get("/signin/ended/too-many")
+    assert (page.status_code, heading(page.text)) == (400, NOT_FINISHED)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("signon_old?again=/support/people/ann", 403),
+        ("signon_old?again=//evil.example", 403),
+        ("signon_old?again=/connections", 403),
+        ("signon_away?ref=K4T9WX", 503),
+        ("signon?ref=<b>", 400),
+        ("never_heard_of", 404),
+        ("attempt", 404),
+    ],
+)
+async def test_an_ending_says_what_it_is_made_for_and_nothing_that_its_address_does(
+    place: Place, path: str, status: int
+) -> None:
+    page = await (await place.browser()).get(f"/signin/ended/{path}")
+    assert page.status_code == status
+    assert "evil" not in page.text
+    assert "<b>" not in page.text
+    assert ('value="/support/people/ann"' in page.text) == ("people/ann" in path)
+    assert ("K4T9WX" in page.text) == ("K4T9WX" in path)
 
 
 # Id tokens
@@ -754,7 +782,7 @@ async def test_trouble_at_the_provider_is_trouble_and_nobody_gets_in(
     if "well-known" not in endpoint:
         url = acme.authorize(await begin(browser))
         acme.answers[endpoint] = answer
-        page = await browser.get(url)
+        page = await browser.after_sign_on(url)
     else:
         acme.answers[endpoint] = answer
         page = await browser.post("/signin/sso")
@@ -784,7 +812,7 @@ async def test_without_redis_nothing_is_guessed(acme: OpenIDServer, redis: Redis
         browser = await place.browser()
         assert (await browser.post("/signin/sso")).status_code == 503
         url = f"{CALLBACK}?code=x&state={'A' * 43}"
-        assert (await browser.get(url)).status_code == 503
+        assert (await browser.after_sign_on(url)).status_code == 503
     assert acme.calls["/token"] == 0
 
 

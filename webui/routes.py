@@ -47,6 +47,7 @@ def routes() -> list[Route]:
         Route("/signin", signin.sign_in),
         Route("/signin/sso", sign_on.start, methods=post),
         _callback("/signin/sso/callback", sign_on.callback),
+        Route("/signin/ended/{how}", sign_on.ended),
         Route("/signout", signin.sign_out, methods=post),
         Route("/signed-out", signin.signed_out),
         Route("/connections", connections.show_list),

@@ -13,7 +13,7 @@ from webui.oauth_manager import StoreUnavailable
 from webui.pages import error_key, render, render_error
 from webui.references import refer
 from webui.site import site_of
-from webui.views.returns import ended
+from webui.views.returns import ended, sign_in_ended
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,20 +108,22 @@ async def too_many(request: Request, error: Exception) -> Response:
 
 def interrupted(request: Request) -> Response:
     """The answer to what was cut short; Redis is not asked, there may be no time for it."""
-    if _is_callback(request):
-        return ended("unanswered")
-    return render_error(request, 503, headers={"Retry-After": RETRY_SECONDS})
+    headers = {"Retry-After": RETRY_SECONDS}
+    return _elsewhere(request) or render_error(request, 503, headers=headers)
 
 
-def _is_callback(request: Request) -> bool:
-    """Whether the address holds a code and a state, so that nothing may be shown there."""
-    return str(request.scope["path"]).endswith("/callback")
+def _elsewhere(request: Request, ref: str = "") -> Response | None:
+    """The way to a page of its own where the address holds a code and a state; else None."""
+    path = str(request.scope["path"])
+    if not path.endswith("/callback"):
+        return None
+    if path.startswith("/oauth/"):
+        return ended("unanswered", ref)
+    return sign_in_ended("signon_away", ref)
 
 
 async def unexpected(request: Request, error: Exception) -> Response:
     """Handles what nobody thought of; the reference finds the line in the log."""
     ref = await refer(request, "500", status=500)
     log.error("an unexpected error, reference %s", ref or "none", exc_info=error)
-    if _is_callback(request):
-        return ended("unanswered", ref)
-    return render_error(request, 500, ref=ref)
+    return _elsewhere(request, ref) or render_error(request, 500, ref=ref)

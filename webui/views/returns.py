@@ -43,17 +43,29 @@ def ended(how: str, ref: str = "", *, service: str = "") -> Response:
 
     With a ``service`` it is about that, and ``how`` is an outcome of connecting.
     """
-    shown = urlencode(
-        {name: value for name, value in (("service", service), ("ref", ref)) if value}
-    )
-    return RedirectResponse(f"/connect/ended/{how}" + (f"?{shown}" if shown else ""), 303)
+    return _to(f"/connect/ended/{how}", service=service, ref=ref)
+
+
+def sign_in_ended(how: str, ref: str = "", again: str = "") -> Response:
+    """As :func:`ended`, for signing in: ``how`` is a key of the catalogue's ``error``."""
+    return _to(f"/signin/ended/{how}", again=again, ref=ref)
+
+
+def _to(path: str, **told: str) -> Response:
+    query = urlencode({name: value for name, value in told.items() if value})
+    return RedirectResponse(path + (f"?{query}" if query else ""), 303)
+
+
+def shown_reference(request: Request) -> str:
+    """The reference that the address tells, ``""`` if it has not the form of one."""
+    ref = request.query_params.get("ref", "")
+    return ref if _REFERENCE.fullmatch(ref) else ""
 
 
 async def show(request: Request) -> Response:
     """``GET /connect/ended/{how}``."""
     site, how = site_of(request), request.path_params["how"]
-    ref = request.query_params.get("ref", "")
-    ref = ref if _REFERENCE.fullmatch(ref) else ""
+    ref = shown_reference(request)
     if how == "too-many":
         await may_guess(request)  # says until when, as long as it is so
     await site.sessions.load(request)  # for the header

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
-from webui.auth import SUPPORT, safe_next
+from webui.auth import SUPPORT, is_callback, safe_next
 from webui.cookies import keep_cookie, kept_cookie
-from webui.guessing import count_try, remember_browser, turned_away
+from webui.guessing import count_try, may_guess, remember_browser, turned_away
+from webui.limiting import TooMany
 from webui.oauth_manager import (
     FlowRefused,
     OAuthMisconfigured,
@@ -30,6 +31,7 @@ from webui.references import refer
 from webui.roles import STAFF_SECONDS, Staff, is_staff
 from webui.sign_on import ATTEMPT_SECONDS, IdTokenRefused, take_attempt
 from webui.site import form_of, site_of
+from webui.views.returns import shown_reference, sign_in_ended
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -69,11 +71,23 @@ async def start(request: Request) -> Response:
 
 
 async def callback(request: Request) -> Response:
-    """``GET /signin/sso/callback``: a session, or a page that says what to do."""
-    site = site_of(request)
-    sign_on = _sign_on(site)
+    """``GET /signin/sso/callback``: a session, or a 303 to a page that says what to do."""
+    _sign_on(site_of(request))
     if no_visit := turned_away(request):
         return no_visit
+    try:
+        return await _come_back(request)
+    except TooMany:
+        return sign_in_ended("too-many")
+    except StoreUnavailable as failure:
+        log.error("%s", failure)
+        kept = await refer(request, "503", status=503, keep=False)
+        return sign_in_ended("signon_away", kept)
+
+
+async def _come_back(request: Request) -> Response:
+    site = site_of(request)
+    sign_on = _sign_on(site)
     try:
         answer = read_authorization_response(request.scope["query_string"], sign_on.provider)
         attempt = await take_attempt(site.redis, answer.state, kept_cookie(request, COOKIE))
@@ -163,16 +177,30 @@ async def _failed(
 ) -> Response:
     """A page for each key of the catalogue's ``error``; why is told with the reference alone.
 
-    ``again`` is the page to come back to after one more sign-in.
+    ``again`` is the page to come back to after one more sign-in.  The callback's address
+    holds a code and a state, so from there it leads to one of its own.
     """
     status, provider = _STATUS[key], _sign_on(site_of(request)).provider
     ref = await refer(request, key, status=status, provider=provider.name, code=code, user=user)
-    return render(
-        request,
-        "signon_failed.html",
-        status,
-        key=key,
-        label=provider.label,
-        again=again,
-        ref=ref,
-    )
+    if is_callback(request.scope["path"]):
+        return sign_in_ended(key, ref, again)
+    return _page(request, key, ref, again)
+
+
+async def ended(request: Request) -> Response:
+    """``GET /signin/ended/{how}``: how the way back from the provider ended, without a session."""
+    _sign_on(site_of(request))
+    how, again = request.path_params["how"], request.query_params.get("again", "")
+    if how == "too-many":
+        await may_guess(request)  # says until when, as long as it is so
+        how = "signon"
+    if how not in _STATUS:
+        raise HTTPException(404)
+    is_ours = again.startswith(SUPPORT) and safe_next(again) == again
+    return _page(request, how, shown_reference(request), again if is_ours else "")
+
+
+def _page(request: Request, key: str, ref: str, again: str) -> Response:
+    label = _sign_on(site_of(request)).provider.label
+    template, status = "signon_failed.html", _STATUS[key]
+    return render(request, template, status, key=key, label=label, again=again, ref=ref)
