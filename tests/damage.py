@@ -65,7 +65,7 @@ OTHER_TYPES: dict[str, tuple[Any, ...]] = {
 
 
 def variants(value: bytes) -> Iterator[bytes]:
-    """What could stand in a value's place: junk, and the same with another type in a field."""
+    """Everything in a value's place: junk, and the same with a field of another type."""
     yield from [*JUNK, HUGE]
     yield from strange(value)
 
@@ -79,7 +79,7 @@ def strange(value: bytes) -> Iterator[bytes]:
 
 
 def _opened(value: bytes) -> tuple[bytes, bool, Any]:
-    """What stands before the JSON, whether that is sealed, and it; None if there is none."""
+    """The text before the JSON, whether that is sealed, and it; None if there is none."""
     prefix, colon, rest = value.rpartition(b":gAAAA")
     before, token = (prefix + b":", b"gAAAA" + rest) if colon else (b"", value)
     try:

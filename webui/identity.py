@@ -21,7 +21,7 @@ def without_blanks(text: str) -> str:
 
 
 def entries(text: str) -> tuple[str, ...]:
-    """What stands between commas; nothing between two of them is no entry."""
+    """Split a list at its commas; nothing between two of them is no entry."""
     return tuple(filter(None, map(without_blanks, text.split(","))))
 
 
@@ -43,5 +43,5 @@ def read_group(text: str) -> str:
 
 
 def has_blank_ends(text: str) -> bool:
-    """Whether it begins or ends with a blank of any kind (Unicode's ``White_Space``)."""
+    """Tell whether it begins or ends with a blank of any kind (Unicode's ``White_Space``)."""
     return text[:1].isspace() or text[-1:].isspace()

@@ -34,7 +34,7 @@ _UNDRAWN = re.compile(
 
 
 def legible(text: str) -> int:
-    """How many letters and digits of any script can be seen in it."""
+    """Count the letters and digits of any script that can be seen in it."""
     drawn = _UNDRAWN.sub("", text)
     return sum(unicodedata.category(character)[0] in "LN" for character in drawn)
 

@@ -60,12 +60,12 @@ def _index(user: str) -> str:
 
 
 def _is_session(member: object) -> bool:
-    """Whether it names a session: nothing else may be ended as one."""
+    """Tell whether it names a session: nothing else may be ended as one."""
     return _SESSION.fullmatch(as_text(member)) is not None
 
 
 def _owner(user: object) -> str:
-    """Whose session it was, ``""`` if it is nobody's."""
+    """Name the person of a session, ``""`` if it is nobody's."""
     try:
         return check_user_id(as_text(user))
     except ValueError:

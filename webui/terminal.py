@@ -1,4 +1,4 @@
-"""What the commands print of people and their connections, fit for a terminal."""
+"""Lines and objects that the commands print of people's connections, fit for a terminal."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def text_of(value: object) -> str:
 
 
 def printable(value: object) -> str:
-    """What an OAuth client id or secret is made of (RFC 6749, appendix A)."""
+    """An OAuth client id or secret (RFC 6749, appendix A)."""
     text = text_of(value)
     if len(text) > 1024 or not re.fullmatch(r"[ -~]+", text):
         raise Malformed("must be printable ASCII of at most 1024 characters")
@@ -40,7 +40,7 @@ def printable(value: object) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host as it stands in an address is this machine by name or number."""
+    """Tell whether a host as it stands in an address is this machine by name or number."""
     try:
         found = ipaddress.ip_address(host)
     except ValueError:
@@ -151,7 +151,10 @@ _OF_A_PROVIDER: dict[str, Callable[[object], object]] = {
 
 
 def checked_base_url(value: object) -> str:
-    """As :func:`base_url`; a bot that makes no links needs none.  The message is a sentence."""
+    """Check a base URL, if there is one; a bot that makes no links needs none.
+
+    The message is a whole sentence.
+    """
     try:
         return base_url(value) if value != "" else ""
     except Malformed as fault:

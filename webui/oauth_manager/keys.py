@@ -127,7 +127,7 @@ def parse_record(key: str) -> tuple[str, str] | None:
 
 
 def parse_older_record(key: str) -> tuple[str, str] | None:
-    """As :func:`parse_record`, for a key that the older system wrote: the id as it was.
+    """Parse a record's key that the older system wrote, with the id as it was.
 
     A provider's name holds no colon, so the last one separates.
     """

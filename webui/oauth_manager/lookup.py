@@ -78,7 +78,7 @@ class Lookup(Records):
         }
 
     def _stored(self, user_id: str, provider: str, texts: list[str]) -> Stored:
-        """What stands at each of :func:`_places`."""
+        """Sort what stands at each of :func:`_places`."""
         *older, tokens, profile, aside = texts
         before = ""
         if older:
@@ -87,7 +87,7 @@ class Lookup(Records):
 
 
 def _places(user_id: str, provider: str) -> list[str]:
-    """Where the records may be: the older system's key of the tokens, if it differs, and ours."""
+    """Name the keys of the records: the older system's key of the tokens, if it differs, and ours."""
     key, older = keys.token_places(user_id, provider)
     beside = keys.connection(user_id, provider), keys.revoke(user_id, provider)
     return [*filter(None, [older]), key, *beside]

@@ -28,7 +28,7 @@ _CLAIM = "moving:"  # no sealed record begins like this
 
 
 def is_claim(text: str) -> bool:
-    """Whether a place only waits for what is being moved there."""
+    """Tell whether a place only waits for what is being moved there."""
     return text.startswith(_CLAIM)
 
 
@@ -63,7 +63,7 @@ class OlderKeys:
         return ""
 
     def _is_of(self, user_id: str, older: str) -> bool:
-        """Whether the older place holds this person's record.
+        """Tell whether the older place holds this person's record.
 
         One that nobody can open is, unless it may be ours of another id.
         """

@@ -12,7 +12,7 @@ from .token_data import TokenData
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What is stored of one connection as it was read; ``""`` where there is none.
+    """The records of one connection as they were read; ``""`` where there is none.
 
     ``clock`` is Redis's less our monotonic one, in ms; ``aside`` what is left of a
     connection that ended (:class:`.leftovers.Leftover`); ``older`` what is under the
@@ -32,7 +32,7 @@ class Stored:
 
     @property
     def is_older(self) -> bool:
-        """Whether the tokens are those under the older system's key."""
+        """Tell whether the tokens are those under the older system's key."""
         return bool(self.older) and self.tokens == self.older
 
 
@@ -70,7 +70,7 @@ class Records:
             return profile
 
     def can_open(self, user_id: str, provider: str, sealed: str) -> bool:
-        """Whether a profile is there and can be read: else it is kept as it is."""
+        """Tell whether a profile is there and can be read; else it is kept as it is."""
         try:
             Profile.from_dict(self._sealer.open("connection", user_id, provider, sealed))
         except (RecordUnreadable, TypeError):

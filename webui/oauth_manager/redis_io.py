@@ -84,7 +84,7 @@ async def read_field(redis: Any, key: str, field: str) -> str:
 
 
 async def take_text(redis: Any, key: str) -> str:
-    """As :func:`read_text`, and the key is gone."""
+    """Read a key as :func:`read_text` does, and delete it."""
     try:
         return text_of(await raw(redis, "GETDEL", key))
     except ResponseError as error:
@@ -124,5 +124,5 @@ def text_of(answer: Any) -> str:
 
 
 def exact(text: str) -> bytes:
-    """What :func:`text_of` read, byte for byte, to be compared in Redis."""
+    """Give back the bytes that :func:`text_of` read, to be compared in Redis."""
     return text.encode("utf-8", "surrogateescape")

@@ -22,7 +22,7 @@ _TRIES = 5  # for a record that somebody else writes meanwhile
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """What became of the records.
+    """The outcome of a rotation.
 
     ``done`` were sealed anew, ``moved`` of them from keys of the older system.  ``left`` maps the
     name of every key that was not understood to why, as the end of a sentence.

@@ -95,7 +95,7 @@ class Sealer:
         return True
 
     def is_older(self, sealed: str | bytes) -> bool:
-        """Whether a token record names no user, as those of the older system.
+        """Tell whether a token record names no user, as those of the older system.
 
         Raises ``RecordUnreadable``, with the strict switch for those too.
         """

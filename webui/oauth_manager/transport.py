@@ -85,7 +85,7 @@ class Transport:
 
     @property
     def is_out_there(self) -> bool:
-        """Whether calls go over a network, and not to what replaces it in tests."""
+        """Tell whether calls go over a network, and not to what replaces it in tests."""
         return self._transport is None
 
     def _client(self) -> httpx.AsyncClient:
