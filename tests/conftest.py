@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from redis import Redis as Blocking
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -24,6 +25,14 @@ def redis_url() -> Iterator[str]:
     """The address of a real server that keeps nothing, one for the whole run."""
     with embedded_redis() as url:
         yield url
+
+
+@pytest.fixture
+def empty_redis_url(redis_url: str) -> str:
+    """The address of that server with nothing in it, for what runs outside an event loop."""
+    with Blocking.from_url(redis_url) as client:
+        client.flushall()
+    return redis_url
 
 
 @pytest.fixture

@@ -404,7 +404,7 @@ async def test_a_damaged_sign_on_is_one_that_was_never_begun(site: OnTheSite, re
     url = site.acme.authorize(await begin_sign_on(browser))
     (key,) = await keys_at(redis, "web_signon:*")
     await redis.set(key, "[" * 1000)
-    assert (await browser.get(url)).status_code == 400
+    assert (await browser.after_sign_on(url)).status_code == 400
 
 
 async def test_the_tool_in_chat_says_something_of_use_over_damaged_lists(

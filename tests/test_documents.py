@@ -344,13 +344,13 @@ async def test_the_probe_of_the_example_is_answered(redis_url: str, redis: Redis
         assert kubelet.get(path).status_code == 400
 
 
-def test_the_export_of_the_example_is_made(redis_url: str) -> None:
+def test_the_export_of_the_example_is_made(empty_redis_url: str) -> None:
     (line,) = [text for _, text in BLOCKS if text.startswith("webui audit")]
     command, _, others = line.partition("#")
     words = shlex.split(command.partition(">")[0])[1:]
     for since in ([], *([option] for option in re.findall(r"--since (\w+)", others))):
         given = ["audit", "--since", *since, "--json"] if since else words
-        environ = {**REQUIRED, "REDIS_URL": redis_url}
+        environ = {**REQUIRED, "REDIS_URL": empty_redis_url}
         done = CliRunner().invoke(main, given, env=environ)
         assert done.exit_code == 0, done.output
 

@@ -192,10 +192,10 @@ def test_a_command_refuses_such_a_name_and_changes_nothing(
         assert "boss" not in done.output.partition("Error:")[2]
 
 
-def test_a_command_takes_every_other_name_to_the_letter(redis_url: str) -> None:
+def test_a_command_takes_every_other_name_to_the_letter(empty_redis_url: str) -> None:
     for name in KEPT:
-        link = run(redis_url, "link", name).output.strip()
-        assert asyncio.run(_whom(redis_url, link)) == name
+        link = run(empty_redis_url, "link", name).output.strip()
+        assert asyncio.run(_whom(empty_redis_url, link)) == name
 
 
 async def _whom(redis_url: str, link: str) -> str:

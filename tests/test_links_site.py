@@ -398,8 +398,8 @@ class TestFixation:
         callback = place.fake.authorize(await ann.begin("github"))
         await ann.post("/signout")
         await place.prove(ann, "ann")
-        await ann.get(callback)
-        assert await ann.state_of("github") == "S17"
+        assert (await ann.come_back(callback)).status_code == 400
+        assert await ann.state_of("github") == "S1"
         assert await nothing_happened(place)
 
 

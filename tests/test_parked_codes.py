@@ -483,7 +483,7 @@ class TestAnErrorAnswer:
         assert "onerror" not in answer.text
         assert "xxxx" not in answer.text
         assert "canary" not in str(answer.headers)
-        assert "nothing was connected" in answer.text.lower()
+        assert re.search("nothing was (connected|changed)", answer.text, re.IGNORECASE)
         assert await one_time_values(place) == []
         assert heading((await phone.come_back(place.fake.authorize(url))).text) == OVER
         assert place.fake.calls["token"] == 0
@@ -498,7 +498,7 @@ class TestAnErrorAnswer:
         answer = await (await place.browser()).come_back(
             f"/oauth/github/callback?state={state}&error={error}"
         )
-        assert heading(answer.text) == "Connecting did not finish"
+        assert answer.status_code == 400
         assert not heading(answer.text).startswith("Thanks.")
 
     @pytest.mark.parametrize(
@@ -517,7 +517,7 @@ class TestAnErrorAnswer:
     ) -> None:
         url = await place.bot.generate_connect_url("ann", "github", place.redis)
         state = query_of(url)["state"]
-        answer = await (await place.browser()).get(
+        answer = await (await place.browser()).come_back(
             f"/oauth/github/callback?state={state}&error={error}"
         )
         assert answer.status_code == 400

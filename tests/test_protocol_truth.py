@@ -781,7 +781,7 @@ class TestForgedCallbacks:
         other = set_up()
         other.come_back(callback)
         assert server.seen() == []
-        assert other.state("wiki") == "S17"
+        assert other.state("wiki") == "S1"
 
     def test_the_callback_of_another_service_cannot_finish(
         self, visitor: Visitor, server: OAuthServer

@@ -321,9 +321,10 @@ async def test_no_query_is_written_and_every_request_is_one_line(journey: Journe
     before = len(journey.site.log.read_text().splitlines())
     for path in ("/?a=1", "/oauth/github/callback?state=x&code=y", "/connections?x=%0a", "/n?b"):
         await browser.get(path)
+    await browser.get("/healthz")  # on the same connection: the lines before it are written
     lines = journey.site.log.read_text().splitlines()[before:]
-    requests = [json.loads(line) for line in lines if '"request"' in line]
-    assert [line["status"] for line in requests] == [303, 400, 303, 404]
+    requests = [json.loads(line) for line in lines if '"request"' in line][:4]
+    assert [line["status"] for line in requests] == [303, 303, 303, 404]
     assert not any("?" in line for line in lines)
     assert {line["route"] for line in requests} <= {
         "/",

@@ -467,8 +467,10 @@ class TestTheProcess:
                     assert answer.text == "ok\n"
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
-    def test_says_first_that_it_has_started_and_where(self, redis_url: str, tmp_path: Path) -> None:
-        with site(redis_url, tmp_path) as process:
+    def test_says_first_that_it_has_started_and_where(
+        self, empty_redis_url: str, tmp_path: Path
+    ) -> None:
+        with site(empty_redis_url, tmp_path) as process:
             httpx.get(process.base_url + "/healthz")
             first = lines(process)[0]
         assert first["event"] == "started"

@@ -71,7 +71,7 @@ class TestAPageThatCannotBeShown:
     ) -> None:
         callback = outage.place.fake.authorize(await outage.ann.begin("google"))
         await outage.store.go()
-        answer = await outage.ann.get(callback)
+        answer = await outage.ann.come_back(callback)
         assert answer.status_code == 503
         assert button(answer) == ("Try again", "")
         assert "code=" not in answer.text

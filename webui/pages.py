@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from webui.cards import Card, Summary, Where
     from webui.oauth_manager.provider import OAuthProvider
 
+RETRY_SECONDS = "5"  # Retry-After of every 503
+
 
 @pass_context
 def _say(context: Context, key: str, **values: object) -> Markup:
@@ -162,13 +164,14 @@ def render_error(
     ``key`` is a section of the catalogue's ``error``, by default the status's.
     """
     key = key or error_key(status)
+    later = {"Retry-After": RETRY_SECONDS} if status == 503 else {}
     retarget = {"HX-Retarget": "#page-alert", "HX-Reswap": "innerHTML"}
     return render(
         request,
         "error.html",
         status,
         fragment="alert.html",
-        headers={**(headers or {}), **(retarget if is_htmx(request) else {})},
+        headers={**later, **(headers or {}), **(retarget if is_htmx(request) else {})},
         key=key,
         ref=ref,
         retry_at=math.ceil(retry_at / 60) * 60,  # shown to the minute, and never too early

@@ -87,7 +87,7 @@ class Lookup(Records):
 
 
 def _places(user_id: str, provider: str) -> list[str]:
-    """Name the keys of the records: the older system's key of the tokens, if it differs, and ours."""
+    """Name the keys of the records: the older tokens' key, if it differs, and ours."""
     key, older = keys.token_places(user_id, provider)
     beside = keys.connection(user_id, provider), keys.revoke(user_id, provider)
     return [*filter(None, [older]), key, *beside]

@@ -12,11 +12,10 @@ from webui.cards import AFTER_ASKING_AGAIN, AFTER_DISCONNECT, Note, confirm_card
 from webui.limiting import TooMany
 from webui.oauth_manager import Status, StoreUnavailable
 from webui.oauth_manager.redis_io import is_refusal
-from webui.pages import render
+from webui.pages import RETRY_SECONDS, render
 from webui.references import refer
 from webui.site import form_of, provider_of, site_of
 from webui.views.board import answer, done, screen_of, where_of
-from webui.views.errors import RETRY_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Mapping

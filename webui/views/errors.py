@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from webui.roles import RoleUnknown
     from webui.sign_on import SignOn
 
-RETRY_SECONDS = "5"
-
 _LINK_PAGES = {"dead": 410, "not_yours": 403, "other_browser": 400}
 
 log = logging.getLogger(__name__)
@@ -82,7 +80,7 @@ async def store_unavailable(request: Request, error: Exception) -> Response:
     """Handles ``StoreUnavailable`` and ``WrongKey``: nothing is guessed, Redis is not asked."""
     ref = await refer(request, "503", status=503, keep=False)
     log.error("%s, reference %s", error, ref or "none")
-    return render_error(request, 503, ref=ref, headers={"Retry-After": RETRY_SECONDS})
+    return render_error(request, 503, ref=ref)
 
 
 async def role_unknown(request: Request, error: Exception) -> Response:
@@ -94,7 +92,6 @@ async def role_unknown(request: Request, error: Exception) -> Response:
         "signon_role",
         provider=provider.name,
         code=cast("RoleUnknown", error).code,
-        headers={"Retry-After": RETRY_SECONDS},
         label=provider.label,
     )
 
@@ -108,8 +105,7 @@ async def too_many(request: Request, error: Exception) -> Response:
 
 def interrupted(request: Request) -> Response:
     """The answer to what was cut short; Redis is not asked, there may be no time for it."""
-    headers = {"Retry-After": RETRY_SECONDS}
-    return _elsewhere(request) or render_error(request, 503, headers=headers)
+    return _elsewhere(request) or render_error(request, 503)
 
 
 def _elsewhere(request: Request, ref: str = "") -> Response | None:

@@ -9,8 +9,8 @@ from starlette.responses import JSONResponse, PlainTextResponse
 
 from webui.oauth_manager import StoreUnavailable
 from webui.oauth_manager.canary import TROUBLE, Fit
+from webui.pages import RETRY_SECONDS
 from webui.site import site_of
-from webui.views.errors import RETRY_SECONDS
 
 if TYPE_CHECKING:
     from starlette.requests import Request
