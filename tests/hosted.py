@@ -25,7 +25,7 @@ from tests.library import began, connected, fake_provider, providers_config
 from tests.redis_proxy import RedisProxy, redis_proxy
 from tests.site_fixtures import site_in, site_settings
 from webui.app import create_app, make_manager
-from webui.cards import Note
+from webui.note import Note
 from webui.oauth_manager import OAuthManager
 from webui.sessions import Session, Sessions
 from webui.settings import Settings

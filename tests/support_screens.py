@@ -7,8 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from webui import words
-from webui.cards import Note, Screen, make_card, summarize
+from webui.cards import Screen, make_card, summarize
 from webui.cards.gallery import CASES, NOW, ON, connection
+from webui.note import Note
 from webui.oauth_manager import LINK_CODE_TTL, Event, Health, Status
 from webui.references import Reference
 from webui.roles import Staff

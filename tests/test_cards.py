@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 
 from tests.screens import BOT, DETAIL, PRODUCT, SCREEN, card, events
-from webui.cards import Note, base_key, changed, confirm_card, make_card, summarize
+from webui.cards import base_key, changed, confirm_card, make_card, summarize
 from webui.cards.gallery import CASES, NOW, OFF, ON, RENEWING, Case, connection, gallery
 from webui.cards.parts import DAY
 from webui.cards.states import OUTCOMES, TROUBLED, WORKING
 from webui.cards.timeline import timeline
 from webui.labels import clean_label, isolated
+from webui.note import Note
 from webui.oauth_manager.activity import Event
 from webui.oauth_manager.models import Status
 from webui.oauth_manager.provider import OAuthProvider

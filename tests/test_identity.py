@@ -33,7 +33,7 @@ from tests.test_proxy import send
 from tests.test_settings import GOOD
 from tests.test_settings import PROXY as PROXY_SETTINGS
 from webui.identity import read_group, read_user_id
-from webui.proxy import proxied_person
+from webui.proxied import proxied_person
 from webui.settings import SettingsError, load_settings
 from webui.sign_on import IdTokenRefused
 from webui.sign_on.identity import read_groups, read_identity

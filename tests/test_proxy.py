@@ -35,7 +35,7 @@ from tests.standings import (
     support_site,
 )
 from webui.guards import guarded
-from webui.proxy import ProxiedPerson, proxied_person
+from webui.proxied import ProxiedPerson, proxied_person
 from webui.settings import Settings
 
 pytestmark = pytest.mark.anyio

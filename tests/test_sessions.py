@@ -25,7 +25,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from tests.site_fixtures import commands as sent
-from webui.cards import Note
+from webui.note import Note
 from webui.oauth_manager import keys
 from webui.oauth_manager.errors import StoreUnavailable
 from webui.redis_client import connect

@@ -12,9 +12,10 @@ from tests.cards_shown import buttons, note
 from tests.fake_answers import Answer, error_answer
 from tests.screens import DETAIL, SCREEN
 from tests.site_fixtures import Browser, Place, card_state
-from webui.cards import Card, Note, make_card
+from webui.cards import Card, make_card
 from webui.cards.gallery import CASES, NOW, OFF, Case
 from webui.cards.states import BASES, OUTCOMES, WORKING
+from webui.note import Note
 from webui.oauth_manager.models import Connection, Status
 
 pytestmark = pytest.mark.anyio

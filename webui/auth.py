@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -26,8 +25,6 @@ _LANDING = re.compile(
 _LONGEST = 300  # characters
 # Their addresses hold an authorization code; also where a slash too many makes them nothing.
 _CALLBACK = re.compile(r"(/oauth/[^/]+|/signin/sso)/callback")
-# What a browser says when it fetches on a guess, before the person is there.
-_AHEAD = ("sec-purpose", "purpose", "x-moz")
 
 
 class SignInNeeded(Exception):
@@ -71,33 +68,3 @@ def safe_next(path: str | None) -> str:
 def is_callback(path: str) -> bool:
     """Whether the address may hold a code, which not even our own pages are to be told."""
     return _CALLBACK.match(path) is not None
-
-
-def is_prefetch(headers: Headers) -> bool:
-    """Whether nobody is there yet, so that nothing that works once may be used up."""
-    return any("prefetch" in headers.get(name, "").lower() for name in _AHEAD)
-
-
-def is_visit(headers: Headers) -> bool:
-    """Whether a browser opens a page of its own: no picture, script or frame of another page."""
-    mode = headers.get("sec-fetch-mode", "navigate")
-    return mode == "navigate" and headers.get("sec-fetch-dest", "document") == "document"
-
-
-def is_same_origin(headers: Headers, origin: str) -> bool:
-    """Whether a request that changes something was made by a page of ours.
-
-    ``Sec-Fetch-Site`` decides where the browser sends it (pages cannot forge
-    it), else ``Origin``; if both are there they must agree.  Beside
-    ``same-origin`` the Origin ``null`` of a page without referrer is no
-    disagreement; alone it is refused.
-    """
-    sites, origins = headers.getlist("sec-fetch-site"), headers.getlist("origin")
-    if sites:
-        return sites == ["same-origin"] and origins in ([], [origin], ["null"])
-    return origins == [origin]
-
-
-def says_where_from(headers: Headers) -> bool:
-    """Whether the browser says anything of the page that made a request."""
-    return "sec-fetch-site" in headers or headers.getlist("origin") not in ([], ["null"])

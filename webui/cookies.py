@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from webui.session_cookie import cookie_name
 from webui.site import site_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
-
-
-def cookie_name(name: str, *, is_secure: bool) -> str:
-    """With https no other site can plant it (RFC 6265bis, section 4.1.3.2)."""
-    return f"__Host-{name}" if is_secure else name
 
 
 def kept_cookie(request: Request, name: str) -> str:

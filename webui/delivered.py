@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from webui.cards import Note
+from webui.note import Note
 from webui.oauth_manager import LINK_CODE_TTL
 
 if TYPE_CHECKING:

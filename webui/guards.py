@@ -15,10 +15,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webui.auth import is_callback
+from webui.fetch_metadata import METHODS
 from webui.forwarded import ForwardedClient
 from webui.proxy import ProxyIdentity
 from webui.refusing import (
-    METHODS,
     AlwaysAnswered,
     KnownMethod,
     OwnHost,

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from itsdangerous import BadSignature, Signer
 from starlette.responses import Response
 
-from webui.auth import is_prefetch, is_visit
 from webui.cookies import keep_cookie, kept_cookie
+from webui.fetch_metadata import is_prefetch, is_visit
 from webui.limiting import TooMany
 from webui.site import caller_of, site_of
 

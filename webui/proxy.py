@@ -9,40 +9,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from webui.addresses import TrustedNetworks
 from webui.identity import entries, read_group, read_user_id, without_blanks
+from webui.proxied import PERSON, ProxiedPerson
 from webui.settings import Settings
 
 if TYPE_CHECKING:
     from webui.refusing import Refusal
 
-_PERSON = "webui.proxied_person"
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class ProxiedPerson:
-    """What the proxy says about whoever sent this request."""
-
-    user: str
-    groups: tuple[str, ...] = ()
-
-
 class _Unclear(ValueError):
     """A header of the trusted proxy that can be read in two ways, or not at all."""
-
-
-def proxied_person(request: HTTPConnection) -> ProxiedPerson | None:
-    """Whom the proxy named with this request, if it did; asks nobody."""
-    person: ProxiedPerson | None = request.scope.get(_PERSON)
-    return person
 
 
 class ProxyIdentity:
@@ -71,7 +55,7 @@ class ProxyIdentity:
         try:
             client = scope.get("client")
             is_trusted = client is not None and client[0] in self._trusted
-            scope[_PERSON] = self._read(headers) if is_trusted else None
+            scope[PERSON] = self._read(headers) if is_trusted else None
         except _Unclear:
             log.warning("a trusted proxy sent a header that names the person twice, or malformed")
             response = await self.refuse(scope, 400, "identity")

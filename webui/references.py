@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from webui.auth import is_visit
+from webui.fetch_metadata import METHODS, is_visit
 from webui.oauth_manager import StoreUnavailable
 from webui.oauth_manager.proofs import CODE_ALPHABET, CODE_LENGTH, as_typed
 from webui.oauth_manager.redis_io import read_text, redis_call
 from webui.oauth_manager.shapes import shaped
-from webui.refusing import METHODS
 from webui.sessions import loaded_session
 from webui.site import caller_of, site_of
 

@@ -10,14 +10,12 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webui.auth import is_same_origin, says_where_from
+from webui.fetch_metadata import METHODS, SAFE_METHODS, is_same_origin, says_where_from
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_SECONDS = 10.0
 MAX_ADDRESS_BYTES = 20 * 1024
 _ENCODED = re.compile(rb"%(2f|5c|00)", re.IGNORECASE)
-SAFE_METHODS = ("GET", "HEAD")
-METHODS = (*SAFE_METHODS, "POST")
 
 Refusal = Callable[[Scope, int, str], Awaitable[Response]]
 """From scope, status and reason (a word, such as ``host``) to the answer."""

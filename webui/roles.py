@@ -24,7 +24,7 @@ from webui.oauth_manager import (
     StoreUnavailable,
 )
 from webui.oauth_manager.audit import AuditRecord
-from webui.proxy import proxied_person
+from webui.proxied import proxied_person
 from webui.site import site_of
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webui.cookies import cookie_name
 from webui.settings import Settings
 
 # Characters of 256 bits in URL-safe base64, for the id and for its signature.
@@ -81,3 +80,8 @@ class SessionCookie:
             await send(message)
 
         await self.app(scope, receive, send_with_cookies)
+
+
+def cookie_name(name: str, *, is_secure: bool) -> str:
+    """With https no other site can plant it (RFC 6265bis, section 4.1.3.2)."""
+    return f"__Host-{name}" if is_secure else name

@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from webui.cards import Note
+from webui.note import Note
 from webui.oauth_manager import check_user_id
 from webui.oauth_manager.shapes import seconds, shaped, texts
 from webui.session_index import session_key

@@ -13,9 +13,9 @@ from redis.asyncio import Redis
 from starlette.requests import HTTPConnection
 
 from webui import session_index
-from webui.cards import NOTE_SECONDS, Note
+from webui.note import NOTE_SECONDS, Note
 from webui.oauth_manager.redis_io import is_mistyped, redis_call
-from webui.proxy import ProxiedPerson, proxied_person
+from webui.proxied import ProxiedPerson, proxied_person
 from webui.session_cookie import SignedCookie
 from webui.session_index import LIFE_SECONDS, session_key
 from webui.session_record import (

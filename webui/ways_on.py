@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 
 from starlette.routing import Match
 
-from webui.refusing import SAFE_METHODS
+from webui.fetch_metadata import SAFE_METHODS
 from webui.site import site_of
 
 if TYPE_CHECKING:

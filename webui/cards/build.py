@@ -16,7 +16,8 @@ from webui.oauth_manager.models import Status
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from webui.cards.model import Focus, Note, Screen
+    from webui.cards.model import Focus, Screen
+    from webui.note import Note
     from webui.oauth_manager.models import Connection, Profile
     from webui.oauth_manager.provider import OAuthProvider
 

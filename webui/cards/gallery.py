@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from webui.cards.build import confirm_card, make_card
-from webui.cards.model import Note
 from webui.cards.parts import DAY
+from webui.note import Note
 from webui.oauth_manager.models import Account, Connection, Profile, Status
 from webui.oauth_manager.provider import OAuthProvider, build_providers
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES

@@ -14,21 +14,6 @@ Focus = Literal["", "result", "heading", "disconnect"]
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
-    """The outcome of the last action on a card: a key of ``OUTCOMES``.
-
-    ``until``, in epoch seconds, is when something works again, or how long it does;
-    ``times`` is how often the same came of it, one after the other.
-    """
-
-    key: str
-    ref: str = ""
-    at: float = 0.0
-    until: float = 0.0
-    times: int = 1
-
-
-@dataclass(frozen=True, slots=True)
 class Screen:
     """Where and when a card is shown; ``now`` in epoch seconds."""
 

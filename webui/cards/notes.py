@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from webui.cards.model import Note
+from webui.note import NOTE_SECONDS, Note
 from webui.oauth_manager import Health, RevokeOutcome
 from webui.oauth_manager.keys import LINK_CODE_TTL
 from webui.oauth_manager.leftovers import KEPT_SECONDS
@@ -35,7 +35,6 @@ AFTER_CHECK = {
     Health.MISCONFIGURED: "checked_misconfigured",
 }
 
-NOTE_SECONDS = 15 * 60  # how long an outcome stays on its card
 WAITING_SECONDS = 120.0  # how long a page looks for news by itself
 # Longer than a provider may take: whoever was asking it is not there any more.
 DISCONNECTING_SECONDS = 30.0

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from markupsafe import Markup
 
-    from webui.cards.model import Note, Screen
+    from webui.cards.model import Screen
     from webui.cards.states import Outcome
+    from webui.note import Note
     from webui.oauth_manager.models import Connection
     from webui.oauth_manager.provider import OAuthProvider
 

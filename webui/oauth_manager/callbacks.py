@@ -6,11 +6,11 @@ import re
 from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl
 
-from . import keys
 from .answers import code_word
 from .errors import FlowRefused, Meaning
 from .meanings import meaning_of
 from .provider import OAuthProvider
+from .requests import is_one_time_value
 
 _MAX_QUERY = 16 * 1024  # bytes; Microsoft's codes are about 2 KB
 _CODE = re.compile(r"[\x21-\x7e]{1,4096}")
@@ -52,7 +52,7 @@ def read_authorization_response(query: bytes, provider: OAuthProvider) -> Author
     except ValueError:
         raise FlowRefused("malformed") from None
     values = dict(pairs)
-    if len(values) != len(pairs) or not keys.is_one_time_value(values.get("state")):
+    if len(values) != len(pairs) or not is_one_time_value(values.get("state")):
         raise FlowRefused("malformed")
     error = code_word(values["error"]) if "error" in values else ""
     code = "" if error else values.get("code", "")

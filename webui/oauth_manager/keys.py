@@ -19,7 +19,6 @@ _TOKENS = "stargazer:oauth_tokens:"
 _CONNECTION = "stargazer:oauth_connection:"
 _RECORD = re.compile(r"[a-z]+:[a-z_]+:(.+):([a-z][a-z0-9_-]{0,31})", re.DOTALL)
 _LINK_CODE = re.compile(r"[A-Za-z0-9_-]{1,128}")
-_ONE_TIME = re.compile(r"[A-Za-z0-9_-]{20,128}")
 
 
 def check_user_id(user_id: str) -> str:
@@ -32,11 +31,6 @@ def check_user_id(user_id: str) -> str:
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in user_id):
         raise ValueError("a user id has no control characters and no lone surrogates")
     return user_id
-
-
-def is_one_time_value(value: object) -> bool:
-    """Whether a code or state has the shape of ours; nothing else is ever looked up."""
-    return isinstance(value, str) and _ONE_TIME.fullmatch(value) is not None
 
 
 def is_link_code(value: object) -> bool:

@@ -27,7 +27,7 @@ from .link_index import (
     state_of,
 )
 from .redis_io import as_text, raw, read_field, redis_call, run, take_text, text_of
-from .requests import new_secret
+from .requests import is_one_time_value, new_secret
 from .scripts import OURS
 from .sealing import Sealer
 from .shapes import shaped
@@ -190,7 +190,7 @@ class Links:
         ``browser`` is the binding of the asking session.  An attempt bound to
         another one is returned, for the caller to refuse, and not consumed.
         """
-        if not keys.is_one_time_value(state):
+        if not is_one_time_value(state):
             return None
         async with redis_call("finish an authorization"):
             answer = await run(redis, _TAKE_STATE, keys.state(state), _digest(browser))

@@ -20,7 +20,7 @@ from .errors import RecordUnreadable
 from .link_index import LinkRequest
 from .links import Attempt
 from .redis_io import as_text, raw, read_field, redis_call, text_of
-from .requests import new_secret
+from .requests import is_one_time_value, new_secret
 from .scripts import OURS
 from .sealing import Sealer
 from .shapes import shaped
@@ -183,7 +183,7 @@ class Proofs:
 
     async def peek(self, redis: Any, browser_secret: str) -> Proof | None:
         """Where the browser's proof stands; ``None`` once it is over.  Two round trips."""
-        if not keys.is_one_time_value(browser_secret):
+        if not is_one_time_value(browser_secret):
             return None
         identifier = _identifier(browser_secret)
         async with redis_call("read a proof"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -128,3 +129,11 @@ def account_request(provider: OAuthProvider, access_token: str) -> ProviderReque
     """RFC 6750 2.1."""
     headers = {"Accept": "application/json", "Authorization": f"Bearer {access_token}"}
     return ProviderRequest(provider.name, "account", "GET", provider.account_url, headers)
+
+
+_ONE_TIME = re.compile(r"[A-Za-z0-9_-]{20,128}")
+
+
+def is_one_time_value(value: object) -> bool:
+    """Whether a code or state has the shape of ours; nothing else is ever looked up."""
+    return isinstance(value, str) and _ONE_TIME.fullmatch(value) is not None

@@ -21,7 +21,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import Route
 
 from webui.assets import folder
-from webui.auth import is_same_origin
+from webui.fetch_metadata import is_same_origin
 
 from .bot import NAME, Reply
 from .habits import HABITS

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import RedirectResponse
 
-from webui.cards import Note, is_cancelled
+from webui.cards import is_cancelled
 from webui.delivered import delivered, remembered
 from webui.guessing import count_try, turned_away
 from webui.limiting import TooMany
+from webui.note import Note
 from webui.oauth_manager import (
     Event,
     FlowRefused,

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from starlette.responses import RedirectResponse
 
 from webui.auth import require_session
-from webui.cards import AFTER_CHECK, Note
+from webui.cards import AFTER_CHECK
 from webui.limiting import TooMany
+from webui.note import Note
 from webui.oauth_manager import Event, Status, SwitchOffer
 from webui.pages import render
 from webui.site import form_of, provider_of, site_of

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from starlette.responses import Response
 
 from webui.auth import require_session
-from webui.cards import Note, cancellation, changed, summarize
+from webui.cards import cancellation, changed, summarize
+from webui.note import Note
 from webui.pages import hand_off, is_htmx, render, render_changes
 from webui.site import form_of, provider_of, site_of
 from webui.views.board import answer, cards_of, done, screen_of, where_of

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from webui.auth import require_session
-from webui.cards import AFTER_ASKING_AGAIN, AFTER_DISCONNECT, Note, confirm_card
+from webui.cards import AFTER_ASKING_AGAIN, AFTER_DISCONNECT, confirm_card
 from webui.limiting import TooMany
+from webui.note import Note
 from webui.oauth_manager import Status, StoreUnavailable
 from webui.oauth_manager.redis_io import is_refusal
 from webui.pages import RETRY_SECONDS, render

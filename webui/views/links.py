@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import RedirectResponse, Response
 
-from webui.auth import is_visit, require_session
+from webui.auth import require_session
 from webui.cookies import forget_cookie
+from webui.fetch_metadata import is_visit
 from webui.guessing import count_try, may_guess, remember_browser
 from webui.oauth_manager import Status
 from webui.oauth_manager.callbacks import AuthorizationResponse

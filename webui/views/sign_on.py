@@ -24,8 +24,7 @@ from webui.oauth_manager import (
     StoreUnavailable,
 )
 from webui.oauth_manager.callbacks import read_authorization_response
-from webui.oauth_manager.keys import is_one_time_value
-from webui.oauth_manager.requests import new_secret
+from webui.oauth_manager.requests import is_one_time_value, new_secret
 from webui.pages import hand_off, render
 from webui.references import refer
 from webui.roles import STAFF_SECONDS, Staff, is_staff

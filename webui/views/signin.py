@@ -9,7 +9,7 @@ from starlette.responses import RedirectResponse
 from webui.auth import HOME, SIGN_IN, SUPPORT, safe_next
 from webui.cookies import forget_cookie
 from webui.pages import render
-from webui.proxy import proxied_person
+from webui.proxied import proxied_person
 from webui.roles import Standing, standing_of
 from webui.site import site_of
 from webui.views.sign_on import COOKIE, sign_out_there

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 
 from webui import words
-from webui.cards import AFTER_CHECK, AFTER_DISCONNECT, Note, make_card
+from webui.cards import AFTER_CHECK, AFTER_DISCONNECT, make_card
+from webui.note import Note
 from webui.oauth_manager import Health, NoticeKind, StoreUnavailable
 from webui.pages import render
 from webui.roles import require_staff

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from limits import parse
 
-from webui.auth import is_prefetch
+from webui.fetch_metadata import is_prefetch
 from webui.identity import without_blanks
 from webui.labels import legible
 from webui.limiting import LIMITS, LOOKUPS, TooMany

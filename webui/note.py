@@ -1,0 +1,23 @@
+"""The outcome of an action, kept in the session until the card has shown it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """The outcome of the last action on a card: a key of ``OUTCOMES``.
+
+    ``until``, in epoch seconds, is when something works again, or how long it does;
+    ``times`` is how often the same came of it, one after the other.
+    """
+
+    key: str
+    ref: str = ""
+    at: float = 0.0
+    until: float = 0.0
+    times: int = 1
+
+
+NOTE_SECONDS = 15 * 60  # how long an outcome stays on its card
