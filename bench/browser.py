@@ -16,8 +16,8 @@ from tests.fake_provider import FakeProvider
 from tests.library import BASE_URL, KEY, providers_config
 from webui.app import create_app
 from webui.oauth_manager import OAuthManager
-from webui.oauth_manager.transport import Transport
-from webui.settings import Settings
+from webui.oauth_manager.protocol.transport import Transport
+from webui.settings.settings import Settings
 
 
 def settings_for(redis_url: str, fake: FakeProvider) -> Settings:

@@ -23,13 +23,13 @@ from bench.browser import Browser, settings_for, site
 from bench.meter import against, interleaved
 from tests.fake_provider import FakeProvider
 from tests.library import BASE_URL, connected, fake_provider, manager_for
-from webui import assets
-from webui.embedded_redis import embedded_redis
-from webui.guards import guarded
 from webui.logs import configure_logs
+from webui.middleware.stack import guarded
 from webui.oauth_manager import OAuthManager
 from webui.redis_client import connect
-from webui.sessions import Sessions
+from webui.rendering import assets
+from webui.sandbox.embedded_redis import embedded_redis
+from webui.sessions.sessions import Sessions
 
 ROUNDS = 20
 CALLS = 60

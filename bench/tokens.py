@@ -27,10 +27,10 @@ from tests.library import (
     manager_for,
     tokens_key,
 )
-from webui.embedded_redis import embedded_redis
 from webui.logs import configure_logs
 from webui.oauth_manager import OAuthManager
 from webui.redis_client import connect
+from webui.sandbox.embedded_redis import embedded_redis
 
 ROUNDS = 30
 CALLS = 300

@@ -6,7 +6,7 @@ import re
 
 from tests.library import KEY, OTHER_KEY
 from tests.site_fixtures import SESSION_SECRET
-from webui.checkup import run_checkup
+from webui.commands.check import run_checkup
 
 PASSWORD = "pass-canary"
 

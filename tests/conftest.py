@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from webui.embedded_redis import embedded_redis
+from webui.sandbox.embedded_redis import embedded_redis
 
 pytest_plugins = ["tests.library_fixtures", "tests.site_fixtures", "tests.support_fixtures"]
 

@@ -25,10 +25,10 @@ from tests.library import began, connected, fake_provider, providers_config
 from tests.redis_proxy import RedisProxy, redis_proxy
 from tests.site_fixtures import site_in, site_settings
 from webui.app import create_app, make_manager
-from webui.note import Note
 from webui.oauth_manager import OAuthManager
-from webui.sessions import Session, Sessions
-from webui.settings import Settings
+from webui.sessions.note import Note
+from webui.sessions.sessions import Session, Sessions
+from webui.settings.settings import Settings
 from webui.site import Site
 
 

@@ -12,9 +12,10 @@ import httpx
 from redis.asyncio import Redis
 
 from tests.fake_provider import FakeProvider
-from webui.oauth_manager import Attempt, Connection, Health, OAuthManager, TokenData, keys
-from webui.oauth_manager.sealing import Sealer
-from webui.oauth_manager.transport import Transport
+from webui.oauth_manager import Attempt, Connection, Health, OAuthManager, TokenData
+from webui.oauth_manager.protocol.transport import Transport
+from webui.oauth_manager.storage import keys
+from webui.oauth_manager.storage.sealer import Sealer
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 OTHER_KEY = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA="

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 
 from tests.site_fixtures import free_port
 from tests.tcp_server import tcp_server
-from webui.embedded_redis import find_server
+from webui.sandbox.embedded_redis import find_server
 
 START_SECONDS = 20.0
 

@@ -12,7 +12,6 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from tests.support_screens import support_screens
-from webui import pages
 from webui.cards import Card, Screen, confirm_card, make_card, summarize
 from webui.cards.gallery import ASKED, CASES, NOW, ON, RENEWING, Case, connection, gallery
 from webui.cards.parts import DAY
@@ -26,8 +25,9 @@ from webui.oauth_manager import (
     SwitchOffer,
     TokenData,
 )
-from webui.oauth_manager.activity import Event
-from webui.permissions import glossary, permission_groups
+from webui.oauth_manager.journal.activity import Event
+from webui.rendering import render as pages
+from webui.text.permissions import glossary, permission_groups
 
 BOT = "Stella"
 CONNECTING_FAILED = sorted({meaning.outcome for meaning in Meaning} - {"denied"})

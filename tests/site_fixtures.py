@@ -27,8 +27,8 @@ from tests.fake_provider import FakeProvider
 from tests.library import BASE_URL, KEY, fake_provider, impatient, providers_config
 from webui.app import create_app, make_manager
 from webui.oauth_manager import OAuthManager
-from webui.oauth_manager.transport import Transport
-from webui.settings import Settings
+from webui.oauth_manager.protocol.transport import Transport
+from webui.settings.settings import Settings
 from webui.site import Site
 
 SESSION_SECRET = "kX9wq2-mTzR7_pL4vB8nC1yH6jD3fG5s"

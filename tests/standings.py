@@ -13,9 +13,9 @@ from redis.asyncio import Redis
 from starlette.requests import Request
 
 from tests.site_fixtures import Browser, Place, site_at
-from webui.roles import STAFF_SECONDS
+from webui.access.roles import STAFF_SECONDS
 from webui.routes import routes
-from webui.sessions import Session, Sessions
+from webui.sessions.sessions import Session, Sessions
 
 STAFF = "carol"
 GROUP = "helpdesk"

@@ -6,18 +6,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from webui import words
+from webui.access.roles import Staff
 from webui.cards import Screen, make_card, summarize
 from webui.cards.gallery import CASES, NOW, ON, connection
-from webui.note import Note
+from webui.incident_codes import Reference
 from webui.oauth_manager import LINK_CODE_TTL, Event, Health, Status
-from webui.references import Reference
-from webui.roles import Staff
-from webui.support.finding import Question, failure_of, results
+from webui.sessions.note import Note
 from webui.support.history import KINDS, history
 from webui.support.rows import Row, explained, make_row
-from webui.views.support_actions import ACTS
-from webui.views.support_person import about, picture
+from webui.support.search import Question, failure_of, results
+from webui.text import words
+from webui.views.support.actions import ACTS
+from webui.views.support.person import about, picture
 
 CAROL = Staff("carol", "sso")
 SERVICES = [(provider.name, provider.label) for provider in ON.values()]

@@ -23,7 +23,7 @@ from tests.library import (
 )
 from tests.redis_wire import wired
 from webui.oauth_manager import OAuthManager, Rotation, StoreUnavailable, SwitchOffer
-from webui.oauth_manager.accounts import MOST
+from webui.oauth_manager.storage.account_index import MOST
 
 pytestmark = pytest.mark.anyio
 

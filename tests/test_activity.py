@@ -32,9 +32,9 @@ from webui.oauth_manager import (
     OAuthManager,
     StoreUnavailable,
 )
-from webui.oauth_manager.activity import KEPT_SECONDS, PAGE, Activity
-from webui.oauth_manager.audit import OWN_KINDS
-from webui.oauth_manager.sealing import Sealer
+from webui.oauth_manager.journal.activity import KEPT_SECONDS, PAGE, Activity
+from webui.oauth_manager.journal.audit import OWN_KINDS
+from webui.oauth_manager.storage.sealer import Sealer
 
 pytestmark = pytest.mark.anyio
 

@@ -14,7 +14,7 @@ from tests.library import BASE_URL
 from tests.site_fixtures import Place, site_at
 from tests.test_link_limits import UNKNOWN, allowed, statuses
 from webui.addresses import TrustedNetworks, address_of, counted_network, network_of
-from webui.setting_values import Malformed, base_url, is_loopback, networks
+from webui.settings.readers import Malformed, base_url, is_loopback, networks
 
 pytestmark = pytest.mark.anyio
 

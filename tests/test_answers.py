@@ -28,8 +28,8 @@ from webui.oauth_manager import (
     OAuthRefused,
     OAuthUnavailable,
 )
-from webui.oauth_manager.answers import Answer, read_account, read_json
-from webui.oauth_manager.token_answers import (
+from webui.oauth_manager.protocol.answers import Answer, read_account, read_json
+from webui.oauth_manager.protocol.token_answers import (
     LONGEST_LIFETIME,
     UNREADABLE_LIFETIME,
     expires_at,

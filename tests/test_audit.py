@@ -16,7 +16,7 @@ from tests.library import BASE_URL, KEY
 from tests.redis_wire import Wire
 from tests.site_fixtures import commands
 from webui.oauth_manager import AuditRecord, OAuthManager, StoreUnavailable
-from webui.oauth_manager.audit import (
+from webui.oauth_manager.journal.audit import (
     KEPT_SECONDS,
     MAX_REASON,
     OWN_KEPT_SECONDS,

@@ -15,7 +15,7 @@ from tests.library import KEY
 from tests.site_fixtures import SESSION_SECRET
 from webui.cli import main
 from webui.oauth_manager import AuditRecord
-from webui.oauth_manager.audit import Audit
+from webui.oauth_manager.journal.audit import Audit
 
 AUDIT = "stargazer:oauth_audit"
 NOW = time.time()

@@ -14,7 +14,7 @@ from tests.browser import Window, window
 from tests.hosted import Desk, Host, desk
 from tests.library import BUILT_IN, KEY, connection_key
 from webui.oauth_manager import Account
-from webui.oauth_manager.sealing import Sealer
+from webui.oauth_manager.storage.sealer import Sealer
 
 pytestmark = pytest.mark.anyio
 chromium, housed, host = browser.chromium, hosted.housed, hosted.host

@@ -11,7 +11,7 @@ from tests.browser import window
 from tests.hosted import Desk, Host, desk
 from tests.support_fixtures import CANARY, settle
 from tests.test_keyboard import do, tab_to
-from webui import words
+from webui.text import words
 
 pytestmark = pytest.mark.anyio
 chromium, housed, host = browser.chromium, hosted.housed, hosted.host

@@ -28,7 +28,8 @@ from tests.site_fixtures import (
     shown_code,
     site_at,
 )
-from webui.oauth_manager import LINK_CODE_TTL, keys
+from webui.oauth_manager import LINK_CODE_TTL
+from webui.oauth_manager.storage import keys
 
 pytestmark = pytest.mark.anyio
 

@@ -33,7 +33,6 @@ from tests.site_fixtures import (
     site_at,
     site_environment,
 )
-from webui import words
 from webui.chat import connect_service
 from webui.oauth_manager import (
     OAuthManager,
@@ -43,8 +42,9 @@ from webui.oauth_manager import (
     access,
     init_oauth_manager,
 )
-from webui.oauth_manager.canary import TROUBLE, Fit
-from webui.oauth_manager.sealing import Sealer
+from webui.oauth_manager.storage.canary import TROUBLE, Fit
+from webui.oauth_manager.storage.sealer import Sealer
+from webui.text import words
 
 pytestmark = pytest.mark.anyio
 

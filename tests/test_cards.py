@@ -12,12 +12,12 @@ from webui.cards.gallery import CASES, NOW, OFF, ON, RENEWING, Case, connection,
 from webui.cards.parts import DAY
 from webui.cards.states import OUTCOMES, TROUBLED, WORKING
 from webui.cards.timeline import timeline
-from webui.labels import clean_label, isolated
-from webui.note import Note
-from webui.oauth_manager.activity import Event
+from webui.oauth_manager.journal.activity import Event
 from webui.oauth_manager.models import Status
-from webui.oauth_manager.provider import OAuthProvider
-from webui.permissions import GROUPS, glossary, permission_groups
+from webui.oauth_manager.providers.provider import OAuthProvider
+from webui.sessions.note import Note
+from webui.text.labels import clean_label, isolated
+from webui.text.permissions import GROUPS, glossary, permission_groups
 
 EVERY_CASE = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 

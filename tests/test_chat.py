@@ -34,16 +34,8 @@ from tests.library import (
     providers_config,
     tokens_key,
 )
-from webui import words
-from webui.chat import (
-    ACTIONS,
-    CONNECT_SERVICE_TOOL,
-    connect_service,
-    notice_text,
-    split_link,
-    wording,
-)
-from webui.limiting import LIMITS
+from webui.chat import ACTIONS, CONNECT_SERVICE_TOOL, connect_service, notice_text, split_link
+from webui.chat import phrases as wording
 from webui.oauth_manager import (
     LinkRequest,
     Notice,
@@ -54,6 +46,8 @@ from webui.oauth_manager import (
     init_oauth_manager,
     require_oauth_token,
 )
+from webui.rate_limits import LIMITS
+from webui.text import words
 
 pytestmark = pytest.mark.anyio
 

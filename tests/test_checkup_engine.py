@@ -24,9 +24,9 @@ from tests.redis_proxy import redis_proxy
 from tests.redis_servers import redis_server, saying
 from tests.site_fixtures import Place, commands
 from tests.tcp_server import tcp_server
-from webui.checkup.engine import COMMANDS
+from webui.commands.check.engine import COMMANDS
 from webui.oauth_manager import OAuthManager, TokenData
-from webui.oauth_manager.sealing import Sealer
+from webui.oauth_manager.storage.sealer import Sealer
 
 pytestmark = pytest.mark.anyio
 
@@ -133,7 +133,7 @@ async def test_a_socket_that_nobody_serves_is_told(desk: Desk, tmp_path: Path) -
 async def test_a_server_that_answers_nothing_is_told(
     desk: Desk, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webui.checkup.wire.SECONDS", 0.3)
+    monkeypatch.setattr("webui.commands.check.wire.SECONDS", 0.3)
     async with redis_proxy(redis_url) as proxy:
         proxy.freeze()
         assert "answers nothing" in await desk.fault(proxy.url)
@@ -227,7 +227,7 @@ async def test_an_authority_that_cannot_be_read_is_told(desk: Desk, port: int) -
 async def test_tls_to_a_plain_port_is_told(
     desk: Desk, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webui.checkup.wire.SECONDS", 0.5)
+    monkeypatch.setattr("webui.commands.check.wire.SECONDS", 0.5)
     assert "redis:// instead of rediss://" in await desk.fault(f"rediss://127.0.0.1:{port}/0")
 
 
@@ -339,7 +339,7 @@ def test_what_is_tried_are_the_commands_that_the_code_names() -> None:
     known = {name for name in dir(Redis) if name[0] != "_"}
     named: set[str] = set()
     for path in Path(webui.__file__).parent.rglob("*.py"):
-        if not {"sandbox", "checkup"} & set(path.parts):
+        if not {"sandbox", "check"} & set(path.parts):
             source = path.read_text()
             named |= set(re.findall(r"redis\.call\('(\w+)'", source))
             called = re.findall(r"\b(?:pipe|redis|_redis)\.(\w+)\(", source)

@@ -139,7 +139,7 @@ async def test_a_server_that_speaks_no_http_is_told(desk: Desk, redis_url: str) 
 async def test_a_server_that_answers_nothing_is_told(
     desk: Desk, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("webui.checkup.outside.REACH_SECONDS", 0.3)
+    monkeypatch.setattr("webui.commands.check.outside.REACH_SECONDS", 0.3)
 
     async def listen(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
         await asyncio.Event().wait()

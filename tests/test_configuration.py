@@ -11,8 +11,8 @@ from tests.fake_provider import FakeProvider
 from tests.library import BASE_URL, KEY
 from tests.test_settings import GOOD
 from webui.oauth_manager import OAuthManager, check_user_id, init_oauth_manager
-from webui.oauth_manager.transport import Transport
-from webui.settings import SettingsError, load_settings
+from webui.oauth_manager.protocol.transport import Transport
+from webui.settings.settings import SettingsError, load_settings
 
 BAD_BASES = [
     "bot.example",

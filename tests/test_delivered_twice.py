@@ -26,7 +26,7 @@ from tests.site_fixtures import (
     shown_code,
     site_at,
 )
-from webui.delivered import MOST, delivered, remembered
+from webui.sessions.delivered import MOST, delivered, remembered
 
 pytestmark = pytest.mark.anyio
 

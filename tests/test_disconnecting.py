@@ -39,9 +39,9 @@ from webui.oauth_manager import (
     SwitchOffer,
     TokenData,
 )
-from webui.oauth_manager.answers import Answer as Received
-from webui.oauth_manager.requests import ProviderRequest
-from webui.oauth_manager.transport import DEADLINE, DEADLINE_WHILE_WAITING, Transport
+from webui.oauth_manager.protocol.answers import Answer as Received
+from webui.oauth_manager.protocol.requests import ProviderRequest
+from webui.oauth_manager.protocol.transport import DEADLINE, DEADLINE_WHILE_WAITING, Transport
 
 pytestmark = pytest.mark.anyio
 

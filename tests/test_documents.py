@@ -21,11 +21,11 @@ from examples import plain_bot
 from tests.fake_provider import FakeProvider, serve
 from tests.library import BASE_URL, KEY, fake_provider, providers_config
 from tests.site_fixtures import Place
-from webui import chat, oauth_manager, words
+from webui import chat, oauth_manager
 from webui.app import create_app
 from webui.cli import main
 from webui.http_connection import Patience
-from webui.limiting import LIMITS, LOOKUPS
+from webui.middleware.requests import BODY_SECONDS
 from webui.oauth_manager import (
     PROVIDER_TEMPLATES,
     NoticeKind,
@@ -35,12 +35,13 @@ from webui.oauth_manager import (
     TokenData,
     get_oauth_manager,
 )
+from webui.rate_limits import LIMITS, LOOKUPS
 from webui.redis_client import connect
-from webui.refusing import BODY_SECONDS
 from webui.routes import routes
 from webui.sandbox import demo
-from webui.setting_table import PROVIDER_SETTINGS, SETTINGS, Setting, known_names
-from webui.settings import Settings, load_settings
+from webui.settings.settings import Settings, load_settings
+from webui.settings.table import PROVIDER_SETTINGS, SETTINGS, Setting, known_names
+from webui.text import words
 
 pytestmark = pytest.mark.anyio
 

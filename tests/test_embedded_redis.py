@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from redis import Redis
 
-from webui.embedded_redis import EmbeddedRedisError, embedded_redis, find_server
+from webui.sandbox.embedded_redis import EmbeddedRedisError, embedded_redis, find_server
 
 NO_PACKAGE = "no_such_package"
 
@@ -103,7 +103,7 @@ def test_a_long_path_or_one_with_spaces_is_no_obstacle(tmp_path: Path) -> None:
 ENTER_AND_WAIT = """
 import sys
 from pathlib import Path
-from webui.embedded_redis import embedded_redis
+from webui.sandbox.embedded_redis import embedded_redis
 with embedded_redis(Path(sys.argv[1])) as url:
     print(url, flush=True)
     sys.stdin.read()

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from tests import browser, hosted
 from tests.fake_answers import Answer, error_answer
 from tests.hosted import Desk, Host, desk
-from webui.limiting import Limiter
+from webui.rate_limits import Limiter
 
 pytestmark = pytest.mark.anyio
 chromium, housed, host = browser.chromium, hosted.housed, hosted.host

@@ -20,16 +20,16 @@ from tests.test_settings import GOOD, fault, settings
 from webui.cards import make_card
 from webui.cards.gallery import BUSY, CASES, ON, granted
 from webui.chat import connect_service, notice_text
-from webui.chat.wording import details, standing
+from webui.chat.phrases import details, standing
 from webui.oauth_manager import Notice, NoticeKind, OAuthProvider, init_oauth_manager
+from webui.oauth_manager.connection import describe
 from webui.oauth_manager.models import Connection, Profile
-from webui.oauth_manager.provider import MOST_FEATURES, build_providers
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES
-from webui.oauth_manager.standing import describe
+from webui.oauth_manager.providers.provider import MOST_FEATURES, build_providers
 from webui.oauth_manager.token_data import TokenData
-from webui.setting_features import as_text, features, unasked
-from webui.setting_values import Malformed
-from webui.settings import load_settings
+from webui.settings.features import as_text, features, unasked
+from webui.settings.readers import Malformed
+from webui.settings.settings import load_settings
 
 pytestmark = pytest.mark.anyio
 

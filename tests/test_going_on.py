@@ -19,8 +19,8 @@ from tests.cards_shown import buttons, element, focused, note, seen
 from tests.fake_answers import Answer, Gate, error_answer, json_answer
 from tests.library import dumped, fake_provider, revoke_key, tokens_key
 from tests.site_fixtures import Browser, Place, card_state, heading, site_at
-from webui.note import Note
-from webui.sessions import Session
+from webui.sessions.note import Note
+from webui.sessions.sessions import Session
 
 pytestmark = pytest.mark.anyio
 

@@ -21,12 +21,19 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Scope
 from structlog.testing import capture_logs
 
-from webui.auth import HOME, SUPPORT, SignInNeeded, ask_to_sign_in, require_session, safe_next
+from webui.access.sign_in import (
+    HOME,
+    SUPPORT,
+    SignInNeeded,
+    ask_to_sign_in,
+    require_session,
+    safe_next,
+)
 from webui.fetch_metadata import is_same_origin
-from webui.guards import guarded
-from webui.refusing import MAX_BODY_BYTES
-from webui.sessions import Sessions
-from webui.settings import Settings
+from webui.middleware.requests import MAX_BODY_BYTES
+from webui.middleware.stack import guarded
+from webui.sessions.sessions import Sessions
+from webui.settings.settings import Settings
 
 pytestmark = pytest.mark.anyio
 

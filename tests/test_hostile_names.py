@@ -19,12 +19,12 @@ from tests.site_fixtures import Browser, Place, handed_off, offer_on, site_at
 from tests.test_settings import fault
 from webui.cards.gallery import ON
 from webui.chat import notice_text
-from webui.chat.wording import details
-from webui.labels import clean_label
+from webui.chat.phrases import details
 from webui.oauth_manager import Notice, NoticeKind
+from webui.oauth_manager.connection import describe
 from webui.oauth_manager.models import Account, Profile
-from webui.oauth_manager.standing import describe
 from webui.oauth_manager.token_data import TokenData
+from webui.text.labels import clean_label
 
 pytestmark = pytest.mark.anyio
 

@@ -32,11 +32,11 @@ from tests.test_commands import run
 from tests.test_proxy import send
 from tests.test_settings import GOOD
 from tests.test_settings import PROXY as PROXY_SETTINGS
-from webui.identity import read_group, read_user_id
-from webui.proxied import proxied_person
-from webui.settings import SettingsError, load_settings
+from webui.sessions.proxied import proxied_person
+from webui.settings.settings import SettingsError, load_settings
 from webui.sign_on import IdTokenRefused
 from webui.sign_on.identity import read_groups, read_identity
+from webui.text.names import read_group, read_user_id
 
 pytestmark = pytest.mark.anyio
 

@@ -31,7 +31,7 @@ from webui.oauth_manager import (
     RevokeOutcome,
     Status,
 )
-from webui.oauth_manager.transport import Transport
+from webui.oauth_manager.protocol.transport import Transport
 
 pytestmark = pytest.mark.anyio
 

@@ -26,8 +26,8 @@ from tests.site_fixtures import (
     site_at,
 )
 from webui.chat import connect_service
-from webui.limiting import LIMITS
 from webui.oauth_manager import init_oauth_manager
+from webui.rate_limits import LIMITS
 
 pytestmark = pytest.mark.anyio
 

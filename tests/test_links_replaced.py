@@ -9,8 +9,8 @@ from tests.fake_provider import FakeProvider
 from tests.library import BUILT_IN, callback_query, keys_at, manager_for
 from tests.redis_wire import Wire
 from webui.oauth_manager import LinkRequest, OAuthManager
-from webui.oauth_manager.link_index import MAX_OPEN, state_of
-from webui.oauth_manager.proofs import MAX_OPEN as MAX_PROOFS
+from webui.oauth_manager.links.proofs import MAX_OPEN as MAX_PROOFS
+from webui.oauth_manager.storage.link_index import MAX_OPEN, state_of
 
 pytestmark = pytest.mark.anyio
 

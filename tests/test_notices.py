@@ -34,9 +34,9 @@ from tests.library import (
 )
 from tests.redis_proxy import redis_proxy
 from tests.site_fixtures import Place
-from webui.embedded_redis import embedded_redis
 from webui.oauth_manager import LinkRequest, Notice, NoticeKind, OAuthManager
-from webui.oauth_manager.redis_io import as_text
+from webui.oauth_manager.storage.calls import as_text
+from webui.sandbox.embedded_redis import embedded_redis
 
 pytestmark = pytest.mark.anyio
 

@@ -42,7 +42,7 @@ from webui.oauth_manager import (
     access,
     require_oauth_token,
 )
-from webui.oauth_manager import keys as names
+from webui.oauth_manager.storage import keys as names
 
 pytestmark = pytest.mark.anyio
 

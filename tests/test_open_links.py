@@ -21,8 +21,8 @@ from webui.oauth_manager import (
     OpenLink,
     StoreUnavailable,
 )
-from webui.oauth_manager.proofs import Parked
-from webui.oauth_manager.redis_io import as_text
+from webui.oauth_manager.links.proofs import Parked
+from webui.oauth_manager.storage.calls import as_text
 
 pytestmark = pytest.mark.anyio
 

@@ -25,9 +25,9 @@ from webui.oauth_manager import (
     RevokeOutcome,
     init_oauth_manager,
 )
-from webui.oauth_manager.requests import ProviderRequest
-from webui.oauth_manager.transport import Transport
-from webui.settings import load_settings
+from webui.oauth_manager.protocol.requests import ProviderRequest
+from webui.oauth_manager.protocol.transport import Transport
+from webui.settings.settings import load_settings
 from webui.sign_on.discovery import get_request
 
 pytestmark = pytest.mark.anyio

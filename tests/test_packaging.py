@@ -19,9 +19,9 @@ UNSEEN = {"pycparser", "async-timeout"}
 # Everything of the product but the demo, and a connection outwards.
 IMPORT_ALL = """
 import asyncio, importlib, pkgutil, sys, webui, uvloop
-from webui.oauth_manager.transport import Transport
+from webui.oauth_manager.protocol.transport import Transport
 for module in pkgutil.walk_packages(webui.__path__, "webui."):
-    if not module.name.startswith(("webui.sandbox", "webui.embedded_redis", "webui.__main__")):
+    if not module.name.startswith(("webui.sandbox", "webui.__main__")):
         importlib.import_module(module.name)
 async def reach():
     transport = Transport()

@@ -15,10 +15,12 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from tests.screens import DETAIL, PRODUCT, SCREEN, Document, card, card_html, request, screens
-from webui import assets, pages, words
 from webui.cards import Screen, confirm_card, make_card, summarize
 from webui.cards.gallery import CASES, NOW, ON, Case, connection
-from webui.times import when
+from webui.rendering import assets
+from webui.rendering import render as pages
+from webui.text import words
+from webui.text.times import when
 
 SCREENS = screens()
 EVERY_SCREEN = pytest.mark.parametrize("html", SCREENS.values(), ids=SCREENS.keys())

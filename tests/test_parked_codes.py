@@ -45,9 +45,9 @@ from tests.site_fixtures import (
     site_at,
     site_environment,
 )
-from webui import words
 from webui.chat import connect_service
 from webui.oauth_manager import OAuthManager, init_oauth_manager
+from webui.text import words
 
 pytestmark = pytest.mark.anyio
 

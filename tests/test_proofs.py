@@ -11,14 +11,7 @@ from redis.asyncio import Redis
 from tests.library import BASE_URL, KEY, OTHER_KEY, dumped, keys_at
 from tests.redis_wire import wired
 from webui.oauth_manager import LinkRequest, OAuthManager, StoreUnavailable
-from webui.oauth_manager.proofs import (
-    CODE_ALPHABET,
-    MAX_OPEN,
-    TRIES,
-    Proof,
-    Proofs,
-    as_typed,
-)
+from webui.oauth_manager.links.proofs import CODE_ALPHABET, MAX_OPEN, TRIES, Proof, Proofs, as_typed
 
 pytestmark = pytest.mark.anyio
 

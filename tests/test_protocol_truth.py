@@ -37,13 +37,10 @@ from webui.oauth_manager import (
     Status,
     TokenData,
 )
-from webui.oauth_manager.callbacks import (
-    AuthorizationResponse,
-    read_authorization_response,
-)
-from webui.oauth_manager.transport import Transport
+from webui.oauth_manager.protocol.callback import AuthorizationResponse, read_authorization_response
+from webui.oauth_manager.protocol.transport import Transport
 from webui.redis_client import connect
-from webui.settings import SettingsError, load_settings
+from webui.settings.settings import SettingsError, load_settings
 
 BASE_URL = "http://localhost:8000"
 SECRET = "s3cr%et:+ /&=?~"  # what a careless encoding would damage

@@ -32,12 +32,12 @@ from webui.oauth_manager import (
     require_oauth_token,
 )
 from webui.oauth_manager import access as access_module
-from webui.oauth_manager.answers import Answer as Got
 from webui.oauth_manager.errors import ProviderFailure
-from webui.oauth_manager.meanings import meaning_of
-from webui.oauth_manager.provider import build_providers
+from webui.oauth_manager.protocol.answers import Answer as Got
+from webui.oauth_manager.protocol.meanings import meaning_of
+from webui.oauth_manager.protocol.token_answers import read_token_answer
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES
-from webui.oauth_manager.token_answers import read_token_answer
+from webui.oauth_manager.providers.provider import build_providers
 
 pytestmark = pytest.mark.anyio
 

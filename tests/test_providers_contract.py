@@ -41,7 +41,7 @@ from webui.oauth_manager import (
     require_oauth_token,
 )
 from webui.oauth_manager import access as access_module
-from webui.oauth_manager.transport import Transport
+from webui.oauth_manager.protocol.transport import Transport
 
 pytestmark = pytest.mark.anyio
 

@@ -34,9 +34,9 @@ from tests.standings import (
     sessions_of,
     support_site,
 )
-from webui.guards import guarded
-from webui.proxied import ProxiedPerson, proxied_person
-from webui.settings import Settings
+from webui.middleware.stack import guarded
+from webui.sessions.proxied import ProxiedPerson, proxied_person
+from webui.settings.settings import Settings
 
 pytestmark = pytest.mark.anyio
 

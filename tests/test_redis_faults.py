@@ -21,7 +21,7 @@ from redis.backoff import NoBackoff
 from tests.library import tokens_key
 from tests.redis_proxy import RedisProxy, redis_proxy
 from tests.site_fixtures import Browser, Place, card_state, heading, shown_code, site_at
-from webui.embedded_redis import embedded_redis
+from webui.sandbox.embedded_redis import embedded_redis
 
 pytestmark = pytest.mark.anyio
 

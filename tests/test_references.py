@@ -33,10 +33,10 @@ from tests.site_fixtures import (
     shown_reference,
     site_at,
 )
-from webui.limiting import LIMITS, Limiter
-from webui.oauth_manager.proofs import CODE_ALPHABET
-from webui.references import KEPT_SECONDS, Reference, find_reference, keep_reference
-from webui.refusing import MAX_BODY_BYTES
+from webui.incident_codes import KEPT_SECONDS, Reference, find_reference, keep_reference
+from webui.middleware.requests import MAX_BODY_BYTES
+from webui.oauth_manager.links.proofs import CODE_ALPHABET
+from webui.rate_limits import LIMITS, Limiter
 
 pytestmark = pytest.mark.anyio
 

@@ -29,8 +29,8 @@ from tests.standings import (
     signed_on,
     support_site,
 )
+from webui.access.roles import STAFF_SECONDS
 from webui.oauth_manager import AuditRecord
-from webui.roles import STAFF_SECONDS
 
 pytestmark = pytest.mark.anyio
 

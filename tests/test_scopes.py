@@ -18,7 +18,7 @@ from tests.screens import BOT, PRODUCT, SCREEN, Document, card_html
 from tests.site_fixtures import Place, card_state, site_at
 from webui.cards import make_card
 from webui.cards.gallery import ON, connection
-from webui.chat.wording import abilities, details
+from webui.chat.phrases import abilities, details
 from webui.oauth_manager import (
     OAuthManager,
     OAuthNotConnected,
@@ -28,9 +28,9 @@ from webui.oauth_manager import (
     require_oauth_token,
 )
 from webui.oauth_manager import access as access_module
-from webui.oauth_manager.scope_rules import ScopeRules
-from webui.oauth_manager.standing import describe
-from webui.permissions import glossary, permission_groups, sentences
+from webui.oauth_manager.connection import describe
+from webui.oauth_manager.providers.scope_rules import ScopeRules
+from webui.text.permissions import glossary, permission_groups, sentences
 
 pytestmark = pytest.mark.anyio
 

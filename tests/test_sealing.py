@@ -25,7 +25,7 @@ from tests.library import (
     tokens_key,
 )
 from webui.oauth_manager import OAuthManager, RecordUnreadable, Rotation, Status, TokenData
-from webui.oauth_manager.sealing import Sealer
+from webui.oauth_manager.storage.sealer import Sealer
 
 pytestmark = pytest.mark.anyio
 

@@ -33,10 +33,10 @@ from tests.site_fixtures import (
     shown_code,
     site_environment,
 )
-from webui.embedded_redis import embedded_redis
 from webui.oauth_manager import OAuthManager
 from webui.oauth_manager.errors import OAuthNotConnected
 from webui.oauth_manager.token_data import TokenData
+from webui.sandbox.embedded_redis import embedded_redis
 
 pytestmark = pytest.mark.anyio
 

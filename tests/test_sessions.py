@@ -25,14 +25,20 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from tests.site_fixtures import commands as sent
-from webui.note import Note
-from webui.oauth_manager import keys
 from webui.oauth_manager.errors import StoreUnavailable
+from webui.oauth_manager.storage import keys
 from webui.redis_client import connect
-from webui.session_cookie import SessionCookie
-from webui.session_index import LIFE_SECONDS, MOST
-from webui.sessions import IDLE_SECONDS, STAFF_LIFE_SECONDS, Session, Sessions, loaded_session
-from webui.settings import Settings
+from webui.sessions.index import LIFE_SECONDS, MOST
+from webui.sessions.note import Note
+from webui.sessions.sessions import (
+    IDLE_SECONDS,
+    STAFF_LIFE_SECONDS,
+    Session,
+    Sessions,
+    loaded_session,
+)
+from webui.sessions.signed_cookie import SessionCookie
+from webui.settings.settings import Settings
 
 pytestmark = pytest.mark.anyio
 

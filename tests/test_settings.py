@@ -14,12 +14,12 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from webui.checkup import run_checkup
-from webui.oauth_manager.provider import build_providers
+from webui.commands.check import run_checkup
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES
-from webui.setting_sources import survey
-from webui.setting_table import PROVIDER_SETTINGS, SETTINGS, all_settings
-from webui.settings import Settings, SettingsError, load_settings
+from webui.oauth_manager.providers.provider import build_providers
+from webui.settings.settings import Settings, SettingsError, load_settings
+from webui.settings.sources import survey
+from webui.settings.table import PROVIDER_SETTINGS, SETTINGS, all_settings
 
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 OLD_KEY = base64.urlsafe_b64encode(bytes(range(100, 132))).decode()

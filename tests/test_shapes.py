@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from webui.oauth_manager.locking import Lock
 from webui.oauth_manager.shapes import shaped
+from webui.oauth_manager.storage.lock import Lock
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from tests import browser
 from tests.journey import Journey, demo
 from tests.site_fixtures import handed_off, heading
-from webui import words
+from webui.text import words
 
 pytestmark = pytest.mark.anyio
 chromium = browser.chromium

@@ -13,7 +13,7 @@ import pytest
 from tests.fake_answers import Answer, Gate, gzip_bomb, json_answer, redirect
 from tests.openid_server import CLIENT_ID, ISSUER, OpenIDServer, new_key
 from webui.oauth_manager import OAuthMisconfigured, OAuthUnavailable
-from webui.oauth_manager.transport import Transport
+from webui.oauth_manager.protocol.transport import Transport
 from webui.sign_on.discovery import FRESH_SECONDS, PAUSE_SECONDS, Discovery, document_url
 from webui.sign_on.id_token import IdTokenRefused, KeyUnknown
 from webui.sign_on.keys import PAUSE_SECONDS as KEYS_PAUSE_SECONDS

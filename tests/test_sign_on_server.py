@@ -26,9 +26,9 @@ from tests.site_fixtures import (
     site_at,
     site_environment,
 )
-from webui import words
-from webui.checkup import run_checkup
-from webui.references import find_reference
+from webui.commands.check import run_checkup
+from webui.incident_codes import find_reference
+from webui.text import words
 
 pytestmark = pytest.mark.anyio
 

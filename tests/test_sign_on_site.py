@@ -40,8 +40,8 @@ from tests.site_fixtures import (
     shown_reference,
     site_at,
 )
-from webui import words
-from webui.references import find_reference
+from webui.incident_codes import find_reference
+from webui.text import words
 
 pytestmark = pytest.mark.anyio
 

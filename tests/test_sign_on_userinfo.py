@@ -18,11 +18,11 @@ from tests.openid_server import ISSUER, OpenIDServer, Scripted
 from tests.site_fixtures import Browser, Place, commands, heading, shown_reference
 from tests.standings import moved, session_in, shape
 from tests.test_sign_on_site import begin, is_refused, reason, sessions, sign_in, signing_on
-from webui import words
+from webui.incident_codes import find_reference
 from webui.oauth_manager import AuditRecord
-from webui.oauth_manager.sealing import Sealer
-from webui.references import find_reference
+from webui.oauth_manager.storage.sealer import Sealer
 from webui.sign_on.userinfo import userinfo_request
+from webui.text import words
 
 pytestmark = pytest.mark.anyio
 

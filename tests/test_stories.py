@@ -16,14 +16,8 @@ from tests.library import age, connected, let_time_pass
 from tests.site_fixtures import Browser, Place, handed_off, query_of, shown_code
 from tests.test_notices import Bot
 from webui.chat import connect_service, notice_text
-from webui.oauth_manager import (
-    Notice,
-    NoticeKind,
-    OAuthNotConnected,
-    access,
-    due,
-    require_oauth_token,
-)
+from webui.oauth_manager import Notice, NoticeKind, OAuthNotConnected, access, require_oauth_token
+from webui.oauth_manager.journal import due_notices as due
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from webui.assets import folder
+from webui.rendering.assets import folder
 
 CSS = (folder("static") / "app.css").read_text("utf-8")
 _TOKENS = re.compile(r"--([a-z-]+): (#[0-9A-F]{6});")

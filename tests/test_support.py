@@ -14,10 +14,10 @@ from tests.library import connected
 from tests.screens import Document
 from tests.site_fixtures import Browser, Place, heading
 from tests.support_fixtures import ACCOUNT, IDS, put, records, settle
-from webui import words
+from webui.incident_codes import Reference, keep_reference
 from webui.oauth_manager import Account, Event, Profile, TokenData
-from webui.references import Reference, keep_reference
 from webui.support.addresses import person_path
+from webui.text import words
 
 pytestmark = pytest.mark.anyio
 

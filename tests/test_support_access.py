@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from tests.site_fixtures import FROM_OUR_PAGE, HTMX, Browser, Place, commands, heading, site_at
 from tests.standings import OUTSIDERS, STRANGERS, shape, support_site
 from tests.support_fixtures import AUDIT, own_copies, records
-from webui.limiting import LOOKUPS
+from webui.rate_limits import LOOKUPS
 from webui.routes import routes
 
 pytestmark = pytest.mark.anyio

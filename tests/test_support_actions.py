@@ -14,10 +14,10 @@ from tests.library import connected
 from tests.screens import Document
 from tests.site_fixtures import HTMX, Browser, Place, card_state, commands, heading, shown_code
 from tests.support_fixtures import AUDIT, own_copies, records, told
-from webui import words
-from webui.limiting import LIMITS
+from webui.rate_limits import LIMITS
 from webui.support.addresses import person_path
-from webui.views.support_actions import ACTS
+from webui.text import words
+from webui.views.support.actions import ACTS
 
 pytestmark = pytest.mark.anyio
 

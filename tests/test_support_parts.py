@@ -13,18 +13,18 @@ import pytest
 from tests.screens import BOT, PRODUCT, SCREEN, events
 from tests.support_fixtures import IDS
 from tests.support_screens import happened
-from webui import words
 from webui.cards import base_key, make_card
 from webui.cards.gallery import CASES, ON, Case, connection
 from webui.cards.states import BASES
 from webui.oauth_manager import AuditRecord, Event, Status
 from webui.support import export
 from webui.support.addresses import PEOPLE, person_path, user_id_in, with_query
-from webui.support.finding import MOST, results
 from webui.support.history import KINDS, history
-from webui.support.names import masked, spelled
+from webui.support.identifiers import masked, spelled
 from webui.support.rows import make_row
-from webui.views.support_audit import reason_fault
+from webui.support.search import MOST, results
+from webui.text import words
+from webui.views.support.gate import reason_fault
 
 NAMES = {"product": PRODUCT, "bot": BOT}
 HELD = {name: case for name, case in CASES.items() if case.connection}

@@ -15,9 +15,9 @@ from tests.library import began
 from tests.site_fixtures import Browser, Place, handed_off, query_of, shown_code
 from tests.support_fixtures import ACCOUNT, CANARY
 from tests.test_secrecy import Secrets
-from webui import pages
+from webui.rendering import render as pages
 from webui.support import export
-from webui.views.support_actions import ACTS
+from webui.views.support.actions import ACTS
 
 pytestmark = pytest.mark.anyio
 

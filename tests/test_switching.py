@@ -13,7 +13,7 @@ from tests.fake_provider import FakeProvider
 from tests.library import OTHER_KEY, began, connected, dumped, keys_at, manager_for
 from tests.redis_wire import Wire
 from webui.oauth_manager import Connection, OAuthManager, StoreUnavailable, SwitchOffer, TokenData
-from webui.oauth_manager.keys import PARKED_TTL
+from webui.oauth_manager.storage.keys import PARKED_TTL
 
 pytestmark = pytest.mark.anyio
 

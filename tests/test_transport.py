@@ -30,9 +30,9 @@ from tests.fake_answers import (
 from tests.fake_provider import FakeProvider, serve
 from tests.library import FAKE_URL, began, granted, manager_for
 from webui.oauth_manager import OAuthUnavailable, RevokeOutcome, TokenData
-from webui.oauth_manager.answers import Answer as Received
-from webui.oauth_manager.requests import ProviderRequest
-from webui.oauth_manager.transport import (
+from webui.oauth_manager.protocol.answers import Answer as Received
+from webui.oauth_manager.protocol.requests import ProviderRequest
+from webui.oauth_manager.protocol.transport import (
     DEADLINE,
     DEADLINE_WHILE_WAITING,
     MAX_BODY,

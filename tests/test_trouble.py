@@ -34,7 +34,7 @@ from webui.oauth_manager import (
     require_oauth_token,
 )
 from webui.oauth_manager import access as access_module
-from webui.oauth_manager.sealing import Sealer
+from webui.oauth_manager.storage.sealer import Sealer
 
 pytestmark = pytest.mark.anyio
 

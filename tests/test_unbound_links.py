@@ -27,8 +27,8 @@ from tests.site_fixtures import (
     site_at,
 )
 from webui.oauth_manager import SwitchOffer
-from webui.oauth_manager.keys import PARKED_TTL
-from webui.oauth_manager.switching import KEPT_SECONDS
+from webui.oauth_manager.storage.keys import PARKED_TTL
+from webui.oauth_manager.storage.switch_offers import OFFER_SECONDS as KEPT_SECONDS
 
 pytestmark = pytest.mark.anyio
 

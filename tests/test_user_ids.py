@@ -22,7 +22,7 @@ from webui.oauth_manager import (
     TokenData,
     check_user_id,
 )
-from webui.oauth_manager import keys as names
+from webui.oauth_manager.storage import keys as names
 
 pytestmark = pytest.mark.anyio
 

@@ -14,8 +14,8 @@ from tests.fake_provider import FakeProvider
 from tests.library import connected, granted
 from tests.redis_wire import Wire
 from webui.oauth_manager import OAuthManager, OAuthProvider, Profile
-from webui.oauth_manager.background import Background
-from webui.oauth_manager.uses import DELAY, WRITE_EVERY, Uses
+from webui.oauth_manager.flows.last_used import DELAY, WRITE_EVERY, Uses
+from webui.oauth_manager.flows.tasks import Background
 
 pytestmark = pytest.mark.anyio
 

@@ -15,8 +15,8 @@ from tests.site_fixtures import Browser, Place, card_state
 from webui.cards import Card, make_card
 from webui.cards.gallery import CASES, NOW, OFF, Case
 from webui.cards.states import BASES, OUTCOMES, WORKING
-from webui.note import Note
 from webui.oauth_manager.models import Connection, Status
+from webui.sessions.note import Note
 
 pytestmark = pytest.mark.anyio
 

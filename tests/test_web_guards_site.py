@@ -27,8 +27,8 @@ from tests.site_fixtures import (
     site_at,
     site_environment,
 )
+from webui.middleware.requests import MAX_BODY_BYTES
 from webui.oauth_manager import OAuthManager
-from webui.refusing import MAX_BODY_BYTES
 from webui.routes import routes
 
 pytestmark = pytest.mark.anyio

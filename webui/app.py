@@ -13,18 +13,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Scope
 
-from webui.auth import SignInNeeded, ask_to_sign_in
-from webui.guards import guarded
-from webui.limiting import Limiter, TooMany
+from webui.access.roles import RoleUnknown
+from webui.access.sign_in import SignInNeeded, ask_to_sign_in
+from webui.middleware.stack import guarded
 from webui.oauth_manager import OAuthManager, StoreUnavailable
-from webui.oauth_manager.canary import TROUBLE, Fit, WrongKey
-from webui.oauth_manager.transport import Transport
-from webui.pages import render_error
+from webui.oauth_manager.protocol.transport import Transport
+from webui.oauth_manager.storage import TROUBLE, Fit, WrongKey
+from webui.rate_limits import Limiter, TooMany
 from webui.redis_client import connect
-from webui.roles import RoleUnknown
+from webui.rendering.render import render_error
 from webui.routes import development_routes, routes
-from webui.sessions import Sessions
-from webui.settings import Settings
+from webui.sessions.sessions import Sessions
+from webui.settings.settings import Settings
 from webui.sign_on import SignOn
 from webui.site import Site
 from webui.views import errors

@@ -14,12 +14,12 @@ from urllib.parse import urlsplit
 import click
 
 from webui.app import make_manager
-from webui.identity import read_user_id
 from webui.logs import configure_logs
 from webui.oauth_manager import OAuthError, OAuthManager, StoreUnavailable
 from webui.redis_client import connect
-from webui.settings import Settings, SettingsError, load_settings
-from webui.support.names import spelled
+from webui.settings.settings import Settings, SettingsError, load_settings
+from webui.support.identifiers import spelled
+from webui.text.names import read_user_id
 
 T = TypeVar("T")
 
@@ -121,8 +121,8 @@ def serve(host: str, port: int | None) -> None:
 )
 def demo(port: int, provider_port: int, data: Path) -> None:
     """Try everything on this machine: own Redis, four stand-in providers, a chat with the bot."""
-    from webui.embedded_redis import EmbeddedRedisError
     from webui.sandbox.demo import run_demo
+    from webui.sandbox.embedded_redis import EmbeddedRedisError
     from webui.server import NotStarted, PortTaken
 
     try:
@@ -175,7 +175,7 @@ def confirm(user: str, code: tuple[str, ...]) -> None:
 @click.option("--json", "is_json", is_flag=True, help="One JSON object a line.")
 def connections(user: str, is_json: bool) -> None:
     """List the connections of USER, without secrets."""
-    from webui import terminal
+    from webui.commands import connections as terminal
 
     rows = _with_store(lambda manager, redis: manager.connections(user, redis))
     held = [row for row in rows if row.status != "not_connected"]
@@ -220,7 +220,7 @@ def rotate_keys() -> None:
 @click.option("--strict", is_flag=True, help="Take warnings for faults.")
 def check(*, strict: bool) -> None:
     """Print what is set (no secrets), what is missing, and what can be reached."""
-    from webui.checkup import run_checkup
+    from webui.commands.check import run_checkup
 
     if not asyncio.run(run_checkup(os.environ, click.echo, strict=strict)):
         sys.exit(UNAVAILABLE)

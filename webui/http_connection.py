@@ -25,7 +25,7 @@ class Awaited(Enum):
     """The client's next step."""
 
     HEAD = "the rest of a request's head, or of a body that nobody reads any more"
-    BODY = "the rest of a body"  # webui.refusing has its deadline
+    BODY = "the rest of a body"  # webui.middleware.requests has its deadline
     NEXT = "another request on a kept connection"
     TAKE = "to take its answer"
 

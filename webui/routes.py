@@ -8,22 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from webui import assets
-from webui.views import (
-    callback,
-    choices,
-    connections,
-    ending,
-    health,
-    links,
-    reading,
-    returns,
-    sign_on,
-    signin,
-    support,
-    support_actions,
-    support_person,
-)
+from webui.rendering import assets
+from webui.views import activity as reading
+from webui.views import callback, choices, connections, health, links, returns, sign_on
+from webui.views import disconnect as ending
+from webui.views import sign_in as signin
+from webui.views.support import actions as support_actions
+from webui.views.support import person as support_person
+from webui.views.support import search as support
 
 
 def _callback(path: str, view: Callable[[Request], Awaitable[Response]]) -> Route:

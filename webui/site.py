@@ -12,10 +12,10 @@ from webui.addresses import counted_network
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from webui.limiting import Limiter
     from webui.oauth_manager import OAuthManager, OAuthProvider
-    from webui.sessions import Sessions
-    from webui.settings import Settings
+    from webui.rate_limits import Limiter
+    from webui.sessions.sessions import Sessions
+    from webui.settings.settings import Settings
     from webui.sign_on import SignOn
 
 

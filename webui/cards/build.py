@@ -6,20 +6,19 @@ import hashlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from webui import words
 from webui.cards import controls, parts
 from webui.cards.model import Card, Link, Summary
 from webui.cards.states import BASES, ENDED, ENDINGS, OUTCOMES, REASONS, STORED, WORKING
-from webui.labels import clean_label, isolated
-from webui.oauth_manager.models import Status
+from webui.oauth_manager import Status
+from webui.text import words
+from webui.text.labels import clean_label, isolated
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
     from webui.cards.model import Focus, Screen
-    from webui.note import Note
-    from webui.oauth_manager.models import Connection, Profile
-    from webui.oauth_manager.provider import OAuthProvider
+    from webui.oauth_manager import Connection, OAuthProvider, Profile
+    from webui.sessions.note import Note
 
 _TROUBLES = {
     "provider": "S9",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from webui.cards.model import Action
 from webui.cards.states import ACTIONS, STORED, TROUBLED, WORKING
-from webui.labels import is_web_address
+from webui.text.labels import is_web_address
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

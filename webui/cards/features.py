@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from webui import words
-from webui.labels import isolated
+from webui.text import words
+from webui.text.labels import isolated
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from webui.cards.model import Where
-    from webui.oauth_manager.models import Connection
-    from webui.oauth_manager.provider import OAuthProvider
+    from webui.oauth_manager import Connection, OAuthProvider
 
 MOST_NAMED = 3  # in a list of cards; the service's own page has them all
 

@@ -7,12 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from webui.cards.build import confirm_card, make_card
 from webui.cards.parts import DAY
-from webui.note import Note
-from webui.oauth_manager.models import Account, Connection, Profile, Status
-from webui.oauth_manager.provider import OAuthProvider, build_providers
-from webui.oauth_manager.providers import PROVIDER_TEMPLATES
-from webui.oauth_manager.standing import describe
-from webui.oauth_manager.token_data import TokenData
+from webui.oauth_manager import (
+    PROVIDER_TEMPLATES,
+    Account,
+    Connection,
+    OAuthProvider,
+    Profile,
+    Status,
+    TokenData,
+)
+from webui.oauth_manager.providers import build_providers
+from webui.oauth_manager.storage import describe
+from webui.sessions.note import Note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from webui.cards.states import Method, Style, Tone
-    from webui.permissions import PermissionGroup
+    from webui.text.permissions import PermissionGroup
 
 Where = Literal["list", "detail"]
 Focus = Literal["", "result", "heading", "disconnect"]

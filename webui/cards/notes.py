@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from webui.note import NOTE_SECONDS, Note
-from webui.oauth_manager import Health, RevokeOutcome
-from webui.oauth_manager.keys import LINK_CODE_TTL
-from webui.oauth_manager.leftovers import KEPT_SECONDS
-from webui.oauth_manager.switching import KEPT_SECONDS as OFFER_KEPT_SECONDS
+from webui.oauth_manager import LINK_CODE_TTL, Health, RevokeOutcome
+from webui.oauth_manager.storage import HELD_SECONDS, OFFER_SECONDS
+from webui.sessions.note import NOTE_SECONDS, Note
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +58,7 @@ def is_cancelled(notes: Mapping[str, Note], provider: str, begun_at: float) -> b
 def unanswered(notes: Mapping[str, Note], now: float) -> list[str]:
     """The services whose question was over lately, and may not have been answered."""
     over = ((name, now - note.until) for name, note in notes.items() if note.key == "asked")
-    return [name for name, age in over if 0 <= age < OFFER_KEPT_SECONDS]
+    return [name for name, age in over if 0 <= age < OFFER_SECONDS]
 
 
 def notes_to_show(notes: Mapping[str, Note], now: float) -> dict[str, Note]:
@@ -89,7 +87,7 @@ def of_the_store(note: Note | None, connection: Connection) -> Note | None:
     if key is None or (note and note.key not in ("disconnecting", "still_listed", "ask_again")):
         return note
     until = connection.ending_until
-    return Note(key, at=until - KEPT_SECONDS, until=until if key == "ask_again" else 0.0)
+    return Note(key, at=until - HELD_SECONDS, until=until if key == "ask_again" else 0.0)
 
 
 def newest(notes: Mapping[str, Note], now: float) -> str:

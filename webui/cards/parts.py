@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from markupsafe import escape
 
-from webui import words
 from webui.cards import features
 from webui.cards.model import CardNote, Fact, Line, Link, Permissions
 from webui.cards.states import ACTIONS, BASES, ENDED, STORED, TROUBLED, WORKING
-from webui.labels import is_web_address
-from webui.permissions import permission_groups, sentences
-from webui.times import when
+from webui.text import words
+from webui.text.labels import is_web_address
+from webui.text.permissions import permission_groups, sentences
+from webui.text.times import when
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,9 +25,8 @@ if TYPE_CHECKING:
 
     from webui.cards.model import Screen
     from webui.cards.states import Outcome
-    from webui.note import Note
-    from webui.oauth_manager.models import Connection
-    from webui.oauth_manager.provider import OAuthProvider
+    from webui.oauth_manager import Connection, OAuthProvider
+    from webui.sessions.note import Note
 
 DAY = 86_400.0
 

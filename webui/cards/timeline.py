@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from webui import words
-from webui.labels import clean_label, label_of
+from webui.text import words
+from webui.text.labels import clean_label, label_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from webui.oauth_manager.activity import Event
-    from webui.oauth_manager.provider import OAuthProvider
+    from webui.oauth_manager import Event, OAuthProvider
 
 
 @dataclass(frozen=True, slots=True)

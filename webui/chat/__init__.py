@@ -5,11 +5,12 @@ hold a name from a provider: send it with mentions and markup switched off.  A
 link is a line of its own, the last one; :func:`split_link` takes it off.
 """
 
+from webui.chat.phrases import split_link
+
 from .codes import sent_code
 from .description import CONNECT_SERVICE_TOOL, ModelAction
 from .notices import notice_text
 from .tool import ACTIONS, ChatContext, connect_service
-from .wording import split_link
 
 __all__ = [
     "ACTIONS",

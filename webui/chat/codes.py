@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from webui.oauth_manager import StoreUnavailable, check_user_id, get_oauth_manager
-from webui.oauth_manager.proofs import CODE_ALPHABET, CODE_LENGTH
+from webui.oauth_manager.links import CODE_ALPHABET, CODE_LENGTH
 
 from .tool import ChatContext
 

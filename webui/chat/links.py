@@ -6,9 +6,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from webui.chat.phrases import say, span
 from webui.oauth_manager import LINK_CODE_TTL, Connection, OAuthManager, OAuthProvider
-
-from .wording import say, span
 
 _FRESH_SECONDS = LINK_CODE_TTL / 2
 _GRACE_SECONDS = 5  # a link made a moment ago lives ten minutes and not nine

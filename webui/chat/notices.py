@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from webui import words
-from webui.labels import clean_label
+from webui.chat.phrases import abilities, lost, named, standing
 from webui.oauth_manager import Connection, Notice, NoticeKind, OAuthManager, OAuthProvider, Status
+from webui.text import words
+from webui.text.labels import clean_label
 
 from .links import new_link, open_link, scopes_to_ask
-from .wording import abilities, lost, named, standing
 
 # How a connection stands while a notice is still news.
 _STILL = {

@@ -7,8 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from webui.labels import is_web_address
-from webui.limiting import Limiter, TooMany
+from webui.chat.phrases import abilities, details, lost, moment, named, say, span, standing, trouble
 from webui.oauth_manager import (
     Connection,
     Health,
@@ -22,10 +21,11 @@ from webui.oauth_manager import (
     check_user_id,
     get_oauth_manager,
 )
-from webui.oauth_manager.proofs import as_typed
+from webui.oauth_manager.links import as_typed
+from webui.rate_limits import Limiter, TooMany
+from webui.text.labels import is_web_address
 
 from .links import new_link, open_link, scopes_to_ask
-from .wording import abilities, details, lost, moment, named, say, span, standing, trouble
 
 
 class ChatContext(Protocol):

@@ -10,9 +10,6 @@ The library knows nothing of the site; it works in a bot's process alone.
 """
 
 from .access import get_oauth_manager, init_oauth_manager, require_oauth_token
-from .activity import ActivityPage, Event
-from .audit import Audit, AuditRecord
-from .checking import Health
 from .errors import (
     FlowRefused,
     Meaning,
@@ -24,9 +21,13 @@ from .errors import (
     RecordUnreadable,
     StoreUnavailable,
 )
-from .keys import LINK_CODE_TTL, check_user_id
-from .link_index import LinkRequest
-from .links import Attempt
+from .flows.check import Health
+from .flows.revocation import Ending
+from .journal.activity import ActivityPage, Event
+from .journal.audit import Audit, AuditRecord
+from .journal.notices import Notice, NoticeKind
+from .links.codes import Attempt
+from .links.open_links import OpenLink
 from .manager import OAuthManager
 from .models import (
     Account,
@@ -36,13 +37,12 @@ from .models import (
     RevokeOutcome,
     Status,
 )
-from .notices import Notice, NoticeKind
-from .open_links import OpenLink
-from .provider import OAuthProvider
 from .providers import PROVIDER_TEMPLATES
-from .revocation import Ending
-from .rotation import Rotation
-from .switching import SwitchOffer
+from .providers.provider import OAuthProvider
+from .storage.keys import LINK_CODE_TTL, check_user_id
+from .storage.link_index import LinkRequest
+from .storage.rotation import Rotation
+from .storage.switch_offers import SwitchOffer
 from .token_data import REFRESH_BUFFER_SECONDS, TokenData
 
 __all__ = [

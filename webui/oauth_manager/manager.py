@@ -8,45 +8,47 @@ from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iter
 from functools import partial
 from typing import Any
 
-from . import canary, configuration, keys, requests
-from .account_address import AccountAddress
-from .accounts import Accounts
-from .activity import PAGE, Activity, ActivityPage, Event
-from .arrivals import Arrivals
-from .audit import Audit
-from .background import DRAIN_SECONDS, Background, Result
-from .checking import Checker, Health
-from .choice import Choice
-from .connecting import Connector
-from .disconnecting import Disconnector
+from . import configuration
 from .errors import (
     FlowRefused,
     OAuthMisconfigured,
     RecordUnreadable,
     StoreUnavailable,
 )
-from .leftovers import Leftovers
-from .link_index import LinkRequest
-from .links import Attempt, Links
+from .flows.arrivals import Arrivals
+from .flows.check import Checker, Health
+from .flows.choice import Choice
+from .flows.connect import Connector
+from .flows.disconnect import Disconnector
+from .flows.last_used import Uses
+from .flows.offers import Offers
+from .flows.refresh import Refresher
+from .flows.revocation import Ending, Revocation
+from .flows.tasks import DRAIN_SECONDS, Background, Result
+from .flows.tokens import Tokens
+from .journal.activity import PAGE, Activity, ActivityPage, Event
+from .journal.audit import Audit
+from .journal.notices import Notice, NoticeKind, Notices, is_news
+from .journal.outbox import Telling
+from .journal.stories import Stories
+from .links.codes import Attempt, Links
+from .links.open_links import OpenLink, OpenLinks
+from .links.proofs import Proofs
 from .models import Connection, Disconnected, RevokeOutcome
-from .notices import Notice, NoticeKind, Notices, is_news
-from .offers import Offers
-from .open_links import OpenLink, OpenLinks
-from .proofs import Proofs
-from .provider import OAuthProvider, build_providers
+from .protocol import requests
+from .protocol.account_address import AccountAddress
+from .protocol.transport import DEADLINE_WHILE_WAITING, Transport
 from .providers import PROVIDER_TEMPLATES
-from .refreshing import Refresher
-from .revocation import Ending, Revocation
-from .rotation import Rotation, reseal
-from .sealing import Sealer
-from .store import Store
-from .stories import Stories
-from .switching import Switches, SwitchOffer
-from .telling import Telling
+from .providers.provider import OAuthProvider, build_providers
+from .storage import canary, keys
+from .storage.account_index import Accounts
+from .storage.held_tokens import Leftovers
+from .storage.link_index import LinkRequest
+from .storage.rotation import Rotation, reseal
+from .storage.sealer import Sealer
+from .storage.store import Store
+from .storage.switch_offers import Switches, SwitchOffer
 from .token_data import TokenData
-from .tokens import Tokens
-from .transport import DEADLINE_WHILE_WAITING, Transport
-from .uses import Uses
 
 
 class OAuthManager:

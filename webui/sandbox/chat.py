@@ -20,11 +20,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from webui.assets import folder
 from webui.fetch_metadata import is_same_origin
+from webui.rendering.assets import folder
+from webui.sandbox.quirks import HABITS
 
 from .bot import NAME, Reply
-from .habits import HABITS
 
 PEOPLE = {"alice": "Alice", "bob": "Bob"}
 MAX_TEXT = 300  # characters of one message

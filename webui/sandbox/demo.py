@@ -17,17 +17,17 @@ from starlette.routing import Mount
 from starlette.types import ASGIApp
 
 from webui.app import create_app
-from webui.embedded_redis import embedded_redis
 from webui.logs import configure_logs
 from webui.oauth_manager import StoreUnavailable, get_oauth_manager, init_oauth_manager
 from webui.redis_client import connect
+from webui.sandbox.embedded_redis import embedded_redis
+from webui.sandbox.openid import SignOnStandin
 from webui.server import run_server
-from webui.settings import Settings
+from webui.settings.settings import Settings
 
 from .bot import Reply, answer, told
 from .chat import PEOPLE, Chat
 from .demo_secrets import Secrets, read_secrets
-from .sign_on import SignOnStandin
 from .standins import create_standins, endpoints, manage_urls
 from .whoami import Caller
 

@@ -9,7 +9,7 @@ from base64 import urlsafe_b64encode
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from .habits import HABITS
+from webui.sandbox.quirks import HABITS
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from uuid import uuid4
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from webui.sandbox.quirks import Cause, Habits
+
 from .grants import Grants, Token
-from .habits import Cause, Habits
 
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 

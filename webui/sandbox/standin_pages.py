@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from webui.assets import folder
+from webui.rendering.assets import folder
 
 from .standin import NO_STORE, Standin
 

@@ -15,12 +15,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from webui.assets import icon
+from webui.rendering.assets import icon
+from webui.sandbox.quirks import HABITS
 
 from .account import account
 from .consent import authorize, decide, show_consent
 from .grants import Grants
-from .habits import HABITS
 from .revocation import REVOCATIONS
 from .standin import Client, Standin
 from .standin_pages import index, remove_access, settings, stylesheet, switch_trouble

@@ -11,8 +11,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from webui.sandbox.quirks import HUNDRED_EIGHTY_DAYS
+
 from .grants import Token
-from .habits import HUNDRED_EIGHTY_DAYS
 from .people import PEOPLE
 from .standin import Refused, Standin, api, read_form
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 
-from webui.labels import clean_label
 from webui.oauth_manager import (
     Connection,
     OAuthProvider,
@@ -18,6 +17,7 @@ from webui.oauth_manager import (
     get_oauth_manager,
     require_oauth_token,
 )
+from webui.text.labels import clean_label
 
 DEADLINE_SECONDS = 10.0
 

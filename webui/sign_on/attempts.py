@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from webui.oauth_manager import FlowRefused
-from webui.oauth_manager.redis_io import redis_call, take_text
-from webui.oauth_manager.requests import new_secret
-from webui.oauth_manager.shapes import texts
+from webui.oauth_manager.protocol.requests import new_secret
+from webui.oauth_manager.storage import texts
+from webui.oauth_manager.storage.calls import redis_call, take_text
 
 from .discovery import NAME
 

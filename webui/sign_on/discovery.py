@@ -10,11 +10,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from webui.oauth_manager import OAuthMisconfigured, OAuthUnavailable
-from webui.oauth_manager.answers import Answer, read_json
-from webui.oauth_manager.errors import ProviderFailure
-from webui.oauth_manager.requests import ProviderRequest
-from webui.oauth_manager.transport import Transport
-from webui.setting_values import Malformed, endpoint, is_loopback
+from webui.oauth_manager.protocol import ProviderFailure
+from webui.oauth_manager.protocol.answers import Answer, read_json
+from webui.oauth_manager.protocol.requests import ProviderRequest
+from webui.oauth_manager.protocol.transport import Transport
+from webui.settings.readers import Malformed, endpoint, is_loopback
 
 NAME = "sign-on"  # in logs, where a provider's name stands
 FRESH_SECONDS = 3600.0

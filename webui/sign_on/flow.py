@@ -9,17 +9,17 @@ from urllib.parse import urlencode, urlsplit
 
 from webui.oauth_manager import (
     FlowRefused,
+    Meaning,
     OAuthMisconfigured,
     OAuthProvider,
     OAuthRefused,
     OAuthUnavailable,
 )
-from webui.oauth_manager.callbacks import AuthorizationResponse
-from webui.oauth_manager.errors import Meaning
-from webui.oauth_manager.requests import authorize_url, code_challenge, exchange_request
-from webui.oauth_manager.token_answers import read_token_answer
-from webui.oauth_manager.transport import Transport
-from webui.settings import Settings
+from webui.oauth_manager.protocol.callback import AuthorizationResponse
+from webui.oauth_manager.protocol.requests import authorize_url, code_challenge, exchange_request
+from webui.oauth_manager.protocol.token_answers import read_token_answer
+from webui.oauth_manager.protocol.transport import Transport
+from webui.settings.settings import Settings
 
 from .attempts import Attempt, begin_attempt
 from .discovery import NAME, Discovery, Metadata

@@ -12,7 +12,7 @@ from joserfc.jwk import KeySet, import_key
 from joserfc.jws import JWSRegistry
 
 from webui.oauth_manager import OAuthError
-from webui.oauth_manager.answers import read_json
+from webui.oauth_manager.protocol.answers import read_json
 
 # Signatures alone, made with a key that only the provider has: never "none", and never an HMAC,
 # for which the public key could be passed off as the secret.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from webui.identity import read_group, read_user_id
+from webui.text.names import read_group, read_user_id
 
 from .id_token import LEEWAY, IdTokenRefused
 

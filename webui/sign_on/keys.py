@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from webui.oauth_manager import OAuthUnavailable
-from webui.oauth_manager.transport import Transport
+from webui.oauth_manager.protocol.transport import Transport
 
 from .discovery import NAME, get_request
 from .id_token import KeyUnknown, PublicKeys, read_id_token, read_keys

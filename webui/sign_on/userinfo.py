@@ -17,11 +17,11 @@ from webui.oauth_manager import (
     OAuthUnavailable,
     RecordUnreadable,
 )
-from webui.oauth_manager.answers import Answer, read_json
-from webui.oauth_manager.requests import ProviderRequest
-from webui.oauth_manager.sealing import Sealer
-from webui.oauth_manager.transport import DEADLINE_WHILE_WAITING, Transport
-from webui.settings import Settings
+from webui.oauth_manager.protocol.answers import Answer, read_json
+from webui.oauth_manager.protocol.requests import ProviderRequest
+from webui.oauth_manager.protocol.transport import DEADLINE_WHILE_WAITING, Transport
+from webui.oauth_manager.storage import Sealer
+from webui.settings.settings import Settings
 
 from .discovery import NAME, Discovery, get_request
 from .id_token import IdTokenRefused

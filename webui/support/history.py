@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from webui import words
 from webui.cards.timeline import times
-from webui.labels import clean_label, label_of
 from webui.oauth_manager import Health
-from webui.support.names import masked
+from webui.support.identifiers import masked
+from webui.text import words
+from webui.text.labels import clean_label, label_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import RedirectResponse
 
+from webui.access.guesses import count_try, turned_away
 from webui.cards import is_cancelled
-from webui.delivered import delivered, remembered
-from webui.guessing import count_try, turned_away
-from webui.limiting import TooMany
-from webui.note import Note
+from webui.incident_codes import refer
 from webui.oauth_manager import (
     Event,
     FlowRefused,
@@ -28,13 +26,15 @@ from webui.oauth_manager import (
     StoreUnavailable,
     SwitchOffer,
 )
-from webui.oauth_manager.callbacks import read_authorization_response
-from webui.oauth_manager.link_index import state_of
-from webui.oauth_manager.proofs import Parked
-from webui.proof_cookie import begin_proof, kept_proof
-from webui.references import refer
+from webui.oauth_manager.links import Parked
+from webui.oauth_manager.protocol.callback import read_authorization_response
+from webui.oauth_manager.storage import state_of
+from webui.rate_limits import TooMany
+from webui.sessions.delivered import delivered, remembered
+from webui.sessions.note import Note
 from webui.site import provider_of, site_of
-from webui.views.board import address
+from webui.views.card_responses import address
+from webui.views.proof_cookie import begin_proof, kept_proof
 from webui.views.returns import ended
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 
     from webui.cards import Where
     from webui.oauth_manager import Attempt, OAuthProvider
-    from webui.oauth_manager.callbacks import AuthorizationResponse
-    from webui.sessions import Session
+    from webui.oauth_manager.protocol.callback import AuthorizationResponse
+    from webui.sessions.sessions import Session
     from webui.site import Site
 
 log = logging.getLogger(__name__)

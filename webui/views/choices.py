@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import RedirectResponse
 
-from webui.auth import require_session
+from webui.access.sign_in import require_session
 from webui.cards import AFTER_CHECK
-from webui.limiting import TooMany
-from webui.note import Note
 from webui.oauth_manager import Event, Status, SwitchOffer
-from webui.pages import render
+from webui.rate_limits import TooMany
+from webui.rendering.render import render
+from webui.sessions.note import Note
 from webui.site import form_of, provider_of, site_of
-from webui.views.board import address, done, where_of
+from webui.views.card_responses import address, done, where_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
     from webui.oauth_manager import Connection
-    from webui.sessions import Session
+    from webui.sessions.sessions import Session
 
 
 async def check(request: Request) -> Response:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
-from webui.auth import require_session
+from webui.access.sign_in import require_session
 from webui.cards import cancellation, changed, summarize
-from webui.note import Note
-from webui.pages import hand_off, is_htmx, render, render_changes
+from webui.rendering.render import hand_off, is_htmx, render, render_changes
+from webui.sessions.note import Note
 from webui.site import form_of, provider_of, site_of
-from webui.views.board import answer, cards_of, done, screen_of, where_of
+from webui.views.card_responses import answer, cards_of, done, screen_of, where_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request

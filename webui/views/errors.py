@@ -1,6 +1,6 @@
 """Every error is a page, or with htmx a fragment: what happened, and what to do next.
 
-Each shows a reference by which support finds it (``webui.references``).
+Each shows a reference by which support finds it (``webui.incident_codes``).
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, cast
 
-from webui.auth import SUPPORT
+from webui.access.sign_in import SUPPORT
+from webui.incident_codes import refer
 from webui.oauth_manager import StoreUnavailable
-from webui.pages import error_key, render, render_error
-from webui.references import refer
+from webui.rendering.render import error_key, render, render_error
 from webui.site import site_of
 from webui.views.returns import ended, sign_in_ended
 
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from webui.limiting import TooMany
-    from webui.roles import RoleUnknown
+    from webui.access.roles import RoleUnknown
+    from webui.rate_limits import TooMany
     from webui.sign_on import SignOn
 
 _LINK_PAGES = {"dead": 410, "not_yours": 403, "other_browser": 400}

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from starlette.responses import JSONResponse, PlainTextResponse
 
 from webui.oauth_manager import StoreUnavailable
-from webui.oauth_manager.canary import TROUBLE, Fit
-from webui.pages import RETRY_SECONDS
+from webui.oauth_manager.storage import TROUBLE, Fit
+from webui.rendering.render import RETRY_SECONDS
 from webui.site import site_of
 
 if TYPE_CHECKING:

@@ -6,32 +6,32 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import RedirectResponse, Response
 
-from webui.auth import require_session
-from webui.cookies import forget_cookie
+from webui.access.guesses import count_try, may_guess, remember_browser
+from webui.access.roles import wants_newer_sign_in
+from webui.access.sign_in import require_session
 from webui.fetch_metadata import is_visit
-from webui.guessing import count_try, may_guess, remember_browser
 from webui.oauth_manager import Status
-from webui.oauth_manager.callbacks import AuthorizationResponse
-from webui.pages import hand_off, is_htmx, render
-from webui.permissions import permission_groups
-from webui.proof_cookie import (
+from webui.oauth_manager.protocol.callback import AuthorizationResponse
+from webui.rendering.render import hand_off, is_htmx, render
+from webui.sessions.cookies import forget_cookie
+from webui.site import form_of, provider_of, site_of
+from webui.text.permissions import permission_groups
+from webui.views.callback import finish
+from webui.views.errors import error_page, link_failure
+from webui.views.proof_cookie import (
     begin_proof,
     keep_link,
     kept_proof,
     proof_counter,
     what_became_of,
 )
-from webui.roles import wants_newer_sign_in
-from webui.site import form_of, provider_of, site_of
-from webui.views.callback import finish
-from webui.views.errors import error_page, link_failure
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from webui.oauth_manager import LinkRequest
-    from webui.oauth_manager.proofs import Proof
-    from webui.sessions import Session
+    from webui.oauth_manager.links import Proof
+    from webui.sessions.sessions import Session
     from webui.site import Site
 
 
@@ -199,7 +199,7 @@ async def finish_proof(request: Request) -> Response:
         response = await finish(request, session, taken.parked.attempt, answer)
     else:
         response = await _go_on(request, session, link)
-    forget_cookie(request, response, "proof")
+    forget_cookie(site_of(request).settings, request, response, "proof")
     remember_browser(request, response, link.user_id)
     return response
 
@@ -218,7 +218,7 @@ async def decline_proof(request: Request) -> Response:
     await site.manager.link_cancelled(site.redis, link)
     response = render(request, "link_declined.html")
     # The secret stays: who goes back is told that it is over, not that it was begun elsewhere.
-    forget_cookie(request, response, "link")
+    forget_cookie(site_of(request).settings, request, response, "link")
     return response
 
 

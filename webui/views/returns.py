@@ -13,11 +13,11 @@ from urllib.parse import urlencode
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
-from webui import words
-from webui.guessing import may_guess
-from webui.oauth_manager.proofs import CODE_ALPHABET, CODE_LENGTH
-from webui.pages import render, render_error
+from webui.access.guesses import may_guess
+from webui.oauth_manager.links import CODE_ALPHABET, CODE_LENGTH
+from webui.rendering.render import render, render_error
 from webui.site import site_of
+from webui.text import words
 
 if TYPE_CHECKING:
     from starlette.requests import Request

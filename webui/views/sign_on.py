@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse
 
-from webui.auth import SUPPORT, is_callback, safe_next
-from webui.cookies import keep_cookie, kept_cookie
-from webui.guessing import count_try, may_guess, remember_browser, turned_away
-from webui.limiting import TooMany
+from webui.access.guesses import count_try, may_guess, remember_browser, turned_away
+from webui.access.roles import STAFF_SECONDS, Staff, is_staff
+from webui.access.sign_in import SUPPORT, is_callback, safe_next
+from webui.incident_codes import refer
 from webui.oauth_manager import (
     FlowRefused,
     OAuthMisconfigured,
@@ -23,11 +23,11 @@ from webui.oauth_manager import (
     OAuthUnavailable,
     StoreUnavailable,
 )
-from webui.oauth_manager.callbacks import read_authorization_response
-from webui.oauth_manager.requests import is_one_time_value, new_secret
-from webui.pages import hand_off, render
-from webui.references import refer
-from webui.roles import STAFF_SECONDS, Staff, is_staff
+from webui.oauth_manager.protocol.callback import read_authorization_response
+from webui.oauth_manager.protocol.requests import is_one_time_value, new_secret
+from webui.rate_limits import TooMany
+from webui.rendering.render import hand_off, render
+from webui.sessions.cookies import keep_cookie, kept_cookie
 from webui.sign_on import ATTEMPT_SECONDS, IdTokenRefused, take_attempt
 from webui.site import form_of, site_of
 from webui.views.returns import shown_reference, sign_in_ended
@@ -53,7 +53,7 @@ async def start(request: Request) -> Response:
     form = await form_of(request)
     return_to = _return_to(sign_on, form.get("next"))
     # Kept over several starts, so that two tabs do not end each other's sign-in.
-    kept = kept_cookie(request, COOKIE)
+    kept = kept_cookie(site_of(request).settings, request, COOKIE)
     browser = kept if is_one_time_value(kept) else new_secret()
     max_age, again = 0, False
     if return_to.startswith(SUPPORT):
@@ -65,7 +65,7 @@ async def start(request: Request) -> Response:
     except (OAuthMisconfigured, OAuthUnavailable) as failure:
         return await _failed(request, "signon_away", code=failure.code)
     response = hand_off(request, sign_on.provider, url, "/signin", text="text_signin")
-    keep_cookie(request, response, COOKIE, browser, ATTEMPT_SECONDS)
+    keep_cookie(site_of(request).settings, response, COOKIE, browser, ATTEMPT_SECONDS)
     return response
 
 
@@ -89,7 +89,9 @@ async def _come_back(request: Request) -> Response:
     sign_on = _sign_on(site)
     try:
         answer = read_authorization_response(request.scope["query_string"], sign_on.provider)
-        attempt = await take_attempt(site.redis, answer.state, kept_cookie(request, COOKIE))
+        attempt = await take_attempt(
+            site.redis, answer.state, kept_cookie(site_of(request).settings, request, COOKIE)
+        )
     except FlowRefused as refusal:
         if refusal.reason == "unknown":
             await count_try(request, "miss")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..scope_rules import ScopeSentences
+from .scope_rules import ScopeSentences
 
 _AUTH = "https://www.googleapis.com/auth/"
 

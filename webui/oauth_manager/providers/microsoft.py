@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..models import Account
-from ..scope_rules import ScopeSentences
+from .scope_rules import ScopeSentences
 
 SCOPE_SENTENCES: ScopeSentences = {
     "openid": ("recognise you as the same Microsoft account next time", "Sees"),

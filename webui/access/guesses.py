@@ -1,0 +1,127 @@
+"""Tries at links, states and proofs: who is counted for them, and whom no limit locks out.
+
+An address is shared, and other sites' pages and neighbours can use its limit up.  So what
+another site's page loads from here is refused before anything is looked up.  Beyond its
+address's limit goes on whoever is known here, as a person or by a browser that a person was
+signed in with, until they have used up a limit of their own; and somebody's own links open
+always.  Nothing that a program can forge makes it known.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from itsdangerous import BadSignature, Signer
+from starlette.responses import Response
+
+from webui.fetch_metadata import is_prefetch, is_visit
+from webui.rate_limits import TooMany
+from webui.sessions.cookies import keep_cookie, kept_cookie
+from webui.site import caller_of, site_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from webui.settings.settings import Settings
+
+COOKIE = "known"
+KNOWN_SECONDS = 30 * 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Guesser:
+    """The counters of one request: its network's, and its own, ``""`` if it is new here.
+
+    ``sent`` counts what another site's page makes a browser open without a press, beside
+    and not in the network's count.
+    """
+
+    network: str
+    sent: str
+    own: str
+
+
+def turned_away(request: Request) -> Response | None:
+    """The answer to what no person opens, where a look-up would cost something; else None."""
+    if is_prefetch(request.headers):
+        return Response(status_code=503, headers={"Retry-After": "1"})
+    return None if is_visit(request.headers) else Response(status_code=403)
+
+
+async def may_guess(request: Request, *, owner: str = "") -> None:
+    """Raise ``TooMany`` beyond the limit of tries, unless it is the person's own, ``owner``'s.
+
+    One round trip; further ones beyond the limit.
+    """
+    limiter, who = site_of(request).limiter, await _guesser(request)
+    if owner and who.own == _known_as(site_of(request).settings, owner):
+        return
+    try:
+        await limiter.check("miss", who.network)
+        if who.sent:
+            await limiter.check("miss", who.sent)
+    except TooMany:
+        if not who.own:
+            raise
+        await limiter.check("miss", who.own)
+
+
+async def count_try(request: Request, limit: str, *, own: str = "") -> None:
+    """Count one try.  Raises ``TooMany``.
+
+    ``own`` is the counter of what the request has shown to hold, beside the network's.
+    """
+    limiter, who = site_of(request).limiter, await _guesser(request)
+    own = own or who.own
+    has_own = bool(own) and await limiter.allows(limit, own)
+    try:
+        if who.sent:
+            await limiter.check(limit, who.network)
+        await limiter.hit(limit, who.sent or who.network)
+    except TooMany:
+        if not has_own:
+            raise
+
+
+def remember_browser(request: Request, response: Response, user: str) -> None:
+    """Have the browser show from now on that ``user`` was signed in with it."""
+    settings = site_of(request).settings
+    value = _signer(settings).sign(_known_as(settings, user)).decode("ascii")
+    keep_cookie(site_of(request).settings, response, COOKIE, value, KNOWN_SECONDS)
+
+
+async def _guesser(request: Request) -> Guesser:
+    site, network = site_of(request), caller_of(request)
+    session = await site.sessions.load(request)
+    own = _known_as(site.settings, session.user) if session else _brought(request)
+    by_other = request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
+    is_pressed = request.headers.get("sec-fetch-user") == "?1"
+    return Guesser(network, f"{network} sent" if by_other and not is_pressed else "", own)
+
+
+def _brought(request: Request) -> str:
+    try:
+        value = kept_cookie(site_of(request).settings, request, COOKIE)
+        return _signer(site_of(request).settings).unsign(value).decode("ascii")
+    except (BadSignature, UnicodeError):
+        return ""
+
+
+def _known_as(settings: Settings, user: str) -> str:
+    """A name of the person that tells whoever finds the cookie nothing."""
+    message = f"webui.known\0{user}".encode()
+    digest = hmac.digest(settings.session_secrets[0].encode(), message, hashlib.sha256)
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+
+
+def _signer(settings: Settings) -> Signer:
+    return Signer(
+        list(reversed(settings.session_secrets)),  # signs with the last and accepts all
+        salt="webui.known",
+        key_derivation="hmac",
+        digest_method=hashlib.sha256,
+    )

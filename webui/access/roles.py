@@ -1,0 +1,173 @@
+"""Who is support staff, decided anew with every request.
+
+Three ways there are: a session from chat of somebody in ``SUPPORT_USERS``; a
+session of its own after a sign-on whose claim holds ``SUPPORT_GROUP``, which is
+asked for again where the provider's userinfo endpoint named it; and a trusted proxy
+that names both person and group.  Nobody else who is signed in learns that there is
+anything to see; whoever is not is shown how to sign in.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException
+
+from webui.access.sign_in import SignInNeeded
+from webui.oauth_manager import (
+    AuditRecord,
+    OAuthMisconfigured,
+    OAuthRefused,
+    OAuthUnavailable,
+    StoreUnavailable,
+)
+from webui.sessions.proxied import proxied_person
+from webui.site import site_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Collection
+
+    from starlette.requests import Request
+
+    from webui.sessions.sessions import Session
+    from webui.settings.settings import Settings
+    from webui.site import Site
+
+STAFF_SECONDS = 1800  # since the sign-in
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """Somebody of support; ``via`` is how they signed in: ``chat``, ``sso`` or ``proxy``."""
+
+    id: str
+    via: str
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a request can show of a role: ``staff`` now, or why not."""
+
+    staff: Staff | None = None
+    is_stale: bool = False  # signed in too long ago
+    is_over: bool = False  # or no longer signed in where they had signed in
+    trouble: str = ""  # or the provider did not say: its error code
+    other: Staff | None = None  # or somebody signed in who is not staff
+
+
+class RoleUnknown(Exception):
+    """The provider of the sign-on did not say who is staff; ``code`` is its error code."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        super().__init__(f"the role could not be read: {code}")
+
+
+@dataclass(frozen=True, slots=True)
+class _SignIn:
+    """One way in which a request speaks for somebody; ``at`` None is one for people alone."""
+
+    person: Staff
+    groups: Collection[str]
+    at: float | None  # epoch seconds
+    sealed_token: str = field(default="", repr=False)
+
+
+async def require_staff(request: Request) -> Staff:
+    """The staff person who asks; nothing is written but what was denied.
+
+    Raises ``HTTPException`` 404 for everybody else who is signed in, ``SignInNeeded``
+    for whoever is not, and for staff who signed in longer than ``STAFF_SECONDS`` ago
+    or whose sign-in is over, ``RoleUnknown``, and ``StoreUnavailable``.
+    """
+    standing = await standing_of(request)
+    if standing.staff:
+        return standing.staff
+    if standing.trouble:
+        raise RoleUnknown(standing.trouble)
+    if standing.is_stale or standing.is_over:
+        raise SignInNeeded
+    if standing.other:
+        await _note_denied(request, standing.other)
+    elif _has_support(site_of(request).settings):
+        raise SignInNeeded  # the page that it leads to names these pages to everybody
+    raise HTTPException(404)
+
+
+async def standing_of(request: Request) -> Standing:
+    """The best that proxy, staff session and person's session make of whoever asks; reads only."""
+    found: list[Standing] = []
+    async for sign_in in _signed_in(request):
+        standing = await _standing(site_of(request), sign_in)
+        if standing.staff:
+            return standing
+        found.append(standing)
+    return Standing(
+        is_stale=any(each.is_stale for each in found),
+        is_over=any(each.is_over for each in found),
+        trouble=next((each.trouble for each in found if each.trouble), ""),
+        other=next((each.other for each in found if each.other), None),
+    )
+
+
+async def _standing(site: Site, sign_in: _SignIn) -> Standing:
+    """The provider is asked last, and of staff alone."""
+    person, settings = sign_in.person, site.settings
+    if sign_in.at is None or not is_staff(settings, person, sign_in.groups):
+        return Standing(other=person)
+    if not time.time() - sign_in.at < STAFF_SECONDS:
+        return Standing(is_stale=True)
+    if not sign_in.sealed_token or is_staff(settings, person, ()):
+        return Standing(person)
+    try:
+        sign_on = site.sign_on
+        groups = await sign_on.groups_now(person.id, sign_in.sealed_token) if sign_on else ()
+    except OAuthRefused:
+        return Standing(is_over=True)
+    except (OAuthMisconfigured, OAuthUnavailable) as failure:
+        return Standing(trouble=failure.code)
+    return Standing(person) if is_staff(settings, person, groups) else Standing(other=person)
+
+
+def _has_support(settings: Settings) -> bool:
+    return bool(settings.support_users or settings.support_group)
+
+
+def is_staff(settings: Settings, person: Staff, groups: Collection[str]) -> bool:
+    """Whether the settings make staff of them now."""
+    group = settings.support_group
+    return person.id in settings.support_users or (bool(group) and group in groups)
+
+
+def wants_newer_sign_in(settings: Settings, session: Session) -> bool:
+    """Whether a link to sign in has to prove the person anew: staff, for the support pages."""
+    is_old = time.time() - session.signed_in_at >= STAFF_SECONDS
+    return session.via == "chat" and session.user in settings.support_users and is_old
+
+
+async def _signed_in(request: Request) -> AsyncIterator[_SignIn]:
+    """Everybody this request speaks for."""
+    site = site_of(request)
+    if person := proxied_person(request):
+        # The proxy vouches with every request; how old its own sign-in is, it does not say.
+        yield _SignIn(Staff(person.user, "proxy"), person.groups, time.time())
+    if session := await site.staff_sessions.load(request, renew=False):
+        who, at = Staff(session.user, session.via), session.signed_in_at
+        yield _SignIn(who, session.groups, at, session.sealed_token)
+    if session := await site.sessions.load(request, renew=False):
+        is_from_chat = session.via == "chat"
+        who = Staff(session.user, session.via)
+        yield _SignIn(who, (), session.signed_in_at if is_from_chat else None)
+
+
+async def _note_denied(request: Request, person: Staff) -> None:
+    """Once in a while for each person; the answer stays the same where it cannot be kept."""
+    site = site_of(request)
+    request_id: str = getattr(request.state, "request_id", "")
+    with suppress(StoreUnavailable):
+        if await site.limiter.allows("denied", f"{person.via} {person.id}"):
+            record = AuditRecord(person.id, person.via, "denied", request_id=request_id)
+            await site.manager.audit.write(site.redis, record)

@@ -1,0 +1,144 @@
+"""How things are said in chat: times, names, permissions, and how a connection stands."""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+
+from webui.oauth_manager import Connection, OAuthProvider, Status
+from webui.text import words
+from webui.text.labels import clean_label
+from webui.text.permissions import permission_groups
+
+MOST_PERMISSIONS = 5  # of one message; chat services cut long ones off
+_LAST_MOMENT = 253_402_300_799.0  # the end of the year 9999; a provider may claim any number
+_UNITS = {"day": 86_400, "hour": 3600, "minute": 60}  # seconds
+_WEEK = 7 * 86_400
+
+
+def say(key: str, **values: object) -> str:
+    return words.text(f"chat.{key}", **values)
+
+
+def split_link(text: str) -> tuple[str, str]:
+    """The text without its link, and the link, ``""`` where there is none."""
+    rest, _, last = text.rpartition("\n")
+    is_link = last.startswith(("https://", "http://"))
+    return (rest, last) if is_link else (text, "")
+
+
+def span(seconds: float) -> str:
+    """A length of time in its largest unit, rounded down, and a minute at least: "2 hours".
+
+    A chat knows no zone, so a clock's time would be somebody else's.
+    """
+    unit = next((unit for unit in _UNITS if seconds >= _UNITS[unit]), "minute")
+    count = max(int(seconds // _UNITS[unit]), 1)
+    return say(f"{unit}s", count=count) if count > 1 else say(unit)
+
+
+def moment(epoch: float) -> str:
+    """When something was or will be: "2 hours ago", "in 3 days", and a week away the date."""
+    away = epoch - time.time()
+    if abs(away) >= _WEEK:
+        day = datetime.fromtimestamp(min(max(epoch, 0.0), _LAST_MOMENT), UTC)
+        return say("on", date=f"{day.day} {day:%B %Y}")
+    if -_UNITS["minute"] < away <= 0:
+        return say("lately")
+    return say("in" if away > 0 else "ago", span=span(abs(away)))
+
+
+def account_name(label: str) -> str:
+    """The cleaned label; one that runs from right to left keeps that to itself."""
+    shown = clean_label(label)
+    turns = any(unicodedata.bidirectional(character) in ("R", "AL") for character in shown)
+    return f"\u2068{shown}\u2069" if turns else shown
+
+
+def abilities(provider: OAuthProvider, scopes: Iterable[str], *, allowed: bool = True) -> str:
+    """What scopes allow, or would, strongest first, to stand in a sentence; ``""`` for nothing."""
+    groups = permission_groups(provider, scopes, "me", "me", strongest_first=True, allowed=allowed)
+    found = [
+        f"“{clean_label(sentence)}”" if group.name == "Unknown" else sentence
+        for group in groups
+        for sentence in group.sentences
+    ]
+    shown = "; ".join(found[:MOST_PERMISSIONS])
+    rest = len(found) - MOST_PERMISSIONS
+    return say("and_more", shown=shown, count=rest) if rest > 0 else shown
+
+
+def lost(connection: Connection) -> str:
+    """What does not work without the permissions that are missing, ``""`` where all does."""
+    features = connection.lacking_features
+    if not features:
+        return ""
+    shown = ", ".join(account_name(name) for name in features[:MOST_PERMISSIONS])
+    rest = len(features) - MOST_PERMISSIONS
+    if rest > 0:
+        shown = words.text("feature.more", shown=shown, count=rest)
+    return words.text("feature.lost", features=shown)
+
+
+def named(key: str, provider: OAuthProvider, label: str) -> str:
+    """A sentence with the account's name, or its other form where the name is not known."""
+    shown = account_name(label)
+    key = key if shown else f"{key}_unknown"
+    return words.text(key, provider=provider.label, name=provider.name, account=shown)
+
+
+def standing(provider: OAuthProvider, connection: Connection) -> str:
+    """One line for a list."""
+    names = {"provider": provider.label, "name": provider.name}
+    if connection.status is Status.NOT_CONNECTED and not provider.is_configured:
+        return say("not_set_up", **names)
+    if connection.status is not Status.CONNECTED:
+        return say(connection.status.value, **names)
+    line = [named("chat.connected", provider, connection.profile.account.label)]
+    if connection.profile.trouble:
+        line.append(trouble(provider, connection))
+    if connection.lacking_scopes:
+        line.append(say("limited", **names))
+    return " ".join(line)
+
+
+def trouble(provider: OAuthProvider, connection: Connection) -> str:
+    """Say why a connection that is kept does not work just now."""
+    profile = connection.profile
+    key = "stuck" if profile.is_stuck else profile.trouble
+    key = {"provider": "trouble", "setup": "misconfigured"}.get(key, key or "refused")
+    return say(key, provider=provider.label, name=provider.name)
+
+
+def details(provider: OAuthProvider, connection: Connection) -> str:
+    """How one connection stands, with what is known of it."""
+    facts = {
+        Status.CONNECTED: _what_it_allows,
+        Status.RECONNECT_NEEDED: _why_it_ended,
+    }.get(connection.status)
+    more = tuple(facts(provider, connection)) if facts else ()
+    if connection.ending:
+        more = (say(f"ending_{connection.ending}", provider=provider.label),)
+    return " ".join([standing(provider, connection), *more])
+
+
+def _what_it_allows(provider: OAuthProvider, connection: Connection) -> Iterator[str]:
+    if since := connection.profile.connected_at:
+        yield say("since", when=moment(since))
+    if can := abilities(provider, connection.scopes):
+        yield say("can", can=can)
+    if connection.missing_scopes:
+        yield say("cannot", cannot=abilities(provider, connection.missing_scopes, allowed=False))
+    if not_working := lost(connection):
+        yield not_working
+    if connection.expires_at and not connection.has_refresh_token:
+        yield say("ends", when=moment(connection.expires_at))
+
+
+def _why_it_ended(provider: OAuthProvider, connection: Connection) -> Iterator[str]:
+    if since := connection.profile.problem_since:
+        yield say("ended", provider=provider.label, when=moment(since))
+    elif connection.expires_at:
+        yield say("ran_out", when=moment(connection.expires_at))

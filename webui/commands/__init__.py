@@ -1,0 +1,1 @@
+"""Commands of ``webui`` that do more than call the library."""

@@ -1,0 +1,79 @@
+"""``webui check``: what is set, what is missing, what can be reached.  No secret is printed.
+
+Every fault is a sentence of its own with its cure.  ``engine`` looks at Redis and the
+keys, ``outside`` at providers, the sign-on and the proxy on the way there.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from webui.app import make_manager
+from webui.commands.check.engine import check_engine
+from webui.commands.check.outside import check_providers, check_proxy, check_sign_on
+from webui.commands.check.report import Report, Say
+from webui.oauth_manager.protocol.transport import Transport
+from webui.settings.settings import Settings, SettingsError, load_settings
+from webui.settings.sources import survey
+from webui.settings.table import SETTINGS, all_settings
+from webui.support.identifiers import spelled
+
+__all__ = ["run_checkup"]
+
+_USER_INFO = re.compile(r"(?<=://)\S*@")  # refused where it stands, but shown before that
+_SOURCES = {
+    "environment": "environment",
+    "file": "file of its own",
+    "WEBUI_CONFIG": "file that WEBUI_CONFIG names",
+}
+
+
+async def run_checkup(environ: Mapping[str, str], say: Say, *, strict: bool = False) -> bool:
+    """Say everything there is to say; whether the site could work like this.
+
+    ``strict`` takes warnings for faults.
+    """
+    report = Report(say)
+    _say_settings(environ, say)
+    try:
+        settings = load_settings(environ)
+    except SettingsError as error:
+        say("What is wrong")
+        for fault in error.faults:
+            say(f"  {fault}")
+        return False
+    transport = Transport(proxy=settings.outgoing_proxy)
+    manager = make_manager(settings, transport)
+    try:
+        await check_engine(settings, manager, report)
+        _say_who_is_staff(settings, say)
+        await check_proxy(settings, report)
+        await check_providers(manager, transport, report)
+        await check_sign_on(settings, transport, report)
+    finally:
+        await transport.aclose()
+    report.sum_up()
+    return report.is_well(strict=strict)
+
+
+def _say_settings(environ: Mapping[str, str], say: Say) -> None:
+    """Every setting with its value and where that came from; of a provider's, those given."""
+    given, extra, _ = survey(environ)
+    general = {setting.name for setting in SETTINGS}
+    say("Settings")
+    for setting in all_settings(extra):
+        if found := given.get(setting.name):
+            value = "set" if setting.is_secret else spelled(_USER_INFO.sub("***@", found.text))
+            say(f"  {setting.name}: {value} ({_SOURCES[found.source]})")
+        elif setting.name in general:
+            default = f"{setting.default} (default)" if setting.default else "not set"
+            say(f"  {setting.name}: {default}")
+
+
+def _say_who_is_staff(settings: Settings, say: Say) -> None:
+    ways = ["whom SUPPORT_USERS names"] if settings.support_users else []
+    if settings.support_group:
+        sources = {"sign-on": settings.oidc_issuer, "the proxy": settings.proxy_groups_header}
+        ways.append(f"who is in SUPPORT_GROUP by {' or '.join(filter(sources.get, sources))}")
+    say(f"Support staff: {', and '.join(ways) or 'nobody'}")

@@ -1,0 +1,47 @@
+"""Lines and objects that the commands print of people's connections, fit for a terminal."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from webui.support.identifiers import spelled
+from webui.text.labels import clean_label
+
+if TYPE_CHECKING:
+    from webui.oauth_manager import Connection
+
+
+def as_line(connection: Connection) -> str:
+    """``github: connected as mona``."""
+    account = clean_label(connection.profile.account.label)
+    standing = connection.status.replace("_", " ")
+    return f"{connection.provider}: {standing}" + (f" as {account}" if account else "")
+
+
+def as_json(connection: Connection) -> str:
+    """One object, in ASCII.  Times are epoch seconds, null if there is none."""
+    profile = connection.profile
+    return json.dumps(
+        {
+            "provider": connection.provider,
+            "status": connection.status,
+            "account": profile.account.label,
+            "scopes": connection.scopes,
+            "missing_scopes": connection.missing_scopes,
+            "has_refresh_token": connection.has_refresh_token,
+            "expires_at": connection.expires_at or None,
+            "connected_at": profile.connected_at or None,
+            "used_at": profile.used_at or None,
+            "checked_at": profile.checked_at or None,
+            "problem": profile.problem,
+        }
+    )
+
+
+def nobody(user_id: str) -> str:
+    """For somebody without a connection."""
+    return (
+        f"Nothing is connected for {spelled(user_id)}. "
+        "Is that the id under which the bot asks for tokens?"
+    )

@@ -1,0 +1,164 @@
+"""Reference codes: what a person quotes, and what support finds with it for 90 days.
+
+A reference holds words of ours alone: never a path, a query, a code or a state.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+import time
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from webui.fetch_metadata import METHODS, is_visit
+from webui.oauth_manager import StoreUnavailable
+from webui.oauth_manager.links import CODE_ALPHABET, CODE_LENGTH, as_typed
+from webui.oauth_manager.storage import shaped
+from webui.oauth_manager.storage.calls import read_text, redis_call
+from webui.sessions.sessions import loaded_session
+from webui.site import caller_of, site_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from webui.rate_limits import Limiter
+    from webui.site import Site
+
+KEPT_SECONDS = 90 * 24 * 3600
+_TRIES = 3  # codes, where one is taken: fewer than one in a hundred are
+_CODE = re.compile(f"[{CODE_ALPHABET}]{{{CODE_LENGTH}}}")
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What is kept of a failure; ``""`` and 0 where it is not known."""
+
+    code: str
+    at: float  # epoch seconds
+    kind: str  # a section of the catalogue's ``error`` or ``card``, or a link page's name
+    status: int = 0  # 0: told on a card
+    route: str = ""  # the template, not the path
+    method: str = ""
+    provider: str = ""
+    error: str = ""  # the provider's error code
+    trace: str = ""  # the provider's id of its own answer
+    user: str = ""
+    request_id: str = ""
+
+
+async def refer(
+    request: Request,
+    kind: str,
+    *,
+    status: int = 0,
+    provider: str = "",
+    code: str = "",
+    trace: str = "",
+    user: str = "",
+    keep: bool = True,
+) -> str:
+    """Six characters to show; ``""`` where too many were kept already, or nobody reads them.
+
+    Without Redis they stand in the log alone; ``keep`` false says that it is
+    known to be away.  At most three round trips, with a session two.
+    """
+    is_read = is_visit(request.headers) or request.headers.get("hx-request") == "true"
+    if request.method == "HEAD" or not is_read:
+        return ""
+    session = loaded_session(request)
+    found = Reference(
+        code="",
+        at=time.time(),
+        kind=kind,
+        status=status,
+        route=getattr(request.scope.get("route"), "path", "unmatched"),
+        method=request.method if request.method in METHODS else "other",
+        provider=provider,
+        error=code,
+        trace=trace,
+        user=user or (session.user if session else ""),
+        request_id=getattr(request.state, "request_id", ""),
+    )
+    site = site_of(request)
+    try:
+        shown = await _keep(site, found, caller_of(request)) if keep else _new_code()
+    except StoreUnavailable:
+        shown, keep = _new_code(), False
+    if shown:
+        _write(found, shown, is_kept=keep)
+    return shown
+
+
+async def _keep(site: Site, found: Reference, address: str) -> str:
+    if not await _is_allowed(site.limiter, found, address):
+        return ""
+    return await keep_reference(site.redis, found)
+
+
+async def _is_allowed(limiter: Limiter, found: Reference, address: str) -> bool:
+    who = f"user {found.user}" if found.user else f"address {address}"
+    if not await limiter.allows("reference", who):
+        return False
+    everybody = "stray_reference" if found.kind == "404" else "anonymous_reference"
+    return bool(found.user) or await limiter.allows(everybody, "all")
+
+
+async def keep_reference(redis: Any, reference: Reference) -> str:
+    """Keep it under a code nobody has; ``""`` where none was found."""
+    for _ in range(_TRIES):
+        code = _new_code()
+        value = json.dumps({k: v for k, v in asdict(replace(reference, code=code)).items() if v})
+        async with redis_call("keep a reference"):
+            if await redis.set(_key(code), value, nx=True, ex=KEPT_SECONDS):
+                return code
+    return ""
+
+
+def is_reference(text: str) -> bool:
+    """Whether it looks like a reference, however it was typed."""
+    return _CODE.fullmatch(as_typed(text)) is not None
+
+
+async def find_reference(redis: Any, code: str) -> Reference | None:
+    """What was kept under ``code``, however it was typed.  Raises ``StoreUnavailable``."""
+    code = as_typed(code)
+    if not is_reference(code):
+        return None
+    async with redis_call("find a reference"):
+        kept = await read_text(redis, _key(code))
+    try:
+        return shaped(Reference, json.loads(kept))
+    except (TypeError, ValueError, RecursionError):
+        return None
+
+
+def _write(found: Reference, code: str, *, is_kept: bool) -> None:
+    """One line in the log: a failure of ours or of a provider's is a warning."""
+    _log.log(
+        logging.INFO if 400 <= found.status < 500 else logging.WARNING,
+        "reference",
+        reference=code,
+        kind=found.kind,
+        status=found.status,
+        route=found.route,
+        method=found.method,
+        provider=found.provider,
+        error_code=found.error,
+        trace=found.trace,
+        kept=is_kept,
+    )
+
+
+def _new_code() -> str:
+    return "".join(secrets.choice(CODE_ALPHABET) for _ in range(CODE_LENGTH))
+
+
+def _key(code: str) -> str:
+    return f"stargazer:web_reference:{code}"

@@ -1,0 +1,129 @@
+"""What stands before every request: plain ASGI, so that nothing is left out.
+
+:func:`guarded` puts them around the site, outermost first: security headers,
+access log, what trusted proxies say, what is refused (``webui.middleware.requests``), session
+cookies.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from webui.access.sign_in import is_callback
+from webui.fetch_metadata import METHODS
+from webui.middleware.forwarded import ForwardedClient
+from webui.middleware.proxy_identity import ProxyIdentity
+from webui.middleware.requests import (
+    AlwaysAnswered,
+    KnownMethod,
+    OwnHost,
+    PlainRequest,
+    Refusal,
+    SameOrigin,
+    WholeBody,
+)
+from webui.sessions.signed_cookie import SessionCookie
+from webui.settings.settings import Settings
+
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    # A form sends its page's origin then, also in browsers that know no Sec-Fetch-Site; under
+    # no-referrer it would be "null" (Fetch, "append a request Origin header").
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": (
+        "accelerometer=(), browsing-topics=(), camera=(), display-capture=(), geolocation=(), "
+        "gyroscope=(), magnetometer=(), microphone=(), midi=(), payment=(), usb=()"
+    ),
+}
+_HSTS = "max-age=31536000"
+
+_log = structlog.get_logger("webui.access")
+
+
+def guarded(app: ASGIApp, settings: Settings, refuse: Refusal) -> ASGIApp:
+    """The site behind everything that comes before it; ``refuse`` answers what does not get in."""
+    app = SessionCookie(AlwaysAnswered(app, refuse))
+    app = SameOrigin(app, settings.base_url, refuse)
+    app = KnownMethod(app, refuse)
+    app = PlainRequest(app, refuse)
+    app = WholeBody(app, refuse)
+    app = OwnHost(app, settings.host, refuse)
+    if settings.trusted_proxies:
+        # Their X-Forwarded-For and -Proto count; everybody else's are ignored.
+        app = ForwardedClient(app, settings.trusted_proxies)
+    if settings.proxy_user_header:
+        app = ProxyIdentity(app, settings, refuse)  # before X-Forwarded-For replaces the peer
+    app = AccessLog(app)
+    return SecurityHeaders(app, is_secure=settings.is_secure)
+
+
+class SecurityHeaders:
+    """On every response.  What does not say how it may be stored is not stored."""
+
+    def __init__(self, app: ASGIApp, is_secure: bool) -> None:
+        self.app = app
+        self.headers = _HEADERS | ({"strict-transport-security": _HSTS} if is_secure else {})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self.headers.items():
+                    headers[name] = value
+                if is_callback(scope["path"]):
+                    headers["referrer-policy"] = "no-referrer"
+                if "cache-control" not in headers:
+                    headers["cache-control"] = "no-store"
+                    headers.add_vary_header("Cookie, HX-Request")
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+
+class AccessLog:
+    """One line per request, without anything the client wrote: no path, no query.
+
+    The request id is bound to every line logged meanwhile and is
+    ``request.state.request_id`` for the error pages.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        status = 0
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        request_id = secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = request_id
+        began = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self.app(scope, receive, send_and_note)
+            finally:
+                _log.info(
+                    "request",
+                    method=scope["method"] if scope["method"] in METHODS else "other",
+                    route=getattr(scope.get("route"), "path", "unmatched"),
+                    status=status,  # 0: no answer was begun
+                    ms=round((time.perf_counter() - began) * 1000, 1),
+                )

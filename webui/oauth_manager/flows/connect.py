@@ -1,0 +1,211 @@
+"""From an authorization code to a stored connection, or to a question."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import FlowRefused, OAuthMisconfigured, OAuthUnavailable, RecordUnreadable
+from ..journal.activity import Event
+from ..links.codes import Attempt
+from ..models import Account, Connection, Profile
+from ..protocol import answers, requests, token_answers
+from ..protocol.account_address import AccountAddress
+from ..protocol.transport import Transport
+from ..providers.provider import OAuthProvider
+from ..storage.store import Store, Stored
+from ..storage.switch_offers import SwitchOffer, new_offer
+from ..token_data import TokenData, new_generation
+from .arrivals import Arrivals, Fresh
+from .offers import Offers
+
+log = logging.getLogger(__name__)
+
+_NOBODY = Account()
+
+
+@dataclass(frozen=True, slots=True)
+class _Back:
+    """What an exchange brought; account and handle are empty where they are not known."""
+
+    token: TokenData
+    account: Account = _NOBODY
+    handle: str = ""
+    is_refused: bool = False  # by the account address
+
+
+class Connector:
+    """Exchanges codes, and keeps or offers what they bring."""
+
+    def __init__(
+        self,
+        store: Store,
+        transport: Transport,
+        address: AccountAddress,
+        arrivals: Arrivals,
+        offers: Offers,
+    ) -> None:
+        self._store = store
+        self._transport = transport
+        self._address = address
+        self._arrivals = arrivals
+        self._offers = offers
+
+    async def exchange(
+        self,
+        provider: OAuthProvider,
+        redirect_uri: str,
+        code: str,
+        verifier: str,
+        scopes: Iterable[str],
+    ) -> tuple[TokenData, Mapping[str, Any]]:
+        """Trade a code for tokens, once; the answer's fields come along for the account reader.
+
+        ``scopes`` are those that were asked for, in case the answer names none.
+        """
+        request = requests.exchange_request(provider, redirect_uri, code, verifier)
+        answer = await self._transport.send(request)
+        try:
+            fields = token_answers.read_token_answer(provider, "exchange", answer)
+        except OAuthMisconfigured as fault:
+            log.error("%s: exchange failed (%s): %s", provider.name, fault.meaning, fault.code)
+            raise
+        return token_answers.token_data(provider, fields, scopes=scopes), fields
+
+    async def complete(
+        self,
+        redis: Any,
+        provider: OAuthProvider,
+        attempt: Attempt,
+        code: str,
+        redirect_uri: str,
+        also: Callable[[Any], object],
+    ) -> Connection | SwitchOffer | None:
+        """Finish an attempt whose person has been proven.  Two round trips.
+
+        ``also`` queues more commands on the first.  ``None`` where a disconnect came in
+        between; it wins.  A ``SwitchOffer`` where the person has to say first whether
+        this is what they want.  Raises the errors of :meth:`exchange`, ``FlowRefused``
+        where they cannot be asked, and ``StoreUnavailable`` after asking the provider
+        to take back what could not be kept.
+        """
+        user_id = attempt.user_id
+        before = await self._store.read_for_writing(redis, user_id, provider.name, also)
+        back = await self._back(provider, attempt, code, redirect_uri)
+        earlier = self._store.facts(user_id, provider.name, before)
+        account = provider.with_fuller_id(back.account, earlier.account)
+        is_same = provider.is_same_account(earlier.account, account)
+        if is_same:
+            self._keep_refresh_token(user_id, before, back.token)
+        profile = _fresh_profile(attempt, back, account, earlier, is_same=is_same)
+        if not is_same and (
+            not attempt.is_bound or self._is_unclear(attempt, before, earlier, account)
+        ):
+            return await self._ask(redis, provider, attempt, before, back, profile)
+        kind = "reconnected" if before.tokens or before.profile else "connected"
+        by = "chat" if attempt.return_to == "done" else "web"
+        event = Event(kind, provider.name, by, profile.connected_at, account=account.label)
+        fresh = Fresh(user_id, back.token, profile, before, event)
+        return await self._arrivals.keep(redis, provider, fresh)
+
+    async def _back(
+        self, provider: OAuthProvider, attempt: Attempt, code: str, redirect_uri: str
+    ) -> _Back:
+        """Exchange the code, and find out whose account it is.
+
+        Nobody's, where the provider does not say so in a way we can read.
+        """
+        token, fields = await self.exchange(
+            provider, redirect_uri, code, attempt.verifier, attempt.scopes
+        )
+        token.generation = new_generation()
+        if not provider.account_url:
+            return _Back(token)
+        try:
+            answer = await self._address.ask(provider, token)
+        except OAuthUnavailable:
+            return _Back(token)
+        account = answers.read_account(provider, answer, fields)
+        handle = answers.read_handle(provider, answer)
+        return _Back(token, account, handle, is_refused=answers.refuses_token(provider, answer))
+
+    def _is_unclear(
+        self, attempt: Attempt, before: Stored, earlier: Profile, account: Account
+    ) -> bool:
+        """Whether another account may be connected, and a question could name one of both.
+
+        What cannot be read is nobody's: who reconnects has been told that it is replaced.
+        """
+        known = earlier.account
+        if known.id:
+            return True
+        if not (known.label or account.id or account.label):
+            return False
+        try:
+            token = self._store.open_tokens(attempt.user_id, attempt.provider, before.tokens)
+        except RecordUnreadable:
+            return False
+        return token is not None or bool(earlier.problem)
+
+    async def _ask(
+        self,
+        redis: Any,
+        provider: OAuthProvider,
+        attempt: Attempt,
+        before: Stored,
+        back: _Back,
+        profile: Profile,
+    ) -> SwitchOffer:
+        """Put what came back aside.
+
+        Raises ``FlowRefused("unnamed")`` where the authorization began in no browser
+        and has no name that the person could know as their own: one that can be
+        copied is no answer to whose it is.
+        """
+        user_id, name = attempt.user_id, provider.name
+        earlier = self._store.facts(user_id, name, before)
+        offer = new_offer(
+            earlier.account,
+            back.token,
+            profile,
+            is_replacing=bool(before.tokens or earlier.problem),
+            handle="" if attempt.is_bound else back.handle,
+            return_to=attempt.return_to,
+        )
+        if not attempt.is_bound and not back.handle:
+            await self._offers.give_back(redis, user_id, provider, offer)
+            raise FlowRefused("unnamed", name)
+        await self._offers.put(redis, user_id, provider, offer)
+        return offer
+
+    def _keep_refresh_token(self, user_id: str, before: Stored, token: TokenData) -> None:
+        """An omitted refresh token is kept: the account is the very same."""
+        if token.refresh_token:
+            return
+        try:
+            old = self._store.open_tokens(user_id, token.provider, before.tokens)
+        except RecordUnreadable:
+            return
+        if old:
+            token.refresh_token = old.refresh_token
+
+
+def _fresh_profile(
+    attempt: Attempt, back: _Back, account: Account, earlier: Profile, *, is_same: bool
+) -> Profile:
+    """What is known of a connection that has just been made."""
+    now = time.time()
+    goes_on = is_same or not (earlier.account.id or account.id)
+    return Profile(
+        account,
+        connected_at=now,
+        renewed_at=now,
+        checked_at=now,
+        requested_scopes=attempt.scopes,
+        used_at=earlier.used_at if goes_on else 0.0,
+        generation=back.token.generation,
+        is_account_refused=back.is_refused,
+    )

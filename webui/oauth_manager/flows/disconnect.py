@@ -1,0 +1,253 @@
+"""From a connection to none: here for certain, at the provider as far as it goes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from ..errors import RecordUnreadable, StoreUnavailable
+from ..journal.activity import Activity, Event
+from ..journal.outbox import Telling, Told
+from ..models import Account, Disconnected, RevokeOutcome
+from ..providers.provider import OAuthProvider
+from ..storage.calls import is_full, redis_call
+from ..storage.held_tokens import ASKING, ENDED, HELD_SECONDS, Leftover, Leftovers
+from ..storage.store import Store, Stored
+from ..storage.switch_offers import SwitchOffer
+from .offers import Offers
+from .revocation import Ending, Revocation
+from .tasks import Background
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Removed:
+    """A connection that was removed here: what it was, and what was written down of it.
+
+    ``left`` is what the provider is asked with, and ``told`` is None where nobody has
+    been told yet.
+    """
+
+    stored: Stored
+    account: Account
+    event: Event
+    left: Leftover | None = None
+    told: Told | None = None
+    offer: SwitchOffer | None = None  # another account that waited for the person's choice
+    is_ours: bool = True  # nobody else was faster
+
+
+class Disconnector:
+    """Removes connections and asks providers to end their grants.
+
+    The order is such that a process may be killed between any two steps: what the
+    provider can be asked with is put aside first, the person's timeline and the bot's
+    notice come before the removal, and what is aside stays until the provider has
+    answered.  Whoever looks next finds it (:meth:`resume`).
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        telling: Telling,
+        activity: Activity,
+        offers: Offers,
+        leftovers: Leftovers,
+        revocation: Revocation,
+        background: Background,
+    ) -> None:
+        self._store = store
+        self._telling = telling
+        self._activity = activity
+        self._offers = offers
+        self._leftovers = leftovers
+        self._revocation = revocation
+        self._background = background
+
+    async def disconnect(
+        self, redis: Any, user_id: str, provider: OAuthProvider, by: str
+    ) -> Ending:
+        """Remove the connection here; what the ending still waits for is the provider.
+
+        Raises ``StoreUnavailable``, in which case it was not asked.
+        """
+        removed = await self._remove(redis, user_id, provider.name, by)
+        work = self._end(redis, user_id, provider, removed)
+        return Ending(removed.account, self._background.run(work))
+
+    async def _remove(self, redis: Any, user_id: str, provider: str, by: str) -> _Removed:
+        while True:
+            before = await self._store.read_one(redis, user_id, provider)
+            account = self._store.facts(user_id, provider, before).account
+            at = time.time()
+            event = Event("disconnected", provider, by, at, ASKING, account.label)
+            removed = _Removed(before, account, event)
+            if not before.is_there:
+                offer = await self._other_account(redis, user_id, provider)
+                return replace(removed, offer=offer)
+            removed = await self._put_aside(redis, user_id, removed)
+            try:
+                removed = await self._take_away(redis, user_id, removed)
+            except StoreUnavailable:
+                await self._leave(redis, user_id, removed)
+                raise
+            if removed.is_ours:
+                return removed
+
+    async def _leave(self, redis: Any, user_id: str, removed: _Removed) -> None:
+        """Nothing was removed as far as we know: nobody is to go on with it either."""
+        if removed.left:
+            await self._telling.withdraw(redis, user_id, Told(), left=removed.left)
+
+    async def _other_account(self, redis: Any, user_id: str, provider: str) -> SwitchOffer | None:
+        try:
+            return await self._offers.take_any(redis, user_id, provider)
+        except StoreUnavailable:
+            log.warning("%s: another account was left to run out", provider)
+            return None
+
+    async def _put_aside(self, redis: Any, user_id: str, removed: _Removed) -> _Removed:
+        """What the provider is to be asked with, before anything is removed."""
+        event = removed.event
+        try:
+            token = self._store.open_tokens(user_id, event.provider, removed.stored.tokens)
+        except RecordUnreadable:
+            token = None
+        if token is None:
+            return removed
+        token.provider = event.provider
+        until, asked = event.at + HELD_SECONDS, event.at
+        left = Leftover(token, until, ASKING, asked, event.by, event.at, event.account)
+        left = self._leftovers.sealed(user_id, left)
+        try:
+            async with redis_call("put aside what a disconnect is asked with"):
+                await self._leftovers.put(redis, user_id, left)
+        except StoreUnavailable as failure:
+            if not is_full(failure):
+                raise
+            # A server without room still removes; only its own crash would go unnoticed.
+            log.warning("%s: nothing could be put aside for a disconnect", event.provider)
+        return replace(removed, left=left)
+
+    async def _take_away(self, redis: Any, user_id: str, removed: _Removed) -> _Removed:
+        """Remove the records and tell of it; not ours where the tokens changed meanwhile."""
+        before, event, provider = removed.stored, removed.event, removed.event.provider
+        told, account = removed.told or Told(), removed.account
+
+        def tell(pipe: Any) -> None:
+            nonlocal told
+            if not told.event_id:
+                told = self._telling.disconnected(pipe, user_id, event)
+            clear(pipe)
+
+        def clear(pipe: Any) -> None:
+            self._telling.unlist(pipe, user_id, provider, account)
+            self._offers.queue_take(pipe, user_id, provider)
+
+        remove = partial(self._store.remove, redis, user_id, provider, before)
+        try:
+            done, profile, answers = await remove(tell)
+        except StoreUnavailable:
+            return await self._taken_away_twice(redis, user_id, removed, *await remove(clear))
+        told.answered(answers)
+        removed = replace(removed, offer=self._offers.taken(user_id, provider, answers[-1]))
+        if done == 1:
+            return replace(removed, told=told if told.event_id else None)
+        if done == 0 and profile:  # there was no access any more, only what was known of it
+            return replace(removed, stored=Stored(profile=profile, aside=before.aside), told=told)
+        # Somebody else removed everything and told of it, or put other tokens there.
+        await self._telling.withdraw(redis, user_id, told, left=removed.left)
+        stored = Stored() if done == 0 else before
+        return replace(removed, stored=stored, left=None, is_ours=done == 0)
+
+    async def _taken_away_twice(
+        self,
+        redis: Any,
+        user_id: str,
+        removed: _Removed,
+        done: int,
+        _: str,
+        answers: Sequence[Any],
+    ) -> _Removed:
+        """The outcome, where the first answer was lost: what is gone by then has been told of."""
+        offer = self._offers.taken(user_id, removed.event.provider, answers[-1])
+        told = None
+        if done != 1:
+            told = Told(event_id=await self._activity.find(redis, user_id, removed.event))
+        return replace(removed, told=told, offer=offer, is_ours=done != -1)
+
+    async def _end(
+        self, redis: Any, user_id: str, provider: OAuthProvider, removed: _Removed
+    ) -> Disconnected:
+        name, stored, account = provider.name, removed.stored, removed.account
+        left = removed.left
+        if stored.tokens:
+            outcome, token = await self._revocation.ask(provider, left.token if left else None)
+        else:
+            known = self._store.open_profile(user_id, name, stored.profile)
+            outcome = RevokeOutcome.ENDED if known.problem else RevokeOutcome.NOTHING
+            token = None
+            left = left or self._leftovers.open(user_id, name, stored.aside)
+            if left and left.state == ENDED:
+                # In case it was not over after all.
+                await self._revocation.ask(provider, left.token)
+        if removed.offer:
+            await self._offers.give_back(redis, user_id, provider, removed.offer)
+        if not stored.is_there:
+            return Disconnected(name, outcome, account)
+        event = replace(removed.event, detail=outcome.value)
+        until = await self._revocation.answered(redis, user_id, removed.told, event, left, token)
+        return Disconnected(name, outcome, account, until)
+
+    def resume(self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored) -> None:
+        """Finish, while nobody waits for it, what a process that is gone has begun.
+
+        ``stored`` is what a look has found.  Of any number who look, one goes on.
+        """
+        left = self._leftovers.open(user_id, provider.name, stored.aside)
+        if left and left.is_interrupted and self._is_of(user_id, stored, left):
+            self._background.run(self._resume(redis, user_id, provider, stored, left))
+
+    def _is_of(self, user_id: str, stored: Stored, left: Leftover) -> bool:
+        """Whether what is stored is what should have been removed: no other tokens by now."""
+        name = left.token.provider
+        try:
+            token = self._store.open_tokens(user_id, name, stored.tokens)
+        except RecordUnreadable:
+            return False
+        if token is None:
+            return not self._store.open_profile(user_id, name, stored.profile).problem
+        return token.access_token == left.token.access_token
+
+    async def _resume(
+        self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored, left: Leftover
+    ) -> None:
+        name = provider.name
+        event = Event("disconnected", name, left.by, left.at, ASKING, left.account)
+        try:
+            claimed = await self._leftovers.claim(redis, user_id, left)
+            if claimed is None:
+                return
+            if stored.is_there:
+                account = self._store.facts(user_id, name, stored).account
+                told = Told(event_id=await self._activity.find(redis, user_id, event))
+                removed = _Removed(stored, account, event, claimed, told)
+                if not (await self._take_away(redis, user_id, removed)).is_ours:
+                    return
+            await self._revocation.resume(redis, user_id, provider, claimed, event)
+        except StoreUnavailable:
+            log.warning("%s: an interrupted disconnect waits for the next look", name)
+
+    def end_aside(self, user_id: str, provider: OAuthProvider, stored: Stored) -> None:
+        """Ask the provider to end what was replaced, while nobody waits for it."""
+        try:
+            token = self._store.open_tokens(user_id, provider.name, stored.tokens)
+        except RecordUnreadable:
+            return
+        if token:
+            self._background.run(self._revocation.ask(provider, token))

@@ -1,0 +1,115 @@
+"""One refresh under way: how its pair reaches the store, and what those who wait are given."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import replace
+from typing import Any
+
+from ..errors import StoreUnavailable
+from ..providers.provider import OAuthProvider
+from ..storage.store import Store, Stored
+from ..token_data import TokenData
+
+log = logging.getLogger(__name__)
+
+# Seconds for one try to store a renewed pair, and the longest pause between two: together
+# less than ``locking.GRACE``, so that Redis has the pair before anybody takes the lock over.
+_TRY = 1.0
+_LONGEST_PAUSE = 0.5
+
+
+class Flight:
+    """A refresh of ``due`` in this process; made inside the event loop that waits for it.
+
+    ``is_refused``: an API refused the token, which is not due by the clock.
+    """
+
+    def __init__(
+        self, redis: Any, user_id: str, provider: OAuthProvider, due: TokenData, is_refused: bool
+    ) -> None:
+        self.redis = redis
+        self.user_id = user_id
+        self.provider = provider
+        self.due = due
+        self.is_refused = is_refused
+        self._outcome: asyncio.Future[TokenData | None] = asyncio.get_running_loop().create_future()
+
+    async def outcome(self) -> TokenData | None:
+        """What came of it; raises what it raised.  Cancelling a caller harms no other."""
+        return await asyncio.shield(self._outcome)
+
+    @property
+    def is_given(self) -> bool:
+        """Whether those who wait have been answered, by :meth:`give` or :meth:`land`."""
+        return self._outcome.done()
+
+    def give(self, fresh: TokenData) -> None:
+        """Answer those who wait, while the pair cannot be stored yet.
+
+        So is whoever comes later: they have just read in Redis that ``due`` still is
+        what is stored, so nobody has disconnected or reconnected since.
+        """
+        if not self._outcome.done():
+            self._outcome.set_result(fresh)
+
+    def land(self, work: asyncio.Task[TokenData | None]) -> None:
+        """Answer those who wait with what came of the work."""
+        if self._outcome.done():
+            return
+        if work.cancelled():
+            self._outcome.cancel()
+        elif failure := work.exception():
+            self._outcome.set_exception(failure)
+            self._outcome.exception()  # seen here, in case nobody waits any more
+        else:
+            self._outcome.set_result(work.result())
+
+
+async def kept(store: Store, flight: Flight, stored: Stored, fresh: TokenData) -> int:
+    """Store the renewed pair, however long that takes: nobody else has it.
+
+    As :meth:`Store.renew`: 1 done, 0 disconnected meanwhile, -1 reconnected meanwhile.
+    """
+    pause = 0.05
+    try:
+        while True:
+            try:
+                return await _keep(store, flight, stored, fresh)
+            except StoreUnavailable as failure:
+                if not flight.is_given:
+                    log.warning(
+                        "%s: a renewed token is not stored yet (%s); we go on trying",
+                        flight.provider.name,
+                        failure.code,
+                    )
+                flight.give(fresh)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE)
+    except asyncio.CancelledError:
+        log.error(
+            "%s: a renewed token of %r could not be stored before the end and is lost; "
+            "the person may have to reconnect",
+            flight.provider.name,
+            flight.user_id,
+        )
+        raise
+
+
+async def _keep(store: Store, flight: Flight, stored: Stored, fresh: TokenData) -> int:
+    redis, user_id, name = flight.redis, flight.user_id, flight.provider.name
+    while True:
+        profile = store.open_profile(user_id, name, stored.profile).of(flight.due)
+        profile = replace(profile.without_trouble(), renewed_at=time.time())
+        outcome = await store.renew(redis, user_id, fresh, profile, stored, deadline=_TRY)
+        if outcome != -1:
+            return outcome
+        # Sealed anew meanwhile, or replaced?  Only the latter is somebody else's pair.
+        stored = await store.read_one(redis, user_id, name)
+        now = store.open_tokens(user_id, name, stored.tokens)
+        if now == fresh:
+            return 1  # stored by a try whose answer was lost, and sealed anew since
+        if now != flight.due:
+            return -1

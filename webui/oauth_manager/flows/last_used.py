@@ -1,0 +1,46 @@
+"""When connections were last used, written seldom and off the path of whoever uses them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from ..providers.provider import OAuthProvider
+from .tasks import Background
+
+WRITE_EVERY = 3600.0  # seconds, for one connection
+DELAY = 5.0  # seconds after the use, so that the user of the token does not wait for it
+_REMEMBERED = 10_000  # connections
+
+Writer = Callable[[Any, str, OAuthProvider], Coroutine[Any, Any, None]]
+
+
+class Uses:
+    """Has uses written a little later, each connection once an hour.
+
+    What is not written yet when the process ends is lost; it is a hint for
+    people, nothing depends on it.
+    """
+
+    def __init__(self, write: Writer, background: Background, delay: float = DELAY) -> None:
+        self._write = write
+        self._background = background
+        self._delay = delay
+        self._noted: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def note(self, redis: Any, user_id: str, provider: OAuthProvider, token: str) -> None:
+        """The connection was used now; another ``token`` may be one of another connection."""
+        key, now, mark = (user_id, provider.name), time.monotonic(), hash(token)
+        at, known = self._noted.get(key, (-WRITE_EVERY, 0))
+        is_due = now - at >= WRITE_EVERY
+        if not is_due and mark == known:
+            return
+        if len(self._noted) >= _REMEMBERED:
+            self._noted.pop(next(iter(self._noted)))
+        self._noted[key] = (now if is_due else at), mark
+        asyncio.get_running_loop().call_later(
+            self._delay,
+            lambda: self._background.run(self._write(redis, user_id, provider)),
+        )

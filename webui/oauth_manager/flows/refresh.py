@@ -1,0 +1,219 @@
+"""One refresh for a connection, however many tasks, processes and machines ask for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from typing import Any
+
+from ..errors import Meaning, OAuthMisconfigured, OAuthRefused, OAuthUnavailable, StoreUnavailable
+from ..journal.activity import Event
+from ..journal.outbox import Telling, Told
+from ..models import Profile
+from ..protocol import answers, requests, token_answers
+from ..protocol.meanings import meaning_of
+from ..protocol.transport import DEADLINE, Transport
+from ..providers.provider import OAuthProvider
+from ..storage import keys
+from ..storage import renewal_limit as renewals
+from ..storage.held_tokens import ENDED, HELD_SECONDS, Leftover, Leftovers
+from ..storage.lock import GRACE, Lock
+from ..storage.store import Store, Stored
+from ..token_data import TokenData
+from . import troubles
+from .flight import Flight, kept
+from .tasks import Background
+
+log = logging.getLogger(__name__)
+
+# Seconds a waiter stays: the holder may die, and its successor needs its own call.
+_PATIENCE = keys.LOCK_TTL + GRACE + DEADLINE + 2.0
+# Of one person's tokens at one provider, asked for because they are due or because an
+# API refused them; in one event loop.
+Route = tuple[asyncio.AbstractEventLoop, str, str, str, str, bool]
+
+
+class Refresher:
+    """Renews tokens: single flight in the process, a lock between processes."""
+
+    def __init__(
+        self,
+        store: Store,
+        transport: Transport,
+        telling: Telling,
+        leftovers: Leftovers,
+        background: Background,
+    ) -> None:
+        self._store = store
+        self._transport = transport
+        self._telling = telling
+        self._leftovers = leftovers
+        self._background = background
+        self._flights: dict[Route, Flight] = {}
+
+    async def refreshed(
+        self,
+        redis: Any,
+        user_id: str,
+        provider: OAuthProvider,
+        due: TokenData,
+        *,
+        is_refused: bool = False,
+    ) -> TokenData | None:
+        """The tokens that took the place of ``due``, by our refresh or somebody else's.
+
+        ``is_refused``: they are not due by the clock, but an API refused them; that counts,
+        and beyond a limit ``due`` itself is returned.  Whoever waited takes the
+        result, however short it lives, and also while it cannot be stored yet.  ``None``
+        means that access is over or was disconnected.  The work goes on when the
+        caller is cancelled: a rotated pair must reach the store.  Raises
+        ``OAuthUnavailable``, ``OAuthMisconfigured`` or ``RecordUnreadable``.
+        """
+        loop = asyncio.get_running_loop()
+        key = (loop, user_id, provider.name, due.access_token, due.refresh_token, is_refused)
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = Flight(redis, user_id, provider, due, is_refused)
+            work = self._background.run(self._across_processes(flight))
+            work.add_done_callback(flight.land)
+            work.add_done_callback(lambda _: self._flights.pop(key, None))
+        return await flight.outcome()
+
+    async def _across_processes(self, flight: Flight) -> TokenData | None:
+        redis, user_id, name = flight.redis, flight.user_id, flight.provider.name
+        lock = Lock(redis, user_id, name)
+        give_up = time.monotonic() + _PATIENCE
+        pause = 0.02
+        while True:
+            hold = await lock.acquire()
+            if hold.answer == "got":
+                return await self._holding(flight, lock, hold.failures)
+            stored = await self._store.read_one(redis, user_id, name)
+            token = self._store.open_tokens(user_id, name, stored.tokens)
+            if token != flight.due:
+                return token
+            if hold.answer == "pausing" or time.monotonic() > give_up:
+                known = self._store.open_profile(user_id, name, stored.profile)
+                raise troubles.waiting(flight.provider, known)
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
+            pause = min(pause * 1.5, 0.25)
+
+    async def _holding(self, flight: Flight, lock: Lock, failures: int) -> TokenData | None:
+        """Refresh, unless somebody did before we had the lock; let go in any case."""
+        redis, user_id, provider = flight.redis, flight.user_id, flight.provider
+        retry_after, failures_now = 0.0, 0
+        try:
+            stored = await self._store.read_one(redis, user_id, provider.name)
+            token = self._store.open_tokens(user_id, provider.name, stored.tokens)
+            if token != flight.due:
+                return token
+            if flight.is_refused and not await renewals.allows(redis, user_id, provider.name):
+                return token
+            return await self._refresh(flight, stored)
+        except StoreUnavailable:
+            raise  # no fault of the provider's, so nobody is kept off
+        except OAuthUnavailable as error:
+            failures_now, retry_after = failures + 1, error.retry_after
+            raise
+        finally:
+            try:
+                await lock.release(failures=failures_now, retry_after=retry_after)
+            except StoreUnavailable:
+                log.warning("%s: a lock was left to run out", provider.name)
+
+    async def _refresh(self, flight: Flight, stored: Stored) -> TokenData | None:
+        redis, user_id, provider = flight.redis, flight.user_id, flight.provider
+        try:
+            fresh = await self.renewed(provider, flight.due)
+        except OAuthRefused as refusal:
+            return await self.ended(redis, user_id, provider, stored, refusal)
+        except (OAuthMisconfigured, OAuthUnavailable) as failure:
+            await troubles.note(self._store, redis, user_id, provider, stored, failure)
+            raise
+        outcome = await kept(self._store, flight, stored, fresh)
+        if outcome == 1:
+            return fresh
+        if outcome == 0:
+            # Disconnected meanwhile, which wins: the pair just issued must not outlive it.
+            await self.revoke(provider, fresh)
+            return None
+        tokens = await self._store.read_tokens(redis, user_id, provider.name)
+        return self._store.open_tokens(user_id, provider.name, tokens)
+
+    async def renewed(self, provider: OAuthProvider, token: TokenData) -> TokenData:
+        """Ask the provider, store nothing."""
+        if not provider.is_configured:
+            raise OAuthMisconfigured(provider.name, "refresh", "not_set_up")
+        answer = await self._transport.send(requests.refresh_request(provider, token))
+        fields = token_answers.read_token_answer(
+            provider, "refresh", answer, issued_to=token.client_id
+        )
+        fresh = token_answers.token_data(
+            provider, fields, scopes=token.scopes, refresh_token=token.refresh_token
+        )
+        fresh.generation = token.generation
+        return fresh
+
+    async def revoke(
+        self, provider: OAuthProvider, token: TokenData, deadline: float = DEADLINE
+    ) -> bool:
+        """Ask the provider to end the grant; whether it confirmed.  Raises nothing."""
+        if not provider.can_revoke or not provider.is_configured:
+            return False
+        try:
+            answer = await self._transport.send(requests.revoke_request(provider, token), deadline)
+        except OAuthUnavailable:
+            return False
+        is_confirmed = answers.confirms_revocation(answer)
+        if not is_confirmed:
+            said = answers.everything_in(answer, answers.any_json(answer.body))
+            meaning, word = meaning_of(provider, "revoke", said)
+            level = logging.ERROR if meaning is Meaning.SETUP else logging.WARNING
+            log.log(level, "%s: revoke not confirmed: %s %s", provider.name, answer.status, word)
+        return is_confirmed
+
+    async def ended(
+        self,
+        redis: Any,
+        user_id: str,
+        provider: OAuthProvider,
+        stored: Stored,
+        refusal: OAuthRefused,
+    ) -> TokenData | None:
+        """The provider says the grant is over: believe it unless the record moved on.
+
+        The tokens that took the place of ``stored``, if any.
+        """
+
+        def mark(profile: Profile) -> Profile:
+            return profile.with_problem(code, refusal.meaning, refusal.trace, time.time())
+
+        code = refusal.code
+        name = provider.name
+        over = self._store.open_tokens(user_id, name, stored.tokens)
+        if over is None:
+            return None
+        over.provider = name
+        label = self._store.facts(user_id, name, stored).account.label
+        event = Event("access_ended", name, "provider", time.time(), code, label)
+        left = Leftover(over, event.at + HELD_SECONDS, ENDED, at=event.at, account=label)
+        left = self._leftovers.sealed(user_id, left)
+        told = Told()
+
+        def tell(pipe: Any) -> None:
+            nonlocal told
+            told = self._telling.ended(pipe, user_id, event, left)
+
+        while True:
+            is_ended, answers = await self._store.end(redis, user_id, name, mark, stored, tell)
+            if is_ended:
+                log.warning("%s: access has ended: %s", name, code)
+                return None
+            told.answered(answers)
+            await self._telling.withdraw(redis, user_id, told, left=left)
+            stored = await self._store.read_one(redis, user_id, name)
+            now = self._store.open_tokens(user_id, name, stored.tokens)
+            if now != over:
+                return now

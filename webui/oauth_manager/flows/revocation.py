@@ -1,0 +1,137 @@
+"""Providers that are asked to end a grant: their answers, and asking once more."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..errors import OAuthError, OAuthRefused
+from ..journal.activity import Activity, Event
+from ..journal.outbox import Telling, Told
+from ..models import Account, Disconnected, RevokeOutcome
+from ..protocol.transport import DEADLINE
+from ..providers.provider import OAuthProvider
+from ..storage.calls import redis_call
+from ..storage.held_tokens import ASKING, ENDED, UNCONFIRMED, Leftover, Leftovers
+from ..storage.store import Store
+from ..token_data import TokenData
+from .refresh import Refresher
+from .tasks import Background
+
+log = logging.getLogger(__name__)
+
+Asked = tuple[RevokeOutcome, TokenData | None]
+"""What the provider did, and what it can be asked with again where it did not confirm."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A connection that is gone here, while its provider is being asked to end it."""
+
+    account: Account
+    result: asyncio.Task[Disconnected]
+
+    async def within(self, seconds: float) -> Disconnected | None:
+        """How it went; ``None`` where the provider takes longer, and is not stopped by that."""
+        done, _ = await asyncio.wait({self.result}, timeout=seconds)
+        return self.result.result() if done else None
+
+
+class Revocation:
+    """Asks, and writes the answers down."""
+
+    def __init__(
+        self,
+        store: Store,
+        refresher: Refresher,
+        telling: Telling,
+        activity: Activity,
+        leftovers: Leftovers,
+        background: Background,
+    ) -> None:
+        self._store = store
+        self._refresher = refresher
+        self._telling = telling
+        self._activity = activity
+        self._leftovers = leftovers
+        self._background = background
+
+    async def ask(self, provider: OAuthProvider, token: TokenData | None) -> Asked:
+        """Ask the provider, which has ``DEADLINE`` seconds in all, if there is a way to."""
+        if not provider.can_revoke:
+            return RevokeOutcome.UNSUPPORTED, None
+        if token is None or not provider.is_configured:
+            return RevokeOutcome.UNCONFIRMED, None
+        give_up = time.monotonic() + DEADLINE
+        if provider.revoke_style == "delete" and token.is_over and token.refresh_token:
+            # Only a token that still works can end this kind of grant.
+            try:
+                token = await self._refresher.renewed(provider, token)
+            except OAuthRefused:
+                return RevokeOutcome.UNCONFIRMED, None
+            except OAuthError:
+                return RevokeOutcome.UNCONFIRMED, token
+        rest = max(give_up - time.monotonic(), 0.1)
+        confirmed = await self._refresher.revoke(provider, token, rest)
+        log.info("%s: disconnected; provider confirmed: %s", provider.name, confirmed)
+        return (RevokeOutcome.REVOKED, None) if confirmed else (RevokeOutcome.UNCONFIRMED, token)
+
+    async def answered(
+        self,
+        redis: Any,
+        user_id: str,
+        told: Told | None,
+        event: Event | None,
+        left: Leftover | None,
+        token: TokenData | None,
+    ) -> float:
+        """Write the provider's answer down; until when it can be asked again with ``token``."""
+        kept = None
+        if left and token:
+            kept = replace(left, token=token, state=UNCONFIRMED)
+            kept = self._leftovers.sealed(user_id, kept)
+        is_kept = await self._telling.answered(redis, user_id, told, event, left, kept)
+        return kept.until if kept and is_kept else 0.0
+
+    async def ask_again(self, redis: Any, user_id: str, provider: OAuthProvider) -> Ending | None:
+        """Ask with what is left; ``None`` where that is nothing, or something is connected."""
+        stored = await self._store.read_one(redis, user_id, provider.name)
+        left = self._leftovers.open(user_id, provider.name, stored.aside)
+        if stored.is_there or left is None or left.state == ENDED:
+            return None
+        if left.state == ASKING and not left.is_interrupted:
+            return None  # somebody is at it
+        claimed = await self._leftovers.claim(redis, user_id, left)
+        if claimed is None:
+            return None
+        return Ending(
+            Account(), self._background.run(self._end_again(redis, user_id, provider, claimed))
+        )
+
+    async def _end_again(
+        self, redis: Any, user_id: str, provider: OAuthProvider, left: Leftover
+    ) -> Disconnected:
+        """Ask because the person wants to; what came of the first time is on record."""
+        outcome, token = await self.ask(provider, left.token)
+        is_revoked = outcome is RevokeOutcome.REVOKED
+        event = Event("revoked", provider.name, "web", time.time()) if is_revoked else None
+        until = await self.answered(redis, user_id, Told(), event, left, token)
+        return Disconnected(provider.name, outcome, retry_until=until)
+
+    async def resume(
+        self, redis: Any, user_id: str, provider: OAuthProvider, left: Leftover, event: Event
+    ) -> None:
+        """Ask for a process that is gone; ``event`` is what it told of the disconnect."""
+        log.info("%s: going on with a disconnect that was interrupted", provider.name)
+        told = Told(event_id=await self._activity.find(redis, user_id, event))
+        outcome, token = await self.ask(provider, left.token)
+        event = replace(event, detail=outcome.value)
+        await self.answered(redis, user_id, told, event, left, token)
+
+    async def drop_leftovers(self, redis: Any, user_id: str, provider: str) -> None:
+        """Nothing is to be asked again."""
+        async with redis_call("drop what is left of a connection"):
+            await self._leftovers.drop(redis, user_id, provider)

@@ -1,0 +1,63 @@
+"""Failures that are no known fault of the grant: kept beside it, told to the operator."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+from ..errors import Meaning, OAuthMisconfigured, OAuthUnavailable, StoreUnavailable
+from ..models import Profile
+from ..providers.provider import OAuthProvider
+from ..storage.store import Store, Stored
+
+log = logging.getLogger(__name__)
+
+
+async def note(
+    store: Store,
+    redis: Any,
+    user_id: str,
+    provider: OAuthProvider,
+    stored: Stored,
+    failure: OAuthMisconfigured | OAuthUnavailable,
+) -> None:
+    """Keep since when the connection has not been working, and why.
+
+    A refusal that has repeated for long enough says so from now on
+    (``may_reconnect``).  Nothing but that and display depends on it, so a failure to
+    write it is passed over.
+    """
+    kind = _kind(failure)
+    if kind != "provider":
+        log.error("%s: %s", provider.name, _told(failure))
+    known = store.facts(user_id, provider.name, stored)
+    profile = known.with_trouble(kind, failure.code, time.time())
+    if isinstance(failure, OAuthUnavailable):
+        failure.may_reconnect = profile.is_stuck
+    if profile == known:
+        return
+    try:
+        await store.update_profile(redis, user_id, provider.name, profile, stored)
+    except StoreUnavailable:
+        log.warning("%s: trouble could not be noted", provider.name)
+
+
+def waiting(provider: OAuthProvider, known: Profile) -> OAuthUnavailable:
+    """Build the error for as long as the provider is left alone: its last failure holds."""
+    meaning = Meaning.UNKNOWN if known.trouble == "refused" else Meaning.TROUBLE
+    failure = OAuthUnavailable(provider.name, "refresh", "waiting", meaning=meaning)
+    failure.may_reconnect = known.is_stuck
+    return failure
+
+
+def _kind(failure: OAuthMisconfigured | OAuthUnavailable) -> str:
+    if isinstance(failure, OAuthMisconfigured):
+        return "setup"
+    return "refused" if failure.meaning is Meaning.UNKNOWN else "provider"
+
+
+def _told(failure: OAuthMisconfigured | OAuthUnavailable) -> str:
+    about = {Meaning.SETUP: "refused because of our settings"}
+    said = about.get(failure.meaning, "answered in words that are not known here")
+    return f"{failure.step} {said}: {failure.code}"

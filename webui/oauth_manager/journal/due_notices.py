@@ -1,0 +1,117 @@
+"""Notices that wait for their time, in one sorted set: said then, unless they are dropped before.
+
+A link runs out in Redis without a word.  So whoever makes one puts down when the bot is
+to say that nothing came of it, and whatever comes of it takes that away again.  The
+readers of notices look what is due: no scheduler, and any number of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..storage import keys
+from ..storage.calls import as_text, redis_call, run
+from ..storage.scripts import OURS
+
+MAX_LENGTH = 10_000  # how many wait at most; the first to be due go first
+KEPT_SECONDS = 90 * 86400  # without a reader
+_TAKEN_SECONDS = 60  # after which one that its taker did not settle is taken again
+_AT_ONCE = 10
+
+# ARGV: the notice, seconds from now, how many may wait, the set's lifetime.
+_PUT = f"""{OURS}
+local now = tonumber(redis.call('TIME')[1])
+ours('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
+redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - ARGV[3])
+return redis.call('EXPIRE', KEYS[1], ARGV[4])
+"""
+# ARGV: the notice, seconds from now.  Only where it waits already.
+_DELAY = f"""{OURS}
+local now = tonumber(redis.call('TIME')[1])
+return ours('ZADD', KEYS[1], 'XX', 'CH', now + ARGV[2], ARGV[1])
+"""
+# ARGV: how many, seconds that they are the caller's.  Answers each with when it was due, and when
+# it is due again.
+_TAKE = f"""{OURS}
+local now = tonumber(redis.call('TIME')[1])
+local due = ours('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'WITHSCORES', 'LIMIT', 0, ARGV[1])
+for i = 1, #due, 2 do redis.call('ZADD', KEYS[1], now + ARGV[2], due[i]) end
+due[#due + 1] = tostring(now + ARGV[2])
+return due
+"""
+# ARGV: the notices.
+_DROP = f"{OURS} return ours('ZREM', KEYS[1], unpack(ARGV))"
+# ARGV: the notice.
+_WAITS = f"{OURS} return ours('ZSCORE', KEYS[1], ARGV[1]) and 1 or 0"
+# ARGV: the notice, when it was to be due again.  One that was put down anew meanwhile stays.
+_SETTLE = f"""{OURS}
+if tonumber(ours('ZSCORE', KEYS[1], ARGV[1]) or -1) ~= tonumber(ARGV[2]) then return 0 end
+return redis.call('ZREM', KEYS[1], ARGV[1])
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DueNotice:
+    """One whose time has come: its taker tells it, and then settles it.
+
+    ``at`` and ``again_at``, when it is taken by another one, are in epoch seconds of
+    Redis's clock.
+    """
+
+    member: str
+    at: float
+    again_at: str
+
+    @property
+    def parts(self) -> tuple[str, str, str]:
+        """Kind, provider and user id."""
+        kind, _, rest = self.member.partition(":")
+        provider, _, user_id = rest.partition(":")
+        return kind, provider, user_id
+
+
+def put(pipe: Any, kind: str, user_id: str, provider: str, seconds: float) -> Any:
+    """Queue a notice that is due in so many seconds; it replaces the one that says the same.
+
+    ``pipe`` is a pipeline, or a client: then await what is returned.
+    """
+    member = _member(kind, user_id, provider)
+    return pipe.eval(_PUT, 1, keys.DUE, member, round(seconds), MAX_LENGTH, KEPT_SECONDS)
+
+
+def delay(pipe: Any, kind: str, user_id: str, provider: str, seconds: float) -> Any:
+    """Queue a later time for a notice that waits; one that does not wait is not put down."""
+    return pipe.eval(_DELAY, 1, keys.DUE, _member(kind, user_id, provider), round(seconds))
+
+
+def drop(pipe: Any, user_id: str, *notices: tuple[str, str]) -> Any:
+    """Queue the end of notices, by kind and provider, that are not to be said any more."""
+    members = (_member(kind, user_id, provider) for kind, provider in notices)
+    return pipe.eval(_DROP, 1, keys.DUE, *members)
+
+
+async def waits(redis: Any, kind: str, user_id: str, provider: str) -> bool:
+    """Whether the notice is still to be said.  Raises ``StoreUnavailable``."""
+    async with redis_call("look what is due"):
+        member = _member(kind, user_id, provider)
+        return bool(await redis.eval(_WAITS, 1, keys.DUE, member))
+
+
+async def take(redis: Any) -> list[DueNotice]:
+    """Some whose time has come, the caller's alone for a minute.  Raises ``StoreUnavailable``."""
+    async with redis_call("take what is due"):
+        *found, again_at = await run(redis, _TAKE, keys.DUE, _AT_ONCE, _TAKEN_SECONDS)
+    pairs = zip(found[::2], found[1::2], strict=True)
+    return [DueNotice(as_text(m), float(as_text(at)), as_text(again_at)) for m, at in pairs]
+
+
+async def settle(redis: Any, notice: DueNotice) -> None:
+    """It was told.  Raises ``StoreUnavailable``: then it may come again."""
+    async with redis_call("settle what was due"):
+        await redis.eval(_SETTLE, 1, keys.DUE, notice.member, notice.again_at)
+
+
+def _member(kind: str, user_id: str, provider: str) -> str:
+    """Neither of the first two holds a colon."""
+    return f"{kind}:{provider}:{keys.check_user_id(user_id)}"

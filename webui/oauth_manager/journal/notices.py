@@ -1,0 +1,221 @@
+"""What the bot is to say without being asked: a stream in Redis, read at least once.
+
+A notice holds no link and no secret; a link that is needed is made when the
+notice is read, so that it is fresh.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from redis.exceptions import RedisError, ResponseError
+
+from ..errors import RecordUnreadable, StoreUnavailable
+from ..models import Connection, Status
+from ..shapes import shaped, text
+from ..storage import keys
+from ..storage.calls import as_text, is_mistyped, raw, redis_call
+from ..storage.scripts import APPEND, OURS
+from ..storage.sealer import Sealer
+from . import due_notices as due
+
+log = logging.getLogger(__name__)
+
+GROUP = "bot"
+MAX_LENGTH = 10_000  # about how many notices are kept
+_AT_ONCE = 10  # notices
+_BLOCK_MS = 500  # below the time-out of a careful client
+_CLEAR = f"{OURS} return ours('XLEN', KEYS[1])"  # what is there of another type goes
+_ABANDONED_MS = 60_000  # after which another consumer's unfinished notice is taken over
+_LONGEST_PAUSE = 15.0  # seconds between tries while Redis is away
+
+
+ANSWER_SECONDS = 5  # in which what the bot answers comes before what it says without being asked
+LINK_SECONDS = keys.LINK_CODE_TTL + 5  # after which a link has run out for certain
+_STALE_SECONDS = 86400  # after which nobody waits for word of a link any more
+
+
+class NoticeKind(StrEnum):
+    CONNECTED = "connected"
+    DISCONNECTED = "disconnected"
+    RECONNECT_NEEDED = "reconnect_needed"
+    DENIED = "denied"
+    CONNECT_FAILED = "connect_failed"
+    LINK_CANCELLED = "link_cancelled"
+    LINK_RAN_OUT = "link_ran_out"
+    SUPPORT_CHECKED = "support_checked"
+    SUPPORT_CANCELLED_LINKS = "support_cancelled_links"
+    SUPPORT_DISCONNECTED = "support_disconnected"
+    SUPPORT_ENDED_SESSIONS = "support_ended_sessions"
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something a person should hear from the bot, in their private chat.
+
+    ``account`` is the name at the provider, ``""`` where unknown; ``at`` is in
+    epoch seconds; ``detail`` is a word of ours that says why an attempt failed.
+    """
+
+    kind: NoticeKind
+    user_id: str
+    provider: str
+    account: str
+    at: float
+    detail: str = ""
+
+
+IsNews = Callable[[Notice], Awaitable[bool]]
+"""Whether a notice is still to be told.  May raise ``StoreUnavailable``."""
+
+_TELLS = {
+    NoticeKind.CONNECTED: Status.CONNECTED,
+    NoticeKind.DISCONNECTED: Status.NOT_CONNECTED,
+    NoticeKind.SUPPORT_DISCONNECTED: Status.NOT_CONNECTED,
+    NoticeKind.RECONNECT_NEEDED: Status.RECONNECT_NEEDED,
+}
+
+
+def is_news(notice: Notice, connection: Connection | None, *, is_configured: bool) -> bool:
+    """Whether a notice is still to be told, the connection being as it is now.
+
+    Where it has moved on, another notice or an answer in chat has told of that; of
+    access that ran out by itself, or a record that cannot be read, nobody did.  A fresh
+    one is told in any case: it is written ahead of what it tells of.
+    """
+    age = time.time() - notice.at
+    if notice.kind is NoticeKind.LINK_RAN_OUT:
+        return is_configured and age < _STALE_SECONDS
+    told = _TELLS.get(notice.kind)
+    if told is None or connection is None:
+        return True
+    if notice.kind is NoticeKind.RECONNECT_NEEDED:
+        return connection.status is told
+    if age < ANSWER_SECONDS:
+        return True
+    if notice.kind is not NoticeKind.CONNECTED:
+        return connection.status is told
+    if connection.status is told:
+        return connection.profile.connected_at <= notice.at
+    return connection.status is not Status.NOT_CONNECTED and not connection.profile.problem
+
+
+class Notices:
+    """Writes and reads the stream."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+
+    def add(
+        self,
+        pipe: Any,
+        kind: NoticeKind,
+        user_id: str,
+        provider: str,
+        account: str = "",
+        detail: str = "",
+    ) -> Any:
+        """Queue the notice on a pipeline, or on a client: then await what is returned.
+
+        That access has ended waits a moment: where a tool has found it, the bot is
+        about to answer with it, and it is not said twice.
+        """
+        if kind is NoticeKind.RECONNECT_NEEDED:
+            return due.put(pipe, kind, user_id, provider, ANSWER_SECONDS)
+        details = {"notice": kind.value, "account": account, "at": time.time(), "detail": detail}
+        sealed = self._sealer.seal("notice", user_id, provider, details)
+        return pipe.eval(APPEND, 1, keys.NOTICES, "MAXLEN", "~", MAX_LENGTH, "*", "sealed", sealed)
+
+    async def put(
+        self, redis: Any, kind: NoticeKind, user_id: str, provider: str, account: str = ""
+    ) -> None:
+        """Write one notice.  What it tells has happened, so its failure only goes to the log."""
+        try:
+            async with redis_call("write a notice"):
+                await self.add(redis, kind, user_id, provider, account)
+        except StoreUnavailable:
+            log.error("%s: a notice (%s) could not be written", provider, kind)
+
+    async def read(self, redis: Any, consumer: str, is_news: IsNews) -> AsyncIterator[Notice]:
+        """Every notice that is news, each until it was handled; ends only when the caller stops.
+
+        A notice is acknowledged when the next one is asked for.  First come
+        those whose time has come, those this consumer left unfinished, and those
+        another one abandoned, then new ones.  Redis may go away meanwhile.
+        """
+        start, pause = "0", 0.5
+        while True:
+            try:
+                for waited in await due.take(redis):
+                    notice = _timely(waited)
+                    if notice is not None and await is_news(notice):
+                        yield notice
+                    await due.settle(redis, waited)
+                entries = await self._entries(redis, consumer, start)
+                for identifier, sealed in entries:
+                    notice = self._open(sealed)
+                    if notice is not None and await is_news(notice):
+                        yield notice
+                    async with redis_call("acknowledge a notice"):
+                        await redis.xack(keys.NOTICES, GROUP, identifier)
+                start, pause = (start if entries else ">"), 0.5
+            except StoreUnavailable as error:
+                log.warning("notices wait: %s", error)
+                await asyncio.sleep(pause)
+                start, pause = "0", min(pause * 2, _LONGEST_PAUSE)
+
+    async def _entries(self, redis: Any, consumer: str, start: str) -> list[tuple[Any, str]]:
+        async with redis_call("read notices"):
+            try:
+                claim = GROUP, consumer, _ABANDONED_MS, "0-0", "COUNT", _AT_ONCE
+                abandoned = await raw(redis, "XAUTOCLAIM", keys.NOTICES, *claim)
+                found = abandoned[1] or await self._asked(redis, consumer, start)
+            except ResponseError as error:
+                if is_mistyped(error):
+                    await redis.eval(_CLEAR, 1, keys.NOTICES)
+                elif "NOGROUP" not in str(error):
+                    raise
+                await self._make_group(redis)
+                return []
+        return [(i, as_text(f.get(b"sealed") or f.get("sealed"))) for i, f in found if f]
+
+    async def _asked(self, redis: Any, consumer: str, start: str) -> list[Any]:
+        wanted = "COUNT", _AT_ONCE, "BLOCK", _BLOCK_MS, "STREAMS", keys.NOTICES, start
+        answer = await raw(redis, "XREADGROUP", "GROUP", GROUP, consumer, *wanted)
+        streams = answer.values() if isinstance(answer, dict) else [s for _, s in answer or ()]
+        return [entry for stream in streams for entry in _flat(stream)]
+
+    async def _make_group(self, redis: Any) -> None:
+        try:
+            await redis.xgroup_create(keys.NOTICES, GROUP, id="0", mkstream=True)
+        except RedisError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+
+    def _open(self, sealed: str) -> Notice | None:
+        try:
+            record = self._sealer.open("notice", None, None, sealed)
+            return shaped(Notice, record, kind=NoticeKind(text(record.get("notice"))))
+        except (RecordUnreadable, TypeError, ValueError):
+            log.error("a notice cannot be read and is passed over")
+            return None
+
+
+def _timely(waited: due.DueNotice) -> Notice | None:
+    kind, provider, user_id = waited.parts
+    try:
+        return Notice(NoticeKind(kind), keys.check_user_id(user_id), provider, "", waited.at)
+    except ValueError:
+        log.error("a notice that was due cannot be read and is passed over")
+        return None
+
+
+def _flat(stream: Any) -> list[Any]:
+    """A stream's entries; RESP3 answers wrap them in one more list."""
+    return stream[0] if stream and isinstance(stream[0], list) else list(stream)

@@ -1,0 +1,154 @@
+"""Notices, events and index entries written along with a change, on the same round trips."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import StoreUnavailable
+from ..models import Account
+from ..storage import keys
+from ..storage.account_index import Accounts
+from ..storage.calls import as_text, redis_call
+from ..storage.held_tokens import Leftover, Leftovers
+from . import due_notices as due
+from .activity import Activity, Event
+from .notices import NoticeKind, Notices
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Told:
+    """Places in a stream that were queued on a pipeline, and their ids once it was executed."""
+
+    event_at: int = -1
+    notice_at: int = -1
+    event_id: str = ""
+    notice_id: str = ""
+
+    def answered(self, answers: Sequence[Any]) -> None:
+        """Take the ids out of the pipeline's answers."""
+        if self.event_at >= 0:
+            self.event_id = as_text(answers[self.event_at])
+        if self.notice_at >= 0:
+            self.notice_id = as_text(answers[self.notice_at])
+
+
+class Telling:
+    """The bot's notice, the timeline, the index of accounts, and what is left of an old grant."""
+
+    def __init__(
+        self, notices: Notices, activity: Activity, accounts: Accounts, leftovers: Leftovers
+    ) -> None:
+        self._notices = notices
+        self._activity = activity
+        self._accounts = accounts
+        self._leftovers = leftovers
+
+    def _tell(self, pipe: Any, user_id: str, event: Event, kind: NoticeKind | None) -> Told:
+        """Queue both, the notice first: an event that is there has been told to the bot."""
+        told = Told()
+        if kind:
+            told.notice_at = len(pipe)
+            self._notices.add(pipe, kind, user_id, event.provider, event.account)
+        told.event_at = len(pipe)
+        self._activity.add(pipe, user_id, event)
+        return told
+
+    def connected(
+        self, pipe: Any, user_id: str, event: Event, account: Account, before: Account
+    ) -> Told:
+        """Queue what a connection as ``account`` is followed by."""
+        name = event.provider
+        self._accounts.add(pipe, user_id, name, account, before)
+        done = (NoticeKind.LINK_RAN_OUT, name), (NoticeKind.RECONNECT_NEEDED, name)
+        due.drop(pipe, user_id, *done)
+        # Asking again would end the new grant along with the old one.
+        self._leftovers.drop(pipe, user_id, name)
+        return self._tell(pipe, user_id, event, NoticeKind.CONNECTED)
+
+    def ended(self, pipe: Any, user_id: str, event: Event, left: Leftover) -> Told:
+        """Queue what the end of a grant is preceded by; its tokens are kept aside."""
+        self._leftovers.put(pipe, user_id, left)
+        return self._tell(pipe, user_id, event, NoticeKind.RECONNECT_NEEDED)
+
+    def disconnected(self, pipe: Any, user_id: str, event: Event) -> Told:
+        """Queue what a disconnect is preceded by."""
+        return self._tell(pipe, user_id, event, _disconnected(event))
+
+    def unlist(self, pipe: Any, user_id: str, provider: str, account: Account) -> None:
+        """Queue the end of what the index of accounts says; twice is no harm."""
+        self._accounts.remove(pipe, user_id, provider, account)
+
+    async def withdraw(
+        self,
+        redis: Any,
+        user_id: str,
+        told: Told,
+        account: tuple[str, Account] | None = None,
+        left: Leftover | None = None,
+    ) -> None:
+        """Take back what was told of something that did not happen after all.
+
+        ``account`` is the provider's name and whom it is not connected as.  A failure
+        only goes to the log.
+        """
+        try:
+            async with redis_call("take back what was told"):
+                pipe = redis.pipeline(transaction=False)
+                if told.event_id:
+                    pipe.xdel(keys.events(user_id), told.event_id)
+                if told.notice_id:
+                    pipe.xdel(keys.NOTICES, told.notice_id)
+                if account:
+                    self._accounts.remove(pipe, user_id, *account)
+                if left:
+                    self._leftovers.forget(pipe, user_id, left)
+                await pipe.execute()
+        except StoreUnavailable:
+            log.error("what was told of a connection could not be taken back")
+
+    async def answered(
+        self,
+        redis: Any,
+        user_id: str,
+        told: Told | None,
+        event: Event | None,
+        left: Leftover | None,
+        kept: Leftover | None,
+    ) -> bool:
+        """Write down how a provider answered to a disconnect; whether ``kept`` is kept.
+
+        The event takes the place of the one that was ``told`` before it was asked;
+        ``kept`` that of ``left``, and nothing takes it where it is None.  It has
+        happened, so a failure only goes to the log.
+        """
+        try:
+            async with redis_call("write down how a disconnect went"):
+                pipe = redis.pipeline(transaction=False)
+                if event:
+                    self._activity.add(pipe, user_id, event)
+                if told and told.event_id:
+                    pipe.xdel(keys.events(user_id), told.event_id)
+                if event and told is None and (kind := _disconnected(event)):
+                    self._notices.add(pipe, kind, user_id, event.provider, event.account)
+                if left and kept:
+                    self._leftovers.exchange(pipe, user_id, left, kept)
+                elif left:
+                    self._leftovers.forget(pipe, user_id, left)
+                outcomes = await pipe.execute()
+        except StoreUnavailable:
+            log.error("the answer to a disconnect could not be written down")
+            return False
+        return bool(left and kept and int(outcomes[-1]) == 1)
+
+
+def _disconnected(event: Event) -> NoticeKind | None:
+    """The notice of a disconnect; none in chat, where the person has just been answered."""
+    if event.by == "chat":
+        return None
+    is_support = event.by == "support"
+    return NoticeKind.SUPPORT_DISCONNECTED if is_support else NoticeKind.DISCONNECTED

@@ -1,0 +1,90 @@
+"""A person's links and proofs under way: shown without their codes, or all switched off."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import RecordUnreadable
+from ..storage import keys
+from ..storage.calls import as_text, raw, redis_call, text_of, unless_mistyped
+from ..storage.link_index import CLOSE_ALL, listed, queue_end
+from ..storage.sealer import Sealer
+from .proofs import END_ALL, under_way
+
+
+@dataclass(frozen=True, slots=True)
+class OpenLink:
+    """A connect link, as it may be shown to others than its person.
+
+    ``provider`` is ``""`` where it only signs in; ``expires_at`` is in epoch
+    seconds; ``state`` is ``open``, ``waiting`` (a page waits for the code) or
+    ``over`` (used, switched off, or replaced by newer ones).
+    """
+
+    provider: str
+    expires_at: float
+    state: str
+
+
+class OpenLinks:
+    """Lists and ends what ``Links`` and ``Proofs`` began."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+
+    async def read(self, redis: Any, user_id: str) -> tuple[OpenLink, ...]:
+        """By provider and age.  One round trip; two where a page waits.  Reads only."""
+        now = time.time()
+        async with redis_call("read the open links"):
+            pipe = redis.pipeline(transaction=False)
+            for key in (keys.links(user_id), keys.proofs(user_id)):
+                raw(pipe, "HGETALL", key)
+            lists = await pipe.execute(raise_on_error=False)
+            links, proofs = (unless_mistyped(entries, {}) for entries in lists)
+            waiting = {i: expires for i, expires in under_way(proofs) if expires > now}
+            sealed = await self._sealed(redis, waiting)
+        found = [
+            OpenLink(provider, expires, "waiting")
+            for provider, expires in zip(map(self._provider, sealed), waiting.values(), strict=True)
+            if provider is not None
+        ]
+        at_work = {link.provider for link in found}
+        for provider, code, expires in listed(links):
+            # A link that was used to begin a proof is told of once.
+            if expires > now and (code or provider not in at_work):
+                found.append(OpenLink(provider, expires, "open" if code else "over"))
+        return tuple(sorted(found, key=lambda link: (link.provider, link.expires_at)))
+
+    async def _sealed(self, redis: Any, identifiers: Iterable[str]) -> list[str]:
+        pipe = redis.pipeline(transaction=False)
+        for identifier in identifiers:
+            raw(pipe, "GET", keys.pending(identifier))
+        return [text_of(value) for value in await pipe.execute(raise_on_error=False)]
+
+    def _provider(self, sealed: str) -> str | None:
+        """What a proof is for; ``None`` where it is over."""
+        try:
+            return str(self._sealer.open("proof", None, None, sealed)["provider"])
+        except RecordUnreadable:
+            return None
+
+    async def cancel(self, redis: Any, user_id: str) -> int:
+        """End every open link and every proof under way; how many.  What comes later works.
+
+        Once the lists are marked nothing can be used any more; taking away what
+        they led to is for tidiness, and tells who was faster.
+        """
+        async with redis_call("switch off the open links"):
+            pipe = redis.pipeline(transaction=False)
+            pipe.eval(CLOSE_ALL, 1, keys.links(user_id))
+            pipe.eval(END_ALL, 1, keys.proofs(user_id))
+            codes, identifiers = await pipe.execute()
+            for identifier in identifiers:
+                pipe.delete(keys.pending(as_text(identifier)))
+            for code in codes:
+                queue_end(pipe, as_text(code))
+            deleted: list[int] = await pipe.execute()
+        return len(codes) + sum(deleted[: len(identifiers)])

@@ -1,0 +1,251 @@
+"""The proof that a browser belongs to the person a link was made for.
+
+The browser shows a short code and the person sends it to the bot in their own
+chat: browser to chat, never the other way, because a code shown in chat could
+be forwarded together with the link.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from ..errors import RecordUnreadable
+from ..protocol.requests import is_one_time_value, new_secret
+from ..shapes import shaped
+from ..storage import keys
+from ..storage.calls import as_text, raw, read_field, redis_call, text_of
+from ..storage.link_index import LinkRequest
+from ..storage.scripts import OURS
+from ..storage.sealer import Sealer
+from .codes import Attempt
+
+CODE_ALPHABET = "BCDFGHJKMNPQRTVWXY3479"  # no vowels, no look-alikes
+CODE_LENGTH = 6
+TRIES = 5
+MAX_OPEN = 3  # proofs a person may have open at once; the oldest gives way
+
+# One hash for each person: proof id -> "digest:tries:status:expires" (epoch seconds).
+_ENTRY = re.compile(r"[0-9a-f]+:[0-9]+:([a-z]+):([0-9]{1,11})")
+_PARTS = r"'^(%x+):(%d+):(%a+):(%d+)$'"
+# ARGV: id, digest, lifetime, how many may be open, the hash's own lifetime.
+_START = f"""{OURS}
+local now = tonumber(redis.call('TIME')[1])
+local all, open, gone = ours('HGETALL', KEYS[1]), {{}}, {{}}
+for i = 1, #all, 2 do
+  local expires = tonumber((select(4, string.match(all[i + 1], {_PARTS}))) or 0)
+  if expires <= now then redis.call('HDEL', KEYS[1], all[i])
+  else open[#open + 1] = {{expires, all[i]}} end
+end
+table.sort(open, function(a, b) return a[1] < b[1] end)
+for i = 1, #open + 1 - ARGV[4] do
+  redis.call('HDEL', KEYS[1], open[i][2])
+  gone[#gone + 1] = open[i][2]
+end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':0:waiting:' .. now + ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[5])
+return gone
+"""
+# ARGV: tries allowed, digests.  Answers 'ok', or how many tries are left.
+# A wrong code counts against every open proof: one cannot tell which was meant.
+_CONFIRM = f"""{OURS}
+local now = tonumber(redis.call('TIME')[1])
+local all, left = ours('HGETALL', KEYS[1]), 0
+local waiting = {{}}
+for i = 1, #all, 2 do
+  local digest, tries, status, expires = string.match(all[i + 1], {_PARTS})
+  if status == 'waiting' and now < tonumber(expires) then
+    for a = 2, #ARGV do
+      if ARGV[a] == digest then
+        redis.call('HSET', KEYS[1], all[i], digest .. ':' .. tries .. ':confirmed:' .. expires)
+        return 'ok'
+      end
+    end
+    waiting[#waiting + 1] = {{all[i], digest, tonumber(tries) + 1, expires}}
+  end
+end
+for _, w in ipairs(waiting) do
+  if w[3] >= tonumber(ARGV[1]) then
+    redis.call('HDEL', KEYS[1], w[1])
+  else
+    redis.call('HSET', KEYS[1], w[1], w[2] .. ':' .. w[3] .. ':waiting:' .. w[4])
+    left = math.max(left, tonumber(ARGV[1]) - w[3])
+  end
+end
+return tostring(left)
+"""
+# Whether a proof waits for its code.
+_IS_WAITING = f"""{OURS}
+local now = tonumber(redis.call('TIME')[1])
+local all = ours('HGETALL', KEYS[1])
+for i = 1, #all, 2 do
+  local _, _, status, expires = string.match(all[i + 1], {_PARTS})
+  if status == 'waiting' and now < tonumber(expires) then return 1 end
+end
+return 0
+"""
+# Every proof is over.  Answers the ids of those that were not.
+END_ALL = f"""{OURS}
+local now = tonumber(redis.call('TIME')[1])
+local all, ids = ours('HGETALL', KEYS[1]), {{}}
+for i = 1, #all, 2 do
+  local expires = select(4, string.match(all[i + 1], {_PARTS}))
+  if expires and tonumber(expires) > now then ids[#ids + 1] = all[i] end
+end
+redis.call('DEL', KEYS[1])
+return ids
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """An authorization that came back before the proof: its code is not exchanged yet."""
+
+    attempt: Attempt
+    authorization_code: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A proof under way, as the browser that shows its code sees it."""
+
+    request: LinkRequest
+    code: str = field(repr=False)
+    confirmed: bool
+    expires_at: float  # epoch seconds
+    parked: Parked | None = None
+
+
+def as_typed(text: str) -> str:
+    """What a person sent, reduced to a code: only letters and digits count, and no case."""
+    return "".join(c for c in text.upper() if c.isascii() and c.isalnum())
+
+
+class Proofs:
+    """Starts, confirms and consumes proofs.
+
+    The browser holds a secret (its cookie); Redis knows only that secret's
+    hash, so nothing found there opens a proof.
+    """
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+
+    async def start(self, redis: Any, request: LinkRequest, parked: Parked | None = None) -> str:
+        """Begin a proof and return the secret the browser is to keep.
+
+        One round trip, and one more where an older proof has to give way.
+        """
+        index = keys.proofs(request.user_id)
+        browser_secret = new_secret()
+        identifier = _identifier(browser_secret)
+        code = "".join(secrets.choice(CODE_ALPHABET) for _ in range(CODE_LENGTH))
+        payload = {
+            "scopes": list(request.scopes),
+            "code": code,
+            "parked": asdict(parked) if parked else None,
+        }
+        sealed = self._sealer.seal("proof", request.user_id, request.provider, payload)
+        digest = self._sealer.digests("proof", f"{request.user_id}\0{code}")[0]
+        ttl = keys.PARKED_TTL if parked else keys.LINK_CODE_TTL
+        async with redis_call("start a proof"):
+            pipe = redis.pipeline(transaction=False)
+            pipe.set(keys.pending(identifier), sealed, ex=ttl)
+            pipe.eval(_START, 1, index, identifier, digest, ttl, MAX_OPEN, keys.LINK_CODE_TTL)
+            _, gone = await pipe.execute()
+            if gone:
+                pipe = redis.pipeline(transaction=False)
+                for other in gone:
+                    pipe.delete(keys.pending(as_text(other)))
+                await pipe.execute()
+        return browser_secret
+
+    async def confirm(self, redis: Any, user_id: str, typed: str) -> int | None:
+        """Take a code the person sent in chat: ``None`` if it matches, else the tries left.
+
+        Valid only for the person the link was made for.
+        """
+        code = as_typed(typed)
+        digests = self._sealer.digests("proof", f"{keys.check_user_id(user_id)}\0{code}")
+        async with redis_call("confirm a proof"):
+            answer = as_text(await redis.eval(_CONFIRM, 1, keys.proofs(user_id), TRIES, *digests))
+        return None if answer == "ok" else int(answer)
+
+    async def is_waiting(self, redis: Any, user_id: str) -> bool:
+        """Whether a page waits for a code of this person's.  Uses up no try.  One round trip."""
+        async with redis_call("look for a proof"):
+            return bool(await redis.eval(_IS_WAITING, 1, keys.proofs(user_id)))
+
+    async def peek(self, redis: Any, browser_secret: str) -> Proof | None:
+        """Where the browser's proof stands; ``None`` once it is over.  Two round trips."""
+        if not is_one_time_value(browser_secret):
+            return None
+        identifier = _identifier(browser_secret)
+        async with redis_call("read a proof"):
+            pipe = redis.pipeline(transaction=False)
+            raw(pipe, "GET", keys.pending(identifier))
+            pipe.ttl(keys.pending(identifier))
+            sealed, ttl = await pipe.execute(raise_on_error=False)
+            sealed = text_of(sealed)
+        try:
+            record = self._sealer.open("proof", None, None, sealed)
+            proof = _proof(record, time.time() + int(ttl))
+        except (RecordUnreadable, TypeError, ValueError):
+            return None
+        async with redis_call("read a proof"):
+            index = keys.proofs(proof.request.user_id)
+            entry = _ENTRY.fullmatch(await read_field(redis, index, identifier))
+        return replace(proof, confirmed=entry[1] == "confirmed") if entry else None
+
+    async def take(self, redis: Any, browser_secret: str, *, by_code: bool = True) -> Proof | None:
+        """Consume a proof, for exactly one caller; ``None`` unless it is confirmed.
+
+        ``by_code=False`` takes it as it is, where the browser's word is enough.
+        """
+        proof = await self.peek(redis, browser_secret)
+        if proof is None or (by_code and not proof.confirmed):
+            return None
+        return proof if await self._end(redis, proof.request, browser_secret) else None
+
+    async def cancel(self, redis: Any, browser_secret: str) -> LinkRequest | None:
+        """End a proof that somebody declined; what it was for, if it was open."""
+        proof = await self.peek(redis, browser_secret)
+        if proof is None or not await self._end(redis, proof.request, browser_secret):
+            return None
+        return proof.request
+
+    async def _end(self, redis: Any, request: LinkRequest, browser_secret: str) -> bool:
+        identifier = _identifier(browser_secret)
+        async with redis_call("end a proof"):
+            pipe = redis.pipeline(transaction=False)
+            pipe.delete(keys.pending(identifier))
+            pipe.hdel(keys.proofs(request.user_id), identifier)
+            deleted, _ = await pipe.execute()
+        return bool(deleted)
+
+
+def _proof(record: Mapping[str, Any], expires_at: float) -> Proof:
+    """What a record says.  Raises ``TypeError``, ``ValueError``."""
+    request, parked = shaped(LinkRequest, record), record.get("parked")
+    if parked is not None:
+        attempt = parked.get("attempt") if isinstance(parked, Mapping) else None
+        parked = shaped(Parked, parked, attempt=Attempt.from_dict(attempt))
+    return shaped(
+        Proof, record, request=request, confirmed=False, expires_at=expires_at, parked=parked
+    )
+
+
+def under_way(entries: Mapping[Any, Any]) -> Iterator[tuple[str, float]]:
+    """A person's list of proofs: id, and end in epoch seconds."""
+    for identifier, entry in entries.items():
+        if known := _ENTRY.fullmatch(as_text(entry)):
+            yield as_text(identifier), float(known[2])
+
+
+def _identifier(browser_secret: str) -> str:
+    return hashlib.sha256(browser_secret.encode()).hexdigest()

@@ -1,0 +1,164 @@
+"""Answers of providers, read without I/O: success is judged by content, never by status alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+from ..errors import Meaning
+from ..models import Account
+from ..providers.provider import OAuthProvider
+from .meanings import everything_said, meaning_of
+
+BUSY = (408, 425, 429)  # whatever is said beside them is about the moment
+
+_CODE_WORD = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
+_HANDLE = re.compile(r"[\x21-\x7e]{1,80}")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back, whole and bounded; header names are lower-case."""
+
+    status: int
+    headers: dict[str, str] = field(repr=False)
+    body: bytes = field(repr=False)
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds asked for by ``Retry-After``, ``0`` where it says nothing usable."""
+        value = self.headers.get("retry-after", "")
+        return float(value) if value.isascii() and value.isdigit() and len(value) < 7 else 0.0
+
+
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The pairs as a record.  Raises ``ValueError`` where a name stands twice."""
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        raise ValueError("a name stands twice")
+    return record
+
+
+def read_json(body: bytes) -> dict[str, Any] | None:
+    """A JSON object, or ``None`` for everything else.  Over-long numbers lose precision."""
+    value = any_json(body)
+    return value if isinstance(value, dict) else None
+
+
+def any_json(body: bytes) -> Any:
+    """Any JSON, ``None`` where it is none; a byte order mark is passed over (RFC 8259, 8.1)."""
+    try:
+        return json.loads(
+            body.decode("utf-8-sig"),
+            object_pairs_hook=unique,
+            parse_int=lambda digits: int(digits) if len(digits) < 32 else float(digits),
+        )
+    except (ValueError, RecursionError):
+        return None
+
+
+def code_word(value: object) -> str:
+    """A provider's error code if it is of a plain alphabet, else ``unknown_error``."""
+    return plain_word(value) or "unknown_error"
+
+
+def plain_word(value: object) -> str:
+    """A text if it is of a plain alphabet, else ``""``."""
+    return value if isinstance(value, str) and _CODE_WORD.fullmatch(value) else ""
+
+
+def everything_in(answer: Answer, content: Any) -> list[str]:
+    """All that an answer says: its JSON, which is ``content``, or a form, or a plain text."""
+    if content is None:
+        content = _form(answer.body) or answer.body[:200].decode("utf-8", "replace")
+    return everything_said(content)
+
+
+def _form(body: bytes) -> dict[str, str] | None:
+    try:
+        return unique(parse_qsl(body.decode("ascii"), strict_parsing=True, max_num_fields=50))
+    except ValueError:
+        return None
+
+
+def says_no(fields: Mapping[str, Any]) -> bool:
+    """Tell whether an answer is an error whatever its status."""
+    return bool(fields.get("error")) or fields.get("ok") is False
+
+
+def refuses_token(provider: OAuthProvider, answer: Answer) -> bool:
+    """Tell whether an account address calls the token over: 401 (RFC 6750 3.1), or a refusal
+    in the provider's own words for that.
+    """
+    if answer.status in BUSY or answer.status >= 500:
+        return False
+    content = any_json(answer.body)
+    is_refusal = isinstance(content, dict) and says_no(content)
+    if answer.status == 401 or (200 <= answer.status < 300 and not is_refusal):
+        return answer.status == 401
+    return meaning_of(provider, "account", everything_in(answer, content))[0] is Meaning.GONE
+
+
+def confirms_revocation(answer: Answer) -> bool:
+    """RFC 7009 2.2: a 2xx, unless the body is an error after all, or somebody's web page."""
+    body = read_json(answer.body) or {}
+    is_page = answer.body.strip()[:1] == b"<"
+    return 200 <= answer.status < 300 and not says_no(body) and not is_page
+
+
+def read_account(
+    provider: OAuthProvider, answer: Answer, token_answer: Mapping[str, Any]
+) -> Account:
+    """Who the person is there; an unexpected shape gives an empty account, never an error."""
+    profile = read_json(answer.body) if answer.status == 200 else None
+    if profile is None:
+        return Account()
+    if provider.read_account:
+        account = provider.read_account(profile, token_answer)
+    else:
+        account = Account(
+            _text_at(profile, provider.account_id_field),
+            _text_at(profile, provider.account_label_field),
+        )
+    return Account(_plain(account.id), _plain(account.label))
+
+
+def read_handle(provider: OAuthProvider, answer: Answer) -> str:
+    """A name of the account that nobody else there can have and that shows as it is, else ``""``.
+
+    So plain letters alone: others could look like those of somebody else's name.
+    An address that the provider says nobody has verified may be anybody's.
+    """
+    profile = read_json(answer.body) if answer.status == 200 else None
+    if profile is None or not provider.account_handle_field:
+        return ""
+    *path, name = provider.account_handle_field.split(".")
+    is_verified = _at(profile, ".".join([*path, "email_verified"]))
+    if name == "email" and is_verified in (False, "false"):
+        return ""
+    handle = _text_at(profile, provider.account_handle_field)
+    return handle if _HANDLE.fullmatch(handle) else ""
+
+
+def _text_at(record: Mapping[str, Any], path: str) -> str:
+    """The text or whole number at a dotted path (``user.id``), else ``""``."""
+    value = _at(record, path)
+    if isinstance(value, bool) or not isinstance(value, (str, int)):
+        return ""
+    return str(value)
+
+
+def _at(record: Mapping[str, Any], path: str) -> Any:
+    value: Any = record
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value
+
+
+def _plain(text: str) -> str:
+    return _UNPRINTABLE.sub("", text)[:300]

@@ -1,0 +1,68 @@
+"""What a provider sends back through the browser (RFC 6749 4.1.2), read without I/O."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from urllib.parse import parse_qsl
+
+from ..errors import FlowRefused, Meaning
+from ..providers.provider import OAuthProvider
+from .answers import code_word
+from .meanings import meaning_of
+from .requests import is_one_time_value
+
+_MAX_QUERY = 16 * 1024  # bytes; Microsoft's codes are about 2 KB
+_CODE = re.compile(r"[\x21-\x7e]{1,4096}")
+# As Microsoft's descriptions have it: AADSTS65004.
+_NUMBER = re.compile(r"(?<![A-Za-z0-9_])[A-Z]*([0-9]{3,12})(?![A-Za-z0-9_])")
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationResponse:
+    """A well-formed response: a state, and either a code or an error and what it means."""
+
+    state: str = field(repr=False)
+    code: str = field(default="", repr=False)
+    error: str = ""
+    issuer: str | None = None
+    meaning: Meaning = Meaning.UNKNOWN
+
+    @property
+    def outcome(self) -> str:
+        """The outcome of an error (``Meaning.outcome``); ``""`` if there is a code."""
+        return self.meaning.outcome if self.error else ""
+
+
+def read_authorization_response(query: bytes, provider: OAuthProvider) -> AuthorizationResponse:
+    """Read a callback's query.  Raises ``FlowRefused("malformed")``.
+
+    No parameter may stand twice (RFC 6749 3.1), an error beside a code is an
+    error, and a state that cannot be ours is never looked up.  Of an error's
+    description nothing is kept but a number that the provider is known for.
+    """
+    try:
+        pairs = (
+            parse_qsl(
+                query.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=50
+            )
+            if len(query) <= _MAX_QUERY
+            else []
+        )
+    except ValueError:
+        raise FlowRefused("malformed") from None
+    values = dict(pairs)
+    if len(values) != len(pairs) or not is_one_time_value(values.get("state")):
+        raise FlowRefused("malformed")
+    error = code_word(values["error"]) if "error" in values else ""
+    code = "" if error else values.get("code", "")
+    if not error and not _CODE.fullmatch(code):
+        raise FlowRefused("malformed")
+    response = AuthorizationResponse(values["state"], code, error, values.get("iss"))
+    if not error:
+        return response
+    numbers = _NUMBER.findall(values.get("error_description", ""))
+    said = [values["error"], values.get("error_subcode", ""), *numbers]
+    meaning, word = meaning_of(provider, "authorize", said)
+    more = f" {word}" if word in numbers else ""
+    return replace(response, error=error + more, meaning=meaning)

@@ -1,0 +1,144 @@
+"""The meaning of a refusal: by the provider's own words first, then by everybody's.  No I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..errors import Meaning
+from ..providers.provider import OAuthProvider
+
+# Of several words of one provider the one that keeps most decides.
+_CAUTION = (
+    Meaning.TROUBLE,
+    Meaning.SETUP,
+    Meaning.ADMIN,
+    Meaning.VERIFY,
+    Meaning.OTHER_ACCOUNT,
+    Meaning.OTHER_BROWSER,
+    Meaning.DENIED,
+    Meaning.AGAIN,
+    Meaning.GONE,
+)
+_Words = Mapping[Meaning, tuple[str, ...]]
+
+# RFC 6749 4.1.2.1 and 5.2, RFC 7636 4.4.1, RFC 8707 2; GitHub's and Google's names that
+# mean nothing else anywhere.
+_EVERYWHERE: _Words = {
+    Meaning.SETUP: (
+        "invalid_client",
+        "unauthorized_client",
+        "deleted_client",
+        "disabled_client",
+        "incorrect_client_credentials",
+        "redirect_uri_mismatch",
+        "invalid_scope",
+        "invalid_target",
+        "invalid_resource",
+        "unsupported_grant_type",
+        "unsupported_response_type",
+    ),
+    Meaning.TROUBLE: ("server_error", "temporarily_unavailable", "slow_down"),
+    Meaning.VERIFY: ("unverified_user_email",),
+}
+# OpenID Connect Core 3.1.2.6.
+_AGAIN = (
+    "interaction_required",
+    "login_required",
+    "account_selection_required",
+    "consent_required",
+)
+_AT: dict[str, _Words] = {
+    "authorize": {
+        # The last two: LinkedIn's.
+        Meaning.DENIED: ("access_denied", "user_cancelled_login", "user_cancelled_authorize"),
+        # Somebody has to consent, and it is not left to the person who has just been there.
+        Meaning.ADMIN: ("consent_required",),
+        Meaning.AGAIN: _AGAIN[:-1],
+        Meaning.SETUP: ("invalid_request",),
+    },
+    "exchange": {
+        Meaning.GONE: ("invalid_grant", "bad_verification_code", "bad_refresh_token"),
+        Meaning.AGAIN: _AGAIN,
+        Meaning.DENIED: ("access_denied",),
+        Meaning.SETUP: ("invalid_request",),
+    },
+    "refresh": {
+        Meaning.GONE: (
+            "invalid_grant",
+            "bad_refresh_token",
+            "bad_verification_code",
+            "invalid_refresh_token",
+            "expired_refresh_token",
+            "invalid_token",
+        ),
+        Meaning.AGAIN: _AGAIN,
+    },
+}
+# A refresh token that is dead, said in a sentence or in an upper-case name.
+_DEAD = "invalid|expired|revoked|bad|unknown|inactive|incorrect|not valid|no longer valid"
+_SAYS_DEAD = re.compile(
+    rf"(the )?(provided )?({_DEAD}) refresh token"
+    rf"|(the )?(provided )?refresh token (passed )?(is |was |has |has been )?({_DEAD})\b.*"
+)
+_MOST_SAID = 100  # texts and numbers of one answer
+_DEEPEST = 6
+_FIRST = ("error", "errors", "code", "status", "type", "errorCode", "errorType")
+
+
+def meaning_of(provider: OAuthProvider, step: str, said: Sequence[str]) -> tuple[Meaning, str]:
+    """Return what a refusal means, and the word that decided it.
+
+    ``step`` is ``authorize``, ``exchange``, ``refresh``, ``account`` or ``revoke``; ``said``
+    everything that was said there, the most telling first.
+    """
+    for meaning in _CAUTION:
+        own = provider.words.get(meaning, ())
+        if meaning is Meaning.GONE:
+            own = (*own, *provider.gone)
+        for word in said:
+            if word in own:
+                return meaning, word
+    general = (_EVERYWHERE, _AT.get(step, {}))
+    for word in said:
+        for meanings in general:
+            for meaning, words in meanings.items():
+                if word in words:
+                    return meaning, word
+    if step == "refresh" and any(map(_is_dead_token, said)):
+        return Meaning.GONE, "dead_refresh_token"
+    return Meaning.UNKNOWN, ""
+
+
+def _is_dead_token(text: str) -> bool:
+    plain = re.sub(r"[^a-z]+", " ", text[:200].lower()).strip()
+    return _SAYS_DEAD.fullmatch(plain) is not None
+
+
+def everything_said(value: Any) -> list[str]:
+    """Every text and number of an answer, errors first, outer ones before inner ones."""
+    said: list[str] = []
+    pending: list[Any] = [value]
+    for _ in range(_DEEPEST):
+        inner: list[Any] = []
+        for each in pending:
+            inner += each if isinstance(each, list) else _members(each)
+        said += _plain(pending)
+        pending = inner[:_MOST_SAID]
+    return list(dict.fromkeys(said))[:_MOST_SAID]
+
+
+def _members(value: Any) -> Iterable[Any]:
+    if not isinstance(value, dict):
+        return ()
+    first = [value[name] for name in _FIRST if name in value]
+    return [*first, *(inner for name, inner in value.items() if name not in _FIRST)]
+
+
+def _plain(values: Iterable[Any]) -> Iterator[str]:
+    for value in values:
+        if isinstance(value, str):
+            yield value.strip()
+        elif isinstance(value, int) and not isinstance(value, bool):
+            yield str(value)

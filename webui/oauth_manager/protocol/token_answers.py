@@ -1,0 +1,184 @@
+"""Token answers (RFC 6749 5), judged by content and never by status alone.  No I/O."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..errors import Meaning, OAuthMisconfigured, OAuthRefused, OAuthUnavailable, ProviderFailure
+from ..providers.provider import OAuthProvider
+from ..token_data import TokenData
+from .answers import BUSY, Answer, any_json, everything_in, plain_word, says_no
+from .meanings import meaning_of
+
+LONGEST_LIFETIME = 100 * 365 * 86400.0  # seconds; what is said to last longer ends then
+_LARGEST_NUMBER = 2.0**64  # beyond every machine's integers a number is nonsense
+# An expiry that is there and cannot be read: neither "now" nor "never".
+UNREADABLE_LIFETIME = 3600.0
+
+_TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")  # RFC 6750 2.1, bounded
+_NUMBER = re.compile(r"\s*[+-]?\d{1,20}(\.\d{1,9})?\s*", re.ASCII)
+
+
+def read_token_answer(
+    provider: OAuthProvider, step: str, answer: Answer, *, issued_to: str = ""
+) -> dict[str, Any]:
+    """The fields of a successful token answer, ``access_token`` usable.
+
+    Judged by content: any 2xx with a token for us and without an error.  ``issued_to`` is
+    the client id that the refresh token belongs to, ``""`` where unknown.  Raises
+    ``OAuthRefused`` (over, or the person's or an administrator's to do),
+    ``OAuthMisconfigured`` (the operator's) or ``OAuthUnavailable`` (trouble).
+    """
+    if answer.status in BUSY or answer.status >= 500 or 300 <= answer.status < 400:
+        raise _trouble(provider, step, answer)
+    content = any_json(answer.body)
+    is_good = 200 <= answer.status < 300
+    if is_good and step == "refresh":
+        content = _unwrapped(content)
+    if is_good and isinstance(content, dict) and not says_no(content):
+        return _checked_tokens(provider, step, content)
+    is_refusal = isinstance(content, dict) or (answer.status >= 400 and step == "refresh")
+    if not is_refusal and not _is_known(provider, step, answer, content):
+        raise _trouble(provider, step, answer)
+    raise _refusal(provider, step, answer, content, issued_to)
+
+
+def _checked_tokens(provider: OAuthProvider, step: str, fields: dict[str, Any]) -> dict[str, Any]:
+    code = ""
+    token_type, refresh_token = fields.get("token_type"), fields.get("refresh_token")
+    is_bearer = token_type in (None, "") or str(token_type).lower() == "bearer"
+    if not _is_token(fields.get("access_token")):
+        code = "no_usable_access_token"
+    elif not is_bearer:
+        # RFC 6749 7.1: a client must not use a token of a type it does not know.
+        code = "unknown_token_type"
+    elif refresh_token not in (None, "") and not _is_token(refresh_token):
+        if step == "refresh":  # the access token works, and the old pair may be over
+            return {**fields, "refresh_token": ""}
+        code = "no_usable_refresh_token"
+    if code:
+        raise OAuthMisconfigured(provider.name, step, code, meaning=Meaning.UNKNOWN)
+    return fields
+
+
+def _unwrapped(content: Any) -> Any:
+    """The object in an object that a renewed pair lies in: the pair exists only there."""
+    if isinstance(content, dict) and "access_token" not in content and not says_no(content):
+        inner = [v for v in content.values() if isinstance(v, dict) and "access_token" in v]
+        return inner[0] if len(inner) == 1 else content
+    return content
+
+
+def _is_known(provider: OAuthProvider, step: str, answer: Answer, content: Any) -> bool:
+    """Tell whether a page, a list or a plain text says something known all the same."""
+    return answer.status >= 400 and (
+        meaning_of(provider, step, everything_in(answer, content))[0] is not Meaning.UNKNOWN
+    )
+
+
+def _refusal(
+    provider: OAuthProvider, step: str, answer: Answer, content: Any, issued_to: str
+) -> ProviderFailure:
+    said = everything_in(answer, content)
+    meaning, word = meaning_of(provider, step, said)
+    if issued_to not in ("", provider.client_id) and meaning is not Meaning.TROUBLE:
+        meaning = Meaning.MOVED  # RFC 6749 6: bound to the client it was issued to
+    kind: type[ProviderFailure] = OAuthRefused
+    if meaning is Meaning.TROUBLE or (meaning is Meaning.UNKNOWN and step == "refresh"):
+        kind = OAuthUnavailable
+    elif meaning in (Meaning.SETUP, Meaning.UNKNOWN):
+        kind = OAuthMisconfigured
+    fields = content if isinstance(content, dict) else {}
+    code, trace = _code(fields, word, answer.status), plain_word(fields.get("trace_id"))
+    return kind(provider.name, step, code, trace, meaning=meaning)
+
+
+def _code(fields: Mapping[str, Any], word: str, status: int) -> str:
+    """The error code, with Microsoft's number behind it, or the word that decided.
+
+    Texts of a provider's are not repeated, except for what stands in our own data.
+    """
+    error = fields.get("error")
+    inside = error if isinstance(error, dict) else {}
+    candidates = [error, inside.get("code"), inside.get("type"), _slug(word)]
+    candidates += [fields.get("code"), fields.get("status")]
+    nothing = "unknown_error" if error else f"http_{status}"
+    named = next(filter(None, map(_word_or_number, candidates)), nothing)
+    numbers = fields.get("error_codes")
+    number = _word_or_number(numbers[0]) if isinstance(numbers, list) and numbers else ""
+    return f"{named} {number}" if number else named
+
+
+def _slug(word: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.\-]+", "_", word)[:64]
+
+
+def _word_or_number(value: object) -> str:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return plain_word(str(value) if is_number else value)
+
+
+def _trouble(provider: OAuthProvider, step: str, answer: Answer) -> OAuthUnavailable:
+    error = OAuthUnavailable(provider.name, step, f"http_{answer.status}")
+    error.retry_after = answer.retry_after
+    return error
+
+
+def _is_token(value: object) -> bool:
+    return isinstance(value, str) and _TOKEN.fullmatch(value) is not None
+
+
+def token_data(
+    provider: OAuthProvider,
+    fields: Mapping[str, Any],
+    *,
+    scopes: Iterable[str],
+    refresh_token: str = "",
+) -> TokenData:
+    """Normalise a token answer; what it omits of scopes and refresh token is kept as given."""
+    granted = _scopes(fields.get("scope"))
+    renews_by = fields.get("refresh_token") or refresh_token
+    now = time.time()
+    return TokenData(
+        access_token=fields["access_token"],
+        refresh_token=renews_by,
+        expires_at=expires_at(fields.get("expires_in"), now, can_renew=bool(renews_by)),
+        scopes=list(scopes) if granted is None else granted,
+        token_type="Bearer",
+        provider=provider.name,
+        issued_at=now,
+        client_id=provider.client_id,
+    )
+
+
+def _scopes(value: object) -> list[str] | None:
+    """Space- or comma-separated text, or a list; ``None`` where nothing usable was said."""
+    if isinstance(value, str):
+        value = re.split(r"[\s,]+", value.strip())
+    if not isinstance(value, list):
+        return None
+    named = (s for s in value if isinstance(s, str) and re.fullmatch(r"[\x21-\x7e]{1,256}", s))
+    return list(dict.fromkeys(named))[:200]
+
+
+def expires_at(expires_in: object, now: float, *, can_renew: bool = True) -> float:
+    """Epoch seconds; ``0`` for no end.
+
+    Zero and negative mean "over already", or no end for a fresh token that nothing
+    ``can_renew``.  What is there and cannot be read gets ``UNREADABLE_LIFETIME``: it
+    must neither crash nor mean "for ever".
+    """
+    if expires_in is None:
+        return 0.0
+    is_number = isinstance(expires_in, (int, float)) and not isinstance(expires_in, bool)
+    is_text = isinstance(expires_in, str) and _NUMBER.fullmatch(expires_in)
+    lifetime = float(expires_in) if is_number or is_text else math.nan  # type: ignore[arg-type]
+    if not abs(lifetime) <= _LARGEST_NUMBER:  # true of NaN as well
+        lifetime = UNREADABLE_LIFETIME
+    if lifetime <= 0 and not can_renew:
+        return 0.0
+    return now + min(max(lifetime, 0.0), LONGEST_LIFETIME)

@@ -1,0 +1,206 @@
+"""Calls to providers: no redirects, one deadline, a byte cap.  The only user of httpx.
+
+They go straight out, or through one proxy that the operator names.  The
+environment's own proxies count for nothing: codes and tokens go this way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import zlib
+from contextlib import suppress
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from weakref import WeakKeyDictionary
+
+import httpx
+
+from ..configuration import is_loopback
+from ..errors import OAuthUnavailable
+from .answers import Answer
+from .network_faults import fault_of, is_tls
+from .requests import ProviderRequest
+
+log = logging.getLogger(__name__)
+
+DEADLINE = 10.0  # seconds, for the whole of a call
+DEADLINE_WHILE_WAITING = 4.0  # seconds, where a person waits for a disconnect
+MAX_BODY = 256 * 1024  # bytes, decoded
+
+
+def _network(proxy: httpx.Proxy | None) -> httpx.AsyncBaseTransport:
+    """HTTP as it is; the certificates are those of ``SSL_CERT_FILE``, if that is set."""
+    context = httpx.create_ssl_context()
+    direct = httpx.AsyncHTTPTransport(verify=context, trust_env=False)
+    if proxy is None:
+        return direct
+    if proxy.url.scheme == "https":
+        proxy.ssl_context = context
+    return _Proxied(direct, httpx.AsyncHTTPTransport(verify=context, trust_env=False, proxy=proxy))
+
+
+def _read_proxy(address: str) -> httpx.Proxy | None:
+    """Parse a proxy's address; None for ``""``.  Raises ``ValueError``, which quotes nothing."""
+    if not address:
+        return None
+    with suppress(ValueError, httpx.InvalidURL):
+        proxy = httpx.Proxy(address)
+        if proxy.url.scheme in ("http", "https") and proxy.url.host:
+            return proxy
+    raise ValueError("a proxy's address looks like http://user:password@host:3128")
+
+
+class _Proxied(httpx.AsyncBaseTransport):
+    """Everything through a proxy, but for what is on this machine: a proxy elsewhere has none."""
+
+    def __init__(self, direct: httpx.AsyncBaseTransport, through: httpx.AsyncBaseTransport) -> None:
+        self._direct = direct
+        self._through = through
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        is_here = is_loopback(request.url.host)
+        return await (self._direct if is_here else self._through).handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._direct.aclose()
+        await self._through.aclose()
+
+
+class Transport:
+    """One shared HTTP client for each event loop: a client per call costs a TLS context.
+
+    ``transport`` replaces the network, for tests; ``proxy`` is an address like
+    ``http://user:password@host:3128`` (or https) that every call goes through.
+    Raises ``ValueError`` if it is none.
+    """
+
+    def __init__(
+        self, transport: httpx.AsyncBaseTransport | None = None, *, proxy: str = ""
+    ) -> None:
+        self._transport = transport
+        self._proxy = _read_proxy(proxy)
+        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = (
+            WeakKeyDictionary()
+        )
+
+    @property
+    def is_out_there(self) -> bool:
+        """Tell whether calls go over a network, and not to what replaces it in tests."""
+        return self._transport is None
+
+    def _client(self) -> httpx.AsyncClient:
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            # The environment's proxies and .netrc are not ours to trust with credentials.
+            client = httpx.AsyncClient(
+                transport=self._transport or _network(self._proxy),
+                trust_env=False,
+                follow_redirects=False,
+                timeout=httpx.Timeout(DEADLINE),
+                # All people share this client: what a provider tells one is not for another.
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                headers={"User-Agent": "account-connections", "Accept-Encoding": "identity"},
+            )
+            self._clients[loop] = client
+        return client
+
+    async def send(self, request: ProviderRequest, deadline: float = DEADLINE) -> Answer:
+        """Send once, never again.
+
+        Raises ``OAuthUnavailable`` on anything but a whole answer.  Its code is
+        ``timeout``, ``certificate`` (not to be trusted), ``network``,
+        ``unusable_answer``, or of our own doing ``own_certificates`` (what
+        ``SSL_CERT_FILE`` names), ``proxy_refused``, ``proxy_unreachable`` or
+        ``proxy_wants_password``.
+        """
+        try:
+            async with asyncio.timeout(deadline):
+                return await self._exchange(request)
+        except TimeoutError:
+            fault = "timeout"
+        except httpx.TransportError as error:
+            fault = self._fault_of(error, request.url)
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError, zlib.error):
+            fault = "unusable_answer"
+        except OSError:  # httpx has names of its own for those of the network
+            fault = "own_certificates"
+        code = _coarse(fault)
+        log.warning("%s: %s failed: %s", request.provider, request.step, code)
+        # Outside the handlers, so that no cause is chained: it may quote a header, and so a token.
+        raise OAuthUnavailable(request.provider, request.step, code)
+
+    async def reach(self, url: str, deadline: float = DEADLINE) -> str:
+        """Have the server there answer anything; nothing of ours is sent.
+
+        Returns ``""``, or the fault: a word of :func:`network_faults.fault_of`,
+        ``not_http``, or one of our own doing that :meth:`send` names.
+        """
+        try:
+            async with asyncio.timeout(deadline):
+                async with self._client().stream("HEAD", url):
+                    return ""
+        except TimeoutError:
+            return "timeout"
+        except httpx.TransportError as error:
+            return self._fault_of(error, url)
+        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError):
+            return "unusable_answer"
+        except OSError:
+            return "own_certificates"
+
+    def _fault_of(self, error: httpx.TransportError, url: str) -> str:
+        if isinstance(error, httpx.ProxyError):
+            is_login = str(error).startswith("407")
+            return "proxy_wants_password" if is_login else "proxy_refused"
+        if isinstance(error, httpx.RemoteProtocolError):
+            return "not_http"
+        fault = "timeout" if isinstance(error, httpx.TimeoutException) else fault_of(error)
+        is_proxied = self._proxy is not None and not is_loopback(httpx.URL(url).host)
+        if is_proxied and isinstance(error, (httpx.ConnectError, httpx.ConnectTimeout)):
+            return fault if is_tls(fault) else "proxy_unreachable"
+        return fault
+
+    async def _exchange(self, request: ProviderRequest) -> Answer:
+        async with self._client().stream(
+            request.method, request.url, headers=request.headers, content=request.body
+        ) as response:
+            encoding = response.headers.get("content-encoding", "identity").strip().lower()
+            unpack = _Unpacker(encoding)
+            body = bytearray()
+            async for chunk in response.aiter_raw():
+                body += unpack(chunk, MAX_BODY + 1 - len(body))
+                if len(body) > MAX_BODY:
+                    raise httpx.DecodingError("over the byte cap")
+            return Answer(
+                response.status_code,
+                {name.lower(): value for name, value in response.headers.items()},
+                bytes(body),
+            )
+
+    async def aclose(self) -> None:
+        """Close this event loop's client."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.aclose()
+
+
+def _coarse(fault: str) -> str:
+    """The code of a failure: what a caller or the log can tell apart."""
+    if fault.startswith("certificate_"):
+        return "certificate"
+    known = ("timeout", "unusable_answer", "own_certificates")
+    return fault if fault in known or fault.startswith("proxy_") else "network"
+
+
+class _Unpacker:
+    """Decodes at most the asked number of bytes, so that a bomb stays small."""
+
+    def __init__(self, encoding: str) -> None:
+        if encoding not in ("", "identity", "gzip", "deflate"):
+            raise httpx.DecodingError("unknown content encoding")
+        # 32 + MAX_WBITS: zlib or gzip, told by their header.
+        self._zlib = zlib.decompressobj(47) if encoding in ("gzip", "deflate") else None
+
+    def __call__(self, chunk: bytes, limit: int) -> bytes:
+        return self._zlib.decompress(chunk, limit) if self._zlib else chunk

@@ -1,0 +1,246 @@
+"""What one OAuth provider is: data, and at most two functions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, Literal
+from urllib.parse import quote, urlsplit
+
+from ..configuration import Malformed, check_provider
+from ..models import Account
+from .scope_rules import ScopeRules, ScopeSentences, described
+
+AccountReader = Callable[[Mapping[str, Any], Mapping[str, Any]], Account]
+"""From the account answer and the token answer to an account; raises nothing."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+
+MOST_FEATURES = 20
+LONGEST_FEATURE = 64  # characters of its name
+
+
+@dataclass
+class OAuthProvider:
+    """One provider as this installation uses it.
+
+    The first nine parameters are the specification's.  The others are what the
+    providers differ in; each has the value that suits a plain RFC 6749 server.
+    """
+
+    name: str
+    authorize_url: str
+    token_url: str
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    scopes: list[str] = field(default_factory=list)
+    tokens_expire: bool = True
+    revoke_url: str = ""
+    extra_auth_params: dict[str, str] = field(default_factory=dict)
+
+    label: str = ""
+    purpose: str = ""
+    scope_separator: str = " "
+    scope_on_refresh: bool = False
+    token_auth: Literal["post", "basic"] = "post"
+    # "rfc7009": form POST with client authentication; "bare": form POST of the
+    # token alone (Google); "delete": DELETE with Basic and JSON (GitHub).
+    revoke_style: Literal["rfc7009", "bare", "delete"] = "rfc7009"
+    account_url: str = ""
+    account_id_field: str = "id"
+    account_label_field: str = "name"
+    # a name in the account answer that nobody else there can have; "" where none is known
+    account_handle_field: str = ""
+    # ends the part of an account's id that an answer may leave out (Microsoft: the tenant)
+    account_realm_end: str = ""
+    issuer: str = ""
+    # Whether every authorization response carries ``iss`` (RFC 9207, section 2.3);
+    # without a known issuer there is nothing to compare it with.
+    iss_required: bool = False
+    pkce: bool = True  # RFC 7636; some refuse the verifier
+    manage_url: str = ""
+    manage_label: str = ""
+    status_url: str = ""
+    scope_sentences: ScopeSentences = field(default_factory=dict, repr=False)
+    # These five are what ``scope_rules`` are made of.
+    # scope -> other scopes it contains, or other names the provider answers with
+    scope_contains: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    # scopes that are asked for but never listed in an answer
+    scopes_unlisted: frozenset[str] = field(default=frozenset({"offline_access"}), repr=False)
+    scope_prefixes: tuple[str, ...] = ()
+    scope_ignores_case: bool = False
+    scope_wildcard: str = ""
+    # meaning -> the provider's own words for it: codes, numbers and whole texts of a refusal
+    words: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    # the same, for access that is over: the deployment's beside the template's
+    gone: tuple[str, ...] = ()
+    # scope -> what it allows, in the deployment's words, which go before the template's
+    scope_texts: Mapping[str, str] = field(default_factory=dict)
+    read_account: AccountReader | None = field(default=None, repr=False)
+    # what the bot does with the service, in a few words -> the scopes that takes
+    features: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError("a provider's name is lower-case letters, digits, - and _")
+        try:
+            self.features = checked_features(self.features)
+        except ValueError as fault:
+            raise ValueError(f"provider {self.name!r}: features {fault}") from None
+        if self.scope_rules.missing(self.needed_scopes, self.scopes, lists_all=True):
+            raise ValueError(f"provider {self.name!r}: features need a scope it is not asked for")
+        self.gone = tuple(map(str, [self.gone] if isinstance(self.gone, str) else self.gone))
+        self.label = self.label or self.name.replace("_", " ").replace("-", " ").title()
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether client id and client secret are both there."""
+        return bool(self.client_id and self.client_secret)
+
+    @property
+    def can_revoke(self) -> bool:
+        """Whether the provider can be asked to end a grant."""
+        return bool(self.revoke_url)
+
+    @property
+    def own_manage_url(self) -> str:
+        """The provider's page where the person sees and removes this application."""
+        return self.manage_url.replace("{client_id}", quote(self.client_id, safe=""))
+
+    @cached_property
+    def scope_rules(self) -> ScopeRules:
+        """The rules by which its scopes are compared, everywhere."""
+        return ScopeRules(
+            self.scope_contains,
+            self.scopes_unlisted,
+            self.scope_prefixes,
+            self.scope_ignores_case,
+            self.scope_wildcard,
+        )
+
+    def is_same_account(self, one: Account, other: Account) -> bool:
+        """Compare by id alone, the realm left out where one of both has none.
+
+        An id that is not known is never the same as another.
+        """
+        realm, own = self._split_id(one.id)
+        other_realm, others = self._split_id(other.id)
+        return bool(own) and own == others and (realm == other_realm or not (realm and other_realm))
+
+    def with_fuller_id(self, account: Account, known: Account) -> Account:
+        """The account, with the realm that only ``known`` tells if both are the same."""
+        if self._split_id(account.id)[0] or not self.is_same_account(account, known):
+            return account
+        return replace(account, id=known.id)
+
+    def account_ids(self, account: Account) -> tuple[str, ...]:
+        """Every form of the id, first the one without its realm; none if it is not known."""
+        forms = (self._split_id(account.id)[1], account.id)
+        return tuple(dict.fromkeys(form for form in forms if form))
+
+    def _split_id(self, account_id: str) -> tuple[str, str]:
+        if not self.account_realm_end:
+            return "", account_id
+        realm, _, own = account_id.rpartition(self.account_realm_end)
+        return realm, own
+
+    @cached_property
+    def described_scopes(self) -> Mapping[str, tuple[str, str, str]]:
+        """Group and sentences by the key of each scope, as :func:`described` gives them."""
+        return described(self.scope_rules, self.scope_sentences, self.scope_texts)
+
+    def missing_scopes(self, wanted: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:
+        """Those of ``wanted`` that ``granted`` neither lists nor contains, in their order."""
+        return self.scope_rules.missing(wanted, granted)
+
+    @property
+    def needed_scopes(self) -> tuple[str, ...]:
+        """The scopes of every feature."""
+        return tuple(dict.fromkeys(s for needed in self.features.values() for s in needed))
+
+    def lacking_features(self, granted: Iterable[str]) -> tuple[str, ...]:
+        """Those of the features with a scope that ``granted`` neither lists nor contains."""
+        held = tuple(granted)
+        return tuple(n for n, needed in self.features.items() if self.missing_scopes(needed, held))
+
+
+def checked_features(given: Mapping[str, str | Iterable[str]]) -> dict[str, tuple[str, ...]]:
+    """Features with the scopes of each; a text of scopes is split at its blanks.
+
+    Raises ``ValueError``: its message ends a sentence and holds nothing that was given.
+    """
+    if not isinstance(given, Mapping):
+        raise ValueError("must be names with their scopes")
+    if len(given) > MOST_FEATURES:
+        raise ValueError(f"must be at most {MOST_FEATURES}")
+    found = {}
+    for name, needed in given.items():
+        if not 0 < len(name) <= LONGEST_FEATURE or not name.isprintable() or name.strip() != name:
+            raise ValueError(f"must have names of one line, at most {LONGEST_FEATURE} characters")
+        if ":" in name or ";" in name:
+            raise ValueError("must have names without : and ;")
+        scopes = needed.split() if isinstance(needed, str) else needed
+        found[name] = tuple(dict.fromkeys(scopes))
+        if not all(found[name]) or not found[name]:
+            raise ValueError("must name a scope for each")
+    return found
+
+
+_OF_THE_SAME_SERVER = frozenset(
+    {"account_url", "revoke_url", "issuer", "status_url", "manage_url", "manage_label"}
+)
+FIELDS = frozenset(f.name for f in fields(OAuthProvider)) - {"name"}
+
+
+def _applicable(template: Mapping[str, Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The template without what would send one server's tokens to another.
+
+    Where the token endpoint moves to another origin (GitHub Enterprise, a test
+    server), the template's account, revocation and issuer no longer belong to it.
+    """
+    if not template or _origin(given.get("token_url", "")) in ("", _origin(template["token_url"])):
+        return template
+    return {k: v for k, v in template.items() if k not in _OF_THE_SAME_SERVER}
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+
+
+def build_providers(
+    templates: Mapping[str, Mapping[str, Any]],
+    config: Mapping[str, Mapping[str, Any]],
+    *,
+    is_out_there: bool = True,
+) -> dict[str, OAuthProvider]:
+    """The templates with the deployment's configuration merged over them.
+
+    A name without a template is a provider of its own and must bring at least
+    ``authorize_url`` and ``token_url``.  Empty values of known providers leave
+    the template's value standing.  Raises ``ValueError`` on an unknown field, one
+    that the site's settings would refuse, or a provider without endpoints; the message
+    names the field, never a value.  ``is_out_there`` as in :func:`check_provider`.
+    """
+    providers = {}
+    for name in sorted(templates.keys() | config.keys()):
+        template = templates.get(name, {})
+        given = {k: v for k, v in config.get(name, {}).items() if v is not None}
+        unknown = sorted(given.keys() - FIELDS)
+        if unknown:
+            raise ValueError(f"provider {name!r}: unknown setting {', '.join(unknown)}")
+        given = {k: v for k, v in given.items() if v != "" or k not in template}
+        try:
+            check_provider(given, template, is_out_there=is_out_there)
+        except Malformed as fault:
+            raise ValueError(f"provider {name!r}: {fault}") from None
+        merged = {**_applicable(template, given), **given}
+        if not merged.get("authorize_url") or not merged.get("token_url"):
+            raise ValueError(f"provider {name!r} needs authorize_url and token_url")
+        scopes = merged.get("scopes", ())
+        merged["scopes"] = scopes.split() if isinstance(scopes, str) else list(scopes)
+        merged["extra_auth_params"] = dict(merged.get("extra_auth_params", {}))
+        providers[name] = OAuthProvider(name=name, **merged)
+    return providers

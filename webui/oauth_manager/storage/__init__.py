@@ -1,0 +1,30 @@
+"""Storage: every record in Redis, its key, its seal and its script."""
+
+from ..connection import describe
+from ..shapes import seconds, shaped, texts
+from .canary import TROUBLE, Fit, WrongKey, look
+from .held_tokens import HELD_SECONDS
+from .keys import PREFIX, READY, encoded
+from .link_index import state_of
+from .scripts import OURS
+from .sealer import Sealer
+from .switch_offers import OFFER_SECONDS
+
+__all__ = [
+    "HELD_SECONDS",
+    "OFFER_SECONDS",
+    "OURS",
+    "PREFIX",
+    "READY",
+    "TROUBLE",
+    "Fit",
+    "Sealer",
+    "WrongKey",
+    "describe",
+    "encoded",
+    "look",
+    "seconds",
+    "shaped",
+    "state_of",
+    "texts",
+]

@@ -1,0 +1,128 @@
+"""Calls to Redis: bounded, named when they fail, and indifferent to how the client decodes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.exceptions import RedisError, ResponseError
+
+from ..errors import StoreUnavailable
+
+DEADLINE = 2.0  # seconds, for one round trip
+
+# What redis-py calls the answers of a server that is there.
+_REFUSALS = {"NoPermissionError", "OutOfMemoryError", "ReadOnlyError", "ResponseError"}
+
+# Stands for a value that is not text; no sealed record looks like it.
+FOREIGN = "\0"
+
+
+@asynccontextmanager
+async def redis_call(step: str, seconds: float = DEADLINE) -> AsyncIterator[None]:
+    """Bound a Redis call and name its failure; no cause is chained, it may quote a value."""
+    failure = ""
+    task = asyncio.current_task()
+    before = task.cancelling() if task else 0
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+        if task and task.cancelling() > before:
+            # Before Python 3.12 the client's own time-out may swallow a cancellation.
+            raise asyncio.CancelledError
+    except TimeoutError:
+        failure = "timeout"
+    except (RedisError, OSError) as error:
+        failure = type(error).__name__
+    if failure:
+        raise StoreUnavailable(step, failure) from None
+
+
+def is_refusal(failure: StoreUnavailable) -> bool:
+    """Whether Redis answered and would not: what only reads may work all the same."""
+    return failure.code in _REFUSALS
+
+
+def is_full(failure: StoreUnavailable) -> bool:
+    """Whether Redis has no room: it removes and does not add."""
+    return failure.code == "OutOfMemoryError"
+
+
+def as_text(value: Any) -> str:
+    """A Redis answer as text, whichever way the client decodes; ``""`` for nothing."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return value if isinstance(value, str) else ""
+
+
+def raw(client: Any, command: str, key: str | bytes, *more: Any) -> Any:
+    """Ask for bytes, even of a client that decodes: what cannot be decoded must not break it."""
+    return client.execute_command(command, key, *more, NEVER_DECODE=True)
+
+
+def run(client: Any, script: str, key: str, *arguments: Any) -> Any:
+    """Run a script that answers with what stands in Redis, as :func:`raw` does."""
+    return client.execute_command("EVAL", script, 1, key, *arguments, NEVER_DECODE=True)
+
+
+async def read_text(redis: Any, key: str | bytes) -> str:
+    """What stands at a key, as :func:`text_of` reads it."""
+    try:
+        return text_of(await raw(redis, "GET", key))
+    except ResponseError as error:
+        return text_of(error)
+
+
+async def read_field(redis: Any, key: str, field: str) -> str:
+    """One field of a hash as text, ``""`` if it is not there or the key holds no hash."""
+    try:
+        return as_text(await raw(redis, "HGET", key, field))
+    except ResponseError as error:
+        return as_text(unless_mistyped(error, ""))
+
+
+async def take_text(redis: Any, key: str) -> str:
+    """Read a key as :func:`read_text` does, and delete it."""
+    try:
+        return text_of(await raw(redis, "GETDEL", key))
+    except ResponseError as error:
+        mistyped = text_of(error)
+        await redis.delete(key)
+        return mistyped
+
+
+def unless_mistyped(answer: Any, nothing: Any) -> Any:
+    """One answer of a pipeline, or ``nothing`` if the key is of another type.
+
+    Any other error that stands in the answer's place is raised.
+    """
+    if is_mistyped(answer):
+        return nothing
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def is_mistyped(answer: Any) -> bool:
+    return isinstance(answer, ResponseError) and "WRONGTYPE" in str(answer)
+
+
+def text_of(answer: Any) -> str:
+    """One answer of a pipeline as text: ``FOREIGN`` where the key is of another type.
+
+    Bytes that are no text are kept, so that :func:`exact` gives them back.  Any other
+    error that stands in the answer's place is raised.
+    """
+    if is_mistyped(answer):
+        return FOREIGN
+    if isinstance(answer, Exception):
+        raise answer
+    is_bytes = isinstance(answer, bytes)
+    return answer.decode("utf-8", "surrogateescape") if is_bytes else as_text(answer)
+
+
+def exact(text: str) -> bytes:
+    """Give back the bytes that :func:`text_of` read, to be compared in Redis."""
+    return text.encode("utf-8", "surrogateescape")

@@ -1,0 +1,100 @@
+"""The records of connections, read from Redis: everything about one in one round trip."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import chain, islice
+from typing import Any
+
+from . import canary, keys, scripts
+from .calls import raw, read_text, redis_call, text_of
+from .older_keys import OlderKeys
+from .records import Records, Stored
+from .sealer import Sealer
+
+
+class Lookup(Records):
+    """Reads; nothing of it writes."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        super().__init__(sealer)
+        self.older = OlderKeys(sealer)
+
+    async def read_tokens(self, redis: Any, user_id: str, provider: str) -> str:
+        """The sealed tokens, ``""`` where there are none.  One round trip.
+
+        Raises ``RecordUnreadable`` where the key holds something else than text.
+        """
+        key, older = keys.token_places(user_id, provider)
+        async with redis_call("read tokens"):
+            if not older:
+                return await read_text(redis, key)
+            before, ours = await _read_all(redis, [older, key])
+        return self.older.in_use(user_id, provider, ours, before)[0]
+
+    async def read_one(self, redis: Any, user_id: str, provider: str) -> Stored:
+        """The records of one connection, as :meth:`read` gives them."""
+        return (await self.read(redis, user_id, [provider]))[provider]
+
+    async def read_for_writing(
+        self,
+        redis: Any,
+        user_id: str,
+        provider: str,
+        also: Callable[[Any], object] = lambda _: None,
+    ) -> Stored:
+        """The records of one connection, and Redis's clock, for :meth:`connect`.
+
+        ``also`` queues more commands on the same trip.  Raises ``WrongKey`` where what
+        would be written could not be read by the others.
+        """
+        places = _places(user_id, provider)
+        async with redis_call("read a connection"):
+            pipe = redis.pipeline(transaction=False)
+            also(pipe)
+            first = len(pipe)
+            for key in places:
+                raw(pipe, "GET", key)
+            pipe.eval(scripts.CLOCK, 1, places[-1])
+            canary.queue(pipe)
+            *records, now, fit = (await pipe.execute(raise_on_error=False))[first:]
+            canary.require(self._sealer, fit, provider, "connect")
+            texts = [text_of(record) for record in records]
+            if isinstance(now, Exception):
+                raise now
+        clock = int(now) - time.monotonic() * 1000
+        return replace(self._stored(user_id, provider, texts), clock=clock)
+
+    async def read(self, redis: Any, user_id: str, providers: Iterable[str]) -> dict[str, Stored]:
+        """All records for each provider.  A mistyped key reads as a record nobody can open."""
+        places = {name: _places(user_id, name) for name in providers}
+        async with redis_call("read connections"):
+            texts = iter(await _read_all(redis, chain.from_iterable(places.values())))
+        return {
+            name: self._stored(user_id, name, list(islice(texts, len(own))))
+            for name, own in places.items()
+        }
+
+    def _stored(self, user_id: str, provider: str, texts: list[str]) -> Stored:
+        """Sort what stands at each of :func:`_places`."""
+        *older, tokens, profile, aside = texts
+        before = ""
+        if older:
+            tokens, before = self.older.in_use(user_id, provider, tokens, older[0])
+        return Stored(tokens, profile, aside=aside, older=before)
+
+
+def _places(user_id: str, provider: str) -> list[str]:
+    """Name the keys of the records: the older tokens' key, if it differs, and ours."""
+    key, older = keys.token_places(user_id, provider)
+    beside = keys.connection(user_id, provider), keys.revoke(user_id, provider)
+    return [*filter(None, [older]), key, *beside]
+
+
+async def _read_all(redis: Any, places: Iterable[str]) -> list[str]:
+    pipe = redis.pipeline(transaction=False)
+    for key in places:
+        raw(pipe, "GET", key)
+    return [text_of(answer) for answer in await pipe.execute(raise_on_error=False)]

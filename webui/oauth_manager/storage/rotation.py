@@ -1,0 +1,139 @@
+"""Rotation of the encryption key: for an operator, never for a request."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from redis.exceptions import RedisError, ResponseError
+
+from ..errors import RecordUnreadable, StoreUnavailable
+from . import canary, keys
+from .account_index import Accounts
+from .calls import as_text, read_text, redis_call
+from .older_keys import is_claim
+from .sealer import Sealer
+from .store import Store
+
+_TRIES = 5  # for a record that somebody else writes meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """The outcome of a rotation.
+
+    ``done`` were sealed anew, ``moved`` of them from keys of the older system.  ``left`` maps the
+    name of every key that was not understood to why, as the end of a sentence.
+    """
+
+    done: int
+    moved: int
+    left: Mapping[str, str]
+
+
+async def reseal(
+    redis: Any, sealer: Sealer, store: Store, accounts: Accounts, *, writes: bool = True
+) -> Rotation:
+    """Seal every record with the newest key, and make the index of accounts anew on the way.
+
+    Safe to interrupt and to repeat; a record that changes meanwhile is left to whoever changed
+    it.  Without ``writes`` it only looks.  Walks all keys.  Raises ``StoreUnavailable``.
+    """
+    walk = _Walk(redis, sealer, store, accounts, writes=writes)
+    try:
+        for kind, pattern in keys.RECORD_PATTERNS.items():
+            async for key in redis.scan_iter(match=pattern, count=500, NEVER_DECODE=True):
+                await walk.visit(kind, key)
+        async for key in redis.scan_iter(match=keys.ACCOUNT_PATTERN, count=500):
+            await walk.visit_index(as_text(key))
+    except RedisError as error:
+        raise StoreUnavailable("walk all records", type(error).__name__) from None
+    if writes and not walk.left and not walk.outcomes["changed"]:
+        await canary.renew(redis, sealer)
+    done = walk.outcomes["done"] + walk.outcomes["moved"]
+    return Rotation(done, walk.outcomes["moved"], walk.left)
+
+
+class _Walk:
+    """One walk over all keys, and what it found so far."""
+
+    def __init__(
+        self, redis: Any, sealer: Sealer, store: Store, accounts: Accounts, *, writes: bool
+    ) -> None:
+        self._redis = redis
+        self._sealer = sealer
+        self._store = store
+        self._accounts = accounts
+        self._writes = writes
+        self.outcomes: Counter[str] = Counter()
+        self.left: dict[str, str] = {}
+
+    async def visit(self, kind: str, key: bytes) -> None:
+        """One record."""
+        outcome = "changed"
+        for _ in range(_TRIES):
+            async with redis_call("seal a record anew"):
+                text = await read_text(self._redis, key)
+                if not text or is_claim(text):
+                    return
+                try:
+                    outcome = await self._resealed(kind, key, text)
+                except RecordUnreadable as error:
+                    if await read_text(self._redis, key) == text:
+                        self.left[as_text(key)] = error.reason
+                        return
+            if outcome != "changed":
+                break
+        self.outcomes[outcome] += 1
+
+    async def _resealed(self, kind: str, key: bytes, text: str) -> str:
+        """Raises ``RecordUnreadable``."""
+        try:
+            name = key.decode()
+        except UnicodeDecodeError:
+            raise RecordUnreadable("a name that is no text") from None
+        ours = keys.parse_record(name)
+        older = keys.parse_older_record(name) if kind == "tokens" else ours
+        if ours != older and self._sealer.is_older(text):
+            return await self._moved(older, text)
+        if ours is None:
+            raise RecordUnreadable("no key of ours")
+        record = self._sealer.open(kind, *ours, text)
+        if not self._writes:
+            return "done"
+        sealed = self._sealer.seal(kind, *ours, record)
+        is_done = await self._store.replace(self._redis, name, text, sealed)
+        if kind == "connection":
+            await self._list(*ours)
+        return "done" if is_done else "changed"
+
+    async def _moved(self, owner: tuple[str, str] | None, text: str) -> str:
+        """Bring a record of the older system where ours are."""
+        if owner is None:
+            raise RecordUnreadable("no possible user id")
+        self._sealer.open("tokens", *owner, text)
+        is_moved = not self._writes or await self._store.older.move(self._redis, *owner)
+        return "moved" if is_moved else "changed"
+
+    async def _list(self, user_id: str, provider: str) -> None:
+        """Put a connection into the index of accounts."""
+        text = await read_text(self._redis, keys.connection(user_id, provider))
+        profile = self._store.open_profile(user_id, provider, text)
+        if profile.account.id or profile.account.label:
+            pipe = self._redis.pipeline(transaction=False)
+            self._accounts.add(pipe, user_id, provider, profile.account)
+            await pipe.execute()
+
+    async def visit_index(self, key: str) -> None:
+        """One account of the index."""
+        if not self._writes:
+            return
+        try:
+            async for field, sealed in self._redis.hscan_iter(key):
+                await self._accounts.prune(self._redis, key, as_text(field), as_text(sealed))
+        except ResponseError as error:
+            if "WRONGTYPE" not in str(error):
+                raise
+            self.left[key] = "no index of an account"

@@ -1,0 +1,123 @@
+"""Sealing of what is stored: Fernet over JSON that says what, whose and which it is."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import re
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+
+from ..errors import RecordUnreadable
+from ..shapes import text
+from .keys import check_user_id
+
+log = logging.getLogger(__name__)
+
+VERSION = 1
+_MAX_SEALED = 256 * 1024  # characters; a sealed token of 16 KB is far below
+
+
+def _ciphers(encryption_key: str | bytes) -> list[tuple[bytes, Fernet]]:
+    """The usable keys, newest first; an unusable one is logged by position, never by value."""
+    text = (
+        encryption_key.decode("ascii", "replace")
+        if isinstance(encryption_key, bytes)
+        else (encryption_key or "")
+    )
+    ciphers = []
+    for position, key in enumerate(re.split(r"[\s,]+", text.strip()) if text.strip() else ()):
+        try:
+            ciphers.append((key.encode(), Fernet(key)))
+        except ValueError:
+            log.error("encryption key number %d is not a Fernet key and is not used", position + 1)
+    return ciphers
+
+
+class Sealer:
+    """Seals JSON objects with the newest key and opens those of every key.
+
+    Without a usable key it writes and reads plain JSON, as the specification
+    has it; the application refuses to start in that case.
+    """
+
+    def __init__(self, encryption_key: str | bytes = "", *, strict: bool = False) -> None:
+        ciphers = _ciphers(encryption_key)
+        self.fernet = MultiFernet([cipher for _, cipher in ciphers]) if ciphers else None
+        self._keys = [key for key, _ in ciphers] or [b""]
+        self._strict = strict
+
+    def seal(self, kind: str, user_id: str, provider: str, payload: dict[str, Any]) -> str:
+        """``payload`` bound to its kind, user and provider."""
+        bound = {**payload, "provider": provider, "user_id": user_id, "kind": kind, "v": VERSION}
+        text = json.dumps(bound, separators=(",", ":"))
+        return self.fernet.encrypt(text.encode()).decode() if self.fernet else text
+
+    def open(
+        self, kind: str, user_id: str | None, provider: str | None, sealed: str | bytes
+    ) -> dict[str, Any]:
+        """The payload, if it was sealed for exactly this kind, user and provider.
+
+        ``None`` for user or provider skips that comparison, for records whose
+        very purpose is to tell it.  Token records of the older system carry no
+        user; they are read unless the strict switch is set.  Raises
+        ``RecordUnreadable`` otherwise.
+        """
+        record = self._decrypted(sealed)
+        legacy = kind == "tokens" and "v" not in record and not self._strict
+        if legacy:
+            bound = {"kind": kind, "user_id": user_id, "provider": provider, "v": VERSION}
+            record = {**bound, **record}
+        if record.get("v") != VERSION:
+            raise RecordUnreadable("unknown version")
+        expected = {"kind": kind, "user_id": user_id, "provider": provider}
+        for name, value in expected.items():
+            held = record.get(name)
+            if value is not None and held != value and not (legacy and held == ""):
+                raise RecordUnreadable(f"sealed for another {name}")
+        try:
+            text(record.get("provider"))
+            if user_id is None:
+                check_user_id(record.get("user_id"))  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            raise RecordUnreadable("sealed for nobody") from None
+        return record
+
+    def fits(self, sealed: str | bytes) -> bool:
+        """Whether one of the keys opens it, whatever it was sealed for."""
+        try:
+            self._decrypted(sealed)
+        except RecordUnreadable:
+            return False
+        return True
+
+    def is_older(self, sealed: str | bytes) -> bool:
+        """Tell whether a token record names no user, as those of the older system.
+
+        Raises ``RecordUnreadable``, with the strict switch for those too.
+        """
+        is_bound = "v" in self._decrypted(sealed)
+        if self._strict and not is_bound:
+            raise RecordUnreadable("names no user")
+        return not is_bound
+
+    def _decrypted(self, sealed: str | bytes) -> dict[str, Any]:
+        if not sealed or len(sealed) > _MAX_SEALED:
+            raise RecordUnreadable("empty or too large")
+        try:
+            plain = self.fernet.decrypt(sealed) if self.fernet else sealed
+            record = json.loads(plain)
+        except (InvalidToken, ValueError, TypeError, RecursionError):
+            # "from None": the cause may quote what it choked on.
+            raise RecordUnreadable("damaged, or sealed with a key that is not here") from None
+        if not isinstance(record, dict):
+            raise RecordUnreadable("not an object")
+        return record
+
+    def digests(self, purpose: str, value: str) -> list[str]:
+        """Keyed digests of a short secret, one for each key, newest first (hex)."""
+        message = f"{purpose}\0{value}".encode()
+        return [hmac.new(key, message, hashlib.sha256).hexdigest() for key in self._keys]

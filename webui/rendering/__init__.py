@@ -1,0 +1,1 @@
+"""Rendering: from a template to a response, and the files pages are made of."""

@@ -1,0 +1,121 @@
+"""The static files: read once, compressed once, addressed by their contents."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from starlette.requests import Request
+
+_MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".txt": "text/plain; charset=utf-8",
+}
+# One coding with its weight (RFC 9110, sections 12.4.2 and 12.5.3).
+_CODING = re.compile(
+    r"(?P<name>[!#$%&'*+.^_`|~0-9a-z-]+)"
+    r"([ \t]*;[ \t]*q=(?P<q>0(\.[0-9]{0,3})?|1(\.0{0,3})?))?"
+)
+_HASHED = re.compile(r"(?P<stem>.+)\.(?P<digest>[0-9a-f]{12})(?P<suffix>\.[a-z]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    body: bytes
+    gzipped: bytes
+    media_type: str
+    digest: str
+
+
+def folder(name: str) -> Path:
+    """``templates`` or ``static``: inside an installed package, beside it in the source tree."""
+    package = Path(__file__).parents[1]
+    inside = package / name
+    return inside if inside.is_dir() else package.parent / name
+
+
+@cache
+def load() -> dict[str, Asset]:
+    """Every servable file under ``static``, by its path there."""
+    root = folder("static")
+    found = {}
+    for path in sorted(root.rglob("*")):
+        if media_type := _MEDIA_TYPES.get(path.suffix):
+            body = path.read_bytes()
+            found[path.relative_to(root).as_posix()] = Asset(
+                body,
+                gzip.compress(body, mtime=0),
+                media_type,
+                hashlib.sha256(body).hexdigest()[:12],
+            )
+    return found
+
+
+def static_url(name: str) -> str:
+    """``app.css`` as ``/static/app.{hash}.css``.  Raises ``KeyError`` on an unknown name."""
+    stem, dot, suffix = name.rpartition(".")
+    return f"/static/{stem}.{load()[name].digest}{dot}{suffix}"
+
+
+def mark_url(provider: str) -> str:
+    """The address of a provider's mark, ``""`` where there is none."""
+    name = f"marks/{provider}.svg"
+    return static_url(name) if name in load() else ""
+
+
+def takes_gzip(accepted: Iterable[str]) -> bool:
+    """Whether gzip is acceptable and no less welcome than the plain file.
+
+    ``accepted`` are the lines of Accept-Encoding.  Without any, and of what is malformed,
+    nothing is sent that the client has to decode.
+    """
+    weights: dict[str, float] = {}
+    for part in ",".join(accepted).lower().split(","):
+        if found := _CODING.fullmatch(part.strip(" \t")):
+            name, weight = found["name"].removeprefix("x-"), float(found["q"] or 1)
+            weights[name] = min(weight, weights.get(name, 1.0))
+    others = weights.get("*", 0.0)
+    packed, plain = weights.get("gzip", others), weights.get("identity", others)
+    return packed > 0 and packed >= plain
+
+
+async def serve(request: Request) -> Response:
+    """``/static/{path:path}``: kept for ever under the right hash, else checked each time.
+
+    A page from before a deployment asks for the older hash and gets today's file.
+    """
+    path = request.path_params["path"]
+    match = _HASHED.fullmatch(path)
+    name = match["stem"] + match["suffix"] if match else path
+    asset = load().get(name)
+    if asset is None:
+        raise HTTPException(404)
+    is_current = match is not None and match["digest"] == asset.digest
+    headers = {
+        "Cache-Control": "public, max-age=31536000, immutable" if is_current else "no-cache",
+        "Vary": "Accept-Encoding",
+    }
+    if takes_gzip(request.headers.getlist("accept-encoding")):
+        headers["Content-Encoding"] = "gzip"
+        return Response(asset.gzipped, media_type=asset.media_type, headers=headers)
+    return Response(asset.body, media_type=asset.media_type, headers=headers)
+
+
+async def icon(_: Request) -> Response:
+    """``/favicon.ico``, which browsers ask for beside an answer that is no page of ours."""
+    asset = load()["favicon.svg"]
+    headers = {"Cache-Control": "public, max-age=86400"}
+    return Response(asset.body, media_type=asset.media_type, headers=headers)

@@ -1,0 +1,214 @@
+"""From a template to a response: a page, or a marked fragment where htmx asked.
+
+Templates find ``product``, ``bot`` and ``host`` of the settings, and
+``signed_in``, in every context.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from markupsafe import Markup
+from starlette.responses import HTMLResponse, Response
+
+from webui.access.sign_in import is_callback
+from webui.rendering import assets
+from webui.rendering.ways_on import fate, way_on
+from webui.sessions.sessions import loaded_session
+from webui.site import site_of
+from webui.text import words
+from webui.text.labels import is_web_address, isolated
+from webui.text.times import when
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from jinja2.runtime import Context
+    from starlette.requests import Request
+
+    from webui.cards import Card, Summary, Where
+    from webui.oauth_manager import OAuthProvider
+
+RETRY_SECONDS = "5"  # Retry-After of every 503
+
+
+@pass_context
+def _say(context: Context, key: str, **values: object) -> Markup:
+    return words.markup(key, product=context["product"], bot=context["bot"], **values)
+
+
+@cache
+def environment() -> Environment:
+    """Templates are compiled once a process; a name that is not there is an error."""
+    made = Environment(
+        loader=FileSystemLoader(assets.folder("templates")),
+        autoescape=True,
+        auto_reload=False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(when=when, isolated=isolated, netloc=lambda url: urlsplit(url).netloc)
+    made.globals.update(t=_say, static=assets.static_url, mark=assets.mark_url)
+    return made
+
+
+def is_htmx(request: Request) -> bool:
+    return request.headers.get("HX-Request") == "true"
+
+
+def _shared(request: Request) -> dict[str, Any]:
+    settings = site_of(request).settings
+    return {
+        "product": settings.product_name,
+        "bot": settings.bot_name,
+        "chat_url": settings.chat_url,
+        "host": settings.host,
+        "signed_in": loaded_session(request) is not None,
+        "hides_address": is_callback(request.scope["path"]),
+    }
+
+
+def render(
+    request: Request,
+    template: str,
+    status: int = 200,
+    *,
+    fragment: str = "",
+    headers: Mapping[str, str] | None = None,
+    **context: Any,
+) -> HTMLResponse:
+    """The page, or ``fragment`` instead where htmx asked and one is given.
+
+    Only what carries ``X-Fragment`` is ever swapped into a page.
+    """
+    is_fragment = bool(fragment) and is_htmx(request)
+    body = environment().get_template(fragment if is_fragment else template)
+    marked = {"X-Fragment": "1"} if is_fragment else {}
+    return HTMLResponse(
+        body.render({**_shared(request), "is_fragment": is_fragment, **context}),
+        status,
+        {**marked, **(headers or {})},
+    )
+
+
+def render_card(
+    request: Request,
+    card: Card,
+    summary: Summary,
+    *,
+    page: str,
+    status: int = 200,
+    announce: str = "",
+    **context: Any,
+) -> HTMLResponse:
+    """One card: with htmx alone (and the summary and announcement with it), else its ``page``."""
+    return render(
+        request,
+        page,
+        status,
+        fragment="card_fragment.html",
+        card=card,
+        summary=summary,
+        announce=announce,
+        **context,
+    )
+
+
+def render_changes(
+    request: Request, cards: Sequence[Card], summary: Summary, subject: str
+) -> Response:
+    """What a page polls for: the cards that are no longer as it shows them, or 204.
+
+    Each is swapped in where it stands; the focus stays where it is.  ``subject``
+    is what the page's title starts with now.
+    """
+    if not cards:
+        return Response(status_code=204)
+    return render(
+        request,
+        "changes.html",
+        fragment="changes.html",
+        cards=cards,
+        summary=summary,
+        subject=subject,
+    )
+
+
+def error_key(status: int) -> str:
+    """The section of the catalogue's ``error`` for a status.
+
+    405 looks like 404 to people; an unknown one is told like 400 or 500.
+    """
+    key = {405: "404"}.get(status, str(status))
+    if f"error.{key}.title" in words.CATALOGUE:
+        return key
+    return "500" if status >= 500 else "400"
+
+
+def render_error(
+    request: Request,
+    status: int,
+    key: str = "",
+    *,
+    ref: str = "",
+    retry_at: float = 0.0,
+    headers: Mapping[str, str] | None = None,
+    **context: Any,
+) -> HTMLResponse:
+    """An error as a page, or with htmx in the page's alert; views call ``error_page``.
+
+    ``key`` is a section of the catalogue's ``error``, by default the status's.
+    """
+    key = key or error_key(status)
+    later = {"Retry-After": RETRY_SECONDS} if status == 503 else {}
+    retarget = {"HX-Retarget": "#page-alert", "HX-Reswap": "innerHTML"}
+    return render(
+        request,
+        "error.html",
+        status,
+        fragment="alert.html",
+        headers={**later, **(headers or {}), **(retarget if is_htmx(request) else {})},
+        key=key,
+        ref=ref,
+        retry_at=math.ceil(retry_at / 60) * 60,  # shown to the minute, and never too early
+        fate=fate(request, key),
+        way_on=way_on(request, key),
+        **context,
+    )
+
+
+def hand_off(
+    request: Request,
+    provider: OAuthProvider,
+    url: str,
+    cancel_url: str = "",
+    *,
+    text: str = "text",
+    where: Where = "list",
+) -> Response:
+    """Leave for the provider: ``HX-Redirect``, or a page that moves on by itself.
+
+    Without ``cancel_url`` its button cancels connecting, and leads back to
+    ``where`` that was begun.  ``text`` is the sentence of the catalogue's
+    ``handoff`` that says what for.
+    A redirect would be stopped by the policy ``form-action 'self'``.  Raises
+    ``ValueError`` where ``url`` is not a web address.
+    """
+    if not is_web_address(url):
+        raise ValueError("not a web address")
+    if is_htmx(request):
+        return HTMLResponse(headers={"HX-Redirect": url, "X-Fragment": "1"})
+    return render(
+        request,
+        "handoff.html",
+        provider=provider,
+        url=url,
+        cancel_url=cancel_url,
+        text=text,
+        where=where,
+    )

@@ -1,0 +1,71 @@
+"""Answers of providers that a browser has brought, kept in its session beside the notes.
+
+One that is delivered twice (a double redirect, a reload, two presses at the provider) finds
+its state used up.  To the browser that brought it first, and to no other, it then says what
+the first one came to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from webui.oauth_manager import LINK_CODE_TTL
+from webui.sessions.note import Note
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+MOST = 5  # of one service; the oldest are forgotten
+_LONG_AGO = 1.0  # so that no card takes it for news
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """One answer, by a digest of its state; ``at`` in epoch seconds.
+
+    ``return_to`` is that of the attempt; ``is_done`` says that the outcome is noted.
+    """
+
+    digest: str
+    at: int
+    return_to: str
+    is_done: bool
+
+    def __str__(self) -> str:
+        return f"{self.digest}:{self.at}:{self.return_to}:{'done' if self.is_done else ''}"
+
+
+def remembered(
+    notes: Mapping[str, Note], provider: str, state: str, return_to: str, *, is_done: bool
+) -> dict[str, Note]:
+    """What to keep in the session beside ``notes``, once an answer has used its state up."""
+    one = Delivered(_digest(state), int(time.time()), return_to, is_done)
+    others = [other for other in _kept(notes, provider) if other.digest != one.digest]
+    shown = " ".join(map(str, [*others, one][-MOST:]))
+    return {_name(provider): Note("delivered", ref=shown, at=_LONG_AGO)}
+
+
+def delivered(notes: Mapping[str, Note], provider: str, state: str) -> Delivered | None:
+    """The answer with this state, if this session's browser has brought it lately."""
+    digest = _digest(state)
+    return next((one for one in _kept(notes, provider) if one.digest == digest), None)
+
+
+def _kept(notes: Mapping[str, Note], provider: str) -> Iterator[Delivered]:
+    note = notes.get(_name(provider))
+    for entry in note.ref.split() if note else ():
+        digest, at, return_to, done = (*entry.split(":"), "", "", "")[:4]
+        if at.isascii() and at.isdigit() and time.time() - int(at) < LINK_CODE_TTL:
+            yield Delivered(digest, int(at), return_to, done == "done")
+
+
+def _name(provider: str) -> str:
+    """No service's."""
+    return f"delivered:{provider}"
+
+
+def _digest(state: str) -> str:
+    return hashlib.sha256(state.encode()).hexdigest()[:32]

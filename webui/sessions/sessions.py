@@ -1,0 +1,203 @@
+"""Who is signed in: sessions in Redis, found by an unguessable id in a signed cookie."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, cast
+
+from redis.asyncio import Redis
+from starlette.requests import HTTPConnection
+
+from webui.oauth_manager.storage.calls import is_mistyped, redis_call
+from webui.sessions import index as session_index
+from webui.sessions.index import LIFE_SECONDS, session_key
+from webui.sessions.note import NOTE_SECONDS, Note
+from webui.sessions.proxied import ProxiedPerson, proxied_person
+from webui.sessions.record import Session, fields_of, new_session, open_notes, open_session
+from webui.sessions.signed_cookie import SignedCookie
+from webui.settings.settings import Settings
+
+__all__ = ["Session", "Sessions", "loaded_session"]
+
+IDLE_SECONDS = 12 * 3600
+# For whoever signed on as staff.  The support pages want a much newer sign-in (webui.access.roles);
+# until the session ends they can say so, and looking at them needs no renewal.
+STAFF_LIFE_SECONDS = 12 * 3600
+
+_PEOPLE = "session"
+_LIVES = {
+    _PEOPLE: (IDLE_SECONDS, LIFE_SECONDS),
+    "staff": (STAFF_LIFE_SECONDS, STAFF_LIFE_SECONDS),
+}
+
+# A note must not bring back a session that has just ended.
+_PUT_IF_ALIVE = """
+if redis.call('HEXISTS', KEYS[1], 'user') == 0 then return 0 end
+redis.call('HSET', KEYS[1], unpack(ARGV))
+return 1
+"""
+
+
+class Sessions:
+    """The sessions under one cookie: ``session`` is for people, ``staff`` for support.
+
+    Every method that touches Redis raises ``StoreUnavailable`` where it does not answer.
+    """
+
+    def __init__(self, redis: Redis, settings: Settings, name: str = _PEOPLE) -> None:
+        self._redis = redis
+        self._name = name
+        self._loaded = f"webui.{name}"
+        self._cookie = SignedCookie(settings, name)
+        self._idle, self._life = _LIVES[name]
+
+    async def load(self, request: HTTPConnection, renew: bool = True) -> Session | None:
+        """The session of this browser, if it has one; one round trip, once per request.
+
+        A cookie that is not ours, doubled, or of a session that has ended is
+        taken back with the response.  Whoever a proxy names is signed in.
+        ``renew`` false looks, and changes nothing at all.
+        """
+        if self._loaded in request.scope:
+            loaded: Session | None = request.scope[self._loaded]
+            return loaded
+        person = proxied_person(request) if self._name == _PEOPLE else None
+        session = await self._load(request, renew)
+        if session and not _is_vouched_for(session, person):
+            session = None
+        if not renew:
+            return session
+        if session is None and person:
+            return await self.start(request, person.user, via="proxy")
+        if session is None and self._cookie.is_brought(request):
+            self._cookie.take_back(request)
+        request.scope[self._loaded] = session
+        return session
+
+    async def start(
+        self,
+        request: HTTPConnection,
+        user: str,
+        *,
+        via: str = "chat",
+        groups: Sequence[str] = (),
+        signed_in_at: float = 0.0,
+        sealed_token: str = "",
+    ) -> Session:
+        """A new session under a new id; the one this browser had before ends.
+
+        ``signed_in_at`` 0 means now.  Two round trips.
+        """
+        now = time.time()
+        session_id = secrets.token_urlsafe(32)
+        session = replace(
+            new_session(session_id, user, now),
+            via=via,
+            groups=tuple(groups),
+            signed_in_at=min(signed_in_at or now, now),
+            sealed_token=sealed_token,
+        )
+        before = self._cookie.session_id(request)
+        is_alive = await session_index.begin(
+            self._redis,
+            session.redis_key,
+            fields_of(session),
+            user=user,
+            idle=self._idle,
+            before=session_key(before) if before else None,
+        )
+        request.scope[self._loaded] = session if is_alive else None
+        if is_alive:
+            self._cookie.give(request, session_id, self._life)
+        else:
+            self._cookie.take_back(request)
+        return session
+
+    async def end(self, request: HTTPConnection) -> str:
+        """End this browser's session, for every copy of its cookie; its ``via``, if it had one."""
+        session_id = self._cookie.session_id(request)
+        via = await session_index.end(self._redis, session_key(session_id)) if session_id else ""
+        request.scope[self._loaded] = None
+        self._cookie.take_back(request)
+        return via
+
+    async def end_all(self, user: str) -> int:
+        """End every session of a person, of either kind, in every browser; how many there were."""
+        return await session_index.end_all(self._redis, user)
+
+    async def put_note(self, session: Session, provider: str, note: Note) -> Session:
+        """Keep the outcome of a card; it replaces the one before, and counts on from the same.
+
+        ``at`` 0 means now.
+        """
+        return await self.put_notes(session, {provider: note})
+
+    async def put_notes(self, session: Session, notes: Mapping[str, Note]) -> Session:
+        """As :meth:`put_note`, several at once; also what a session keeps beside the cards."""
+        counted = {name: _counted(session.notes.get(name), note) for name, note in notes.items()}
+        async with redis_call("put note"):
+            await self.queue_notes(self._redis, session, counted)
+        return replace(session, notes={**session.notes, **counted})
+
+    def queue_notes(self, pipe: Any, session: Session, notes: Mapping[str, Note]) -> Any:
+        """As :meth:`put_notes`, on a pipeline, or on a client: then await what is returned."""
+        fields = []
+        for name, note in notes.items():
+            fields += [f"note:{name}", json.dumps(asdict(note))]
+        return pipe.eval(_PUT_IF_ALIVE, 1, session.redis_key, *fields)
+
+    async def drop_note(self, session: Session, provider: str) -> Session:
+        """Forget the outcome of a card."""
+        async with redis_call("drop note"):
+            await self._redis.hdel(session.redis_key, f"note:{provider}")
+        return replace(session, notes={k: v for k, v in session.notes.items() if k != provider})
+
+    async def notes_now(self, session: Session) -> Mapping[str, Note]:
+        """The session's notes as they are by now: another request may have left one."""
+        async with redis_call("load session"):
+            stored = await self._redis.hgetall(session.redis_key)
+        return open_notes(cast("dict[bytes, bytes]", stored))
+
+    async def _load(self, request: HTTPConnection, renew: bool) -> Session | None:
+        session_id = self._cookie.session_id(request)
+        if session_id is None:
+            return None
+        key = session_key(session_id)
+        async with redis_call("load session"):
+            pipeline = self._redis.pipeline(transaction=False)
+            pipeline.hgetall(key)
+            if renew:
+                pipeline.expire(key, self._idle)
+            answers = await pipeline.execute(raise_on_error=False)
+            if is_mistyped(answers[0]):
+                return None
+            for answer in answers:
+                # Also where it refuses to renew: a replica may not know that the session has ended.
+                if isinstance(answer, Exception):
+                    raise answer
+        return open_session(session_id, answers[0], self._life)
+
+
+def _counted(before: Note | None, note: Note) -> Note:
+    """The note with its time, and how often it has come in a row."""
+    note = replace(note, at=note.at or time.time())
+    if before and before.key == note.key and note.at - before.at < NOTE_SECONDS:
+        return replace(note, times=before.times + 1)
+    return note
+
+
+def loaded_session(request: HTTPConnection) -> Session | None:
+    """The session this request has loaded, if it has; asks nobody."""
+    session: Session | None = request.scope.get(f"webui.{_PEOPLE}")
+    return session
+
+
+def _is_vouched_for(session: Session, person: ProxiedPerson | None) -> bool:
+    """Where a proxy names a person it decides; what it named counts while it does."""
+    if person is None:
+        return session.via != "proxy"
+    return session.via == "proxy" and session.user == person.user

@@ -1,0 +1,264 @@
+"""From the text of one setting to its value.
+
+Every reader takes the text as it was given, trimmed and not empty, and raises
+:class:`Malformed` with the end of a sentence that begins with the variable's
+name.  No message repeats what it read: settings hold secrets.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from urllib.parse import parse_qsl, urlsplit
+
+from webui.addresses import network_of
+from webui.oauth_manager import configuration
+from webui.oauth_manager.configuration import (
+    Malformed,
+    endpoint,
+    host_of,
+    is_loopback,
+    issuer,
+    printable,
+    split,
+)
+from webui.text.names import entries, read_user_id
+
+__all__ = ["Malformed", "endpoint", "is_loopback", "issuer", "printable"]
+
+SHORTEST_SECRET = 32
+LONGEST_SENTENCE = 200  # characters
+_FEWEST_CHARACTERS = 8  # different ones; fewer are a held-down key, not a random secret
+
+_SEPARATORS = re.compile(r"[\s,]+")
+_FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
+_PROVIDER = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+
+# Found in documentation and in images that people copy from.
+_PUBLISHED_KEYS = frozenset(
+    {
+        "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=",  # github.com/fernet/spec
+        "46BKJoQYlPPOexq0OhDZnIlNepKFf87WFwLbfzqDDho=",  # puckel/docker-airflow
+        "81HqDtbqAywKSOumSha3BhWNOdQ26slT6K0YaZeZyPs=",  # many set-ups of Airflow
+    }
+)
+_EXAMPLE = re.compile(
+    "change(me|this)|default|example|insecure|password|placeholder"
+    "|replace(me|this)|secretkey|supersecret|yoursecret"
+)
+_OUR_PARAMETER = re.compile(
+    "client_id|code_challenge(_method)?|nonce|redirect_uri|request(_uri)?"
+    "|response_(mode|type)|scope|state"
+)
+# An @ after what ends a host: user and password were meant to go on up to it.
+_PASSWORD_CUT_SHORT = re.compile(r"[a-z]+://[^/?#]*[/?#\[\]].*@")
+# What a Redis address may say beyond the server; certificate checks cannot be turned off there.
+_REDIS_OPTIONS = frozenset(
+    {"client_name", "db", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"}
+)
+
+
+def is_quoted(text: str) -> bool:
+    return len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
+
+
+def unquoted(text: str) -> str:
+    """The text itself, if it is not what a shell would have taken quotation marks off."""
+    if is_quoted(text):
+        raise Malformed(
+            "stands in quotation marks, which count as part of it (docker --env-file keeps them); "
+            "leave them out"
+        )
+    return text
+
+
+def words(text: str) -> tuple[str, ...]:
+    """The parts between commas and white space."""
+    return tuple(filter(None, _SEPARATORS.split(text)))
+
+
+def scopes(text: str) -> list[str]:
+    """As :func:`words`; a provider's default scopes are a list."""
+    return list(words(text))
+
+
+def line(text: str) -> str:
+    """A name to show."""
+    if len(text) > 64 or not text.isprintable():
+        raise Malformed("must be one line of at most 64 characters")
+    return text
+
+
+def sentence(text: str) -> str:
+    """One to show."""
+    if len(text) > LONGEST_SENTENCE or not text.isprintable():
+        raise Malformed(f"must be one line of at most {LONGEST_SENTENCE} characters")
+    return text
+
+
+def phrases(text: str) -> tuple[str, ...]:
+    """The parts between commas; blanks inside belong to them."""
+    return tuple(filter(None, (part.strip() for part in text.split(","))))
+
+
+def people(text: str) -> frozenset[str]:
+    """User ids between commas; blanks inside an id belong to it."""
+    try:
+        return frozenset(map(read_user_id, entries(text)))
+    except ValueError:
+        raise Malformed(
+            "must be user ids between commas, of at most 255 characters; none has control "
+            "characters or begins or ends with a blank"
+        ) from None
+
+
+def provider_names(text: str) -> tuple[str, ...]:
+    """Names of providers beyond the built-in ones."""
+    names = words(text)
+    if not all(_PROVIDER.fullmatch(name) for name in names):
+        raise Malformed("must be names of lower-case letters, digits, - and _")
+    if "oidc" in names:
+        raise Malformed("may not name oidc: OIDC_CLIENT_ID is the sign-on's")
+    if len({name.replace("-", "_") for name in names}) < len(names):
+        raise Malformed("names one provider twice (- and _ count as the same)")
+    return names
+
+
+def switch(text: str) -> bool:
+    if text.lower() in ("1", "on", "true", "yes"):
+        return True
+    if text.lower() in ("0", "off", "false", "no"):
+        return False
+    raise Malformed("must be on or off")
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text.lower() not in choices:
+            raise Malformed(f"must be one of: {', '.join(choices)}")
+        return text.lower()
+
+    return read
+
+
+def separator(text: str) -> str:
+    """A blank cannot be told from nothing in the environment, hence the words."""
+    named = {"space": " ", "comma": ","}.get(text.lower(), text)
+    if len(named) != 1 or not " " <= named <= "~":
+        raise Malformed("must be space, comma or one character")
+    return named
+
+
+def tenant(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,253}", text):
+        raise Malformed("must be a tenant's id or domain, or common, organizations or consumers")
+    return text
+
+
+def parameters(text: str) -> dict[str, str]:
+    """``a=b&c=d``, for the authorize address."""
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True, max_num_fields=20)
+    except ValueError:
+        raise Malformed("must be written like a query string: a=b&c=d") from None
+    if len(dict(pairs)) < len(pairs):
+        raise Malformed("names a parameter twice")
+    if any(_OUR_PARAMETER.fullmatch(name) for name, _ in pairs):
+        raise Malformed("names a parameter that belongs to the flow itself")
+    return dict(pairs)
+
+
+def networks(text: str) -> tuple[str, ...]:
+    """Addresses and networks of reverse proxies; the whole Internet is none."""
+    try:
+        found = [network_of(part) for part in words(text)]
+    except ValueError:
+        raise Malformed("must be IP addresses or networks") from None
+    if any(network.prefixlen == 0 for network in found):
+        raise Malformed("would trust everybody")
+    return words(text)
+
+
+def base_url(text: str) -> str:
+    """The site's own address, which it serves from its root."""
+    address = configuration.base_url(text)
+    if urlsplit(text).path not in ("", "/"):
+        raise Malformed("must be scheme and host alone: no path, query, fragment or user")
+    return address
+
+
+def _whole_password(read: Callable[[str], str]) -> Callable[[str], str]:
+    """Tell a password that ends early from other faults of an address."""
+
+    def read_whole(text: str) -> str:
+        try:
+            return read(text)
+        except Malformed:
+            if not _PASSWORD_CUT_SHORT.match(text):
+                raise
+        raise Malformed(
+            "has a character in its user name or password that ends them early; percent-encode it "
+            "(% is %25, # is %23, / is %2F, ? is %3F, [ is %5B, ] is %5D)"
+        )
+
+    return read_whole
+
+
+@_whole_password
+def proxy_address(text: str) -> str:
+    """An HTTP proxy on the way out, with or without user and password."""
+    parts = split(text)
+    if parts.scheme not in ("http", "https"):
+        raise Malformed("must begin with http:// or https://")
+    if "?" in text or "#" in text or parts.path not in ("", "/"):
+        raise Malformed("must look like http://user:password@host:3128")
+    host_of(parts)
+    return text
+
+
+@_whole_password
+def redis_address(text: str) -> str:
+    """A server with user, password, database and certificates, or a unix socket."""
+    parts = split(text)
+    options = [option.partition("=")[0] for option in parts.query.split("&") if option]
+    if "#" in text or not _REDIS_OPTIONS.issuperset(options):
+        raise Malformed(
+            f"may have no fragment and no options but {', '.join(sorted(_REDIS_OPTIONS))}"
+        )
+    if parts.scheme == "unix":
+        if parts.netloc or len(parts.path) < 2:
+            raise Malformed("must name a socket: unix:///path/to/redis.sock")
+    elif parts.scheme not in ("redis", "rediss"):
+        raise Malformed("must begin with redis://, rediss:// or unix://")
+    elif not parts.hostname or not re.fullmatch(r"/?[0-9]{0,5}", parts.path):
+        raise Malformed("must look like redis://host:port/0")
+    return text
+
+
+def session_secrets(text: str) -> tuple[str, ...]:
+    for secret in words(text) or ("",):
+        if len(secret) < SHORTEST_SECRET:
+            raise Malformed(f"has a part shorter than {SHORTEST_SECRET} characters")
+        if _is_example(secret):
+            raise Malformed("looks like an example; make one of your own")
+    return words(text)
+
+
+def fernet_keys(text: str) -> tuple[str, ...]:
+    for key in words(text) or ("",):
+        try:
+            raw = base64.urlsafe_b64decode(key) if _FERNET_KEY.fullmatch(key) else b""
+        except binascii.Error:
+            raw = b""
+        if len(raw) != 32:
+            raise Malformed("must be Fernet keys: 32 bytes in URL-safe base64, 44 characters each")
+        if key in _PUBLISHED_KEYS or _is_example(raw.decode("latin-1")):
+            raise Malformed("holds an example key; make one of your own")
+    return words(text)
+
+
+def _is_example(secret: str) -> bool:
+    letters = re.sub(r"[^a-z]", "", secret.lower())
+    return len(set(secret)) < _FEWEST_CHARACTERS or bool(_EXAMPLE.search(letters))

@@ -1,0 +1,164 @@
+"""What the operator decides, checked; whoever starts the site hands in the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+from webui.oauth_manager import PROVIDER_TEMPLATES
+from webui.oauth_manager.configuration import half_moved
+from webui.settings import identity as identity
+from webui.settings import readers as values
+from webui.settings.features import unasked
+from webui.settings.sources import Given, survey
+from webui.settings.table import PROVIDER_SETTINGS, all_settings, provider_names, variable
+
+_ENDPOINTS = tuple(s.name for s in PROVIDER_SETTINGS if s.read in (values.endpoint, values.issuer))
+
+
+class SettingsError(Exception):
+    """Why the site cannot start: ``faults`` are all the reasons, one sentence each.
+
+    They name variables and never repeat what was in them.
+    """
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(self.faults))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything decided, checked.  ``repr`` shows no secret."""
+
+    base_url: str  # no slash at the end
+    redis_url: str = field(repr=False)
+    encryption_keys: tuple[str, ...] = field(repr=False)  # newest first
+    session_secrets: tuple[str, ...] = field(repr=False)  # newest first
+    product_name: str = "Stargazer"
+    bot_name: str = "Stargazer"
+    chat_url: str = ""
+    support_users: frozenset[str] = frozenset()
+    support_group: str = ""
+    oidc_issuer: str = ""
+    oidc_client_id: str = ""
+    oidc_client_secret: str = field(default="", repr=False)
+    oidc_scopes: tuple[str, ...] = ("openid",)
+    oidc_user_claim: str = "sub"
+    oidc_support_claim: str = "groups"
+    oidc_people: str = "staff"
+    oidc_label: str = ""
+    trusted_proxies: tuple[str, ...] = ()
+    proxy_user_header: str = ""  # lower case
+    proxy_groups_header: str = ""  # lower case
+    link_proof: str = "code"
+    outgoing_proxy: str = field(default="", repr=False)
+    log_level: str = "info"
+    strict_records: bool = False
+    providers_config: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether people reach the site over https."""
+        return self.base_url.startswith("https://")
+
+    @property
+    def host(self) -> str:
+        """The only Host header that is answered, with the port unless it is the default."""
+        return urlsplit(self.base_url).netloc
+
+
+def load_settings(environ: Mapping[str, str]) -> Settings:
+    """All settings, or :class:`SettingsError` with every fault at once."""
+    given, extra, faults = survey(environ)
+    read: dict[str, Any] = {}
+    for setting in all_settings(extra):
+        text = given[setting.name].text if setting.name in given else setting.default
+        if not text and setting.is_required:
+            faults.append(f"{setting.name} is missing. {setting.meaning}")
+        elif text:
+            try:
+                read[setting.name] = setting.read(values.unquoted(text))
+            except values.Malformed as fault:
+                faults.append(f"{setting.name} {fault}.")
+    faults += _disagreements(given, read, extra)
+    if faults:
+        raise SettingsError(faults)
+    return Settings(
+        base_url=read["BASE_URL"],
+        redis_url=read["REDIS_URL"],
+        encryption_keys=read["ENCRYPTION_KEY"],
+        session_secrets=read["SESSION_SECRET"],
+        product_name=read["PRODUCT_NAME"],
+        bot_name=read.get("BOT_NAME", read["PRODUCT_NAME"]),
+        chat_url=read.get("CHAT_URL", ""),
+        link_proof=read["LINK_PROOF"],
+        outgoing_proxy=read.get("OUTGOING_PROXY", ""),
+        log_level=read["LOG_LEVEL"],
+        strict_records=read["STRICT_RECORDS"],
+        providers_config=_providers_config(read, extra),
+        **{name.lower(): read[name] for name in identity.NAMES if name in read},
+    )
+
+
+def _disagreements(
+    given: Mapping[str, Given], read: Mapping[str, Any], extra: Iterable[str]
+) -> Iterator[str]:
+    """What is wrong between settings that are each well-formed."""
+    if set(read.get("ENCRYPTION_KEY", ())) & set(read.get("SESSION_SECRET", ())):
+        yield "ENCRYPTION_KEY and SESSION_SECRET must not share a value."
+    base_url = read.get("BASE_URL")
+    is_local = base_url is None or values.is_loopback(urlsplit(base_url).hostname or "")
+    for provider in provider_names(extra):
+        client = [variable(provider, name) for name in ("CLIENT_ID", "CLIENT_SECRET")]
+        if len(missing := [name for name in client if name not in given]) == 1:
+            yield f"{missing[0]} is missing: client id and client secret go together."
+        for name in (variable(provider, name) for name in _ENDPOINTS):
+            if not is_local and read.get(name, "https:").startswith("http:"):
+                yield f"{name} must be an https address, since BASE_URL is not on this machine."
+        yield from _half_moved(provider, given, read)
+        yield from _unasked_features(provider, read)
+    yield from identity.disagreements(given, read, is_local=is_local)
+    for provider in extra:
+        for name in ("AUTHORIZE_URL", "TOKEN_URL"):
+            if provider not in PROVIDER_TEMPLATES and variable(provider, name) not in given:
+                yield f"{variable(provider, name)} is missing: EXTRA_PROVIDERS names {provider}."
+
+
+def _half_moved(
+    provider: str, given: Mapping[str, Given], read: Mapping[str, Any]
+) -> Iterator[str]:
+    names = {name: variable(provider, name.upper()) for name in ("authorize_url", "token_url")}
+    if not all(variable in read for variable in names.values() if variable in given):
+        return
+    moved = {name: read[variable] for name, variable in names.items() if variable in given}
+    if lacking := half_moved(moved, PROVIDER_TEMPLATES.get(provider, {})):
+        own = names[next(iter(moved))]
+        yield f"{names[lacking]} is missing: {own} names another server, and they go together."
+
+
+def _unasked_features(provider: str, read: Mapping[str, Any]) -> Iterator[str]:
+    """What nobody is asked for would look left off for ever."""
+    template = PROVIDER_TEMPLATES.get(provider, {})
+    features, scopes = variable(provider, "FEATURES"), variable(provider, "SCOPES")
+    if unasked(read.get(features, {}), read.get(scopes, template.get("scopes", ())), template):
+        yield f"{features} needs a scope that is not asked for; {scopes} has to name it."
+
+
+def _providers_config(read: Mapping[str, Any], extra: Iterable[str]) -> dict[str, dict[str, Any]]:
+    config = {
+        provider: {
+            row.name.lower(): read[name]
+            for row in PROVIDER_SETTINGS
+            if (name := variable(provider, row.name)) in read
+        }
+        for provider in provider_names(extra)
+    }
+    if read["MICROSOFT_TENANT"] != "common":
+        for endpoint in ("authorize_url", "token_url"):
+            usual: str = PROVIDER_TEMPLATES["microsoft"][endpoint]
+            tenants = usual.replace("/common/", f"/{read['MICROSOFT_TENANT']}/")
+            config["microsoft"].setdefault(endpoint, tenants)
+    return {provider: fields for provider, fields in config.items() if fields}

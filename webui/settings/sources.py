@@ -1,0 +1,144 @@
+"""Where settings come from, before anybody knows whether they make sense.
+
+The environment comes first, then the TOML file that ``WEBUI_CONFIG`` names: the
+same names in either case, and a table for a provider (``[github]`` with
+``client_id = ...``).  In both places a secret may also be given as
+``NAME_FILE``, the path of a file that holds it.  Blank counts as not given;
+the white space of ASCII around a value is dropped, and no other: it may be part of a name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import string
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from webui.settings import features as setting_features
+from webui.settings import readers as values
+from webui.settings import texts as setting_texts
+from webui.settings.table import (
+    FILE_SUFFIX,
+    Setting,
+    all_settings,
+    known_names,
+    provider_names,
+    upper,
+    variable,
+)
+
+# How a table of the file is written as the text of the setting it stands for.
+_AS_TEXT = {
+    setting_features.SUFFIX: setting_features.as_text,
+    setting_texts.SUFFIX: setting_texts.as_text,
+}
+_TYPO = 0.92  # above: a setting misspelt; below: one of the many GITHUB_* of a build machine
+
+
+@dataclass(frozen=True)
+class Given:
+    """The text of a setting and where it came from: "environment", "file" or "WEBUI_CONFIG"."""
+
+    text: str = field(repr=False)
+    source: str
+
+
+def survey(environ: Mapping[str, str]) -> tuple[dict[str, Given], tuple[str, ...], list[str]]:
+    """What was given by setting name, the extra providers, and the faults of the sources."""
+    faults: list[str] = []
+    config = _config_file(_trimmed(environ.get("WEBUI_CONFIG", "")), faults)
+    layers = (("environment", environ), ("WEBUI_CONFIG", config))
+    extra: tuple[str, ...] = ()
+    for _, layer in reversed(layers):
+        if text := _trimmed(layer.get("EXTRA_PROVIDERS", "")):
+            try:
+                extra = values.provider_names(text)
+            except values.Malformed:
+                extra = ()  # reported when the setting itself is read
+    given: dict[str, Given] = {}
+    for setting in all_settings(extra):
+        for source, layer in layers:
+            if setting.name not in given and (found := _look_up(setting, source, layer, faults)):
+                given[setting.name] = found
+    faults += [
+        f"WEBUI_CONFIG: {name if re.fullmatch('[A-Z0-9_]{1,60}', name) else 'a name'} "
+        "in that file is not a setting."
+        for name in sorted(config.keys() - known_names(extra))
+    ]
+    faults += _misspelt(environ, extra)
+    return given, extra, faults
+
+
+def _look_up(
+    setting: Setting, source: str, layer: Mapping[str, str], faults: list[str]
+) -> Given | None:
+    if text := _trimmed(layer.get(setting.name, "")):
+        return Given(text, source)
+    path = _trimmed(layer.get(setting.name + FILE_SUFFIX, "")) if setting.is_secret else ""
+    if not path:
+        return None
+    try:
+        text = _trimmed(Path(values.unquoted(path)).read_text("utf-8"))
+    except values.Malformed as fault:
+        faults.append(f"{setting.name}{FILE_SUFFIX} {fault}.")
+        return None
+    except (OSError, ValueError):
+        faults.append(f"{setting.name}{FILE_SUFFIX} names a file that cannot be read.")
+        return None
+    return Given(text, "file") if text else None
+
+
+def _trimmed(text: str) -> str:
+    return text.strip(string.whitespace)
+
+
+def _config_file(path: str, faults: list[str]) -> dict[str, str]:
+    if not path or values.is_quoted(path):
+        return {}  # in quotation marks it is a fault of the setting itself
+    try:
+        table = tomllib.loads(Path(path).read_text("utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        where = re.search(r" \(at line \d+, column \d+\)", str(error))
+        faults.append(f"WEBUI_CONFIG names a file that is not TOML{where[0] if where else ''}.")
+        return {}
+    except (OSError, ValueError):
+        faults.append("WEBUI_CONFIG names a file that cannot be read.")
+        return {}
+    return dict(_flat(table))
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """TOML's nesting undone: ``[github] client_id`` becomes ``GITHUB_CLIENT_ID``."""
+    for key, value in table.items():
+        name = prefix + upper(key)
+        if isinstance(value, dict) and not prefix:
+            yield from _flat(value, name + "_")
+        elif isinstance(value, dict):
+            own = (write for suffix, write in _AS_TEXT.items() if name.endswith(suffix))
+            yield name, next(own, urlencode)(value)
+        elif isinstance(value, list):
+            yield name, ",".join(_entry(name, entry) for entry in map(str, value))
+        else:
+            yield name, str(value)
+
+
+def _entry(name: str, entry: str) -> str:
+    """One entry of a TOML list.
+
+    An id with a comma would become two of other people: its reader refuses what stands for it.
+    """
+    return "\0" if name == "SUPPORT_USERS" and "," in entry else entry
+
+
+def _misspelt(environ: Mapping[str, str], extra: Iterable[str]) -> Iterator[str]:
+    known = known_names(extra)
+    prefixes = tuple(variable(provider, "") for provider in provider_names(extra))
+    for name in sorted(environ.keys() - known):
+        if name.startswith(prefixes):
+            for meant in difflib.get_close_matches(name, known, n=1, cutoff=_TYPO):
+                yield f"{name} is not a setting; {meant} is."

@@ -1,0 +1,250 @@
+"""Every setting there is: name, meaning, default.  README and ``webui check`` are held to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from webui.oauth_manager import PROVIDER_TEMPLATES
+from webui.settings import features as setting_features
+from webui.settings import identity as identity
+from webui.settings import readers as values
+from webui.settings import texts as setting_texts
+
+FILE_SUFFIX = "_FILE"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One row of the table; ``default`` is written as in the environment."""
+
+    name: str
+    meaning: str
+    read: Callable[[str], Any]
+    default: str = ""
+    is_secret: bool = False
+    is_required: bool = False
+
+
+SETTINGS = (
+    Setting(
+        "BASE_URL",
+        "The site's public address: scheme and host, https unless it is on this machine.",
+        values.base_url,
+        is_required=True,
+    ),
+    Setting(
+        "REDIS_URL",
+        "Where Redis is: redis://, rediss:// or unix://.",
+        values.redis_address,
+        is_secret=True,
+        is_required=True,
+    ),
+    Setting(
+        "ENCRYPTION_KEY",
+        "One or more Fernet keys, newest first, between commas or blanks.",
+        values.fernet_keys,
+        is_secret=True,
+        is_required=True,
+    ),
+    Setting(
+        "SESSION_SECRET",
+        "What signs the session cookie: one or more secrets of at least "
+        f"{values.SHORTEST_SECRET} characters, newest first, between commas or blanks.",
+        values.session_secrets,
+        is_secret=True,
+        is_required=True,
+    ),
+    Setting("PRODUCT_NAME", "The title on the pages.", values.line, "Stargazer"),
+    Setting("BOT_NAME", "What the bot is called; PRODUCT_NAME unless given.", values.line),
+    Setting(
+        "CHAT_URL",
+        "Link to the private chat with the bot, for the way back to it.",
+        values.endpoint,
+    ),
+    Setting(
+        "SUPPORT_USERS",
+        "User ids of support staff, between commas.",
+        values.people,
+    ),
+    Setting(
+        "SUPPORT_GROUP",
+        "What makes somebody support staff: a value of OIDC_SUPPORT_CLAIM, or a group in "
+        "PROXY_GROUPS_HEADER.",
+        identity.group,
+    ),
+    Setting(
+        "OIDC_ISSUER",
+        "OpenID provider to sign in with, as it names itself; discovery does the rest.",
+        values.issuer,
+    ),
+    Setting("OIDC_CLIENT_ID", "The client id it gave you.", values.printable),
+    Setting(
+        "OIDC_CLIENT_SECRET", "Its client secret, if it gave one.", values.printable, is_secret=True
+    ),
+    Setting(
+        "OIDC_SCOPES",
+        "Scopes to ask it for, between blanks or commas.",
+        identity.sign_on_scopes,
+        "openid",
+    ),
+    Setting("OIDC_USER_CLAIM", "Claim of the id token with the user id.", identity.claim, "sub"),
+    Setting(
+        "OIDC_SUPPORT_CLAIM",
+        "Claim of the id token, or at userinfo, with roles or groups.",
+        identity.claim,
+        "groups",
+    ),
+    Setting(
+        "OIDC_PEOPLE",
+        "Who may sign in with it: staff (for the support pages alone) or everybody.",
+        values.one_of("staff", "everybody"),
+        "staff",
+    ),
+    Setting("OIDC_LABEL", "Its name, for the button.", values.line),
+    Setting(
+        "TRUSTED_PROXIES",
+        "Addresses or networks of reverse proxies whose X-Forwarded-* headers count.",
+        values.networks,
+    ),
+    Setting(
+        "PROXY_USER_HEADER",
+        "Header in which those proxies name the person who is signed in.",
+        identity.header_name,
+    ),
+    Setting(
+        "PROXY_GROUPS_HEADER",
+        "Header in which they name the person's groups, between commas.",
+        identity.header_name,
+    ),
+    Setting(
+        "LINK_PROOF",
+        "How a person without a session proves who they are: code or confirm.",
+        values.one_of("code", "confirm"),
+        "code",
+    ),
+    Setting(
+        "OUTGOING_PROXY",
+        "HTTP proxy for calls to providers and the sign-on: http:// or https://, with user and "
+        "password if it wants them.",
+        values.proxy_address,
+        is_secret=True,
+    ),
+    Setting(
+        "LOG_LEVEL",
+        "debug, info, warning or error; libraries never log below warning.",
+        values.one_of("debug", "info", "warning", "error"),
+        "info",
+    ),
+    Setting(
+        "STRICT_RECORDS",
+        "Refuse stored tokens that do not name their owner (older systems wrote those).",
+        values.switch,
+        "off",
+    ),
+    Setting(
+        "EXTRA_PROVIDERS",
+        "Names of OAuth 2 providers beyond the built-in ones, between commas or blanks.",
+        values.provider_names,
+    ),
+    Setting(
+        "MICROSOFT_TENANT",
+        "Whose accounts may be connected: a tenant's id or domain, common, organizations "
+        "or consumers.",
+        values.tenant,
+        "common",
+    ),
+    Setting("WEBUI_CONFIG", "Path of a TOML file with any of these settings.", str),
+)
+"""Every setting but those that each provider has."""
+
+PROVIDER_SETTINGS = (
+    Setting("CLIENT_ID", "The client id the provider gave you.", values.printable),
+    Setting("CLIENT_SECRET", "Its client secret.", values.printable, is_secret=True),
+    Setting("SCOPES", "Scopes to ask for, between blanks or commas.", values.scopes),
+    Setting("AUTHORIZE_URL", "Authorization endpoint.", values.endpoint),
+    Setting("TOKEN_URL", "Token endpoint.", values.endpoint),
+    Setting("REVOKE_URL", "Revocation endpoint.", values.endpoint),
+    Setting("ACCOUNT_URL", "Where to ask whose account it is.", values.endpoint),
+    Setting("ISSUER", "Issuer to compare with iss (RFC 9207).", values.issuer),
+    Setting(
+        "ISS_REQUIRED",
+        "Whether its callbacks have to carry iss: on or off. Another issuer is never accepted.",
+        values.switch,
+    ),
+    Setting("PKCE", "Send a code challenge and verifier (RFC 7636): on or off.", values.switch),
+    Setting("LABEL", "Name on the pages.", values.line),
+    Setting("PURPOSE", "What it is for, on its card: Lets {bot} post for you.", values.sentence),
+    Setting("SCOPE_SEPARATOR", "Between scopes: space, comma or one character.", values.separator),
+    Setting(
+        "TOKEN_AUTH",
+        "Client authentication at the token endpoint: post or basic.",
+        values.one_of("post", "basic"),
+    ),
+    Setting(
+        "REVOKE_STYLE",
+        "rfc7009, bare (without client authentication) or delete (as GitHub).",
+        values.one_of("rfc7009", "bare", "delete"),
+    ),
+    Setting(
+        "ACCOUNT_ID_FIELD", "Unchanging id in the account answer (a.b reaches inside).", values.line
+    ),
+    Setting("ACCOUNT_LABEL_FIELD", "Name to show in the account answer.", values.line),
+    Setting(
+        "ACCOUNT_HANDLE_FIELD",
+        "Name in the account answer that is unique there: a user name, not a display name.",
+        values.line,
+    ),
+    Setting("MANAGE_URL", "The provider's page that lists connected apps.", values.endpoint),
+    Setting("EXTRA_AUTH_PARAMS", "More authorize parameters: a=b&c=d.", values.parameters),
+    Setting(
+        "GONE",
+        "Its own words for access that is over, between commas: error codes, numbers or whole "
+        "messages.",
+        values.phrases,
+    ),
+    Setting(
+        "SCOPE_TEXTS",
+        'What each scope allows, to complete "the bot can": '
+        "chat:write=post in your name; users:read=see your team.",
+        setting_texts.scope_texts,
+    ),
+    Setting(
+        "FEATURES",
+        "What the bot does with it, each with the scopes that takes: "
+        "reminders: calendar.read; mail: mail.read mail.send.",
+        setting_features.features,
+    ),
+)
+"""For each provider ``{PROVIDER}_{name}``; the defaults are those of the provider."""
+
+
+def all_settings(extra: Iterable[str] = ()) -> Iterator[Setting]:
+    """The whole table, with the built-in providers and ``extra`` ones spelt out."""
+    yield from SETTINGS
+    for provider in provider_names(extra):
+        for row in PROVIDER_SETTINGS:
+            name = variable(provider, row.name)
+            yield Setting(name, row.meaning, row.read, row.default, row.is_secret)
+
+
+def known_names(extra: Iterable[str]) -> set[str]:
+    """Every name that may be given, with those that name a secret's file."""
+    settings = list(all_settings(extra))
+    return {s.name for s in settings} | {s.name + FILE_SUFFIX for s in settings if s.is_secret}
+
+
+def provider_names(extra: Iterable[str]) -> list[str]:
+    """The built-in providers and the extra ones."""
+    return sorted({*PROVIDER_TEMPLATES, *extra})
+
+
+def upper(name: str) -> str:
+    """A TOML key or provider's name as it stands in a variable."""
+    return name.upper().replace("-", "_")
+
+
+def variable(provider: str, name: str) -> str:
+    """As in ``GITHUB_CLIENT_ID``."""
+    return f"{upper(provider)}_{name}"

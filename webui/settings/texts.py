@@ -1,0 +1,39 @@
+"""``{PROVIDER}_SCOPE_TEXTS``: what each scope allows, in the operator's words.
+
+As in ``chat:write=post in your name; users:read=see your team``, or as a table of the
+TOML file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from webui.settings.readers import Malformed, sentence
+
+SUFFIX = "_SCOPE_TEXTS"
+
+_SCOPE = re.compile(r"[!-~]{1,256}")
+
+
+def scope_texts(text: str) -> dict[str, str]:
+    """From the text of the setting; raises :class:`Malformed` as every reader does."""
+    parts = [part.partition("=") for part in text.split(";") if part.strip()]
+    found = {scope.strip(): sentence(allows.strip()) for scope, _, allows in parts}
+    if len(found) < len(parts):
+        raise Malformed("names a scope twice")
+    if not all(_SCOPE.fullmatch(scope) and said for scope, said in found.items()):
+        raise Malformed("must be scopes with what each allows: a=see this; b=do that")
+    return found
+
+
+def as_text(table: Mapping[str, Any]) -> str:
+    """A table of the TOML file as the setting's text.
+
+    What the text cannot hold becomes something that its reader refuses.
+    """
+    return ";".join(
+        "=" if re.search("[;=]", scope) or ";" in str(said) else f"{scope}={said}"
+        for scope, said in table.items()
+    )

@@ -1,0 +1,45 @@
+"""Names as support staff see them: a person's id to the letter, the name of an account masked."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from webui.text.labels import clean_label
+
+HIDDEN = "•••"
+_ADDRESS = re.compile(r"(\S)[^\s@]*@(\S)[^\s@]*(\.[^\s@.]{1,12})")
+_SHORT = 4  # characters; of a shorter name two would be most of it
+# What cannot be seen, or turns the direction of what stands around it.
+_UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
+
+
+def masked(label: str) -> str:
+    """``o•••t``, ``m•••@e•••.org``; as long for every name, and ``""`` for none."""
+    plain = clean_label(label)
+    if not plain:
+        return ""
+    if address := _ADDRESS.fullmatch(plain):
+        person, domain, suffix = address.groups()
+        return f"{person}{HIDDEN}@{domain}{HIDDEN}{suffix}"
+    if len(plain) == 1:
+        return HIDDEN
+    return plain[0] + HIDDEN + (plain[-1] if len(plain) >= _SHORT else "")
+
+
+def spelled(user_id: str) -> str:
+    """The id with what cannot be seen written out, so that no two look alike for that.
+
+    A blank stays one where it stands alone between others.
+    """
+    shown = [
+        c
+        if unicodedata.category(c) not in _UNSEEN or (c == " " and _is_inside(user_id, i))
+        else f"\\u{ord(c):04x}"
+        for i, c in enumerate(user_id)
+    ]
+    return "".join(shown)
+
+
+def _is_inside(text: str, at: int) -> bool:
+    return 0 < at < len(text) - 1 and " " not in (text[at - 1], text[at + 1])

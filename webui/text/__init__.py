@@ -1,0 +1,1 @@
+"""Text that people read: the catalogue, names, times and permissions.  Pure functions."""

@@ -1,0 +1,113 @@
+"""Permissions as sentences: each completes "{Product} can …", and stands after "Not allowed:"."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from webui.oauth_manager import OAuthProvider
+
+GROUPS = ("Sees", "Changes", "Acts", "Deletes")
+"""From the weakest to the strongest."""
+
+_REST = ("Other", "Unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class PermissionGroup:
+    """``name`` is one of ``GROUPS``, ``Other`` (described, and no more is known of them) or
+    ``Unknown``: then ``sentences`` are raw names.
+    """
+
+    name: str
+    sentences: tuple[str, ...]
+
+
+def _contained(provider: OAuthProvider, scopes: tuple[str, ...]) -> set[str]:
+    """Keys of those scopes that another one of them already includes.
+
+    Two names that include each other are two spellings of one permission; both
+    stay, and share their sentence.
+    """
+    inside, nothing = provider.scope_rules.inside, frozenset[str]()
+    given = provider.scope_rules.keys(scopes)
+    return {
+        inner
+        for outer in given
+        for inner in inside.get(outer, nothing) & given
+        if outer not in inside.get(inner, nothing)
+    }
+
+
+def sentences(
+    provider: OAuthProvider, scopes: Iterable[str], product: str, bot: str, *, allowed: bool
+) -> tuple[tuple[str, str], ...]:
+    """``(group, sentence)`` of each scope, without repeats, in the order given.
+
+    ``allowed`` or left off: some read more exactly where they are allowed.  What nobody has
+    described is in the group ``Unknown`` under its raw name.
+    """
+    described, key = provider.described_scopes, provider.scope_rules.key
+    found = []
+    for scope in dict.fromkeys(scopes):
+        group, plainly, precisely = described.get(key(scope), ("Unknown", scope, scope))
+        sentence = precisely if allowed else plainly
+        if group != "Unknown":
+            sentence = sentence.replace("{product}", product).replace("{bot}", bot)
+        found.append((group if group in (*GROUPS, *_REST) else "Unknown", sentence))
+    return tuple(dict.fromkeys(found))
+
+
+def permission_groups(
+    provider: OAuthProvider,
+    scopes: Iterable[str],
+    product: str,
+    bot: str,
+    *,
+    strongest_first: bool = False,
+    allowed: bool = True,
+) -> tuple[PermissionGroup, ...]:
+    """What ``scopes`` allow, grouped; what another one already includes is left out.
+
+    No scope at all is a permission of its own where the provider describes ``""``.
+    """
+    given = tuple(scopes) or (("",) if "" in provider.scope_sentences else ())
+    inside, key = _contained(provider, given), provider.scope_rules.key
+    shown = [scope for scope in given if key(scope) not in inside]
+    found = sentences(provider, shown, product, bot, allowed=allowed)
+    order = (*reversed(GROUPS), *_REST) if strongest_first else (*GROUPS, *_REST)
+    groups = (PermissionGroup(name, tuple(s for g, s in found if g == name)) for name in order)
+    return tuple(group for group in groups if group.sentences)
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A sentence, and every name of it at the provider."""
+
+    sentence: str
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Glossary:
+    """All that one provider's permissions can mean: ``(group, its meanings)``, weakest first."""
+
+    name: str
+    label: str
+    groups: tuple[tuple[str, tuple[Meaning, ...]], ...]
+
+
+def glossary(provider: OAuthProvider, product: str, bot: str) -> Glossary:
+    """The provider's own table, for reading."""
+    found: dict[str, dict[str, list[str]]] = {group: {} for group in (*GROUPS, "Other")}
+    for scope in dict.fromkeys([*provider.scope_sentences, *provider.scope_texts]):
+        ((group, sentence),) = sentences(provider, [scope], product, bot, allowed=True)
+        found[group].setdefault(sentence, []).extend([scope] if scope else [])
+    groups = (
+        (group, tuple(Meaning(sentence, tuple(names)) for sentence, names in meanings.items()))
+        for group, meanings in found.items()
+    )
+    return Glossary(provider.name, provider.label, tuple(g for g in groups if g[1]))

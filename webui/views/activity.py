@@ -1,0 +1,46 @@
+"""Pages that are only read: the timeline, the glossary, and for development every card."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from webui.access.sign_in import require_session
+from webui.cards.gallery import gallery
+from webui.cards.timeline import timeline
+from webui.rendering.render import render
+from webui.site import site_of
+from webui.text.permissions import glossary
+from webui.views.card_responses import screen_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+
+async def activity(request: Request) -> Response:
+    """``GET /activity``: the person's own timeline, newest first.  Two round trips."""
+    site = site_of(request)
+    session = await require_session(request, site.sessions)
+    before = request.query_params.get("before", "")
+    page = await site.manager.activity(session.user, site.redis, before)
+    names = site.settings.product_name, site.settings.bot_name
+    entries = timeline(page.events, site.manager.providers, *names)
+    return render(request, "activity.html", entries=entries, older=page.older, before=before)
+
+
+async def permissions(request: Request) -> Response:
+    """``GET /help/permissions``: what the permissions of each service mean."""
+    site = site_of(request)
+    await site.sessions.load(request)  # for the header
+    providers = [site.manager.providers[n] for n in site.manager.list_configured_providers()]
+    names = site.settings.product_name, site.settings.bot_name
+    return render(
+        request,
+        "permissions.html",
+        glossaries=[glossary(p, *names) for p in providers if p.scope_sentences or p.scope_texts],
+    )
+
+
+async def cards(request: Request) -> Response:
+    """``GET /dev/cards``: every card in every state; only in the demo and in tests."""
+    return render(request, "gallery.html", cards=list(gallery(screen_of(site_of(request), "list"))))

@@ -1,0 +1,132 @@
+"""The cards of one person, and the answers made of them."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from starlette.responses import RedirectResponse
+
+from webui.cards import (
+    Screen,
+    make_card,
+    newest,
+    notes_to_show,
+    of_the_store,
+    summarize,
+    unanswered,
+)
+from webui.cards.timeline import timeline
+from webui.oauth_manager import Status
+from webui.rendering.render import is_htmx, render_card
+from webui.site import site_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from webui.cards import Card, Focus, Where
+    from webui.cards.timeline import Entry
+    from webui.oauth_manager import OAuthProvider
+    from webui.sessions.sessions import Session
+    from webui.site import Site
+
+NEWEST = 5  # events on a service's own page
+
+
+def where_of(values: Mapping[str, object]) -> Where:
+    return "detail" if values.get("return") == "detail" else "list"
+
+
+def screen_of(site: Site, where: Where) -> Screen:
+    return Screen(site.settings.product_name, site.settings.bot_name, time.time(), where)
+
+
+def address(where: Where, provider: str, target: str = "t") -> str:
+    """The page to go back to after an action, with the element that gets the focus."""
+    page = f"/connections/{provider}" if where == "detail" else "/connections"
+    return f"{page}#conn-{provider}-{target}"
+
+
+async def cards_of(
+    site: Site, session: Session, screen: Screen, always: str = "", focus: Focus = ""
+) -> dict[str, Card]:
+    """Every card worth showing, by provider, in the order of their names.  One round trip.
+
+    What is not set up is of no interest to people unless they are connected to
+    it; ``always`` is shown all the same, and gets the focus.
+    """
+    cards = {}
+    for name in unanswered(session.notes, screen.now):
+        # Looking finds what nobody answered, and has it ended at the provider.
+        site.manager.see_through(site.manager.switch_offer(session.user, name, site.redis))
+    notes, last = notes_to_show(session.notes, screen.now), newest(session.notes, screen.now)
+    for connection in await site.manager.connections(session.user, site.redis):
+        provider = site.manager.providers[connection.provider]
+        is_known = provider.is_configured or connection.status is not Status.NOT_CONNECTED
+        if is_known or provider.name == always:
+            note = of_the_store(notes.get(provider.name), connection)
+            own_focus = focus if provider.name == always else ""
+            card = make_card(provider, connection, note, screen, own_focus)
+            is_news = provider.name == last
+            cards[provider.name] = card if is_news else replace(card, outcome="", news="")
+    return dict(sorted(cards.items(), key=lambda item: item[1].label.lower()))
+
+
+async def answer(
+    request: Request,
+    session: Session,
+    provider: OAuthProvider,
+    where: Where,
+    *,
+    focus: Focus = "",
+    status: int = 200,
+    speaks: bool = False,
+) -> Response:
+    """One card: the fragment with htmx, without it its page, with what happened last.
+
+    ``speaks`` says aloud how it stands, where the focus does not move.
+    """
+    site = site_of(request)
+    screen = screen_of(site, where if is_htmx(request) else "detail")
+    cards = await cards_of(site, session, screen, provider.name, focus if is_htmx(request) else "")
+    return render_card(
+        request,
+        cards[provider.name],
+        summarize(cards.values(), screen),
+        page="connection.html",
+        status=status,
+        announce=cards[provider.name].spoken if speaks else "",
+        entries=() if is_htmx(request) else await _newest(site, session, provider),
+    )
+
+
+async def _newest(site: Site, session: Session, provider: OAuthProvider) -> tuple[Entry, ...]:
+    """What happened with one service last.  One round trip, unless the timeline is long."""
+    page = await site.manager.activity(
+        session.user, site.redis, provider=provider.name, size=NEWEST
+    )
+    names = site.settings.product_name, site.settings.bot_name
+    return timeline(page.events, site.manager.providers, *names)
+
+
+async def done(
+    request: Request,
+    session: Session,
+    provider: OAuthProvider,
+    where: Where,
+    target: str,
+    *,
+    focus: Focus = "result",
+    status: int = 200,
+    speaks: bool = False,
+) -> Response:
+    """After an action: the card with htmx, else back to the page it was on."""
+    if is_htmx(request):
+        return await answer(
+            request, session, provider, where, focus=focus, status=status, speaks=speaks
+        )
+    return RedirectResponse(address(where, provider.name, target), 303)

@@ -1,0 +1,76 @@
+"""Two cookies of a link from chat: which proof this browser shows, and which link it used."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from typing import TYPE_CHECKING
+
+from starlette.responses import RedirectResponse
+
+from webui.oauth_manager import LINK_CODE_TTL
+from webui.sessions.cookies import forget_cookie, keep_cookie, kept_cookie
+from webui.site import site_of
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from webui.oauth_manager import LinkRequest
+    from webui.oauth_manager.links import Parked
+
+
+# Longer than any proof: the browser that began one is told that it ran out.
+KEPT_SECONDS = 6 * LINK_CODE_TTL
+
+
+def kept_proof(request: Request) -> str:
+    """The secret this browser was given, ``""`` if it was given none."""
+    return kept_cookie(site_of(request).settings, request, "proof")
+
+
+async def begin_proof(
+    request: Request, link: LinkRequest, parked: Parked | None = None
+) -> Response:
+    """Start a proof, give this browser its secret, and show it the code."""
+    site = site_of(request)
+    response = RedirectResponse("/connect/proof", 303)
+    secret = await site.manager.proofs.start(site.redis, link, parked)
+    await site.limiter.allows("start", proof_counter(secret))
+    keep_proof(request, response, secret)
+    forget_cookie(site_of(request).settings, request, response, "link")
+    return response
+
+
+def proof_counter(secret: str) -> str:
+    """What a proof's own steps are counted for."""
+    return f"proof {_digest(secret)}"
+
+
+def keep_proof(request: Request, response: Response, secret: str) -> None:
+    """Give the browser a secret to keep."""
+    keep_cookie(site_of(request).settings, response, "proof", secret, KEPT_SECONDS)
+
+
+def keep_link(request: Request, response: Response, code: str) -> None:
+    """Remember that this browser has used a link, and when."""
+    value = f"{_digest(code)}.{time.time():.0f}"
+    keep_cookie(site_of(request).settings, response, "link", value, KEPT_SECONDS)
+
+
+def what_became_of(request: Request, code: str = "") -> tuple[str, float]:
+    """Why a link, or without ``code`` the proof it began, is over, and since when (epoch seconds).
+
+    ``used`` or ``ran_out`` to the browser that used it last; ``""`` to every other.
+    """
+    digest, _, used = kept_cookie(site_of(request).settings, request, "link").partition(".")
+    if not (used.isascii() and used.isdigit() and len(used) == len(str(int(time.time())))):
+        return "", 0.0
+    ends = int(used) + LINK_CODE_TTL
+    if code:
+        return ("used", int(used)) if digest == _digest(code) else ("", 0.0)
+    return ("ran_out", ends) if ends <= time.time() else ("", 0.0)
+
+
+def _digest(code: str) -> str:
+    return hashlib.sha256(code.encode()).hexdigest()[:32]

@@ -1,0 +1,78 @@
+"""How to sign in is said here; signing out is done here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.responses import RedirectResponse
+
+from webui.access.roles import Standing, standing_of
+from webui.access.sign_in import HOME, SIGN_IN, SUPPORT, safe_next
+from webui.rendering.render import render
+from webui.sessions.cookies import forget_cookie
+from webui.sessions.proxied import proxied_person
+from webui.site import site_of
+from webui.views.sign_on import COOKIE, sign_out_there
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+
+async def front(request: Request) -> Response:
+    """``GET /``."""
+    session = await site_of(request).sessions.load(request)
+    return RedirectResponse(HOME if session else SIGN_IN, 303)
+
+
+async def sign_in(request: Request) -> Response:
+    """``GET /signin``: on to the page to come back to, for whoever is signed in.
+
+    Staff whose sign-in is too old for support pages, or over, are told so instead.
+    """
+    site = site_of(request)
+    landing = safe_next(request.query_params.get("next"))
+    is_signed_in = await site.sessions.load(request) is not None
+    standing = Standing()
+    if landing.startswith(SUPPORT):
+        standing = await standing_of(request)
+        # Staff may be signed in as somebody else here, and still sign on as themselves.
+        is_signed_in = standing.staff is not None or (is_signed_in and not site.sign_on)
+    if is_signed_in and not (standing.is_stale or standing.is_over):
+        return RedirectResponse(landing, 303)
+    configured = site.manager.list_configured_providers()
+    return render(
+        request,
+        "signin.html",
+        service=configured[0] if configured else "",
+        sign_on=site.sign_on.provider if site.sign_on else None,
+        is_for_staff=bool(site.sign_on and site.sign_on.is_for_staff),
+        next=landing,
+        wants_support=landing.startswith(SUPPORT),
+        is_stale=standing.is_stale,
+        is_over=standing.is_over,
+    )
+
+
+async def sign_out(request: Request) -> Response:
+    """``POST /signout``: every copy of both cookies is dead from here on."""
+    site = site_of(request)
+    vias = [await sessions.end(request) for sessions in (site.sessions, site.staff_sessions)]
+    response = await sign_out_there(request) if "sso" in vias else None
+    response = response or RedirectResponse("/signed-out", 303)
+    forget_cookie(
+        site_of(request).settings, request, response, COOKIE
+    )  # sign-ins that are under way end with the session
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response
+
+
+async def signed_out(request: Request) -> Response:
+    """``GET /signed-out``.
+
+    WebKit keeps the page that was left, over plain http also one that is not to be
+    stored, unless the page that replaces it says so itself.
+    """
+    response = render(request, "signed_out.html", is_proxied=proxied_person(request) is not None)
+    response.headers["Clear-Site-Data"] = '"cache"'
+    return response

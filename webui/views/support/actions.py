@@ -1,0 +1,168 @@
+"""What support staff may do for a person: asked first, put on record, done, and told to them."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from starlette.exceptions import HTTPException
+
+from webui.access.roles import require_staff
+from webui.cards import AFTER_CHECK, AFTER_DISCONNECT, make_card
+from webui.oauth_manager import Health, NoticeKind, StoreUnavailable
+from webui.rendering.render import render
+from webui.sessions.note import Note
+from webui.site import form_of, site_of
+from webui.text import words
+from webui.views.card_responses import screen_of
+from webui.views.support.gate import field_of, keep_record, may_act, reason_fault
+from webui.views.support.person import about, person_of, picture
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from webui.access.roles import Staff
+    from webui.cards import Card
+    from webui.site import Site
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """``result`` is for the audit, ``said`` for staff; a ``note`` is put into words by the card."""
+
+    result: str
+    said: str = ""
+    note: Note | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One thing to do: ``name`` is the last step of its address, ``action`` the audit's word."""
+
+    name: str
+    action: str
+    do: Callable[[Site, str, str], Awaitable[Done]]
+    of_service: bool = False
+
+
+async def _check(site: Site, user_id: str, provider: str) -> Done:
+    health = await site.manager.check(user_id, provider, site.redis)
+    await site.manager.tell(site.redis, user_id, NoticeKind.SUPPORT_CHECKED, provider)
+    if health is Health.RECONNECT_NEEDED:
+        await site.manager.stories.told_of_end(site.redis, user_id, provider)
+    key = AFTER_CHECK.get(health)
+    return Done(health, note=Note(key, at=time.time()) if key else None)
+
+
+async def _disconnect(site: Site, user_id: str, provider: str) -> Done:
+    ended = await site.manager.delete_token(site.redis, user_id, provider, by="support")
+    return Done(ended.at_provider, note=Note(AFTER_DISCONNECT[ended.at_provider]))
+
+
+async def _cancel_links(site: Site, user_id: str, _: str) -> Done:
+    count = await site.manager.cancel_links(user_id, site.redis)
+    await site.manager.tell(site.redis, user_id, NoticeKind.SUPPORT_CANCELLED_LINKS)
+    return Done(str(count), words.text("support.done.cancel-links", count=count))
+
+
+async def _end_sessions(site: Site, user_id: str, _: str) -> Done:
+    count = await site.sessions.end_all(user_id)
+    await site.manager.tell(site.redis, user_id, NoticeKind.SUPPORT_ENDED_SESSIONS)
+    return Done(str(count), words.text("support.done.end-sessions", count=count))
+
+
+ACTS = {
+    act.name: act
+    for act in (
+        Act("check", "checked", _check, of_service=True),
+        Act("disconnect", "disconnected", _disconnect, of_service=True),
+        Act("cancel-links", "cancelled_links", _cancel_links),
+        Act("end-sessions", "ended_sessions", _end_sessions),
+    )
+}
+
+
+def asking(name: str) -> Callable[[Request], Awaitable[Response]]:
+    """``GET``: what will happen, and the field for the reason.  Nothing is looked up."""
+    return partial(_ask, ACTS[name])
+
+
+def doing(name: str) -> Callable[[Request], Awaitable[Response]]:
+    """``POST``: on record, done, told, and what came of it."""
+    return partial(_do, ACTS[name])
+
+
+async def _ask(act: Act, request: Request) -> Response:
+    staff = await require_staff(request)
+    return _question(request, staff, act, request.query_params)
+
+
+def _question(
+    request: Request, staff: Staff, act: Act, fields: Mapping[str, object], *, fault: str = ""
+) -> Response:
+    provider = _service_of(request, act, fields)
+    return render(
+        request,
+        "support_ask.html",
+        422 if fault else 200,
+        **about(staff, person_of(request), field_of(fields, "reason")),
+        act=act.name,
+        provider=provider,
+        label=site_of(request).manager.providers[provider].label if provider else "",
+        fault=words.text(f"support.fault.{fault}") if fault else "",
+    )
+
+
+async def _do(act: Act, request: Request) -> Response:
+    staff = await require_staff(request)
+    site, user_id, fields = site_of(request), person_of(request), await form_of(request)
+    provider, reason = _service_of(request, act, fields), field_of(fields, "reason")
+    if fault := reason_fault(reason):
+        return _question(request, staff, act, fields, fault=fault)
+    await may_act(request, staff)
+    if act.name == "check":
+        await site.limiter.hit("check", f"staff {staff.id}")  # not the person of that id
+    keep = partial(
+        keep_record, request, staff, act.action, whom=user_id, provider=provider, reason=reason
+    )
+    await keep(result="begun")
+    done = await act.do(site, user_id, provider)
+    try:
+        await keep(result=f"done: {done.result}", has_begun_before=True)
+    except StoreUnavailable:
+        log.error("what came of %r could not be put on record: %s", act.action, done.result)
+    return render(
+        request,
+        "support_done.html",
+        **about(staff, user_id, reason),
+        act=act.name,
+        label=site.manager.providers[provider].label if provider else "",
+        said=done.said,
+        card=await _card(site, user_id, provider, done.note) if provider else None,
+    )
+
+
+def _service_of(request: Request, act: Act, fields: Mapping[str, object]) -> str:
+    """The service an action is for, ``""`` where it is for none.  Raises 404 for an unknown one."""
+    if not act.of_service:
+        return ""
+    provider = field_of(fields, "provider")
+    if provider not in site_of(request).manager.providers:
+        raise HTTPException(404)
+    return provider
+
+
+async def _card(site: Site, user_id: str, provider: str, note: Note | None) -> Card:
+    """How the service stands now, in the words that the person would be told."""
+    connection = await site.manager.connection(user_id, provider, site.redis, resume=False)
+    known = site.manager.providers[provider]
+    card = picture(make_card(known, connection, note, screen_of(site, "list")))
+    return replace(card, actions=())  # they may differ from those on the person's own page

@@ -1,0 +1,127 @@
+"""What comes before support staff are shown or do anything: the limit, the reason, the record."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from limits import parse
+
+from webui.fetch_metadata import is_prefetch
+from webui.oauth_manager import AuditRecord
+from webui.oauth_manager.journal import MAX_REASON
+from webui.rate_limits import LIMITS, LOOKUPS, TooMany
+from webui.site import site_of
+from webui.text.labels import legible
+from webui.text.names import without_blanks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.requests import Request
+
+    from webui.access.roles import Staff
+
+LEAST_LEGIBLE = 3  # letters or digits of a reason; fewer say nothing to whoever reads the audit
+_MOST = parse(LOOKUPS)
+_SECONDS = float(_MOST.get_expiry())
+
+log = logging.getLogger(__name__)
+
+
+def reason_fault(reason: str) -> str:
+    """What is wrong with a reason, as a section of the catalogue's ``support.fault``, or ``""``."""
+    if legible(reason) < LEAST_LEGIBLE:
+        return "reason"
+    return "reason_long" if len(reason) > MAX_REASON else ""
+
+
+def field_of(fields: Mapping[str, object], name: str) -> str:
+    """A field of a form or a query without the blanks around it, ``""`` where it is none."""
+    value = fields.get(name)
+    return without_blanks(value) if isinstance(value, str) else ""
+
+
+def was_asked_here(request: Request) -> bool:
+    """Whether staff asked, by a page of ours or an address typed or kept (``Sec-Fetch-Site``).
+
+    Another site's page must not make them look somebody up for words not
+    theirs, nor a browser that loads ahead.  A browser that says nothing is
+    believed: it is too old to know.
+    """
+    site = request.headers.get("sec-fetch-site", "none")
+    return site in ("same-origin", "none") and not is_prefetch(request.headers)
+
+
+async def keep_record(
+    request: Request,
+    staff: Staff,
+    action: str,
+    *,
+    whom: str = "",
+    provider: str = "",
+    reason: str = "",
+    result: str = "",
+    has_begun_before: bool = False,
+) -> None:
+    """Raises ``StoreUnavailable``: then nothing is shown and nothing is done."""
+    site = site_of(request)
+    record = AuditRecord(
+        who=staff.id,
+        via=staff.via,
+        action=action,
+        whom=whom,
+        provider=provider,
+        reason=reason,
+        result=result,
+        request_id=request.state.request_id,
+    )
+    await site.manager.audit.write(site.redis, record, has_begun_before=has_begun_before)
+
+
+async def may_look(request: Request, staff: Staff, *, already: int = 0) -> None:
+    """Raises ``TooMany`` beyond ``LOOKUPS``; the first time in its window that is an alert.
+
+    ``already`` counts a look that is on record and has shown nothing yet.
+    """
+    site = site_of(request)
+    looks = await site.manager.audit.lookups(site.redis, staff.id, _SECONDS)
+    if len(looks) - already < _MOST.amount:
+        return
+    if await site.limiter.allows("lookup_alert", staff.id):
+        await keep_record(request, staff, "too_many_lookups", result=LOOKUPS)
+        log.error("%r of support has looked up more than %s", staff.id, LOOKUPS)
+    raise TooMany(looks[_MOST.amount - 1] + _SECONDS)
+
+
+async def may_act(request: Request, staff: Staff) -> None:
+    """Count an action.  Raises ``TooMany``; the first time in its window that is an alert."""
+    limiter = site_of(request).limiter
+    try:
+        await limiter.hit("act", staff.id)
+    except TooMany:
+        if await limiter.allows("act_alert", staff.id):
+            await keep_record(request, staff, "too_many_actions", result=LIMITS["act"])
+            log.error("%r of support has done more than %s", staff.id, LIMITS["act"])
+        raise
+
+
+async def record_look(
+    request: Request,
+    staff: Staff,
+    action: str,
+    *,
+    whom: str = "",
+    provider: str = "",
+    reason: str,
+    result: str,
+) -> None:
+    """Put a look on record, which comes before anything of it is shown.
+
+    Then it is counted once more: of many at the same time, no more than the
+    limit come through.
+    """
+    await keep_record(
+        request, staff, action, whom=whom, provider=provider, reason=reason, result=result
+    )
+    await may_look(request, staff, already=1)

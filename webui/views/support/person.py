@@ -1,0 +1,211 @@
+"""What support staff see of one person: how their services stand, what happened, their page.
+
+Looking writes its audit record and nothing else: no refresh, no question to one of
+their providers, no session's life, no counter.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from starlette.exceptions import HTTPException
+
+from webui.access.roles import require_staff
+from webui.cards import make_card, summarize
+from webui.oauth_manager import Status
+from webui.rendering.render import render
+from webui.site import site_of
+from webui.support.addresses import person_path, user_id_in, with_query
+from webui.support.history import KINDS, STEPS, history
+from webui.support.identifiers import masked, spelled
+from webui.support.rows import explained, make_row
+from webui.text import words
+from webui.text.labels import label_of
+from webui.views.card_responses import screen_of
+from webui.views.support.gate import field_of, may_look, reason_fault, record_look, was_asked_here
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from webui.access.roles import Staff
+    from webui.cards import Card, Screen
+    from webui.oauth_manager import Connection, OpenLink
+    from webui.site import Site
+    from webui.support.rows import Row
+
+
+async def person(request: Request) -> Response:
+    """``GET /support/people/{user_id}``: how their services stand, and what happened."""
+    staff = await require_staff(request)
+    site, user_id = site_of(request), person_of(request)
+    providers, reason = site.manager.providers, field_of(request.query_params, "reason")
+    if reason_fault(reason) or not was_asked_here(request):
+        return ask_for_reason(request, staff, user_id)
+    await may_look(request, staff)
+    connections = await _worth_showing(site, user_id)
+    links = await site.manager.open_links(user_id, site.redis)
+    screen = screen_of(site, "list")
+    happened = await _timeline(site, user_id, request.query_params, screen)
+    known = bool(happened["events"]) or await is_known(site, user_id, connections, links)
+    rows = await _rows(site, user_id, connections, screen) if known else []
+    await _record(request, staff, "viewed", user_id, reason, known)
+    return render(
+        request,
+        "support_person.html",
+        **about(staff, user_id, reason),
+        **happened,
+        is_known=known,
+        rows=rows,
+        links=[(label_of(link.provider, providers), link.state, link.expires_at) for link in links],
+    )
+
+
+async def _rows(
+    site: Site, user_id: str, connections: Iterable[Connection], screen: Screen
+) -> list[Row]:
+    """A row for each service; of what is not connected, with what happened last."""
+    providers = site.manager.providers
+    rows = [make_row(providers[c.provider], c, screen) for c in connections]
+    if all(row.stored for row in rows):
+        return rows
+    page = await site.manager.activity(user_id, site.redis, kinds=STEPS)
+    last = {event.provider: event for event in reversed(page.events)}
+    for row in rows:
+        if page.older and not row.stored and row.name not in last:
+            own = await site.manager.activity(user_id, site.redis, provider=row.name, kinds=STEPS)
+            last.update((event.provider, event) for event in own.events[:1])
+    return [
+        row if row.stored else explained(row, last.get(row.name), providers[row.name], screen)
+        for row in rows
+    ]
+
+
+async def _timeline(
+    site: Site, user_id: str, fields: Mapping[str, str], screen: Screen
+) -> dict[str, Any]:
+    """A page of what happened, narrowed as asked, and the ways on from it."""
+    reason, before, service, kind = (
+        field_of(fields, name) for name in ("reason", "before", "service", "kind")
+    )
+    providers = site.manager.providers
+    page = await site.manager.activity(
+        user_id,
+        site.redis,
+        before,
+        provider=service if service in providers else "",
+        kinds=KINDS.get(kind, ()),
+    )
+    path, here = person_path(user_id), {"reason": reason, "service": service, "kind": kind}
+    return {
+        "events": history(page.events, providers, screen.product, screen.bot),
+        "older": with_query(path, **here, before=page.older) if page.older else "",
+        "newest": with_query(path, **here) if before else "",
+        "services": [(provider.name, provider.label) for provider in providers.values()],
+        "kinds": list(KINDS),
+        "service": service,
+        "kind": kind,
+    }
+
+
+async def preview(request: Request) -> Response:
+    """``GET /support/people/{user_id}/preview``: a picture of the person's own page."""
+    staff = await require_staff(request)
+    site, user_id = site_of(request), person_of(request)
+    reason = field_of(request.query_params, "reason")
+    if reason_fault(reason) or not was_asked_here(request):
+        return ask_for_reason(request, staff, user_id, "/preview")
+    await may_look(request, staff)
+    connections = await _worth_showing(site, user_id)
+    known = await is_known(site, user_id, connections)
+    await _record(request, staff, "previewed", user_id, reason, known)
+    screen = screen_of(site, "list")
+    cards = [make_card(site.manager.providers[c.provider], c, None, screen) for c in connections]
+    return render(
+        request,
+        "support_preview.html",
+        **about(staff, user_id, reason),
+        cards=[picture(card) for card in cards],
+        summary=summarize(cards, screen),
+    )
+
+
+def person_of(request: Request) -> str:
+    """The user id the path names.  Raises 404 where it names none."""
+    try:
+        return user_id_in(request.path_params["user_id"])
+    except ValueError:
+        raise HTTPException(404) from None
+
+
+def about(staff: Staff, user_id: str, reason: str) -> dict[str, Any]:
+    """What every page about a person shows."""
+    path = person_path(user_id)
+    return {
+        "staff": spelled(staff.id),
+        "now": time.time(),
+        "person": spelled(user_id),
+        "path": path,
+        "reason": reason,
+        "back": with_query(path, reason=reason),
+    }
+
+
+def ask_for_reason(request: Request, staff: Staff, user_id: str, page: str = "") -> Response:
+    """The same address once more, for a reason; until then nothing is looked up."""
+    reason = field_of(request.query_params, "reason")
+    fault = reason_fault(reason) if "reason" in request.query_params else ""
+    return render(
+        request,
+        "support_reason.html",
+        422 if fault else 200,
+        **about(staff, user_id, reason),
+        action=person_path(user_id) + page,
+        fault=words.text(f"support.fault.{fault}") if fault else "",
+    )
+
+
+def picture(card: Card) -> Card:
+    """The card as support staff may see it: for the template's ``picture``."""
+    return replace(card, account=masked(card.account), fingerprint="", focus="")
+
+
+async def is_known(
+    site: Site,
+    user_id: str,
+    connections: Iterable[Connection],
+    links: Collection[OpenLink] | None = None,
+) -> bool:
+    """Whether anything is stored under the id; what is not given is read while nothing is found."""
+    if links or any(c.status is not Status.NOT_CONNECTED for c in connections):
+        return True
+    if links is None and await site.manager.open_links(user_id, site.redis):
+        return True
+    return bool((await site.manager.activity(user_id, site.redis)).events)
+
+
+async def _record(
+    request: Request, staff: Staff, action: str, user_id: str, reason: str, known: bool
+) -> None:
+    """Put a look at a person on record, before it is shown.
+
+    At nobody it is a search: the copy for the person would make somebody of them.
+    """
+    action, result = (action, "shown") if known else ("searched", "nothing stored")
+    await record_look(request, staff, action, whom=user_id, reason=reason, result=result)
+
+
+async def _worth_showing(site: Site, user_id: str) -> list[Connection]:
+    """What the person's own page has a card for, in its order."""
+    providers = site.manager.providers
+    found = [
+        connection
+        for connection in await site.manager.connections(user_id, site.redis, resume=False)
+        if providers[connection.provider].is_configured
+        or connection.status is not Status.NOT_CONNECTED
+    ]
+    return sorted(found, key=lambda connection: providers[connection.provider].label.lower())

@@ -1,0 +1,125 @@
+"""Support staff find a person: exactly, for a reason, and on record."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from webui.access.roles import require_staff
+from webui.incident_codes import find_reference, is_reference
+from webui.oauth_manager import check_user_id
+from webui.rendering.render import render
+from webui.site import site_of
+from webui.support.identifiers import masked, spelled
+from webui.support.search import MOST, Question, failure_of, results
+from webui.text import words
+from webui.text.names import has_blank_ends
+from webui.views.support.gate import field_of, may_look, reason_fault, record_look, was_asked_here
+from webui.views.support.person import is_known
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from webui.access.roles import Staff
+    from webui.incident_codes import Reference
+    from webui.site import Site
+    from webui.support.search import Results
+
+REFERENCE = "reference"
+
+
+async def search(request: Request) -> Response:
+    """``GET /support``: the form, and with a question and a reason what it finds."""
+    staff = await require_staff(request)
+    site, fields = site_of(request), request.query_params
+    q, where, reason = (field_of(fields, name) for name in ("q", "where", "reason"))
+    question = Question(q, where, reason)
+    if not fields or not was_asked_here(request):
+        return _page(request, staff, question)
+    named = {"q": _search_fault(question.q), "reason": reason_fault(question.reason)}
+    faults = {name: words.text(f"support.fault.{fault}") for name, fault in named.items() if fault}
+    if faults:
+        return _page(request, staff, replace(question, faults=faults), status=422)
+    await may_look(request, staff)
+    found, reference = await _look_up(site, question)
+    await record_look(
+        request,
+        staff,
+        "reference" if reference or question.where == REFERENCE else "searched",
+        whom=found[0] if len(found) == 1 else "",
+        provider=question.where if question.where in site.manager.providers else "",
+        reason=question.reason,
+        result=_result(question, found, reference),
+    )
+    names = {"product": site.settings.product_name, "bot": site.settings.bot_name}
+    failure = failure_of(reference, site.manager.providers, names) if reference else None
+    missed = "" if reference else _missed(question)
+    shown = results(found, failure, question.reason, names, missed=missed)
+    return _page(request, staff, question, shown)
+
+
+def _missed(question: Question) -> str:
+    """Which reference may have been meant, though none is kept: one of an outage never is."""
+    if question.where == REFERENCE:
+        return "reference"
+    return "either" if not question.where and is_reference(question.q) else ""
+
+
+def _search_fault(q: str) -> str:
+    """What is wrong with what is looked for, as :func:`reason_fault` says it of a reason."""
+    if not q:
+        return "q"
+    return "q_blank" if has_blank_ends(q) else ""
+
+
+def _page(
+    request: Request,
+    staff: Staff,
+    question: Question,
+    found: Results | None = None,
+    *,
+    status: int = 200,
+) -> Response:
+    providers = site_of(request).manager.providers.values()
+    return render(
+        request,
+        "support_search.html",
+        status,
+        fragment="support_results.html",
+        staff=spelled(staff.id),
+        now=time.time(),
+        question=question,
+        found=found,
+        services=[(provider.name, provider.label) for provider in providers],
+    )
+
+
+async def _look_up(site: Site, question: Question) -> tuple[tuple[str, ...], Reference | None]:
+    """Who matches exactly, and the reference, if it is one."""
+    if question.where in site.manager.providers:
+        return await site.manager.find_accounts(site.redis, question.where, question.q), None
+    reference = await find_reference(site.redis, question.q)
+    if reference or question.where == REFERENCE:
+        return ((reference.user,) if reference and reference.user else ()), reference
+    try:
+        check_user_id(question.q)
+    except ValueError:
+        return (), None
+    connections = await site.manager.connections(question.q, site.redis, resume=False)
+    known = await is_known(site, question.q, connections)
+    return ((question.q,) if known else ()), None
+
+
+def _result(question: Question, found: tuple[str, ...], reference: Reference | None) -> str:
+    """For the audit.  What found nobody may be anything, even a secret: it is masked."""
+    if reference:
+        return f"found {reference.code}"
+    if not found:
+        return f"nobody: {masked(question.q)}"
+    if len(found) == 1:
+        return "found"
+    more = " and more" if len(found) > MOST else ""
+    return f"found {json.dumps(found[:MOST], ensure_ascii=False)}{more}"
