@@ -221,6 +221,18 @@ class TestDisconnecting:
         assert not fake.is_alive(token.access_token)
         assert await keys_at(redis, "oauth_tokens:*") == []
 
+    async def test_asks_the_provider_although_another_persons_raw_record_stands_in_our_place(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        mine, other = granted(fake, "google", expires_at=4e9), token_of("a%3Ab")
+        await write_older(redis, "a:b", mine)
+        await write_older(redis, "a%3Ab", other)
+        ended = await manager.delete_token(redis, "a:b", "google")
+        assert ended.at_provider is RevokeOutcome.REVOKED
+        assert not fake.is_alive(mine.access_token)
+        assert await manager.get_token("a:b", "google", redis) is None
+        assert await manager.get_token("a%3Ab", "google", redis) == other.access_token
+
     @pytest.mark.parametrize("junk", ["junk", b"\xff\xfe"])
     async def test_removes_a_damaged_one(
         self, manager: OAuthManager, redis: Redis, junk: str | bytes

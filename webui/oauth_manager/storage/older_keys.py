@@ -141,8 +141,12 @@ class OlderKeys:
         something else is.
         """
         is_cleared = await self.clear(redis, user_id, provider, seen)
-        if int(await redis.eval(scripts.UNCLAIM, 1, keys.tokens(user_id, provider))):
-            return -1
+        ours = keys.tokens(user_id, provider)
+        if int(await redis.eval(scripts.UNCLAIM, 1, ours)):
+            # Another person's record may stand there: that is none of ours, and stays.
+            now = await read_text(redis, ours)
+            if not self._other(user_id, provider, now):
+                return -1
         if is_cleared:
             return 1
         return -1 if await self.read(redis, user_id, provider) else 0
