@@ -9,6 +9,7 @@ import re
 import time
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given, settings
@@ -219,15 +220,24 @@ class TestTheWrapping:
         [
             {"data": RENEWED},
             {"ok": True, "token": RENEWED, "user": {"id": 1}},
+            [RENEWED],
+            [{"data": RENEWED}],
+            urlencode(RENEWED),
+            json.dumps(RENEWED | {"name": "caf\xe9"}, ensure_ascii=False).encode("latin-1"),
         ],
+        ids=lambda wrapped: str(wrapped)[:24],
     )
     def test_a_renewed_pair_is_found_in_what_is_around_it(self, wrapped: object) -> None:
-        assert renew(wrapped) == RENEWED
+        found = renew(wrapped)
+        assert {name: found[name] for name in RENEWED} == RENEWED
 
     @pytest.mark.parametrize(
         "wrapped",
         [
-            [RENEWED],
+            [RENEWED, RENEWED],
+            urlencode(RENEWED) + "&access_token=canary",
+            urlencode({**RENEWED, "access_token": "canary token"}),
+            urlencode({**RENEWED, "error": "something_new"}),
             {"bot": RENEWED, "user": RENEWED},
             {"data": {**RENEWED, "token_type": "mac"}},
             {"data": {**RENEWED, "access_token": "canary\r\nX: 1"}},
@@ -441,7 +451,16 @@ class TestExpiry:
             (2**63 - 1, LONGEST_LIFETIME),
             (str(2**63 - 1), LONGEST_LIFETIME),
             (2**64, LONGEST_LIFETIME),
+            (2**65, LONGEST_LIFETIME),
+            (10**400, LONGEST_LIFETIME),
+            ("9" * 5000, LONGEST_LIFETIME),
+            (1e20, LONGEST_LIFETIME),
+            (1e308, LONGEST_LIFETIME),
+            (math.inf, LONGEST_LIFETIME),
+            (-math.inf, 0),
+            (-(10**400), 0),
         ],
+        ids=lambda value: str(value)[:24],
     )
     def test_a_number_is_taken_however_it_is_written(
         self, expires_in: object, lifetime: float
@@ -463,13 +482,8 @@ class TestExpiry:
             [3600],
             {},
             math.nan,
-            math.inf,
-            -math.inf,
             "NaN",
             "Infinity",
-            1e20,
-            "9" * 5000,
-            2**65,
         ],
         ids=str,
     )
@@ -494,9 +508,7 @@ class TestExpiry:
         [
             "NaN",
             "Infinity",
-            "-Infinity",
             "1e999",
-            "-1e999",
             "1e20",
             "9" * 5000,
             "true",
@@ -715,17 +727,28 @@ class TestThroughTheManager:
         assert fake.calls["token"] == 1
         assert "canary" not in caplog.text
 
-    @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
+    @pytest.mark.parametrize("name", sorted(BODIES.keys() - {"form", "array"}))
     async def test_a_refresh_fails_keeps_the_record_and_serves_what_is_still_valid(
-        self, fake: FakeProvider, redis: Any, body: bytes
+        self, fake: FakeProvider, redis: Any, name: str
     ) -> None:
         manager = manager_for(fake)
         token = granted(fake, "google", expires_at=soon())
         await manager.store_token(redis, "u1", token)
         before = await redis.get("stargazer:oauth_tokens:u1:google")
-        fake.script("token", Scripted(200, {}, body))
+        fake.script("token", Scripted(200, {}, BODIES[name]))
         assert await manager.get_token("u1", "google", redis) == token.access_token
         assert await redis.get("stargazer:oauth_tokens:u1:google") == before
+
+    @pytest.mark.parametrize("name", ["form", "array"])
+    async def test_a_renewed_token_in_another_wrapping_is_kept(
+        self, fake: FakeProvider, redis: Any, name: str
+    ) -> None:
+        manager = manager_for(fake)
+        await manager.store_token(redis, "u1", granted(fake, "google", expires_at=soon()))
+        fake.script("token", Scripted(200, {}, BODIES[name]))
+        renewed = await manager.get_token("u1", "google", redis)
+        assert renewed in ("canary-token", json.loads(GOOD)["access_token"])
+        assert await manager.get_token("u1", "google", redis) == renewed
 
     @pytest.mark.parametrize("expires_in", [None, "3600", 0, -5, True, "abc", 10**30, {}])
     async def test_no_expiry_makes_a_connection_fail(

@@ -75,11 +75,12 @@ def plain_word(value: object) -> str:
 def everything_in(answer: Answer, content: Any) -> list[str]:
     """All that an answer says: its JSON, which is ``content``, or a form, or a plain text."""
     if content is None:
-        content = _form(answer.body) or answer.body[:200].decode("utf-8", "replace")
+        content = form_fields(answer.body) or answer.body[:200].decode("utf-8", "replace")
     return everything_said(content)
 
 
-def _form(body: bytes) -> dict[str, str] | None:
+def form_fields(body: bytes) -> dict[str, str] | None:
+    """A form's fields, ``None`` where it is none, or a name stands twice."""
     try:
         return unique(parse_qsl(body.decode("ascii"), strict_parsing=True, max_num_fields=50))
     except ValueError:

@@ -11,16 +11,23 @@ from typing import Any
 from ..errors import Meaning, OAuthMisconfigured, OAuthRefused, OAuthUnavailable, ProviderFailure
 from ..providers.provider import OAuthProvider
 from ..token_data import TokenData
-from .answers import BUSY, Answer, any_json, everything_in, plain_word, says_no
+from .answers import (
+    BUSY,
+    Answer,
+    any_json,
+    everything_in,
+    form_fields,
+    plain_word,
+    says_no,
+)
 from .meanings import meaning_of
 
 LONGEST_LIFETIME = 100 * 365 * 86400.0  # seconds; what is said to last longer ends then
-_LARGEST_NUMBER = 2.0**64  # beyond every machine's integers a number is nonsense
 # An expiry that is there and cannot be read: neither "now" nor "never".
 UNREADABLE_LIFETIME = 3600.0
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")  # RFC 6750 2.1, bounded
-_NUMBER = re.compile(r"\s*[+-]?\d{1,20}(\.\d{1,9})?\s*", re.ASCII)
+_NUMBER = re.compile(r"\s*[+-]?\d+(\.\d{1,9})?\s*", re.ASCII)
 
 
 def read_token_answer(
@@ -35,10 +42,9 @@ def read_token_answer(
     """
     if answer.status in BUSY or answer.status >= 500 or 300 <= answer.status < 400:
         raise _trouble(provider, step, answer)
-    content = any_json(answer.body)
     is_good = 200 <= answer.status < 300
-    if is_good and step == "refresh":
-        content = _unwrapped(content)
+    is_only_copy = is_good and step == "refresh"
+    content = _renewed(answer.body) if is_only_copy else any_json(answer.body)
     if is_good and isinstance(content, dict) and not says_no(content):
         return _checked_tokens(provider, step, content)
     is_refusal = isinstance(content, dict) or (answer.status >= 400 and step == "refresh")
@@ -65,8 +71,22 @@ def _checked_tokens(provider: OAuthProvider, step: str, fields: dict[str, Any]) 
     return fields
 
 
+def _renewed(body: bytes) -> Any:
+    """Read a renewed pair however it is written, as long as that is unambiguous.
+
+    It exists only there, so also as a form, in a list of one, in an object within another,
+    and beside bytes that are no UTF-8.
+    """
+    content = any_json(body)
+    if content is None:
+        fields = form_fields(body) or {}
+        is_said = "access_token" in fields or "error" in fields
+        content = fields if is_said else any_json(body.decode("utf-8", "replace").encode())
+    return _unwrapped(content[0] if isinstance(content, list) and len(content) == 1 else content)
+
+
 def _unwrapped(content: Any) -> Any:
-    """The object in an object that a renewed pair lies in: the pair exists only there."""
+    """The object in an object that a renewed pair lies in."""
     if isinstance(content, dict) and "access_token" not in content and not says_no(content):
         inner = [v for v in content.values() if isinstance(v, dict) and "access_token" in v]
         return inner[0] if len(inner) == 1 else content
@@ -169,15 +189,19 @@ def expires_at(expires_in: object, now: float, *, can_renew: bool = True) -> flo
     """Epoch seconds; ``0`` for no end.
 
     Zero and negative mean "over already", or no end for a fresh token that nothing
-    ``can_renew``.  What is there and cannot be read gets ``UNREADABLE_LIFETIME``: it
-    must neither crash nor mean "for ever".
+    ``can_renew``.  However large a number is, it means far away: ``LONGEST_LIFETIME``.  What
+    is there and cannot be read gets ``UNREADABLE_LIFETIME``: it must neither crash nor mean
+    "for ever".
     """
     if expires_in is None:
         return 0.0
     is_number = isinstance(expires_in, (int, float)) and not isinstance(expires_in, bool)
     is_text = isinstance(expires_in, str) and _NUMBER.fullmatch(expires_in)
-    lifetime = float(expires_in) if is_number or is_text else math.nan  # type: ignore[arg-type]
-    if not abs(lifetime) <= _LARGEST_NUMBER:  # true of NaN as well
+    try:
+        lifetime = float(expires_in) if is_number or is_text else math.nan  # type: ignore[arg-type]
+    except OverflowError:  # of an integer beyond every float
+        lifetime = math.inf if expires_in > 0 else -math.inf  # type: ignore[operator]
+    if math.isnan(lifetime):
         lifetime = UNREADABLE_LIFETIME
     if lifetime <= 0 and not can_renew:
         return 0.0
