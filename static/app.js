@@ -47,6 +47,8 @@
     const {ctx} = event.detail;
     localise();
     if (!isPoll(ctx)) watch();
+    // htmx leaves the title alone where it swaps out of band only.
+    else if (ctx.title) doc.title = ctx.title;
     const was = held.get(ctx);
     if (!was || hasFocus()) return;
     const id = was.closest('.card, #proof')?.id;

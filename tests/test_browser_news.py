@@ -77,6 +77,25 @@ async def test_another_tab_that_disconnects_changes_the_card_of_the_first(ann: D
     assert await said(ann) == ["GitHub is disconnected."]
 
 
+async def test_a_title_follows_what_another_tab_has_done(ann: Desk) -> None:
+    page = ann.window.page
+    await page.locator("#conn-github-disconnect").click()
+    await page.locator("#conn-github-confirm").click()
+    await expect(page).to_have_title(
+        "GitHub disconnected \N{EN DASH} Connections \N{EN DASH} Stargazer"
+    )
+    other = await page.context.new_page()
+    await other.goto(page.url)
+    await other.locator("#conn-github-connect").click()
+    await other.locator('#conn-github[data-state="S4"]').wait_for()
+    await other.close()
+    assert await look(page) == 200
+    await expect(page).to_have_title(
+        "GitHub connected \N{EN DASH} Connections \N{EN DASH} Stargazer"
+    )
+    assert await said(ann) == ["GitHub is connected."]
+
+
 async def test_a_link_that_is_finished_elsewhere_connects_the_card(ann: Desk) -> None:
     await ann.window.page.locator("a.brand").focus()
     await ann.connect("google")
