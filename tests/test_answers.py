@@ -271,7 +271,9 @@ class TestWordsForTheEnd:
         "body",
         [
             {"error": "invalid_grant"},
+            {"error": "INVALID_GRANT"},
             {"error": "invalid_token"},
+            {"code": 40104, "msg": "refresh token expired"},
             {"error": "invalid_request", "error_description": "Invalid refresh token"},
             {"error": {"code": "invalid_grant", "message": "x"}},
             {"error": {"type": "OAuthException", "message": "The refresh token is expired."}},
@@ -285,7 +287,7 @@ class TestWordsForTheEnd:
             "Refresh token is invalid",
         ],
     )
-    @pytest.mark.parametrize("status", [400, 401, 403])
+    @pytest.mark.parametrize("status", [200, 400, 401, 403])
     def test_known_words_end_it_at_once(self, body: object, status: int) -> None:
         with pytest.raises(OAuthRefused) as caught:
             renew(body, status)

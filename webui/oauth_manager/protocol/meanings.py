@@ -104,7 +104,7 @@ def meaning_of(provider: OAuthProvider, step: str, said: Sequence[str]) -> tuple
     for word in said:
         for meanings in general:
             for meaning, words in meanings.items():
-                if word in words:
+                if word.lower() in words:
                     return meaning, word
     if step == "refresh" and any(map(_is_dead_token, said)):
         return Meaning.GONE, "dead_refresh_token"

@@ -45,10 +45,12 @@ def read_token_answer(
     is_good = 200 <= answer.status < 300
     is_only_copy = is_good and step == "refresh"
     content = _renewed(answer.body) if is_only_copy else any_json(answer.body)
-    if is_good and isinstance(content, dict) and not says_no(content):
+    is_object = isinstance(content, dict)
+    has_tokens = is_object and "access_token" in content
+    is_known = not has_tokens and _is_known(provider, step, answer, content)
+    if is_good and is_object and not says_no(content) and not is_known:
         return _checked_tokens(provider, step, content)
-    is_refusal = isinstance(content, dict) or (answer.status >= 400 and step == "refresh")
-    if not is_refusal and not _is_known(provider, step, answer, content):
+    if not is_known and not is_object and (is_good or step != "refresh"):
         raise _trouble(provider, step, answer)
     raise _refusal(provider, step, answer, content, issued_to)
 
@@ -94,10 +96,9 @@ def _unwrapped(content: Any) -> Any:
 
 
 def _is_known(provider: OAuthProvider, step: str, answer: Answer, content: Any) -> bool:
-    """Tell whether a page, a list or a plain text says something known all the same."""
-    return answer.status >= 400 and (
-        meaning_of(provider, step, everything_in(answer, content))[0] is not Meaning.UNKNOWN
-    )
+    """Tell whether what is no error by its form says something known all the same."""
+    said = everything_in(answer, content)
+    return meaning_of(provider, step, said)[0] is not Meaning.UNKNOWN
 
 
 def _refusal(
