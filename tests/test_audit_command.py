@@ -77,8 +77,14 @@ def test_an_object_for_each_record(kept: str) -> None:
     ("since", "count"), [("7d", 2), ("1h", 1), ("1999-12-31", 3), ("2999-01-01", 0)]
 )
 def test_only_what_is_since_then(kept: str, since: str, count: int) -> None:
-    done = run(kept, "--since", since)
+    done = run(kept, "--since", since, "--json")
     assert (done.exit_code, len(done.output.splitlines())) == (0, count)
+
+
+def test_that_there_is_nothing_is_said_to_whoever_reads_it(kept: str) -> None:
+    done = run(kept, "--since", "2999-01-01")
+    said = "Since then support has looked at nobody, and done nothing.\n"
+    assert (done.exit_code, done.output) == (0, said)
 
 
 def test_is_not_on_record_itself(kept: str) -> None:

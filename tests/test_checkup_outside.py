@@ -73,6 +73,30 @@ async def test_no_provider_at_all_is_a_fault(desk: Desk, redis_url: str) -> None
     assert "GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET" in told
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("TRUSTED_PROXYS", "TRUSTED_PROXIES"),
+        ("SUPORT_USERS", "SUPPORT_USERS"),
+        ("OIDC_ISUER", "OIDC_ISSUER"),
+        ("ENCRYPTION_KEYS", "ENCRYPTION_KEY"),
+    ],
+)
+async def test_a_variable_like_a_setting_is_a_warning_that_names_the_setting(
+    desk: Desk, redis_url: str, name: str, meant: str
+) -> None:
+    is_well, said = await desk.check(redis_url, strict=False, **{name: "canary"})
+    assert is_well, said
+    assert f"WARNING: {name} is not a setting, and {meant} is." in said
+
+
+async def test_variables_of_other_programs_are_not_mentioned(desk: Desk, redis_url: str) -> None:
+    names = "DATABASE_URL PROJECT_NAME HTTPS_PROXY LOGNAME GITHUB_BASE_REF USERNAME HOSTNAME PATH"
+    others = dict.fromkeys(names.split(), "x")
+    _, said = await desk.check(redis_url, strict=False, **others)
+    assert "is not a setting" not in said
+
+
 async def test_one_of_several_endpoints_that_cannot_be_reached_is_named(
     desk: Desk, redis_url: str
 ) -> None:

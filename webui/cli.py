@@ -197,11 +197,15 @@ def audit(since: str, is_json: bool) -> None:
     except ValueError:
         raise click.BadParameter("neither a day nor 7d or 24h", param_hint="--since") from None
 
-    async def work(manager: OAuthManager, redis: Any) -> None:
+    async def work(manager: OAuthManager, redis: Any) -> bool:
+        is_empty = True
         async for record in manager.audit.read(redis, start):
             click.echo(export.as_json(record) if is_json else export.as_line(record))
+            is_empty = False
+        return is_empty
 
-    _with_store(work)
+    if _with_store(work) and not is_json:
+        click.echo("Since then support has looked at nobody, and done nothing.")
 
 
 @main.command("rotate-keys")

@@ -24,6 +24,7 @@ from webui.settings import readers as values
 from webui.settings import texts as setting_texts
 from webui.settings.table import (
     FILE_SUFFIX,
+    SETTINGS,
     Setting,
     all_settings,
     known_names,
@@ -37,6 +38,7 @@ _AS_TEXT = {
     setting_features.SUFFIX: setting_features.as_text,
     setting_texts.SUFFIX: setting_texts.as_text,
 }
+_LOOKALIKE = 0.88  # below: a variable of another program
 _TYPO = 0.92  # above: a setting misspelt; below: one of the many GITHUB_* of a build machine
 
 
@@ -142,3 +144,14 @@ def _misspelt(environ: Mapping[str, str], extra: Iterable[str]) -> Iterator[str]
         if name.startswith(prefixes):
             for meant in difflib.get_close_matches(name, known, n=1, cutoff=_TYPO):
                 yield f"{name} is not a setting; {meant} is."
+
+
+def lookalikes(environ: Mapping[str, str], extra: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Variables that may be the site's own settings misspelt, each with the one it resembles.
+
+    Another program may well mean them, so that they are no faults.
+    """
+    general = [setting.name for setting in SETTINGS]
+    for name in sorted(environ.keys() - known_names(extra)):
+        for meant in difflib.get_close_matches(name, general, n=1, cutoff=_LOOKALIKE):
+            yield name, meant

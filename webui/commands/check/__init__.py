@@ -15,7 +15,7 @@ from webui.commands.check.outside import check_providers, check_proxy, check_sig
 from webui.commands.check.report import Report, Say
 from webui.oauth_manager.protocol.transport import Transport
 from webui.settings.settings import Settings, SettingsError, load_settings
-from webui.settings.sources import survey
+from webui.settings.sources import lookalikes, survey
 from webui.settings.table import SETTINGS, all_settings
 from webui.support.identifiers import spelled
 
@@ -35,7 +35,12 @@ async def run_checkup(environ: Mapping[str, str], say: Say, *, strict: bool = Fa
     ``strict`` takes warnings for faults.
     """
     report = Report(say)
-    _say_settings(environ, say)
+    extra = _say_settings(environ, say)
+    for name, meant in lookalikes(environ, extra):
+        report.warning(
+            f"{name} is not a setting, and {meant} is.",
+            "If that one is meant, correct the name; if another program reads it, leave it.",
+        )
     try:
         settings = load_settings(environ)
     except SettingsError as error:
@@ -57,8 +62,11 @@ async def run_checkup(environ: Mapping[str, str], say: Say, *, strict: bool = Fa
     return report.is_well(strict=strict)
 
 
-def _say_settings(environ: Mapping[str, str], say: Say) -> None:
-    """Every setting with its value and where that came from; of a provider's, those given."""
+def _say_settings(environ: Mapping[str, str], say: Say) -> tuple[str, ...]:
+    """Every setting with its value and where that came from; of a provider's, those given.
+
+    The names of the extra providers.
+    """
     given, extra, _ = survey(environ)
     general = {setting.name for setting in SETTINGS}
     say("Settings")
@@ -69,6 +77,7 @@ def _say_settings(environ: Mapping[str, str], say: Say) -> None:
         elif setting.name in general:
             default = f"{setting.default} (default)" if setting.default else "not set"
             say(f"  {setting.name}: {default}")
+    return extra
 
 
 def _say_who_is_staff(settings: Settings, say: Say) -> None:
