@@ -11,23 +11,19 @@ import re
 import secrets
 import time
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import structlog
+from starlette.requests import Request
 
 from webui.fetch_metadata import METHODS, is_visit
 from webui.oauth_manager import StoreUnavailable
 from webui.oauth_manager.links import CODE_ALPHABET, CODE_LENGTH, as_typed
 from webui.oauth_manager.storage import shaped
 from webui.oauth_manager.storage.calls import read_text, redis_call
+from webui.rate_limits import Limiter
 from webui.sessions.sessions import loaded_session
-from webui.site import caller_of, site_of
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-
-    from webui.rate_limits import Limiter
-    from webui.site import Site
+from webui.site import Site, caller_of, site_of
 
 KEPT_SECONDS = 90 * 24 * 3600
 _TRIES = 3  # codes, where one is taken: fewer than one in a hundred are

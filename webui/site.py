@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from webui.addresses import counted_network
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-
-    from webui.oauth_manager import OAuthManager, OAuthProvider
-    from webui.rate_limits import Limiter
-    from webui.sessions.sessions import Sessions
-    from webui.settings.settings import Settings
-    from webui.sign_on import SignOn
+from webui.oauth_manager import OAuthManager, OAuthProvider
+from webui.rate_limits import Limiter
+from webui.sessions.sessions import Sessions
+from webui.settings.settings import Settings
+from webui.sign_on import SignOn
 
 
 @dataclass(frozen=True)

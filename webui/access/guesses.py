@@ -13,20 +13,16 @@ import base64
 import hashlib
 import hmac
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from itsdangerous import BadSignature, Signer
+from starlette.requests import Request
 from starlette.responses import Response
 
 from webui.fetch_metadata import is_prefetch, is_visit
 from webui.rate_limits import TooMany
 from webui.sessions.cookies import keep_cookie, kept_cookie
+from webui.settings.settings import Settings
 from webui.site import caller_of, site_of
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-
-    from webui.settings.settings import Settings
 
 COOKIE = "known"
 KNOWN_SECONDS = 30 * 24 * 3600

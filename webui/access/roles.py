@@ -10,11 +10,12 @@ anything to see; whoever is not is shown how to sign in.
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 
 from webui.access.sign_in import SignInNeeded
 from webui.oauth_manager import (
@@ -25,16 +26,9 @@ from webui.oauth_manager import (
     StoreUnavailable,
 )
 from webui.sessions.proxied import proxied_person
-from webui.site import site_of
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Collection
-
-    from starlette.requests import Request
-
-    from webui.sessions.sessions import Session
-    from webui.settings.settings import Settings
-    from webui.site import Site
+from webui.sessions.sessions import Session
+from webui.settings.settings import Settings
+from webui.site import Site, site_of
 
 STAFF_SECONDS = 1800  # since the sign-in
 

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from webui.cards import controls, parts
-from webui.cards.model import Card, Link, Summary
+from webui.cards.model import Card, Focus, Link, Screen, Summary
 from webui.cards.states import BASES, ENDED, ENDINGS, OUTCOMES, REASONS, STORED, WORKING
-from webui.oauth_manager import Status
+from webui.oauth_manager import Connection, OAuthProvider, Profile, Status
+from webui.sessions.note import Note
 from webui.text import words
 from webui.text.labels import clean_label, isolated
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
-
-    from webui.cards.model import Focus, Screen
-    from webui.oauth_manager import Connection, OAuthProvider, Profile
-    from webui.sessions.note import Note
 
 _TROUBLES = {
     "provider": "S9",

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from webui.cards.model import Action
-from webui.cards.states import ACTIONS, STORED, TROUBLED, WORKING
+from webui.cards.parts import About
+from webui.cards.states import ACTIONS, STORED, TROUBLED, WORKING, Base, Kind, Outcome, Style, Tone
 from webui.text.labels import is_web_address
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from webui.cards.parts import About
-    from webui.cards.states import Base, Kind, Outcome, Style, Tone
 
 
 def offered(base: Base, result: Outcome | None) -> tuple[str, ...]:

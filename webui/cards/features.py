@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from webui.cards.model import Where
+from webui.oauth_manager import Connection, OAuthProvider
 from webui.text import words
 from webui.text.labels import isolated
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from webui.cards.model import Where
-    from webui.oauth_manager import Connection, OAuthProvider
 
 MOST_NAMED = 3  # in a list of cards; the service's own page has them all
 

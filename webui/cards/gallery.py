@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from webui.cards.build import confirm_card, make_card
+from webui.cards.model import Card, Screen
 from webui.cards.parts import DAY
 from webui.oauth_manager import (
     PROVIDER_TEMPLATES,
@@ -19,11 +21,6 @@ from webui.oauth_manager import (
 from webui.oauth_manager.providers import build_providers
 from webui.oauth_manager.storage import describe
 from webui.sessions.note import Note
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from webui.cards.model import Card, Screen
 
 NOW = 1_791_018_840.0  # 3 October 2026 at 09:14 UTC
 

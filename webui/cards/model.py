@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from webui.cards.states import Method, Style, Tone
-    from webui.text.permissions import PermissionGroup
+from webui.cards.states import Method, Style, Tone
+from webui.text.permissions import PermissionGroup
 
 Where = Literal["list", "detail"]
 Focus = Literal["", "result", "heading", "disconnect"]

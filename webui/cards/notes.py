@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from webui.oauth_manager import LINK_CODE_TTL, Health, RevokeOutcome
+from webui.oauth_manager import LINK_CODE_TTL, Connection, Health, RevokeOutcome
 from webui.oauth_manager.storage import HELD_SECONDS, OFFER_SECONDS
 from webui.sessions.note import NOTE_SECONDS, Note
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from webui.oauth_manager import Connection
 
 AFTER_DISCONNECT = {
     RevokeOutcome.REVOKED: "disconnected",

@@ -5,28 +5,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from markupsafe import escape
+from markupsafe import Markup, escape
 
 from webui.cards import features
-from webui.cards.model import CardNote, Fact, Line, Link, Permissions
-from webui.cards.states import ACTIONS, BASES, ENDED, STORED, TROUBLED, WORKING
+from webui.cards.model import CardNote, Fact, Line, Link, Permissions, Screen
+from webui.cards.states import ACTIONS, BASES, ENDED, STORED, TROUBLED, WORKING, Outcome
+from webui.oauth_manager import Connection, OAuthProvider
+from webui.sessions.note import Note
 from webui.text import words
 from webui.text.labels import is_web_address
 from webui.text.permissions import permission_groups, sentences
 from webui.text.times import when
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from markupsafe import Markup
-
-    from webui.cards.model import Screen
-    from webui.cards.states import Outcome
-    from webui.oauth_manager import Connection, OAuthProvider
-    from webui.sessions.note import Note
 
 DAY = 86_400.0
 

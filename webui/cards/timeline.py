@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
+from webui.oauth_manager import Event, OAuthProvider
 from webui.text import words
 from webui.text.labels import clean_label, label_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from webui.oauth_manager import Event, OAuthProvider
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
+from webui.oauth_manager import Connection
 from webui.support.identifiers import spelled
 from webui.text.labels import clean_label
-
-if TYPE_CHECKING:
-    from webui.oauth_manager import Connection
 
 
 def as_line(connection: Connection) -> str:

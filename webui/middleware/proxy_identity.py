@@ -9,18 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from webui.addresses import TrustedNetworks
+from webui.middleware.requests import Refusal
 from webui.sessions.proxied import PERSON, ProxiedPerson
 from webui.settings.settings import Settings
 from webui.text.names import entries, read_group, read_user_id, without_blanks
-
-if TYPE_CHECKING:
-    from webui.middleware.requests import Refusal
-
 
 log = logging.getLogger(__name__)
 

@@ -7,15 +7,20 @@ Templates find ``product``, ``bot`` and ``host`` of the settings, and
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup
+from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from webui.access.sign_in import is_callback
+from webui.cards import Card, Summary, Where
+from webui.oauth_manager import OAuthProvider
 from webui.rendering import assets
 from webui.rendering.ways_on import fate, way_on
 from webui.sessions.sessions import loaded_session
@@ -23,15 +28,6 @@ from webui.site import site_of
 from webui.text import words
 from webui.text.labels import is_web_address, isolated
 from webui.text.times import when
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from jinja2.runtime import Context
-    from starlette.requests import Request
-
-    from webui.cards import Card, Summary, Where
-    from webui.oauth_manager import OAuthProvider
 
 RETRY_SECONDS = "5"  # Retry-After of every 503
 

@@ -5,19 +5,15 @@ Links to pages of this site alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
+from starlette.requests import Request
 from starlette.routing import Match
 
 from webui.fetch_metadata import SAFE_METHODS
 from webui.site import site_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from starlette.requests import Request
 
 # The same address may well answer later; sections of the catalogue's ``error``.
 _PASSING = ("408", "429", "500", "503", "service", "signon_role")

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from starlette.requests import Request
+from starlette.responses import Response
 
 from webui.sessions.signed_cookie import cookie_name
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
-
-    from webui.settings.settings import Settings
+from webui.settings.settings import Settings
 
 
 def kept_cookie(settings: Settings, request: Request, name: str) -> str:

@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from webui.oauth_manager import LINK_CODE_TTL
 from webui.sessions.note import Note
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 MOST = 5  # of one service; the oldest are forgotten
 _LONG_AGO = 1.0  # so that no card takes it for news

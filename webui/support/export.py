@@ -6,10 +6,8 @@ import json
 import re
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from webui.oauth_manager import AuditRecord
+from webui.oauth_manager import AuditRecord
 
 _AGO = re.compile(r"([1-9][0-9]{0,4})([hd])")
 _HOURS = {"h": 1, "d": 24}

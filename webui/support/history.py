@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from webui.cards.timeline import times
-from webui.oauth_manager import Health
+from webui.oauth_manager import Event, Health, OAuthProvider
 from webui.support.identifiers import masked
 from webui.text import words
 from webui.text.labels import clean_label, label_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from webui.oauth_manager import Event, OAuthProvider
 
 KINDS: dict[str, tuple[str, ...]] = {
     "connecting": (

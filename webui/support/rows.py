@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from webui.cards import base_key, make_card
-from webui.cards.states import ENDED, STORED, TROUBLED, WORKING
-from webui.oauth_manager import LINK_CODE_TTL
-from webui.support.history import history
+from webui.cards import Screen, base_key, make_card
+from webui.cards.states import ENDED, STORED, TROUBLED, WORKING, Tone
+from webui.oauth_manager import LINK_CODE_TTL, Connection, Event, OAuthProvider, Profile
+from webui.support.history import Happening, history
 from webui.support.identifiers import masked
 from webui.text import words
 from webui.text.labels import clean_label
-from webui.text.permissions import permission_groups, sentences
+from webui.text.permissions import PermissionGroup, permission_groups, sentences
 from webui.text.times import when
-
-if TYPE_CHECKING:
-    from webui.cards import Screen
-    from webui.cards.states import Tone
-    from webui.oauth_manager import Connection, Event, OAuthProvider, Profile
-    from webui.support.history import Happening
-    from webui.text.permissions import PermissionGroup
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from webui.incident_codes import Reference
+from webui.oauth_manager import OAuthProvider
 from webui.support.addresses import person_path, with_query
 from webui.support.identifiers import spelled
 from webui.text import words
 from webui.text.labels import clean_label, label_of
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from webui.incident_codes import Reference
-    from webui.oauth_manager import OAuthProvider
 
 MOST = 10  # people shown
 

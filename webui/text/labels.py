@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from markupsafe import Markup, escape
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from webui.oauth_manager import OAuthProvider
+from webui.oauth_manager import OAuthProvider
 
 LIMIT = 80
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from webui.oauth_manager import OAuthProvider
+from webui.oauth_manager import OAuthProvider
 
 GROUPS = ("Sees", "Changes", "Acts", "Deletes")
 """From the weakest to the strongest."""

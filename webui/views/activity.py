@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from starlette.requests import Request
+from starlette.responses import Response
 
 from webui.access.sign_in import require_session
 from webui.cards.gallery import gallery
@@ -11,10 +12,6 @@ from webui.rendering.render import render
 from webui.site import site_of
 from webui.text.permissions import glossary
 from webui.views.card_responses import screen_of
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
 
 
 async def activity(request: Request) -> Response:

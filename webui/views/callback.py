@@ -9,45 +9,38 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
-from starlette.responses import RedirectResponse
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 
 from webui.access.guesses import count_try, turned_away
-from webui.cards import is_cancelled
+from webui.cards import Where, is_cancelled
 from webui.incident_codes import refer
 from webui.oauth_manager import (
+    Attempt,
     Event,
     FlowRefused,
     LinkRequest,
     OAuthMisconfigured,
+    OAuthProvider,
     OAuthRefused,
     OAuthUnavailable,
     StoreUnavailable,
     SwitchOffer,
 )
 from webui.oauth_manager.links import Parked
-from webui.oauth_manager.protocol.callback import read_authorization_response
+from webui.oauth_manager.protocol.callback import AuthorizationResponse, read_authorization_response
 from webui.oauth_manager.storage import state_of
 from webui.rate_limits import TooMany
 from webui.sessions.delivered import delivered, remembered
 from webui.sessions.note import Note
-from webui.site import provider_of, site_of
+from webui.sessions.sessions import Session
+from webui.site import Site, provider_of, site_of
 from webui.views.card_responses import address
 from webui.views.proof_cookie import begin_proof, kept_proof
 from webui.views.returns import ended
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from starlette.requests import Request
-    from starlette.responses import Response
-
-    from webui.cards import Where
-    from webui.oauth_manager import Attempt, OAuthProvider
-    from webui.oauth_manager.protocol.callback import AuthorizationResponse
-    from webui.sessions.sessions import Session
-    from webui.site import Site
 
 log = logging.getLogger(__name__)
 
@@ -266,7 +259,10 @@ async def _outcome(
     also: Callable[[Any], object],
 ) -> Note:
     """How it went; ``asked`` where the person has to say first whose account it is."""
-    site, key, error, trace = site_of(request), answer.outcome, answer.error, ""
+    site = site_of(request)
+    key = answer.outcome
+    error = answer.error
+    trace = ""
     try:
         if not key:
             result = await site.manager.complete(site.redis, attempt, answer.code, also=also)
@@ -278,7 +274,9 @@ async def _outcome(
     except FlowRefused:
         key = "start_here"
     except (OAuthRefused, OAuthMisconfigured, OAuthUnavailable) as failure:
-        key, error, trace = failure.meaning.outcome, failure.code, failure.trace
+        key = failure.meaning.outcome
+        error = failure.code
+        trace = failure.trace
     if key in ("connected", "already_disconnected"):
         return Note(key)
     by = "chat" if attempt.return_to == "done" else "web"

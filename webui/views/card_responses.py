@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from starlette.responses import RedirectResponse
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 
 from webui.cards import (
+    Card,
+    Focus,
     Screen,
+    Where,
     make_card,
     newest,
     notes_to_show,
@@ -17,22 +21,11 @@ from webui.cards import (
     summarize,
     unanswered,
 )
-from webui.cards.timeline import timeline
-from webui.oauth_manager import Status
+from webui.cards.timeline import Entry, timeline
+from webui.oauth_manager import OAuthProvider, Status
 from webui.rendering.render import is_htmx, render_card
-from webui.site import site_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from starlette.requests import Request
-    from starlette.responses import Response
-
-    from webui.cards import Card, Focus, Where
-    from webui.cards.timeline import Entry
-    from webui.oauth_manager import OAuthProvider
-    from webui.sessions.sessions import Session
-    from webui.site import Site
+from webui.sessions.sessions import Session
+from webui.site import Site, site_of
 
 NEWEST = 5  # events on a service's own page
 

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
-from starlette.responses import RedirectResponse
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 
 from webui.access.sign_in import require_session
 from webui.cards import AFTER_CHECK
-from webui.oauth_manager import Event, Status, SwitchOffer
+from webui.oauth_manager import Connection, Event, Status, SwitchOffer
 from webui.rate_limits import TooMany
 from webui.rendering.render import render
 from webui.sessions.note import Note
+from webui.sessions.sessions import Session
 from webui.site import form_of, provider_of, site_of
 from webui.views.card_responses import address, done, where_of
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
-
-    from webui.oauth_manager import Connection
-    from webui.sessions.sessions import Session
 
 
 async def check(request: Request) -> Response:

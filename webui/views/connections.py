@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from starlette.requests import Request
 from starlette.responses import Response
 
 from webui.access.sign_in import require_session
-from webui.cards import cancellation, changed, summarize
+from webui.cards import Focus, cancellation, changed, summarize
 from webui.rendering.render import hand_off, is_htmx, render, render_changes
 from webui.sessions.note import Note
 from webui.site import form_of, provider_of, site_of
 from webui.views.card_responses import answer, cards_of, done, screen_of, where_of
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-
-    from webui.cards import Focus
 
 
 async def show_list(request: Request) -> Response:

@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
 
 from webui.access.sign_in import require_session
-from webui.cards import AFTER_ASKING_AGAIN, AFTER_DISCONNECT, confirm_card
+from webui.cards import AFTER_ASKING_AGAIN, AFTER_DISCONNECT, Focus, Where, confirm_card
 from webui.incident_codes import refer
-from webui.oauth_manager import Status, StoreUnavailable
+from webui.oauth_manager import (
+    Disconnected,
+    Ending,
+    OAuthProvider,
+    RevokeOutcome,
+    Status,
+    StoreUnavailable,
+)
 from webui.oauth_manager.storage.calls import is_refusal
 from webui.rate_limits import TooMany
 from webui.rendering.render import RETRY_SECONDS, render
 from webui.sessions.note import Note
-from webui.site import form_of, provider_of, site_of
+from webui.sessions.sessions import Session
+from webui.site import Site, form_of, provider_of, site_of
 from webui.views.card_responses import answer, done, screen_of, where_of
-
-if TYPE_CHECKING:
-    from collections.abc import Coroutine, Mapping
-    from typing import Any
-
-    from starlette.requests import Request
-    from starlette.responses import Response
-
-    from webui.cards import Focus, Where
-    from webui.oauth_manager import Disconnected, Ending, OAuthProvider, RevokeOutcome
-    from webui.sessions.sessions import Session
-    from webui.site import Site
 
 
 @dataclass(frozen=True, slots=True)

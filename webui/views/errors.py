@@ -6,25 +6,22 @@ Each shows a reference by which support finds it (``webui.incident_codes``).
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping
+from typing import Any, cast
 
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from webui.access.roles import RoleUnknown
 from webui.access.sign_in import SUPPORT
 from webui.incident_codes import refer
 from webui.oauth_manager import StoreUnavailable
+from webui.rate_limits import TooMany
 from webui.rendering.render import error_key, render, render_error
+from webui.sign_on import SignOn
 from webui.site import site_of
 from webui.views.returns import ended, sign_in_ended
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from starlette.exceptions import HTTPException
-    from starlette.requests import Request
-    from starlette.responses import Response
-
-    from webui.access.roles import RoleUnknown
-    from webui.rate_limits import TooMany
-    from webui.sign_on import SignOn
 
 _LINK_PAGES = {"dead": 410, "not_yours": 403, "other_browser": 400}
 

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
-from starlette.responses import JSONResponse, PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from webui.oauth_manager import StoreUnavailable
 from webui.oauth_manager.storage import TROUBLE, Fit
 from webui.rendering.render import RETRY_SECONDS
 from webui.site import site_of
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
 
 log = logging.getLogger(__name__)
 

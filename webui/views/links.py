@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from webui.access.guesses import count_try, may_guess, remember_browser
 from webui.access.roles import wants_newer_sign_in
 from webui.access.sign_in import require_session
 from webui.fetch_metadata import is_visit
-from webui.oauth_manager import Status
+from webui.oauth_manager import LinkRequest, Status
+from webui.oauth_manager.links import Proof
 from webui.oauth_manager.protocol.callback import AuthorizationResponse
 from webui.rendering.render import hand_off, is_htmx, render
 from webui.sessions.cookies import forget_cookie
-from webui.site import form_of, provider_of, site_of
+from webui.sessions.sessions import Session
+from webui.site import Site, form_of, provider_of, site_of
 from webui.text.permissions import permission_groups
 from webui.views.callback import finish
 from webui.views.errors import error_page, link_failure
@@ -25,14 +28,6 @@ from webui.views.proof_cookie import (
     proof_counter,
     what_became_of,
 )
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-
-    from webui.oauth_manager import LinkRequest
-    from webui.oauth_manager.links import Proof
-    from webui.sessions.sessions import Session
-    from webui.site import Site
 
 
 async def _dead(request: Request) -> Response:

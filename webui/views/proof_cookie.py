@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from typing import TYPE_CHECKING
 
-from starlette.responses import RedirectResponse
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 
-from webui.oauth_manager import LINK_CODE_TTL
+from webui.oauth_manager import LINK_CODE_TTL, LinkRequest
+from webui.oauth_manager.links import Parked
 from webui.sessions.cookies import forget_cookie, keep_cookie, kept_cookie
 from webui.site import site_of
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
-
-    from webui.oauth_manager import LinkRequest
-    from webui.oauth_manager.links import Parked
-
 
 # Longer than any proof: the browser that began one is told that it ran out.
 KEPT_SECONDS = 6 * LINK_CODE_TTL

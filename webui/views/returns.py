@@ -7,21 +7,17 @@ These hold nothing, and stay true however often they are loaded.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
-from starlette.responses import RedirectResponse
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 
 from webui.access.guesses import may_guess
 from webui.oauth_manager.links import CODE_ALPHABET, CODE_LENGTH
 from webui.rendering.render import render, render_error
 from webui.site import site_of
 from webui.text import words
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
 
 # Pages with a template of their own: it, and the status.
 _PAGES = {

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from starlette.responses import RedirectResponse
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 
 from webui.access.roles import Standing, standing_of
 from webui.access.sign_in import HOME, SIGN_IN, SUPPORT, safe_next
@@ -13,10 +12,6 @@ from webui.sessions.cookies import forget_cookie
 from webui.sessions.proxied import proxied_person
 from webui.site import site_of
 from webui.views.sign_on import COOKIE, sign_out_there
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
 
 
 async def front(request: Request) -> Response:

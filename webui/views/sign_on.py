@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
-from starlette.responses import RedirectResponse
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
 
 from webui.access.guesses import count_try, may_guess, remember_browser, turned_away
 from webui.access.roles import STAFF_SECONDS, Staff, is_staff
@@ -28,16 +28,9 @@ from webui.oauth_manager.protocol.requests import is_one_time_value, new_secret
 from webui.rate_limits import TooMany
 from webui.rendering.render import hand_off, render
 from webui.sessions.cookies import keep_cookie, kept_cookie
-from webui.sign_on import ATTEMPT_SECONDS, IdTokenRefused, take_attempt
-from webui.site import form_of, site_of
+from webui.sign_on import ATTEMPT_SECONDS, Attempt, Identity, IdTokenRefused, SignOn, take_attempt
+from webui.site import Site, form_of, site_of
 from webui.views.returns import shown_reference, sign_in_ended
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
-
-    from webui.sign_on import Attempt, Identity, SignOn
-    from webui.site import Site
 
 COOKIE = "signon"
 _STATUS = {"signon": 400, "signon_refused": 403, "signon_old": 403, "signon_away": 503}
@@ -109,7 +102,9 @@ async def _come_back(request: Request) -> Response:
 
 async def _admit(request: Request, attempt: Attempt, identity: Identity) -> Response:
     """Sessions for whoever may have them."""
-    site, user, since = site_of(request), identity.user, identity.signed_in_at
+    site = site_of(request)
+    user = identity.user
+    since = identity.signed_in_at
     settings, is_for_staff = site.settings, _sign_on(site).is_for_staff
     who = Staff(user, "sso")
     is_named = is_staff(settings, who, ())

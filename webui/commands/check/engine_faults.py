@@ -148,7 +148,9 @@ def _about_password(text: str, *, has_password: bool) -> Told:
 
 def all_told_of(errors: Iterable[Exception]) -> list[Told]:
     """Each fault once; commands that are forbidden, or not known, are named together."""
-    forbidden, unknown, others = [], [], []
+    forbidden = []
+    unknown = []
+    others = []
     for error in errors:
         if isinstance(error, exceptions.NoPermissionError):
             forbidden.append(error)

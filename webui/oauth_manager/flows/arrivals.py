@@ -94,7 +94,9 @@ class Arrivals:
         return await self._save(redis, provider, replace(fresh, before=now))
 
     async def _save(self, redis: Any, provider: OAuthProvider, fresh: Fresh) -> bool:
-        user_id, token, profile = fresh.user_id, fresh.token, fresh.profile
+        user_id = fresh.user_id
+        token = fresh.token
+        profile = fresh.profile
         known = self._store.open_profile(user_id, provider.name, fresh.before.profile).account
 
         told = Told()

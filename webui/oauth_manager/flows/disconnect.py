@@ -136,7 +136,9 @@ class Disconnector:
 
     async def _take_away(self, redis: Any, user_id: str, removed: _Removed) -> _Removed:
         """Remove the records and tell of it; not ours where the tokens changed meanwhile."""
-        before, event, provider = removed.stored, removed.event, removed.event.provider
+        before = removed.stored
+        event = removed.event
+        provider = removed.event.provider
         told, account = removed.told or Told(), removed.account
 
         def tell(pipe: Any) -> None:
@@ -184,7 +186,9 @@ class Disconnector:
     async def _end(
         self, redis: Any, user_id: str, provider: OAuthProvider, removed: _Removed
     ) -> Disconnected:
-        name, stored, account = provider.name, removed.stored, removed.account
+        name = provider.name
+        stored = removed.stored
+        account = removed.account
         left = removed.left
         if stored.tokens:
             outcome, token = await self._revocation.ask(provider, left.token if left else None)

@@ -99,7 +99,9 @@ async def kept(store: Store, flight: Flight, stored: Stored, fresh: TokenData) -
 
 
 async def _keep(store: Store, flight: Flight, stored: Stored, fresh: TokenData) -> int:
-    redis, user_id, name = flight.redis, flight.user_id, flight.provider.name
+    redis = flight.redis
+    user_id = flight.user_id
+    name = flight.provider.name
     while True:
         profile = store.open_profile(user_id, name, stored.profile).of(flight.due)
         profile = replace(profile.without_trouble(), renewed_at=time.time())

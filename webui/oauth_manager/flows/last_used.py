@@ -32,7 +32,9 @@ class Uses:
 
     def note(self, redis: Any, user_id: str, provider: OAuthProvider, token: str) -> None:
         """The connection was used now; another ``token`` may be one of another connection."""
-        key, now, mark = (user_id, provider.name), time.monotonic(), hash(token)
+        key = (user_id, provider.name)
+        now = time.monotonic()
+        mark = hash(token)
         at, known = self._noted.get(key, (-WRITE_EVERY, 0))
         is_due = now - at >= WRITE_EVERY
         if not is_due and mark == known:

@@ -82,7 +82,9 @@ class Refresher:
         return await flight.outcome()
 
     async def _across_processes(self, flight: Flight) -> TokenData | None:
-        redis, user_id, name = flight.redis, flight.user_id, flight.provider.name
+        redis = flight.redis
+        user_id = flight.user_id
+        name = flight.provider.name
         lock = Lock(redis, user_id, name)
         give_up = time.monotonic() + _PATIENCE
         pause = 0.02
@@ -102,7 +104,9 @@ class Refresher:
 
     async def _holding(self, flight: Flight, lock: Lock, failures: int) -> TokenData | None:
         """Refresh, unless somebody did before we had the lock; let go in any case."""
-        redis, user_id, provider = flight.redis, flight.user_id, flight.provider
+        redis = flight.redis
+        user_id = flight.user_id
+        provider = flight.provider
         retry_after, failures_now = 0.0, 0
         try:
             stored = await self._store.read_one(redis, user_id, provider.name)
@@ -124,7 +128,9 @@ class Refresher:
                 log.warning("%s: a lock was left to run out", provider.name)
 
     async def _refresh(self, flight: Flight, stored: Stored) -> TokenData | None:
-        redis, user_id, provider = flight.redis, flight.user_id, flight.provider
+        redis = flight.redis
+        user_id = flight.user_id
+        provider = flight.provider
         try:
             fresh = await self.renewed(provider, flight.due)
         except OAuthRefused as refusal:

@@ -114,7 +114,9 @@ class Audit:
 
         Raises ``StoreUnavailable``.
         """
-        newest, oldest, at = "+", str(_ms(-seconds)), list[float]()
+        newest = "+"
+        oldest = str(_ms(-seconds))
+        at = list[float]()
         while True:
             async with redis_call("count look-ups"):
                 found = await redis.xrevrange(keys.AUDIT, newest, oldest, count=_CHUNK)

@@ -4,32 +4,24 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 
-from webui.access.roles import require_staff
-from webui.cards import AFTER_CHECK, AFTER_DISCONNECT, make_card
+from webui.access.roles import Staff, require_staff
+from webui.cards import AFTER_CHECK, AFTER_DISCONNECT, Card, make_card
 from webui.oauth_manager import Health, NoticeKind, StoreUnavailable
 from webui.rendering.render import render
 from webui.sessions.note import Note
-from webui.site import form_of, site_of
+from webui.site import Site, form_of, site_of
 from webui.text import words
 from webui.views.card_responses import screen_of
 from webui.views.support.gate import field_of, keep_record, may_act, reason_fault
 from webui.views.support.person import about, person_of, picture
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-
-    from starlette.requests import Request
-    from starlette.responses import Response
-
-    from webui.access.roles import Staff
-    from webui.cards import Card
-    from webui.site import Site
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +115,9 @@ def _question(
 
 async def _do(act: Act, request: Request) -> Response:
     staff = await require_staff(request)
-    site, user_id, fields = site_of(request), person_of(request), await form_of(request)
+    site = site_of(request)
+    user_id = person_of(request)
+    fields = await form_of(request)
     provider, reason = _service_of(request, act, fields), field_of(fields, "reason")
     if fault := reason_fault(reason):
         return _question(request, staff, act, fields, fault=fault)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from limits import parse
+from starlette.requests import Request
 
+from webui.access.roles import Staff
 from webui.fetch_metadata import is_prefetch
 from webui.oauth_manager import AuditRecord
 from webui.oauth_manager.journal import MAX_REASON
@@ -14,13 +16,6 @@ from webui.rate_limits import LIMITS, LOOKUPS, TooMany
 from webui.site import site_of
 from webui.text.labels import legible
 from webui.text.names import without_blanks
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from starlette.requests import Request
-
-    from webui.access.roles import Staff
 
 LEAST_LEGIBLE = 3  # letters or digits of a reason; fewer say nothing to whoever reads the audit
 _MOST = parse(LOOKUPS)

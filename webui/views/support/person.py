@@ -7,36 +7,27 @@ their providers, no session's life, no counter.
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
 
-from webui.access.roles import require_staff
-from webui.cards import make_card, summarize
-from webui.oauth_manager import Status
+from webui.access.roles import Staff, require_staff
+from webui.cards import Card, Screen, make_card, summarize
+from webui.oauth_manager import Connection, OpenLink, Status
 from webui.rendering.render import render
-from webui.site import site_of
+from webui.site import Site, site_of
 from webui.support.addresses import person_path, user_id_in, with_query
 from webui.support.history import KINDS, STEPS, history
 from webui.support.identifiers import masked, spelled
-from webui.support.rows import explained, make_row
+from webui.support.rows import Row, explained, make_row
 from webui.text import words
 from webui.text.labels import label_of
 from webui.views.card_responses import screen_of
 from webui.views.support.gate import field_of, may_look, reason_fault, record_look, was_asked_here
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
-
-    from starlette.requests import Request
-    from starlette.responses import Response
-
-    from webui.access.roles import Staff
-    from webui.cards import Card, Screen
-    from webui.oauth_manager import Connection, OpenLink
-    from webui.site import Site
-    from webui.support.rows import Row
 
 
 async def person(request: Request) -> Response:

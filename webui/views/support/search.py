@@ -5,28 +5,21 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from webui.access.roles import require_staff
-from webui.incident_codes import find_reference, is_reference
+from starlette.requests import Request
+from starlette.responses import Response
+
+from webui.access.roles import Staff, require_staff
+from webui.incident_codes import Reference, find_reference, is_reference
 from webui.oauth_manager import check_user_id
 from webui.rendering.render import render
-from webui.site import site_of
+from webui.site import Site, site_of
 from webui.support.identifiers import masked, spelled
-from webui.support.search import MOST, Question, failure_of, results
+from webui.support.search import MOST, Question, Results, failure_of, results
 from webui.text import words
 from webui.text.names import has_blank_ends
 from webui.views.support.gate import field_of, may_look, reason_fault, record_look, was_asked_here
 from webui.views.support.person import is_known
-
-if TYPE_CHECKING:
-    from starlette.requests import Request
-    from starlette.responses import Response
-
-    from webui.access.roles import Staff
-    from webui.incident_codes import Reference
-    from webui.site import Site
-    from webui.support.search import Results
 
 REFERENCE = "reference"
 
