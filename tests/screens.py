@@ -84,8 +84,8 @@ def _link_pages() -> Iterator[tuple[str, str]]:
     github = ON["github"]
     landing = {"start_url": "/start", "decline_url": "/decline", "expires_at": NOW}
     groups = permission_groups(github, ("repo",), PRODUCT, BOT, strongest_first=True)
-    yield "L1", _page("link_landing.html", {"provider": github, "groups": groups, **landing})
-    yield "L1 signs in", _page("link_landing.html", {"provider": None, "groups": (), **landing})
+    yield "link", _page("link_landing.html", {"provider": github, "groups": groups, **landing})
+    yield "link signs in", _page("link_landing.html", {"provider": None, "groups": (), **landing})
     waiting = {
         "confirmed": False,
         "code": "KT49WX",
@@ -93,23 +93,23 @@ def _link_pages() -> Iterator[tuple[str, str]]:
         "decline_url": "/decline",
         "expires_at": NOW,
     }
-    yield "L3", _page("link_proof.html", waiting)
+    yield "proof", _page("link_proof.html", waiting)
     more = {"asked": 2, "chat_url": "https://chat.example/", "poll_url": "/poll"}
-    yield "L3 asked", _page("link_proof.html", waiting | more)
+    yield "proof asked", _page("link_proof.html", waiting | more)
     owner = {"owner": "ann@chat", "continue_url": "/go"}
-    yield "L3 by name", _page("link_proof.html", waiting | owner)
-    for name, provider in {"L3 confirmed": github, "L3 signs in": None}.items():
+    yield "proof by name", _page("link_proof.html", waiting | owner)
+    for name, provider in {"proof confirmed": github, "proof signs in": None}.items():
         context = {"confirmed": True, "continue_url": "/go", "provider": provider}
         yield name, _page("link_proof.html", context)
-    yield "L5", _page("link_not_yours.html", {"ref": "K4T9WX"}, signed_in=True)
+    yield "link of another", _page("link_not_yours.html", {"ref": "K4T9WX"}, signed_in=True)
     done = {"provider": github, "account": "octocat", "chat_url": "https://chat.example/"}
-    yield "L6", _page("link_done.html", done, signed_in=True)
-    yield "L7 stranger", _page("link_dead.html", {"ref": "K4T9WX", "reason": ""})
+    yield "link done", _page("link_done.html", done, signed_in=True)
+    yield "dead link, stranger", _page("link_dead.html", {"ref": "K4T9WX", "reason": ""})
     for reason in ("used", "ran_out"):
         context = {"ref": "", "reason": reason, "at": NOW, "chat_url": "https://chat.example/"}
-        yield f"L7 {reason}", _page("link_dead.html", context, signed_in=True)
-    yield "L8", _page("link_declined.html", {})
-    yield "L9", _page("link_other_browser.html", {"ref": "K4T9WX"})
+        yield f"dead link, {reason}", _page("link_dead.html", context, signed_in=True)
+    yield "link declined", _page("link_declined.html", {})
+    yield "another browser", _page("link_other_browser.html", {"ref": "K4T9WX"})
 
 
 def _errors() -> Iterator[tuple[str, str]]:
@@ -123,7 +123,7 @@ def _errors() -> Iterator[tuple[str, str]]:
         answer = pages.render_error(request(method="POST", path=path), 503)
         yield f"POST {path} 503", bytes(answer.body).decode()
     off = pages.render_error(request(), 503, "service")
-    yield "L11", bytes(off.body).decode()
+    yield "link, busy", bytes(off.body).decode()
     unanswered = pages.render_error(request(), 503, "unanswered", ref="K4T9WX")
     yield "unanswered", bytes(unanswered.body).decode()
     for key in ("stale", "unsaid", "attempt"):

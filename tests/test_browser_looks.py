@@ -214,7 +214,7 @@ async def is_named(ann: Desk, names: dict[str, str]) -> None:
 async def test_a_name_from_outside_is_only_text(
     chromium: Browser, host: Host, redis: Redis, script: bool
 ) -> None:
-    """B05: nothing runs, nothing is fetched, nothing is wider than the screen."""
+    """Nothing runs, nothing is fetched, nothing is wider than the screen."""
     async with desk(chromium, host, redis, script=script, width=320) as ann:
         page = ann.window.page
         opened: list[str] = []
@@ -245,7 +245,7 @@ async def test_a_name_from_outside_is_only_text(
         assert shown[2] == "moc.elpmaxe@lisa[31m"
         for provider in BUILT_IN:
             await page.locator(f"#conn-{provider}-disconnect").click()
-            await ann.window.card(provider, "S10")
+            await ann.window.card(provider, "asking")
             await ann.window.fits()
             await page.locator(f"#conn-{provider}-keep").click()
             await page.locator(f"#conn-{provider}-check").wait_for()

@@ -65,11 +65,11 @@ async def test_another_tab_that_disconnects_changes_the_card_of_the_first(ann: D
     await other.goto(page.url)
     await other.locator("#conn-github-disconnect").click()
     await other.locator("#conn-github-confirm").click()
-    await other.locator('#conn-github[data-state="S12"]').wait_for()
+    await other.locator('#conn-github[data-state="disconnected"]').wait_for()
     await other.close()
     await page.locator("#conn-google-connect").focus()
     assert await look(page) == 200
-    await ann.window.card("github", "S12")
+    await ann.window.card("github", "disconnected")
     assert await ann.window.focused() == "conn-google-connect"
     await expect(page.locator("#conn-summary")).to_contain_text("Nothing is connected yet.")
     assert await said(ann) == ["GitHub is disconnected."]
@@ -100,7 +100,7 @@ async def test_a_link_that_is_finished_elsewhere_connects_the_card(ann: Desk) ->
     await ann.window.page.locator("a.brand").focus()
     await ann.connect("google")
     assert await look(ann.window.page) == 200
-    await ann.window.card("google", "S4")
+    await ann.window.card("google", "connected")
     assert await said(ann) == ["Google: Connected."]
     assert await ann.window.page.locator("a.brand").evaluate("e => e === document.activeElement")
 
@@ -113,13 +113,13 @@ async def test_a_tab_hears_that_another_waits_at_the_provider_and_comes_back(ann
     await other.locator("#conn-google-connect").click(no_wait_after=True)
     await gate.reached()
     assert await look(page) == 200
-    await ann.window.card("google", "S3")
+    await ann.window.card("google", "waiting")
     assert await look(page) == 204
     gate.open()
-    await other.locator('#conn-google[data-state="S4"]').wait_for()
+    await other.locator('#conn-google[data-state="connected"]').wait_for()
     await other.close()
     assert await look(page) == 200
-    await ann.window.card("google", "S4")
+    await ann.window.card("google", "connected")
     assert await said(ann) == ["Waiting for Google.", "Google is connected."]
     assert await page.locator("a.brand").evaluate("e => e === document.activeElement")
 
@@ -129,14 +129,14 @@ async def test_a_provider_that_takes_its_time_is_heard_of_in_the_end(ann: Desk) 
     ann.host.site.manager.patience = 0.01
     await page.locator("#conn-github-disconnect").click()
     await page.locator("#conn-github-confirm").click()
-    await ann.window.card("github", "S11")
+    await ann.window.card("github", "disconnecting")
     await ann.window.focuses("conn-github-n")
     assert await look(page) == 204
     gate.open()
     with anyio.fail_after(10):
         while await look(page) == 204:
             pass
-    await ann.window.card("github", "S12")
+    await ann.window.card("github", "disconnected")
     await ann.window.focuses("conn-github-n")
     assert await said(ann) == ["GitHub is disconnected."]
 
@@ -146,16 +146,16 @@ async def test_a_focus_inside_what_changes_stays_in_the_card(ann: Desk, inside: 
     await ann.window.page.locator(inside).focus()
     await ann.disconnect("github")
     assert await look(ann.window.page) == 200
-    await ann.window.card("github", "S1")
+    await ann.window.card("github", "not_connected")
     await ann.window.focuses("conn-github-t")
 
 
 async def test_a_question_is_not_taken_away_while_it_is_read(ann: Desk) -> None:
     await ann.window.page.locator("#conn-github-disconnect").click()
-    await ann.window.card("github", "S10")
+    await ann.window.card("github", "asking")
     await ann.disconnect("github")
     assert await look(ann.window.page) == 204
-    await ann.window.card("github", "S10")
+    await ann.window.card("github", "asking")
 
 
 async def test_trouble_is_not_told_since_nobody_asked(ann: Desk) -> None:
@@ -168,7 +168,7 @@ async def test_trouble_is_not_told_since_nobody_asked(ann: Desk) -> None:
         await ann.host.store.come()
     assert await page.locator("#page-alert").inner_text() == ""
     assert await ann.window.focused() == "conn-github-check"
-    await ann.window.card("github", "S4")
+    await ann.window.card("github", "connected")
     assert await look(page) == 204
     ann.window.complaints.clear()  # Chromium reports every 503
 
@@ -205,10 +205,10 @@ async def test_asking_ends_by_itself(chromium: Browser, host: Host, redis: Redis
 async def test_without_the_script_nothing_asks(chromium: Browser, host: Host, redis: Redis) -> None:
     async with desk(chromium, host, redis, script=False) as ann:
         await ann.window.go("/connections")
-        await ann.window.card("github", "S1")
+        await ann.window.card("github", "not_connected")
         await ann.connect("github")
         await ann.window.page.reload()
-        await ann.window.card("github", "S4")
+        await ann.window.card("github", "connected")
         assert not any("seen=" in url for url in ann.window.requested)
 
 
@@ -231,7 +231,7 @@ async def test_a_title_tells_no_outcome_while_nobody_looks_and_the_newest_afterw
     await expect(page).to_have_title("Connections \N{EN DASH} Stargazer")
     await ann.bot.delete_token(ann.redis, "ann", "github", by="chat")
     await page.evaluate(HIDE, False)
-    await ann.window.card("github", "S1")
+    await ann.window.card("github", "not_connected")
     await expect(page).to_have_title("Connections \N{EN DASH} Stargazer")
     await expect(page.locator("#announce")).to_have_text("GitHub: Not connected.")
 
@@ -241,7 +241,7 @@ async def test_the_live_region_is_emptied_by_what_moves_the_focus(ann: Desk) -> 
     await page.locator("#conn-github-check").click()
     await expect(page.locator("#announce")).to_have_text("GitHub checked: working.")
     await page.locator("#conn-github-disconnect").click()
-    await ann.window.card("github", "S10")
+    await ann.window.card("github", "asking")
     await expect(page.locator("#announce")).to_have_text("")
     await expect(page).to_have_title(
         "Disconnect GitHub? \N{EN DASH} Connections \N{EN DASH} Stargazer"

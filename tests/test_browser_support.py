@@ -118,7 +118,7 @@ async def test_from_a_question_to_what_is_done_about_it(
         await page.fill("#reason", WHY)
         await window.press("Disconnect Microsoft")
         await expect(page.locator("h1")).to_have_text("Done: Disconnect Microsoft")
-        await window.card("microsoft", "S13b")
+        await window.card("microsoft", "own_list")
         await window.fits()
         assert all("422" in complaint for complaint in window.complaints)
         window.complaints.clear()

@@ -53,7 +53,7 @@ async def test_a_provider_that_redirects_twice_is_reached(
         await ann.sign_in("ann")
         await ann.page.locator(f"#conn-{provider}-connect").click()
         await ann.decide("Allow")
-        await ann.card(provider, "S4")
+        await ann.card(provider, "connected")
         between = {url for url in ann.requested if url.startswith("http://localhost:")}
         assert len(between) == 1
         ann.requested -= between
@@ -128,14 +128,14 @@ async def test_what_was_done_is_not_done_again_by_loading_the_page_again(
         await ann.window.go("/connections")
         await page.locator("#conn-github-disconnect").click()
         await page.locator("#conn-github-confirm").click()
-        await ann.window.card("github", "S12")
+        await ann.window.card("github", "disconnected")
         posts: list[str] = []
         page.on("request", lambda r: posts.append(r.url) if r.method == "POST" else None)
         await page.reload()
-        await ann.window.card("github", "S12")
+        await ann.window.card("github", "disconnected")
         await page.go_back()
         await page.go_forward()
-        await ann.window.card("github", "S12")
+        await ann.window.card("github", "disconnected")
         assert posts == []
         assert host.fake.calls["revoke"] == 1
 
@@ -151,7 +151,7 @@ async def test_back_from_a_connection_shows_what_stands_now(
         await ann.window.page.locator("#conn-github-connect").click()
         await ann.window.focuses("conn-github-n")
         await ann.window.page.go_back()
-        await ann.window.card("github", "S4")
+        await ann.window.card("github", "connected")
         assert ann.window.page.url.endswith("/connections")
         await ann.window.page.go_back()
         assert await heading(ann) == "Activity"
@@ -161,7 +161,6 @@ async def test_back_from_a_connection_shows_what_stands_now(
 async def test_back_after_signing_out_shows_nothing_personal(
     chromium: Browser, host: Host, redis: Redis, script: bool
 ) -> None:
-    """B09"""
     async with desk(chromium, host, redis, script=script) as ann:
         page = ann.window.page
         await ann.connect("github")

@@ -115,7 +115,7 @@ class TestTheSecondDelivery:
         callback = await allowed(place, ann)
         for _ in range(2):
             assert (await ann.get(callback)).headers["location"] == CARD
-            assert card_state((await ann.get("/connections")).text, "github") == "S16"
+            assert card_state((await ann.get("/connections")).text, "github") == "failed"
         assert place.fake.calls["exchange"] == 1
 
     async def test_says_nothing_of_it_to_anybody_else(
@@ -131,7 +131,7 @@ class TestTheSecondDelivery:
         await ann.get(callback)
         await ann.post("/connections/github/disconnect")
         assert (await ann.get(callback)).headers["location"] == CARD
-        assert await ann.state_of("github") == "S12"
+        assert await ann.state_of("github") == "disconnected"
 
     @pytest.mark.parametrize("begin", [allowed, from_a_link])
     async def test_at_the_same_moment_waits_for_what_the_first_one_comes_to(
@@ -147,7 +147,7 @@ class TestTheSecondDelivery:
         gate.open()
         answers = await asyncio.gather(first, second)
         assert answers[0].headers["location"] == answers[1].headers["location"]
-        assert await ann.state_of("github") == "S4"
+        assert await ann.state_of("github") == "connected"
         assert place.fake.calls["exchange"] == 1
 
     @pytest.mark.parametrize("begin", [allowed, from_a_link, straight])

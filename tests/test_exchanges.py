@@ -154,7 +154,7 @@ class Row:
         return self.sends.split("/")[2]
 
 
-def leaves(name: str, given: Step, button: str, provider: str, state: str = "S4") -> Row:
+def leaves(name: str, given: Step, button: str, provider: str, state: str = "connected") -> Row:
     """A control that goes to the provider, from where the person comes back."""
     sends = f"POST /connections/{provider}/connect"
     lands = f"/connections#conn-{provider}-n"
@@ -164,16 +164,16 @@ def leaves(name: str, given: Step, button: str, provider: str, state: str = "S4"
 GITHUB, GOOGLE, MICROSOFT = (f"/connections#conn-{n}-" for n in ("github", "google", "microsoft"))
 ROWS = [
     leaves("Connect", nothing, "connect", "github"),
-    leaves("Connect, and say no", refusing, "connect", "github", "S15"),
+    leaves("Connect, and say no", refusing, "connect", "github", "denied"),
     leaves("Reconnect", ended, "reconnect", "github"),
     leaves("Renew now", ending_soon, "renew", "google"),
     leaves("Review and allow", limited, "allow", "google"),
     leaves("Start again", noted("attempt_over"), "start_again", "github"),
     leaves("Try again", noted("failed"), "try_again", "github"),
     leaves("Start again: was waiting", noted("waiting"), "start_again", "github"),
-    leaves("Connect: does not finish", failing, "connect", "github", "S16"),
+    leaves("Connect: does not finish", failing, "connect", "github", "failed"),
     leaves("Connect: no answer", away, "connect", "github", "trouble"),
-    leaves("Connect: it takes an administrator", blocked, "connect", "microsoft", "S18"),
+    leaves("Connect: it takes an administrator", blocked, "connect", "microsoft", "needs_admin"),
     leaves(
         "Try again: it took an administrator",
         noted("needs_admin", "microsoft"),
@@ -186,7 +186,7 @@ ROWS = [
         "check",
         "POST /connections/google/check",
         (200, 303),
-        "S4",
+        "connected",
         "check",
         GOOGLE + "n",
         "Google checked: working.",
@@ -197,7 +197,7 @@ ROWS = [
         "check",
         "POST /connections/google/check",
         (200, 303),
-        "S7",
+        "reconnect",
         "t",
         GOOGLE + "n",
         "Google checked: it needs reconnecting.",
@@ -208,7 +208,7 @@ ROWS = [
         "check",
         "POST /connections/google/check",
         (200, 303),
-        "S9",
+        "provider_trouble",
         "check",
         GOOGLE + "n",
         "Google checked: it does not answer.",
@@ -219,7 +219,7 @@ ROWS = [
         "check",
         "POST /connections/google/check",
         (429, 303),
-        "S4",
+        "connected",
         "check",
         GOOGLE + "n",
         "Google not checked: too many tries.",
@@ -230,7 +230,7 @@ ROWS = [
         "disconnect",
         "GET /connections/github/disconnect",
         (200, 200),
-        "S10",
+        "asking",
         "t",
         "/connections/github/disconnect",
     ),
@@ -240,7 +240,7 @@ ROWS = [
         "disconnect keep",
         "GET /connections/github",
         (200, 200),
-        "S4",
+        "connected",
         "disconnect",
         GITHUB + "t",
         plainly_sends="GET /connections",
@@ -251,7 +251,7 @@ ROWS = [
         "disconnect confirm",
         "POST /connections/github/disconnect",
         (200, 303),
-        "S12",
+        "disconnected",
         "n",
         GITHUB + "n",
     ),
@@ -261,7 +261,7 @@ ROWS = [
         "check",
         "POST /connections/google/check",
         (200, 303),
-        "S4",
+        "connected",
         "check",
         "/connections/google#conn-google-n",
         "Google checked: working.",
@@ -273,7 +273,7 @@ ROWS = [
         "disconnect confirm",
         "POST /connections/github/disconnect",
         (200, 303),
-        "S12",
+        "disconnected",
         "n",
         "/connections/github#conn-github-n",
         page="/connections/github",
@@ -284,7 +284,7 @@ ROWS = [
         "disconnect confirm",
         "POST /connections/github/disconnect",
         (200, 303),
-        "S13",
+        "still_listed",
         "n",
         GITHUB + "n",
     ),
@@ -294,7 +294,7 @@ ROWS = [
         "disconnect confirm",
         "POST /connections/microsoft/disconnect",
         (200, 303),
-        "S13b",
+        "own_list",
         "n",
         MICROSOFT + "n",
     ),
@@ -304,7 +304,7 @@ ROWS = [
         "disconnect confirm",
         "POST /connections/github/disconnect",
         (200, 303),
-        "S12",
+        "disconnected",
         "n",
         GITHUB + "n",
         meanwhile=disconnected("github"),
@@ -315,7 +315,7 @@ ROWS = [
         "disconnect confirm",
         "POST /connections/github/disconnect",
         (202, 303),
-        "S11",
+        "disconnecting",
         "n",
         GITHUB + "n",
     ),
@@ -325,7 +325,7 @@ ROWS = [
         "disconnect confirm check_again",
         "GET /connections/github",
         (200, 200),
-        "S11",
+        "disconnecting",
         "check_again",
         "/connections",
         "Disconnecting GitHub.",
@@ -337,7 +337,7 @@ ROWS = [
         "disconnect confirm",
         "POST /connections/github/disconnect",
         (503, 503),
-        "S14",
+        "kept",
         "n",
         "/connections/github/disconnect",
         meanwhile=out_of_reach,
@@ -348,7 +348,7 @@ ROWS = [
         "disconnect confirm retry_disconnect",
         "POST /connections/github/disconnect",
         (200, 303),
-        "S12",
+        "disconnected",
         "n",
         "/connections/github#conn-github-n",
     ),
@@ -358,7 +358,7 @@ ROWS = [
         "disconnect confirm ask_again",
         "POST /connections/github/revoke",
         (200, 303),
-        "S12",
+        "disconnected",
         "n",
         GITHUB + "n",
         meanwhile=confirming_again,
@@ -369,7 +369,7 @@ ROWS = [
         "disconnect confirm ask_again",
         "POST /connections/github/revoke",
         (200, 303),
-        "S13",
+        "still_listed",
         "ask_again",
         GITHUB + "n",
         r"Asked again at \d\d:\d\d: still no answer\.",
@@ -380,7 +380,7 @@ ROWS = [
         "check_again",
         "GET /connections/github",
         (200, 200),
-        "S3",
+        "waiting",
         "check_again",
         "/connections",
         "Waiting for GitHub.",
@@ -392,7 +392,7 @@ ROWS = [
         "check_again",
         "GET /connections/github",
         (200, 200),
-        "S4",
+        "connected",
         "t",
         "/connections",
         "GitHub: Connected.",
@@ -405,7 +405,7 @@ ROWS = [
         "cancel",
         "POST /connections/github/cancel",
         (200, 303),
-        "S1",
+        "not_connected",
         "t",
         GITHUB + "t",
     ),
@@ -415,7 +415,7 @@ ROWS = [
         "cancel",
         "POST /connections/microsoft/cancel",
         (200, 303),
-        "S1",
+        "not_connected",
         "t",
         MICROSOFT + "t",
     ),
@@ -425,7 +425,7 @@ ROWS = [
         "dismiss",
         "POST /connections/github/dismiss",
         (200, 303),
-        "S1",
+        "not_connected",
         "t",
         GITHUB + "t",
     ),
@@ -435,7 +435,7 @@ ROWS = [
         "done",
         "POST /connections/microsoft/dismiss",
         (200, 303),
-        "S1",
+        "not_connected",
         "t",
         MICROSOFT + "t",
     ),
@@ -445,7 +445,7 @@ ROWS = [
         "keep_limited",
         "POST /connections/google/accept-limited",
         (200, 303),
-        "S4",
+        "connected",
         "t",
         GOOGLE + "t",
         "Google kept as it is.",
@@ -456,7 +456,7 @@ ROWS = [
         "new",
         "POST /connections/github/switch",
         (303, 303),
-        "S4",
+        "connected",
         "n",
         GITHUB + "n",
         moves=True,
@@ -468,7 +468,7 @@ ROWS = [
         "old",
         "POST /connections/github/switch",
         (303, 303),
-        "S4",
+        "connected",
         "n",
         GITHUB + "n",
         moves=True,
@@ -540,7 +540,7 @@ async def at(ann: Desk, button: str) -> Locator:
     page = ann.window.page
     if button == "confirm":
         await page.locator("#conn-github-disconnect").click()
-        await ann.window.card("github", "S10")
+        await ann.window.card("github", "asking")
     return page.locator(f"#conn-github-{button}")
 
 
@@ -579,7 +579,9 @@ class TestAControlThatIsPressed:
                 await looked_at.click()
                 if script:
                     await alerted(ann, "is not available")
-                    await ann.window.card("github", "S10" if button == "confirm" else "S4")
+                    await ann.window.card(
+                        "github", "asking" if button == "confirm" else "connected"
+                    )
                 else:
                     heading = ann.window.page.locator("h1")
                     await expect(heading).to_have_text("Stargazer is not available")
@@ -587,7 +589,7 @@ class TestAControlThatIsPressed:
             finally:
                 await host.store.come()
             await ann.window.go("/connections")
-            await ann.window.card("github", "S4")
+            await ann.window.card("github", "connected")
 
 
 @CONTROLS
@@ -605,7 +607,7 @@ class TestAControlWhoseAnswer:
             await looked_at.click()
             await alerted(ann, "could not answer")
             assert "canary" not in await ann.window.page.content()
-            await ann.window.card("github", "S10" if button == "confirm" else "S4")
+            await ann.window.card("github", "asking" if button == "confirm" else "connected")
 
     async def test_never_arrives_says_so(
         self, chromium: Browser, host: Host, redis: Redis, button: str
@@ -617,15 +619,15 @@ class TestAControlWhoseAnswer:
             await alerted(ann, "could not reach")
             await ann.window.page.unroute_all()
             await ann.window.page.locator("#page-alert a").click()
-            await ann.window.card("github", "S4")
+            await ann.window.card("github", "connected")
 
 
 PRESSED_TWICE = {
-    "connect": (nothing, "github", "S4"),
-    "check": (connected("google"), "google", "S4"),
-    "keep_limited": (limited, "google", "S4"),
-    "disconnect confirm": (connected("github"), "github", "S12"),
-    "dismiss": (noted("still_listed"), "github", "S1"),
+    "connect": (nothing, "github", "connected"),
+    "check": (connected("google"), "google", "connected"),
+    "keep_limited": (limited, "google", "connected"),
+    "disconnect confirm": (connected("github"), "github", "disconnected"),
+    "dismiss": (noted("still_listed"), "github", "not_connected"),
 }
 
 
@@ -641,7 +643,7 @@ async def test_a_control_pressed_twice_asks_once(
         *first, last = buttons.split()
         for button in first:
             await page.locator(f"#conn-{provider}-{button}").click()
-            await ann.window.card(provider, "S10")
+            await ann.window.card(provider, "asking")
         posts: list[str] = []
         page.on("request", lambda r: posts.append(r.url) if r.method == "POST" else None)
         await page.locator(f"#conn-{provider}-{last}").dblclick()
@@ -688,5 +690,5 @@ async def test_a_refusal_that_htmx_gets_is_told_in_the_alert(
         response = await caught.value
         assert (response.status, response.headers["hx-retarget"]) == (403, "#page-alert")
         await alerted(ann, "load its page again and repeat your last step.")
-        await ann.window.card("github", "S10")
+        await ann.window.card("github", "asking")
         assert await ann.bot.has_token("ann", "github", redis)

@@ -201,7 +201,7 @@ class TestWhatIsLacking:
     def test_what_nobody_asked_for_is_granted_and_outside_of_what_was_asked(
         self, contains: Any, held: Any, asked: Any
     ) -> None:
-        """A23: more than was asked for"""
+        """More than was asked for"""
         provider = self.provider(contains, {})
         unasked = set(self.connection(provider, held, asked, ()).unasked_scopes)
         assert unasked <= set(held)
@@ -237,7 +237,7 @@ def said(name: str, screen: Any = SCREEN) -> str:
 
 class TestCards:
     def test_a_limited_one_names_what_will_not_work(self) -> None:
-        """S8"""
+        """limited"""
         for screen in (SCREEN, DETAIL):
             text = said("one feature lacks", screen)
             assert "Not allowed: send mail in your name" in text
@@ -273,7 +273,7 @@ class TestCards:
 
     def test_what_nothing_needs_is_no_trouble_but_listed(self) -> None:
         shown = card(CASES["no feature lacks"])
-        assert (shown.state, shown.tone, shown.note) == ("S4", "ok", None)
+        assert (shown.state, shown.tone, shown.note) == ("connected", "ok", None)
         assert [action.label for action in shown.actions] == ["Check now", "Disconnect"]
         text = said("no feature lacks")
         assert "Left off, and not needed see your main Google e-mail address" in text
@@ -287,7 +287,7 @@ class TestCards:
         assert "Review and allow" in text
 
     def test_where_access_has_ended_what_stopped_is_named(self) -> None:
-        """S7"""
+        """reconnect"""
         stopped = "Stopped since 2 October 2026 : meeting reminders , mail , notes in Drive"
         assert f"{stopped} and 2 more" in said("features stopped")
         assert f"{stopped} , to-do lists , birthdays" in said("features stopped", DETAIL)
@@ -363,13 +363,13 @@ class TestOnTheSite:
     async def test_leaving_something_off_leads_to_keeping_it_so_or_to_allowing_it(
         self, redis_url: str, redis: Redis, config: dict[str, dict[str, Any]]
     ) -> None:
-        """A23: page and library say the same."""
+        """Page and library say the same."""
         async with site_at(redis_url, redis, providers_config=config) as place:
             ann = await place.signed_in("ann")
             place.fake.scope = "openid email"
             await place.connect(ann, "google")
             page = await ann.get("/connections")
-            assert card_state(page.text, "google") == "S8"
+            assert card_state(page.text, "google") == "limited"
             assert "So this will not work: <bdi>meeting reminders</bdi>." in page.text
             known = await place.bot.connection("ann", "google", redis)
             assert known.lacking_features == ("meeting reminders",)
@@ -377,7 +377,7 @@ class TestOnTheSite:
 
             await ann.post("/connections/google/accept-limited")
             page = await ann.get("/connections")
-            assert card_state(page.text, "google") == "S4"
+            assert card_state(page.text, "google") == "connected"
             assert "So this will not work: <bdi>meeting reminders</bdi>." in page.text
             known = await place.bot.connection("ann", "google", redis)
             assert known.profile.accepted_missing == (READING,)
@@ -385,19 +385,22 @@ class TestOnTheSite:
             place.fake.scope = None
             await place.connect(ann, "google")
             page = await ann.get("/connections")
-            assert card_state(page.text, "google") == "S4"
+            assert card_state(page.text, "google") == "connected"
             assert "will not work" not in page.text
 
     @pytest.mark.parametrize(
         ("scope", "state"),
         [
-            (f"openid email profile {READING}", "S4"),
-            (f"{READING} email openid", "S4"),  # fewer, and in another order
-            (f"email {CALENDAR} openid", "S4"),  # a wider one
-            (f"openid https://www.googleapis.com/auth/userinfo.email {READING} odd:one", "S4"),
-            ("openid email profile", "S8"),
-            (f"profile {READING}", "S8"),
-            ("", "S8"),
+            (f"openid email profile {READING}", "connected"),
+            (f"{READING} email openid", "connected"),  # fewer, and in another order
+            (f"email {CALENDAR} openid", "connected"),  # a wider one
+            (
+                f"openid https://www.googleapis.com/auth/userinfo.email {READING} odd:one",
+                "connected",
+            ),
+            ("openid email profile", "limited"),
+            (f"profile {READING}", "limited"),
+            ("", "limited"),
         ],
     )
     async def test_whatever_is_granted_only_what_is_needed_counts(
@@ -408,14 +411,13 @@ class TestOnTheSite:
         scope: str,
         state: str,
     ) -> None:
-        """A23"""
         async with site_at(redis_url, redis, providers_config=config) as place:
             ann = await place.signed_in("ann")
             place.fake.scope = scope
             await place.connect(ann, "google")
             assert await ann.state_of("google") == state
             known = await place.bot.connection("ann", "google", redis)
-            assert known.is_limited == (state == "S8")
+            assert known.is_limited == (state == "limited")
 
     async def test_what_the_bot_has_learnt_since_is_asked_for_on_the_page_and_in_chat(
         self, place: Place, redis: Redis, redis_url: str, config: dict[str, dict[str, Any]]
@@ -425,7 +427,7 @@ class TestOnTheSite:
         async with site_at(redis_url, redis, place.fake, providers_config=config) as later:
             there = await later.browser(ann)
             page = await there.get("/connections")
-            assert card_state(page.text, "google") == "S8"
+            assert card_state(page.text, "google") == "limited"
             assert "Some permissions have not been asked for yet." in page.text
             asked = query_of(await there.begin("google", {"intent": "widen"}))["scope"]
             assert READING in asked.split()

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.anyio
 
 LANDING, PROVIDERS_OWN = "our landing page", "the provider's own address"
 WAYS = (LANDING, PROVIDERS_OWN)
-L9 = "You came back in another browser."
+OTHER_BROWSER = "You came back in another browser."
 END = "the last one that is told"
 TIMES = 100
 PREVIEWS: tuple[dict[str, str], ...] = (
@@ -101,7 +101,7 @@ def same(answer: httpx.Response) -> tuple[int, tuple[tuple[str, str], ...], str]
 
 @pytest.mark.parametrize("way", WAYS)
 class TestOpenedByAnotherPerson:
-    """A09: ben asks the bot for a link and sends it to somebody; the provider approves at once."""
+    """Ben asks the bot for a link and sends it to somebody; the provider approves at once."""
 
     async def test_asks_nothing_of_the_provider_and_stores_nothing(
         self, place: Place, way: str
@@ -160,13 +160,12 @@ class TestOpenedByAnotherPerson:
             answers = [await ben.get(callback)]
         answers += [await ben.get("/connect/proof"), await ben.post("/connect/proof/continue")]
         assert not [a for a in answers if "authorize" in a.text]
-        assert await ben.state_of("github") in ("S1", "S17")
+        assert await ben.state_of("github") in ("not_connected", "attempt_over")
         assert await nothing_happened(place)
 
     async def test_who_is_signed_in_ends_for_both_and_hears_no_name(
         self, place: Place, ann: Browser, way: str
     ) -> None:
-        """A10, L5"""
         owner = "owner-of-the-link"
         if way == LANDING:
             link = await landing(place, owner)
@@ -182,7 +181,7 @@ class TestOpenedByAnotherPerson:
         assert [(n.kind, n.user_id) for n in await told(place)] == [
             (NoticeKind.LINK_CANCELLED, owner)
         ]
-        assert await ann.state_of("github") == "S1"
+        assert await ann.state_of("github") == "not_connected"
         assert await nothing_happened(place)
 
 
@@ -212,7 +211,7 @@ class TestOpenedByAnotherPersonInTurn:
         await bens.post("/connect/proof/continue")
         assert place.fake.calls["exchange"] == 1
         assert await place.records() == {}
-        assert await bens.state_of("github") == "S16"
+        assert await bens.state_of("github") == "failed"
 
 
 def _asks(place: Place, state: str) -> str:
@@ -238,7 +237,7 @@ class Copies:
 
 
 class TestTwoPhones:
-    """A07: the address is copied from one browser to the other at each step."""
+    """The address is copied from one browser to the other at each step."""
 
     async def test_from_the_landing_page_to_the_end(self, place: Place) -> None:
         first, copies = await place.browser(), Copies(place, await place.browser())
@@ -247,10 +246,10 @@ class TestTwoPhones:
         await copies.refused(f"{link}/decline")
         await first.post(f"{link}/start")
         await first.get("/connect/proof")
-        assert heading((await copies.refused("/connect/proof")).text) == L9
+        assert heading((await copies.refused("/connect/proof")).text) == OTHER_BROWSER
         shown = shown_code(await first.get("/connect/proof"))
         assert await confirm(place, "ann", shown)
-        assert heading((await copies.refused("/connect/proof")).text) == L9
+        assert heading((await copies.refused("/connect/proof")).text) == OTHER_BROWSER
         await copies.refused("/connect/proof/continue")
         url = handed_off(await first.post("/connect/proof/continue"))
         callback = place.fake.authorize(url)  # the second phone goes on from the copied address
@@ -264,11 +263,11 @@ class TestTwoPhones:
         assert place.fake.calls["exchange"] == 1
 
     async def test_a_copied_callback_says_that_the_browser_is_another(self, place: Place) -> None:
-        """L9: on phones a provider's own app may open it in another browser."""
+        """On phones a provider's own app may open it in another browser."""
         first, second = await place.browser(), await place.browser()
         callback = place.fake.authorize(handed_off(await place.prove(first, "ann", "github")))
         answer = await second.come_back(callback)
-        assert heading(answer.text) == L9
+        assert heading(answer.text) == OTHER_BROWSER
         assert "connect</code> in your chat" in answer.text
         assert await nothing_happened(place)
 
@@ -278,9 +277,9 @@ class TestTwoPhones:
         first, second = await place.browser(), await place.browser()
         shown = await opened(place, first, LANDING)
         answer = await second.post("/connect/proof/continue")
-        assert heading(answer.text) == L9
+        assert heading(answer.text) == OTHER_BROWSER
         assert await confirm(place, "ann", shown)
-        assert heading((await second.post("/connect/proof/continue")).text) == L9
+        assert heading((await second.post("/connect/proof/continue")).text) == OTHER_BROWSER
         assert not await is_signed_in(second)
         handed_off(await first.post("/connect/proof/continue"))
 
@@ -300,17 +299,17 @@ class TestTwoPhones:
         callback = await from_chat(place)
         await first.get(callback)
         await copies.refused(callback)
-        assert heading((await copies.refused("/connect/proof")).text) == L9
+        assert heading((await copies.refused("/connect/proof")).text) == OTHER_BROWSER
         shown = shown_code(await first.get("/connect/proof"))
         assert await confirm(place, "ann", shown)
-        assert heading((await copies.refused("/connect/proof")).text) == L9
-        assert heading((await copies.second.post("/connect/proof/continue")).text) == L9
+        assert heading((await copies.refused("/connect/proof")).text) == OTHER_BROWSER
+        assert heading((await copies.second.post("/connect/proof/continue")).text) == OTHER_BROWSER
         assert await nothing_happened(place)
         asked = await first.post("/connect/proof/continue")
         await copies.refused(asked.headers["location"])
         done = await place.answer(first, "github")
         await copies.refused(done.headers["location"])
-        assert await first.state_of("github") == "S4"
+        assert await first.state_of("github") == "connected"
 
     @pytest.mark.parametrize("way", WAYS)
     async def test_one_link_opened_on_both_belongs_to_one(self, place: Place, way: str) -> None:
@@ -353,7 +352,7 @@ async def preview(place: Place, scanner: Browser, address: str) -> None:
 
 
 class TestPreviews:
-    """A26: the scanner has the person's network address, and no cookies."""
+    """The scanner has the person's network address, and no cookies."""
 
     async def test_of_every_address_of_the_landing_way_cost_nothing(
         self, place: Place, at: Callable[[str], Browser]
@@ -376,7 +375,7 @@ class TestPreviews:
         assert answer.headers["location"] == "/connect/done/github"
         await preview(place, scanner, "/connect/done/github")
         assert (await phone.get("/connect/done/github")).status_code == 200
-        assert await phone.state_of("github") == "S4"
+        assert await phone.state_of("github") == "connected"
         assert place.fake.calls["exchange"] == 1
 
     async def test_of_every_address_of_the_providers_way_cost_nothing(
@@ -400,7 +399,7 @@ class TestPreviews:
         assert (await phone.post("/connect/proof/continue")).status_code == 303
         await preview(place, scanner, "/connections/github/switch")
         await place.answer(phone, "github")
-        assert await phone.state_of("github") == "S4"
+        assert await phone.state_of("github") == "connected"
 
     async def test_of_a_used_link_do_not_shut_its_person_out(
         self, place: Place, at: Callable[[str], Browser]
@@ -413,7 +412,7 @@ class TestPreviews:
         assert await confirm(place, "ann", shown_code(await phone.get("/connect/proof")))
         url = handed_off(await phone.post("/connect/proof/continue"))
         await phone.get(place.fake.authorize(url))
-        assert await phone.state_of("github") == "S4"
+        assert await phone.state_of("github") == "connected"
 
     @pytest.mark.parametrize(
         "ahead",
@@ -442,7 +441,7 @@ class TestPreviews:
 
 
 class TestToAStranger:
-    """A13, L7: nothing tells an unknown link from one that was used, has run out, was replaced."""
+    """Nothing tells an unknown link from one that was used, has run out, was replaced."""
 
     REASONS = ("It was used", "It ran out", "A newer link")
 

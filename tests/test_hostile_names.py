@@ -1,4 +1,4 @@
-"""B05: whatever others call themselves stays text, on every page that shows it.
+"""Whatever others call themselves stays text, on every page that shows it.
 
 The pages of somebody with hostile names are held against those of somebody with
 harmless ones: the same elements with the same attributes, and no name in any of them.

@@ -56,7 +56,7 @@ async def test_a_connection_is_made_checked_kept_and_taken_away(
         page, keys = ann.window.page, ann.window.page.keyboard
         await ann.window.go("/connections")
         await do(ann, "conn-google-connect")
-        await ann.window.card("google", "S4")
+        await ann.window.card("google", "connected")
         await ann.window.focuses("conn-google-n")
 
         await do(ann, "conn-google-check", "Space")
@@ -67,20 +67,20 @@ async def test_a_connection_is_made_checked_kept_and_taken_away(
             await ann.window.focuses("conn-google-n")
 
         await do(ann, "conn-google-disconnect")
-        await ann.window.card("google", "S10")
+        await ann.window.card("google", "asking")
         if script:
             await ann.window.focuses("conn-google-t")
         await do(ann, "conn-google-keep")
-        await ann.window.card("google", "S4")
+        await ann.window.card("google", "connected")
         await ann.window.focuses(f"conn-google-{'disconnect' if script else 't'}")
 
         if script:
             await keys.press("Enter")
         else:
             await do(ann, "conn-google-disconnect")
-        await ann.window.card("google", "S10")
+        await ann.window.card("google", "asking")
         await do(ann, "conn-google-confirm", "Space")
-        await ann.window.card("google", "S12")
+        await ann.window.card("google", "disconnected")
         await ann.window.focuses("conn-google-n")
         await tab_to(ann, "sign-out", "Shift+Tab")
 
@@ -92,14 +92,14 @@ async def test_waiting_is_looked_after_and_given_up(
     async with desk(chromium, host, redis, script=script) as ann:
         await ann.note("github", "waiting")
         await ann.window.go("/connections")
-        await ann.window.card("github", "S3")
+        await ann.window.card("github", "waiting")
         await do(ann, "conn-github-check_again")
         if script:
             announced = ann.window.page.locator("#announce")
             await expect(announced).to_have_text("Waiting for GitHub.")
             await ann.window.focuses("conn-github-check_again")
         await do(ann, "conn-github-cancel", "Space")
-        await ann.window.card("github", "S1")
+        await ann.window.card("github", "not_connected")
         await ann.window.focuses("conn-github-t")
 
 
@@ -112,9 +112,9 @@ async def test_what_was_left_off_is_kept_so_or_allowed(
         await ann.connect("google")
         host.fake.scope = None
         await ann.window.go("/connections")
-        await ann.window.card("google", "S8")
+        await ann.window.card("google", "limited")
         await do(ann, "conn-google-keep_limited")
-        await ann.window.card("google", "S4")
+        await ann.window.card("google", "connected")
         await ann.window.focuses("conn-google-t")
         await do(ann, "conn-google-allow")
         await ann.window.focuses("conn-google-n")

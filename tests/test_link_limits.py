@@ -181,7 +181,7 @@ class TestOpening:
             assert set(await statuses(allowed("miss") + 40, lambda: phone.get(good))) == {200}
 
     async def test_attempts_that_are_not_there_is_limited_too(self, place: Place) -> None:
-        """A13: states are guessed at the callback."""
+        """States are guessed at the callback."""
         guess = f"/oauth/github/callback?code=c&state={'g' * 43}"
         async with at(place, "192.0.2.77") as prober:
             assert set(await statuses(allowed("miss"), lambda: prober.get(guess))) == {303}
@@ -348,7 +348,7 @@ class TestConnecting:
         url = await ann.begin("github")
         await statuses(allowed("connect"), lambda: ann.post("/connections/google/connect"))
         await ann.get(place.fake.authorize(url))
-        assert await ann.state_of("github") == "S4"
+        assert await ann.state_of("github") == "connected"
 
     async def test_a_person_of_a_strange_name_is_counted_alone(self, place: Place) -> None:
         """Ids are encoded in the names of counts."""

@@ -26,7 +26,7 @@ from webui.oauth_manager import LINK_CODE_TTL
 pytestmark = pytest.mark.anyio
 
 DEAD = "This link does not work any more."
-L9 = "You came back in another browser."
+OTHER_BROWSER = "You came back in another browser."
 NOTHING = re.compile("nothing was connected", re.IGNORECASE)
 WAYS = ("landing page", "provider's address")
 
@@ -66,7 +66,7 @@ class TestAfterItWorked:
         await connected(place, phone, way)
         answer = await phone.get("/connect/proof")
         assert not NOTHING.search(answer.text)
-        assert heading(answer.text) != L9, "it is the very same browser"
+        assert heading(answer.text) != OTHER_BROWSER, "it is the very same browser"
 
     @pytest.mark.parametrize("way", WAYS)
     @pytest.mark.parametrize("button", ["continue", "decline"])
@@ -77,7 +77,7 @@ class TestAfterItWorked:
         await connected(place, phone, way)
         answer = await phone.post(f"/connect/proof/{button}")
         assert not NOTHING.search(answer.text)
-        assert await phone.state_of("github") == "S4"
+        assert await phone.state_of("github") == "connected"
 
     async def test_pressing_continue_twice_does_not_deny_it(self, place: Place) -> None:
         """Both presses were sent with the cookie; the person sees the answer to the second."""
@@ -92,7 +92,7 @@ class TestAfterItWorked:
         assert place.fake.calls["exchange"] == 1
 
     async def test_the_link_itself_leads_to_the_connections(self, place: Place) -> None:
-        """L7, to somebody who is signed in."""
+        """Shown to somebody who is signed in."""
         phone = await place.browser()
         opened = await link(place)
         await phone.post(f"{opened}/start")
@@ -213,7 +213,7 @@ class TestTimeOver:
 
 
 class TestWhatBecameOfALink:
-    """L7: told to the browser that used the link, and to nobody else."""
+    """Told to the browser that used the link, and to nobody else."""
 
     USED, RAN_OUT = "It was used at", "It ran out at"
 
@@ -279,8 +279,6 @@ class TestWhatBecameOfALink:
 
 
 class TestAServiceSwitchedOff:
-    """L11"""
-
     @pytest.fixture
     async def off(self, place: Place, redis_url: str) -> AsyncIterator[Place]:
         """The same site after the operator took GitHub away."""
@@ -357,7 +355,7 @@ class TestConfirmingInTheBrowser:
         assert (await phone.post("/connect/proof/continue")).status_code == 303
         assert team.fake.calls["exchange"] == 1
         await team.answer(phone, "github")
-        assert await phone.state_of("github") == "S4"
+        assert await phone.state_of("github") == "connected"
 
     @pytest.mark.parametrize("way", WAYS)
     async def test_is_good_for_one_yes(self, team: Place, way: str) -> None:
@@ -390,11 +388,11 @@ class TestConfirmingInTheBrowser:
         await begun(team, phone, WAYS[1])
         for answer in (await other.get("/connect/proof"), await other.post("/connect/proof")):
             assert "<bdi>ann" not in answer.text
-        assert heading((await other.post("/connect/proof/continue")).text) == L9
+        assert heading((await other.post("/connect/proof/continue")).text) == OTHER_BROWSER
         assert team.fake.calls["token"] == 0
 
     async def test_is_not_answered_by_another_sites_page(self, team: Place) -> None:
-        """B01: with the cookie of the person's own browser"""
+        """With the cookie of the person's own browser"""
         phone = await team.browser()
         await begun(team, phone, WAYS[1])
         for headers in (
@@ -427,7 +425,6 @@ class TestConfirmingInTheBrowser:
         ["<script>alert(1)</script>", '"><b hx-get=/x>', "\u202emoc.live", "{{7*7}}", "&lt;"],
     )
     async def test_a_hostile_name_is_only_text(self, team: Place, owner: str) -> None:
-        """B05"""
         page = await begun(team, await team.browser(), WAYS[0], owner)
         assert "<script>alert" not in page.text
         assert "<b hx-get" not in page.text

@@ -126,7 +126,7 @@ class TestOnASmallPhone:
             assert await phone.page.locator("h1").inner_text() == "Done. GitHub is connected."
             assert await phone.town.bot.has_token("ann", "github", redis)
             await phone.press("See or remove this connection", "link")
-            await phone.card("github", "S4")
+            await phone.card("github", "connected")
 
     async def test_the_providers_own_address_leads_to_done(
         self, chromium: Browser, abroad: Town, redis: Redis, script: bool

@@ -80,7 +80,7 @@ class TestWhatAnotherSitesPageEmbeds:
             for path in (fresh, callback):
                 assert (await ann.get(path, headers=headers)).status_code == 403
         assert (await ann.get(callback, headers=BY_SCRIPT)).status_code == 303
-        assert await ann.state_of("google") == "S4"
+        assert await ann.state_of("google") == "connected"
         assert (await ann.get(fresh)).status_code == 200
 
     async def test_uses_up_nobodys_references(self, place: Place) -> None:
@@ -113,7 +113,7 @@ class TestWhatAnotherSitesPageOpens:
             assert (await ann.get(fresh, headers=headers)).status_code == 200
         callback = place.fake.authorize(await ann.begin("github"))
         assert (await ann.get(callback, headers=BY_SCRIPT)).status_code == 303
-        assert await ann.state_of("github") == "S4"
+        assert await ann.state_of("github") == "connected"
 
 
 class TestANeighbour:
@@ -170,8 +170,6 @@ class TestANeighbour:
 
 
 class TestAGuesser:
-    """A13"""
-
     @pytest.mark.parametrize("headers", [{}, OPENED, BY_SCRIPT, BY_A_PRESS, TYPED], ids=str)
     async def test_is_stopped_whatever_browser_it_claims_to_be(
         self, place: Place, headers: dict[str, str]

@@ -109,7 +109,7 @@ class TestTryingAgain:
         await ann.post("/connections/google/revoke")
         place.fake.always.pop("revoke")
         shown = await ann.post("/connections/google/revoke", htmx=True)
-        assert card_state(shown.text, "google") == "S12"
+        assert card_state(shown.text, "google") == "disconnected"
         assert focused(shown) == ["conn-google-n"]
 
     async def test_with_nothing_left_to_ask_with_offers_it_no_more(
@@ -166,7 +166,7 @@ class TestATitle:
         await place.connect(ann, "google")
         for shown in (await ann.get("/connections"), await ann.get("/connections/google")):
             assert title(shown)[0] == "Google connected, with permissions left off"
-            assert card_state(shown.text, "google") == "S8"
+            assert card_state(shown.text, "google") == "limited"
 
     async def test_tells_of_a_check_that_found_the_end(self, place: Place, ann: Browser) -> None:
         await place.connect(ann, "google")

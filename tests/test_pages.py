@@ -170,7 +170,7 @@ def test_the_catalogue_tells_of_a_missing_key_or_value() -> None:
     with pytest.raises(KeyError):
         words.text("card.nonsense")
     with pytest.raises(KeyError):
-        words.markup("card.S7.title")
+        words.markup("card.reconnect.title")
 
 
 @EVERY_CASE
@@ -396,13 +396,13 @@ def test_times_are_in_utc_until_the_script_knows_better() -> None:
 
 
 def test_a_code_is_shown_in_two_halves_and_spelled_out() -> None:
-    said = Document(SCREENS["L3"]).text
+    said = Document(SCREENS["proof"]).text
     assert "KT4 9WX" in said
     assert "K, T, 4, 9, W, X" in said
 
 
 def test_a_dead_link_tells_a_stranger_nothing() -> None:
-    said = Document(SCREENS["L7 stranger"]).text
+    said = Document(SCREENS["dead link, stranger"]).text
     assert not re.search("used|ran out|newer", said)
 
 
@@ -424,9 +424,11 @@ def test_templates_turn_escaping_off_nowhere(name: str) -> None:
 
 def test_the_code_to_send_is_all_there_is_to_select_in_its_place() -> None:
     """What spells it out for a screen reader stands outside."""
-    (code,) = [e for e in Document(SCREENS["L3"]).elements if e.attributes.get("class") == "code"]
+    (code,) = [
+        e for e in Document(SCREENS["proof"]).elements if e.attributes.get("class") == "code"
+    ]
     assert code.text.strip() == "KT4 9WX"
-    assert "K, T, 4, 9, W, X" in SCREENS["L3"]
+    assert "K, T, 4, 9, W, X" in SCREENS["proof"]
 
 
 def test_the_vendored_library_is_the_published_one() -> None:

@@ -355,7 +355,7 @@ class TestAnotherClientId:
         assert 'id="conn-google-reconnect"' in page.text
         place.fake.always.clear()
         await place.connect(ann, "google")
-        assert await ann.state_of("google") == "S4"
+        assert await ann.state_of("google") == "connected"
 
     async def test_trouble_with_another_one_is_trouble(self, place: Place, ann: Browser) -> None:
         await place.connect(ann, "google")

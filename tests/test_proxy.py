@@ -1,4 +1,4 @@
-"""B16: whom a reverse proxy names counts from that proxy alone, and nobody else can say it."""
+"""Whom a reverse proxy names counts from that proxy alone, and nobody else can say it."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ class TestTheTrustedProxy:
         assert said not in (await (await place.browser()).get("/signed-out")).text
 
     async def test_opens_no_link_of_somebody_else(self, place: Place) -> None:
-        """A10: a link is proven to belong to whom the proxy names."""
+        """A link is proven to belong to whom the proxy names."""
         code = await place.bot.create_link_code(place.redis, "ben", provider="github")
         answer = await (await proxied(place, "ann")).get(f"/connect/{code}")
         assert answer.status_code == 403

@@ -348,7 +348,7 @@ class TestACard:
     ) -> None:
         state = query_of(await ann.begin("github"))["state"]
         await ann.get(f"/oauth/github/callback?error=access_denied&state={state}")
-        assert await ann.state_of("github") == "S15"
+        assert await ann.state_of("github") == "denied"
         assert await records(place.redis) == []
 
     async def test_of_a_link_from_chat_that_failed_before_anybody_was_known(

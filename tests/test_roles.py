@@ -1,4 +1,4 @@
-"""F01, F07: who is staff, and that nobody else learns that there is anything."""
+"""Who is staff, and that nobody else learns that there is anything."""
 
 from __future__ import annotations
 
@@ -192,7 +192,7 @@ class TestANewSignInFromChat:
 
 
 class TestARoleThatIsTakenAway:
-    """B11: with the settings changed, the very next request."""
+    """With the settings changed, the very next request."""
 
     @pytest.mark.parametrize("standing", INSIDERS.values(), ids=INSIDERS)
     async def test_acts_at_once(
@@ -226,8 +226,6 @@ class TestARoleThatIsTakenAway:
 
 
 class TestACopiedCookie:
-    """B11"""
-
     async def test_is_dead_after_signing_out(self, place: Place) -> None:
         browser = await signed_on(place)
         await place.prove(browser, "ann")

@@ -152,7 +152,7 @@ class TestMicrosoftsEquality:
 
     def test_the_page_shows_no_limit_for_another_spelling(self) -> None:
         known = held(MICROSOFT, ["user.read"], requested_scopes=("User.Read",))
-        assert make_card(MICROSOFT, known, None, SCREEN).state == "S4"
+        assert make_card(MICROSOFT, known, None, SCREEN).state == "connected"
         assert "Not allowed" not in details(MICROSOFT, known)
 
     def test_of_another_resource_nothing_is_held_by_the_whole_of_graph(self) -> None:
@@ -304,7 +304,7 @@ class TestTheOperatorsWords:
         async with site_at(redis_url, redis, fake, providers_config={"wiki": wiki}) as place:
             ann = await place.signed_in("ann")
             page = (await ann.get("/connections")).text
-            assert card_state(page, "wiki") == "S1"
+            assert card_state(page, "wiki") == "not_connected"
             assert "see your &lt;pages&gt;" in page
             assert "Lets Stella &amp; you keep notes." in page
             await connect_and_look(place, fake)

@@ -276,7 +276,6 @@ def allowed_in(answer: httpx.Response) -> set[str]:
 
 
 async def test_no_secret_is_told_stored_or_written_anywhere(journey: Journey) -> None:
-    """E01, E02, E05, E06; issue 2, show 6"""
     await good_days(journey)
     await bad_days(journey)
     journey.note_what_the_provider_saw()
@@ -316,7 +315,6 @@ async def test_the_search_finds_what_is_there(journey: Journey) -> None:
 
 
 async def test_no_query_is_written_and_every_request_is_one_line(journey: Journey) -> None:
-    """E02"""
     browser = await journey.browser()
     before = len(journey.site.log.read_text().splitlines())
     for path in ("/?a=1", "/oauth/github/callback?state=x&code=y", "/connections?x=%0a", "/n?b"):
@@ -335,7 +333,6 @@ async def test_no_query_is_written_and_every_request_is_one_line(journey: Journe
 
 
 async def test_a_failing_redis_is_written_without_its_password(journey: Journey) -> None:
-    """E03"""
     await journey.redis.config_set("requirepass", "another-canary")
     await journey.redis.client_kill_filter(_type="normal", skipme=True)  # they are let in already
     try:
@@ -353,7 +350,6 @@ async def test_a_failing_redis_is_written_without_its_password(journey: Journey)
 async def test_an_error_is_the_same_page_whatever_is_asked_for(
     journey: Journey, accept: str
 ) -> None:
-    """E04"""
     browser = await journey.browser()
     usual = await browser.get("/nowhere")
     for path in ("/nowhere?debug=1", "/nowhere?debug=true&trace=1"):
@@ -363,7 +359,7 @@ async def test_an_error_is_the_same_page_whatever_is_asked_for(
 
 
 class TestWhatHoldsASecret:
-    """E06: looked at by a developer or a crash reporter"""
+    """Looked at by a developer or a crash reporter"""
 
     SECRETS = ("canary-access", "canary-refresh")
 

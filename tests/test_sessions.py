@@ -567,7 +567,7 @@ class TestTheIndex:
 
 
 class TestTheSessionOfStaff:
-    """B10, B14: a cookie of its own, which is worth nothing under the other name."""
+    """A cookie of its own, which is worth nothing under the other name."""
 
     async def test_keeps_how_they_signed_in(self, staff_sessions: Sessions) -> None:
         browser = request()

@@ -1,4 +1,4 @@
-"""B11: staff who signed on lose the role the moment their provider takes it from them."""
+"""Staff who signed on lose the role the moment their provider takes it from them."""
 
 from __future__ import annotations
 

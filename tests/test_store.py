@@ -413,7 +413,6 @@ class TestAccounts:
     async def test_another_one_replaces_nothing_before_the_person_has_chosen(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis, use_new: bool
     ) -> None:
-        """A24"""
         fake.account = {"sub": "1", "email": "old@b.example"}
         await connected(manager, fake, redis, "u1", "google")
         old = await manager.valid_token("u1", "google", redis)

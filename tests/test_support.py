@@ -253,7 +253,7 @@ class TestThePersonsPage:
 
     async def test_tells_what_to_tell_them(self, carol: Browser) -> None:
         text = Document((await carol.get(PERSON)).text).text
-        assert said("tell.S7") in text
+        assert said("tell.reconnect") in text
         assert "They left off: see your main Google e-mail address; odd:one." in text
         assert said("tell.unreadable") in text
         for piece in ("Discord ended access", "invalid_grant", "0a1b2c3d-trace", "read your full"):
@@ -410,7 +410,7 @@ class TestThePicture:
             [e.attributes["data-state"] for e in page.elements if "data-state" in e.attributes]
             for page in (document, own)
         ]
-        assert states[0] == states[1] == ["S7", "S4", "S8", "unreadable"]
+        assert states[0] == states[1] == ["reconnect", "connected", "limited", "unreadable"]
         picture = answer.text[answer.text.index('<div class="picture">') :]
         pressed = Document(picture[: picture.index("</main>")]).elements
         assert not {e.tag for e in pressed} & {"form", "button", "input", "select"}

@@ -1,4 +1,4 @@
-"""F01, F03, F05, F06, F07: who may look, how often, and what a look leaves behind."""
+"""Who may look, how often, and what a look leaves behind."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class TestAsking:
             assert Document(answer.text).by_id("reason").attributes["aria-invalid"] == "true"
         assert await office.records() == before
         assert await records(office.redis) == []
-        assert await ann.state_of("github") == "S4"
+        assert await ann.state_of("github") == "connected"
 
 
 class TestDoing:
@@ -90,7 +90,7 @@ class TestDoing:
         assert office.fake.calls["account"] >= 1
         text = Document(answer.text).text
         assert re.search(r"Working\. Checked at \d\d:\d\d UTC \.", text)
-        assert card_state(answer.text, "github") == "S4"
+        assert card_state(answer.text, "github") == "connected"
         assert await results(office) == [
             ("checked", "ann", "github", "begun"),
             ("checked", "ann", "github", "done: working"),
@@ -123,7 +123,7 @@ class TestDoing:
         answer = await carol.post(
             "/support/people/mona/check", {"provider": "google", "reason": WHY}
         )
-        assert card_state(answer.text, "google") == "S7"
+        assert card_state(answer.text, "google") == "reconnect"
         assert "m•••@e•••.org" in answer.text
         assert (await results(office))[-1] == (
             "checked",
@@ -140,7 +140,7 @@ class TestDoing:
         assert office.fake.calls["revoke"] == 1
         text = Document(answer.text).text
         assert words.text("card.disconnected.title", provider="GitHub") in text
-        assert await ann.state_of("github") == "S1"
+        assert await ann.state_of("github") == "not_connected"
         assert (await results(office))[-1] == ("disconnected", "ann", "github", "done: revoked")
         assert (await told(office.bot, office.redis))[-1] == (
             "support_disconnected",
@@ -227,7 +227,7 @@ class TestNotDoing:
         assert (await do(carol, act)).status_code == 503
         assert (await office.records(), await told(office.bot, office.redis)) == before
         assert office.fake.calls == calls
-        assert await ann.state_of("github") == "S4"
+        assert await ann.state_of("github") == "connected"
         assert (await ann.get(f"/connect/{code}")).status_code == 200
 
     @EVERY_ACT
@@ -244,12 +244,12 @@ class TestNotDoing:
             answer = await carol.client.post(f"{HERS}/{act}", data=form_of(act), headers=headers)
             assert answer.status_code == 403
         assert await records(office.redis) == []
-        assert await ann.state_of("github") == "S4"
+        assert await ann.state_of("github") == "connected"
 
     async def test_nothing_is_done_in_the_persons_place(
         self, office: Place, ann: Browser, carol: Browser
     ) -> None:
-        """F02, F05: what people do is done to whoever is signed in."""
+        """What people do is done to whoever is signed in."""
         before = await office.records()
         for action in ("disconnect", "check", "connect", "accept-limited", "dismiss"):
             form = {"user": "ann", "user_id": "ann", "reason": WHY}
@@ -274,7 +274,7 @@ class TestNotDoing:
             assert answer.status_code == 429
             assert "retry-after" in answer.headers
         assert await office.records() == before
-        assert await ann.state_of("github") == "S4"
+        assert await ann.state_of("github") == "connected"
         kept = [record["action"] for record in await records(office.redis)]
         assert kept == ["cancelled_links"] * 2 * most + ["too_many_actions"]
         assert len([r for r in caplog.records if "has done more than" in r.getMessage()]) == 1

@@ -107,7 +107,7 @@ class TestRows:
         assert (bool(row.tell), row.problem is not None) == (is_wrong, is_wrong)
 
     def test_every_base_that_says_something_has_both(self) -> None:
-        known = {key for key, base in BASES.items() if base.note} - {"S0", "unavailable"}
+        known = {key for key, base in BASES.items() if base.note} - {"not_set_up", "unavailable"}
         for section in ("problem", "tell"):
             prefix = f"support.{section}."
             assert {
@@ -142,7 +142,7 @@ class TestRows:
     def test_trouble_is_told_with_its_code(self) -> None:
         profile = {"trouble": "provider", "trouble_since": 5.0, "trouble_code": "http_503"}
         troubled = connection("google", profile=profile, has_refresh_token=True)
-        assert base_key(ON["google"], troubled, SCREEN.now) == "S9"
+        assert base_key(ON["google"], troubled, SCREEN.now) == "troubled"
         row = make_row(ON["google"], troubled, SCREEN)
         assert row.problem
         assert (row.problem.since, row.problem.code) == (5.0, "http_503")

@@ -1,4 +1,4 @@
-"""F04, E06: what gives access is on no support page, in no fragment, export or log."""
+"""What gives access is on no support page, in no fragment, export or log."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ async def test_what_cannot_be_read_is_said_to_be_so(carol: Browser) -> None:
 
 
 async def test_a_look_at_damaged_records_still_is_a_page(office: Place, carol: Browser) -> None:
-    """C05: whatever stands where a record should be."""
+    """Whatever stands where a record should be."""
     redis = office.redis
     for number, junk in enumerate((b"", b"\xff\xfe", b"[]", b"x" * 100_000)):
         user = f"broken{number}"

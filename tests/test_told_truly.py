@@ -65,7 +65,7 @@ class TestASlowDisconnect:
         self, place: Place, ann: Browser, held: Gate
     ) -> None:
         await place.connect(await place.signed_in("ann"), "github")
-        assert await ann.state_of("github") == "S4"
+        assert await ann.state_of("github") == "connected"
         held.open()
 
     async def test_leaves_nothing_to_ask_with_where_something_is_connected_again(
@@ -76,9 +76,12 @@ class TestASlowDisconnect:
         await place.settled()
         assert not await place.redis.exists(revoke_key("ann", "github"))
         shown = await ann.get("/connections")
-        assert (card_state(shown.text, "github"), note(shown)) == ("S4", "GitHub is connected.")
+        assert (card_state(shown.text, "github"), note(shown)) == (
+            "connected",
+            "GitHub is connected.",
+        )
         await place.bot.delete_token(place.redis, "ann", "github", by="chat")
-        assert await ann.state_of("github") == "S1"
+        assert await ann.state_of("github") == "not_connected"
 
 
 class TestADisconnectThatWins:
@@ -94,7 +97,7 @@ class TestADisconnectThatWins:
         gate.open()
         await coming_back
         assert await kinds(place) == ["disconnected", "connected"]
-        assert await ann.state_of("github") == "S12"
+        assert await ann.state_of("github") == "disconnected"
 
 
 async def test_a_connection_whose_answer_was_lost_is_told_once(
@@ -143,7 +146,7 @@ class TestAnotherAccount:
         place.site.manager.providers["github"].client_id = ""
         answer = await place.answer(ann, "github", "old")
         assert answer.headers["location"] == "/connections#conn-github-n"
-        assert await ann.state_of("github") == "S0"
+        assert await ann.state_of("github") == "not_set_up"
 
 
 class TestKeepingItAsItIs:
@@ -157,7 +160,7 @@ class TestKeepingItAsItIs:
 
     async def test_where_nothing_is_connected_is_not_told(self, place: Place, ann: Browser) -> None:
         shown = await ann.post("/connections/google/accept-limited", htmx=True)
-        assert card_state(shown.text, "google") == "S1"
+        assert card_state(shown.text, "google") == "not_connected"
         assert await kinds(place) == []
 
     async def test_beside_a_use_that_is_noted_holds(
@@ -181,7 +184,7 @@ class TestACheck:
         place.fake.script("revoke", Answer(503))
         await ann.post("/connections/github/disconnect")
         shown = await ann.post("/connections/github/check", htmx=True)
-        assert card_state(shown.text, "github") == "S13"
+        assert card_state(shown.text, "github") == "still_listed"
         assert buttons(shown)[0] == "Try again at GitHub"
 
     @pytest.mark.parametrize(
@@ -200,7 +203,7 @@ class TestACheck:
         await place.connect(ann, "google")
         place.fake.always["account"] = answer
         shown = await ann.post("/connections/google/check", htmx=True)
-        assert card_state(shown.text, "google") == "S9"
+        assert card_state(shown.text, "google") == "provider_trouble"
         assert (await kinds(place))[0] == "checked_provider_trouble"
 
     async def test_with_a_token_that_may_not_read_the_account_is_working(
@@ -237,7 +240,7 @@ async def test_access_that_ran_out_by_itself_is_not_said_to_have_been_ended(
     over = TokenData.from_dict({**token.to_dict(), "expires_at": time.time() - 60})
     await place.bot.store_token(place.redis, "ann", over)
     shown = await ann.get("/connections")
-    assert card_state(shown.text, "discord") == "S7"
+    assert card_state(shown.text, "discord") == "reconnect"
     assert note(shown, "discord").startswith("Our access to Discord has run out.")
     assert "Stopped since" in shown.text
 
@@ -253,4 +256,4 @@ async def test_a_disconnect_after_which_nothing_could_be_read_is_not_said_to_hav
         assert answer.status_code == 503
         assert "is kept" not in answer.text
         assert "We do not know whether it worked." in answer.text
-        assert await ann.state_of("github") == "S12"
+        assert await ann.state_of("github") == "disconnected"

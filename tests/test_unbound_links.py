@@ -170,7 +170,7 @@ class TestThePersonsOwnAccount:
         assert answer.headers["location"] == f"/connect/done/{provider}"
         assert await label(place, provider) == HANDLES[provider][0]
         assert await place.bot.get_token("ann", provider, place.redis)
-        assert await ann.state_of(provider) == "S4"
+        assert await ann.state_of(provider) == "connected"
         notices = place.bot.notices(place.redis, "a-bot")
         assert (await anext(notices)).account == HANDLES[provider][0]
         await notices.aclose()  # type: ignore[attr-defined]

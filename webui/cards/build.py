@@ -15,9 +15,9 @@ from webui.text import words
 from webui.text.labels import clean_label, isolated
 
 _TROUBLES = {
-    "provider": "S9",
-    "refused": "S9_refused",
-    "rejected": "S9_rejected",
+    "provider": "troubled",
+    "refused": "troubled_refused",
+    "rejected": "troubled_rejected",
     "setup": "setup",
 }
 
@@ -26,36 +26,36 @@ def base_key(provider: OAuthProvider, connection: Connection | None, now: float)
     """The key of ``BASES`` for what is stored; ``now`` in epoch seconds."""
     status = connection.status if connection else Status.NOT_CONNECTED
     if connection is None or status is Status.NOT_CONNECTED:
-        return "S1" if provider.is_configured else "S0"
+        return "not_connected" if provider.is_configured else "not_set_up"
     if not provider.is_configured:
-        return "S0_kept"
+        return "not_set_up_kept"
     if status is Status.UNREADABLE:
         return "unreadable"
     if not connection.has_refresh_token and 0 < connection.expires_at <= now:
-        return "S7_timed"
+        return "reconnect_timed"
     if status is Status.RECONNECT_NEEDED:
         return _ending_key(connection.profile)
     return _troubled_key(connection.profile) or _working_key(connection, now)
 
 
 def _ending_key(profile: Profile) -> str:
-    return ENDINGS.get(profile.problem_kind) or REASONS.get(profile.problem, "S7")
+    return ENDINGS.get(profile.problem_kind) or REASONS.get(profile.problem, "reconnect")
 
 
 def _troubled_key(profile: Profile) -> str:
     if profile.is_stuck:
-        return "S9_stuck"
+        return "troubled_stuck"
     return _TROUBLES.get(profile.trouble, "")
 
 
 def _working_key(connection: Connection, now: float) -> str:
     if connection.is_limited:
-        return "S8"
+        return "limited"
     if connection.ends_soon(now):
-        return "S6"
+        return "ending_soon"
     if connection.lacking_scopes:
-        return "S4_kept"
-    return "S5" if 0 < connection.expires_at <= now else "S4"
+        return "connected_limited_by_choice"
+    return "renewing" if 0 < connection.expires_at <= now else "connected"
 
 
 def make_card(
@@ -125,7 +125,9 @@ def _fingerprint(about: parts.About, outcome: str) -> str:
     known = about.connection
     scopes = (known.scopes, known.missing_scopes) if known else ()
     told = [fact for fact in parts.facts(about) if not fact.is_quiet]
-    goes_on = outcome == "asked" or (outcome and OUTCOMES[outcome].state in ("S3", "S11"))
+    goes_on = outcome == "asked" or (
+        outcome and OUTCOMES[outcome].state in ("waiting", "disconnecting")
+    )
     going_on = outcome if goes_on else ""
     account = known.profile.account.label if known else ""
     standing = repr((about.key, account, scopes, parts.note(about), told, going_on))
@@ -147,7 +149,7 @@ def _focus(card: Card, focus: Focus) -> str:
 
 
 def confirm_card(provider: OAuthProvider, connection: Connection | None, screen: Screen) -> Card:
-    """The card in state S10: the question, what stops, what stays, and two buttons."""
+    """The card in state asking: the question, what stops, what stays, and two buttons."""
     key = base_key(provider, connection, screen.now)
     about = parts.About(key, provider, connection, screen)
     card = make_card(provider, connection, None, screen)
@@ -155,15 +157,15 @@ def confirm_card(provider: OAuthProvider, connection: Connection | None, screen:
         stops = "unreadable" if key == "unreadable" else "gone"
     else:
         stops = "asks" if provider.can_revoke and provider.is_configured else "own_list"
-    account = isolated(card.account) if card.account else about.say("card.S10.your_account")
+    account = isolated(card.account) if card.account else about.say("card.asking.your_account")
     return replace(
         card,
-        state="S10",
-        title=about.say("card.S10.title"),
+        state="asking",
+        title=about.say("card.asking.title"),
         note=None,
         body=(
-            words.markup(f"card.S10.{stops}", account=account, **about.names),
-            about.say("card.S10.stays"),
+            words.markup(f"card.asking.{stops}", account=account, **about.names),
+            about.say("card.asking.stays"),
         ),
         facts=(),
         permissions=None,
@@ -182,7 +184,9 @@ def changed(cards: Iterable[Card], seen: Collection[str]) -> list[Card]:
 def summarize(cards: Iterable[Card], screen: Screen) -> Summary:
     """How many are connected, and which need attention; notes do not count."""
     cards = tuple(cards)
-    connected = sum(card.tone == "ok" or card.state in ("S9", "setup") for card in cards)
+    connected = sum(
+        card.tone == "ok" or card.state in ("provider_trouble", "setup") for card in cards
+    )
     troubled = tuple(
         Link(card.label, f"#conn-{card.name}-t") for card in cards if card.tone in ("bad", "warn")
     )

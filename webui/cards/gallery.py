@@ -118,74 +118,82 @@ _ACCEPTED: dict[str, Any] = {
 }
 
 CASES: dict[str, Case] = {
-    "off": Case("S0", OFF["github"], connection("github", Status.NOT_CONNECTED)),
-    "switched off": Case("S0", OFF["github"], connection("github", scopes=("repo",))),
-    "free": _free("S1", "discord"),
-    "never looked up": Case("S1", ON["microsoft"], None),
-    "waiting": _free("S3", "github", Note("waiting")),
-    "still waiting": _free("S3", "github", Note("still_waiting")),
-    "waiting, connected": _held("S3", "google", Note("waiting", at=NOW), **RENEWING),
-    "waiting, ended": _held("S3", "microsoft", Note("waiting", at=NOW), **_ended()),
+    "off": Case("not_set_up", OFF["github"], connection("github", Status.NOT_CONNECTED)),
+    "switched off": Case("not_set_up", OFF["github"], connection("github", scopes=("repo",))),
+    "free": _free("not_connected", "discord"),
+    "never looked up": Case("not_connected", ON["microsoft"], None),
+    "waiting": _free("waiting", "github", Note("waiting")),
+    "still waiting": _free("waiting", "github", Note("still_waiting")),
+    "waiting, connected": _held("waiting", "google", Note("waiting", at=NOW), **RENEWING),
+    "waiting, ended": _held("waiting", "microsoft", Note("waiting", at=NOW), **_ended()),
     "endless": _held(
-        "S4", "github", scopes=("repo", "read:user", "delete_repo", "user:follow", "odd:one")
+        "connected", "github", scopes=("repo", "read:user", "delete_repo", "user:follow", "odd:one")
     ),
-    "nothing asked": _held("S4", "github"),
-    "renewing": _held("S4", "google", expires_at=NOW + 60, **RENEWING),
-    "never used": _held("S4", "google", profile={"used_at": 0.0}, **RENEWING),
+    "nothing asked": _held("connected", "github"),
+    "renewing": _held("connected", "google", expires_at=NOW + 60, **RENEWING),
+    "never used": _held("connected", "google", profile={"used_at": 0.0}, **RENEWING),
     "more than asked": _held(
-        "S4", "github", scopes=("read:user", "gist"), unasked_scopes=("gist",)
+        "connected", "github", scopes=("read:user", "gist"), unasked_scopes=("gist",)
     ),
-    "limited by choice": _held("S4", "google", **_ACCEPTED),
-    "kept limited": _held("S4", "google", Note("kept_limited"), **_ACCEPTED),
-    "expired, renews": _held("S5", "google", expires_at=NOW - 60, **RENEWING),
-    "ends today": _held("S6", "google", expires_at=NOW + 3600),
-    "ends tomorrow": _held("S6", "google", expires_at=NOW + 1.5 * DAY),
-    "ends soon": _held("S6", "discord", expires_at=NOW + 6.1 * DAY, scopes=("identify",)),
-    "timed": _held("S4", "discord", expires_at=NOW + 8 * DAY),
+    "limited by choice": _held("connected", "google", **_ACCEPTED),
+    "kept limited": _held("connected", "google", Note("kept_limited"), **_ACCEPTED),
+    "expired, renews": _held("renewing", "google", expires_at=NOW - 60, **RENEWING),
+    "ends today": _held("ending_soon", "google", expires_at=NOW + 3600),
+    "ends tomorrow": _held("ending_soon", "google", expires_at=NOW + 1.5 * DAY),
+    "ends soon": _held("ending_soon", "discord", expires_at=NOW + 6.1 * DAY, scopes=("identify",)),
+    "timed": _held("connected", "discord", expires_at=NOW + 8 * DAY),
     "expired, does not": _held(
-        "S7", "google", status=Status.RECONNECT_NEEDED, expires_at=NOW - 60, has_tokens=True
+        "reconnect", "google", status=Status.RECONNECT_NEEDED, expires_at=NOW - 60, has_tokens=True
     ),
-    "ended": _held("S7", "microsoft", **_ended()),
-    "refused": _held("S7", "github", **_ended("invalid_token")),
-    "wants consent": _held("S7", "microsoft", **_ended("consent_required")),
-    "wants it again": _held("S7", "microsoft", **_ended("invalid_grant 50076", "again")),
-    "registered anew": _held("S7", "google", **_ended("unauthorized_client", "moved")),
-    "not allowed any more": _held("S7", "microsoft", **_ended("invalid_grant 53003", "admin")),
-    "wants verifying": _held("S7", "github", **_ended("unverified_user_email", "verify")),
-    "limited": _held("S8", "google", **_LIMITED),
-    "provider trouble": _held("S9", "google", **_troubled("provider")),
-    "refuses": _held("S9", "google", **_troubled("refused", refused_since=NOW - 1800)),
-    "rejects": _held("S9", "github", **_troubled("rejected")),
-    "has refused for long": _held("S9", "google", **_STUCK),
+    "ended": _held("reconnect", "microsoft", **_ended()),
+    "refused": _held("reconnect", "github", **_ended("invalid_token")),
+    "wants consent": _held("reconnect", "microsoft", **_ended("consent_required")),
+    "wants it again": _held("reconnect", "microsoft", **_ended("invalid_grant 50076", "again")),
+    "registered anew": _held("reconnect", "google", **_ended("unauthorized_client", "moved")),
+    "not allowed any more": _held(
+        "reconnect", "microsoft", **_ended("invalid_grant 53003", "admin")
+    ),
+    "wants verifying": _held("reconnect", "github", **_ended("unverified_user_email", "verify")),
+    "limited": _held("limited", "google", **_LIMITED),
+    "provider trouble": _held("provider_trouble", "google", **_troubled("provider")),
+    "refuses": _held(
+        "provider_trouble", "google", **_troubled("refused", refused_since=NOW - 1800)
+    ),
+    "rejects": _held("provider_trouble", "github", **_troubled("rejected")),
+    "has refused for long": _held("provider_trouble", "google", **_STUCK),
     "set-up trouble": _held("setup", "google", **_troubled("setup")),
     "unreadable": _held("unreadable", "discord", status=Status.UNREADABLE, label=""),
-    "connected": _held("S4", "github", Note("connected"), scopes=("repo",)),
-    "asked": _free("S1", "github", Note("asked", until=NOW + 300)),
-    "asked, connected": _held("S4", "google", Note("asked", until=NOW + 300), **RENEWING),
-    "asked and not answered": _free("S17", "github", Note("not_answered")),
-    "asked and not theirs": _free("S15", "github", Note("not_you")),
-    "not theirs, connected": _held("S15", "google", Note("not_you"), **RENEWING),
-    "whose is not known": _free("S17", "github", Note("start_here")),
-    "disconnecting": _free("S11", "github", Note("disconnecting")),
-    "disconnected": _free("S12", "github", Note("disconnected")),
-    "already": _free("S12", "github", Note("already_disconnected")),
-    "ended before": _free("S12", "github", Note("already_ended")),
-    "still listed": _free("S13", "discord", Note("still_listed")),
-    "no link there": _free("S13", "wiki", Note("still_listed")),
-    "to be asked again": _free("S13", "google", Note("ask_again", until=NOW + 3600)),
-    "asked again": _free("S13", "google", Note("asked_again", at=NOW, until=NOW + 3600, times=2)),
-    "asked too often": _free("S13", "google", Note("too_many_retries", until=NOW + 600)),
-    "own list": _free("S13b", "microsoft", Note("own_list")),
-    "kept": _held("S14", "github", Note("disconnect_failed", ref="K4T9WX")),
-    "denied": _free("S15", "github", Note("denied")),
-    "denied again": _held("S15", "github", Note("denied"), **_ended()),
-    "failed": _free("S16", "github", Note("failed", ref="K4T9WX")),
-    "failed again": _held("S16", "github", Note("failed"), **_ended()),
-    "attempt over": _free("S17", "github", Note("attempt_over")),
-    "needs an administrator": _free("S18", "microsoft", Note("needs_admin")),
-    "needs an administrator again": _held("S18", "microsoft", Note("needs_admin"), **_ended()),
-    "switched": _held("S4", "google", Note("switched"), **RENEWING),
-    "kept the old": _held("S4", "google", Note("kept_old"), **RENEWING),
+    "connected": _held("connected", "github", Note("connected"), scopes=("repo",)),
+    "asked": _free("not_connected", "github", Note("asked", until=NOW + 300)),
+    "asked, connected": _held("connected", "google", Note("asked", until=NOW + 300), **RENEWING),
+    "asked and not answered": _free("attempt_over", "github", Note("not_answered")),
+    "asked and not theirs": _free("denied", "github", Note("not_you")),
+    "not theirs, connected": _held("denied", "google", Note("not_you"), **RENEWING),
+    "whose is not known": _free("attempt_over", "github", Note("start_here")),
+    "disconnecting": _free("disconnecting", "github", Note("disconnecting")),
+    "disconnected": _free("disconnected", "github", Note("disconnected")),
+    "already": _free("disconnected", "github", Note("already_disconnected")),
+    "ended before": _free("disconnected", "github", Note("already_ended")),
+    "still listed": _free("still_listed", "discord", Note("still_listed")),
+    "no link there": _free("still_listed", "wiki", Note("still_listed")),
+    "to be asked again": _free("still_listed", "google", Note("ask_again", until=NOW + 3600)),
+    "asked again": _free(
+        "still_listed", "google", Note("asked_again", at=NOW, until=NOW + 3600, times=2)
+    ),
+    "asked too often": _free("still_listed", "google", Note("too_many_retries", until=NOW + 600)),
+    "own list": _free("own_list", "microsoft", Note("own_list")),
+    "kept": _held("kept", "github", Note("disconnect_failed", ref="K4T9WX")),
+    "denied": _free("denied", "github", Note("denied")),
+    "denied again": _held("denied", "github", Note("denied"), **_ended()),
+    "failed": _free("failed", "github", Note("failed", ref="K4T9WX")),
+    "failed again": _held("failed", "github", Note("failed"), **_ended()),
+    "attempt over": _free("attempt_over", "github", Note("attempt_over")),
+    "needs an administrator": _free("needs_admin", "microsoft", Note("needs_admin")),
+    "needs an administrator again": _held(
+        "needs_admin", "microsoft", Note("needs_admin"), **_ended()
+    ),
+    "switched": _held("connected", "google", Note("switched"), **RENEWING),
+    "kept the old": _held("connected", "google", Note("kept_old"), **RENEWING),
     "misconfigured": _free("misconfigured", "github", Note("misconfigured")),
     "not understood": _free("not_understood", "github", Note("not_understood", ref="K4T9WX")),
     "verify first": _free("verify", "github", Note("verify", ref="K4T9WX")),
@@ -193,35 +201,41 @@ CASES: dict[str, Case] = {
     "another browser": _held("other_browser", "google", Note("other_browser"), **_ended()),
     "trouble": _free("trouble", "github", Note("provider_trouble")),
     "no status page": _free("trouble", "wiki", Note("provider_trouble")),
-    "checked": _held("S4", "google", Note("checked", at=NOW), **RENEWING),
-    "checked, limited": _held("S8", "google", Note("checked", at=NOW), **_LIMITED),
-    "checked, refused": _held("S9", "google", Note("checked_refused", at=NOW), **_STUCK),
-    "checked, rejected": _held(
-        "S9", "github", Note("checked_rejected", at=NOW), **_troubled("rejected")
+    "checked": _held("connected", "google", Note("checked", at=NOW), **RENEWING),
+    "checked, limited": _held("limited", "google", Note("checked", at=NOW), **_LIMITED),
+    "checked, refused": _held(
+        "provider_trouble", "google", Note("checked_refused", at=NOW), **_STUCK
     ),
-    "checked, nobody to ask": _held("S4", "wiki", Note("checked_unchecked", at=NOW), **RENEWING),
+    "checked, rejected": _held(
+        "provider_trouble", "github", Note("checked_rejected", at=NOW), **_troubled("rejected")
+    ),
+    "checked, nobody to ask": _held(
+        "connected", "wiki", Note("checked_unchecked", at=NOW), **RENEWING
+    ),
     "checked, trouble": _held(
-        "S9", "google", Note("checked_trouble", at=NOW), **_troubled("provider")
+        "provider_trouble", "google", Note("checked_trouble", at=NOW), **_troubled("provider")
     ),
     "checked, set-up": _held(
         "setup", "google", Note("checked_misconfigured", at=NOW), **_troubled("setup")
     ),
-    "checked twice": _held("S4", "google", Note("checked", at=NOW, times=2), **RENEWING),
-    "checked, ended": _held("S7", "google", Note("checked_ended"), **_ended()),
-    "connected, limited": _held("S8", "google", Note("connected"), **_LIMITED),
-    "switched, limited": _held("S8", "google", Note("switched"), **_LIMITED),
-    "not disconnected, ended": _held("S14", "google", Note("disconnect_failed"), **_ended()),
-    "too many checks": _held("S4", "google", Note("too_many_checks", until=NOW + 600), **RENEWING),
-    "own provider": _held("S4", "wiki", scopes=("wiki.read",)),
-    "one feature lacks": Case("S8", BUSY, granted("calendar.events", *_TOPICS[2:])),
-    "many features lack": Case("S8", BUSY, granted("tasks")),
-    "feature not asked for": Case("S8", BUSY, granted(requested_scopes=("openid",))),
-    "no feature lacks": Case("S4", BUSY, granted(*_TOPICS)),
-    "feature given up": Case("S4", BUSY, granted(*_TOPICS[1:], accepted_missing=_GIVEN_UP)),
-    "features stopped": Case("S7", BUSY, connection("google", **_ended())),
+    "checked twice": _held("connected", "google", Note("checked", at=NOW, times=2), **RENEWING),
+    "checked, ended": _held("reconnect", "google", Note("checked_ended"), **_ended()),
+    "connected, limited": _held("limited", "google", Note("connected"), **_LIMITED),
+    "switched, limited": _held("limited", "google", Note("switched"), **_LIMITED),
+    "not disconnected, ended": _held("kept", "google", Note("disconnect_failed"), **_ended()),
+    "too many checks": _held(
+        "connected", "google", Note("too_many_checks", until=NOW + 600), **RENEWING
+    ),
+    "own provider": _held("connected", "wiki", scopes=("wiki.read",)),
+    "one feature lacks": Case("limited", BUSY, granted("calendar.events", *_TOPICS[2:])),
+    "many features lack": Case("limited", BUSY, granted("tasks")),
+    "feature not asked for": Case("limited", BUSY, granted(requested_scopes=("openid",))),
+    "no feature lacks": Case("connected", BUSY, granted(*_TOPICS)),
+    "feature given up": Case("connected", BUSY, granted(*_TOPICS[1:], accepted_missing=_GIVEN_UP)),
+    "features stopped": Case("reconnect", BUSY, connection("google", **_ended())),
 }
 ASKED = ("endless", "ended", "unreadable", "own provider")
-"""The cases whose question (S10) reads differently."""
+"""The cases whose question (asking) reads differently."""
 
 
 def gallery(screen: Screen) -> Iterator[tuple[str, Card]]:

@@ -70,7 +70,7 @@ def note(about: About) -> CardNote | None:
     tone = BASES[about.key].note
     if not tone:
         return None
-    limited = about.connection if about.key == "S8" else None
+    limited = about.connection if about.key == "limited" else None
     lacking = limited.lacking_scopes if limited else ()
     return CardNote(
         tone,
@@ -85,9 +85,9 @@ def note(about: About) -> CardNote | None:
 
 
 def _title(about: About) -> str:
-    if about.key == "S6":
+    if about.key == "ending_soon":
         return _ends(about)
-    is_new = about.key == "S8" and _is_new(about.connection)
+    is_new = about.key == "limited" and _is_new(about.connection)
     return about.say(f"card.{about.key}.{'not_asked' if is_new else 'title'}")
 
 
@@ -105,13 +105,13 @@ def _ends(about: About) -> str:
     days = int((end - about.screen.now) // DAY)
     key = {0: "today", 1: "one"}.get(days, "many")
     moment = when(end, "both" if key == "today" else "date")
-    return words.markup(f"card.S6.{key}", time=moment, count=days, **about.names)
+    return words.markup(f"card.ending_soon.{key}", time=moment, count=days, **about.names)
 
 
 def title(about: About, note: Note) -> str:
     """Say an outcome as a page's title begins with it."""
     limited = f"outcome.{note.key}_limited"
-    is_limited = about.key == "S8" and limited in words.CATALOGUE
+    is_limited = about.key == "limited" and limited in words.CATALOGUE
     return about.say(limited if is_limited else f"outcome.{note.key}")
 
 
@@ -161,9 +161,9 @@ def outcome_note(about: About, note: Note, outcome: Outcome) -> CardNote:
 
 
 def body(about: About, keys: Iterable[str]) -> tuple[str, ...]:
-    if about.key == "S1" and _asks(keys) and about.provider.purpose:
+    if about.key == "not_connected" and _asks(keys) and about.provider.purpose:
         return (about.provider.purpose.replace("{bot}", about.screen.bot),)
-    if about.key == "S5" and about.screen.where == "detail":
+    if about.key == "renewing" and about.screen.where == "detail":
         return (about.say("detail.renews"),)
     return ()
 
@@ -181,7 +181,7 @@ def facts(about: About) -> tuple[Fact, ...]:
         found.append(Fact(words.text("fact.worked"), at=worked, is_quiet=True))
         found.append(Fact(words.text("fact.trouble"), at=profile.trouble_since))
     elif about.key in ENDED:
-        since = connection.expires_at if about.key == "S7_timed" else profile.problem_since
+        since = connection.expires_at if about.key == "reconnect_timed" else profile.problem_since
         what = features.stopped(about.provider, connection, about.screen.where)
         stopped = Fact(words.text("fact.stopped"), at=since, style="date", detail=what)
         found += [_used(connection), stopped]
@@ -230,7 +230,7 @@ def _with_the_rest(shown: Permissions, about: About, connection: Connection) -> 
     """
     names = about.screen.product, about.screen.bot
     accepted = connection.profile.accepted_missing
-    told = connection.lacking_scopes if about.key == "S8" else ()
+    told = connection.lacking_scopes if about.key == "limited" else ()
     chosen = [s for s in connection.missing_scopes if s in accepted and s not in told]
     others = [s for s in connection.unneeded_scopes if s not in accepted]
     lost = "" if connection.is_limited else features.lost(connection, about.screen.where)

@@ -65,59 +65,87 @@ class Kind:
     busy: str = ""
 
 
-_CONNECTED = Base("S4", "S4", "ok", ("check", "disconnect"), permissions="can")
-_TROUBLED = Base("S9", "S9", "neutral", ("check", "reconnect", "disconnect"), "neutral", "can")
-_RECONNECT = Base("S7", "S7", "bad", ("reconnect", "disconnect"), "bad")
+_CONNECTED = Base("connected", "connected", "ok", ("check", "disconnect"), permissions="can")
+_TROUBLED = Base(
+    "provider_trouble",
+    "provider_trouble",
+    "neutral",
+    ("check", "reconnect", "disconnect"),
+    "neutral",
+    "can",
+)
+_RECONNECT = Base("reconnect", "reconnect", "bad", ("reconnect", "disconnect"), "bad")
 
 BASES: dict[str, Base] = {
-    "S0": Base("S0", "S0", "neutral", (), "neutral"),
-    "S0_kept": Base("S0", "S0", "neutral", ("disconnect",), "neutral", "can"),
-    "S1": Base("S1", "S1", "neutral", ("connect",), permissions="ask"),
-    "S4": _CONNECTED,
-    "S4_kept": replace(_CONNECTED, actions=("check", "allow", "disconnect")),
-    "S5": replace(_CONNECTED, state="S5"),
-    "S6": Base("S6", "S6", "warn", ("renew", "disconnect"), "warn", "can"),
-    "S7": _RECONNECT,
-    "S7_timed": _RECONNECT,
-    "S7_refused": _RECONNECT,
-    "S7_again": _RECONNECT,
-    "S7_moved": _RECONNECT,
-    "S7_blocked": _RECONNECT,
-    "S7_verify": _RECONNECT,
-    "S8": Base("S8", "S8", "warn", ("allow", "keep_limited", "disconnect"), "warn", "can"),
-    "S9": _TROUBLED,
-    "S9_refused": _TROUBLED,
-    "S9_rejected": _TROUBLED,
-    "S9_stuck": Base("S9", "S9", "warn", ("reconnect", "check", "disconnect"), "warn", "can"),
+    "not_set_up": Base("not_set_up", "not_set_up", "neutral", (), "neutral"),
+    "not_set_up_kept": Base(
+        "not_set_up", "not_set_up", "neutral", ("disconnect",), "neutral", "can"
+    ),
+    "not_connected": Base(
+        "not_connected", "not_connected", "neutral", ("connect",), permissions="ask"
+    ),
+    "connected": _CONNECTED,
+    "connected_limited_by_choice": replace(_CONNECTED, actions=("check", "allow", "disconnect")),
+    "renewing": replace(_CONNECTED, state="renewing"),
+    "ending_soon": Base(
+        "ending_soon", "ending_soon", "warn", ("renew", "disconnect"), "warn", "can"
+    ),
+    "reconnect": _RECONNECT,
+    "reconnect_timed": _RECONNECT,
+    "reconnect_refused": _RECONNECT,
+    "reconnect_again": _RECONNECT,
+    "reconnect_moved": _RECONNECT,
+    "reconnect_blocked": _RECONNECT,
+    "reconnect_verify": _RECONNECT,
+    "limited": Base(
+        "limited", "limited", "warn", ("allow", "keep_limited", "disconnect"), "warn", "can"
+    ),
+    "troubled": _TROUBLED,
+    "troubled_refused": _TROUBLED,
+    "troubled_rejected": _TROUBLED,
+    "troubled_stuck": Base(
+        "provider_trouble",
+        "provider_trouble",
+        "warn",
+        ("reconnect", "check", "disconnect"),
+        "warn",
+        "can",
+    ),
     "setup": replace(_TROUBLED, state="setup", tag="setup"),
     "unreadable": Base("unreadable", "unreadable", "bad", ("reconnect", "disconnect"), "bad"),
 }
-# What a refusal says about why access is over (``Meaning``); any other is plain "S7".
+# What a refusal says about why access is over (``Meaning``); any other is plain "reconnect".
 ENDINGS = {
-    "again": "S7_again",
-    "moved": "S7_moved",
-    "admin": "S7_blocked",
-    "other_account": "S7_blocked",
-    "verify": "S7_verify",
+    "again": "reconnect_again",
+    "moved": "reconnect_moved",
+    "admin": "reconnect_blocked",
+    "other_account": "reconnect_blocked",
+    "verify": "reconnect_verify",
 }
 # The same by the error code: RFC 6750 3.1 (refused when asked), and for records of a version
 # that kept the code alone OpenID Connect Core 3.1.2.6 (wants the person again).
 REASONS = {
-    "invalid_token": "S7_refused",
-    "interaction_required": "S7_again",
-    "login_required": "S7_again",
-    "consent_required": "S7_again",
+    "invalid_token": "reconnect_refused",
+    "interaction_required": "reconnect_again",
+    "login_required": "reconnect_again",
+    "consent_required": "reconnect_again",
 }
-WORKING = frozenset({"S4", "S4_kept", "S5", "S6", "S8"})
-TROUBLED = frozenset({"S9", "S9_refused", "S9_rejected", "S9_stuck", "setup"})
-ENDED = frozenset(key for key, base in BASES.items() if base.state == "S7")
-STORED = WORKING | TROUBLED | ENDED | {"S0_kept", "unreadable"}
-_GONE = frozenset({"S0", "S1"})
-_ANY = (STORED | _GONE) - {"S0", "S0_kept"}  # what is switched off says that alone
-_LIMITED = frozenset({"S8"})
-_REJECTED = frozenset({"S9_rejected"})
+WORKING = frozenset(
+    {"connected", "connected_limited_by_choice", "renewing", "ending_soon", "limited"}
+)
+TROUBLED = frozenset(
+    {"troubled", "troubled_refused", "troubled_rejected", "troubled_stuck", "setup"}
+)
+ENDED = frozenset(key for key, base in BASES.items() if base.state == "reconnect")
+STORED = WORKING | TROUBLED | ENDED | {"not_set_up_kept", "unreadable"}
+_GONE = frozenset({"not_set_up", "not_connected"})
+_ANY = (STORED | _GONE) - {"not_set_up", "not_set_up_kept"}  # what is switched off says that alone
+_LIMITED = frozenset({"limited"})
+_REJECTED = frozenset({"troubled_rejected"})
 
-_WAITING = Outcome("S3", "info", _ANY, ("check_again", "start_again", "cancel", "disconnect"), "S3")
+_WAITING = Outcome(
+    "waiting", "info", _ANY, ("check_again", "start_again", "cancel", "disconnect"), "waiting"
+)
 # A "disconnect" here is left out where nothing is stored.  What leads back to access is added
 # where it does not stand here.
 OUTCOMES: dict[str, Outcome] = {
@@ -127,23 +155,25 @@ OUTCOMES: dict[str, Outcome] = {
     "switched": Outcome("", "ok", WORKING, silent=_LIMITED),
     "kept_old": Outcome("", "info", WORKING, silent=_LIMITED),
     "asked": Outcome("", "warn", _ANY, ("answer", "disconnect")),
-    "not_answered": Outcome("S17", "info", _ANY, ("start_again", "disconnect")),
-    "not_you": Outcome("S15", "info", _ANY),
-    "start_here": Outcome("S17", "info", _ANY, ("start_again", "disconnect")),
-    "disconnecting": Outcome("S11", "info", _GONE, ("check_again",), "S11"),
-    "disconnected": Outcome("S12", "ok", _GONE),
-    "already_disconnected": Outcome("S12", "ok", _GONE),
-    "already_ended": Outcome("S12", "ok", _GONE),
-    "still_listed": Outcome("S13", "warn", _GONE, ("manage", "dismiss")),
-    "ask_again": Outcome("S13", "warn", _GONE, ("ask_again", "manage", "dismiss")),
-    "asked_again": Outcome("S13", "warn", _GONE, ("ask_again", "manage", "dismiss"), counts=True),
-    "too_many_retries": Outcome("S13", "info", _GONE, ("manage", "dismiss")),
-    "own_list": Outcome("S13b", "info", _GONE, ("manage_list", "done")),
-    "disconnect_failed": Outcome("S14", "bad", STORED, ("keep", "retry_disconnect")),
-    "denied": Outcome("S15", "info", _ANY),
-    "failed": Outcome("S16", "bad", _ANY, ("try_again", "disconnect")),
-    "attempt_over": Outcome("S17", "info", _ANY, ("start_again", "disconnect")),
-    "needs_admin": Outcome("S18", "info", _ANY, ("try_again", "cancel"), "S18"),
+    "not_answered": Outcome("attempt_over", "info", _ANY, ("start_again", "disconnect")),
+    "not_you": Outcome("denied", "info", _ANY),
+    "start_here": Outcome("attempt_over", "info", _ANY, ("start_again", "disconnect")),
+    "disconnecting": Outcome("disconnecting", "info", _GONE, ("check_again",), "disconnecting"),
+    "disconnected": Outcome("disconnected", "ok", _GONE),
+    "already_disconnected": Outcome("disconnected", "ok", _GONE),
+    "already_ended": Outcome("disconnected", "ok", _GONE),
+    "still_listed": Outcome("still_listed", "warn", _GONE, ("manage", "dismiss")),
+    "ask_again": Outcome("still_listed", "warn", _GONE, ("ask_again", "manage", "dismiss")),
+    "asked_again": Outcome(
+        "still_listed", "warn", _GONE, ("ask_again", "manage", "dismiss"), counts=True
+    ),
+    "too_many_retries": Outcome("still_listed", "info", _GONE, ("manage", "dismiss")),
+    "own_list": Outcome("own_list", "info", _GONE, ("manage_list", "done")),
+    "disconnect_failed": Outcome("kept", "bad", STORED, ("keep", "retry_disconnect")),
+    "denied": Outcome("denied", "info", _ANY),
+    "failed": Outcome("failed", "bad", _ANY, ("try_again", "disconnect")),
+    "attempt_over": Outcome("attempt_over", "info", _ANY, ("start_again", "disconnect")),
+    "needs_admin": Outcome("needs_admin", "info", _ANY, ("try_again", "cancel"), "needs_admin"),
     "verify": Outcome("verify", "info", _ANY, ("try_again", "disconnect")),
     "other_account": Outcome("other_account", "info", _ANY, ("try_again", "disconnect")),
     "other_browser": Outcome("other_browser", "info", _ANY, ("try_again", "disconnect")),
@@ -151,12 +181,12 @@ OUTCOMES: dict[str, Outcome] = {
     "not_understood": Outcome("not_understood", "neutral", _ANY),
     "provider_trouble": Outcome("trouble", "neutral", _ANY, ("try_again", "disconnect")),
     "checked": Outcome("", "ok", WORKING, is_line=True, counts=True),
-    "checked_trouble": Outcome("", "neutral", WORKING | {"S9"}, is_line=True, counts=True),
+    "checked_trouble": Outcome("", "neutral", WORKING | {"troubled"}, is_line=True, counts=True),
     "checked_refused": Outcome(
         "", "neutral", WORKING | TROUBLED - {"setup"}, is_line=True, counts=True
     ),
     "checked_rejected": Outcome(
-        "", "neutral", frozenset({"S9_rejected"}), is_line=True, counts=True
+        "", "neutral", frozenset({"troubled_rejected"}), is_line=True, counts=True
     ),
     "checked_unchecked": Outcome("", "neutral", WORKING | TROUBLED, is_line=True, counts=True),
     "checked_misconfigured": Outcome("", "neutral", WORKING | {"setup"}, is_line=True, counts=True),

@@ -62,7 +62,7 @@ def make_row(provider: OAuthProvider, connection: Connection, screen: Screen) ->
     key = base_key(provider, connection, screen.now)
     card = make_card(provider, connection, None, screen)
     profile, names = connection.profile, (screen.product, screen.bot)
-    lives = key in WORKING or key in TROUBLED or key == "S0_kept"
+    lives = key in WORKING or key in TROUBLED or key == "not_set_up_kept"
     missing = sentences(provider, connection.missing_scopes, *names, allowed=False)
     return Row(
         name=provider.name,
@@ -119,7 +119,7 @@ def _problem(key: str, provider: OAuthProvider, connection: Connection) -> Probl
     profile = connection.profile
     if key in TROUBLED:
         return Problem(text, profile.trouble_since, clean_label(profile.trouble_code))
-    if key == "S7_timed":
+    if key == "reconnect_timed":
         return Problem(text, connection.expires_at)
     if key in ENDED:
         code, trace = clean_label(profile.problem), clean_label(profile.problem_trace)

@@ -1,6 +1,6 @@
 """Every sentence a person reads, in one catalogue: screens, chat texts and tests share it.
 
-The sentences live in ``en.toml``, keyed ``screen.state.part`` (``card.S7.title``),
+The sentences live in ``en.toml``, keyed ``screen.state.part`` (``card.reconnect.title``),
 with ``{placeholders}`` for what varies.
 """
 
