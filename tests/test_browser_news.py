@@ -87,7 +87,7 @@ async def test_a_title_follows_what_another_tab_has_done(ann: Desk) -> None:
     other = await page.context.new_page()
     await other.goto(page.url)
     await other.locator("#conn-github-connect").click()
-    await other.locator('#conn-github[data-state="S4"]').wait_for()
+    await other.locator('#conn-github[data-state="connected"]').wait_for()
     await other.close()
     assert await look(page) == 200
     await expect(page).to_have_title(
