@@ -47,7 +47,7 @@ def bare_site(redis_url: str, fake: FakeProvider, manager: OAuthManager) -> tupl
 
     async def read(request: Request) -> Response:
         session = await sessions.load(request)
-        if session is None or len(await manager.connections(session.user, redis)) < 4:
+        if session is None or len(await manager.connections(redis, session.user)) < 4:
             raise RuntimeError("there is nothing to read")
         return await bare(request)
 

@@ -19,6 +19,7 @@ from webui.oauth_manager.storage.sealer import Sealer
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 OTHER_KEY = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA="
+NO_REDIS: Any = None  # for what ends before Redis is asked
 BASE_URL = "https://bot.example"
 FAKE_URL = "https://provider.example"
 BUILT_IN = ("discord", "github", "google", "microsoft")
@@ -90,13 +91,13 @@ def impatient(manager: OAuthManager) -> OAuthManager:
 
 async def checked_twice(manager: OAuthManager, redis: Any, user_id: str, provider: str) -> Health:
     """Two checks with more than a minute between them."""
-    await manager.check(user_id, provider, redis)
+    await manager.check(redis, user_id, provider)
     stored = await manager._store.read_one(redis, user_id, provider)
     known = manager._store.facts(user_id, provider, stored)
     earlier = replace(known, trouble_since=known.trouble_since - 61)
     if known.trouble:
         await manager._store.update_profile(redis, user_id, provider, earlier, stored)
-    return await manager.check(user_id, provider, redis)
+    return await manager.check(redis, user_id, provider)
 
 
 def callback_query(url: str) -> dict[str, str]:

@@ -171,7 +171,7 @@ class TestTheIndex:
         offer = await manager.complete(redis, attempt, code)
         assert isinstance(offer, SwitchOffer)
         assert await found(manager, redis, "5") == ()
-        assert await manager.switch("ann", "github", redis, offer=offer.id, use_new=True)
+        assert await manager.switch(redis, "ann", "github", offer=offer.id, use_new=True)
         assert await found(manager, redis) == ()
         assert await found(manager, redis, "LISA") == await found(manager, redis, "5") == ("ann",)
         assert len(await index(redis)) == 2

@@ -19,6 +19,7 @@ from tests.fake_provider import FakeProvider
 from tests.library import (
     BASE_URL,
     KEY,
+    NO_REDIS,
     OTHER_KEY,
     connected,
     manager_for,
@@ -101,7 +102,7 @@ def joined(pages: list[list[str]]) -> list[str]:
 class TestPages:
     async def test_are_of_25_newest_first(self, manager: OAuthManager, redis: Redis) -> None:
         await happened(redis, range(60))
-        pages = await all_pages(partial(manager.activity, "ann", redis))
+        pages = await all_pages(partial(manager.activity, redis, "ann"))
         assert [len(page) for page in pages] == [PAGE, PAGE, 10]
         assert joined(pages) == [f"e{at}" for at in reversed(range(60))]
 
@@ -109,16 +110,16 @@ class TestPages:
         self, manager: OAuthManager, redis: Redis
     ) -> None:
         await happened(redis, range(PAGE))
-        assert (await manager.activity("ann", redis)).older == ""
+        assert (await manager.activity(redis, "ann")).older == ""
 
     async def test_go_on_after_the_last_entry_shown(
         self, manager: OAuthManager, redis: Redis
     ) -> None:
         await happened(redis, range(60))
-        first = await manager.activity("ann", redis)
+        first = await manager.activity(redis, "ann")
         assert first.older == f"{NOW_MS + 35}-0"
         await redis.xadd(EVENTS, event_entry("new"), id=f"{NOW_MS + 100}-0")
-        assert names((await manager.activity("ann", redis, first.older)).events)[0] == "e34"
+        assert names((await manager.activity(redis, "ann", first.older)).events)[0] == "e34"
 
     @pytest.mark.parametrize(
         "before", ["", "x", "0", "1-", "-1", "(5-0", "5-0 ", "9" * 16 + "-0", "+", "\0", "٣-٣"]
@@ -127,7 +128,7 @@ class TestPages:
         self, manager: OAuthManager, redis: Redis, before: str
     ) -> None:
         await happened(redis, range(3))
-        assert names((await manager.activity("ann", redis, before)).events)[0] == "e2"
+        assert names((await manager.activity(redis, "ann", before)).events)[0] == "e2"
 
     async def test_pass_over_what_cannot_be_read(self, manager: OAuthManager, redis: Redis) -> None:
         await happened(redis, [1], [50])
@@ -136,7 +137,7 @@ class TestPages:
         await happened(redis, [100])
         await redis.xadd(COPIES, copy_entry("searched"), id=f"{NOW_MS + 60}-0")
         await redis.xadd(COPIES, {"other": "field"}, id=f"{NOW_MS + 61}-0")
-        page = await manager.activity("ann", redis)
+        page = await manager.activity(redis, "ann")
         assert names(page.events) == ["e100", "s50", "e1"]
         assert page.older == ""
 
@@ -144,22 +145,22 @@ class TestPages:
         self, manager: OAuthManager, redis: Redis
     ) -> None:
         await happened(redis, [-KEPT_SECONDS * 1000 - 5000, 5], [-KEPT_SECONDS * 1000 - 4000, 4])
-        assert names((await manager.activity("ann", redis)).events) == ["e5", "s4"]
+        assert names((await manager.activity(redis, "ann")).events) == ["e5", "s4"]
 
     async def test_are_the_same_for_a_client_that_decodes(
         self, manager: OAuthManager, redis: Redis, redis_url: str
     ) -> None:
         await happened(redis, range(0, 60, 2), range(1, 60, 2))
         async with Redis.from_url(redis_url, decode_responses=True) as decoding:
-            pages = await all_pages(partial(manager.activity, "ann", decoding))
-        assert pages == await all_pages(partial(manager.activity, "ann", redis))
+            pages = await all_pages(partial(manager.activity, decoding, "ann"))
+        assert pages == await all_pages(partial(manager.activity, redis, "ann"))
 
     async def test_cost_one_round_trip_and_only_read(
         self, manager: OAuthManager, redis: Redis, client: tuple[Redis, Wire]
     ) -> None:
         await happened(redis, range(0, 200, 2), range(0, 200, 3))
         async with commands(redis) as seen:
-            await manager.activity("ann", client[0])
+            await manager.activity(client[0], "ann")
         assert client[1].round_trips == 1
         assert [line.split()[0] for line in seen] == ["XREVRANGE", "XREVRANGE"]
 
@@ -167,7 +168,7 @@ class TestPages:
         self, manager: OAuthManager, redis: Redis
     ) -> None:
         await happened(redis, range(3), range(3))
-        assert (await manager.activity("ben", redis)).events == ()
+        assert (await manager.activity(redis, "ben")).events == ()
 
 
 class TestWhatSupportDid:
@@ -177,7 +178,7 @@ class TestWhatSupportDid:
     ) -> None:
         record = AuditRecord("carol", "sso", action, "ann", "github", "ticket 4411", at=5.0)
         await manager.audit.write(redis, record)
-        (event,) = (await manager.activity("ann", redis)).events
+        (event,) = (await manager.activity(redis, "ann")).events
         assert event == Event(kind, "github", "support", 5.0)
         assert "carol" not in repr(event)
         assert "4411" not in repr(event)
@@ -186,7 +187,7 @@ class TestWhatSupportDid:
         self, manager: OAuthManager, redis: Redis
     ) -> None:
         await happened(redis, [1, 3, 5], [2, 4])
-        page = await manager.activity("ann", redis)
+        page = await manager.activity(redis, "ann")
         assert names(page.events) == ["e5", "s4", "e3", "s2", "e1"]
 
     async def test_at_the_very_same_moment_is_on_the_same_page(
@@ -194,7 +195,7 @@ class TestWhatSupportDid:
     ) -> None:
         """The id that a page ends with does not say of which stream it is."""
         await happened(redis, range(26), [1])
-        pages = await all_pages(partial(manager.activity, "ann", redis))
+        pages = await all_pages(partial(manager.activity, redis, "ann"))
         assert [len(page) for page in pages] == [24, 3]
         assert pages[1] == ["e1", "s1", "e0"]
 
@@ -233,7 +234,7 @@ class TestFilters:
                 provider = "google" if at % 40 == 0 else "github"
                 pipe.xadd(EVENTS, event_entry(f"e{at}", provider), id=f"{NOW_MS + at}-0")
             await pipe.execute()
-        pages = await all_pages(partial(manager.activity, "ann", client[0], provider="google"))
+        pages = await all_pages(partial(manager.activity, client[0], "ann", provider="google"))
         assert [len(page) for page in pages] == [25, 8]
         assert joined(pages) == [f"e{at}" for at in range(1280, -1, -40)]
         assert client[1].round_trips <= 6
@@ -247,7 +248,7 @@ class TestFilters:
         await manager.audit.write(redis, AuditRecord("c", "sso", "checked", "ann", "google"))
 
         async def found(**asked: Any) -> set[tuple[str, str]]:
-            page = await manager.activity("ann", redis, **asked)
+            page = await manager.activity(redis, "ann", **asked)
             return {(event.kind, event.provider) for event in page.events}
 
         google = {("connected", "google"), ("used", "google"), ("support_checked", "google")}
@@ -265,7 +266,7 @@ class TestLinks:
     """Who used or declined one is not known: whoever holds a link may do that."""
 
     async def kinds(self, place: Place) -> list[tuple[str, str, str]]:
-        page = await place.bot.activity("ann", place.redis)
+        page = await place.bot.activity(place.redis, "ann")
         return [(event.kind, event.provider, event.by) for event in page.events]
 
     async def test_declined_are_an_event(self, place: Place) -> None:
@@ -309,13 +310,13 @@ class TestWithoutRedis:
     ) -> None:
         client[1].is_down = True
         with pytest.raises(StoreUnavailable):
-            await manager.activity("ann", client[0])
+            await manager.activity(client[0], "ann")
         await manager.link_used(client[0], LinkRequest("ann", "github"))
         await manager.record(client[0], "ann", Event("connected", "github", "web", 5.0))
         assert "(link_used) could not be written" in caplog.text
         assert "(connected) could not be written" in caplog.text
         with pytest.raises(StoreUnavailable):
-            await manager.activity("ann", None)
+            await manager.activity(NO_REDIS, "ann")
 
     async def test_a_frozen_one_is_given_up(
         self, manager: OAuthManager, client: tuple[Redis, Wire]
@@ -323,7 +324,7 @@ class TestWithoutRedis:
         client[1].is_frozen = True
         async with asyncio.timeout(20):
             with pytest.raises(StoreUnavailable):
-                await manager.activity("ann", client[0], kinds=["used"])
+                await manager.activity(client[0], "ann", kinds=["used"])
 
 
 async def test_the_usual_life_of_a_connection_is_told_once_each(
@@ -333,10 +334,10 @@ async def test_the_usual_life_of_a_connection_is_told_once_each(
     await connected(manager, fake, redis, "ann", "google")
     await connected(manager, fake, redis, "ann", "google")
     fake.withdraw()
-    await manager.check("ann", "google", redis)
+    await manager.check(redis, "ann", "google")
     await connected(manager, fake, redis, "ann", "google")
     await manager.delete_token(redis, "ann", "google", by="web")
-    page = await manager.activity("ann", redis)
+    page = await manager.activity(redis, "ann")
     told = Counter(event.kind for event in page.events)
     assert told == {"connected": 1, "reconnected": 2, "access_ended": 1, "disconnected": 1}
     assert {event.by for event in page.events} == {"provider", "web"}

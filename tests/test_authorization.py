@@ -20,6 +20,7 @@ from tests.library import (
     BASE_URL,
     BUILT_IN,
     ISSUERS,
+    NO_REDIS,
     OTHER_KEY,
     began,
     callback_query,
@@ -569,8 +570,8 @@ class TestStartingIsRefused:
 
     async def test_when_there_is_no_redis_at_all(self, manager: OAuthManager) -> None:
         with pytest.raises(StoreUnavailable):
-            await manager.generate_connect_url("u1", "github", None)
+            await manager.generate_connect_url("u1", "github", NO_REDIS)
         with pytest.raises(StoreUnavailable):
-            await manager.create_link_code(None, "u1")
+            await manager.create_link_code(NO_REDIS, "u1")
         with pytest.raises(StoreUnavailable):
-            await manager.resolve_link_code(None, "c" * 43)
+            await manager.resolve_link_code(NO_REDIS, "c" * 43)

@@ -204,7 +204,7 @@ NAMES = {
 async def is_named(ann: Desk, names: dict[str, str]) -> None:
     """The accounts at the providers have these names."""
     for provider, name in names.items():
-        known = (await ann.bot.connection("ann", provider, ann.redis)).profile
+        known = (await ann.bot.connection(ann.redis, "ann", provider)).profile
         profile = asdict(replace(known, account=Account("1", name)))
         sealed = Sealer(KEY).seal("connection", "ann", provider, profile)
         await ann.redis.set(connection_key("ann", provider), sealed)

@@ -329,7 +329,7 @@ async def test_what_is_tried_are_the_commands_that_the_site_and_a_bot_send(place
         await anext(aiter(notices))
         await place.bot.reseal(place.redis)
         await place.bot.find_accounts(place.redis, "google", "mona")
-        await place.bot.cancel_links("ann", place.redis)
+        await place.bot.cancel_links(place.redis, "ann")
     tried = {line.split()[0] for line in COMMANDS.replace("|", "\n").split("\n") if line}
     assert {line.split()[0] for line in seen} - {"PING", "ECHO"} - tried == set()
 

@@ -416,7 +416,7 @@ class TestStates:
         """reconnect"""
         await place.connect(ann, "google")
         place.fake.withdraw()
-        token = await place.bot.valid_token("ann", "google", place.redis)
+        token = await place.bot.valid_token(place.redis, "ann", "google")
         assert token
         token.expires_at = 1000.0
         await place.bot.store_token(place.redis, "ann", token)
@@ -433,7 +433,7 @@ class TestStates:
     ) -> None:
         """renewing"""
         await place.connect(ann, "google")
-        token = await place.bot.valid_token("ann", "google", place.redis)
+        token = await place.bot.valid_token(place.redis, "ann", "google")
         assert token
         token.expires_at = 1000.0
         await place.bot.store_token(place.redis, "ann", token)

@@ -69,11 +69,11 @@ class Library:
     def _of_a_connection(self) -> list[Use]:
         bot, redis = self.manager, self.reader
         return [
-            lambda: bot.connections("ann", redis),
+            lambda: bot.connections(redis, "ann"),
             lambda: bot.get_token("ann", "github", redis),
             lambda: bot.has_token("ann", "github", redis),
-            lambda: bot.accept_missing("ann", "github", redis),
-            lambda: bot.check("ann", "github", redis),
+            lambda: bot.accept_missing(redis, "ann", "github"),
+            lambda: bot.check(redis, "ann", "github"),
             lambda: bot.find_accounts(redis, "github", "mona"),
             lambda: bot.reseal(redis, writes=False),
             lambda: bot.delete_token(redis, "ann", "github"),
@@ -99,10 +99,10 @@ class Library:
             [
                 lambda: bot.links.peek(self.reader, code),
                 lambda: bot.links.find(self.reader, "ann", "github"),
-                lambda: bot.open_links("ann", self.reader),
+                lambda: bot.open_links(self.reader, "ann"),
                 lambda: bot.create_link_code(self.reader, "ann", provider="google"),
                 lambda: bot.links.take(self.reader, code),
-                lambda: bot.cancel_links("ann", self.reader),
+                lambda: bot.cancel_links(self.reader, "ann"),
             ],
         )
 
@@ -127,11 +127,11 @@ class Library:
         return [
             lambda: bot.proofs.peek(redis, secret),
             lambda: bot.proofs.is_waiting(redis, "ann"),
-            lambda: bot.open_links("ann", redis),
+            lambda: bot.open_links(redis, "ann"),
             lambda: bot.proofs.confirm(redis, "ann", "BCDFGH"),
             lambda: bot.proofs.start(redis, LinkRequest("ann", "google")),
             lambda: bot.proofs.take(redis, secret),
-            lambda: bot.cancel_links("ann", redis),
+            lambda: bot.cancel_links(redis, "ann"),
         ]
 
     async def timeline(self) -> Kind:
@@ -140,8 +140,8 @@ class Library:
         return Kind(
             "stargazer:oauth_events:ann",
             [
-                lambda: bot.activity("ann", self.reader),
-                lambda: bot.activity("ann", self.reader, provider="github"),
+                lambda: bot.activity(self.reader, "ann"),
+                lambda: bot.activity(self.reader, "ann", provider="github"),
                 lambda: bot.create_link_code(self.reader, "ann", provider="github"),
             ],
         )
@@ -150,7 +150,7 @@ class Library:
         record = AuditRecord("carol", "chat", "viewed", "ann", reason="ticket 1")
         await self.manager.audit.write(self.redis, record)
         return Kind(
-            "stargazer:oauth_audit:ann", [lambda: self.manager.activity("ann", self.reader)]
+            "stargazer:oauth_audit:ann", [lambda: self.manager.activity(self.reader, "ann")]
         )
 
     async def notices(self) -> Kind:
@@ -179,8 +179,8 @@ class Library:
         return Kind(
             await self.only_key("oauth_switch:*"),
             [
-                lambda: bot.switch_offer("ann", "google", self.reader),
-                lambda: bot.connections("ann", self.reader),
+                lambda: bot.switch_offer(self.reader, "ann", "google"),
+                lambda: bot.connections(self.reader, "ann"),
                 lambda: bot.delete_token(self.reader, "ann", "google"),
             ],
         )
@@ -193,7 +193,7 @@ class Library:
         return Kind(
             await self.only_key("oauth_revoke:*"),
             [
-                lambda: bot.connections("ann", self.reader),
+                lambda: bot.connections(self.reader, "ann"),
                 lambda: bot.ask_again(self.reader, "ann", "google"),
                 lambda: bot.drop_leftovers(self.reader, "ann", "google"),
             ],
@@ -307,7 +307,7 @@ async def test_what_stands_in_the_way_of_a_list_that_runs_out_is_replaced(
     proof = await manager.proofs.peek(redis, secret)
     assert proof is not None
     assert await manager.proofs.confirm(redis, "ann", proof.code) is None
-    assert [event.kind for event in (await manager.activity("ann", redis)).events] == ["link_made"]
+    assert [event.kind for event in (await manager.activity(redis, "ann")).events] == ["link_made"]
 
 
 class OnTheSite:

@@ -259,7 +259,7 @@ class TestTheTruth:
         gate.open()
         await manager.aclose()
         assert not any(fake.is_alive(secret) for secret in fake.issued)
-        (event, *_) = (await manager.activity("u1", redis)).events
+        (event, *_) = (await manager.activity(redis, "u1")).events
         assert (event.kind, event.detail) == ("disconnected", "revoked")
 
     async def test_renewing_and_revoking_share_that_time(
@@ -359,7 +359,7 @@ class TestWhoIsAffected:
         fake.withdraw()
         await age(manager, redis, "u2", "google")
         assert await manager.get_token("u2", "google", redis) is None
-        assert (await manager.connection("u2", "google", redis)).profile.problem
+        assert (await manager.connection(redis, "u2", "google")).profile.problem
 
 
 class TestFaults:
@@ -455,7 +455,7 @@ class TestAskingAgain:
         assert again == Disconnected("github", RevokeOutcome.REVOKED)
         assert not any(fake.is_alive(secret) for secret in fake.issued)
         assert await left(redis, "u1", "github") == -2
-        (event, *_) = (await manager.activity("u1", redis)).events
+        (event, *_) = (await manager.activity(redis, "u1")).events
         assert (event.kind, event.by) == ("revoked", "web")
 
     async def test_in_vain_leaves_it_for_the_rest_of_the_hour(
@@ -580,4 +580,4 @@ class TestWhoHears:
         assert isinstance(await manager.complete(redis, attempt, code), SwitchOffer)
         await manager.delete_token(redis, "u1", "github")
         assert not any(fake.is_alive(secret) for secret in fake.issued)
-        assert await manager.switch_offer("u1", "github", redis) is None
+        assert await manager.switch_offer(redis, "u1", "github") is None

@@ -53,7 +53,7 @@ async def refusing(ann: Desk) -> None:
 async def ended(ann: Desk) -> None:
     await ann.connect("github")
     ann.fake.withdraw()
-    await ann.bot.check("ann", "github", ann.redis)
+    await ann.bot.check(ann.redis, "ann", "github")
 
 
 async def ending_soon(ann: Desk) -> None:

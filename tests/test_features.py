@@ -371,7 +371,7 @@ class TestOnTheSite:
             page = await ann.get("/connections")
             assert card_state(page.text, "google") == "limited"
             assert "So this will not work: <bdi>meeting reminders</bdi>." in page.text
-            known = await place.bot.connection("ann", "google", redis)
+            known = await place.bot.connection(redis, "ann", "google")
             assert known.lacking_features == ("meeting reminders",)
             assert known.unneeded_scopes == ("profile",)
 
@@ -379,7 +379,7 @@ class TestOnTheSite:
             page = await ann.get("/connections")
             assert card_state(page.text, "google") == "connected"
             assert "So this will not work: <bdi>meeting reminders</bdi>." in page.text
-            known = await place.bot.connection("ann", "google", redis)
+            known = await place.bot.connection(redis, "ann", "google")
             assert known.profile.accepted_missing == (READING,)
 
             place.fake.scope = None
@@ -416,7 +416,7 @@ class TestOnTheSite:
             place.fake.scope = scope
             await place.connect(ann, "google")
             assert await ann.state_of("google") == state
-            known = await place.bot.connection("ann", "google", redis)
+            known = await place.bot.connection(redis, "ann", "google")
             assert known.is_limited == (state == "limited")
 
     async def test_what_the_bot_has_learnt_since_is_asked_for_on_the_page_and_in_chat(

@@ -612,7 +612,7 @@ class TestAnAdministrator:
         self, place: Place, ann: Browser
     ) -> None:
         await self.come_back(place, ann, error="consent_required")
-        (event, *_) = (await place.bot.activity("ann", place.redis)).events
+        (event, *_) = (await place.bot.activity(place.redis, "ann")).events
         assert (event.kind, event.detail) == ("connect_failed", "needs_admin")
 
 

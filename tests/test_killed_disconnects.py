@@ -77,13 +77,13 @@ async def time_passes(manager: OAuthManager, redis: Redis, name: str) -> None:
 
 async def looked(manager: OAuthManager, redis: Redis, name: str) -> Connection:
     """What the next look finds, once everything it set going is done."""
-    await manager.connections("u1", redis)
+    await manager.connections(redis, "u1")
     await manager.aclose()
-    return await manager.connection("u1", name, redis)
+    return await manager.connection(redis, "u1", name)
 
 
 async def events(manager: OAuthManager, redis: Redis) -> list[Event]:
-    page: ActivityPage = await manager.activity("u1", redis)
+    page: ActivityPage = await manager.activity(redis, "u1")
     return [event for event in page.events if event.kind in ("disconnected", "revoked")]
 
 
@@ -150,7 +150,7 @@ async def test_an_interrupted_one_that_is_not_confirmed_can_be_asked_again(
     await connected(manager, fake, redis, "u1", "google")
     await killed_after(3, fake, client, "google")
     await time_passes(next_one, redis, "google")
-    assert (await next_one.connection("u1", "google", redis, resume=False)).ending == "asking"
+    assert (await next_one.connection(redis, "u1", "google", resume=False)).ending == "asking"
     fake.script("revoke", answer)
     known = await looked(next_one, redis, "google")
     assert known.ending == "unconfirmed"
@@ -172,7 +172,7 @@ async def test_one_of_many_who_look_at_once_finishes_it(
     managers = [manager_for(fake) for _ in range(5)]
     await time_passes(managers[0], redis, "google")
     for one in managers:
-        await one.connections("u1", redis)
+        await one.connections(redis, "u1")
     for one in managers:
         await one.aclose()
     assert fake.calls["revoke"] == asked + 1
@@ -203,8 +203,8 @@ async def test_a_look_without_leave_to_go_on_changes_nothing(
     await killed_after(3, fake, client, "google")
     asked = fake.calls["revoke"]
     await time_passes(other, redis, "google")
-    await other.connections("u1", redis, resume=False)
-    await other.connection("u1", "google", redis, resume=False)
+    await other.connections(redis, "u1", resume=False)
+    await other.connection(redis, "u1", "google", resume=False)
     await other.aclose()
     assert fake.calls["revoke"] == asked
 

@@ -120,7 +120,7 @@ async def test_links_that_are_switched_off_leave_neither_link_nor_state(
     await state(manager, redis)
     await manager.create_link_code(redis, "u1", provider="google")
     await manager.proofs.start(redis, LinkRequest("u1", "discord"))
-    assert await manager.cancel_links("u1", redis) == 3
+    assert await manager.cancel_links(redis, "u1") == 3
     assert await left(redis) == []
     assert await keys_at(redis, "oauth_pending:*") == []
 

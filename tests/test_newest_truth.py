@@ -27,7 +27,7 @@ async def ended(place: Place, ann: Browser) -> None:
     """GitHub has ended the access, and that is known."""
     await place.connect(ann, "github")
     place.fake.withdraw()
-    await place.bot.check("ann", "github", place.redis)
+    await place.bot.check(place.redis, "ann", "github")
 
 
 async def unconfirmed(place: Place, ann: Browser, provider: str = "google") -> None:
@@ -59,7 +59,7 @@ class TestDisconnectingWhatHadEnded:
         await ann.post("/connections/github/disconnect")
         said = "GitHub was disconnected. It had already ended our access."
         assert said in (await ann.get("/activity")).text
-        events = (await place.bot.activity("ann", place.redis)).events
+        events = (await place.bot.activity(place.redis, "ann")).events
         (line,) = history(events[:1], place.bot.providers, "Stargazer", "Stella")
         assert (line.text, line.detail) == (said, "")
 

@@ -364,7 +364,7 @@ async def test_a_disconnect_in_chat_is_answered_there_and_not_told_again(
     await connected(manager, fake, redis, "ann", "github")
     await manager.delete_token(redis, "ann", "github", by="chat")
     assert await all_told(manager, redis) == [("connected", "ann", "github")]
-    (event, _) = (await manager.activity("ann", redis)).events
+    (event, _) = (await manager.activity(redis, "ann")).events
     assert (event.kind, event.by) == ("disconnected", "chat")
 
 
@@ -380,7 +380,7 @@ async def test_what_support_did_is_told_by_whoever_did_it(
     manager: OAuthManager, redis: Redis
 ) -> None:
     await manager.create_link_code(redis, "ann", provider="github")
-    await manager.cancel_links("ann", redis)
+    await manager.cancel_links(redis, "ann")
     assert not await redis.exists(STREAM)
     await manager.tell(redis, "ann", NoticeKind.SUPPORT_CANCELLED_LINKS)
     await manager.tell(redis, "ann", NoticeKind.SUPPORT_CHECKED, "github")
@@ -431,7 +431,7 @@ async def test_trouble_at_the_provider_is_not_told(
 ) -> None:
     await connected(manager, fake, redis, "ann", "google")
     fake.always["account"] = Answer(503)
-    await manager.check("ann", "google", redis)
+    await manager.check(redis, "ann", "google")
     assert await all_told(manager, redis) == [("connected", "ann", "google")]
 
 
@@ -441,7 +441,7 @@ async def test_access_found_to_be_over_by_a_check_is_told_once(
     await connected(manager, fake, redis, "ann", "google")
     fake.withdraw()
     for _ in range(3):
-        await manager.check("ann", "google", redis)
+        await manager.check(redis, "ann", "google")
     await let_time_pass(redis)
     kinds = [kind for kind, *_ in await all_told(manager, redis)]
     assert kinds == ["reconnect_needed", "connected"]

@@ -80,11 +80,11 @@ class TestReading:
         token = token_of(user_id)
         await write_older(redis, user_id, token)
         assert await manager.get_token(user_id, "google", either) == token.access_token
-        assert await manager.valid_token(user_id, "google", either) == token
+        assert await manager.valid_token(either, user_id, "google") == token
         assert await manager.has_token(user_id, "google", either)
         (entry,) = await manager.list_user_connections(user_id, either)
         assert (entry["provider"], entry["scopes"]) == ("google", ["x"])
-        connection = await manager.connection(user_id, "google", either)
+        connection = await manager.connection(either, user_id, "google")
         assert connection.status is Status.CONNECTED
         assert await redis.keys("*") == [tokens_key(user_id, "google").encode()]
 
@@ -98,7 +98,7 @@ class TestReading:
                 manager.get_token(user_id, "google", client[0]),
                 manager.has_token(user_id, "google", client[0]),
                 manager.list_user_connections(user_id, client[0]),
-                manager.connection(user_id, "google", client[0]),
+                manager.connection(client[0], user_id, "google"),
             ),
             start=1,
         ):
@@ -110,7 +110,7 @@ class TestReading:
         self, manager: OAuthManager, client: tuple[Redis, Wire], user_id: str, places: int
     ) -> None:
         await manager.get_token(user_id, "google", client[0])
-        await manager.connections(user_id, client[0])
+        await manager.connections(client[0], user_id)
         looks = [data.count(b":oauth_tokens:") for data in client[1].sent]
         assert looks == [places, 4 * places]
 
@@ -127,7 +127,7 @@ class TestReading:
         await write_older(redis, MATRIX, token_of(MATRIX))
         strict = manager_for(fake, strict=True)
         assert await strict.get_token(MATRIX, "google", redis) is None
-        standing = await strict.connection(MATRIX, "google", redis)
+        standing = await strict.connection(redis, MATRIX, "google")
         assert standing.status is Status.UNREADABLE
         assert await redis.exists(tokens_key(MATRIX, "google"))
 
@@ -137,7 +137,7 @@ class TestReading:
     ) -> None:
         await redis.set(tokens_key(MATRIX, "google"), junk)
         assert await manager.get_token(MATRIX, "google", either) is None
-        standing = await manager.connection(MATRIX, "google", either)
+        standing = await manager.connection(either, MATRIX, "google")
         assert standing.status is Status.UNREADABLE
         assert await redis.exists(tokens_key(MATRIX, "google"))
 
@@ -197,7 +197,7 @@ class TestTheFirstWriteMovesIt:
         fake.withdraw()
         assert await manager.get_token(MATRIX, "google", redis) is None
         assert await keys_at(redis, "oauth_tokens:*") == []
-        connection = await manager.connection(MATRIX, "google", redis)
+        connection = await manager.connection(redis, MATRIX, "google")
         assert connection.status is Status.RECONNECT_NEEDED
         assert fake.calls["refresh"] == 1
 
@@ -430,7 +430,7 @@ class TestOfTwoIds:
                     fake = fake_provider()
                     manager = manager_for(fake)
                     await connected(manager, fake, redis, other, "google")
-                    token = await manager.valid_token(other, "google", redis)
+                    token = await manager.valid_token(redis, other, "google")
                     expected = token.access_token if token else "lost"
                 elif act == "disconnect":
                     await manager.delete_token(redis, other, "google")

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.fake_provider import FakeProvider
-from tests.library import OTHER_KEY, callback_query, fake_provider, keys_at, manager_for
+from tests.library import NO_REDIS, OTHER_KEY, callback_query, fake_provider, keys_at, manager_for
 from tests.redis_wire import Wire
 from tests.site_fixtures import Place, commands, shown_code
 from webui.oauth_manager import (
@@ -31,7 +31,7 @@ PROOFS = "stargazer:oauth_proofs:ann"
 
 
 async def states(manager: OAuthManager, redis: Any) -> list[tuple[str, str]]:
-    return [(link.provider, link.state) for link in await manager.open_links("ann", redis)]
+    return [(link.provider, link.state) for link in await manager.open_links(redis, "ann")]
 
 
 async def linked(manager: OAuthManager, redis: Any, provider: str = "github") -> str:
@@ -47,20 +47,20 @@ async def proving(manager: OAuthManager, redis: Any, provider: str = "github") -
 
 class TestListed:
     async def test_nothing_for_who_has_none(self, manager: OAuthManager, redis: Redis) -> None:
-        assert await manager.open_links("ann", redis) == ()
+        assert await manager.open_links(redis, "ann") == ()
 
     async def test_open_ones_with_their_end_and_without_their_code(
         self, manager: OAuthManager, redis: Redis
     ) -> None:
         before = int(time.time())
         codes = [await linked(manager, redis, provider) for provider in ("google", "", "github")]
-        found = await manager.open_links("ann", redis)
+        found = await manager.open_links(redis, "ann")
         assert [link.provider for link in found] == ["", "github", "google"]
         assert {link.state for link in found} == {"open"}
         latest = time.time() + LINK_CODE_TTL
         assert all(before + LINK_CODE_TTL <= link.expires_at <= latest for link in found)
         assert not any(code in repr(found) for code in codes)
-        assert await manager.open_links("ben", redis) == ()
+        assert await manager.open_links(redis, "ben") == ()
 
     async def test_a_link_straight_to_the_provider_is_one(
         self, manager: OAuthManager, redis: Redis
@@ -108,7 +108,7 @@ class TestListed:
         ((identifier, entry),) = (await redis.hgetall(PROOFS)).items()
         begun = as_text(entry).rpartition(":")[0]
         await redis.hset(PROOFS, as_text(identifier), f"{begun}:{past}")
-        assert await manager.open_links("ann", redis) == ()
+        assert await manager.open_links(redis, "ann") == ()
 
     async def test_what_cannot_be_read_is_passed_over(
         self, manager: OAuthManager, redis: Redis
@@ -120,19 +120,19 @@ class TestListed:
         await redis.hset(LINKS, mapping=nonsense)
         await redis.hset(PROOFS, mapping={"x": "y", "z": "a:0:waiting:soon"})
         assert await states(manager, redis) == [("github", "open")]
-        assert await manager.cancel_links("ann", redis) == 2  # the other one's proof as well
+        assert await manager.cancel_links(redis, "ann") == 2  # the other one's proof as well
 
     async def test_costs_two_round_trips_at_most_and_only_reads(
         self, manager: OAuthManager, redis: Redis, client: tuple[Redis, Wire]
     ) -> None:
         await linked(manager, redis, "google")
         async with commands(redis) as seen:
-            await manager.open_links("ann", client[0])
+            await manager.open_links(client[0], "ann")
             assert client[1].round_trips == 1
             await proving(manager, redis)
             client[1].sent.clear()
             seen.clear()
-            await manager.open_links("ann", client[0])
+            await manager.open_links(client[0], "ann")
             assert client[1].round_trips == 2
         own = [line.split()[0] for line in seen if "lua" not in line]
         assert own[-3:] == ["HGETALL", "HGETALL", "GET"]
@@ -143,9 +143,9 @@ class TestListed:
         await proving(manager, redis)
         await linked(manager, redis, "google")
         async with Redis.from_url(redis_url, decode_responses=True) as decoding:
-            expected = await manager.open_links("ann", redis)
-            assert await manager.open_links("ann", decoding) == expected
-            assert await manager.cancel_links("ann", decoding) == 2
+            expected = await manager.open_links(redis, "ann")
+            assert await manager.open_links(decoding, "ann") == expected
+            assert await manager.cancel_links(decoding, "ann") == 2
 
 
 class TestSwitchedOff:
@@ -155,7 +155,7 @@ class TestSwitchedOff:
         code = await linked(manager, redis, "google")
         url = await manager.generate_connect_url("ann", "github", redis)
         secret = await proving(manager, redis, "discord")
-        assert await manager.cancel_links("ann", redis) == 3
+        assert await manager.cancel_links(redis, "ann") == 3
 
         assert await manager.links.peek(redis, code) is None
         assert await manager.resolve_link_code(redis, code) is None
@@ -176,7 +176,7 @@ class TestSwitchedOff:
         assert attempt is not None
         parked = Parked(attempt, query["code"])
         await manager.proofs.start(redis, LinkRequest("ann", "github"), parked)
-        assert await manager.cancel_links("ann", redis) == 2
+        assert await manager.cancel_links(redis, "ann") == 2
         assert await keys_at(redis, "oauth_pending:*") == []
 
     async def test_a_proof_whose_code_has_come_is_dead_as_well(
@@ -186,7 +186,7 @@ class TestSwitchedOff:
         proof = await manager.proofs.peek(redis, secret)
         assert proof
         await manager.proofs.confirm(redis, "ann", proof.code)
-        assert await manager.cancel_links("ann", redis) == 1
+        assert await manager.cancel_links(redis, "ann") == 1
         assert await manager.proofs.take(redis, secret) is None
 
     async def test_those_of_others_are_left_alone(
@@ -194,7 +194,7 @@ class TestSwitchedOff:
     ) -> None:
         code = await manager.create_link_code(redis, "ben", provider="github")
         secret = await manager.proofs.start(redis, LinkRequest("ben", "google"))
-        assert await manager.cancel_links("ann", redis) == 0
+        assert await manager.cancel_links(redis, "ann") == 0
         assert await manager.resolve_link_code(redis, code) == "ben"
         assert await manager.proofs.peek(redis, secret)
 
@@ -203,13 +203,13 @@ class TestSwitchedOff:
     ) -> None:
         await linked(manager, redis)
         await proving(manager, redis, "google")
-        assert await manager.cancel_links("ann", redis) == 2
-        assert await manager.cancel_links("ann", redis) == 0
+        assert await manager.cancel_links(redis, "ann") == 2
+        assert await manager.cancel_links(redis, "ann") == 0
 
     async def test_what_is_made_afterwards_works(self, manager: OAuthManager, redis: Redis) -> None:
         await linked(manager, redis)
         await proving(manager, redis, "google")
-        await manager.cancel_links("ann", redis)
+        await manager.cancel_links(redis, "ann")
         code, secret = await linked(manager, redis), await proving(manager, redis, "google")
         assert await states(manager, redis) == [("github", "open"), ("google", "waiting")]
         assert await manager.resolve_link_code(redis, code) == "ann"
@@ -222,7 +222,7 @@ class TestSwitchedOff:
         for _ in range(20):
             code, _, secret = await asyncio.gather(
                 linked(manager, redis),
-                manager.cancel_links("ann", redis),
+                manager.cancel_links(redis, "ann"),
                 manager.proofs.start(redis, LinkRequest("ann", "google")),
             )
             told = await states(manager, redis)
@@ -230,7 +230,7 @@ class TestSwitchedOff:
             assert is_open == (("github", "open") in told)
             has_proof = await manager.proofs.peek(redis, secret) is not None
             assert has_proof == (("google", "waiting") in told)
-            await manager.cancel_links("ann", redis)
+            await manager.cancel_links(redis, "ann")
 
     async def test_a_proof_is_used_or_switched_off_and_never_both(
         self, manager: OAuthManager, redis: Redis
@@ -239,7 +239,7 @@ class TestSwitchedOff:
             secret = await manager.proofs.start(redis, LinkRequest("ann", "google"))
             taken, cancelled = await asyncio.gather(
                 manager.proofs.take(redis, secret, by_code=False),
-                manager.cancel_links("ann", redis),
+                manager.cancel_links(redis, "ann"),
             )
             assert (taken is not None) + cancelled == 1
 
@@ -247,7 +247,7 @@ class TestSwitchedOff:
         await linked(manager, redis)
         await proving(manager, redis, "google")
         async with commands(redis) as seen:
-            await manager.cancel_links("ann", redis)
+            await manager.cancel_links(redis, "ann")
         own = [line for line in seen if line.split()[0] in ("EVAL", "DEL")]
         assert sum(line.startswith("EVAL") for line in own) == 3
         assert all(line.count("stargazer:") == 1 for line in own)
@@ -258,7 +258,7 @@ class TestInTheBrowser:
     async def test_a_link_that_was_switched_off_looks_like_any_dead_one(self, place: Place) -> None:
         browser = await place.browser()
         code = await place.bot.create_link_code(place.redis, "ann", provider="github")
-        await place.bot.cancel_links("ann", place.redis)
+        await place.bot.cancel_links(place.redis, "ann")
         assert (await browser.get(f"/connect/{code}")).status_code == 410
         assert (await browser.post(f"/connect/{code}/start")).status_code == 410
 
@@ -269,7 +269,7 @@ class TestInTheBrowser:
         url = await place.bot.generate_connect_url("ann", "github", place.redis)
         await browser.get(place.fake.authorize(url))
         code = shown_code(await browser.get("/connect/proof"))
-        await place.bot.cancel_links("ann", place.redis)
+        await place.bot.cancel_links(place.redis, "ann")
         assert await place.bot.proofs.confirm(place.redis, "ann", code) == 0
         assert (await browser.post("/connect/proof/continue")).status_code == 410
         assert not place.fake.calls["token"]
@@ -284,8 +284,8 @@ class TestWithoutRedis:
             setattr(client[1], away, True)
             async with asyncio.timeout(20):
                 results = await asyncio.gather(
-                    manager.open_links("ann", client[0]),
-                    manager.cancel_links("ann", client[0]),
+                    manager.open_links(client[0], "ann"),
+                    manager.cancel_links(client[0], "ann"),
                     manager.links.find(client[0], "ann", "github"),
                     return_exceptions=True,
                 )
@@ -307,7 +307,7 @@ class TestWithoutRedis:
     async def test_without_any_client_it_is_refused(self, manager: OAuthManager) -> None:
         for call in (manager.open_links, manager.cancel_links):
             with pytest.raises(StoreUnavailable):
-                await call("ann", None)
+                await call(NO_REDIS, "ann")
 
 
 def test_a_link_to_show_has_no_room_for_a_code() -> None:

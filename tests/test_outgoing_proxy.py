@@ -85,7 +85,7 @@ class TestEveryCall:
             await connected(manager, fake, redis, "u1", "google")
             await age(manager, redis, "u1", "google")
             assert await manager.get_token("u1", "google", redis)
-            assert await manager.check("u1", "google", redis) is Health.WORKING
+            assert await manager.check(redis, "u1", "google") is Health.WORKING
             ended = await manager.delete_token(redis, "u1", "google")
             await manager.aclose()
         assert ended.at_provider is RevokeOutcome.REVOKED

@@ -149,7 +149,7 @@ class TestTheWholeWay:
         assert await confirm(place, "ann", shown_code(await phone.get("/connect/proof")))
         await go_on(phone)
         await place.answer(phone, "github")
-        connection = await place.bot.connection("ann", "github", place.redis)
+        connection = await place.bot.connection(place.redis, "ann", "github")
         assert list(connection.profile.requested_scopes) == scopes
         assert sorted(connection.scopes) == sorted(scopes)
 

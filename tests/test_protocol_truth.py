@@ -305,7 +305,7 @@ class TestRefreshing:
         await bot.get_token(manager)
         await manager.store_token(bot.redis, "alice", old)  # as a restored backup would
         assert await bot.get_token(manager) is None
-        connection = await manager.connection("alice", "wiki", bot.redis)
+        connection = await manager.connection(bot.redis, "alice", "wiki")
         assert connection.status is Status.RECONNECT_NEEDED
         assert connection.profile.problem == "invalid_grant"
         assert bot.grants() == 0
@@ -350,7 +350,7 @@ class TestRefreshing:
         assert bot.person.remove_access() == 1
         await bot.age(manager)
         assert await bot.get_token(manager) is None
-        connection = await manager.connection("alice", "wiki", bot.redis)
+        connection = await manager.connection(bot.redis, "alice", "wiki")
         assert connection.status is Status.RECONNECT_NEEDED
         assert connection.profile.problem == "invalid_grant"
         assert connection.profile.account.label == bot.person.name

@@ -157,7 +157,7 @@ async def told(place: Place, ann: Browser, row: Row, caplog: pytest.LogCaptureFi
     assert said.startswith(named(LEGEND[row.meaning][0], row)), said
     assert "said by the fake" not in page.text + caplog.text
     assert await place.records() == {}
-    (event, *_) = (await place.bot.activity("ann", place.redis)).events
+    (event, *_) = (await place.bot.activity(place.redis, "ann")).events
     outcome = Meaning(row.meaning).outcome
     is_denied = outcome == "denied"
     assert (event.kind, event.detail) == (
@@ -215,7 +215,7 @@ async def test_at_a_renewal_the_card_the_record_the_log_and_the_tool_say_the_sam
     said, page = await shown(ann, row)
     assert said.startswith(named(renewing, row)), said
     assert re.search(rf'id="conn-{row.provider}-reconnect"', page.text)
-    known = await place.bot.connection("ann", row.provider, place.redis)
+    known = await place.bot.connection(place.redis, "ann", row.provider)
     profile = known.profile
     if error is OAuthNotConnected:
         assert known.status is Status.RECONNECT_NEEDED
@@ -246,7 +246,7 @@ async def test_at_the_account_address_the_status_decides(
     status = int(row.said)
     body: dict[str, Any] = {"message": "said by the fake", "code": 0} if status != 200 else {}
     place.fake.script("account", json_answer(body or place.fake.account, status))
-    health = await place.bot.check("ann", row.provider, place.redis)
+    health = await place.bot.check(place.redis, "ann", row.provider)
     assert place.fake.calls["refresh"] == (1 if row.meaning == "over" else 0)
     expected = Health.PROVIDER_TROUBLE if row.meaning == "trouble" else Health.WORKING
     assert health is expected
@@ -283,12 +283,12 @@ async def test_at_the_account_address_a_providers_own_word_says_that_the_token_i
 ) -> None:
     await place.connect(ann, "discord")
     place.fake.script("account", answer, answer)
-    await place.bot.check("ann", "discord", place.redis)
+    await place.bot.check(place.redis, "ann", "discord")
     assert place.fake.calls["refresh"] == 0
     place.bot.providers["discord"].gone = GONE
     place.fake.script("account", answer)
     await age(place.bot, place.redis, "ann", "discord", 4e9)
-    await place.bot.check("ann", "discord", place.redis)
+    await place.bot.check(place.redis, "ann", "discord")
     assert place.fake.calls["refresh"] == 1
 
 
@@ -298,7 +298,7 @@ async def test_at_the_account_address_a_number_in_a_good_answer_ends_nothing(
     await place.connect(ann, "discord")
     place.bot.providers["discord"].gone = GONE
     place.fake.account = {"user": {"id": "190", "username": "token_revoked"}, "size": 190}
-    assert await place.bot.check("ann", "discord", place.redis) is Health.WORKING
+    assert await place.bot.check(place.redis, "ann", "discord") is Health.WORKING
     assert place.fake.calls["refresh"] == 0
 
 
@@ -372,7 +372,7 @@ class TestAnotherClientId:
         self, place: Place, ann: Browser, redis: Redis
     ) -> None:
         await place.connect(ann, "google")
-        token = await place.bot.valid_token("ann", "google", redis)
+        token = await place.bot.valid_token(redis, "ann", "google")
         assert token
         assert token.client_id == place.fake.client_id
         token.client_id, token.expires_at = "", 1000.0
@@ -388,7 +388,7 @@ class TestAnotherClientId:
         await place.connect(ann, "google")
         place.bot.providers["google"].client_id = place.fake.client_id = "another"
         await age(place.bot, redis, "ann", "google")
-        token = await place.bot.valid_token("ann", "google", redis)
+        token = await place.bot.valid_token(redis, "ann", "google")
         assert token
         assert token.client_id == "another"
         assert "client_id" not in token.to_dict()

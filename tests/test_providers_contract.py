@@ -187,7 +187,7 @@ class TestTheContract:
             assert (token is not None) is habits.gives_refresh_token
             assert token is None or fake.is_alive(token)
         assert fake.calls["refresh"] == (3 if habits.gives_refresh_token else 0)
-        standing = (await manager.connection("u1", provider, redis)).status
+        standing = (await manager.connection(redis, "u1", provider)).status
         assert standing is (
             Status.CONNECTED if habits.gives_refresh_token else Status.RECONNECT_NEEDED
         )
@@ -242,7 +242,7 @@ class TestTheContract:
         fake.script("token", error_answer(code))
         with pytest.raises(kind):
             await manager.complete(redis, attempt, authorization_code)
-        assert (await manager.connection("u1", provider, redis)).status is Status.NOT_CONNECTED
+        assert (await manager.connection(redis, "u1", provider)).status is Status.NOT_CONNECTED
 
     async def test_its_code_is_worth_nothing_at_another_provider(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis, provider: str
@@ -285,14 +285,14 @@ class TestTheContract:
         secrets |= {state, attempt.verifier, attempt.browser}
         code = callback_query(fake.authorize(url))["code"]
         shown += [attempt, await manager.complete(redis, attempt, code)]
-        shown += [await manager.valid_token("u1", provider, redis)]
+        shown += [await manager.valid_token(redis, "u1", provider)]
         shown += await manager.list_user_connections("u1", redis)
-        shown += await manager.connections("u1", redis)
+        shown += await manager.connections(redis, "u1")
         await age(manager, redis, "u1", provider)
         for error in ("server_error", "invalid_client", "invalid_grant"):
             fake.always["token"] = error_answer(error)
             try:
-                shown.append(await manager.valid_token("u1", provider, redis))
+                shown.append(await manager.valid_token(redis, "u1", provider))
             except (OAuthUnavailable, OAuthMisconfigured) as failure:
                 shown.append("".join(traceback.format_exception(failure)))
         fake.always.clear()
@@ -447,5 +447,5 @@ class TestConfiguration:
         await before.store_token(redis, "u1", TokenData("a", provider="github"))
         after = OAuthManager(KEY, BASE_URL)
         assert await after.get_token("u1", "github", redis) == "a"
-        shown = {c.provider for c in await after.connections("u1", redis) if c.has_tokens}
+        shown = {c.provider for c in await after.connections(redis, "u1") if c.has_tokens}
         assert shown == {"github"}

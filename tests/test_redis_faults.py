@@ -439,7 +439,7 @@ class TestLostData:
 
 
 async def age_of(place: Place, redis: Redis) -> None:
-    token = await place.bot.valid_token("ann", "github", redis)
+    token = await place.bot.valid_token(redis, "ann", "github")
     assert token
     token.expires_at = 1000.0
     await place.bot.store_token(redis, "ann", token)

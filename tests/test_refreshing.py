@@ -51,7 +51,7 @@ async def get(manager: OAuthManager, redis: Redis) -> str | None:
 
 
 async def status(manager: OAuthManager, redis: Redis) -> Status:
-    return (await manager.connection("u1", "google", redis)).status
+    return (await manager.connection(redis, "u1", "google")).status
 
 
 async def nothing_left(redis: Redis) -> bool:
@@ -281,7 +281,7 @@ class TestWhatIsSentAndKept:
         before = (await connected(manager, fake, redis, "u1", "github")).profile
         await age(manager, redis, "u1", "github")
         await manager.get_token("u1", "github", redis)
-        after = (await manager.connection("u1", "github", redis)).profile
+        after = (await manager.connection(redis, "u1", "github")).profile
         assert after.account == before.account
         assert after.connected_at == before.connected_at
         assert after.renewed_at > before.renewed_at
@@ -313,7 +313,7 @@ class TestGone:
         fake.script("token", error_answer(code))
         assert await get(manager, redis) is None
         assert not await redis.exists(tokens_key("u1", "google"))
-        connection = await manager.connection("u1", "google", redis)
+        connection = await manager.connection(redis, "u1", "google")
         assert connection.status is Status.RECONNECT_NEEDED
         assert connection.profile.problem == code
         assert connection.profile.problem_since > 0

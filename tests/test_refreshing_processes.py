@@ -167,7 +167,7 @@ async def test_a_holder_killed_with_the_rotated_pair_in_flight_costs_one_more_an
     assert answers == [None] * 15
     manager = manager_for(fake)
     assert await manager.get_token("u1", "google", redis) is None
-    assert (await manager.connection("u1", "google", redis)).status is Status.RECONNECT_NEEDED
+    assert (await manager.connection(redis, "u1", "google")).status is Status.RECONNECT_NEEDED
     assert fake.calls["refresh"] == 2
 
 

@@ -93,7 +93,7 @@ class TestRenew:
         token = google
         for _ in range(8):
             token = str(await manager.renew(redis, "u1", "google", refused=token))
-            await manager.check("u1", "google", redis)
+            await manager.check(redis, "u1", "google")
             token = await token_of(manager, redis)
         assert fake.calls["refresh"] == 10
 
@@ -134,7 +134,7 @@ class TestRenew:
     ) -> None:
         fake.withdraw()
         assert await manager.renew(redis, "u1", "google", refused=google) is None
-        known = await manager.connection("u1", "google", redis)
+        known = await manager.connection(redis, "u1", "google")
         assert known.status is Status.RECONNECT_NEEDED
 
     async def test_while_the_provider_is_in_trouble_says_so_and_keeps_everything(
@@ -198,25 +198,25 @@ class TestACheck:
     ) -> None:
         manager._address.pauses = (0.0, 0.0)
         fake.script("account", REFUSED, REFUSED)
-        assert await manager.check("u1", "github", redis) is Health.WORKING
+        assert await manager.check(redis, "u1", "github") is Health.WORKING
         assert await token_of(manager, redis, "github") == github
 
     async def test_deletes_nothing_on_one_refusal_and_forgets_it_with_the_next_yes(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis, github: str
     ) -> None:
         fake.script("account", REFUSED)
-        assert await manager.check("u1", "github", redis) is Health.REJECTED
+        assert await manager.check(redis, "u1", "github") is Health.REJECTED
         assert await token_of(manager, redis, "github") == github
-        assert (await manager.connection("u1", "github", redis)).profile.trouble == "rejected"
-        assert await manager.check("u1", "github", redis) is Health.WORKING
-        assert (await manager.connection("u1", "github", redis)).profile.trouble == ""
+        assert (await manager.connection(redis, "u1", "github")).profile.trouble == "rejected"
+        assert await manager.check(redis, "u1", "github") is Health.WORKING
+        assert (await manager.connection(redis, "u1", "github")).profile.trouble == ""
 
     async def test_deletes_nothing_on_many_refusals_within_a_minute(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis, github: str
     ) -> None:
         fake.always["account"] = REFUSED
         for _ in range(5):
-            assert await manager.check("u1", "github", redis) is Health.REJECTED
+            assert await manager.check(redis, "u1", "github") is Health.REJECTED
         assert await token_of(manager, redis, "github") == github
 
     async def test_ends_access_on_two_refusals_apart_and_keeps_it_sealed_for_an_hour(
@@ -227,17 +227,17 @@ class TestACheck:
         assert health is Health.RECONNECT_NEEDED
         assert await manager.get_token("u1", "github", redis) is None
         assert 3500 < await redis.ttl(revoke_key("u1", "github")) <= 3600
-        kinds = [event.kind for event in (await manager.activity("u1", redis)).events]
+        kinds = [event.kind for event in (await manager.activity(redis, "u1")).events]
         assert kinds[0] == "access_ended"
 
     async def test_of_a_grant_that_can_be_renewed_is_settled_by_renewing(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis, google: str
     ) -> None:
         fake.script("account", REFUSED)
-        assert await manager.check("u1", "google", redis) is Health.WORKING
+        assert await manager.check(redis, "u1", "google") is Health.WORKING
         assert fake.calls["refresh"] == 1
         fake.withdraw()
-        assert await manager.check("u1", "google", redis) is Health.RECONNECT_NEEDED
+        assert await manager.check(redis, "u1", "google") is Health.RECONNECT_NEEDED
         assert await redis.exists(revoke_key("u1", "google"))
 
     async def test_without_anybody_to_ask_renews_what_can_be_renewed(self, redis: Redis) -> None:
@@ -245,10 +245,10 @@ class TestACheck:
         manager = manager_for(fake)
         manager.providers["google"].account_url = ""
         await connected(manager, fake, redis, "u1", "google")
-        assert await manager.check("u1", "google", redis) is Health.WORKING
+        assert await manager.check(redis, "u1", "google") is Health.WORKING
         assert fake.calls["refresh"] == 1
         fake.withdraw()
-        assert await manager.check("u1", "google", redis) is Health.RECONNECT_NEEDED
+        assert await manager.check(redis, "u1", "google") is Health.RECONNECT_NEEDED
 
     async def test_without_anybody_to_ask_and_nothing_to_renew_says_that_it_cannot_tell(
         self, redis: Redis
@@ -258,7 +258,7 @@ class TestACheck:
         manager.providers["github"].account_url = ""
         await connected(manager, fake, redis, "u1", "github")
         fake.withdraw()
-        assert await manager.check("u1", "github", redis) is Health.UNCHECKED
+        assert await manager.check(redis, "u1", "github") is Health.UNCHECKED
         assert await manager.has_token("u1", "github", redis)
 
     @pytest.mark.parametrize("renewable", [True, False])
@@ -288,7 +288,7 @@ class TestFacts:
         await connected(manager, fake, redis, "u1", "google")
         assert facts is not None
         await redis.set("stargazer:oauth_connection:u1:google", facts)
-        known = await manager.connection("u1", "google", redis)
+        known = await manager.connection(redis, "u1", "google")
         assert (known.status, known.profile.account.label) == (Status.CONNECTED, "")
         rows = await manager.list_user_connections("u1", redis)
         assert "mona" not in repr(rows)
@@ -298,9 +298,9 @@ class TestFacts:
     ) -> None:
         fake.account = {"sub": "77", "email": "ben@example.org"}
         await manager.store_token(redis, "u1", granted(fake, "google", expires_at=4e9))
-        assert (await manager.connection("u1", "google", redis)).profile.account.label == ""
-        assert await manager.check("u1", "google", redis) is Health.WORKING
-        known = await manager.connection("u1", "google", redis)
+        assert (await manager.connection(redis, "u1", "google")).profile.account.label == ""
+        assert await manager.check(redis, "u1", "google") is Health.WORKING
+        known = await manager.connection(redis, "u1", "google")
         assert known.profile.account.label == "ben@example.org"
         assert await manager.find_accounts(redis, "google", "77") == ("u1",)
 
@@ -310,7 +310,7 @@ class TestFacts:
         fake.account = {"sub": "77", "email": "ben@example.org"}
         await manager.store_token(redis, "u1", granted(fake, "google", expires_at=4e9))
         await manager._tokens.used(redis, "u1", manager.providers["google"])
-        known = await manager.connection("u1", "google", redis)
+        known = await manager.connection(redis, "u1", "google")
         assert known.profile.account.label == "ben@example.org"
         assert known.profile.used_at > time.time() - 60
 
@@ -318,7 +318,7 @@ class TestFacts:
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis, google: str
     ) -> None:
         await manager.renew(redis, "u1", "google", refused=google)
-        known = await manager.connection("u1", "google", redis)
+        known = await manager.connection(redis, "u1", "google")
         assert known.profile.account.label == "mona@example.org"
 
     async def test_of_tokens_that_are_stored_again_stay_with_them(
@@ -327,7 +327,7 @@ class TestFacts:
         token = await opened(manager, redis)
         assert token is not None
         await manager.store_token(redis, "u1", token)
-        known = await manager.connection("u1", "google", redis)
+        known = await manager.connection(redis, "u1", "google")
         assert known.profile.account.label == "mona@example.org"
 
 

@@ -43,10 +43,10 @@ async def assert_unreadable(manager: OAuthManager, redis: Any, user_id: str = "u
     assert await manager.get_token(user_id, "google", redis) is None
     assert await manager.has_token(user_id, "google", redis) is False
     assert await manager.list_user_connections(user_id, redis) == []
-    standing = {c.provider: c.status for c in await manager.connections(user_id, redis)}
+    standing = {c.provider: c.status for c in await manager.connections(redis, user_id)}
     assert standing.pop("google") is Status.UNREADABLE
     assert set(standing.values()) == {Status.NOT_CONNECTED}
-    assert (await manager.connection(user_id, "google", redis)).status is Status.UNREADABLE
+    assert (await manager.connection(redis, user_id, "google")).status is Status.UNREADABLE
 
 
 class TestSeveralKeys:
@@ -284,7 +284,7 @@ class TestDamage:
         await connected(manager, fake, redis, "u1", "google")
         await redis.set(connection_key("u1", "google"), damaged)
         assert await manager.get_token("u1", "google", redis) is not None
-        connection = await manager.connection("u1", "google", redis)
+        connection = await manager.connection(redis, "u1", "google")
         assert connection.status is Status.CONNECTED
         assert connection.profile.account.label == ""
 
@@ -318,7 +318,7 @@ class TestBinding:
     ) -> None:
         await connected(manager, fake, redis, "u1", "github")
         await redis.copy(connection_key("u1", "github"), connection_key("u2", "github"))
-        assert (await manager.connection("u2", "github", redis)).profile.account.label == ""
+        assert (await manager.connection(redis, "u2", "github")).profile.account.label == ""
 
     @pytest.mark.parametrize("kind", ["connection", "state", "proof"])
     def test_a_record_of_one_kind_is_none_of_another(self, kind: str) -> None:
@@ -355,7 +355,7 @@ class TestRecordsOfTheOlderSystem:
     ) -> None:
         await redis.set(tokens_key("u1", "google"), sealed(record))
         assert await manager.get_token("u1", "google", redis) == token.access_token
-        read = await manager.valid_token("u1", "google", redis)
+        read = await manager.valid_token(redis, "u1", "google")
         assert read is not None
         assert (read.refresh_token, read.expires_at, read.scopes) == (
             token.refresh_token,

@@ -173,7 +173,7 @@ async def good_days(journey: Journey) -> None:
         for path in (f"/connect/done/{provider}", "/connections", "/oauth/status"):
             assert (await browser.get(path)).status_code == 200
         assert (await browser.get(f"/connections/{provider}", htmx=True)).status_code == 200
-        token = await journey.bot.valid_token("ann", provider, journey.redis)
+        token = await journey.bot.valid_token(journey.redis, "ann", provider)
         assert token
         token.expires_at = 1000.0
         await journey.bot.store_token(journey.redis, "ann", token)

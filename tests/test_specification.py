@@ -26,6 +26,7 @@ from tests.fake_provider import FakeProvider, serve
 from tests.library import (
     BASE_URL,
     KEY,
+    NO_REDIS,
     OVER,
     age,
     connected,
@@ -432,9 +433,9 @@ class TestTokens:
         assert await manager.has_token("u1", "github", either) is True
 
     async def test_without_redis_there_is_nothing(self, manager: OAuthManager) -> None:
-        assert await manager.get_token("u1", "github", None) is None
-        assert await manager.has_token("u1", "github", None) is False
-        assert await manager.list_user_connections("u1", None) == []
+        assert await manager.get_token("u1", "github", NO_REDIS) is None
+        assert await manager.has_token("u1", "github", NO_REDIS) is False
+        assert await manager.list_user_connections("u1", NO_REDIS) == []
 
     async def test_nothing_stored_is_none(self, manager: OAuthManager, either: Redis) -> None:
         assert await manager.get_token("u1", "github", either) is None
@@ -524,7 +525,7 @@ class TestRecordsOfPlainFernet:
         sealed = Fernet(KEY).encrypt(json.dumps(token.to_dict()).encode())
         await either.set(tokens_key("u1", "google"), sealed)
         assert await manager.get_token("u1", "google", either) == "theirs"
-        assert await manager.valid_token("u1", "google", either) == token
+        assert await manager.valid_token(either, "u1", "google") == token
 
     async def test_a_token_written_here_opens_with_plain_fernet_and_has_the_six_fields(
         self, manager: OAuthManager, redis: Redis

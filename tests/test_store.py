@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from tests.fake_provider import FakeProvider
 from tests.library import (
     BUILT_IN,
+    NO_REDIS,
     age,
     began,
     callback_query,
@@ -66,8 +67,8 @@ class TestRoundTrips:
             await connected(manager, fake, redis, "u1", provider)
         assert len(await manager.list_user_connections("u1", client[0])) == 4
         assert client[1].round_trips == 1
-        await manager.connections("u1", client[0])
-        await manager.connection("u1", "github", client[0])
+        await manager.connections(client[0], "u1")
+        await manager.connection(client[0], "u1", "github")
         assert client[1].round_trips == 3
 
     async def test_a_connect_url_costs_one(
@@ -146,7 +147,7 @@ class TestRedisAway:
             lambda: manager.get_token("u1", "github", away),
             lambda: manager.has_token("u1", "github", away),
             lambda: manager.list_user_connections("u1", away),
-            lambda: manager.connection("u1", "github", away),
+            lambda: manager.connection(away, "u1", "github"),
             lambda: manager.store_token(away, "u1", TokenData("b", provider="github")),
             lambda: manager.delete_token(away, "u1", "github"),
             lambda: manager.resolve_link_code(away, "c" * 43),
@@ -177,11 +178,11 @@ class TestRedisAway:
 
     async def test_without_any_client_writing_is_refused(self, manager: OAuthManager) -> None:
         with pytest.raises(StoreUnavailable):
-            await manager.delete_token(None, "u1", "github")
+            await manager.delete_token(NO_REDIS, "u1", "github")
         with pytest.raises(StoreUnavailable):
-            await manager.connections("u1", None)
+            await manager.connections(NO_REDIS, "u1")
         with pytest.raises(StoreUnavailable):
-            await manager.store_token(None, "u1", TokenData("a", provider="github"))
+            await manager.store_token(NO_REDIS, "u1", TokenData("a", provider="github"))
 
     async def test_it_is_an_unavailability_like_that_of_a_provider(self) -> None:
         assert issubclass(StoreUnavailable, OAuthUnavailable)
@@ -237,7 +238,7 @@ class TestRedisRefuses:
             with pytest.raises(StoreUnavailable):
                 await manager.get_token("u1", "github", redis)
             with pytest.raises(StoreUnavailable):
-                await manager.connections("u1", redis)
+                await manager.connections(redis, "u1")
             with pytest.raises(StoreUnavailable):
                 await manager.delete_token(redis, "u1", "github")
         finally:
@@ -368,7 +369,7 @@ async def connected_over(manager: OAuthManager, fake: FakeProvider, redis: Redis
     attempt, code = await began(manager, fake, redis, "u1", "google")
     offer = await manager.complete(redis, attempt, code)
     assert isinstance(offer, SwitchOffer)
-    assert await manager.switch("u1", "google", redis, offer=offer.id, use_new=True)
+    assert await manager.switch(redis, "u1", "google", offer=offer.id, use_new=True)
 
 
 class TestAccounts:
@@ -376,7 +377,7 @@ class TestAccounts:
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
         await connected(manager, fake, redis, "u1", "github")
-        connection = await manager.connection("u1", "github", redis)
+        connection = await manager.connection(redis, "u1", "github")
         assert (connection.profile.account.id, connection.profile.account.label) == ("42", "mona")
         assert connection.profile.connected_at > 0
         assert connection.profile.requested_scopes == ("read:user",)
@@ -388,10 +389,10 @@ class TestAccounts:
     ) -> None:
         fake.account = {"sub": "1", "email": "a@b.example"}
         await connected(manager, fake, redis, "u1", "google")
-        first = await manager.valid_token("u1", "google", redis)
+        first = await manager.valid_token(redis, "u1", "google")
         fake.gives_refresh_token = False
         await connected(manager, fake, redis, "u1", "google")
-        second = await manager.valid_token("u1", "google", redis)
+        second = await manager.valid_token(redis, "u1", "google")
         assert first is not None
         assert second is not None
         assert first.access_token != second.access_token
@@ -405,7 +406,7 @@ class TestAccounts:
         fake.gives_refresh_token = False
         fake.account = {"email": "a@b.example"}
         await connected_over(manager, fake, redis)
-        token = await manager.valid_token("u1", "google", redis)
+        token = await manager.valid_token(redis, "u1", "google")
         assert token is not None
         assert token.refresh_token == ""
 
@@ -415,22 +416,22 @@ class TestAccounts:
     ) -> None:
         fake.account = {"sub": "1", "email": "old@b.example"}
         await connected(manager, fake, redis, "u1", "google")
-        old = await manager.valid_token("u1", "google", redis)
+        old = await manager.valid_token(redis, "u1", "google")
         fake.gives_refresh_token = False
         fake.account = {"sub": "2", "email": "new@b.example"}
         attempt, code = await began(manager, fake, redis, "u1", "google")
         offer = await manager.complete(redis, attempt, code)
         assert isinstance(offer, SwitchOffer)
         assert (offer.old.label, offer.new.label) == ("old@b.example", "new@b.example")
-        assert await manager.valid_token("u1", "google", redis) == old
+        assert await manager.valid_token(redis, "u1", "google") == old
         assert old is not None
 
-        await manager.switch("u1", "google", redis, offer=offer.id, use_new=use_new)
+        await manager.switch(redis, "u1", "google", offer=offer.id, use_new=use_new)
 
-        token = await manager.valid_token("u1", "google", redis)
+        token = await manager.valid_token(redis, "u1", "google")
         assert token is not None
-        assert await manager.switch_offer("u1", "google", redis) is None
-        connection = await manager.connection("u1", "google", redis)
+        assert await manager.switch_offer(redis, "u1", "google") is None
+        connection = await manager.connection(redis, "u1", "google")
         if use_new:
             assert connection.profile.account.label == "new@b.example"
             assert token.refresh_token == ""
@@ -446,7 +447,7 @@ class TestAccounts:
         await connected(manager, fake, redis, "u1", "google")
         fake.gives_refresh_token = False
         await connected_over(manager, fake, redis)
-        token = await manager.valid_token("u1", "google", redis)
+        token = await manager.valid_token(redis, "u1", "google")
         assert token is not None
         assert token.refresh_token == ""
 
@@ -471,7 +472,7 @@ class TestAccounts:
         await manager.store_token(redis, "u1", granted(fake, "google"))
         fake.withdraw()
         assert await manager.get_token("u1", "google", redis) is None
-        assert (await manager.connection("u1", "google", redis)).status is Status.RECONNECT_NEEDED
+        assert (await manager.connection(redis, "u1", "google")).status is Status.RECONNECT_NEEDED
         await manager.store_token(redis, "u1", granted(fake, "google", expires_at=4e9))
-        assert (await manager.connection("u1", "google", redis)).status is Status.CONNECTED
+        assert (await manager.connection(redis, "u1", "google")).status is Status.CONNECTED
         assert await redis.exists(tokens_key("u1", "google"))

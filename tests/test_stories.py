@@ -96,7 +96,7 @@ class TestALinkThatNobodyFollows:
     async def test_is_not_told_of_where_support_switched_it_off(self, place: Place) -> None:
         await linked(place)
         await linked(place, "manage")
-        await place.bot.cancel_links("ann", place.redis)
+        await place.bot.cancel_links(place.redis, "ann")
         await let_time_pass(place.redis)
         assert await told(place) == []
 

@@ -113,7 +113,7 @@ class TestDoing:
         await do(carol, "check")
         assert re.fullmatch(f"{at}: no answer", await last_checked())
         office.fake.always.pop("account")
-        await office.bot.check("ann", "github", office.redis)
+        await office.bot.check(office.redis, "ann", "github")
         assert re.fullmatch(f"{at}: working", await last_checked())
         office.fake.withdraw()
         await ann.post("/connections/github/check")

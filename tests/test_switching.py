@@ -25,7 +25,7 @@ async def old(manager: OAuthManager, fake: FakeProvider, redis: Redis) -> TokenD
     """Ann is connected as old@b.example."""
     fake.account = {"sub": "1", "email": "old@b.example"}
     await connected(manager, fake, redis, "ann", "google")
-    token = await manager.valid_token("ann", "google", redis)
+    token = await manager.valid_token(redis, "ann", "google")
     assert token
     return token
 
@@ -49,18 +49,18 @@ async def offered(
 
 
 async def label(manager: OAuthManager, redis: Any) -> str:
-    return (await manager.connection("ann", "google", redis)).profile.account.label
+    return (await manager.connection(redis, "ann", "google")).profile.account.label
 
 
 async def kinds(manager: OAuthManager, redis: Any) -> list[str]:
-    return [event.kind for event in (await manager.activity("ann", redis)).events]
+    return [event.kind for event in (await manager.activity(redis, "ann")).events]
 
 
 class TestAnOffer:
     async def test_names_both_accounts_and_shows_no_token(
         self, manager: OAuthManager, redis: Redis, offer: SwitchOffer
     ) -> None:
-        found = await manager.switch_offer("ann", "google", redis)
+        found = await manager.switch_offer(redis, "ann", "google")
         assert found == offer
         assert (offer.old.label, offer.new.label) == ("old@b.example", "new2@b.example")
         assert offer.token.access_token not in repr(found)
@@ -78,39 +78,39 @@ class TestAnOffer:
     ) -> None:
         await redis.copy(OFFER, "stargazer:oauth_switch:ben:google")
         await redis.copy(OFFER, "stargazer:oauth_switch:ann:github")
-        assert await manager.switch_offer("ben", "google", redis) is None
-        assert await manager.switch_offer("ann", "github", redis) is None
-        assert await manager.switch("ben", "google", redis, offer=offer.id, use_new=True) is None
-        assert await manager.switch_offer("ann", "google", redis) == offer
+        assert await manager.switch_offer(redis, "ben", "google") is None
+        assert await manager.switch_offer(redis, "ann", "github") is None
+        assert await manager.switch(redis, "ben", "google", offer=offer.id, use_new=True) is None
+        assert await manager.switch_offer(redis, "ann", "google") == offer
 
     @pytest.mark.parametrize("value", ["", "nonsense", "{}", "ID:", "ID:x", ":x", "x" * 300_000])
     async def test_that_cannot_be_read_is_none(
         self, manager: OAuthManager, redis: Redis, value: str
     ) -> None:
         await redis.set(OFFER, value)
-        assert await manager.switch_offer("ann", "google", redis) is None
+        assert await manager.switch_offer(redis, "ann", "google") is None
         for named in ("ID", "", value):
-            assert await manager.switch("ann", "google", redis, offer=named, use_new=True) is None
+            assert await manager.switch(redis, "ann", "google", offer=named, use_new=True) is None
 
     async def test_of_another_type_in_redis_is_none_and_is_written_over(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis, old: TokenData
     ) -> None:
         await redis.sadd(OFFER, "something")
-        assert await manager.switch("ann", "google", redis, offer="x", use_new=True) is None
+        assert await manager.switch(redis, "ann", "google", offer="x", use_new=True) is None
         newest = await offered(manager, fake, redis)
-        assert await manager.switch_offer("ann", "google", redis) == newest
+        assert await manager.switch_offer(redis, "ann", "google") == newest
 
     async def test_sealed_with_another_key_is_none(
         self, fake: FakeProvider, redis: Redis, offer: SwitchOffer
     ) -> None:
         other = manager_for(fake, key=OTHER_KEY)
-        assert await other.switch_offer("ann", "google", redis) is None
+        assert await other.switch_offer(redis, "ann", "google") is None
 
     async def test_is_replaced_by_a_newer_one(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis, offer: SwitchOffer
     ) -> None:
         newer = await offered(manager, fake, redis, 3)
-        assert await manager.switch_offer("ann", "google", redis) == newer
+        assert await manager.switch_offer(redis, "ann", "google") == newer
         assert len(await keys_at(redis, "oauth_switch:*")) == 1
 
     async def test_that_cannot_be_kept_gives_the_new_grant_back_and_leaves_the_old_one(
@@ -125,7 +125,7 @@ class TestAnOffer:
             await offered(manager, fake, client[0])
         assert fake.calls["revoke"] == 1
         assert fake.is_alive(old.access_token)
-        assert await manager.valid_token("ann", "google", client[0]) == old
+        assert await manager.valid_token(client[0], "ann", "google") == old
 
     async def test_of_the_same_account_is_never_made(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis, old: TokenData
@@ -145,10 +145,10 @@ class TestTheNewAccount:
         old: TokenData,
         offer: SwitchOffer,
     ) -> None:
-        connection = await manager.switch("ann", "google", redis, offer=offer.id, use_new=True)
+        connection = await manager.switch(redis, "ann", "google", offer=offer.id, use_new=True)
         assert isinstance(connection, Connection)
         assert connection.profile.account == offer.new
-        assert await manager.valid_token("ann", "google", redis) == offer.token
+        assert await manager.valid_token(redis, "ann", "google") == offer.token
         assert fake.is_alive(offer.token.access_token)
         await manager.aclose()
         assert not fake.is_alive(old.access_token)
@@ -163,7 +163,7 @@ class TestTheNewAccount:
         offer: SwitchOffer,
     ) -> None:
         await manager.delete_token(redis, "ann", "google")
-        assert await manager.switch("ann", "google", redis, offer=offer.id, use_new=True) is None
+        assert await manager.switch(redis, "ann", "google", offer=offer.id, use_new=True) is None
         assert not await manager.has_token("ann", "google", redis)
         assert not any(fake.is_alive(token) for token in fake.issued)
         assert not await redis.exists(OFFER)
@@ -174,7 +174,7 @@ class TestTheNewAccount:
         taken = await redis.get(OFFER)
         await manager.delete_token(redis, "ann", "google")
         await redis.set(OFFER, taken or b"")
-        assert await manager.switch("ann", "google", redis, offer=offer.id, use_new=True) is None
+        assert await manager.switch(redis, "ann", "google", offer=offer.id, use_new=True) is None
         assert not await manager.has_token("ann", "google", redis)
         assert not any(fake.is_alive(token) for token in fake.issued)
 
@@ -187,8 +187,8 @@ class TestTheNewAccount:
         offer: SwitchOffer,
     ) -> None:
         gate = fake.gate("revoke")
-        assert await manager.switch("ann", "google", redis, offer=offer.id, use_new=True)
-        assert await manager.valid_token("ann", "google", redis) == offer.token
+        assert await manager.switch(redis, "ann", "google", offer=offer.id, use_new=True)
+        assert await manager.valid_token(redis, "ann", "google") == offer.token
         gate.open()
         await manager.aclose()
         assert not fake.is_alive(old.access_token)
@@ -204,8 +204,8 @@ class TestTheOldAccount:
         offer: SwitchOffer,
     ) -> None:
         before = await kinds(manager, redis)
-        assert await manager.switch("ann", "google", redis, offer=offer.id, use_new=False) is None
-        assert await manager.valid_token("ann", "google", redis) == old
+        assert await manager.switch(redis, "ann", "google", offer=offer.id, use_new=False) is None
+        assert await manager.valid_token(redis, "ann", "google") == old
         assert fake.is_alive(old.access_token)
         assert not fake.is_alive(offer.token.access_token)
         assert await kinds(manager, redis) == before
@@ -216,7 +216,7 @@ class TestTheOldAccount:
         await manager.store_token(redis, "ann", TokenData(**{**old.to_dict(), "expires_at": 5.0}))
         assert await manager.get_token("ann", "google", redis) not in (None, old.access_token)
         assert await label(manager, redis) == "old@b.example"
-        assert await manager.switch_offer("ann", "google", redis) == offer
+        assert await manager.switch_offer(redis, "ann", "google") == offer
 
 
 class TestAChoice:
@@ -231,23 +231,23 @@ class TestAChoice:
     ) -> None:
         found = await asyncio.gather(
             *(
-                manager.switch("ann", "google", redis, offer=offer.id, use_new=use_new)
+                manager.switch(redis, "ann", "google", offer=offer.id, use_new=use_new)
                 for _ in range(5)
             )
         )
         assert len([connection for connection in found if connection]) == use_new
         await manager.aclose()
         assert fake.calls["revoke"] == 1
-        assert await manager.switch_offer("ann", "google", redis) is None
+        assert await manager.switch_offer(redis, "ann", "google") is None
 
     async def test_without_an_offer_changes_nothing(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis, old: TokenData
     ) -> None:
         for named in ("", "x" * 43):
             for choice in (True, False):
-                chosen = manager.switch("ann", "google", redis, offer=named, use_new=choice)
+                chosen = manager.switch(redis, "ann", "google", offer=named, use_new=choice)
                 assert await chosen is None
-        assert await manager.valid_token("ann", "google", redis) == old
+        assert await manager.valid_token(redis, "ann", "google") == old
         assert not fake.calls["revoke"]
 
     async def test_is_carried_out_although_its_caller_goes_away(
@@ -258,14 +258,14 @@ class TestAChoice:
         offer: SwitchOffer,
     ) -> None:
         choosing = asyncio.create_task(
-            manager.switch("ann", "google", client[0], offer=offer.id, use_new=True)
+            manager.switch(client[0], "ann", "google", offer=offer.id, use_new=True)
         )
         await client[1].carried(lambda data: offer.id.encode() in data)
         choosing.cancel()
         with pytest.raises(asyncio.CancelledError):
             await choosing
         await manager.aclose()
-        assert await manager.valid_token("ann", "google", redis) == offer.token
+        assert await manager.valid_token(redis, "ann", "google") == offer.token
 
     async def test_without_redis_is_refused_and_ends_no_grant(
         self,
@@ -277,7 +277,7 @@ class TestAChoice:
         client[1].is_down = True
         for use_new in (True, False):
             with pytest.raises(StoreUnavailable):
-                await manager.switch("ann", "google", client[0], offer=offer.id, use_new=use_new)
+                await manager.switch(client[0], "ann", "google", offer=offer.id, use_new=use_new)
         with pytest.raises(StoreUnavailable):
-            await manager.switch_offer("ann", "google", client[0])
+            await manager.switch_offer(client[0], "ann", "google")
         assert not fake.calls["revoke"]

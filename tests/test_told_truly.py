@@ -25,7 +25,7 @@ WRITES_TOKENS = b"ARGV[4] == 'same'"  # a line of the script that stores a conne
 
 async def kinds(place: Place) -> list[str]:
     """Ann's timeline but for the links, newest first."""
-    page = await place.bot.activity("ann", place.redis)
+    page = await place.bot.activity(place.redis, "ann")
     return [e.kind for e in page.events if not e.kind.startswith("link_")]
 
 
@@ -44,7 +44,7 @@ async def a_refusal_under_way(place: Place, ann: Browser) -> AsyncIterator[async
     await place.connect(ann, "github")
     place.fake.withdraw()
     gate = place.fake.gate("account")
-    checking = asyncio.create_task(place.bot.check("ann", "github", place.redis))
+    checking = asyncio.create_task(place.bot.check(place.redis, "ann", "github"))
     await gate.reached()
     yield checking
     gate.open()
@@ -134,7 +134,7 @@ class TestAnotherAccount:
             proxy.cut.append(b"local time = redis.call('TIME') return")
             answer = await place.answer(ann, "github")
             assert answer.status_code == 503
-            known = await place.bot.connection("ann", "github", redis)
+            known = await place.bot.connection(redis, "ann", "github")
             assert known.profile.account.label == "mona"
             after = {token for token in before if place.fake.is_alive(token)}
             assert len(after) * 2 == len(before), "the new grant is not left behind"
@@ -170,10 +170,10 @@ class TestKeepingItAsItIs:
         await place.connect(ann, "google")
         tokens = place.site.manager._tokens
         await asyncio.gather(
-            place.site.manager.accept_missing("ann", "google", redis),
+            place.site.manager.accept_missing(redis, "ann", "google"),
             tokens.used(redis, "ann", place.site.manager.providers["google"]),
         )
-        assert not (await place.bot.connection("ann", "google", redis)).is_limited
+        assert not (await place.bot.connection(redis, "ann", "google")).is_limited
 
 
 class TestACheck:
@@ -235,7 +235,7 @@ async def test_access_that_ran_out_by_itself_is_not_said_to_have_been_ended(
 ) -> None:
     place.fake.gives_refresh_token = False
     await place.connect(ann, "discord")
-    token = await place.bot.valid_token("ann", "discord", place.redis)
+    token = await place.bot.valid_token(place.redis, "ann", "discord")
     assert token
     over = TokenData.from_dict({**token.to_dict(), "expires_at": time.time() - 60})
     await place.bot.store_token(place.redis, "ann", over)

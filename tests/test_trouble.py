@@ -50,7 +50,7 @@ async def profile(manager: OAuthManager, fake: FakeProvider, redis: Redis) -> Pr
 
 
 async def now(manager: OAuthManager, redis: Any) -> Profile:
-    return (await manager.connection("ann", "google", redis)).profile
+    return (await manager.connection(redis, "ann", "google")).profile
 
 
 async def rewritten(manager: OAuthManager, redis: Any, **changes: Any) -> None:
@@ -128,13 +128,13 @@ class TestTrouble:
         fake.always["token"] = DOWN
         assert await refresh(manager, redis)
         assert (await now(manager, redis)).trouble == "provider"
-        assert (await manager.connection("ann", "google", redis)).status is Status.CONNECTED
+        assert (await manager.connection(redis, "ann", "google")).status is Status.CONNECTED
 
     async def test_of_a_check_is_kept(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
         fake.always["account"] = DOWN
-        await manager.check("ann", "google", redis)
+        await manager.check(redis, "ann", "google")
         known = await now(manager, redis)
         assert (known.trouble, known.trouble_code) == ("provider", "http_503")
 
@@ -175,7 +175,7 @@ class TestTrouble:
             assert await manager.get_token("ann", "google", redis)
         elif by == "check":
             await age(manager, redis, "ann", "google", 4e9)
-            await manager.check("ann", "google", redis)
+            await manager.check(redis, "ann", "google")
         else:
             await connected(manager, fake, redis, "ann", "google")
         known = await now(manager, redis)
@@ -304,7 +304,7 @@ async def test_words_that_the_operator_knows_end_it_at_once(
     await age(manager, redis, "ann", "google")
     fake.always["token"] = json_answer(body, 400)
     assert await manager.get_token("ann", "google", redis) is None
-    assert (await manager.connection("ann", "google", redis)).status is Status.RECONNECT_NEEDED
+    assert (await manager.connection(redis, "ann", "google")).status is Status.RECONNECT_NEEDED
     assert fake.calls["refresh"] == 1
     await manager.aclose()
 
@@ -380,7 +380,7 @@ async def test_facts_of_an_older_version_are_read_and_written_on(
     await redis.set(tokens_key("ann", "google"), manager._store.sealed_tokens("ann", token))
     assert await now(manager, redis) == replace(before, generation="")
     fake.always["account"] = DOWN
-    await manager.check("ann", "google", redis)
+    await manager.check(redis, "ann", "google")
     assert (await now(manager, redis)).trouble_code == "http_503"
 
 
@@ -394,8 +394,8 @@ class TestDoingWithout:
         connection = await connected(manager, fake, redis, "ann", "google")
         assert connection.missing_scopes == ("email",)
         assert connection.is_limited
-        await manager.accept_missing("ann", "google", redis)
-        connection = await manager.connection("ann", "google", redis)
+        await manager.accept_missing(redis, "ann", "google")
+        connection = await manager.connection(redis, "ann", "google")
         assert connection.missing_scopes == connection.profile.accepted_missing == ("email",)
         assert not connection.is_limited
 
@@ -404,23 +404,23 @@ class TestDoingWithout:
     ) -> None:
         fake.scope = "openid"
         await connected(manager, fake, redis, "ann", "google")
-        await manager.accept_missing("ann", "google", redis)
+        await manager.accept_missing(redis, "ann", "google")
         assert await refresh(manager, redis)
         assert fake.calls["refresh"] == 1
-        await manager.check("ann", "google", redis)
-        assert not (await manager.connection("ann", "google", redis)).is_limited
+        await manager.check(redis, "ann", "google")
+        assert not (await manager.connection(redis, "ann", "google")).is_limited
 
     async def test_a_new_connection_asks_anew(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
         fake.scope = "openid"
         await connected(manager, fake, redis, "ann", "google")
-        await manager.accept_missing("ann", "google", redis)
+        await manager.accept_missing(redis, "ann", "google")
         await connected(manager, fake, redis, "ann", "google")
-        assert (await manager.connection("ann", "google", redis)).is_limited
+        assert (await manager.connection(redis, "ann", "google")).is_limited
 
     async def test_without_a_connection_it_writes_nothing(
         self, manager: OAuthManager, redis: Redis
     ) -> None:
-        await manager.accept_missing("ann", "google", redis)
+        await manager.accept_missing(redis, "ann", "google")
         assert not await redis.exists(connection_key("ann", "google"))

@@ -67,7 +67,7 @@ async def alive(place: Place) -> set[str]:
 
 
 async def label(place: Place, provider: str = "github", user: str = "ann") -> str:
-    connection = await place.bot.connection(user, provider, place.redis)
+    connection = await place.bot.connection(place.redis, user, provider)
     return connection.profile.account.label
 
 
@@ -121,7 +121,7 @@ class TestAStrangersAccount:
         assert await keys_at(place.redis, "oauth_switch:*") == []
         page = await ann.get("/connections")
         assert note(page).startswith("That GitHub account was not connected")
-        events = (await place.bot.activity("ann", place.redis)).events
+        events = (await place.bot.activity(place.redis, "ann")).events
         assert events[0].kind == "denied"
 
     async def test_that_is_refused_leaves_what_is_connected_as_it_is(
@@ -327,7 +327,7 @@ class TestAnAnswer:
         offer = await asked(place, ann, await planted(place))
         tabs = [await place.browser(ann) for _ in range(50)]
         await asyncio.gather(*(place.answer(tab, "github", offer=offer) for tab in tabs))
-        events = (await place.bot.activity("ann", place.redis)).events
+        events = (await place.bot.activity(place.redis, "ann")).events
         assert [event.kind for event in events if event.kind == "connected"] == ["connected"]
 
     async def test_that_comes_too_late_connects_nothing(self, place: Place, ann: Browser) -> None:
@@ -386,7 +386,7 @@ class TestAnOfferThatNobodyAnswers:
         assert place.fake.calls["revoke"] == 1
         await place.answer(ann, "github")
         assert await label(place) == "mona"
-        assert await place.bot.check("ann", "github", place.redis) == "working"
+        assert await place.bot.check(place.redis, "ann", "github") == "working"
 
     async def test_is_not_given_back_by_a_newer_one_of_the_same_account(
         self, place: Place, ann: Browser
@@ -397,7 +397,7 @@ class TestAnOfferThatNobodyAnswers:
         await place.settled()
         assert place.fake.calls["revoke"] == 0
         await place.answer(ann, "github")
-        assert await place.bot.check("ann", "github", place.redis) == "working"
+        assert await place.bot.check(place.redis, "ann", "github") == "working"
 
     async def test_is_over_with_a_connection_made_meanwhile(
         self, place: Place, ann: Browser
@@ -410,7 +410,7 @@ class TestAnOfferThatNobodyAnswers:
         assert not theirs & await alive(place)
         await place.answer(ann, "github", offer=offer)
         assert await label(place) == "mona"
-        assert await place.bot.check("ann", "github", place.redis) == "working"
+        assert await place.bot.check(place.redis, "ann", "github") == "working"
 
     async def test_is_over_with_a_disconnect_meanwhile(self, place: Place, ann: Browser) -> None:
         await place.connect(ann, "github")
@@ -465,7 +465,7 @@ class TestAnAccountOfMicrosoft:
         return (await place.connect(browser, "microsoft")).headers["location"]
 
     async def id(self, place: Place) -> str:
-        connection = await place.bot.connection("ann", "microsoft", place.redis)
+        connection = await place.bot.connection(place.redis, "ann", "microsoft")
         return connection.profile.account.id
 
     @pytest.mark.parametrize(("first", "then"), [("", "t1"), ("t1", ""), ("t1", "t1")])
@@ -531,7 +531,7 @@ class TestAnAccountThatIsNotKnown:
         await place.answer(ann, "github", choice)
         await place.settled()
         assert place.fake.calls["revoke"] == 0
-        assert await place.bot.check("ann", "github", place.redis) == "working"
+        assert await place.bot.check(place.redis, "ann", "github") == "working"
 
     async def test_on_both_sides_is_no_question_that_could_name_nothing(
         self, place: Place, ann: Browser

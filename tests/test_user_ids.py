@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from tests.library import connected, fake_provider, manager_for
+from tests.library import NO_REDIS, connected, fake_provider, manager_for
 from tests.redis_wire import wired
 from webui.oauth_manager import (
     LinkRequest,
@@ -236,21 +236,21 @@ class TestThroughTheManager:
         async with wired(redis_url) as (client, wire):
             calls: list[Callable[[], Awaitable[object]]] = [
                 lambda: manager.get_token(user_id, "github", client),
-                lambda: manager.get_token(user_id, "github", None),
+                lambda: manager.get_token(user_id, "github", NO_REDIS),
                 lambda: manager.has_token(user_id, "github", client),
                 lambda: manager.store_token(client, user_id, token),
                 lambda: manager.delete_token(client, user_id, "github"),
                 lambda: manager.list_user_connections(user_id, client),
-                lambda: manager.connections(user_id, client),
-                lambda: manager.connection(user_id, "github", client),
+                lambda: manager.connections(client, user_id),
+                lambda: manager.connection(client, user_id, "github"),
                 lambda: manager.create_link_code(client, user_id),
                 lambda: manager.generate_connect_url(user_id, "github", client),
                 lambda: manager.begin(client, user_id, "github", browser="b"),
                 lambda: manager.proofs.start(client, LinkRequest(user_id, "github")),
                 lambda: manager.proofs.confirm(client, user_id, "BCDFGH"),
-                lambda: manager.activity(user_id, client),
-                lambda: manager.open_links(user_id, client),
-                lambda: manager.cancel_links(user_id, client),
+                lambda: manager.activity(client, user_id),
+                lambda: manager.open_links(client, user_id),
+                lambda: manager.cancel_links(client, user_id),
                 lambda: manager.tell(client, user_id, NoticeKind.SUPPORT_ENDED_SESSIONS),
             ]
             for call in calls:
@@ -271,7 +271,7 @@ class TestThroughTheManager:
                 lambda: manager.has_token("1", provider, client),
                 lambda: manager.store_token(client, "1", TokenData("a", provider=provider)),
                 lambda: manager.delete_token(client, "1", provider),
-                lambda: manager.connection("1", provider, client),
+                lambda: manager.connection(client, "1", provider),
                 lambda: manager.generate_connect_url("1", provider, client),
                 lambda: manager.begin(client, "1", provider, browser="b"),
                 lambda: manager.exchange_code(provider, "code"),

@@ -11,7 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.fake_provider import FakeProvider
-from tests.library import connected, granted
+from tests.library import NO_REDIS, connected, granted
 from tests.redis_wire import Wire
 from webui.oauth_manager import OAuthManager, OAuthProvider, Profile
 from webui.oauth_manager.flows.last_used import DELAY, WRITE_EVERY, Uses
@@ -35,11 +35,11 @@ class Written:
         self._come.set()
 
     def use(self, user_id: str, provider: str, token: str = "a") -> None:
-        self.uses.note(None, user_id, _named(provider), token)
+        self.uses.note(NO_REDIS, user_id, _named(provider), token)
 
     async def written(self) -> list[tuple[str, str]]:
         """Everything up to the end mark, whose use comes last."""
-        self.uses.note(None, "the end", _named(f"end-{len(self.found)}"), "")
+        self.uses.note(NO_REDIS, "the end", _named(f"end-{len(self.found)}"), "")
         async with asyncio.timeout(30):
             while self.found[-1:] == [] or self.found[-1][0] != "the end":
                 self._come.clear()
@@ -52,7 +52,7 @@ def _named(name: str) -> OAuthProvider:
 
 
 async def profile_of(manager: OAuthManager, redis: Any) -> Profile:
-    return (await manager.connection("ann", "google", redis)).profile
+    return (await manager.connection(redis, "ann", "google")).profile
 
 
 async def used(manager: OAuthManager, redis: Any, provider: str = "google") -> None:
@@ -67,7 +67,7 @@ async def last_used(manager: OAuthManager, redis: Any, at: float) -> None:
 
 
 async def kinds(manager: OAuthManager, redis: Any) -> list[str]:
-    return [event.kind for event in (await manager.activity("ann", redis)).events]
+    return [event.kind for event in (await manager.activity(redis, "ann")).events]
 
 
 class TestWhenItIsWritten:
@@ -140,10 +140,10 @@ class TestWhenItIsWritten:
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
         await connected(manager, fake, redis, "ann", "google")
-        await manager.connections("ann", redis)
+        await manager.connections(redis, "ann")
         await manager.list_user_connections("ann", redis)
         await manager.has_token("ann", "google", redis)
-        await manager.check("ann", "google", redis)
+        await manager.check(redis, "ann", "google")
         assert manager._uses._noted == {}
 
 
@@ -207,7 +207,7 @@ class TestWhatIsWritten:
         fake.account = {"sub": "1", "email": "ann@b.example"}
         await connected(manager, fake, redis, "ann", "google")
         await used(manager, redis)
-        event = (await manager.activity("ann", redis, kinds=["used"])).events[0]
+        event = (await manager.activity(redis, "ann", kinds=["used"])).events[0]
         assert (event.provider, event.by, event.account) == ("google", "bot", "ann@b.example")
 
     async def test_ten_processes_make_one_event_of_a_day(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,6 +18,7 @@ from webui.middleware.stack import guarded
 from webui.oauth_manager import OAuthManager, StoreUnavailable
 from webui.oauth_manager.protocol.transport import Transport
 from webui.oauth_manager.storage import TROUBLE, Fit, WrongKey
+from webui.oauth_manager.storage.calls import RedisClient
 from webui.rate_limits import Limiter, TooMany
 from webui.redis_client import connect
 from webui.rendering.render import render_error
@@ -57,7 +57,7 @@ class StartRefused(RuntimeError):
     """The site would do harm like this; the message is the sentence for the log."""
 
 
-async def _check_keys(manager: OAuthManager, redis: Any) -> None:
+async def _check_keys(manager: OAuthManager, redis: RedisClient) -> None:
     """Compare the keys with what is stored.  Raises ``StartRefused`` if no record opens.
 
     Without Redis, or beside a canary that another key sealed, the site starts

@@ -16,6 +16,7 @@ import click
 from webui.app import make_manager
 from webui.logs import configure_logs
 from webui.oauth_manager import OAuthError, OAuthManager, StoreUnavailable
+from webui.oauth_manager.storage.calls import RedisClient
 from webui.redis_client import connect
 from webui.settings.settings import Settings, SettingsError, load_settings
 from webui.support.identifiers import spelled
@@ -139,7 +140,7 @@ def demo(port: int, provider_port: int, data: Path) -> None:
 def link(user: str, provider: str) -> None:
     """Print a one-time address for USER, to connect PROVIDER or just to sign in."""
 
-    async def work(manager: OAuthManager, redis: Any) -> str:
+    async def work(manager: OAuthManager, redis: RedisClient) -> str:
         if provider and not manager.is_provider_configured(provider):
             raise click.ClickException(_not_set_up(manager, provider))
         code = await manager.create_link_code(redis, user, provider=provider)
@@ -177,7 +178,7 @@ def connections(user: str, is_json: bool) -> None:
     """List the connections of USER, without secrets."""
     from webui.commands import connections as terminal
 
-    rows = _with_store(lambda manager, redis: manager.connections(user, redis))
+    rows = _with_store(lambda manager, redis: manager.connections(redis, user))
     held = [row for row in rows if row.status != "not_connected"]
     for row in held:
         click.echo(terminal.as_json(row) if is_json else terminal.as_line(row))
@@ -197,7 +198,7 @@ def audit(since: str, is_json: bool) -> None:
     except ValueError:
         raise click.BadParameter("neither a day nor 7d or 24h", param_hint="--since") from None
 
-    async def work(manager: OAuthManager, redis: Any) -> bool:
+    async def work(manager: OAuthManager, redis: RedisClient) -> bool:
         is_empty = True
         async for record in manager.audit.read(redis, start):
             click.echo(export.as_json(record) if is_json else export.as_line(record))

@@ -11,7 +11,6 @@ import re
 import secrets
 import time
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import structlog
 from starlette.requests import Request
@@ -20,7 +19,7 @@ from webui.fetch_metadata import METHODS, is_visit
 from webui.oauth_manager import StoreUnavailable
 from webui.oauth_manager.links import CODE_ALPHABET, CODE_LENGTH, as_typed
 from webui.oauth_manager.storage import shaped
-from webui.oauth_manager.storage.calls import read_text, redis_call
+from webui.oauth_manager.storage.calls import RedisClient, read_text, redis_call
 from webui.rate_limits import Limiter
 from webui.sessions.sessions import loaded_session
 from webui.site import Site, caller_of, site_of
@@ -106,7 +105,7 @@ async def _is_allowed(limiter: Limiter, found: Reference, address: str) -> bool:
     return bool(found.user) or await limiter.allows(everybody, "all")
 
 
-async def keep_reference(redis: Any, reference: Reference) -> str:
+async def keep_reference(redis: RedisClient, reference: Reference) -> str:
     """Keep it under a code nobody has; ``""`` where none was found."""
     for _ in range(_TRIES):
         code = _new_code()
@@ -122,7 +121,7 @@ def is_reference(text: str) -> bool:
     return _CODE.fullmatch(as_typed(text)) is not None
 
 
-async def find_reference(redis: Any, code: str) -> Reference | None:
+async def find_reference(redis: RedisClient, code: str) -> Reference | None:
     """What was kept under ``code``, however it was typed.  Raises ``StoreUnavailable``."""
     code = as_typed(code)
     if not is_reference(code):

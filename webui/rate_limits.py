@@ -6,7 +6,6 @@ import math
 import re
 import time
 from functools import cache
-from typing import Any
 from urllib.parse import quote
 
 from limits import RateLimitItem, parse
@@ -15,7 +14,7 @@ from limits.aio.strategies import FixedWindowRateLimiter
 from redis.exceptions import RedisError
 
 from webui.oauth_manager import OAuthError
-from webui.oauth_manager.storage.calls import read_text, redis_call
+from webui.oauth_manager.storage.calls import RedisClient, read_text, redis_call
 
 LIMITS = {
     "miss": "60/minute",  # link codes and states that are not ours, for each address
@@ -82,7 +81,7 @@ class _ClientStorage(Storage):
 
     STORAGE_SCHEME = None
 
-    def __init__(self, redis: Any) -> None:
+    def __init__(self, redis: RedisClient) -> None:
         super().__init__()
         self._redis = redis
 
@@ -113,7 +112,7 @@ class _ClientStorage(Storage):
 class Limiter:
     """Counts tries; every method is one round trip until the limit is reached."""
 
-    def __init__(self, redis: Any) -> None:
+    def __init__(self, redis: RedisClient) -> None:
         self._strategy = FixedWindowRateLimiter(_ClientStorage(redis))
 
     async def allows(self, name: str, who: str) -> bool:

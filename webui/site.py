@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from webui.addresses import counted_network
 from webui.oauth_manager import OAuthManager, OAuthProvider
+from webui.oauth_manager.storage.calls import RedisClient
 from webui.rate_limits import Limiter
 from webui.sessions.sessions import Sessions
 from webui.settings.settings import Settings
@@ -22,7 +22,7 @@ class Site:
 
     settings: Settings
     manager: OAuthManager
-    redis: Any
+    redis: RedisClient
     sessions: Sessions  # people's
     staff_sessions: Sessions  # of staff who came by sign-on; they open support pages alone
     limiter: Limiter

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 from webui.chat.phrases import say, span
 from webui.oauth_manager import LINK_CODE_TTL, Connection, OAuthManager, OAuthProvider
+from webui.oauth_manager.storage.calls import RedisClient
 
 _FRESH_SECONDS = LINK_CODE_TTL / 2
 _GRACE_SECONDS = 5  # a link made a moment ago lives ten minutes and not nine
@@ -33,7 +33,7 @@ class Link:
 
 async def new_link(
     manager: OAuthManager,
-    redis: Any,
+    redis: RedisClient,
     user_id: str,
     provider: str = "",
     scopes: tuple[str, ...] = (),
@@ -43,7 +43,9 @@ async def new_link(
     return Link(manager.landing_url(code), time.time() + LINK_CODE_TTL, scopes)
 
 
-async def open_link(manager: OAuthManager, redis: Any, user_id: str, provider: str) -> Link | None:
+async def open_link(
+    manager: OAuthManager, redis: RedisClient, user_id: str, provider: str
+) -> Link | None:
     """The person's open link for a service; a tool may have made it, and asked for more."""
     found = await manager.links.find(redis, user_id, provider)
     if found is None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from webui.chat.phrases import abilities, lost, named, standing
 from webui.oauth_manager import Connection, Notice, NoticeKind, OAuthManager, OAuthProvider, Status
+from webui.oauth_manager.storage.calls import RedisClient
 from webui.text import words
 from webui.text.labels import clean_label
 
@@ -27,7 +26,7 @@ _STILL = {
 _OF_ALL = (NoticeKind.SUPPORT_CANCELLED_LINKS, NoticeKind.SUPPORT_ENDED_SESSIONS)
 
 
-async def notice_text(manager: OAuthManager, redis: Any, notice: Notice) -> str:
+async def notice_text(manager: OAuthManager, redis: RedisClient, notice: Notice) -> str:
     """What to say about a notice; a link that it needs is made now.
 
     A notice that comes late tells how things stand instead.  Raises
@@ -41,7 +40,7 @@ async def notice_text(manager: OAuthManager, redis: Any, notice: Notice) -> str:
         if notice.provider or key not in words.CATALOGUE:
             key = "notice.elsewhere"
         return words.text(key, provider=clean_label(notice.provider))
-    connection = await manager.connection(notice.user_id, provider.name, redis)
+    connection = await manager.connection(redis, notice.user_id, provider.name)
     names = {"provider": provider.label, "name": provider.name}
     if connection.status not in _STILL[notice.kind]:
         return words.text("notice.late", standing=standing(provider, connection), **names)
@@ -68,7 +67,11 @@ def _connected(provider: OAuthProvider, connection: Connection, account: str) ->
 
 
 async def _reconnect_needed(
-    manager: OAuthManager, redis: Any, provider: OAuthProvider, connection: Connection, user_id: str
+    manager: OAuthManager,
+    redis: RedisClient,
+    provider: OAuthProvider,
+    connection: Connection,
+    user_id: str,
 ) -> str:
     if not provider.is_configured:
         return words.text("notice.reconnect_unset", provider=provider.label)

@@ -22,6 +22,7 @@ from webui.oauth_manager import (
     get_oauth_manager,
 )
 from webui.oauth_manager.links import as_typed
+from webui.oauth_manager.storage.calls import RedisClient
 from webui.rate_limits import Limiter, TooMany
 from webui.text.labels import is_web_address
 
@@ -87,7 +88,7 @@ class Talk:
 
     manager: OAuthManager
     user_id: str
-    redis: Any
+    redis: RedisClient
 
     def services(self) -> str:
         return ", ".join(self.manager.list_configured_providers())
@@ -110,7 +111,7 @@ class Talk:
         return say("unknown" if name else "which", services=self.services())
 
     async def standing(self, provider: OAuthProvider) -> Connection:
-        return await self.manager.connection(self.user_id, provider.name, self.redis)
+        return await self.manager.connection(self.redis, self.user_id, provider.name)
 
     async def limit(self, name: str) -> None:
         await Limiter(self.redis).hit(name, self.user_id)
@@ -177,7 +178,7 @@ async def _confirm(talk: Talk, code: str) -> str:
 async def _list(talk: Talk, _: str) -> str:
     if not talk.services():
         return say("nothing_set_up")
-    rows = await talk.manager.connections(talk.user_id, talk.redis)
+    rows = await talk.manager.connections(talk.redis, talk.user_id)
     held = [row for row in rows if row.status is not Status.NOT_CONNECTED]
     names = {row.provider for row in held}
     free = ", ".join(n for n in talk.manager.list_configured_providers() if n not in names)
@@ -199,7 +200,7 @@ async def _check(talk: Talk, name: str) -> str:
     if provider is None:
         return talk.which(name)
     await talk.limit("check")
-    health = await talk.manager.check(talk.user_id, provider.name, talk.redis)
+    health = await talk.manager.check(talk.redis, talk.user_id, provider.name)
     if health is Health.PROVIDER_TROUBLE:
         return say("trouble", provider=provider.label)
     if health in (Health.WORKING, Health.MISCONFIGURED, Health.UNCHECKED):

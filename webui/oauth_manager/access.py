@@ -55,7 +55,7 @@ async def require_oauth_token(ctx: ToolContext, provider: str, scopes: Iterable[
     if ctx.redis is None:
         raise StoreUnavailable("reach Redis", "no_client")
     needed = tuple(scopes)
-    token = await manager.valid_token(ctx.user_id, provider, ctx.redis)
+    token = await manager.valid_token(ctx.redis, ctx.user_id, provider)
     known = manager.providers[provider]
     rules = known.scope_rules
     if token is None:

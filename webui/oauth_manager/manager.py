@@ -42,6 +42,7 @@ from .providers import PROVIDER_TEMPLATES
 from .providers.provider import OAuthProvider, build_providers
 from .storage import canary, keys
 from .storage.account_index import Accounts
+from .storage.calls import RedisClient
 from .storage.held_tokens import Leftovers
 from .storage.link_index import LinkRequest
 from .storage.rotation import Rotation, reseal
@@ -132,7 +133,7 @@ class OAuthManager:
             # Not quoting the name: it may come from anywhere.
             raise ValueError("unknown provider") from None
 
-    def _checked(self, redis: Any, user_id: str, provider: str) -> OAuthProvider:
+    def _checked(self, redis: RedisClient, user_id: str, provider: str) -> OAuthProvider:
         """The provider, once all three can be worked with."""
         known = self._provider(provider)
         keys.check_user_id(user_id)
@@ -152,7 +153,7 @@ class OAuthManager:
     # Starting a connection
 
     async def create_link_code(
-        self, redis: Any, user_id: str, *, provider: str = "", scopes: Iterable[str] = ()
+        self, redis: RedisClient, user_id: str, *, provider: str = "", scopes: Iterable[str] = ()
     ) -> str:
         """A one-time code that stands for the user for ``LINK_CODE_TTL`` seconds.
 
@@ -166,7 +167,7 @@ class OAuthManager:
         made = partial(self.stories.made, user_id=user_id, provider=provider)
         return await self.links.create(redis, request, made)
 
-    async def resolve_link_code(self, redis: Any, code: str) -> str | None:
+    async def resolve_link_code(self, redis: RedisClient, code: str) -> str | None:
         """The code's user id, once; ``None`` for whatever is unknown, used or run out."""
         self._need(redis)
         request = await self.links.take(redis, code)
@@ -197,7 +198,7 @@ class OAuthManager:
         )
 
     async def generate_connect_url(
-        self, user_id: str, provider: str, redis: Any, scopes: Iterable[str] | None = None
+        self, user_id: str, provider: str, redis: RedisClient, scopes: Iterable[str] | None = None
     ) -> str:
         """A ready-to-click authorization address for a person in chat.  One round trip.
 
@@ -210,7 +211,7 @@ class OAuthManager:
 
     async def begin(
         self,
-        redis: Any,
+        redis: RedisClient,
         user_id: str,
         provider: str,
         *,
@@ -224,7 +225,7 @@ class OAuthManager:
         asked for before: a tool may have wanted more.
         """
         if scopes is None:
-            known = await self.connection(user_id, provider, redis)
+            known = await self.connection(redis, user_id, provider)
             own = self.providers[provider]
             scopes = own.scope_rules.united(own.scopes, known.profile.requested_scopes)
         return await self._begin(
@@ -233,7 +234,7 @@ class OAuthManager:
 
     async def _begin(
         self,
-        redis: Any,
+        redis: RedisClient,
         user_id: str,
         provider: str,
         scopes: Iterable[str] | None,
@@ -279,7 +280,7 @@ class OAuthManager:
 
     async def complete(
         self,
-        redis: Any,
+        redis: RedisClient,
         attempt: Attempt,
         code: str,
         *,
@@ -302,7 +303,9 @@ class OAuthManager:
         )
         return await self._background.finish(work)
 
-    async def switch_offer(self, user_id: str, provider: str, redis: Any) -> SwitchOffer | None:
+    async def switch_offer(
+        self, redis: RedisClient, user_id: str, provider: str
+    ) -> SwitchOffer | None:
         """The account that waits for the person's answer, if one does.
 
         One that nobody has answered in time is given back to the provider meanwhile.
@@ -311,7 +314,7 @@ class OAuthManager:
         return await self._offers.peek(redis, user_id, known)
 
     async def switch(
-        self, user_id: str, provider: str, redis: Any, *, offer: str, use_new: bool
+        self, redis: RedisClient, user_id: str, provider: str, *, offer: str, use_new: bool
     ) -> Connection | SwitchOffer | None:
         """Answer the ``SwitchOffer`` of the id ``offer``: use the new account, or do not.
 
@@ -325,17 +328,19 @@ class OAuthManager:
 
     # Tokens
 
-    async def get_token(self, user_id: str, provider: str, redis: Any) -> str | None:
+    async def get_token(self, user_id: str, provider: str, redis: RedisClient | None) -> str | None:
         """An access token that works now, refreshed if need be.  One round trip if it is valid.
 
         ``None`` where ``redis`` is ``None``, nothing usable is stored, or access
         has ended.  Raises ``OAuthUnavailable`` or ``OAuthMisconfigured`` where a
         refresh is due, fails, and the old token is over as well; the record is kept.
         """
-        token = await self.valid_token(user_id, provider, redis)
+        token = await self.valid_token(redis, user_id, provider)
         return token.access_token if token else None
 
-    async def valid_token(self, user_id: str, provider: str, redis: Any) -> TokenData | None:
+    async def valid_token(
+        self, redis: RedisClient | None, user_id: str, provider: str
+    ) -> TokenData | None:
         """As :meth:`get_token`, with scopes and expiry."""
         known = self._provider(provider)
         keys.check_user_id(user_id)
@@ -346,7 +351,9 @@ class OAuthManager:
             self._uses.note(redis, user_id, known, token.access_token)
         return token
 
-    async def renew(self, redis: Any, user_id: str, provider: str, *, refused: str) -> str | None:
+    async def renew(
+        self, redis: RedisClient, user_id: str, provider: str, *, refused: str
+    ) -> str | None:
         """An access token in the place of one that the provider's API has just refused (401).
 
         ``refused`` is that token: whoever renewed it meanwhile comes first, and of any
@@ -359,7 +366,7 @@ class OAuthManager:
         token = await self._tokens.renewed(redis, user_id, known, refused)
         return token.access_token if token else None
 
-    async def store_token(self, redis: Any, user_id: str, token: TokenData) -> None:
+    async def store_token(self, redis: RedisClient, user_id: str, token: TokenData) -> None:
         """Keep ``token`` for the user, under ``token.provider``.
 
         What is known of another authorization, such as whose account it was, is not
@@ -368,7 +375,7 @@ class OAuthManager:
         self._checked(redis, user_id, token.provider)
         await self._store.put_tokens(redis, user_id, token)
 
-    async def has_token(self, user_id: str, provider: str, redis: Any) -> bool:
+    async def has_token(self, user_id: str, provider: str, redis: RedisClient | None) -> bool:
         """Whether tokens are stored, valid or not; ``False`` where ``redis`` is ``None``."""
         self._provider(provider)
         keys.check_user_id(user_id)
@@ -382,7 +389,7 @@ class OAuthManager:
     # Ending a connection
 
     async def delete_token(
-        self, redis: Any, user_id: str, provider: str, *, by: str = "bot"
+        self, redis: RedisClient, user_id: str, provider: str, *, by: str = "bot"
     ) -> Disconnected:
         """Disconnect: the local copy goes first and for certain, then the provider is asked.
 
@@ -394,7 +401,9 @@ class OAuthManager:
         unconfirmed = Disconnected(provider, RevokeOutcome.UNCONFIRMED, ending.account)
         return await ending.within(self.patience) or unconfirmed
 
-    async def disconnect(self, redis: Any, user_id: str, provider: str, *, by: str) -> Ending:
+    async def disconnect(
+        self, redis: RedisClient, user_id: str, provider: str, *, by: str
+    ) -> Ending:
         """As :meth:`delete_token`, without waiting for the provider.
 
         Where it does not confirm, what it can be asked with is kept for
@@ -404,7 +413,7 @@ class OAuthManager:
         work = self._disconnector.disconnect(redis, user_id, known, by)
         return await self._background.finish(work)
 
-    async def ask_again(self, redis: Any, user_id: str, provider: str) -> Ending | None:
+    async def ask_again(self, redis: RedisClient, user_id: str, provider: str) -> Ending | None:
         """Ask the provider once more to end what :meth:`disconnect` removed here.
 
         ``None`` where nothing is kept to ask with, or the service is connected.
@@ -413,19 +422,19 @@ class OAuthManager:
         work = self._revocation.ask_again(redis, user_id, known)
         return await self._background.finish(work)
 
-    async def drop_leftovers(self, redis: Any, user_id: str, provider: str) -> None:
+    async def drop_leftovers(self, redis: RedisClient, user_id: str, provider: str) -> None:
         """Delete what :meth:`disconnect` kept."""
         self._checked(redis, user_id, provider)
         await self._revocation.drop_leftovers(redis, user_id, provider)
 
     # Looking after a connection
 
-    async def check(self, user_id: str, provider: str, redis: Any) -> Health:
+    async def check(self, redis: RedisClient, user_id: str, provider: str) -> Health:
         """Ask the provider whether the connection works, after a refresh if one is due."""
         known = self._checked(redis, user_id, provider)
         return await self._tokens.health(redis, user_id, known)
 
-    async def accept_missing(self, user_id: str, provider: str, redis: Any) -> bool:
+    async def accept_missing(self, redis: RedisClient, user_id: str, provider: str) -> bool:
         """The person does without the permissions that were left off.
 
         ``False`` where nothing that is needed was, or it is accepted already.
@@ -437,8 +446,8 @@ class OAuthManager:
 
     async def activity(
         self,
+        redis: RedisClient,
         user_id: str,
-        redis: Any,
         before: str = "",
         *,
         provider: str = "",
@@ -456,18 +465,18 @@ class OAuthManager:
             redis, user_id, before, provider=provider, kinds=kinds, size=size
         )
 
-    async def record(self, redis: Any, user_id: str, event: Event) -> None:
+    async def record(self, redis: RedisClient, user_id: str, event: Event) -> None:
         """Add an event to the person's timeline; a failure only goes to the log."""
         await self._activity.note(redis, keys.check_user_id(user_id), event)
 
     # Links from chat, for display and for support
 
-    async def open_links(self, user_id: str, redis: Any) -> tuple[OpenLink, ...]:
+    async def open_links(self, redis: RedisClient, user_id: str) -> tuple[OpenLink, ...]:
         """The person's connect links of the last minutes, without codes.  Reads only."""
         self._need(redis)
         return await self._open_links.read(redis, keys.check_user_id(user_id))
 
-    async def cancel_links(self, user_id: str, redis: Any) -> int:
+    async def cancel_links(self, redis: RedisClient, user_id: str) -> int:
         """Switch off every link and every proof of the person; how many there were.
 
         The person is not told: see :meth:`tell`.
@@ -479,7 +488,9 @@ class OAuthManager:
 
     # Connections, for display
 
-    async def list_user_connections(self, user_id: str, redis: Any) -> list[dict[str, Any]]:
+    async def list_user_connections(
+        self, user_id: str, redis: RedisClient | None
+    ) -> list[dict[str, Any]]:
         """The connected providers: ``provider``, ``scopes``, ``expires_at`` (epoch seconds, or
         ``None``), ``has_refresh_token``, ``account``.  No secrets, no refresh, one round trip.
         """
@@ -493,12 +504,12 @@ class OAuthManager:
                 "has_refresh_token": connection.has_refresh_token,
                 "account": connection.profile.account.label,
             }
-            for connection in await self.connections(user_id, redis)
+            for connection in await self.connections(redis, user_id)
             if connection.has_tokens
         ]
 
     async def connections(
-        self, user_id: str, redis: Any, *, resume: bool = True
+        self, redis: RedisClient, user_id: str, *, resume: bool = True
     ) -> list[Connection]:
         """Where every known provider stands for this user, alphabetically.  One round trip.
 
@@ -517,7 +528,7 @@ class OAuthManager:
         ]
 
     async def connection(
-        self, user_id: str, provider: str, redis: Any, *, resume: bool = True
+        self, redis: RedisClient, user_id: str, provider: str, *, resume: bool = True
     ) -> Connection:
         """Where one provider stands for this user, as :meth:`connections`.  One round trip."""
         known = self._checked(redis, user_id, provider)
@@ -526,7 +537,9 @@ class OAuthManager:
             self._disconnector.resume(redis, user_id, known, stored)
         return self._tokens.standing(user_id, known, stored)
 
-    async def find_accounts(self, redis: Any, provider: str, account: str) -> tuple[str, ...]:
+    async def find_accounts(
+        self, redis: RedisClient, provider: str, account: str
+    ) -> tuple[str, ...]:
         """Ids of the users, at most 11, who connected this account of the provider's.
 
         ``account`` is its id, or its label in whatever case.  Two round trips, reads only.
@@ -537,7 +550,7 @@ class OAuthManager:
 
     # What the bot is to say without being asked
 
-    def notices(self, redis: Any, consumer: str) -> AsyncIterator[Notice]:
+    def notices(self, redis: RedisClient, consumer: str) -> AsyncIterator[Notice]:
         """What happened to connections and links, and what support did: each at least once.
 
         ``async for notice in manager.notices(redis, consumer="bot-1")``; a
@@ -547,22 +560,24 @@ class OAuthManager:
         """
         return self._notices.read(redis, consumer, partial(self._is_news, redis))
 
-    async def _is_news(self, redis: Any, notice: Notice) -> bool:
+    async def _is_news(self, redis: RedisClient, notice: Notice) -> bool:
         known = self.providers.get(notice.provider)
         if known is None:
             return is_news(notice, None, is_configured=not notice.provider)
-        connection = await self.connection(notice.user_id, known.name, redis)
+        connection = await self.connection(redis, notice.user_id, known.name)
         return is_news(notice, connection, is_configured=known.is_configured)
 
-    async def link_cancelled(self, redis: Any, request: LinkRequest) -> None:
+    async def link_cancelled(self, redis: RedisClient, request: LinkRequest) -> None:
         """Tell the person a link was made for that somebody switched it off."""
         await self.stories.cancelled(redis, request)
 
-    async def link_used(self, redis: Any, request: LinkRequest) -> None:
+    async def link_used(self, redis: RedisClient, request: LinkRequest) -> None:
         """Somebody went on with a link; who it is has to be proven yet."""
         await self.stories.used(redis, request)
 
-    async def tell(self, redis: Any, user_id: str, kind: NoticeKind, provider: str = "") -> None:
+    async def tell(
+        self, redis: RedisClient, user_id: str, kind: NoticeKind, provider: str = ""
+    ) -> None:
         """Have the bot tell the person what was done; a failure only goes to the log."""
         if provider:
             self._provider(provider)
@@ -570,7 +585,7 @@ class OAuthManager:
 
     # Housekeeping
 
-    async def ready(self, redis: Any) -> canary.Fit:
+    async def ready(self, redis: RedisClient) -> canary.Fit:
         """Whether Redis takes reads and writes, and our keys open its canary.  Within a second.
 
         One round trip; more only as long as nothing is stored.  Raises ``StoreUnavailable``.
@@ -578,7 +593,7 @@ class OAuthManager:
         self._need(redis)
         return await canary.ready(redis, self._sealer)
 
-    async def settle(self, redis: Any) -> canary.Fit:
+    async def settle(self, redis: RedisClient) -> canary.Fit:
         """At a start: whether our keys fit what is stored; an empty Redis gets the canary.
 
         Raises ``StoreUnavailable``.
@@ -586,7 +601,7 @@ class OAuthManager:
         self._need(redis)
         return await canary.settle(redis, self._sealer, canary.START_SECONDS)
 
-    async def reseal(self, redis: Any, *, writes: bool = True) -> Rotation:
+    async def reseal(self, redis: RedisClient, *, writes: bool = True) -> Rotation:
         """Seal every record with the newest key, or only find out which ones nobody can read."""
         return await reseal(redis, self._sealer, self._store, self._accounts, writes=writes)
 
@@ -594,7 +609,7 @@ class OAuthManager:
         """Start work that is done to its end whoever is cancelled; :meth:`aclose` waits for it."""
         return self._background.run(work)
 
-    def _need(self, redis: Any) -> None:
+    def _need(self, redis: RedisClient) -> None:
         if redis is None:
             raise StoreUnavailable("reach Redis", "no_client")
 

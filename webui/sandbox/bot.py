@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
 
 from webui.chat import ACTIONS, connect_service, notice_text, split_link
 from webui.oauth_manager import (
@@ -20,6 +19,7 @@ from webui.oauth_manager import (
     StoreUnavailable,
     get_oauth_manager,
 )
+from webui.oauth_manager.storage.calls import RedisClient
 
 from .whoami import Caller, whoami
 
@@ -56,7 +56,7 @@ async def answer(caller: Caller, text: str) -> Reply:
     return Reply("I did not understand that. Send help to see what I can do.")
 
 
-async def told(redis: Any, notice: Notice) -> Reply:
+async def told(redis: RedisClient, notice: Notice) -> Reply:
     """What the bot says first.  Raises ``StoreUnavailable``."""
     manager = get_oauth_manager()
     return _reply(await notice_text(manager, redis, notice), manager.providers.get(notice.provider))

@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 import httpx
@@ -19,6 +18,7 @@ from starlette.types import ASGIApp
 from webui.app import create_app
 from webui.logs import configure_logs
 from webui.oauth_manager import StoreUnavailable, get_oauth_manager, init_oauth_manager
+from webui.oauth_manager.storage.calls import RedisClient
 from webui.redis_client import connect
 from webui.sandbox.embedded_redis import embedded_redis
 from webui.sandbox.openid import SignOnStandin
@@ -188,7 +188,7 @@ def _create_sandbox(
     return app
 
 
-async def _speak_first(chat: Chat, redis: Any) -> None:
+async def _speak_first(chat: Chat, redis: RedisClient) -> None:
     """Whatever happens to somebody's connections is told in their chat."""
     while True:
         try:

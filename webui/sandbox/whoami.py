@@ -17,6 +17,7 @@ from webui.oauth_manager import (
     get_oauth_manager,
     require_oauth_token,
 )
+from webui.oauth_manager.storage.calls import RedisClient
 from webui.text.labels import clean_label
 
 DEADLINE_SECONDS = 10.0
@@ -27,7 +28,7 @@ class Caller:
     """Who is asking, and what the tools need: the context of ``require_oauth_token``."""
 
     user_id: str
-    redis: Any
+    redis: RedisClient
     http: httpx.AsyncClient
 
 
@@ -38,7 +39,7 @@ async def whoami(caller: Caller, provider: OAuthProvider) -> str:
     if status == 401:
         # Taken away at the provider, perhaps.  The check finds out and keeps it in mind; then
         # there is another token, or none, for which the caller is asked to connect again.
-        await get_oauth_manager().check(caller.user_id, provider.name, caller.redis)
+        await get_oauth_manager().check(caller.redis, caller.user_id, provider.name)
         token = await require_oauth_token(caller, provider.name)
         status, account = await _ask(caller.http, provider, token)
     if status == 401:
@@ -48,7 +49,7 @@ async def whoami(caller: Caller, provider: OAuthProvider) -> str:
         name = name.get(step) if isinstance(name, Mapping) else None
     if not isinstance(name, str):
         return f"{provider.label} answered, and did not say who you are."
-    connection = await get_oauth_manager().connection(caller.user_id, provider.name, caller.redis)
+    connection = await get_oauth_manager().connection(caller.redis, caller.user_id, provider.name)
     return f"{provider.label} knows you as {clean_label(name)}. {_token_age(connection)}"
 
 

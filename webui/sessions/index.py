@@ -12,11 +12,10 @@ import hashlib
 import re
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from webui.oauth_manager import check_user_id
 from webui.oauth_manager.storage import OURS, encoded
-from webui.oauth_manager.storage.calls import as_text, redis_call, unless_mistyped
+from webui.oauth_manager.storage.calls import RedisClient, as_text, redis_call, unless_mistyped
 
 LIFE_SECONDS = 7 * 24 * 3600
 MOST = 100  # sessions of one person; a new one ends the oldest
@@ -73,7 +72,7 @@ def _owner(user: object) -> str:
 
 
 async def begin(
-    redis: Any, key: str, fields: Sequence[str], *, user: str, idle: int, before: str | None
+    redis: RedisClient, key: str, fields: Sequence[str], *, user: str, idle: int, before: str | None
 ) -> bool:
     """Keep a session for ``idle`` seconds, in place of ``before``; two round trips.
 
@@ -101,7 +100,7 @@ async def begin(
     return bool(is_alive)
 
 
-async def end(redis: Any, key: str) -> str:
+async def end(redis: RedisClient, key: str) -> str:
     """End one session; how its person had signed in, ``""`` where there was none.
 
     At most two round trips.  Raises ``StoreUnavailable``.
@@ -117,7 +116,7 @@ async def end(redis: Any, key: str) -> str:
     return as_text(via)
 
 
-async def end_all(redis: Any, user: str) -> int:
+async def end_all(redis: RedisClient, user: str) -> int:
     """End every session of a person; how many there were.  Two round trips.
 
     Raises ``StoreUnavailable``; may then be repeated.

@@ -12,7 +12,7 @@ from typing import Any, cast
 from redis.asyncio import Redis
 from starlette.requests import HTTPConnection
 
-from webui.oauth_manager.storage.calls import is_mistyped, redis_call
+from webui.oauth_manager.storage.calls import Commands, is_mistyped, redis_call
 from webui.sessions import index as session_index
 from webui.sessions.index import LIFE_SECONDS, session_key
 from webui.sessions.note import NOTE_SECONDS, Note
@@ -143,7 +143,7 @@ class Sessions:
             await self.queue_notes(self._redis, session, counted)
         return replace(session, notes={**session.notes, **counted})
 
-    def queue_notes(self, pipe: Any, session: Session, notes: Mapping[str, Note]) -> Any:
+    def queue_notes(self, pipe: Commands, session: Session, notes: Mapping[str, Note]) -> Any:
         """As :meth:`put_notes`, on a pipeline, or on a client: then await what is returned."""
         fields = []
         for name, note in notes.items():

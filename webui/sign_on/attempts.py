@@ -12,12 +12,11 @@ import hashlib
 import hmac
 import json
 from dataclasses import dataclass, field
-from typing import Any
 
 from webui.oauth_manager import FlowRefused
 from webui.oauth_manager.protocol.requests import new_secret
 from webui.oauth_manager.storage import texts
-from webui.oauth_manager.storage.calls import redis_call, take_text
+from webui.oauth_manager.storage.calls import RedisClient, redis_call, take_text
 
 from .discovery import NAME
 
@@ -47,7 +46,7 @@ class Attempt:
         return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
 
-async def begin_attempt(redis: Any, browser: str, return_to: str) -> Attempt:
+async def begin_attempt(redis: RedisClient, browser: str, return_to: str) -> Attempt:
     """One round trip.  Raises ``StoreUnavailable``."""
     attempt = Attempt(new_secret(), browser, return_to)
     record = [_digest(browser), return_to]
@@ -56,7 +55,7 @@ async def begin_attempt(redis: Any, browser: str, return_to: str) -> Attempt:
     return attempt
 
 
-async def take_attempt(redis: Any, state: str, browser: str) -> Attempt:
+async def take_attempt(redis: RedisClient, state: str, browser: str) -> Attempt:
     """The attempt of this browser, for exactly one caller; whoever asks, it is over then.
 
     Raises ``FlowRefused``, ``StoreUnavailable``.

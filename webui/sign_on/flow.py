@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlencode, urlsplit
 
 from webui.oauth_manager import (
@@ -19,6 +19,7 @@ from webui.oauth_manager.protocol.callback import AuthorizationResponse
 from webui.oauth_manager.protocol.requests import authorize_url, code_challenge, exchange_request
 from webui.oauth_manager.protocol.token_answers import read_token_answer
 from webui.oauth_manager.protocol.transport import Transport
+from webui.oauth_manager.storage.calls import RedisClient
 from webui.settings.settings import Settings
 
 from .attempts import Attempt, begin_attempt
@@ -65,7 +66,13 @@ class SignOn:
         self._at(await self._discovery.metadata())
 
     async def begin(
-        self, redis: Any, browser: str, return_to: str, *, max_age: int = 0, again: bool = False
+        self,
+        redis: RedisClient,
+        browser: str,
+        return_to: str,
+        *,
+        max_age: int = 0,
+        again: bool = False,
     ) -> str:
         """The address to leave for.
 

@@ -19,7 +19,7 @@ async def activity(request: Request) -> Response:
     site = site_of(request)
     session = await require_session(request, site.sessions)
     before = request.query_params.get("before", "")
-    page = await site.manager.activity(session.user, site.redis, before)
+    page = await site.manager.activity(site.redis, session.user, before)
     names = site.settings.product_name, site.settings.bot_name
     entries = timeline(page.events, site.manager.providers, *names)
     return render(request, "activity.html", entries=entries, older=page.older, before=before)

@@ -33,6 +33,7 @@ from webui.oauth_manager import (
 from webui.oauth_manager.links import Parked
 from webui.oauth_manager.protocol.callback import AuthorizationResponse, read_authorization_response
 from webui.oauth_manager.storage import state_of
+from webui.oauth_manager.storage.calls import Pipeline
 from webui.rate_limits import TooMany
 from webui.sessions.delivered import delivered, remembered
 from webui.sessions.note import Note
@@ -234,7 +235,7 @@ async def _finish(
     def kept(*, is_done: bool) -> dict[str, Note]:
         return remembered(session.notes, provider, state, attempt.return_to, is_done=is_done)
 
-    def also(pipe: Any) -> None:
+    def also(pipe: Pipeline) -> None:
         site.sessions.queue_notes(pipe, session, kept(is_done=False))
 
     note = await _outcome(request, attempt, answer, also)

@@ -55,9 +55,9 @@ async def cards_of(
     cards = {}
     for name in unanswered(session.notes, screen.now):
         # Looking finds what nobody answered, and has it ended at the provider.
-        site.manager.see_through(site.manager.switch_offer(session.user, name, site.redis))
+        site.manager.see_through(site.manager.switch_offer(site.redis, session.user, name))
     notes, last = notes_to_show(session.notes, screen.now), newest(session.notes, screen.now)
-    for connection in await site.manager.connections(session.user, site.redis):
+    for connection in await site.manager.connections(site.redis, session.user):
         provider = site.manager.providers[connection.provider]
         is_known = provider.is_configured or connection.status is not Status.NOT_CONNECTED
         if is_known or provider.name == always:
@@ -100,7 +100,7 @@ async def answer(
 async def _newest(site: Site, session: Session, provider: OAuthProvider) -> tuple[Entry, ...]:
     """What happened with one service last.  One round trip, unless the timeline is long."""
     page = await site.manager.activity(
-        session.user, site.redis, provider=provider.name, size=NEWEST
+        site.redis, session.user, provider=provider.name, size=NEWEST
     )
     names = site.settings.product_name, site.settings.bot_name
     return timeline(page.events, site.manager.providers, *names)

@@ -33,7 +33,7 @@ async def check(request: Request) -> Response:
         )
         response.headers["Retry-After"] = str(limit.retry_after)
         return response
-    health = await site.manager.check(session.user, provider.name, site.redis)
+    health = await site.manager.check(site.redis, session.user, provider.name)
     event = Event(f"checked_{health}", provider.name, "web", time.time())
     await site.manager.record(site.redis, session.user, event)
     if key := AFTER_CHECK.get(health):
@@ -46,7 +46,7 @@ async def accept_limited(request: Request) -> Response:
     site, provider = site_of(request), provider_of(request)
     session = await require_session(request, site.sessions)
     where = where_of(await form_of(request))
-    if await site.manager.accept_missing(session.user, provider.name, site.redis):
+    if await site.manager.accept_missing(site.redis, session.user, provider.name):
         event = Event("limited_accepted", provider.name, "web", time.time())
         await site.manager.record(site.redis, session.user, event)
         session = await site.sessions.put_note(session, provider.name, Note("kept_limited"))
@@ -57,10 +57,10 @@ async def show_switch(request: Request) -> Response:
     """``GET /connections/{provider}/switch``: whose account came back, or which one to use."""
     site, provider = site_of(request), provider_of(request)
     session = await require_session(request, site.sessions)
-    offer = await site.manager.switch_offer(session.user, provider.name, site.redis)
+    offer = await site.manager.switch_offer(site.redis, session.user, provider.name)
     if offer is None:
         return RedirectResponse(address("list", provider.name), 303)
-    known = await site.manager.connection(session.user, provider.name, site.redis)
+    known = await site.manager.connection(site.redis, session.user, provider.name)
     return render(
         request,
         "switch.html",
@@ -80,9 +80,9 @@ async def choose(request: Request) -> Response:
     session = await require_session(request, site.sessions)
     form = await form_of(request)
     named, use_new = str(form.get("offer", "")), form.get("choice") == "new"
-    offer = await site.manager.switch_offer(session.user, provider.name, site.redis)
+    offer = await site.manager.switch_offer(site.redis, session.user, provider.name)
     result = await site.manager.switch(
-        session.user, provider.name, site.redis, offer=named, use_new=use_new
+        site.redis, session.user, provider.name, offer=named, use_new=use_new
     )
     if isinstance(result, SwitchOffer):
         return RedirectResponse(f"/connections/{provider.name}/switch", 303)

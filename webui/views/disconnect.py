@@ -44,7 +44,7 @@ async def ask_disconnect(request: Request) -> Response:
     site, provider = site_of(request), provider_of(request)
     session = await require_session(request, site.sessions)
     screen = screen_of(site, where_of(request.query_params))
-    connection = await site.manager.connection(session.user, provider.name, site.redis)
+    connection = await site.manager.connection(site.redis, session.user, provider.name)
     if connection.status is Status.NOT_CONNECTED:
         # Another tab was faster: show how things stand instead of asking.
         return await answer(request, session, provider, screen.where, focus="result")
@@ -152,7 +152,7 @@ async def _follow(
     notes: Mapping[RevokeOutcome, str],
 ) -> None:
     result = await ending.result
-    known = await site.manager.connection(session.user, provider, site.redis)
+    known = await site.manager.connection(site.redis, session.user, provider)
     if known.status is Status.NOT_CONNECTED:  # else what came afterwards counts
         await _put(site, session, provider, _note(result, notes))
 
@@ -208,7 +208,7 @@ async def _not_disconnected(
     Raises ``StoreUnavailable`` where nothing can be read, or nothing is connected.
     """
     site = site_of(request)
-    known = await site.manager.connection(session.user, provider.name, site.redis)
+    known = await site.manager.connection(site.redis, session.user, provider.name)
     if known.status is Status.NOT_CONNECTED:
         raise StoreUnavailable("disconnect", "not_known")
     kind = "disconnect_failed"

@@ -239,7 +239,7 @@ async def done(request: Request) -> Response:
     """``GET /connect/done/{provider}``: connected, and back to the chat."""
     site, provider = site_of(request), provider_of(request)
     session = await require_session(request, site.sessions)
-    connection = await site.manager.connection(session.user, provider.name, site.redis)
+    connection = await site.manager.connection(site.redis, session.user, provider.name)
     if connection.status is not Status.CONNECTED:
         return RedirectResponse("/connections", 303)
     account = connection.profile.account.label

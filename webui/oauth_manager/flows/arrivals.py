@@ -7,7 +7,6 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from ..connection import describe
 from ..errors import RecordUnreadable, StoreUnavailable
@@ -16,6 +15,7 @@ from ..journal.outbox import Telling, Told
 from ..models import Connection, Profile
 from ..protocol.transport import DEADLINE_WHILE_WAITING
 from ..providers.provider import OAuthProvider
+from ..storage.calls import Pipeline, RedisClient
 from ..storage.store import Store, Stored
 from ..token_data import TokenData
 from .offers import Offers
@@ -48,7 +48,9 @@ class Arrivals:
         self._offers = offers
         self.patience = PATIENCE
 
-    async def keep(self, redis: Any, provider: OAuthProvider, fresh: Fresh) -> Connection | None:
+    async def keep(
+        self, redis: RedisClient, provider: OAuthProvider, fresh: Fresh
+    ) -> Connection | None:
         """The stored connection; ``None`` where a disconnect came in between, which wins.
 
         Raises ``StoreUnavailable``, after asking the provider to take back what
@@ -65,7 +67,9 @@ class Arrivals:
             return None
         return describe(provider, fresh.token, fresh.profile)
 
-    async def _save_in_time(self, redis: Any, provider: OAuthProvider, fresh: Fresh) -> bool:
+    async def _save_in_time(
+        self, redis: RedisClient, provider: OAuthProvider, fresh: Fresh
+    ) -> bool:
         """Save, and go on trying while the person waits and Redis does not answer."""
         give_up = time.monotonic() + self.patience
         while True:
@@ -79,7 +83,9 @@ class Arrivals:
                 now = await self._store.read_for_writing(redis, fresh.user_id, provider.name)
                 fresh = replace(fresh, before=replace(fresh.before, clock=now.clock))
 
-    async def _save_over_an_end(self, redis: Any, provider: OAuthProvider, fresh: Fresh) -> bool:
+    async def _save_over_an_end(
+        self, redis: RedisClient, provider: OAuthProvider, fresh: Fresh
+    ) -> bool:
         """Save; if the old tokens went meanwhile, tell an ended grant from a disconnect.
 
         A disconnect takes both records and wins; a grant that ended leaves its
@@ -93,7 +99,7 @@ class Arrivals:
             return False
         return await self._save(redis, provider, replace(fresh, before=now))
 
-    async def _save(self, redis: Any, provider: OAuthProvider, fresh: Fresh) -> bool:
+    async def _save(self, redis: RedisClient, provider: OAuthProvider, fresh: Fresh) -> bool:
         user_id = fresh.user_id
         token = fresh.token
         profile = fresh.profile
@@ -101,7 +107,7 @@ class Arrivals:
 
         told = Told()
 
-        def tell(pipe: Any) -> None:
+        def tell(pipe: Pipeline) -> None:
             nonlocal told
             told = self._telling.connected(pipe, user_id, fresh.event, profile.account, known)
             # Whatever waits for an answer is over: the person has connected something since.
@@ -122,7 +128,7 @@ class Arrivals:
             await self._telling.withdraw(redis, user_id, told, gone)
         return kept
 
-    async def _is_written(self, redis: Any, fresh: Fresh) -> bool:
+    async def _is_written(self, redis: RedisClient, fresh: Fresh) -> bool:
         user_id, name = fresh.user_id, fresh.token.provider
         now = await self._store.read_one(redis, user_id, name)
         try:

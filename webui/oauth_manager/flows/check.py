@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from enum import Enum, StrEnum
-from typing import Any
 
 from ..errors import OAuthRefused, OAuthUnavailable, StoreUnavailable
 from ..models import Profile
@@ -15,7 +14,7 @@ from ..protocol.answers import Answer
 from ..protocol.transport import DEADLINE_WHILE_WAITING
 from ..providers.provider import OAuthProvider
 from ..storage.account_index import Accounts
-from ..storage.calls import redis_call
+from ..storage.calls import RedisClient, redis_call
 from ..storage.store import Store, Stored
 from ..token_data import TokenData
 from . import troubles
@@ -56,7 +55,7 @@ class Checker:
         self._refresher = refresher
         self._accounts = accounts
 
-    async def check(self, redis: Any, user_id: str, provider: OAuthProvider) -> Health:
+    async def check(self, redis: RedisClient, user_id: str, provider: OAuthProvider) -> Health:
         """Whether the stored tokens, not yet due for a refresh, work at the provider.
 
         Raises ``OAuthUnavailable``, ``OAuthMisconfigured`` or ``RecordUnreadable``.
@@ -75,7 +74,12 @@ class Checker:
         return await self._rejected(redis, user_id, provider, token)
 
     async def _verdict(
-        self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored, token: TokenData
+        self,
+        redis: RedisClient,
+        user_id: str,
+        provider: OAuthProvider,
+        stored: Stored,
+        token: TokenData,
     ) -> _Verdict:
         """What the account address says of the token, written down where that is a yes."""
         known = self._store.facts(user_id, provider.name, stored)
@@ -107,7 +111,7 @@ class Checker:
 
     async def _remember(
         self,
-        redis: Any,
+        redis: RedisClient,
         user_id: str,
         provider: OAuthProvider,
         stored: Stored,
@@ -120,7 +124,12 @@ class Checker:
         await self._store.update_profile(redis, user_id, provider.name, profile, stored)
 
     async def learned(
-        self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored, known: Profile
+        self,
+        redis: RedisClient,
+        user_id: str,
+        provider: OAuthProvider,
+        stored: Stored,
+        known: Profile,
     ) -> Profile:
         """``known`` with whose account it is, where the provider says so; nothing is written."""
         token = self._store.open_tokens(user_id, provider.name, stored.tokens)
@@ -133,7 +142,12 @@ class Checker:
         return await self._with_account(redis, user_id, provider, known, answer)
 
     async def _with_account(
-        self, redis: Any, user_id: str, provider: OAuthProvider, known: Profile, answer: Answer
+        self,
+        redis: RedisClient,
+        user_id: str,
+        provider: OAuthProvider,
+        known: Profile,
+        answer: Answer,
     ) -> Profile:
         account = answers.read_account(provider, answer, {})
         if not account.id:
@@ -149,7 +163,7 @@ class Checker:
 
     async def _by_renewal(
         self,
-        redis: Any,
+        redis: RedisClient,
         user_id: str,
         provider: OAuthProvider,
         token: TokenData,
@@ -172,7 +186,7 @@ class Checker:
         return Health.WORKING if verdict is _Verdict.ACCEPTED else Health.PROVIDER_TROUBLE
 
     async def _rejected(
-        self, redis: Any, user_id: str, provider: OAuthProvider, token: TokenData
+        self, redis: RedisClient, user_id: str, provider: OAuthProvider, token: TokenData
     ) -> Health:
         """Believe a refusal of what cannot be renewed the second time, a while later."""
         stored = await self._store.read_one(redis, user_id, provider.name)

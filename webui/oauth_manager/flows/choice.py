@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from ..errors import StoreUnavailable
 from ..journal.activity import Event
 from ..models import Connection
 from ..providers.provider import OAuthProvider
+from ..storage.calls import RedisClient
 from ..storage.store import Store
 from ..storage.switch_offers import SwitchOffer
 from .arrivals import Arrivals, Fresh
@@ -28,7 +28,13 @@ class Choice:
         self._disconnector = disconnector
 
     async def take(
-        self, redis: Any, user_id: str, provider: OAuthProvider, offer_id: str, *, use_new: bool
+        self,
+        redis: RedisClient,
+        user_id: str,
+        provider: OAuthProvider,
+        offer_id: str,
+        *,
+        use_new: bool,
     ) -> Connection | SwitchOffer | None:
         """Answer the offer of this id; the new connection, if that is what came of it.
 
@@ -45,7 +51,7 @@ class Choice:
         return None
 
     async def _use_new(
-        self, redis: Any, user_id: str, provider: OAuthProvider, offer: SwitchOffer
+        self, redis: RedisClient, user_id: str, provider: OAuthProvider, offer: SwitchOffer
     ) -> Connection | None:
         """Put the offered account in the place of the connected one, whose grant is ended aside.
 

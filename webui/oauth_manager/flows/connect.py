@@ -16,6 +16,7 @@ from ..protocol import answers, requests, token_answers
 from ..protocol.account_address import AccountAddress
 from ..protocol.transport import Transport
 from ..providers.provider import OAuthProvider
+from ..storage.calls import RedisClient
 from ..storage.store import Store, Stored
 from ..storage.switch_offers import SwitchOffer, new_offer
 from ..token_data import TokenData, new_generation
@@ -77,7 +78,7 @@ class Connector:
 
     async def complete(
         self,
-        redis: Any,
+        redis: RedisClient,
         provider: OAuthProvider,
         attempt: Attempt,
         code: str,
@@ -152,7 +153,7 @@ class Connector:
 
     async def _ask(
         self,
-        redis: Any,
+        redis: RedisClient,
         provider: OAuthProvider,
         attempt: Attempt,
         before: Stored,

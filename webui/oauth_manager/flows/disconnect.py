@@ -14,7 +14,7 @@ from ..journal.activity import Activity, Event
 from ..journal.outbox import Telling, Told
 from ..models import Account, Disconnected, RevokeOutcome
 from ..providers.provider import OAuthProvider
-from ..storage.calls import is_full, redis_call
+from ..storage.calls import Pipeline, RedisClient, is_full, redis_call
 from ..storage.held_tokens import ASKING, ENDED, HELD_SECONDS, Leftover, Leftovers
 from ..storage.store import Store, Stored
 from ..storage.switch_offers import SwitchOffer
@@ -70,7 +70,7 @@ class Disconnector:
         self._background = background
 
     async def disconnect(
-        self, redis: Any, user_id: str, provider: OAuthProvider, by: str
+        self, redis: RedisClient, user_id: str, provider: OAuthProvider, by: str
     ) -> Ending:
         """Remove the connection here; what the ending still waits for is the provider.
 
@@ -80,7 +80,7 @@ class Disconnector:
         work = self._end(redis, user_id, provider, removed)
         return Ending(removed.account, self._background.run(work))
 
-    async def _remove(self, redis: Any, user_id: str, provider: str, by: str) -> _Removed:
+    async def _remove(self, redis: RedisClient, user_id: str, provider: str, by: str) -> _Removed:
         while True:
             before = await self._store.read_one(redis, user_id, provider)
             account = self._store.facts(user_id, provider, before).account
@@ -99,19 +99,21 @@ class Disconnector:
             if removed.is_ours:
                 return removed
 
-    async def _leave(self, redis: Any, user_id: str, removed: _Removed) -> None:
+    async def _leave(self, redis: RedisClient, user_id: str, removed: _Removed) -> None:
         """Nothing was removed as far as we know: nobody is to go on with it either."""
         if removed.left:
             await self._telling.withdraw(redis, user_id, Told(), left=removed.left)
 
-    async def _other_account(self, redis: Any, user_id: str, provider: str) -> SwitchOffer | None:
+    async def _other_account(
+        self, redis: RedisClient, user_id: str, provider: str
+    ) -> SwitchOffer | None:
         try:
             return await self._offers.take_any(redis, user_id, provider)
         except StoreUnavailable:
             log.warning("%s: another account was left to run out", provider)
             return None
 
-    async def _put_aside(self, redis: Any, user_id: str, removed: _Removed) -> _Removed:
+    async def _put_aside(self, redis: RedisClient, user_id: str, removed: _Removed) -> _Removed:
         """What the provider is to be asked with, before anything is removed."""
         event = removed.event
         try:
@@ -134,20 +136,20 @@ class Disconnector:
             log.warning("%s: nothing could be put aside for a disconnect", event.provider)
         return replace(removed, left=left)
 
-    async def _take_away(self, redis: Any, user_id: str, removed: _Removed) -> _Removed:
+    async def _take_away(self, redis: RedisClient, user_id: str, removed: _Removed) -> _Removed:
         """Remove the records and tell of it; not ours where the tokens changed meanwhile."""
         before = removed.stored
         event = removed.event
         provider = removed.event.provider
         told, account = removed.told or Told(), removed.account
 
-        def tell(pipe: Any) -> None:
+        def tell(pipe: Pipeline) -> None:
             nonlocal told
             if not told.event_id:
                 told = self._telling.disconnected(pipe, user_id, event)
             clear(pipe)
 
-        def clear(pipe: Any) -> None:
+        def clear(pipe: Pipeline) -> None:
             self._telling.unlist(pipe, user_id, provider, account)
             self._offers.queue_take(pipe, user_id, provider)
 
@@ -169,7 +171,7 @@ class Disconnector:
 
     async def _taken_away_twice(
         self,
-        redis: Any,
+        redis: RedisClient,
         user_id: str,
         removed: _Removed,
         done: int,
@@ -184,7 +186,7 @@ class Disconnector:
         return replace(removed, told=told, offer=offer, is_ours=done != -1)
 
     async def _end(
-        self, redis: Any, user_id: str, provider: OAuthProvider, removed: _Removed
+        self, redis: RedisClient, user_id: str, provider: OAuthProvider, removed: _Removed
     ) -> Disconnected:
         name = provider.name
         stored = removed.stored
@@ -208,7 +210,9 @@ class Disconnector:
         until = await self._revocation.answered(redis, user_id, removed.told, event, left, token)
         return Disconnected(name, outcome, account, until)
 
-    def resume(self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored) -> None:
+    def resume(
+        self, redis: RedisClient, user_id: str, provider: OAuthProvider, stored: Stored
+    ) -> None:
         """Finish, while nobody waits for it, what a process that is gone has begun.
 
         ``stored`` is what a look has found.  Of any number who look, one goes on.
@@ -229,7 +233,12 @@ class Disconnector:
         return token.access_token == left.token.access_token
 
     async def _resume(
-        self, redis: Any, user_id: str, provider: OAuthProvider, stored: Stored, left: Leftover
+        self,
+        redis: RedisClient,
+        user_id: str,
+        provider: OAuthProvider,
+        stored: Stored,
+        left: Leftover,
     ) -> None:
         name = provider.name
         event = Event("disconnected", name, left.by, left.at, ASKING, left.account)

@@ -6,10 +6,10 @@ import asyncio
 import logging
 import time
 from dataclasses import replace
-from typing import Any
 
 from ..errors import StoreUnavailable
 from ..providers.provider import OAuthProvider
+from ..storage.calls import RedisClient
 from ..storage.store import Store, Stored
 from ..token_data import TokenData
 
@@ -28,7 +28,12 @@ class Flight:
     """
 
     def __init__(
-        self, redis: Any, user_id: str, provider: OAuthProvider, due: TokenData, is_refused: bool
+        self,
+        redis: RedisClient,
+        user_id: str,
+        provider: OAuthProvider,
+        due: TokenData,
+        is_refused: bool,
     ) -> None:
         self.redis = redis
         self.user_id = user_id

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from ..providers.provider import OAuthProvider
+from ..storage.calls import RedisClient
 from .tasks import Background
 
 WRITE_EVERY = 3600.0  # seconds, for one connection
@@ -30,7 +31,7 @@ class Uses:
         self._delay = delay
         self._noted: dict[tuple[str, str], tuple[float, int]] = {}
 
-    def note(self, redis: Any, user_id: str, provider: OAuthProvider, token: str) -> None:
+    def note(self, redis: RedisClient, user_id: str, provider: OAuthProvider, token: str) -> None:
         """The connection was used now; another ``token`` may be one of another connection."""
         key = (user_id, provider.name)
         now = time.monotonic()

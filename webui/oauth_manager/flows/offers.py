@@ -9,7 +9,7 @@ from ..errors import StoreUnavailable
 from ..protocol.transport import DEADLINE_WHILE_WAITING
 from ..providers.provider import OAuthProvider
 from ..storage.account_index import Accounts
-from ..storage.calls import text_of
+from ..storage.calls import Pipeline, RedisClient, text_of
 from ..storage.store import Store
 from ..storage.switch_offers import Switches, SwitchOffer
 from .refresh import Refresher
@@ -36,7 +36,7 @@ class Offers:
         self._background = background
 
     async def put(
-        self, redis: Any, user_id: str, provider: OAuthProvider, offer: SwitchOffer
+        self, redis: RedisClient, user_id: str, provider: OAuthProvider, offer: SwitchOffer
     ) -> None:
         """Keep the offer.  It replaces an older one, which nobody can answer any more."""
         try:
@@ -46,7 +46,9 @@ class Offers:
             raise
         self.drop(redis, user_id, provider, before)
 
-    async def peek(self, redis: Any, user_id: str, provider: OAuthProvider) -> SwitchOffer | None:
+    async def peek(
+        self, redis: RedisClient, user_id: str, provider: OAuthProvider
+    ) -> SwitchOffer | None:
         """The offer that can be answered.  One whose time is over is given back meanwhile."""
         offer = await self._switches.peek(redis, user_id, provider.name)
         if offer is None or not offer.is_over:
@@ -55,16 +57,16 @@ class Offers:
         return None
 
     async def take(
-        self, redis: Any, user_id: str, provider: OAuthProvider, offer_id: str
+        self, redis: RedisClient, user_id: str, provider: OAuthProvider, offer_id: str
     ) -> SwitchOffer | None:
         """The offer there is: consumed if it has this id, else left as it is."""
         return await self._switches.claim(redis, user_id, provider.name, offer_id)
 
-    async def take_any(self, redis: Any, user_id: str, provider: str) -> SwitchOffer | None:
+    async def take_any(self, redis: RedisClient, user_id: str, provider: str) -> SwitchOffer | None:
         """Consume the offer, whichever it is."""
         return await self._switches.taken(redis, user_id, provider)
 
-    def queue_take(self, pipe: Any, user_id: str, provider: str) -> Any:
+    def queue_take(self, pipe: Pipeline, user_id: str, provider: str) -> Any:
         """As :meth:`take_any`, queued on a pipeline; :meth:`taken` reads the answer."""
         return self._switches.take(pipe, user_id, provider)
 
@@ -72,14 +74,14 @@ class Offers:
         return self._switches.open(user_id, provider, text_of(answer))
 
     def drop(
-        self, redis: Any, user_id: str, provider: OAuthProvider, offer: SwitchOffer | None
+        self, redis: RedisClient, user_id: str, provider: OAuthProvider, offer: SwitchOffer | None
     ) -> None:
         """Give back what was taken already, while nobody waits for it."""
         if offer:
             self._background.run(self.give_back(redis, user_id, provider, offer))
 
     async def give_back(
-        self, redis: Any, user_id: str, provider: OAuthProvider, offer: SwitchOffer
+        self, redis: RedisClient, user_id: str, provider: OAuthProvider, offer: SwitchOffer
     ) -> None:
         """Ask the provider to end a grant that nobody wants.
 
@@ -95,7 +97,7 @@ class Offers:
             await self._refresher.revoke(provider, offer.token, DEADLINE_WHILE_WAITING)
 
     async def _is_used(
-        self, redis: Any, user_id: str, provider: OAuthProvider, offer: SwitchOffer
+        self, redis: RedisClient, user_id: str, provider: OAuthProvider, offer: SwitchOffer
     ) -> bool:
         """Whether the account is, or for all that is known may be, one of those in use here."""
         account, name = offer.new, provider.name
@@ -111,7 +113,7 @@ class Offers:
         return bool(await self._accounts.users(redis, name, account))
 
     async def _end_over(
-        self, redis: Any, user_id: str, provider: OAuthProvider, offer: SwitchOffer
+        self, redis: RedisClient, user_id: str, provider: OAuthProvider, offer: SwitchOffer
     ) -> None:
         taken = await self.take(redis, user_id, provider, offer.id)
         if taken and taken.id == offer.id:

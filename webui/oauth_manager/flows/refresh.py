@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 import time
-from typing import Any
 
 from ..errors import Meaning, OAuthMisconfigured, OAuthRefused, OAuthUnavailable, StoreUnavailable
 from ..journal.activity import Event
@@ -18,6 +17,7 @@ from ..protocol.transport import DEADLINE, Transport
 from ..providers.provider import OAuthProvider
 from ..storage import keys
 from ..storage import renewal_limit as renewals
+from ..storage.calls import Pipeline, RedisClient
 from ..storage.held_tokens import ENDED, HELD_SECONDS, Leftover, Leftovers
 from ..storage.lock import GRACE, Lock
 from ..storage.store import Store, Stored
@@ -55,7 +55,7 @@ class Refresher:
 
     async def refreshed(
         self,
-        redis: Any,
+        redis: RedisClient,
         user_id: str,
         provider: OAuthProvider,
         due: TokenData,
@@ -182,7 +182,7 @@ class Refresher:
 
     async def ended(
         self,
-        redis: Any,
+        redis: RedisClient,
         user_id: str,
         provider: OAuthProvider,
         stored: Stored,
@@ -208,7 +208,7 @@ class Refresher:
         left = self._leftovers.sealed(user_id, left)
         told = Told()
 
-        def tell(pipe: Any) -> None:
+        def tell(pipe: Pipeline) -> None:
             nonlocal told
             told = self._telling.ended(pipe, user_id, event, left)
 

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass, replace
-from typing import Any
 
 from ..errors import OAuthError, OAuthRefused
 from ..journal.activity import Activity, Event
@@ -14,7 +13,7 @@ from ..journal.outbox import Telling, Told
 from ..models import Account, Disconnected, RevokeOutcome
 from ..protocol.transport import DEADLINE
 from ..providers.provider import OAuthProvider
-from ..storage.calls import redis_call
+from ..storage.calls import RedisClient, redis_call
 from ..storage.held_tokens import ASKING, ENDED, UNCONFIRMED, Leftover, Leftovers
 from ..storage.store import Store
 from ..token_data import TokenData
@@ -81,7 +80,7 @@ class Revocation:
 
     async def answered(
         self,
-        redis: Any,
+        redis: RedisClient,
         user_id: str,
         told: Told | None,
         event: Event | None,
@@ -96,7 +95,9 @@ class Revocation:
         is_kept = await self._telling.answered(redis, user_id, told, event, left, kept)
         return kept.until if kept and is_kept else 0.0
 
-    async def ask_again(self, redis: Any, user_id: str, provider: OAuthProvider) -> Ending | None:
+    async def ask_again(
+        self, redis: RedisClient, user_id: str, provider: OAuthProvider
+    ) -> Ending | None:
         """Ask with what is left; ``None`` where that is nothing, or something is connected."""
         stored = await self._store.read_one(redis, user_id, provider.name)
         left = self._leftovers.open(user_id, provider.name, stored.aside)
@@ -112,7 +113,7 @@ class Revocation:
         )
 
     async def _end_again(
-        self, redis: Any, user_id: str, provider: OAuthProvider, left: Leftover
+        self, redis: RedisClient, user_id: str, provider: OAuthProvider, left: Leftover
     ) -> Disconnected:
         """Ask because the person wants to; what came of the first time is on record."""
         outcome, token = await self.ask(provider, left.token)
@@ -122,7 +123,12 @@ class Revocation:
         return Disconnected(provider.name, outcome, retry_until=until)
 
     async def resume(
-        self, redis: Any, user_id: str, provider: OAuthProvider, left: Leftover, event: Event
+        self,
+        redis: RedisClient,
+        user_id: str,
+        provider: OAuthProvider,
+        left: Leftover,
+        event: Event,
     ) -> None:
         """Ask for a process that is gone; ``event`` is what it told of the disconnect."""
         log.info("%s: going on with a disconnect that was interrupted", provider.name)
@@ -131,7 +137,7 @@ class Revocation:
         event = replace(event, detail=outcome.value)
         await self.answered(redis, user_id, told, event, left, token)
 
-    async def drop_leftovers(self, redis: Any, user_id: str, provider: str) -> None:
+    async def drop_leftovers(self, redis: RedisClient, user_id: str, provider: str) -> None:
         """Nothing is to be asked again."""
         async with redis_call("drop what is left of a connection"):
             await self._leftovers.drop(redis, user_id, provider)

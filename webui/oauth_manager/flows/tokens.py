@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
-from typing import Any
 
 from ..connection import describe
 from ..errors import (
@@ -19,6 +18,7 @@ from ..journal.activity import Activity, Event
 from ..models import Connection, Status
 from ..providers.provider import OAuthProvider
 from ..storage import renewal_limit as renewals
+from ..storage.calls import RedisClient
 from ..storage.held_tokens import ENDED, Leftovers
 from ..storage.store import Store, Stored
 from ..token_data import TokenData
@@ -48,12 +48,14 @@ class Tokens:
         self._activity = activity
         self._leftovers = leftovers
 
-    async def load(self, redis: Any, user_id: str, provider: str) -> TokenData | None:
+    async def load(self, redis: RedisClient, user_id: str, provider: str) -> TokenData | None:
         """The stored tokens, valid or not.  Raises ``RecordUnreadable``."""
         sealed = await self._store.read_tokens(redis, user_id, provider)
         return self._store.open_tokens(user_id, provider, sealed)
 
-    async def valid(self, redis: Any, user_id: str, provider: OAuthProvider) -> TokenData | None:
+    async def valid(
+        self, redis: RedisClient, user_id: str, provider: OAuthProvider
+    ) -> TokenData | None:
         """Tokens that work now, refreshed if need be; ``None`` where there are none.
 
         A refresh that fails is raised only if the old token is over as well.
@@ -75,7 +77,7 @@ class Tokens:
             return None
 
     async def renewed(
-        self, redis: Any, user_id: str, provider: OAuthProvider, refused: str
+        self, redis: RedisClient, user_id: str, provider: OAuthProvider, refused: str
     ) -> TokenData | None:
         """Tokens in the place of ``refused``, an access token that an API did not take.
 
@@ -96,14 +98,16 @@ class Tokens:
             await self._found(redis, user_id, provider)
         return await self.valid(redis, user_id, provider)
 
-    async def health(self, redis: Any, user_id: str, provider: OAuthProvider) -> Health:
+    async def health(self, redis: RedisClient, user_id: str, provider: OAuthProvider) -> Health:
         """Whether the connection works at the provider.  Raises ``StoreUnavailable``."""
         health = await self._found(redis, user_id, provider)
         if health not in (Health.WORKING, Health.NOT_CONNECTED):
             await self._note_check(redis, user_id, provider.name, health)
         return health
 
-    async def _note_check(self, redis: Any, user_id: str, provider: str, health: Health) -> None:
+    async def _note_check(
+        self, redis: RedisClient, user_id: str, provider: str, health: Health
+    ) -> None:
         """Keep how a check went that did not go well; for display, so a failure is passed over."""
         try:
             stored = await self._store.read_one(redis, user_id, provider)
@@ -113,7 +117,7 @@ class Tokens:
         except StoreUnavailable:
             log.warning("%s: how a check went could not be noted", provider)
 
-    async def _found(self, redis: Any, user_id: str, provider: OAuthProvider) -> Health:
+    async def _found(self, redis: RedisClient, user_id: str, provider: OAuthProvider) -> Health:
         try:
             if await self.valid(redis, user_id, provider) is not None:
                 health = await self._checker.check(redis, user_id, provider)
@@ -134,7 +138,7 @@ class Tokens:
         is_absent = status is Status.NOT_CONNECTED
         return Health.NOT_CONNECTED if is_absent else Health.RECONNECT_NEEDED
 
-    async def used(self, redis: Any, user_id: str, provider: OAuthProvider) -> None:
+    async def used(self, redis: RedisClient, user_id: str, provider: OAuthProvider) -> None:
         """Write down that the connection was used just now, once an hour.
 
         The first use of a day is an event.
@@ -153,7 +157,9 @@ class Tokens:
             event = Event("used", provider.name, "bot", now, account=label)
             await self._activity.note(redis, user_id, event)
 
-    async def accept_missing(self, redis: Any, user_id: str, provider: OAuthProvider) -> bool:
+    async def accept_missing(
+        self, redis: RedisClient, user_id: str, provider: OAuthProvider
+    ) -> bool:
         """The person does without what was left off; ``False`` where that changes nothing."""
         for _ in range(_TRIES):  # a check or a use may be writing its time just now
             stored = await self._store.read_one(redis, user_id, provider.name)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import Any
 
 from ..errors import Meaning, OAuthMisconfigured, OAuthUnavailable, StoreUnavailable
 from ..models import Profile
 from ..providers.provider import OAuthProvider
+from ..storage.calls import RedisClient
 from ..storage.store import Store, Stored
 
 log = logging.getLogger(__name__)
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 async def note(
     store: Store,
-    redis: Any,
+    redis: RedisClient,
     user_id: str,
     provider: OAuthProvider,
     stored: Stored,

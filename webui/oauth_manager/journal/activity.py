@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import RecordUnreadable, StoreUnavailable
 from ..shapes import shaped, text
 from ..storage import keys
-from ..storage.calls import as_text, raw, redis_call, unless_mistyped
+from ..storage.calls import Pipeline, RedisClient, as_text, raw, redis_call, unless_mistyped
 from ..storage.scripts import APPEND
 from ..storage.sealer import Sealer
 from .audit import OWN_KINDS, open_copy
@@ -62,7 +62,7 @@ class Activity:
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
 
-    def add(self, pipe: Any, user_id: str, event: Event) -> None:
+    def add(self, pipe: Pipeline, user_id: str, event: Event) -> None:
         """Queue the event on a pipeline."""
         details = {
             "event": event.kind,
@@ -77,21 +77,21 @@ class Activity:
         pipe.xtrim(keys.events(user_id), maxlen=MAX_EVENTS, approximate=True)
         pipe.expire(keys.events(user_id), KEPT_SECONDS)
 
-    async def put(self, redis: Any, user_id: str, event: Event) -> None:
+    async def put(self, redis: RedisClient, user_id: str, event: Event) -> None:
         """Write one event.  Raises ``StoreUnavailable``."""
         async with redis_call("write an event"):
             pipe = redis.pipeline(transaction=False)
             self.add(pipe, user_id, event)
             await pipe.execute()
 
-    async def note(self, redis: Any, user_id: str, event: Event) -> None:
+    async def note(self, redis: RedisClient, user_id: str, event: Event) -> None:
         """As :meth:`put`, for what has happened anyway: a failure only goes to the log."""
         try:
             await self.put(redis, user_id, event)
         except StoreUnavailable:
             log.error("%s: an event (%s) could not be written", event.provider, event.kind)
 
-    async def find(self, redis: Any, user_id: str, event: Event) -> str:
+    async def find(self, redis: RedisClient, user_id: str, event: Event) -> str:
         """The id of an event that was written lately, ``""`` if it is not there.
 
         Raises ``StoreUnavailable``.
@@ -106,7 +106,7 @@ class Activity:
 
     async def read(
         self,
-        redis: Any,
+        redis: RedisClient,
         user_id: str,
         before: str = "",
         *,
@@ -134,7 +134,7 @@ class Activity:
         return _page(found, size)
 
     async def _chunk(
-        self, redis: Any, user_id: str, newest: str, count: int
+        self, redis: RedisClient, user_id: str, newest: str, count: int
     ) -> tuple[list[tuple[EntryId, Event]], str]:
         """What can be read of both streams, newest first, and where to go on; ``""`` at the end.
 

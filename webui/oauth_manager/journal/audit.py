@@ -12,7 +12,7 @@ from typing import Any
 
 from ..shapes import shaped
 from ..storage import keys
-from ..storage.calls import as_text, redis_call
+from ..storage.calls import Pipeline, RedisClient, as_text, redis_call
 
 KEPT_SECONDS = 400 * 86400
 OWN_KEPT_SECONDS = 90 * 86400  # the person's own copy
@@ -91,7 +91,7 @@ class Audit:
     """Writes the records, and reads them back."""
 
     async def write(
-        self, redis: Any, record: AuditRecord, *, has_begun_before: bool = False
+        self, redis: RedisClient, record: AuditRecord, *, has_begun_before: bool = False
     ) -> None:
         """Keep the record, and the person's copy where they are to see it.  One round trip.
 
@@ -109,7 +109,7 @@ class Audit:
                 _copy(pipe, record)
             await pipe.execute()
 
-    async def lookups(self, redis: Any, who: str, seconds: float) -> list[float]:
+    async def lookups(self, redis: RedisClient, who: str, seconds: float) -> list[float]:
         """When ``who`` looked somebody up in the last so many seconds, newest first; reads only.
 
         Raises ``StoreUnavailable``.
@@ -126,7 +126,7 @@ class Audit:
                 return at
             newest = f"({as_text(found[-1][0])}"
 
-    async def read(self, redis: Any, since: float) -> AsyncIterator[AuditRecord]:
+    async def read(self, redis: RedisClient, since: float) -> AsyncIterator[AuditRecord]:
         """Every record since then (epoch seconds), oldest first; what is not ours is passed over.
 
         Raises ``StoreUnavailable``.
@@ -144,7 +144,7 @@ class Audit:
             oldest = f"({as_text(found[-1][0])}"
 
 
-def _copy(pipe: Any, record: AuditRecord) -> None:
+def _copy(pipe: Pipeline, record: AuditRecord) -> None:
     own = {"action": record.action, "provider": record.provider, "at": record.at}
     ids = _ms(-ONE_LINE_SECONDS), _ms(-OWN_KEPT_SECONDS)
     key, life = keys.own_audit(record.whom), OWN_KEPT_SECONDS

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..storage import keys
-from ..storage.calls import as_text, redis_call, run
+from ..storage.calls import Commands, Pipeline, RedisClient, as_text, redis_call, run
 from ..storage.scripts import OURS
 
 MAX_LENGTH = 10_000  # how many wait at most; the first to be due go first
@@ -71,7 +71,7 @@ class DueNotice:
         return kind, provider, user_id
 
 
-def put(pipe: Any, kind: str, user_id: str, provider: str, seconds: float) -> Any:
+def put(pipe: Commands, kind: str, user_id: str, provider: str, seconds: float) -> Any:
     """Queue a notice that is due in so many seconds; it replaces the one that says the same.
 
     ``pipe`` is a pipeline, or a client: then await what is returned.
@@ -80,25 +80,25 @@ def put(pipe: Any, kind: str, user_id: str, provider: str, seconds: float) -> An
     return pipe.eval(_PUT, 1, keys.DUE, member, round(seconds), MAX_LENGTH, KEPT_SECONDS)
 
 
-def delay(pipe: Any, kind: str, user_id: str, provider: str, seconds: float) -> Any:
+def delay(pipe: Pipeline, kind: str, user_id: str, provider: str, seconds: float) -> Any:
     """Queue a later time for a notice that waits; one that does not wait is not put down."""
     return pipe.eval(_DELAY, 1, keys.DUE, _member(kind, user_id, provider), round(seconds))
 
 
-def drop(pipe: Any, user_id: str, *notices: tuple[str, str]) -> Any:
+def drop(pipe: Pipeline, user_id: str, *notices: tuple[str, str]) -> Any:
     """Queue the end of notices, by kind and provider, that are not to be said any more."""
     members = (_member(kind, user_id, provider) for kind, provider in notices)
     return pipe.eval(_DROP, 1, keys.DUE, *members)
 
 
-async def waits(redis: Any, kind: str, user_id: str, provider: str) -> bool:
+async def waits(redis: RedisClient, kind: str, user_id: str, provider: str) -> bool:
     """Whether the notice is still to be said.  Raises ``StoreUnavailable``."""
     async with redis_call("look what is due"):
         member = _member(kind, user_id, provider)
         return bool(await redis.eval(_WAITS, 1, keys.DUE, member))
 
 
-async def take(redis: Any) -> list[DueNotice]:
+async def take(redis: RedisClient) -> list[DueNotice]:
     """Some whose time has come, the caller's alone for a minute.  Raises ``StoreUnavailable``."""
     async with redis_call("take what is due"):
         *found, again_at = await run(redis, _TAKE, keys.DUE, _AT_ONCE, _TAKEN_SECONDS)
@@ -106,7 +106,7 @@ async def take(redis: Any) -> list[DueNotice]:
     return [DueNotice(as_text(m), float(as_text(at)), as_text(again_at)) for m, at in pairs]
 
 
-async def settle(redis: Any, notice: DueNotice) -> None:
+async def settle(redis: RedisClient, notice: DueNotice) -> None:
     """It was told.  Raises ``StoreUnavailable``: then it may come again."""
     async with redis_call("settle what was due"):
         await redis.eval(_SETTLE, 1, keys.DUE, notice.member, notice.again_at)

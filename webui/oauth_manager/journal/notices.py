@@ -20,7 +20,7 @@ from ..errors import RecordUnreadable, StoreUnavailable
 from ..models import Connection, Status
 from ..shapes import shaped, text
 from ..storage import keys
-from ..storage.calls import as_text, is_mistyped, raw, redis_call
+from ..storage.calls import Commands, RedisClient, as_text, is_mistyped, raw, redis_call
 from ..storage.scripts import APPEND, OURS
 from ..storage.sealer import Sealer
 from . import due_notices as due
@@ -114,7 +114,7 @@ class Notices:
 
     def add(
         self,
-        pipe: Any,
+        pipe: Commands,
         kind: NoticeKind,
         user_id: str,
         provider: str,
@@ -133,7 +133,7 @@ class Notices:
         return pipe.eval(APPEND, 1, keys.NOTICES, "MAXLEN", "~", MAX_LENGTH, "*", "sealed", sealed)
 
     async def put(
-        self, redis: Any, kind: NoticeKind, user_id: str, provider: str, account: str = ""
+        self, redis: RedisClient, kind: NoticeKind, user_id: str, provider: str, account: str = ""
     ) -> None:
         """Write one notice.  What it tells has happened, so its failure only goes to the log."""
         try:
@@ -142,7 +142,9 @@ class Notices:
         except StoreUnavailable:
             log.error("%s: a notice (%s) could not be written", provider, kind)
 
-    async def read(self, redis: Any, consumer: str, is_news: IsNews) -> AsyncIterator[Notice]:
+    async def read(
+        self, redis: RedisClient, consumer: str, is_news: IsNews
+    ) -> AsyncIterator[Notice]:
         """Every notice that is news, each until it was handled; ends only when the caller stops.
 
         A notice is acknowledged when the next one is asked for.  First come
@@ -170,7 +172,9 @@ class Notices:
                 await asyncio.sleep(pause)
                 start, pause = "0", min(pause * 2, _LONGEST_PAUSE)
 
-    async def _entries(self, redis: Any, consumer: str, start: str) -> list[tuple[Any, str]]:
+    async def _entries(
+        self, redis: RedisClient, consumer: str, start: str
+    ) -> list[tuple[Any, str]]:
         async with redis_call("read notices"):
             try:
                 claim = GROUP, consumer, _ABANDONED_MS, "0-0", "COUNT", _AT_ONCE
@@ -185,13 +189,13 @@ class Notices:
                 return []
         return [(i, as_text(f.get(b"sealed") or f.get("sealed"))) for i, f in found if f]
 
-    async def _asked(self, redis: Any, consumer: str, start: str) -> list[Any]:
+    async def _asked(self, redis: RedisClient, consumer: str, start: str) -> list[Any]:
         wanted = "COUNT", _AT_ONCE, "BLOCK", _BLOCK_MS, "STREAMS", keys.NOTICES, start
         answer = await raw(redis, "XREADGROUP", "GROUP", GROUP, consumer, *wanted)
         streams = answer.values() if isinstance(answer, dict) else [s for _, s in answer or ()]
         return [entry for stream in streams for entry in _flat(stream)]
 
-    async def _make_group(self, redis: Any) -> None:
+    async def _make_group(self, redis: RedisClient) -> None:
         try:
             await redis.xgroup_create(keys.NOTICES, GROUP, id="0", mkstream=True)
         except RedisError as error:

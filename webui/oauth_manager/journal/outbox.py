@@ -11,7 +11,7 @@ from ..errors import StoreUnavailable
 from ..models import Account
 from ..storage import keys
 from ..storage.account_index import Accounts
-from ..storage.calls import as_text, redis_call
+from ..storage.calls import Pipeline, RedisClient, as_text, redis_call
 from ..storage.held_tokens import Leftover, Leftovers
 from . import due_notices as due
 from .activity import Activity, Event
@@ -48,7 +48,7 @@ class Telling:
         self._accounts = accounts
         self._leftovers = leftovers
 
-    def _tell(self, pipe: Any, user_id: str, event: Event, kind: NoticeKind | None) -> Told:
+    def _tell(self, pipe: Pipeline, user_id: str, event: Event, kind: NoticeKind | None) -> Told:
         """Queue both, the notice first: an event that is there has been told to the bot."""
         told = Told()
         if kind:
@@ -59,7 +59,7 @@ class Telling:
         return told
 
     def connected(
-        self, pipe: Any, user_id: str, event: Event, account: Account, before: Account
+        self, pipe: Pipeline, user_id: str, event: Event, account: Account, before: Account
     ) -> Told:
         """Queue what a connection as ``account`` is followed by."""
         name = event.provider
@@ -70,22 +70,22 @@ class Telling:
         self._leftovers.drop(pipe, user_id, name)
         return self._tell(pipe, user_id, event, NoticeKind.CONNECTED)
 
-    def ended(self, pipe: Any, user_id: str, event: Event, left: Leftover) -> Told:
+    def ended(self, pipe: Pipeline, user_id: str, event: Event, left: Leftover) -> Told:
         """Queue what the end of a grant is preceded by; its tokens are kept aside."""
         self._leftovers.put(pipe, user_id, left)
         return self._tell(pipe, user_id, event, NoticeKind.RECONNECT_NEEDED)
 
-    def disconnected(self, pipe: Any, user_id: str, event: Event) -> Told:
+    def disconnected(self, pipe: Pipeline, user_id: str, event: Event) -> Told:
         """Queue what a disconnect is preceded by."""
         return self._tell(pipe, user_id, event, _disconnected(event))
 
-    def unlist(self, pipe: Any, user_id: str, provider: str, account: Account) -> None:
+    def unlist(self, pipe: Pipeline, user_id: str, provider: str, account: Account) -> None:
         """Queue the end of what the index of accounts says; twice is no harm."""
         self._accounts.remove(pipe, user_id, provider, account)
 
     async def withdraw(
         self,
-        redis: Any,
+        redis: RedisClient,
         user_id: str,
         told: Told,
         account: tuple[str, Account] | None = None,
@@ -113,7 +113,7 @@ class Telling:
 
     async def answered(
         self,
-        redis: Any,
+        redis: RedisClient,
         user_id: str,
         told: Told | None,
         event: Event | None,

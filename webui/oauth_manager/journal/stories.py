@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import StoreUnavailable
 from ..links.codes import Attempt
-from ..storage.calls import redis_call
+from ..storage.calls import Pipeline, RedisClient, redis_call
 from ..storage.link_index import LinkRequest
 from . import due_notices as due
 from .activity import Activity, Event
@@ -34,43 +34,45 @@ class Stories:
         self._notices = notices
         self._activity = activity
 
-    def made(self, pipe: Any, user_id: str, provider: str) -> None:
+    def made(self, pipe: Pipeline, user_id: str, provider: str) -> None:
         """Queue that a link was made; who gets one need not be told that access has ended."""
         event = Event("link_made", provider, "chat", time.time())
         self._activity.add(pipe, user_id, event)
         due.drop(pipe, user_id, (NoticeKind.RECONNECT_NEEDED, provider))
         due.put(pipe, _OPEN, user_id, provider, LINK_SECONDS)
 
-    def goes_on(self, pipe: Any, attempt: Attempt) -> None:
+    def goes_on(self, pipe: Pipeline, attempt: Attempt) -> None:
         """Queue more time for a link that has led on to the provider."""
         if attempt.return_to == "done" and not attempt.link_code:
             due.delay(pipe, _OPEN, attempt.user_id, attempt.provider, LINK_SECONDS)
 
-    async def used(self, redis: Any, request: LinkRequest) -> None:
+    async def used(self, redis: RedisClient, request: LinkRequest) -> None:
         """Somebody went on with a link; who it is may have to be proven yet."""
         async with self._event(redis, request, "link_used") as pipe:
             due.put(pipe, _OPEN, request.user_id, request.provider, LINK_SECONDS)
 
-    async def signed_in(self, redis: Any, user_id: str) -> None:
+    async def signed_in(self, redis: RedisClient, user_id: str) -> None:
         """A link to sign in has done so."""
         async with _writing(redis, "the end of a link") as pipe:
             due.drop(pipe, user_id, (_OPEN, ""))
 
-    async def cancelled(self, redis: Any, request: LinkRequest) -> None:
+    async def cancelled(self, redis: RedisClient, request: LinkRequest) -> None:
         """Somebody switched a link off."""
         async with self._event(redis, request, "link_cancelled") as pipe:
             user_id, provider = request.user_id, request.provider
             self._notices.add(pipe, NoticeKind.LINK_CANCELLED, user_id, provider)
             due.drop(pipe, user_id, (_OPEN, provider))
 
-    async def ended(self, redis: Any, user_id: str, provider: str, outcome: str) -> None:
+    async def ended(self, redis: RedisClient, user_id: str, provider: str, outcome: str) -> None:
         """Nothing came of an attempt: ``denied``, or a word that ``notice_text`` knows."""
         kind = NoticeKind.DENIED if outcome == "denied" else NoticeKind.CONNECT_FAILED
         async with _writing(redis, f"the end of a link ({outcome})") as pipe:
             self._notices.add(pipe, kind, user_id, provider, detail=outcome)
             due.drop(pipe, user_id, (_OPEN, provider))
 
-    async def ended_if_open(self, redis: Any, user_id: str, provider: str, outcome: str) -> None:
+    async def ended_if_open(
+        self, redis: RedisClient, user_id: str, provider: str, outcome: str
+    ) -> None:
         """As :meth:`ended`, if a link was the beginning and has no end yet."""
         try:
             is_open = await due.waits(redis, _OPEN, user_id, provider)
@@ -79,18 +81,22 @@ class Stories:
         if is_open:
             await self.ended(redis, user_id, provider, outcome)
 
-    async def told_of_end(self, redis: Any, user_id: str, provider: str) -> None:
+    async def told_of_end(self, redis: RedisClient, user_id: str, provider: str) -> None:
         """The bot has just answered that access has ended, and says so no second time."""
         async with _writing(redis, "that an end was told") as pipe:
             due.drop(pipe, user_id, (NoticeKind.RECONNECT_NEEDED, provider))
 
-    async def switched_off(self, redis: Any, user_id: str, providers: Iterable[str]) -> None:
+    async def switched_off(
+        self, redis: RedisClient, user_id: str, providers: Iterable[str]
+    ) -> None:
         """Every link of a person is over, and that is told in one."""
         async with _writing(redis, "the end of links") as pipe:
             due.drop(pipe, user_id, *((_OPEN, provider) for provider in providers))
 
     @asynccontextmanager
-    async def _event(self, redis: Any, request: LinkRequest, kind: str) -> AsyncIterator[Any]:
+    async def _event(
+        self, redis: RedisClient, request: LinkRequest, kind: str
+    ) -> AsyncIterator[Any]:
         async with _writing(redis, f"an event ({kind})") as pipe:
             event = Event(kind, request.provider, "", time.time())
             self._activity.add(pipe, request.user_id, event)
@@ -98,7 +104,7 @@ class Stories:
 
 
 @asynccontextmanager
-async def _writing(redis: Any, what: str) -> AsyncIterator[Any]:
+async def _writing(redis: RedisClient, what: str) -> AsyncIterator[Any]:
     """A pipeline for what has happened anyway."""
     try:
         async with redis_call("write down what becomes of a link"):

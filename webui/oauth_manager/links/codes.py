@@ -19,7 +19,17 @@ from ..errors import RecordUnreadable
 from ..protocol.requests import is_one_time_value, new_secret
 from ..shapes import shaped
 from ..storage import canary, keys
-from ..storage.calls import as_text, raw, read_field, redis_call, run, take_text, text_of
+from ..storage.calls import (
+    Pipeline,
+    RedisClient,
+    as_text,
+    raw,
+    read_field,
+    redis_call,
+    run,
+    take_text,
+    text_of,
+)
 from ..storage.link_index import (
     CLAIM,
     LinkRequest,
@@ -89,7 +99,9 @@ class Links:
         # By person and service, what this process gave last: it is replaced on the same trip.
         self._given: OrderedDict[tuple[str, str], str] = OrderedDict()
 
-    async def create(self, redis: Any, request: LinkRequest, also: Also = lambda _: None) -> str:
+    async def create(
+        self, redis: RedisClient, request: LinkRequest, also: Also = lambda _: None
+    ) -> str:
         """A fresh link code; it replaces the person's open link for the same service.
 
         One round trip, and one more where another process gave what it replaces, or
@@ -104,7 +116,7 @@ class Links:
             await end_others(redis, answers[at], ended)
         return code
 
-    def _queue(self, pipe: Any, code: str, request: LinkRequest) -> tuple[int, str]:
+    def _queue(self, pipe: Pipeline, code: str, request: LinkRequest) -> tuple[int, str]:
         """Queue a link: where its answer will stand, and the code that it ends already.
 
         The answer is for :func:`_end_others`.
@@ -120,7 +132,7 @@ class Links:
         put_link(pipe, code, request)
         return at, ended
 
-    async def peek(self, redis: Any, code: str) -> tuple[LinkRequest, float] | None:
+    async def peek(self, redis: RedisClient, code: str) -> tuple[LinkRequest, float] | None:
         """What a link is for and when it runs out (epoch seconds), leaving it as it is."""
         if not keys.is_link_code(code):
             return None
@@ -138,7 +150,7 @@ class Links:
         return (request, time.time() + ttl) if is_open else None
 
     async def find(
-        self, redis: Any, user_id: str, provider: str
+        self, redis: RedisClient, user_id: str, provider: str
     ) -> tuple[str, LinkRequest, float] | None:
         """The person's open link for a service: its code, and what :meth:`peek` says of it."""
         async with redis_call("read the open links"):
@@ -147,7 +159,7 @@ class Links:
         found = await self.peek(redis, code)
         return (code, *found) if found else None
 
-    async def take(self, redis: Any, code: str) -> LinkRequest | None:
+    async def take(self, redis: RedisClient, code: str) -> LinkRequest | None:
         """Consume a link; ``None`` if it is unknown, used, run out or replaced."""
         if not keys.is_link_code(code):
             return None
@@ -159,7 +171,7 @@ class Links:
             claimed = await redis.eval(CLAIM, 1, index, request.provider, code)
         return request if int(claimed) else None
 
-    async def begin(self, redis: Any, attempt: Attempt, also: Also = lambda _: None) -> str:
+    async def begin(self, redis: RedisClient, attempt: Attempt, also: Also = lambda _: None) -> str:
         """Store an attempt under a fresh state; its link and what ``also`` queues go along."""
         state = state_of(attempt.link_code) if attempt.link_code else new_secret()
         record = {
@@ -184,7 +196,9 @@ class Links:
                 await end_others(redis, answers[at], ended)
         return state
 
-    async def take_attempt(self, redis: Any, state: str, browser: str = "") -> Attempt | None:
+    async def take_attempt(
+        self, redis: RedisClient, state: str, browser: str = ""
+    ) -> Attempt | None:
         """Consume a state; ``None`` for whatever is not one of ours, or was used, or ran out.
 
         ``browser`` is the binding of the asking session.  An attempt bound to
@@ -200,7 +214,7 @@ class Links:
         except (ValueError, TypeError, KeyError, RecursionError, RecordUnreadable):
             return None
 
-    async def spend(self, redis: Any, attempt: Attempt) -> bool:
+    async def spend(self, redis: RedisClient, attempt: Attempt) -> bool:
         """Consume the link an attempt was started with; whether it still was the open one."""
         async with redis_call("use a link"):
             pipe = redis.pipeline(transaction=False)

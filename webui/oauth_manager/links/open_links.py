@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from ..errors import RecordUnreadable
 from ..storage import keys
-from ..storage.calls import as_text, raw, redis_call, text_of, unless_mistyped
+from ..storage.calls import RedisClient, as_text, raw, redis_call, text_of, unless_mistyped
 from ..storage.link_index import CLOSE_ALL, listed, queue_end
 from ..storage.sealer import Sealer
 from .proofs import END_ALL, under_way
@@ -35,7 +34,7 @@ class OpenLinks:
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
 
-    async def read(self, redis: Any, user_id: str) -> tuple[OpenLink, ...]:
+    async def read(self, redis: RedisClient, user_id: str) -> tuple[OpenLink, ...]:
         """By provider and age.  One round trip; two where a page waits.  Reads only."""
         now = time.time()
         async with redis_call("read the open links"):
@@ -58,7 +57,7 @@ class OpenLinks:
                 found.append(OpenLink(provider, expires, "open" if code else "over"))
         return tuple(sorted(found, key=lambda link: (link.provider, link.expires_at)))
 
-    async def _sealed(self, redis: Any, identifiers: Iterable[str]) -> list[str]:
+    async def _sealed(self, redis: RedisClient, identifiers: Iterable[str]) -> list[str]:
         pipe = redis.pipeline(transaction=False)
         for identifier in identifiers:
             raw(pipe, "GET", keys.pending(identifier))
@@ -71,7 +70,7 @@ class OpenLinks:
         except RecordUnreadable:
             return None
 
-    async def cancel(self, redis: Any, user_id: str) -> int:
+    async def cancel(self, redis: RedisClient, user_id: str) -> int:
         """End every open link and every proof under way; how many.  What comes later works.
 
         Once the lists are marked nothing can be used any more; taking away what

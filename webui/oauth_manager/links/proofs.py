@@ -19,7 +19,7 @@ from ..errors import RecordUnreadable
 from ..protocol.requests import is_one_time_value, new_secret
 from ..shapes import shaped
 from ..storage import keys
-from ..storage.calls import as_text, raw, read_field, redis_call, text_of
+from ..storage.calls import RedisClient, as_text, raw, read_field, redis_call, text_of
 from ..storage.link_index import LinkRequest
 from ..storage.scripts import OURS
 from ..storage.sealer import Sealer
@@ -136,7 +136,9 @@ class Proofs:
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
 
-    async def start(self, redis: Any, request: LinkRequest, parked: Parked | None = None) -> str:
+    async def start(
+        self, redis: RedisClient, request: LinkRequest, parked: Parked | None = None
+    ) -> str:
         """Begin a proof and return the secret the browser is to keep.
 
         One round trip, and one more where an older proof has to give way.
@@ -165,7 +167,7 @@ class Proofs:
                 await pipe.execute()
         return browser_secret
 
-    async def confirm(self, redis: Any, user_id: str, typed: str) -> int | None:
+    async def confirm(self, redis: RedisClient, user_id: str, typed: str) -> int | None:
         """Take a code the person sent in chat: ``None`` if it matches, else the tries left.
 
         Valid only for the person the link was made for.
@@ -176,12 +178,12 @@ class Proofs:
             answer = as_text(await redis.eval(_CONFIRM, 1, keys.proofs(user_id), TRIES, *digests))
         return None if answer == "ok" else int(answer)
 
-    async def is_waiting(self, redis: Any, user_id: str) -> bool:
+    async def is_waiting(self, redis: RedisClient, user_id: str) -> bool:
         """Whether a page waits for a code of this person's.  Uses up no try.  One round trip."""
         async with redis_call("look for a proof"):
             return bool(await redis.eval(_IS_WAITING, 1, keys.proofs(user_id)))
 
-    async def peek(self, redis: Any, browser_secret: str) -> Proof | None:
+    async def peek(self, redis: RedisClient, browser_secret: str) -> Proof | None:
         """Where the browser's proof stands; ``None`` once it is over.  Two round trips."""
         if not is_one_time_value(browser_secret):
             return None
@@ -202,7 +204,9 @@ class Proofs:
             entry = _ENTRY.fullmatch(await read_field(redis, index, identifier))
         return replace(proof, confirmed=entry[1] == "confirmed") if entry else None
 
-    async def take(self, redis: Any, browser_secret: str, *, by_code: bool = True) -> Proof | None:
+    async def take(
+        self, redis: RedisClient, browser_secret: str, *, by_code: bool = True
+    ) -> Proof | None:
         """Consume a proof, for exactly one caller; ``None`` unless it is confirmed.
 
         ``by_code=False`` takes it as it is, where the browser's word is enough.
@@ -212,14 +216,14 @@ class Proofs:
             return None
         return proof if await self._end(redis, proof.request, browser_secret) else None
 
-    async def cancel(self, redis: Any, browser_secret: str) -> LinkRequest | None:
+    async def cancel(self, redis: RedisClient, browser_secret: str) -> LinkRequest | None:
         """End a proof that somebody declined; what it was for, if it was open."""
         proof = await self.peek(redis, browser_secret)
         if proof is None or not await self._end(redis, proof.request, browser_secret):
             return None
         return proof.request
 
-    async def _end(self, redis: Any, request: LinkRequest, browser_secret: str) -> bool:
+    async def _end(self, redis: RedisClient, request: LinkRequest, browser_secret: str) -> bool:
         identifier = _identifier(browser_secret)
         async with redis_call("end a proof"):
             pipe = redis.pipeline(transaction=False)

@@ -10,13 +10,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from ..errors import RecordUnreadable
 from ..models import Account
 from ..providers.provider import OAuthProvider
 from . import keys, scripts
-from .calls import as_text, raw, redis_call, text_of, unless_mistyped
+from .calls import Pipeline, RedisClient, as_text, raw, redis_call, text_of, unless_mistyped
 from .sealer import Sealer
 from .store import Store
 
@@ -39,7 +38,7 @@ class Accounts:
 
     def add(
         self,
-        pipe: Any,
+        pipe: Pipeline,
         user_id: str,
         provider: str,
         account: Account,
@@ -55,13 +54,13 @@ class Accounts:
             if name in listed:
                 pipe.hset(*newest, self._sealer.seal("account", user_id, provider, {}))
 
-    def remove(self, pipe: Any, user_id: str, provider: str, account: Account) -> None:
+    def remove(self, pipe: Pipeline, user_id: str, provider: str, account: Account) -> None:
         """Queue the end of it on a pipeline."""
         for name in self._names(provider, account):
             for key, field in self._places(user_id, provider, name):
                 pipe.hdel(key, field)
 
-    async def find(self, redis: Any, provider: str, account: str) -> tuple[str, ...]:
+    async def find(self, redis: RedisClient, provider: str, account: str) -> tuple[str, ...]:
         """User ids of at most ``MOST`` people connected as ``account``.  Two round trips."""
         asked = Account(account, account) if _SURROGATE.search(account) is None else Account()
         label = _label_names(asked)
@@ -72,12 +71,14 @@ class Accounts:
             if self._is_same(provider, asked, known) or (label and label == _label_names(known))
         )
 
-    async def users(self, redis: Any, provider: str, account: Account) -> tuple[str, ...]:
+    async def users(self, redis: RedisClient, provider: str, account: Account) -> tuple[str, ...]:
         """User ids of at most ``MOST`` people connected as this very account.  Two round trips."""
         connected = await self._candidates(redis, provider, Account(account.id))
         return tuple(u for u, known in connected.items() if self._is_same(provider, account, known))
 
-    async def _candidates(self, redis: Any, provider: str, asked: Account) -> dict[str, Account]:
+    async def _candidates(
+        self, redis: RedisClient, provider: str, asked: Account
+    ) -> dict[str, Account]:
         """People listed under any name of the account, and the account that each has."""
         async with redis_call("look up an account"):
             pipe = redis.pipeline(transaction=False)
@@ -90,7 +91,7 @@ class Accounts:
         listed = {self._owner(value)[0] for value in values} - {""}
         return await self._accounts(redis, sorted(listed)[:MOST], provider)
 
-    async def prune(self, redis: Any, key: str, field: str, sealed: str) -> None:
+    async def prune(self, redis: RedisClient, key: str, field: str, sealed: str) -> None:
         """Take an entry away that no record bears out, or that another key made."""
         user_id, provider = self._owner(sealed)
         if user_id:
@@ -102,7 +103,7 @@ class Accounts:
             await redis.eval(scripts.HDEL_IF_SAME, 1, key, field, sealed)
 
     async def _accounts(
-        self, redis: Any, people: Sequence[str], provider: str
+        self, redis: RedisClient, people: Sequence[str], provider: str
     ) -> dict[str, Account]:
         """As whom each of the people is connected, by the records."""
         if not people:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from redis.exceptions import RedisError, ResponseError
 
@@ -18,6 +18,51 @@ _REFUSALS = {"NoPermissionError", "OutOfMemoryError", "ReadOnlyError", "Response
 
 # Stands for a value that is not text; no sealed record looks like it.
 FOREIGN = "\0"
+
+
+class Commands(Protocol):
+    """The commands that are sent, each as redis-py takes it.
+
+    redis-py answers with a value, with an awaitable of one, or with itself, by the
+    kind of client: that is why nothing more than the name is promised here.
+    """
+
+    def delete(self, *names: Any) -> Any: ...
+    def eval(self, script: str, numkeys: int, *keys_and_args: Any) -> Any: ...
+    def execute_command(self, *args: Any, **options: Any) -> Any: ...
+    def expire(self, *args: Any, **options: Any) -> Any: ...
+    def hdel(self, *args: Any) -> Any: ...
+    def hget(self, *args: Any) -> Any: ...
+    def hgetall(self, *args: Any) -> Any: ...
+    def hmget(self, *args: Any) -> Any: ...
+    def hset(self, *args: Any, **options: Any) -> Any: ...
+    def set(self, *args: Any, **options: Any) -> Any: ...
+    def ttl(self, *args: Any) -> Any: ...
+    def xadd(self, *args: Any, **options: Any) -> Any: ...
+    def xdel(self, *args: Any) -> Any: ...
+    def xtrim(self, *args: Any, **options: Any) -> Any: ...
+    def zrem(self, *args: Any) -> Any: ...
+
+
+class Pipeline(Commands, Protocol):
+    """Commands that are sent together by ``execute``."""
+
+    def execute(self, *args: Any, **options: Any) -> Any: ...
+    def __len__(self) -> int: ...
+
+
+class RedisClient(Commands, Protocol):
+    """A client of ``redis.asyncio``: ``Redis`` or ``RedisCluster``."""
+
+    def hscan_iter(self, *args: Any, **options: Any) -> Any: ...
+    def pipeline(self, *args: Any, **options: Any) -> Any: ...
+    def ping(self, *args: Any, **options: Any) -> Any: ...
+    def pttl(self, *args: Any) -> Any: ...
+    def scan_iter(self, *args: Any, **options: Any) -> Any: ...
+    def xack(self, *args: Any) -> Any: ...
+    def xgroup_create(self, *args: Any, **options: Any) -> Any: ...
+    def xrange(self, *args: Any, **options: Any) -> Any: ...
+    def xrevrange(self, *args: Any, **options: Any) -> Any: ...
 
 
 @asynccontextmanager
@@ -57,17 +102,17 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
-def raw(client: Any, command: str, key: str | bytes, *more: Any) -> Any:
+def raw(client: Commands, command: str, key: str | bytes, *more: Any) -> Any:
     """Ask for bytes, even of a client that decodes: what cannot be decoded must not break it."""
     return client.execute_command(command, key, *more, NEVER_DECODE=True)
 
 
-def run(client: Any, script: str, key: str, *arguments: Any) -> Any:
+def run(client: Commands, script: str, key: str, *arguments: Any) -> Any:
     """Run a script that answers with what stands in Redis, as :func:`raw` does."""
     return client.execute_command("EVAL", script, 1, key, *arguments, NEVER_DECODE=True)
 
 
-async def read_text(redis: Any, key: str | bytes) -> str:
+async def read_text(redis: RedisClient, key: str | bytes) -> str:
     """What stands at a key, as :func:`text_of` reads it."""
     try:
         return text_of(await raw(redis, "GET", key))
@@ -75,7 +120,7 @@ async def read_text(redis: Any, key: str | bytes) -> str:
         return text_of(error)
 
 
-async def read_field(redis: Any, key: str, field: str) -> str:
+async def read_field(redis: RedisClient, key: str, field: str) -> str:
     """One field of a hash as text, ``""`` if it is not there or the key holds no hash."""
     try:
         return as_text(await raw(redis, "HGET", key, field))
@@ -83,7 +128,7 @@ async def read_field(redis: Any, key: str, field: str) -> str:
         return as_text(unless_mistyped(error, ""))
 
 
-async def take_text(redis: Any, key: str) -> str:
+async def take_text(redis: RedisClient, key: str) -> str:
     """Read a key as :func:`read_text` does, and delete it."""
     try:
         return text_of(await raw(redis, "GETDEL", key))

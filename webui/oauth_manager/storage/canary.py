@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from ..errors import OAuthMisconfigured, RecordUnreadable, StoreUnavailable
 from . import keys, scripts
-from .calls import FOREIGN, as_text, raw, read_text, redis_call, text_of
+from .calls import FOREIGN, Pipeline, RedisClient, as_text, raw, read_text, redis_call, text_of
 from .older_keys import is_claim
 from .sealer import Sealer
 
@@ -61,7 +61,7 @@ class WrongKey(OAuthMisconfigured):
         super().__init__(provider, step, Fit.WRONG_KEY.value)
 
 
-def queue(pipe: Any) -> None:
+def queue(pipe: Pipeline) -> None:
     """Ask for the canary on a pipeline; its answer is for :func:`read` or :func:`require`."""
     raw(pipe, "GET", keys.CANARY)
 
@@ -91,7 +91,7 @@ def _refuse(fit: Fit, provider: str, step: str) -> None:
         raise WrongKey(provider, step)
 
 
-async def execute(pipe: Any, sealer: Sealer, provider: str, step: str) -> list[Any]:
+async def execute(pipe: Pipeline, sealer: Sealer, provider: str, step: str) -> list[Any]:
     """Run a pipeline: its answers.  Raises ``WrongKey`` if nobody else can open what it wrote."""
     queue(pipe)
     answers: list[Any] = await pipe.execute()
@@ -99,7 +99,9 @@ async def execute(pipe: Any, sealer: Sealer, provider: str, step: str) -> list[A
     return answers
 
 
-async def require_for(redis: Any, sealer: Sealer, key: str, provider: str, step: str) -> None:
+async def require_for(
+    redis: RedisClient, sealer: Sealer, key: str, provider: str, step: str
+) -> None:
     """Raise ``WrongKey`` before a record goes to ``key``; settle first if there is no canary."""
     async with redis_call(step):
         pipe = redis.pipeline(transaction=False)
@@ -113,7 +115,7 @@ async def require_for(redis: Any, sealer: Sealer, key: str, provider: str, step:
     _refuse(fit, provider, step)
 
 
-def queue_beside(pipe: Any, sealer: Sealer, record: str) -> None:
+def queue_beside(pipe: Pipeline, sealer: Sealer, record: str) -> None:
     """Write the canary on a pipeline if there is none and our keys open ``record``."""
     if record and sealer.fits(record):
         pipe.set(keys.CANARY, sealed(sealer), nx=True)
@@ -123,14 +125,14 @@ def sealed(sealer: Sealer) -> str:
     return sealer.seal(KIND, "", "", {})
 
 
-async def look(redis: Any, sealer: Sealer) -> Fit:
+async def look(redis: RedisClient, sealer: Sealer) -> Fit:
     """Read the canary.  One round trip.  Raises ``StoreUnavailable``."""
     async with redis_call("read the keys' canary"):
         return read(sealer, await read_text(redis, keys.CANARY))
 
 
 async def settle(
-    redis: Any, sealer: Sealer, seconds: float = SEARCH_SECONDS, *, known: str = ""
+    redis: RedisClient, sealer: Sealer, seconds: float = SEARCH_SECONDS, *, known: str = ""
 ) -> Fit:
     """Read the canary, and write it if there is none and our keys may have it.
 
@@ -150,7 +152,7 @@ async def settle(
     return await look(redis, sealer)
 
 
-async def ready(redis: Any, sealer: Sealer) -> Fit:
+async def ready(redis: RedisClient, sealer: Sealer) -> Fit:
     """Read, write and open the canary within a second; one round trip if there is a canary.
 
     What is written is gone again with the same trip.  Raises ``StoreUnavailable``.
@@ -164,7 +166,7 @@ async def ready(redis: Any, sealer: Sealer) -> Fit:
         return await settle(redis, sealer) if fit is Fit.NOTHING else fit
 
 
-async def _may_be_ours(redis: Any, sealer: Sealer, seconds: float) -> bool | None:
+async def _may_be_ours(redis: RedisClient, sealer: Sealer, seconds: float) -> bool | None:
     """Whether there is no record, or one of some that our keys open.
 
     None if the search found none within ``seconds`` and had not ended.  Walks
@@ -189,7 +191,7 @@ async def _may_be_ours(redis: Any, sealer: Sealer, seconds: float) -> bool | Non
     return not unreadable
 
 
-async def renew(redis: Any, sealer: Sealer) -> None:
+async def renew(redis: RedisClient, sealer: Sealer) -> None:
     """Seal the canary with the newest key, whoever sealed it before.
 
     For a rotation that left nothing behind: all that is stored is ours now.

@@ -14,7 +14,7 @@ from ..errors import RecordUnreadable
 from ..shapes import shaped
 from ..token_data import TokenData
 from . import keys, scripts
-from .calls import redis_call
+from .calls import Commands, Pipeline, RedisClient, redis_call
 from .sealer import Sealer
 
 HELD_SECONDS = 3600
@@ -75,25 +75,25 @@ class Leftovers:
             return None
         return left if left.until > time.time() else None
 
-    def put(self, pipe: Any, user_id: str, left: Leftover) -> Any:
+    def put(self, pipe: Commands, user_id: str, left: Leftover) -> Any:
         """Queue it on a pipeline, or on a client: then await what is returned."""
         return pipe.set(keys.revoke(user_id, left.token.provider), left.sealed, px=_life(left))
 
-    def drop(self, pipe: Any, user_id: str, provider: str) -> Any:
+    def drop(self, pipe: Commands, user_id: str, provider: str) -> Any:
         """Forget whatever there is; a pipeline or a client, as for :meth:`put`."""
         return pipe.delete(keys.revoke(user_id, provider))
 
-    def forget(self, pipe: Any, user_id: str, left: Leftover) -> Any:
+    def forget(self, pipe: Pipeline, user_id: str, left: Leftover) -> Any:
         """Forget this one, unless another has taken its place."""
         key = keys.revoke(user_id, left.token.provider)
         return pipe.eval(scripts.DELETE_IF_SAME, 1, key, left.sealed)
 
-    def exchange(self, pipe: Any, user_id: str, before: Leftover, after: Leftover) -> Any:
+    def exchange(self, pipe: Commands, user_id: str, before: Leftover, after: Leftover) -> Any:
         """Put one in another's place, if that still is there: 1 where it was."""
         key = keys.revoke(user_id, before.token.provider)
         return pipe.eval(scripts.REPLACE, 1, key, before.sealed, after.sealed, _life(after))
 
-    async def claim(self, redis: Any, user_id: str, left: Leftover) -> Leftover | None:
+    async def claim(self, redis: RedisClient, user_id: str, left: Leftover) -> Leftover | None:
         """Be the one who asks with it: of any number at once, one is."""
         asking = self.sealed(user_id, replace(left, state=ASKING, asked_at=time.time()))
         async with redis_call("ask once more with what is left of a connection"):

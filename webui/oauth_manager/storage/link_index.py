@@ -12,7 +12,7 @@ from typing import Any
 
 from ..shapes import shaped
 from . import keys
-from .calls import as_text
+from .calls import Pipeline, RedisClient, as_text
 from .scripts import OURS
 
 _MOMENT = re.compile(r"[0-9]{1,11}")  # epoch seconds
@@ -86,7 +86,7 @@ def listed(entries: Mapping[Any, Any]) -> Iterator[tuple[str, str, float]]:
             yield as_text(service), "" if code == "-" else code, float(expires)
 
 
-def put_link(pipe: Any, code: str, request: LinkRequest) -> None:
+def put_link(pipe: Pipeline, code: str, request: LinkRequest) -> None:
     """Queue a link: the user id alone, as specified; what else is asked is a second line.
 
     A user id holds no control character, so no id can pretend to a second line.
@@ -120,13 +120,13 @@ def state_of(link_code: str) -> str:
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
 
-def queue_end(pipe: Any, link_code: str) -> None:
+def queue_end(pipe: Pipeline, link_code: str) -> None:
     """Queue the end of all that a link stands for in Redis."""
     pipe.delete(keys.link(link_code))
     pipe.delete(keys.state(state_of(link_code)))
 
 
-async def end_others(redis: Any, answer: Any, ended: str) -> None:
+async def end_others(redis: RedisClient, answer: Any, ended: str) -> None:
     """Take away what a newer link has replaced, but for what is ended already."""
     codes = [as_text(code) for code in answer]
     if not set(codes) <= {ended}:

@@ -14,11 +14,10 @@ import random
 import secrets
 import time
 from dataclasses import dataclass
-from typing import Any
 
 from ..errors import StoreUnavailable
 from . import keys
-from .calls import as_text, redis_call
+from .calls import RedisClient, as_text, redis_call
 from .scripts import OURS
 
 GRACE = 2.0  # seconds of a Redis that answers, for an owner whose time has passed
@@ -87,7 +86,7 @@ class Hold:
 class Lock:
     """One asker's view of the lock; ``owner`` makes a late release harmless."""
 
-    def __init__(self, redis: Any, user_id: str, provider: str) -> None:
+    def __init__(self, redis: RedisClient, user_id: str, provider: str) -> None:
         self._redis = redis
         self._key = keys.lock(user_id, provider)
         self._owner = secrets.token_hex(16)

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from typing import Any
 
 from . import canary, keys, scripts
-from .calls import raw, read_text, redis_call, text_of
+from .calls import RedisClient, raw, read_text, redis_call, text_of
 from .older_keys import OlderKeys
 from .records import Records, Stored
 from .sealer import Sealer
@@ -22,7 +22,7 @@ class Lookup(Records):
         super().__init__(sealer)
         self.older = OlderKeys(sealer)
 
-    async def read_tokens(self, redis: Any, user_id: str, provider: str) -> str:
+    async def read_tokens(self, redis: RedisClient, user_id: str, provider: str) -> str:
         """The sealed tokens, ``""`` where there are none.  One round trip.
 
         Raises ``RecordUnreadable`` where the key holds something else than text.
@@ -34,13 +34,13 @@ class Lookup(Records):
             before, ours = await _read_all(redis, [older, key])
         return self.older.in_use(user_id, provider, ours, before)[0]
 
-    async def read_one(self, redis: Any, user_id: str, provider: str) -> Stored:
+    async def read_one(self, redis: RedisClient, user_id: str, provider: str) -> Stored:
         """The records of one connection, as :meth:`read` gives them."""
         return (await self.read(redis, user_id, [provider]))[provider]
 
     async def read_for_writing(
         self,
-        redis: Any,
+        redis: RedisClient,
         user_id: str,
         provider: str,
         also: Callable[[Any], object] = lambda _: None,
@@ -67,7 +67,9 @@ class Lookup(Records):
         clock = int(now) - time.monotonic() * 1000
         return replace(self._stored(user_id, provider, texts), clock=clock)
 
-    async def read(self, redis: Any, user_id: str, providers: Iterable[str]) -> dict[str, Stored]:
+    async def read(
+        self, redis: RedisClient, user_id: str, providers: Iterable[str]
+    ) -> dict[str, Stored]:
         """All records for each provider.  A mistyped key reads as a record nobody can open."""
         places = {name: _places(user_id, name) for name in providers}
         async with redis_call("read connections"):
@@ -93,7 +95,7 @@ def _places(user_id: str, provider: str) -> list[str]:
     return [*filter(None, [older]), key, *beside]
 
 
-async def _read_all(redis: Any, places: Iterable[str]) -> list[str]:
+async def _read_all(redis: RedisClient, places: Iterable[str]) -> list[str]:
     pipe = redis.pipeline(transaction=False)
     for key in places:
         raw(pipe, "GET", key)

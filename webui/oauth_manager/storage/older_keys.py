@@ -16,11 +16,10 @@ step 3 no claim.  A crash leaves the record where it was, or in both places.
 from __future__ import annotations
 
 import secrets
-from typing import Any
 
 from ..errors import RecordUnreadable
 from . import keys, scripts
-from .calls import exact, read_text
+from .calls import RedisClient, exact, read_text
 from .sealer import Sealer
 
 CLAIM_MS = 10_000  # longer than any call that writes
@@ -72,24 +71,26 @@ class OlderKeys:
         except RecordUnreadable:
             return not keys.decoded(user_id)
 
-    async def read(self, redis: Any, user_id: str, provider: str) -> str:
+    async def read(self, redis: RedisClient, user_id: str, provider: str) -> str:
         """This person's record in the older place, ``""`` if there is none."""
         _, older = keys.token_places(user_id, provider)
         return self.in_use(user_id, provider, "", await read_text(redis, older))[1] if older else ""
 
-    async def clear(self, redis: Any, user_id: str, provider: str, seen: str) -> bool:
+    async def clear(self, redis: RedisClient, user_id: str, provider: str, seen: str) -> bool:
         """Empty the older place if it holds what was seen there."""
         if not seen:
             return False
         _, older = keys.token_places(user_id, provider)
         return int(await redis.eval(scripts.DELETE_IF_SAME, 1, older, exact(seen))) == 1
 
-    async def take(self, redis: Any, user_id: str, provider: str) -> None:
+    async def take(self, redis: RedisClient, user_id: str, provider: str) -> None:
         """Empty the older place, whatever this person has there."""
         while seen := await self.read(redis, user_id, provider):
             await self.clear(redis, user_id, provider, seen)
 
-    async def claim(self, redis: Any, user_id: str, provider: str, expected: str = "") -> str:
+    async def claim(
+        self, redis: RedisClient, user_id: str, provider: str, expected: str = ""
+    ) -> str:
         """Take our place for what the older one holds, and return what stands there now.
 
         ``""`` if our place is taken, or the older one is empty or not as ``expected``, if given.
@@ -105,7 +106,7 @@ class OlderKeys:
         await redis.eval(scripts.DELETE_IF_SAME, 1, ours, text)
         return ""
 
-    async def make_room(self, redis: Any, user_id: str, provider: str) -> None:
+    async def make_room(self, redis: RedisClient, user_id: str, provider: str) -> None:
         """Move another person's older record out of our place."""
         ours, older = keys.token_places(user_id, provider)
         if older and (other := self._other(user_id, provider, await read_text(redis, ours))):
@@ -113,7 +114,7 @@ class OlderKeys:
             if self._other(user_id, provider, await read_text(redis, ours)):
                 raise RecordUnreadable("another person's record is in the way")
 
-    async def move(self, redis: Any, user_id: str, provider: str) -> bool:
+    async def move(self, redis: RedisClient, user_id: str, provider: str) -> bool:
         """Bring the older record to our place, sealed as ours are; whether it is there now alone.
 
         The record may change meanwhile, or our place be taken: then ours counts, and the older
@@ -134,7 +135,7 @@ class OlderKeys:
                 self._sealer.open("tokens", user_id, provider, now)
         return is_ours and await self.clear(redis, user_id, provider, seen)
 
-    async def remove(self, redis: Any, user_id: str, provider: str, seen: str) -> int:
+    async def remove(self, redis: RedisClient, user_id: str, provider: str, seen: str) -> int:
         """Empty the older place and, if it waits for that, ours: for a disconnect.
 
         1 where that was what was ``seen``, 0 where nothing is there any more, -1 where

@@ -6,10 +6,8 @@ burn a grant: providers end those that are renewed without end.
 
 from __future__ import annotations
 
-from typing import Any
-
 from . import keys
-from .calls import redis_call
+from .calls import RedisClient, redis_call
 from .scripts import OURS
 
 # ARGV: how many within the first window (s), the pause after them (s).  What stands there:
@@ -45,7 +43,7 @@ WINDOW = 600  # seconds
 PAUSE = 3600  # seconds between two, after that
 
 
-async def allows(redis: Any, user_id: str, provider: str) -> bool:
+async def allows(redis: RedisClient, user_id: str, provider: str) -> bool:
     """Count one renewal; whether it is within the limit.  Raises ``StoreUnavailable``.
 
     Ten within ten minutes, then one an hour; as before after two hours without any.

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from redis.exceptions import RedisError, ResponseError
 
 from ..errors import RecordUnreadable, StoreUnavailable
 from . import canary, keys
 from .account_index import Accounts
-from .calls import as_text, read_text, redis_call
+from .calls import RedisClient, as_text, read_text, redis_call
 from .older_keys import is_claim
 from .sealer import Sealer
 from .store import Store
@@ -34,7 +33,7 @@ class Rotation:
 
 
 async def reseal(
-    redis: Any, sealer: Sealer, store: Store, accounts: Accounts, *, writes: bool = True
+    redis: RedisClient, sealer: Sealer, store: Store, accounts: Accounts, *, writes: bool = True
 ) -> Rotation:
     """Seal every record with the newest key, and make the index of accounts anew on the way.
 
@@ -60,7 +59,7 @@ class _Walk:
     """One walk over all keys, and what it found so far."""
 
     def __init__(
-        self, redis: Any, sealer: Sealer, store: Store, accounts: Accounts, *, writes: bool
+        self, redis: RedisClient, sealer: Sealer, store: Store, accounts: Accounts, *, writes: bool
     ) -> None:
         self._redis = redis
         self._sealer = sealer

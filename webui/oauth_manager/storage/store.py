@@ -14,7 +14,7 @@ from ..errors import RecordUnreadable, StoreUnavailable
 from ..models import Profile
 from ..token_data import TokenData, new_generation
 from . import canary, keys, scripts
-from .calls import DEADLINE, exact, is_mistyped, raw, read_text, redis_call, text_of
+from .calls import DEADLINE, RedisClient, exact, is_mistyped, raw, read_text, redis_call, text_of
 from .lookup import Lookup
 from .records import Stored
 
@@ -26,7 +26,7 @@ WRITE_SECONDS = 0.9  # after which a fresh connection may not be written any mor
 class Store(Lookup):
     """Reads and writes the records of connections."""
 
-    async def put_tokens(self, redis: Any, user_id: str, token: TokenData) -> None:
+    async def put_tokens(self, redis: RedisClient, user_id: str, token: TokenData) -> None:
         """Store tokens whatever was there before.
 
         The first of all in a Redis comes with the canary.  Raises ``WrongKey``.
@@ -42,7 +42,7 @@ class Store(Lookup):
             await redis.set(key, self.sealed_tokens(user_id, token))
             await self.older.take(redis, user_id, name)
 
-    async def _generation(self, redis: Any, user_id: str, token: TokenData) -> str:
+    async def _generation(self, redis: RedisClient, user_id: str, token: TokenData) -> str:
         """That of the stored tokens, if ``token`` is of the same authorization; else ``""``."""
         sealed = await self.read_tokens(redis, user_id, token.provider)
         try:
@@ -57,7 +57,7 @@ class Store(Lookup):
 
     async def connect(
         self,
-        redis: Any,
+        redis: RedisClient,
         user_id: str,
         token: TokenData,
         profile: Profile,
@@ -99,7 +99,9 @@ class Store(Lookup):
                 raise StoreUnavailable("store connection", "too_late")
         return kept, outcomes
 
-    async def _take_back(self, redis: Any, user_id: str, provider: str, fresh: Stored) -> None:
+    async def _take_back(
+        self, redis: RedisClient, user_id: str, provider: str, fresh: Stored
+    ) -> None:
         pipe = redis.pipeline(transaction=False)
         pipe.eval(scripts.DELETE_IF_SAME, 1, keys.tokens(user_id, provider), fresh.tokens)
         pipe.eval(scripts.DELETE_IF_SAME, 1, keys.connection(user_id, provider), fresh.profile)
@@ -107,7 +109,7 @@ class Store(Lookup):
 
     async def renew(
         self,
-        redis: Any,
+        redis: RedisClient,
         user_id: str,
         token: TokenData,
         profile: Profile,
@@ -137,7 +139,7 @@ class Store(Lookup):
         return outcome
 
     async def update_profile(
-        self, redis: Any, user_id: str, provider: str, profile: Profile, before: Stored
+        self, redis: RedisClient, user_id: str, provider: str, profile: Profile, before: Stored
     ) -> bool:
         """Write what is known beside the tokens; ``False`` if that went or changed meanwhile.
 
@@ -153,7 +155,7 @@ class Store(Lookup):
             return int(await redis.eval(scripts.REPLACE, 1, key, before.profile, sealed)) == 1
 
     async def _begin_profile(
-        self, redis: Any, user_id: str, provider: str, profile: Profile
+        self, redis: RedisClient, user_id: str, provider: str, profile: Profile
     ) -> bool:
         """Write first facts, unless the connection has gone meanwhile."""
         key = keys.connection(user_id, provider)
@@ -170,7 +172,7 @@ class Store(Lookup):
 
     async def end(
         self,
-        redis: Any,
+        redis: RedisClient,
         user_id: str,
         provider: str,
         mark: Callable[[Profile], Profile],
@@ -214,7 +216,7 @@ class Store(Lookup):
 
     async def remove(
         self,
-        redis: Any,
+        redis: RedisClient,
         user_id: str,
         provider: str,
         before: Stored,
@@ -244,6 +246,6 @@ class Store(Lookup):
                 raise deleted
             return int(deleted if done is None else done), text_of(profile), told
 
-    async def replace(self, redis: Any, key: str, before: str, after: str) -> bool:
+    async def replace(self, redis: RedisClient, key: str, before: str, after: str) -> bool:
         """Put one sealed value in another's place, if it still is there."""
         return int(await redis.eval(scripts.REPLACE, 1, key, before, after)) == 1

@@ -12,7 +12,7 @@ from ..protocol.requests import new_secret
 from ..shapes import shaped
 from ..token_data import TokenData
 from . import keys, scripts
-from .calls import as_text, raw, read_text, redis_call, run, take_text
+from .calls import Pipeline, RedisClient, as_text, raw, read_text, redis_call, run, take_text
 from .sealer import Sealer
 
 # Seconds after its question was over for which an offer is kept: nobody may have
@@ -91,7 +91,7 @@ class Switches:
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
 
-    async def put(self, redis: Any, user_id: str, offer: SwitchOffer) -> SwitchOffer | None:
+    async def put(self, redis: RedisClient, user_id: str, offer: SwitchOffer) -> SwitchOffer | None:
         """Keep the offer; the one whose place it takes, if any."""
         payload = {
             **{name: getattr(offer, name) for name in ("id", "is_replacing", "handle")},
@@ -107,28 +107,28 @@ class Switches:
             before = await run(redis, _PUT, key, value, seconds)
         return self.open(user_id, offer.provider, as_text(before))
 
-    async def peek(self, redis: Any, user_id: str, provider: str) -> SwitchOffer | None:
+    async def peek(self, redis: RedisClient, user_id: str, provider: str) -> SwitchOffer | None:
         """The offer, leaving it as it is, also where its time is over."""
         async with redis_call("look at another account"):
             value = await read_text(redis, keys.switch(user_id, provider))
         return self.open(user_id, provider, value)
 
     async def claim(
-        self, redis: Any, user_id: str, provider: str, offer_id: str
+        self, redis: RedisClient, user_id: str, provider: str, offer_id: str
     ) -> SwitchOffer | None:
         """The offer there is, consumed if it has this id and left as it is if not."""
         async with redis_call("take another account"):
             value = await run(redis, _TAKE, keys.switch(user_id, provider), offer_id)
         return self.open(user_id, provider, as_text(value))
 
-    def take(self, pipe: Any, user_id: str, provider: str) -> Any:
+    def take(self, pipe: Pipeline, user_id: str, provider: str) -> Any:
         """Queue the end of the offer on a pipeline, or on a client: then await it.
 
         The answer is for :meth:`open`.
         """
         return raw(pipe, "GETDEL", keys.switch(user_id, provider))
 
-    async def taken(self, redis: Any, user_id: str, provider: str) -> SwitchOffer | None:
+    async def taken(self, redis: RedisClient, user_id: str, provider: str) -> SwitchOffer | None:
         """Consume the offer, whichever it is."""
         async with redis_call("take another account"):
             value = await take_text(redis, keys.switch(user_id, provider))

@@ -46,7 +46,7 @@ class Act:
 
 
 async def _check(site: Site, user_id: str, provider: str) -> Done:
-    health = await site.manager.check(user_id, provider, site.redis)
+    health = await site.manager.check(site.redis, user_id, provider)
     await site.manager.tell(site.redis, user_id, NoticeKind.SUPPORT_CHECKED, provider)
     if health is Health.RECONNECT_NEEDED:
         await site.manager.stories.told_of_end(site.redis, user_id, provider)
@@ -60,7 +60,7 @@ async def _disconnect(site: Site, user_id: str, provider: str) -> Done:
 
 
 async def _cancel_links(site: Site, user_id: str, _: str) -> Done:
-    count = await site.manager.cancel_links(user_id, site.redis)
+    count = await site.manager.cancel_links(site.redis, user_id)
     await site.manager.tell(site.redis, user_id, NoticeKind.SUPPORT_CANCELLED_LINKS)
     return Done(str(count), words.text("support.done.cancel-links", count=count))
 
@@ -156,7 +156,7 @@ def _service_of(request: Request, act: Act, fields: Mapping[str, object]) -> str
 
 async def _card(site: Site, user_id: str, provider: str, note: Note | None) -> Card:
     """How the service stands now, in the words that the person would be told."""
-    connection = await site.manager.connection(user_id, provider, site.redis, resume=False)
+    connection = await site.manager.connection(site.redis, user_id, provider, resume=False)
     known = site.manager.providers[provider]
     card = picture(make_card(known, connection, note, screen_of(site, "list")))
     return replace(card, actions=())  # they may differ from those on the person's own page

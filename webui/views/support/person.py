@@ -39,7 +39,7 @@ async def person(request: Request) -> Response:
         return ask_for_reason(request, staff, user_id)
     await may_look(request, staff)
     connections = await _worth_showing(site, user_id)
-    links = await site.manager.open_links(user_id, site.redis)
+    links = await site.manager.open_links(site.redis, user_id)
     screen = screen_of(site, "list")
     happened = await _timeline(site, user_id, request.query_params, screen)
     known = bool(happened["events"]) or await is_known(site, user_id, connections, links)
@@ -64,11 +64,11 @@ async def _rows(
     rows = [make_row(providers[c.provider], c, screen) for c in connections]
     if all(row.stored for row in rows):
         return rows
-    page = await site.manager.activity(user_id, site.redis, kinds=STEPS)
+    page = await site.manager.activity(site.redis, user_id, kinds=STEPS)
     last = {event.provider: event for event in reversed(page.events)}
     for row in rows:
         if page.older and not row.stored and row.name not in last:
-            own = await site.manager.activity(user_id, site.redis, provider=row.name, kinds=STEPS)
+            own = await site.manager.activity(site.redis, user_id, provider=row.name, kinds=STEPS)
             last.update((event.provider, event) for event in own.events[:1])
     return [
         row if row.stored else explained(row, last.get(row.name), providers[row.name], screen)
@@ -85,8 +85,8 @@ async def _timeline(
     )
     providers = site.manager.providers
     page = await site.manager.activity(
-        user_id,
         site.redis,
+        user_id,
         before,
         provider=service if service in providers else "",
         kinds=KINDS.get(kind, ()),
@@ -174,9 +174,9 @@ async def is_known(
     """Whether anything is stored under the id; what is not given is read while nothing is found."""
     if links or any(c.status is not Status.NOT_CONNECTED for c in connections):
         return True
-    if links is None and await site.manager.open_links(user_id, site.redis):
+    if links is None and await site.manager.open_links(site.redis, user_id):
         return True
-    return bool((await site.manager.activity(user_id, site.redis)).events)
+    return bool((await site.manager.activity(site.redis, user_id)).events)
 
 
 async def _record(
@@ -195,7 +195,7 @@ async def _worth_showing(site: Site, user_id: str) -> list[Connection]:
     providers = site.manager.providers
     found = [
         connection
-        for connection in await site.manager.connections(user_id, site.redis, resume=False)
+        for connection in await site.manager.connections(site.redis, user_id, resume=False)
         if providers[connection.provider].is_configured
         or connection.status is not Status.NOT_CONNECTED
     ]

@@ -101,7 +101,7 @@ async def _look_up(site: Site, question: Question) -> tuple[tuple[str, ...], Ref
         check_user_id(question.q)
     except ValueError:
         return (), None
-    connections = await site.manager.connections(question.q, site.redis, resume=False)
+    connections = await site.manager.connections(site.redis, question.q, resume=False)
     known = await is_known(site, question.q, connections)
     return ((question.q,) if known else ()), None
 
