@@ -298,6 +298,17 @@ class TestWordsForTheEnd:
         "body",
         [
             {"error": 400, "message": "Bad Request"},
+            {"code": 190, "message": "no"},
+            {"error": {"type": "OAuthException", "code": 1}, "retry_after": 19},
+            {"errors": [{"resource": "Application", "field": "client_id", "code": "invalid"}]},
+            {"message": "Refresh token is invalid or the client secret is wrong"},
+            {"message": "refresh token expired: check the client_id parameter"},
+            {"errmsg": "invalid credential, access_token is invalid or not latest, rid: 6f"},
+            {"message": "The access token has expired"},
+            {"message": "client assertion token expired"},
+            {"message": "Your session token has expired"},
+            {"message": "The refresh token is not expired"},
+            {"message": "access token revoked or not given"},
             {"error": "invalid_request"},
             {"error": "something_new"},
             {"message": "Missing refresh token parameter"},
@@ -314,6 +325,60 @@ class TestWordsForTheEnd:
             renew(body, 400)
         assert caught.value.meaning is Meaning.UNKNOWN
         assert "refused" not in caught.value.code
+
+    @pytest.mark.parametrize(
+        ("body", "code"),
+        [
+            ({"ok": False, "error": "token_revoked"}, "token_revoked"),
+            ({"ok": False, "error": "token_expired"}, "token_expired"),
+            ({"ok": False, "error": "account_inactive"}, "account_inactive"),
+            ({"ok": False, "error": "invalid_refresh_token"}, "invalid_refresh_token"),
+            ({"error": {"type": "OAuthException", "code": 190, "error_subcode": 463}}, "190"),
+            ({"error": "invalidRefreshToken"}, "invalidRefreshToken"),
+            ({"error": {"code": "InvalidGrant"}}, "InvalidGrant"),
+            ({"code": "invalid-grant"}, "invalid-grant"),
+            ({"code": "refreshTokenExpired"}, "dead_refresh_token"),
+            ({"code": "REFRESH_TOKEN_REVOKED"}, "dead_refresh_token"),
+            ({"code": "tokenRevoked"}, "tokenRevoked"),
+            ({"errcode": 40030, "errmsg": "invalid refresh_token, rid: 65f0a1b2-1c"}, None),
+            ({"errcode": 42002, "errmsg": "refresh_token expired, rid: 65f0"}, None),
+            ({"message": "The refresh token is expired"}, None),
+            ({"message": "refresh token was revoked by its owner"}, None),
+            ({"message": "missing or invalid refresh token"}, None),
+            ({"message": "Token has been revoked."}, None),
+            ({"message": "token revoked"}, None),
+            ({"errors": [{"code": 89, "message": "Invalid or expired token."}]}, None),
+            (
+                {"error_description": "The authorization grant or refresh token is invalid, old"},
+                None,
+            ),
+            (
+                {
+                    "errors": [
+                        {"resource": "RefreshToken", "field": "refresh_token", "code": "invalid"}
+                    ]
+                },
+                None,
+            ),
+        ],
+    )
+    @pytest.mark.parametrize("status", [200, 400, 401])
+    def test_the_words_of_popular_providers_end_it_at_once(
+        self, body: object, code: str | None, status: int
+    ) -> None:
+        with pytest.raises(OAuthRefused) as caught:
+            renew(body, status)
+        assert caught.value.meaning is Meaning.GONE
+        assert caught.value.code.startswith(code or "dead_refresh_token")
+
+    @pytest.mark.parametrize(
+        "error", ["invalid_client", "invalidClient", "INVALID-CLIENT", "unauthorizedClient"]
+    )
+    def test_a_refused_client_ends_nothing_whatever_is_said_beside_it(self, error: str) -> None:
+        for said in ("token revoked", "refresh token is invalid", "invalid_refresh_token"):
+            with pytest.raises(OAuthMisconfigured) as caught:
+                renew({"error": error, "message": said}, 401)
+            assert caught.value.meaning is Meaning.SETUP
 
     @pytest.mark.parametrize("status", [302, 408, 425, 429, 500, 502, 503])
     def test_a_server_in_trouble_refuses_nothing(self, status: int) -> None:

@@ -5,6 +5,7 @@ Each is answered by the fake provider at its step, through the real pages and th
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -26,6 +27,8 @@ from webui.oauth_manager import (
     Meaning,
     OAuthMisconfigured,
     OAuthNotConnected,
+    OAuthProvider,
+    OAuthRefused,
     OAuthUnavailable,
     RevokeOutcome,
     Status,
@@ -141,6 +144,29 @@ def test_a_number_decides_at_every_step_and_is_kept_for_support(row: Row) -> Non
     with pytest.raises(ProviderFailure) as caught:
         read_token_answer(provider, "refresh", Got(400, {}, body.encode()))
     assert caught.value.code == f"invalid_client {row.said}"
+
+
+# Every other provider
+
+OTHERS = DOCUMENT.partition("## Every other provider")[2]
+ELSEWHERE = OAuthProvider("plain", "https://p.example/authorize", "https://p.example/token")
+
+
+@pytest.mark.parametrize("said", re.findall(r"^\| `(.+)` \| .*\|$", OTHERS, re.M))
+def test_a_renewal_that_is_refused_in_a_word_of_the_table_has_ended(said: str) -> None:
+    together = said.split() if said[0].isupper() and said[1:] != said[1:].lower() else [said]
+    body = {"error": together[0], "more": together[1:]}
+    for status in (200, 400, 401, 403):
+        with pytest.raises(OAuthRefused) as caught:
+            read_token_answer(ELSEWHERE, "refresh", Got(status, {}, json.dumps(body).encode()))
+        assert caught.value.meaning is Meaning.GONE
+
+
+@pytest.mark.parametrize("step", ["authorize", "exchange", "refresh"])
+@pytest.mark.parametrize("said", re.findall("`([a-z_]+)`", OTHERS.partition("end nothing:")[2]))
+def test_a_word_about_the_client_is_the_operators_at_every_step(said: str, step: str) -> None:
+    assert meaning_of(ELSEWHERE, step, [said]) == (Meaning.SETUP, said)
+    assert meaning_of(ELSEWHERE, step, [said, "invalid refresh token"])[0] is Meaning.SETUP
 
 
 # Connecting

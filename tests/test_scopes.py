@@ -47,6 +47,16 @@ SPELLINGS = {
         "00000003-0000-0000-c000-000000000000/User.Read "
         "00000003-0000-0000-C000-000000000000/Mail.Read"
     ),
+    "in the cloud of the US government": (
+        "https://graph.microsoft.us/User.Read https://Graph.Microsoft.US/mail.read"
+    ),
+    "in the cloud of the US department of defense": (
+        "https://dod-graph.microsoft.us/User.Read https://dod-graph.microsoft.us/Mail.Read"
+    ),
+    "in the cloud in China": (
+        "https://microsoftgraph.chinacloudapi.cn/User.Read "
+        "https://microsoftgraph.chinacloudapi.cn/Mail.Read"
+    ),
     "wider": f"{GRAPH}user.readwrite {GRAPH}mail.readwrite",
     "the whole registration": f"{GRAPH}.default",
 }

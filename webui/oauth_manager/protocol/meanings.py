@@ -23,8 +23,8 @@ _CAUTION = (
 )
 _Words = Mapping[Meaning, tuple[str, ...]]
 
-# RFC 6749 4.1.2.1 and 5.2, RFC 7636 4.4.1, RFC 8707 2; GitHub's and Google's names that
-# mean nothing else anywhere.
+# RFC 6749 4.1.2.1 and 5.2, RFC 7636 4.4.1, RFC 8707 2; names of GitHub's, Google's and Slack's
+# that mean nothing else anywhere.
 _EVERYWHERE: _Words = {
     Meaning.SETUP: (
         "invalid_client",
@@ -32,6 +32,9 @@ _EVERYWHERE: _Words = {
         "deleted_client",
         "disabled_client",
         "incorrect_client_credentials",
+        "invalid_client_id",
+        "invalid_client_secret",
+        "bad_client_secret",
         "redirect_uri_mismatch",
         "invalid_scope",
         "invalid_target",
@@ -72,16 +75,34 @@ _AT: dict[str, _Words] = {
             "invalid_refresh_token",
             "expired_refresh_token",
             "invalid_token",
+            "expired_token",
+            "revoked_token",
+            # Slack's (docs.slack.dev, oauth.v2.access); the last: of a deleted user.
+            "token_expired",
+            "token_revoked",
+            "account_inactive",
         ),
         Meaning.AGAIN: _AGAIN,
     },
 }
-# A refresh token that is dead, said in a sentence or in an upper-case name.
+# A refresh token that is dead, said in a sentence or in one long name.
 _DEAD = "invalid|expired|revoked|bad|unknown|inactive|incorrect|not valid|no longer valid"
 _SAYS_DEAD = re.compile(
-    rf"(the )?(provided )?({_DEAD}) refresh token"
-    rf"|(the )?(provided )?refresh token (passed )?(is |was |has |has been )?({_DEAD})\b.*"
+    rf"\b({_DEAD}) refresh token\b"
+    rf"|\brefresh token (passed |provided )?(is |was |has |has been )?({_DEAD})\b"
+    r"|(^|\b(the|this|your|provided|users?|oauth|bearer|auth|authentication) )"
+    r"token (is |was |has |has been )?(expired|revoked)\b"
+    r"|\b(expired|revoked) token\b"
 )
+# Whatever else such a sentence says, this in it is the operator's to look at.
+_SAYS_SETUP = re.compile(
+    r"\b(client|consumer|app|application|api) ?"
+    r"(id|identifier|secret|key|credentials?|authentication|assertion)\b"
+    r"|\b(secret|parameter|(access|id|csrf) token)\b"
+)
+# Said together, in lower case.  Facebook's and Instagram's (developers.facebook.com, "Handle
+# errors"); Strava's (developers.strava.com, "Faults").
+_DEAD_TOGETHER = ({"oauthexception", "190"}, {"refreshtoken", "refresh_token", "invalid"})
 _MOST_SAID = 100  # texts and numbers of one answer
 _DEEPEST = 6
 _FIRST = ("error", "errors", "code", "status", "type", "errorCode", "errorType")
@@ -104,16 +125,25 @@ def meaning_of(provider: OAuthProvider, step: str, said: Sequence[str]) -> tuple
     for word in said:
         for meanings in general:
             for meaning, words in meanings.items():
-                if word.lower() in words:
+                if _snake_case(word) in words:
                     return meaning, word
-    if step == "refresh" and any(map(_is_dead_token, said)):
+    if step == "refresh" and _is_dead_token(said):
         return Meaning.GONE, "dead_refresh_token"
     return Meaning.UNKNOWN, ""
 
 
-def _is_dead_token(text: str) -> bool:
-    plain = re.sub(r"[^a-z]+", " ", text[:200].lower()).strip()
-    return _SAYS_DEAD.fullmatch(plain) is not None
+def _snake_case(word: str) -> str:
+    """``invalidGrant`` and ``invalid-grant`` as the specifications write it."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])|-", "_", word).lower()
+
+
+def _is_dead_token(said: Sequence[str]) -> bool:
+    """Tell whether it says so in words, and nothing of what only an operator can mend."""
+    plain = [re.sub(r"[^a-z]+", " ", _snake_case(text[:200])).strip() for text in said]
+    if any(map(_SAYS_SETUP.search, plain)):
+        return False
+    together = {text.lower() for text in said}
+    return any(map(_SAYS_DEAD.search, plain)) or any(words <= together for words in _DEAD_TOGETHER)
 
 
 def everything_said(value: Any) -> list[str]:

@@ -149,7 +149,14 @@ TEMPLATE: dict[str, Any] = {
     "scope_sentences": SCOPE_SENTENCES,
     "scopes_unlisted": frozenset({"offline_access", "openid", "profile", "email"}),
     # Answers name Graph's permissions with or without the resource in front, in any case.
-    "scope_prefixes": ("https://graph.microsoft.com/", "00000003-0000-0000-c000-000000000000/"),
+    # The national clouds too (learn.microsoft.com/graph/deployments).
+    "scope_prefixes": (
+        "https://graph.microsoft.com/",
+        "https://graph.microsoft.us/",
+        "https://dod-graph.microsoft.us/",
+        "https://microsoftgraph.chinacloudapi.cn/",
+        "00000003-0000-0000-c000-000000000000/",
+    ),
     "scope_ignores_case": True,
     "scope_wildcard": ".default",
     "scope_contains": {
