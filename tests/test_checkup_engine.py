@@ -377,6 +377,91 @@ async def test_a_read_only_replica_is_told(desk: Desk, port: int) -> None:
         assert "replica" in await desk.fault(at(lost))
 
 
+# The kind of server, by a user that may not ask for it
+
+RESTRICTED = f"on >{PASSWORD} ~stargazer:* +@all -@dangerous"
+LOGIN = f"webui:{PASSWORD}@"
+
+
+async def restrict(port: int) -> None:
+    async with Redis(port=port) as client:
+        await client.execute_command("ACL", "SETUSER", "webui", *RESTRICTED.split())  # type: ignore[no-untyped-call]
+
+
+async def test_without_info_its_version_is_told_by_its_greeting(
+    desk: Desk, port: int, spoilt: Redis
+) -> None:
+    await restrict(port)
+    is_well, said = await desk.check(at(port, login=LOGIN))
+    assert is_well, said
+    assert "Redis: reached, Valkey 9" in said
+
+
+async def test_without_info_one_node_of_a_cluster_is_told(desk: Desk) -> None:
+    with redis_server("--cluster-enabled", "yes") as node:
+        await restrict(node)
+        for path in ("", "/0", "/3"):
+            assert "one node of a cluster" in await desk.fault(at(node, path, LOGIN))
+
+
+async def test_without_info_a_read_only_replica_is_told(desk: Desk, port: int) -> None:
+    with redis_server("--replicaof", f"127.0.0.1 {port}") as replica:
+        await restrict(replica)
+        assert "It is a replica" in await desk.fault(at(replica, login=LOGIN))
+
+
+async def test_without_info_a_sentinels_own_port_is_told(desk: Desk, port: int) -> None:
+    config = f"sentinel monitor main 127.0.0.1 {port} 1\n"
+    with redis_server("--sentinel", config=config) as sentinel:
+        await restrict(sentinel)
+        told = await desk.fault(at(sentinel, login=LOGIN))
+        assert told.startswith("It is a Sentinel")
+
+
+NO_PERMISSION = b"-NOPERM User webui has no permissions to run the 'info' command\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"-MOVED 866 10.0.0.2:6379\r\n", "one node of a cluster"),
+        (b"-ASK 866 10.0.0.2:6379\r\n", "one node of a cluster"),
+        (b"-CROSSSLOT Keys in request don't hash to the same slot\r\n", "one node of a cluster"),
+        (b"-CLUSTERDOWN Hash slot not served\r\n", "one node of a cluster"),
+        (b"-READONLY You can't write against a read only replica.\r\n", "read-only replica"),
+        (b"-ERR unknown command '%s', with args\r\n", "It is a Sentinel"),
+    ],
+)
+async def test_a_server_that_says_nothing_of_itself_is_told_by_what_it_says_to_commands(
+    desk: Desk, answer: bytes, told: str
+) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async for command in sent(reader):
+            own = {
+                b"INFO": NO_PERMISSION,
+                b"HELLO": b"%0\r\n",
+                b"CLIENT": b"+OK\r\n",
+                b"PING": b"+PONG\r\n",
+            }
+            writer.write(own.get(command, answer.replace(b"%s", command)))
+
+    async with tcp_server(talk) as port:
+        assert told in await desk.fault(at(port))
+
+
+async def sent(reader: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    """The names of the commands that a client sends, inline or as arrays."""
+    while line := await reader.readline():
+        if not line.startswith(b"*"):
+            yield line.strip().upper()
+            continue
+        parts = []
+        for _ in range(int(line[1:])):
+            length = int((await reader.readline())[1:])
+            parts.append((await reader.readexactly(length + 2))[:-2])
+        yield parts[0].upper()
+
+
 async def test_another_eviction_policy_is_told(desk: Desk, port: int, spoilt: Redis) -> None:
     await spoilt.config_set("maxmemory-policy", "allkeys-lru")
     told = await desk.fault(at(port))

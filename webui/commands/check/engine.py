@@ -11,9 +11,10 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import RedisError
 
-from webui.commands.check.engine_faults import CLUSTER, SENTINEL, UNKNOWN, all_told_of, told_of
+from webui.commands.check.engine_faults import UNKNOWN, all_told_of, told_of
+from webui.commands.check.engine_kind import is_usable, kind_of
 from webui.commands.check.report import Report
 from webui.commands.check.wire import wire_fault
 from webui.commands.check.wire_faults import UNREACHED
@@ -25,7 +26,6 @@ from webui.support.identifiers import spelled
 
 ANSWER_SECONDS = 5.0
 MOST_NAMED = 1000  # records, of those that cannot be understood
-OLDEST = {"redis": 7, "valkey": 8}
 
 # Everything that the site, the bot and the commands send, scripts included; K, H, S and Z are keys
 # of the check-up's own.
@@ -51,12 +51,12 @@ async def check_engine(settings: Settings, manager: OAuthManager, report: Report
     has_password = bool(urlsplit(redis_url).password)
     try:
         async with asyncio.timeout(ANSWER_SECONDS), _client(_without_database(redis_url)) as redis:
-            about = await _about(redis, report)
-            if about and not _is_usable(about, report):
+            about = await kind_of(redis, report)
+            if not is_usable(about, report):
                 return
         async with asyncio.timeout(ANSWER_SECONDS), _client(redis_url) as redis:
             await redis.ping()
-            if about:
+            if "maxmemory_policy" in about:
                 await _check_memory(redis, about, report)
             is_writable = await _check_commands(redis, report)
     except (RedisError, OSError, TimeoutError) as error:
@@ -83,45 +83,6 @@ def _without_database(redis_url: str) -> str:
     options = [option for option in parts.query.split("&") if not option.startswith("db=")]
     path = parts.path if parts.scheme == "unix" else ""
     return urlunsplit(parts._replace(path=path, query="&".join(options)))
-
-
-async def _about(redis: Redis, report: Report) -> Mapping[str, Any]:
-    """``INFO``; empty if that may not be asked."""
-    try:
-        about: Mapping[str, Any] = await redis.info()
-    except NoPermissionError:
-        report.say("Redis: reached")
-        report.warning(
-            "What kind of server it is, it may not tell this user.",
-            "Allow that: `ACL SETUSER <user> +info`.",
-        )
-        return {}
-    return about
-
-
-def _is_usable(about: Mapping[str, Any], report: Report) -> bool:
-    """Whether it is the kind of server that holds connections at all."""
-    kind = "valkey" if about.get("server_name") == "valkey" else "redis"
-    version = str(about.get(f"{kind}_version", "0"))
-    report.say(f"Redis: reached, {kind.capitalize()} {version[:20]}")
-    mode = about.get("server_mode") or about.get("redis_mode")  # Valkey, Redis
-    if mode == "sentinel" or "sentinel_masters" in about:
-        report.fault(*SENTINEL)
-        return False
-    if mode == "cluster" or int(about.get("cluster_enabled", 0)):
-        report.fault(*CLUSTER)
-        return False
-    major = version.partition(".")[0]
-    if not major.isdecimal() or int(major) < OLDEST[kind]:
-        report.fault("It is too old.", "Use Redis 7 or newer, or Valkey 8 or newer.")
-        return False
-    if about.get("role") == "slave":
-        report.fault(
-            "It is a replica: what is written here is refused, or lost.",
-            "Name its primary in REDIS_URL.",
-        )
-        return False
-    return True
 
 
 async def _check_memory(redis: Redis, about: Mapping[str, Any], report: Report) -> None:

@@ -60,7 +60,7 @@ _ANSWERS: dict[str, Told] = {
         "Set a password for it, and name that in REDIS_URL.",
     ),
 }
-_ANSWERS["ASK"] = _ANSWERS["MOVED"]
+_ANSWERS["ASK"] = _ANSWERS["CROSSSLOT"] = _ANSWERS["MOVED"]
 _CLASSES: dict[type[Exception], str] = {
     exceptions.ReadOnlyError: "READONLY",
     exceptions.OutOfMemoryError: "OOM",
@@ -69,13 +69,14 @@ _CLASSES: dict[type[Exception], str] = {
     exceptions.ClusterDownError: "CLUSTERDOWN",
     exceptions.MovedError: "MOVED",
     exceptions.AskError: "ASK",
+    exceptions.ClusterCrossSlotError: "CROSSSLOT",
 }
 SENTINEL: Told = (
     "It is a Sentinel, which stores nothing.",
     "Name the primary that it watches in REDIS_URL, with that one's own port.",
 )
 CLUSTER: Told = (
-    "It is one node of a cluster (cluster_enabled:1), which holds only a part of the keys.",
+    "It is one node of a cluster, which holds only a part of the keys.",
     "Name a server in REDIS_URL that is not in cluster mode.",
 )
 _NO_PASSWORD: Told = (
@@ -103,7 +104,7 @@ _NO_ROOM: Told = (
 )
 _WORDS = {
     "DB index": _DATABASE,
-    "SELECT is not allowed": _DATABASE,
+    "SELECT is not allowed": CLUSTER,
     "Invalid Database": _DATABASE,
     "max number of clients": _NO_ROOM,
 }
@@ -179,7 +180,10 @@ def _forbidden(errors: Iterable[Exception]) -> Told:
 
 
 def _unknown(errors: Iterable[Exception]) -> Told:
-    shown = ", ".join(command.upper() for command in _named(_UNKNOWN_COMMAND, errors))
+    commands = [command.upper() for command in _named(_UNKNOWN_COMMAND, errors)]
+    if {"GET", "SET", "DEL"} <= set(commands):
+        return SENTINEL
+    shown = ", ".join(commands)
     return (
         f"It does not know {shown}.",
         "Use Redis 7 or newer, or Valkey 8 or newer; if commands were renamed, take that back.",

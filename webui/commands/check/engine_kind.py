@@ -1,0 +1,86 @@
+"""The kind of server that Redis is: what it says of itself, and whether that can be used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError, ResponseError
+
+from webui.commands.check.engine_faults import CLUSTER, SENTINEL
+from webui.commands.check.report import Report
+
+OLDEST = {"redis": 7, "valkey": 8}
+
+
+async def kind_of(redis: Redis, report: Report) -> Mapping[str, Any]:
+    """``INFO``; if that may not be asked, what the greeting says, which needs no permission."""
+    try:
+        about: Mapping[str, Any] = await redis.info()
+    except NoPermissionError:
+        greeting = await _greeting(redis)
+        report.say(f"Redis: reached{_named(greeting)}")
+        report.warning(
+            "It may not tell this user what it does when it is full, and whether it saves.",
+            "Allow that: `ACL SETUSER <user> +info`.",
+        )
+        return greeting
+    report.say(f"Redis: reached{_named(about)}")
+    return about
+
+
+async def _greeting(redis: Redis) -> Mapping[str, Any]:
+    """``HELLO`` in the words of ``INFO``; empty if it is not known there."""
+    try:
+        answer = await redis.execute_command("HELLO")  # type: ignore[no-untyped-call]
+    except ResponseError:
+        return {}
+    said = answer if isinstance(answer, Mapping) else {}  # a list by the older protocol
+    words = {_text(name): _text(value) for name, value in said.items()}
+    if "version" not in words:
+        return {}
+    kind = "valkey" if words.get("server") == "valkey" else "redis"
+    return {
+        "server_name": words.get("server", ""),
+        f"{kind}_version": words["version"],
+        "server_mode": words.get("mode", ""),
+        "role": "slave" if words.get("role") == "replica" else words.get("role", ""),
+    }
+
+
+def _text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _kind_and_version(about: Mapping[str, Any]) -> tuple[str, str]:
+    kind = "valkey" if about.get("server_name") == "valkey" else "redis"
+    return kind, str(about.get(f"{kind}_version", "0"))
+
+
+def _named(about: Mapping[str, Any]) -> str:
+    kind, version = _kind_and_version(about)
+    return f", {kind.capitalize()} {version[:20]}" if about else ""
+
+
+def is_usable(about: Mapping[str, Any], report: Report) -> bool:
+    """Whether it is, as far as it says, the kind of server that holds connections at all."""
+    mode = about.get("server_mode") or about.get("redis_mode")  # Valkey, Redis
+    if mode == "sentinel" or "sentinel_masters" in about:
+        report.fault(*SENTINEL)
+        return False
+    if mode == "cluster" or int(about.get("cluster_enabled", 0)):
+        report.fault(*CLUSTER)
+        return False
+    kind, version = _kind_and_version(about)
+    major = version.partition(".")[0]
+    if about and (not major.isdecimal() or int(major) < OLDEST[kind]):
+        report.fault("It is too old.", "Use Redis 7 or newer, or Valkey 8 or newer.")
+        return False
+    if about.get("role") == "slave":
+        report.fault(
+            "It is a replica: what is written here is refused, or lost.",
+            "Name its primary in REDIS_URL.",
+        )
+        return False
+    return True
