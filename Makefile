@@ -1,27 +1,38 @@
-# make run    the site with everything around it, on this machine
-# make test   every check there is
-# make bench  what a token and a page cost on this machine; nothing depends on it
-#
 # Needs make, Python 3.11 or newer and pip. Everything installed goes to .venv.
 
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint bench lock clean
+.PHONY: help run test cover lint fix bench lock clean
 
-run: $(VENV)/run-installed
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s%s\n", $$1, $$2 }' Makefile
+
+run: $(VENV)/run-installed ## Start the site with everything around it, on this machine
 	@exec $(BIN)/webui demo
 
-test: lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+# COVER=1 also measures what the tests run, which takes twice as long.
+COVER :=
 
-lint: $(VENV)/test-installed
+test: lint ## Run every check there is
+	$(if $(COVER),$(BIN)/coverage erase)
+	$(BIN)/$(if $(COVER),coverage run,python) -m pytest --numprocesses 2 --dist loadfile
+	$(if $(COVER),$(BIN)/coverage combine --quiet && $(BIN)/coverage report)
+
+cover: ## Run every check, and fail if the tests run too little of the code
+	@$(MAKE) --no-print-directory test COVER=1
+
+lint: $(VENV)/test-installed ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/test-installed
+fix: $(VENV)/test-installed ## Correct style and format where a tool can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/test-installed ## Print what a token and a page cost on this machine
 	@$(BIN)/python -m bench.tokens
 	@$(BIN)/python -m bench.pages
 
@@ -31,7 +42,7 @@ UPGRADE := --upgrade
 COMPILE = uv --no-config pip compile --quiet $(UPGRADE) --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
-lock:
+lock: ## Resolve the versions in lock/ anew
 	@command -v uv >/dev/null || { echo 'make lock needs uv: pip install uv' >&2; exit 1; }
 	$(COMPILE) pyproject.toml --output-file lock/run.txt
 	$(COMPILE) --group build --constraint lock/run.txt --output-file lock/build.txt
@@ -40,8 +51,9 @@ lock:
 	$(COMPILE) pyproject.toml --extra test --group build --constraint lock/demo.txt \
 		--output-file lock/test.txt
 
-clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .coverage
+clean: ## Remove everything that make made
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis \
+		.coverage .coverage.*
 
 $(VENV)/run-installed: lock/demo.txt pyproject.toml $(VENV)/pip-command
 	@echo 'Installing into $(VENV); the first time this takes a minute.'

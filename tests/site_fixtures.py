@@ -35,6 +35,8 @@ SESSION_SECRET = "kX9wq2-mTzR7_pL4vB8nC1yH6jD3fG5s"
 FROM_OUR_PAGE = {"sec-fetch-site": "same-origin"}
 HTMX = {"hx-request": "true"}
 START_SECONDS = 20.0
+# The last is set while `make cover` measures.
+OF_EVERY_PROCESS = ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_CONFIG")
 
 
 def site_settings(redis_url: str, fake: FakeProvider, **changes: Any) -> Settings:
@@ -373,7 +375,7 @@ def site_environment(
 def serving(environment: Mapping[str, str], folder: Path) -> Iterator[SiteProcess]:
     """Run ``webui serve`` with exactly these settings."""
     log = folder / "site.log"
-    own = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+    own = {name: os.environ[name] for name in OF_EVERY_PROCESS if name in os.environ}
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-W", "error", "-m", "webui", "serve"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import shlex
+import subprocess
 import tomllib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ LIBRARY = (ROOT / "docs" / "library.md").read_text()
 OPERATING = (ROOT / "docs" / "operating.md").read_text()
 DOCUMENTS = {
     path.relative_to(ROOT).as_posix(): path.read_text()
-    for path in [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+    for path in [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 }
 EXAMPLE_URL = "https://connect.example.org"
 SITE = "http://127.0.0.1:8000"
@@ -238,10 +239,35 @@ def test_every_link_within_the_documents_leads_somewhere(document: str) -> None:
         if "://" in target:
             continue
         path, _, heading = target.partition("#")
-        assert (folder / path).is_file(), target
-        titles = re.findall(r"^#+ (.*)", (folder / path).read_text(), re.M)
+        file = folder / path if path else ROOT / document
+        assert file.is_file(), target
+        titles = re.findall(r"^#+ (.*)", file.read_text(), re.M)
         anchors = {re.sub(r"[^a-z0-9 -]", "", title.lower()).replace(" ", "-") for title in titles}
         assert not heading or heading in anchors, target
+
+
+def test_the_targets_of_make_are_those_there_are() -> None:
+    listed = [[bare(target).split()[1], meaning] for target, meaning in table(README, "Target")]
+    makefile = (ROOT / "Makefile").read_text()
+    assert listed == [list(found) for found in re.findall(r"^([a-z]+):.* ## (.*)", makefile, re.M)]
+    (phony,) = re.findall(r"^\.PHONY: (.*)", makefile, re.M)
+    assert [target for target, _ in listed] == phony.split()
+
+
+@pytest.mark.parametrize("target", ["", "help"])
+def test_make_alone_lists_its_targets(target: str) -> None:
+    command = ["make", *target.split()]
+    shown = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    rows = [[bare(target), meaning] for target, meaning in table(README, "Target")]
+    assert [re.split(" {2,}", line, maxsplit=1) for line in shown.splitlines()] == rows
+
+
+def test_hooks_before_a_commit_are_the_commands_of_make_lint() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    (lint,) = re.findall(r"^lint:.*\n((?:\t.*\n)+)", makefile, re.M)
+    commands = [line.strip().replace("$(BIN)", ".venv/bin") for line in lint.splitlines()]
+    hooks = (ROOT / ".pre-commit-config.yaml").read_text()
+    assert re.findall(r"^ +entry: (.*)$", hooks, re.M) == commands
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
