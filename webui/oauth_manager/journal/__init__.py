@@ -1,4 +1,4 @@
-"""Journal: what is written about what happened, for people, bots and the operator."""
+"""Journal: records of what happened, for people, bots and the operator."""
 
 from .audit import MAX_REASON
 

@@ -1,4 +1,4 @@
-"""A person's own timeline: what happened, when, by whom.  A stream for each person."""
+"""A person's own timeline: what happened, when, by whom.  One stream for each person."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ KEPT_SECONDS = 90 * 86400
 MAX_EVENTS = 2000  # about how many are kept for one person
 PAGE = 25
 
-_SIEVED = 100  # entries read at once where only some of them count
-_READ_ON = 500  # entries read at once where the first ones did not fill a page
+_SIEVED = 100  # entries read at once if only some of them count
+_READ_ON = 500  # entries read at once if the first ones did not fill a page
 _ID = re.compile(r"[0-9]{1,15}-[0-9]{1,10}")
 
 EntryId = tuple[int, int]  # milliseconds, and a number among those of the same one
@@ -35,9 +35,9 @@ EntryId = tuple[int, int]  # milliseconds, and a number among those of the same 
 class Event:
     """One thing that happened.
 
-    ``by`` is ``web``, ``chat``, ``bot``, ``provider`` or ``support``; ``at`` is
-    in epoch seconds; ``detail`` is a word of ours (an outcome, an error code), or how
-    often it happened where that is more than once.
+    ``by`` is ``web``, ``chat``, ``bot``, ``provider`` or ``support``; ``at`` is in
+    epoch seconds; ``detail`` is a word of ours (an outcome, an error code), or how
+    often it happened if more than once.
     """
 
     kind: str
@@ -50,7 +50,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class ActivityPage:
-    """Newest first; ``older`` asks for the next page, ``""`` where there is none."""
+    """A page, newest first; ``older`` asks for the next one, ``""`` if there is none."""
 
     events: tuple[Event, ...]
     older: str = ""
@@ -85,14 +85,14 @@ class Activity:
             await pipe.execute()
 
     async def note(self, redis: RedisClient, user_id: str, event: Event) -> None:
-        """As :meth:`put`, for what has happened anyway: a failure only goes to the log."""
+        """Write an event that has happened anyway: a failure is only logged."""
         try:
             await self.put(redis, user_id, event)
         except StoreUnavailable:
             log.error("%s: an event (%s) could not be written", event.provider, event.kind)
 
     async def find(self, redis: RedisClient, user_id: str, event: Event) -> str:
-        """The id of an event that was written lately, ``""`` if it is not there.
+        """Return the id of an event that was written lately, ``""`` if it is not there.
 
         Raises ``StoreUnavailable``.
         """
@@ -114,10 +114,10 @@ class Activity:
         kinds: Collection[str] = (),
         size: int = PAGE,
     ) -> ActivityPage:
-        """One page; ``before`` is the ``older`` of the page before, anything else the first.
+        """Read one page; ``before`` is the ``older`` of the page before, else it is the first.
 
-        Reads on until the page is full or nothing is left; the first chunk is
-        enough where every entry counts.
+        Reads on until the page is full or nothing is left; the first chunk is enough if
+        every entry counts.
         """
         newest = f"({before}" if _ID.fullmatch(before) else "+"
         found: list[tuple[EntryId, Event]] = []
@@ -136,10 +136,10 @@ class Activity:
     async def _chunk(
         self, redis: RedisClient, user_id: str, newest: str, count: int
     ) -> tuple[list[tuple[EntryId, Event]], str]:
-        """What can be read of both streams, newest first, and where to go on; ``""`` at the end.
+        """Read a chunk of both streams, newest first, and where to go on; ``""`` at the end.
 
-        A stream that was cut off holds the other one back: of both, only what
-        is not older than the last entry seen in it is known to be all there is.
+        A stream that was cut off holds the other one back: of both, only entries no
+        older than the last one seen in it are known to be complete.
         """
         oldest = int((time.time() - KEPT_SECONDS) * 1000)
         async with redis_call("read events"):
@@ -178,7 +178,7 @@ def _text(identifier: EntryId) -> str:
 
 
 def _page(found: list[tuple[EntryId, Event]], size: int) -> ActivityPage:
-    """The first of what was found.
+    """Return the first page of the entries that were found.
 
     Entries of two streams may have the same id, and a page ends with one: so
     two of the same id never stand on different pages.

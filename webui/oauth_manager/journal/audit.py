@@ -1,4 +1,4 @@
-"""Who of support did what, to whom and why: a stream of plain JSON that is only added to."""
+"""The audit log: actions of support staff, as an append-only stream of plain JSON."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ KEPT_SECONDS = 400 * 86400
 OWN_KEPT_SECONDS = 90 * 86400  # the person's own copy
 MAX_REASON = 300  # characters
 MAX_RESULT = 6000  # characters: ten user ids, however long
-ONE_LINE_SECONDS = 3600  # from the first look that is in it
+ONE_LINE_SECONDS = 3600  # from its first look
 _COUNT = re.compile(r"[0-9]{1,9}")
 _CHUNK = 500  # entries read at once
 _LOOKUPS = frozenset(("searched", "viewed", "previewed", "reference"))
-# What the person is shown, under these kinds of events; a disconnect has an event of its own.
+# Actions that the person sees, as these kinds of events; a disconnect has an event of its
+# own.
 OWN_KINDS = {
     "viewed": "support_viewed",
     "previewed": "support_viewed",
@@ -34,7 +35,7 @@ OWN_KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
-    """One thing that somebody of support did, or was refused.
+    """One action of a member of support, done or refused.
 
     ``via`` is how they had signed in: ``chat``, ``sso``, ``proxy`` or
     ``command``.  ``action`` is ``searched``, ``viewed``, ``previewed``,
@@ -76,7 +77,7 @@ return redis.call('EXPIRE', KEYS[1], ARGV[5])
 
 @dataclass(frozen=True, slots=True)
 class OwnCopy:
-    """What the person sees of a record: that support did it, not who or why.
+    """The person's view of a record: that support did it, not who or why.
 
     ``count`` is how often, for the same reason and within an hour.
     """
@@ -88,17 +89,16 @@ class OwnCopy:
 
 
 class Audit:
-    """Writes the records, and reads them back."""
+    """The records, written and read back."""
 
     async def write(
         self, redis: RedisClient, record: AuditRecord, *, has_begun_before: bool = False
     ) -> None:
-        """Keep the record, and the person's copy where they are to see it.  One round trip.
+        """Keep the record, and the person's copy if they are to see it.  One round trip.
 
-        One of what came of something that ``has_begun_before`` needs no second copy.
-        Raises ``StoreUnavailable``: then nothing may be shown or done.  Whoever
-        tries again may leave the record twice.  Raises ``ValueError`` where
-        ``whom`` would be shown it and is no user id.
+        The outcome of an action that ``has_begun_before`` needs no second copy.  Raises
+        ``StoreUnavailable``: then nothing may be shown or done.  A retry may leave the
+        record twice.  Raises ``ValueError`` if ``whom`` would see it and is no user id.
         """
         record = _bounded(record)
         entry = {"record": json.dumps(asdict(record))}
@@ -110,7 +110,7 @@ class Audit:
             await pipe.execute()
 
     async def lookups(self, redis: RedisClient, who: str, seconds: float) -> list[float]:
-        """When ``who`` looked somebody up in the last so many seconds, newest first; reads only.
+        """Return the times of ``who``'s lookups in the last ``seconds``, newest first; reads only.
 
         Raises ``StoreUnavailable``.
         """
@@ -127,7 +127,7 @@ class Audit:
             newest = f"({as_text(found[-1][0])}"
 
     async def read(self, redis: RedisClient, since: float) -> AsyncIterator[AuditRecord]:
-        """Every record since then (epoch seconds), oldest first; what is not ours is passed over.
+        """Read every record since then (epoch seconds), oldest first; skips foreign entries.
 
         Raises ``StoreUnavailable``.
         """
@@ -152,7 +152,7 @@ def _copy(pipe: Pipeline, record: AuditRecord) -> None:
 
 
 def _group(record: AuditRecord) -> str:
-    """The same for looks that are one line; of the reason it tells nothing by itself."""
+    """Return one value for all looks of a line; it reveals nothing of the reason by itself."""
     kind = OWN_KINDS[record.action]
     what = record.reason if kind == "support_viewed" else record.request_id or str(record.at)
     text = " ".join(what.casefold().split())
@@ -160,10 +160,11 @@ def _group(record: AuditRecord) -> str:
 
 
 def open_record(entry: Mapping[Any, Any]) -> AuditRecord | None:
-    """The record in a stream's entry; ``None`` where it is none of ours."""
+    """Return the record in a stream's entry; ``None`` if it is none of ours."""
     try:
         record = _record(entry)
-        # A name may hold what cannot be shown, and still has to be on record.
+        # A name may hold characters that cannot be shown, and still has to be on
+        # record.
         names = [name for name in AuditRecord.__slots__ if name != "at" and name in record]
         if not all(isinstance(record[name], str) for name in names):
             return None
@@ -173,7 +174,7 @@ def open_record(entry: Mapping[Any, Any]) -> AuditRecord | None:
 
 
 def open_copy(entry: Mapping[Any, Any]) -> OwnCopy | None:
-    """The person's copy in a stream's entry; ``None`` where it is none of ours."""
+    """Return the person's copy in a stream's entry; ``None`` if it is none of ours."""
     count = as_text(entry.get(b"count") or entry.get("count"))
     try:
         times = int(count) if _COUNT.fullmatch(count) else 1
@@ -184,7 +185,7 @@ def open_copy(entry: Mapping[Any, Any]) -> OwnCopy | None:
 
 
 def _record(entry: Mapping[Any, Any]) -> Any:
-    """Raises ``ValueError``, ``RecursionError``."""
+    """Parse an entry.  Raises ``ValueError``, ``RecursionError``."""
     return json.loads(as_text(entry.get(b"record") or entry.get("record")))
 
 
@@ -197,5 +198,5 @@ def _bounded(record: AuditRecord) -> AuditRecord:
 
 
 def _ms(seconds: float) -> int:
-    """The moment so many seconds from now, as the first half of an entry's id."""
+    """Return the moment so many seconds from now, as the first half of an entry's id."""
     return max(int((time.time() + seconds) * 1000), 0)

@@ -1,8 +1,8 @@
-"""Notices that wait for their time, in one sorted set: said then, unless they are dropped before.
+"""Notices that wait for their time, in one sorted set: sent then, unless dropped before.
 
-A link runs out in Redis without a word.  So whoever makes one puts down when the bot is
-to say that nothing came of it, and whatever comes of it takes that away again.  The
-readers of notices look what is due: no scheduler, and any number of them.
+A link expires in Redis without a word.  So making one schedules the notice that nothing
+came of it, and any outcome of the link drops that notice again.  The readers of notices
+poll for due ones: no scheduler, and any number of readers.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from ..storage import keys
 from ..storage.calls import Commands, Pipeline, RedisClient, as_text, redis_call, run
 from ..storage.scripts import OURS
 
-MAX_LENGTH = 10_000  # how many wait at most; the first to be due go first
+MAX_LENGTH = 10_000  # how many wait at most; the first due are dropped first
 KEPT_SECONDS = 90 * 86400  # without a reader
-_TAKEN_SECONDS = 60  # after which one that its taker did not settle is taken again
+_TAKEN_SECONDS = 60  # after which a notice that its taker did not settle is taken again
 _AT_ONCE = 10
 
 # ARGV: the notice, seconds from now, how many may wait, the set's lifetime.
@@ -26,7 +26,7 @@ ours('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - ARGV[3])
 return redis.call('EXPIRE', KEYS[1], ARGV[4])
 """
-# ARGV: the notice, seconds from now.  Only where it waits already.
+# ARGV: the notice, seconds from now.  Only if it waits already.
 _DELAY = f"""{OURS}
 local now = tonumber(redis.call('TIME')[1])
 return ours('ZADD', KEYS[1], 'XX', 'CH', now + ARGV[2], ARGV[1])
@@ -44,7 +44,8 @@ return due
 _DROP = f"{OURS} return ours('ZREM', KEYS[1], unpack(ARGV))"
 # ARGV: the notice.
 _WAITS = f"{OURS} return ours('ZSCORE', KEYS[1], ARGV[1]) and 1 or 0"
-# ARGV: the notice, when it was to be due again.  One that was put down anew meanwhile stays.
+# ARGV: the notice, when it was to be due again.  One that was scheduled again meanwhile
+# stays.
 _SETTLE = f"""{OURS}
 if tonumber(ours('ZSCORE', KEYS[1], ARGV[1]) or -1) ~= tonumber(ARGV[2]) then return 0 end
 return redis.call('ZREM', KEYS[1], ARGV[1])
@@ -53,7 +54,7 @@ return redis.call('ZREM', KEYS[1], ARGV[1])
 
 @dataclass(frozen=True, slots=True)
 class DueNotice:
-    """One whose time has come: its taker tells it, and then settles it.
+    """A notice whose time has come: its taker sends it, and then settles it.
 
     ``at`` and ``again_at``, when it is taken by another one, are in epoch seconds of
     Redis's clock.
@@ -72,7 +73,7 @@ class DueNotice:
 
 
 def put(pipe: Commands, kind: str, user_id: str, provider: str, seconds: float) -> Any:
-    """Queue a notice that is due in so many seconds; it replaces the one that says the same.
+    """Queue a notice that is due in so many seconds; it replaces an equal one.
 
     ``pipe`` is a pipeline, or a client: then await what is returned.
     """
@@ -81,25 +82,25 @@ def put(pipe: Commands, kind: str, user_id: str, provider: str, seconds: float) 
 
 
 def delay(pipe: Pipeline, kind: str, user_id: str, provider: str, seconds: float) -> Any:
-    """Queue a later time for a notice that waits; one that does not wait is not put down."""
+    """Queue a later time for a notice that waits; one that does not wait is not added."""
     return pipe.eval(_DELAY, 1, keys.DUE, _member(kind, user_id, provider), round(seconds))
 
 
 def drop(pipe: Pipeline, user_id: str, *notices: tuple[str, str]) -> Any:
-    """Queue the end of notices, by kind and provider, that are not to be said any more."""
+    """Queue the removal of notices, by kind and provider, that no longer apply."""
     members = (_member(kind, user_id, provider) for kind, provider in notices)
     return pipe.eval(_DROP, 1, keys.DUE, *members)
 
 
 async def waits(redis: RedisClient, kind: str, user_id: str, provider: str) -> bool:
-    """Whether the notice is still to be said.  Raises ``StoreUnavailable``."""
+    """Return whether the notice still waits.  Raises ``StoreUnavailable``."""
     async with redis_call("look what is due"):
         member = _member(kind, user_id, provider)
         return bool(await redis.eval(_WAITS, 1, keys.DUE, member))
 
 
 async def take(redis: RedisClient) -> list[DueNotice]:
-    """Some whose time has come, the caller's alone for a minute.  Raises ``StoreUnavailable``."""
+    """Take some that are due, the caller's alone for a minute.  Raises ``StoreUnavailable``."""
     async with redis_call("take what is due"):
         *found, again_at = await run(redis, _TAKE, keys.DUE, _AT_ONCE, _TAKEN_SECONDS)
     pairs = zip(found[::2], found[1::2], strict=True)
@@ -107,11 +108,11 @@ async def take(redis: RedisClient) -> list[DueNotice]:
 
 
 async def settle(redis: RedisClient, notice: DueNotice) -> None:
-    """It was told.  Raises ``StoreUnavailable``: then it may come again."""
+    """Remove a notice that was sent.  Raises ``StoreUnavailable``: then it may come again."""
     async with redis_call("settle what was due"):
         await redis.eval(_SETTLE, 1, keys.DUE, notice.member, notice.again_at)
 
 
 def _member(kind: str, user_id: str, provider: str) -> str:
-    """Neither of the first two holds a colon."""
+    """Join the parts; neither of the first two holds a colon."""
     return f"{kind}:{provider}:{keys.check_user_id(user_id)}"

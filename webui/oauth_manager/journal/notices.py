@@ -1,4 +1,4 @@
-"""What the bot is to say without being asked: a stream in Redis, read at least once.
+"""Notices that the bot sends unprompted: a stream in Redis, delivered at least once.
 
 A notice holds no link and no secret; a link that is needed is made when the
 notice is read, so that it is fresh.
@@ -31,14 +31,14 @@ GROUP = "bot"
 MAX_LENGTH = 10_000  # about how many notices are kept
 _AT_ONCE = 10  # notices
 _BLOCK_MS = 500  # below the time-out of a careful client
-_CLEAR = f"{OURS} return ours('XLEN', KEYS[1])"  # what is there of another type goes
-_ABANDONED_MS = 60_000  # after which another consumer's unfinished notice is taken over
+_CLEAR = f"{OURS} return ours('XLEN', KEYS[1])"  # a key of another type is deleted
+_ABANDONED_MS = 60_000  # after which another consumer takes over an unfinished notice
 _LONGEST_PAUSE = 15.0  # seconds between tries while Redis is away
 
 
-ANSWER_SECONDS = 5  # in which what the bot answers comes before what it says without being asked
-LINK_SECONDS = keys.LINK_CODE_TTL + 5  # after which a link has run out for certain
-_STALE_SECONDS = 86400  # after which nobody waits for word of a link any more
+ANSWER_SECONDS = 5  # in which the bot's answer comes before an unprompted notice
+LINK_SECONDS = keys.LINK_CODE_TTL + 5  # after which a link has certainly expired
+_STALE_SECONDS = 86400  # after which nobody waits for news of a link any more
 
 
 class NoticeKind(StrEnum):
@@ -57,10 +57,10 @@ class NoticeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something a person should hear from the bot, in their private chat.
+    """A message for a person from the bot, in their private chat.
 
-    ``account`` is the name at the provider, ``""`` where unknown; ``at`` is in
-    epoch seconds; ``detail`` is a word of ours that says why an attempt failed.
+    ``account`` is the name at the provider, ``""`` if unknown; ``at`` is in epoch
+    seconds; ``detail`` is a word of ours that says why an attempt failed.
     """
 
     kind: NoticeKind
@@ -83,11 +83,11 @@ _TELLS = {
 
 
 def is_news(notice: Notice, connection: Connection | None, *, is_configured: bool) -> bool:
-    """Whether a notice is still to be told, the connection being as it is now.
+    """Return whether a notice is still news, the connection being as it is now.
 
-    Where it has moved on, another notice or an answer in chat has told of that; of
-    access that ran out by itself, or a record that cannot be read, nobody did.  A fresh
-    one is told in any case: it is written ahead of what it tells of.
+    If it has moved on, another notice or an answer in chat has reported that; nothing
+    reports access that ran out by itself, or a record that cannot be read.  A fresh
+    notice is always sent: it is written before the change it reports.
     """
     age = time.time() - notice.at
     if notice.kind is NoticeKind.LINK_RAN_OUT:
@@ -107,7 +107,7 @@ def is_news(notice: Notice, connection: Connection | None, *, is_configured: boo
 
 
 class Notices:
-    """Writes and reads the stream."""
+    """The stream of notices, written and read."""
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
@@ -123,8 +123,8 @@ class Notices:
     ) -> Any:
         """Queue the notice on a pipeline, or on a client: then await what is returned.
 
-        That access has ended waits a moment: where a tool has found it, the bot is
-        about to answer with it, and it is not said twice.
+        The end of access waits a moment: if a tool has found it, the bot is about to
+        answer with it, and does not say it twice.
         """
         if kind is NoticeKind.RECONNECT_NEEDED:
             return due.put(pipe, kind, user_id, provider, ANSWER_SECONDS)
@@ -135,7 +135,7 @@ class Notices:
     async def put(
         self, redis: RedisClient, kind: NoticeKind, user_id: str, provider: str, account: str = ""
     ) -> None:
-        """Write one notice.  What it tells has happened, so its failure only goes to the log."""
+        """Write one notice.  Its event has happened, so a failure is only logged."""
         try:
             async with redis_call("write a notice"):
                 await self.add(redis, kind, user_id, provider, account)
@@ -145,11 +145,11 @@ class Notices:
     async def read(
         self, redis: RedisClient, consumer: str, is_news: IsNews
     ) -> AsyncIterator[Notice]:
-        """Every notice that is news, each until it was handled; ends only when the caller stops.
+        """Yield every notice that is news, until each was handled; ends only when the caller stops.
 
-        A notice is acknowledged when the next one is asked for.  First come
-        those whose time has come, those this consumer left unfinished, and those
-        another one abandoned, then new ones.  Redis may go away meanwhile.
+        A notice is acknowledged when the next one is asked for.  First come the due
+        ones, those this consumer left unfinished, and those another one abandoned, then
+        new ones.  Redis may go away meanwhile.
         """
         start, pause = "0", 0.5
         while True:
@@ -221,5 +221,5 @@ def _timely(waited: due.DueNotice) -> Notice | None:
 
 
 def _flat(stream: Any) -> list[Any]:
-    """A stream's entries; RESP3 answers wrap them in one more list."""
+    """Return a stream's entries; RESP3 answers wrap them in one more list."""
     return stream[0] if stream and isinstance(stream[0], list) else list(stream)

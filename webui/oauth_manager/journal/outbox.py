@@ -38,7 +38,7 @@ class Told:
 
 
 class Telling:
-    """The bot's notice, the timeline, the index of accounts, and what is left of an old grant."""
+    """Writer of the bot's notice, the timeline, the index of accounts, and leftover tokens."""
 
     def __init__(
         self, notices: Notices, activity: Activity, accounts: Accounts, leftovers: Leftovers
@@ -49,7 +49,7 @@ class Telling:
         self._leftovers = leftovers
 
     def _tell(self, pipe: Pipeline, user_id: str, event: Event, kind: NoticeKind | None) -> Told:
-        """Queue both, the notice first: an event that is there has been told to the bot."""
+        """Queue both, the notice first: an event that exists has been sent to the bot."""
         told = Told()
         if kind:
             told.notice_at = len(pipe)
@@ -61,7 +61,7 @@ class Telling:
     def connected(
         self, pipe: Pipeline, user_id: str, event: Event, account: Account, before: Account
     ) -> Told:
-        """Queue what a connection as ``account`` is followed by."""
+        """Queue the records that follow a connection as ``account``."""
         name = event.provider
         self._accounts.add(pipe, user_id, name, account, before)
         done = (NoticeKind.LINK_RAN_OUT, name), (NoticeKind.RECONNECT_NEEDED, name)
@@ -71,16 +71,16 @@ class Telling:
         return self._tell(pipe, user_id, event, NoticeKind.CONNECTED)
 
     def ended(self, pipe: Pipeline, user_id: str, event: Event, left: Leftover) -> Told:
-        """Queue what the end of a grant is preceded by; its tokens are kept aside."""
+        """Queue the records that precede the end of a grant; its tokens are kept aside."""
         self._leftovers.put(pipe, user_id, left)
         return self._tell(pipe, user_id, event, NoticeKind.RECONNECT_NEEDED)
 
     def disconnected(self, pipe: Pipeline, user_id: str, event: Event) -> Told:
-        """Queue what a disconnect is preceded by."""
+        """Queue the records that precede a disconnect."""
         return self._tell(pipe, user_id, event, _disconnected(event))
 
     def unlist(self, pipe: Pipeline, user_id: str, provider: str, account: Account) -> None:
-        """Queue the end of what the index of accounts says; twice is no harm."""
+        """Queue the removal from the index of accounts; twice does no harm."""
         self._accounts.remove(pipe, user_id, provider, account)
 
     async def withdraw(
@@ -91,10 +91,10 @@ class Telling:
         account: tuple[str, Account] | None = None,
         left: Leftover | None = None,
     ) -> None:
-        """Take back what was told of something that did not happen after all.
+        """Take back the records of a change that did not happen after all.
 
-        ``account`` is the provider's name and whom it is not connected as.  A failure
-        only goes to the log.
+        ``account`` is the provider's name and the account that is not connected.  A
+        failure is only logged.
         """
         try:
             async with redis_call("take back what was told"):
@@ -120,11 +120,11 @@ class Telling:
         left: Leftover | None,
         kept: Leftover | None,
     ) -> bool:
-        """Write down how a provider answered to a disconnect; whether ``kept`` is kept.
+        """Write down a provider's answer to a disconnect; return whether ``kept`` is kept.
 
-        The event takes the place of the one that was ``told`` before it was asked;
-        ``kept`` that of ``left``, and nothing takes it where it is None.  It has
-        happened, so a failure only goes to the log.
+        The event replaces the one that was ``told`` before the provider was asked;
+        ``kept`` replaces ``left``, and nothing does if it is None.  It has happened, so
+        a failure is only logged.
         """
         try:
             async with redis_call("write down how a disconnect went"):
@@ -147,7 +147,7 @@ class Telling:
 
 
 def _disconnected(event: Event) -> NoticeKind | None:
-    """The notice of a disconnect; none in chat, where the person has just been answered."""
+    """Return the notice of a disconnect; none in chat, where the bot has just answered."""
     if event.by == "chat":
         return None
     is_support = event.by == "support"

@@ -1,8 +1,8 @@
 """One-time values: link codes issued in chat, and the states of authorizations under way.
 
-Both are consumed with one atomic command.  Neither proves who holds it: a link
-code says for whom a connection was asked, a state is worth something only in
-the browser it was bound to.
+Both are consumed with one atomic command.  Neither proves who holds it: a link code
+says for whom a connection was requested, a state is valid only in the browser it was
+bound to.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ from ..storage.sealer import Sealer
 Also = Callable[[Any], object]  # queues more commands on a pipeline
 _MOST_GIVEN = 1000  # links that a process remembers
 
-# ARGV: digest of the asking browser's binding.  An attempt that belongs to
-# another browser is shown and left alone: whoever fetches its callback without
-# the cookie (a preview, a scanner) must not end it.
+# ARGV: digest of the asking browser's binding.  An attempt that belongs to another
+# browser is returned and left alone: a client that fetches its callback without the
+# cookie (a preview, a scanner) must not end it.
 _TAKE_STATE = f"""{OURS}
 local value = ours('GET', KEYS[1])
 if not value then return '' end
@@ -80,32 +80,32 @@ class Attempt:
 
     @property
     def is_bound(self) -> bool:
-        """Whether it began in a browser, which its state is worth nothing without."""
+        """Return whether it began in a browser, without which its state is worth nothing."""
         return bool(self.browser)
 
     @classmethod
     def from_dict(cls, record: object) -> Attempt:
-        """Inverse of ``asdict``; passes over the rest.  Raises ``TypeError``, ``ValueError``."""
+        """Inverse of ``asdict``; ignores other fields.  Raises ``TypeError``, ``ValueError``."""
         attempt = shaped(cls, record)
         keys.check_user_id(attempt.user_id)
         return attempt
 
 
 class Links:
-    """Issues and consumes link codes and states."""
+    """Issuer and consumer of link codes and states."""
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
-        # By person and service, what this process gave last: it is replaced on the same trip.
+        # The last link of this process by person and service: replaced on the same trip.
         self._given: OrderedDict[tuple[str, str], str] = OrderedDict()
 
     async def create(
         self, redis: RedisClient, request: LinkRequest, also: Also = lambda _: None
     ) -> str:
-        """A fresh link code; it replaces the person's open link for the same service.
+        """Issue a link code; it replaces the person's open link for the same service.
 
-        One round trip, and one more where another process gave what it replaces, or
-        where the oldest link has to give way; ``also`` queues more commands on the first.
+        One round trip, and one more if another process issued the replaced one, or if
+        the oldest link has to give way; ``also`` queues more commands on the first.
         """
         code = new_secret()
         async with redis_call("store a link"):
@@ -117,7 +117,7 @@ class Links:
         return code
 
     def _queue(self, pipe: Pipeline, code: str, request: LinkRequest) -> tuple[int, str]:
-        """Queue a link: where its answer will stand, and the code that it ends already.
+        """Queue a link; return its answer's position, and the code that it ends already.
 
         The answer is for :func:`_end_others`.
         """
@@ -133,7 +133,7 @@ class Links:
         return at, ended
 
     async def peek(self, redis: RedisClient, code: str) -> tuple[LinkRequest, float] | None:
-        """What a link is for and when it runs out (epoch seconds), leaving it as it is."""
+        """Return a link's request and when it expires (epoch seconds); it stays as it is."""
         if not keys.is_link_code(code):
             return None
         async with redis_call("read a link"):
@@ -152,7 +152,7 @@ class Links:
     async def find(
         self, redis: RedisClient, user_id: str, provider: str
     ) -> tuple[str, LinkRequest, float] | None:
-        """The person's open link for a service: its code, and what :meth:`peek` says of it."""
+        """Find the person's open link for a service: its code, and what :meth:`peek` returns."""
         async with redis_call("read the open links"):
             entry = await read_field(redis, keys.links(user_id), provider)
         code = entry.partition(":")[0]
@@ -160,7 +160,7 @@ class Links:
         return (code, *found) if found else None
 
     async def take(self, redis: RedisClient, code: str) -> LinkRequest | None:
-        """Consume a link; ``None`` if it is unknown, used, run out or replaced."""
+        """Consume a link; ``None`` if it is unknown, used, expired or replaced."""
         if not keys.is_link_code(code):
             return None
         async with redis_call("use a link"):
@@ -199,7 +199,7 @@ class Links:
     async def take_attempt(
         self, redis: RedisClient, state: str, browser: str = ""
     ) -> Attempt | None:
-        """Consume a state; ``None`` for whatever is not one of ours, or was used, or ran out.
+        """Consume a state; ``None`` if it is not one of ours, was used, or has expired.
 
         ``browser`` is the binding of the asking session.  An attempt bound to
         another one is returned, for the caller to refuse, and not consumed.
@@ -215,7 +215,7 @@ class Links:
             return None
 
     async def spend(self, redis: RedisClient, attempt: Attempt) -> bool:
-        """Consume the link an attempt was started with; whether it still was the open one."""
+        """Consume the link an attempt began with; return whether it still was the open one."""
         async with redis_call("use a link"):
             pipe = redis.pipeline(transaction=False)
             raw(pipe, "GETDEL", keys.link(attempt.link_code))

@@ -16,11 +16,11 @@ from .proofs import END_ALL, under_way
 
 @dataclass(frozen=True, slots=True)
 class OpenLink:
-    """A connect link, as it may be shown to others than its person.
+    """A connect link, as others than its person may see it.
 
-    ``provider`` is ``""`` where it only signs in; ``expires_at`` is in epoch
-    seconds; ``state`` is ``open``, ``waiting`` (a page waits for the code) or
-    ``over`` (used, switched off, or replaced by newer ones).
+    ``provider`` is ``""`` if it only signs in; ``expires_at`` is in epoch seconds;
+    ``state`` is ``open``, ``waiting`` (a page waits for the code) or ``over`` (used,
+    switched off, or replaced by newer ones).
     """
 
     provider: str
@@ -29,13 +29,13 @@ class OpenLink:
 
 
 class OpenLinks:
-    """Lists and ends what ``Links`` and ``Proofs`` began."""
+    """A view of the links and proofs that ``Links`` and ``Proofs`` began."""
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
 
     async def read(self, redis: RedisClient, user_id: str) -> tuple[OpenLink, ...]:
-        """By provider and age.  One round trip; two where a page waits.  Reads only."""
+        """List them by provider and age.  One round trip; two if a page waits.  Reads only."""
         now = time.time()
         async with redis_call("read the open links"):
             pipe = redis.pipeline(transaction=False)
@@ -52,7 +52,7 @@ class OpenLinks:
         ]
         at_work = {link.provider for link in found}
         for provider, code, expires in listed(links):
-            # A link that was used to begin a proof is told of once.
+            # A link that was used to begin a proof is listed once.
             if expires > now and (code or provider not in at_work):
                 found.append(OpenLink(provider, expires, "open" if code else "over"))
         return tuple(sorted(found, key=lambda link: (link.provider, link.expires_at)))
@@ -64,17 +64,17 @@ class OpenLinks:
         return [text_of(value) for value in await pipe.execute(raise_on_error=False)]
 
     def _provider(self, sealed: str) -> str | None:
-        """What a proof is for; ``None`` where it is over."""
+        """Return a proof's provider; ``None`` if the proof is over."""
         try:
             return str(self._sealer.open("proof", None, None, sealed)["provider"])
         except RecordUnreadable:
             return None
 
     async def cancel(self, redis: RedisClient, user_id: str) -> int:
-        """End every open link and every proof under way; how many.  What comes later works.
+        """End every open link and proof under way; return how many.  Later ones work.
 
-        Once the lists are marked nothing can be used any more; taking away what
-        they led to is for tidiness, and tells who was faster.
+        Once the lists are marked nothing can be used any more; deleting what they led
+        to is for tidiness, and shows who was faster.
         """
         async with redis_call("switch off the open links"):
             pipe = redis.pipeline(transaction=False)

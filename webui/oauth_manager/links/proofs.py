@@ -51,8 +51,8 @@ redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':0:waiting:' .. now + ARGV[3])
 redis.call('EXPIRE', KEYS[1], ARGV[5])
 return gone
 """
-# ARGV: tries allowed, digests.  Answers 'ok', or how many tries are left.
-# A wrong code counts against every open proof: one cannot tell which was meant.
+# ARGV: tries allowed, digests.  Answers 'ok', or how many tries are left.  A wrong code
+# counts against every open proof: nobody can tell which was meant.
 _CONFIRM = f"""{OURS}
 local now = tonumber(redis.call('TIME')[1])
 local all, left = ours('HGETALL', KEYS[1]), 0
@@ -79,7 +79,7 @@ for _, w in ipairs(waiting) do
 end
 return tostring(left)
 """
-# Whether a proof waits for its code.
+# Answers whether a proof waits for its code.
 _IS_WAITING = f"""{OURS}
 local now = tonumber(redis.call('TIME')[1])
 local all = ours('HGETALL', KEYS[1])
@@ -112,7 +112,7 @@ class Parked:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A proof under way, as the browser that shows its code sees it."""
+    """A proof under way, as seen by the browser that shows its code."""
 
     request: LinkRequest
     code: str = field(repr=False)
@@ -122,12 +122,12 @@ class Proof:
 
 
 def as_typed(text: str) -> str:
-    """What a person sent, reduced to a code: only letters and digits count, and no case."""
+    """Reduce a person's message to a code: only letters and digits count, and no case."""
     return "".join(c for c in text.upper() if c.isascii() and c.isalnum())
 
 
 class Proofs:
-    """Starts, confirms and consumes proofs.
+    """Proofs: started, confirmed and consumed.
 
     The browser holds a secret (its cookie); Redis knows only that secret's
     hash, so nothing found there opens a proof.
@@ -141,7 +141,7 @@ class Proofs:
     ) -> str:
         """Begin a proof and return the secret the browser is to keep.
 
-        One round trip, and one more where an older proof has to give way.
+        One round trip, and one more if an older proof has to give way.
         """
         index = keys.proofs(request.user_id)
         browser_secret = new_secret()
@@ -168,7 +168,7 @@ class Proofs:
         return browser_secret
 
     async def confirm(self, redis: RedisClient, user_id: str, typed: str) -> int | None:
-        """Take a code the person sent in chat: ``None`` if it matches, else the tries left.
+        """Check a code that the person sent in chat: ``None`` if it matches, else the tries left.
 
         Valid only for the person the link was made for.
         """
@@ -179,12 +179,12 @@ class Proofs:
         return None if answer == "ok" else int(answer)
 
     async def is_waiting(self, redis: RedisClient, user_id: str) -> bool:
-        """Whether a page waits for a code of this person's.  Uses up no try.  One round trip."""
+        """Return whether a page waits for this person's code.  Uses up no try.  One round trip."""
         async with redis_call("look for a proof"):
             return bool(await redis.eval(_IS_WAITING, 1, keys.proofs(user_id)))
 
     async def peek(self, redis: RedisClient, browser_secret: str) -> Proof | None:
-        """Where the browser's proof stands; ``None`` once it is over.  Two round trips."""
+        """Return the browser's proof; ``None`` once it is over.  Two round trips."""
         if not is_one_time_value(browser_secret):
             return None
         identifier = _identifier(browser_secret)
@@ -209,7 +209,7 @@ class Proofs:
     ) -> Proof | None:
         """Consume a proof, for exactly one caller; ``None`` unless it is confirmed.
 
-        ``by_code=False`` takes it as it is, where the browser's word is enough.
+        ``by_code=False`` takes it unconfirmed, if the browser's word is enough.
         """
         proof = await self.peek(redis, browser_secret)
         if proof is None or (by_code and not proof.confirmed):
@@ -217,7 +217,7 @@ class Proofs:
         return proof if await self._end(redis, proof.request, browser_secret) else None
 
     async def cancel(self, redis: RedisClient, browser_secret: str) -> LinkRequest | None:
-        """End a proof that somebody declined; what it was for, if it was open."""
+        """End a proof that somebody declined; return its request, if it was open."""
         proof = await self.peek(redis, browser_secret)
         if proof is None or not await self._end(redis, proof.request, browser_secret):
             return None
@@ -234,7 +234,7 @@ class Proofs:
 
 
 def _proof(record: Mapping[str, Any], expires_at: float) -> Proof:
-    """What a record says.  Raises ``TypeError``, ``ValueError``."""
+    """Build a proof from its record.  Raises ``TypeError``, ``ValueError``."""
     request, parked = shaped(LinkRequest, record), record.get("parked")
     if parked is not None:
         attempt = parked.get("attempt") if isinstance(parked, Mapping) else None
@@ -245,7 +245,7 @@ def _proof(record: Mapping[str, Any], expires_at: float) -> Proof:
 
 
 def under_way(entries: Mapping[Any, Any]) -> Iterator[tuple[str, float]]:
-    """A person's list of proofs: id, and end in epoch seconds."""
+    """List a person's proofs: id, and end in epoch seconds."""
     for identifier, entry in entries.items():
         if known := _ENTRY.fullmatch(as_text(entry)):
             yield as_text(identifier), float(known[2])

@@ -1,8 +1,8 @@
-"""Who has connected an account: an index from accounts at a provider to people, for support.
+"""The index of accounts: from an account at a provider to the people who connected it.
 
-A copy of Redis names no account and no person here: keys and fields are keyed
-digests, and the values are sealed.  The records decide; what the index holds
-is only where to look.
+A copy of Redis names no account and no person here: keys and fields are keyed digests,
+and the values are sealed.  The records decide; the index only says where to look.  It
+is for support.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Place = tuple[str, str]  # a key and a field of its hash
 
 
 class Accounts:
-    """An account is listed by its id, and by its label whatever the case."""
+    """The index; an account is listed by its id, and by its label regardless of case."""
 
     def __init__(
         self, sealer: Sealer, store: Store, providers: Mapping[str, OAuthProvider]
@@ -44,7 +44,7 @@ class Accounts:
         account: Account,
         before: Account = Account(),  # noqa: B008 - frozen
     ) -> None:
-        """Queue the account on a pipeline, in the place of the one ``before``."""
+        """Queue the account on a pipeline, in place of the one ``before``."""
         self.remove(pipe, user_id, provider, before)
         listed = self._listed(provider, account)
         for name in self._names(provider, account):
@@ -55,13 +55,13 @@ class Accounts:
                 pipe.hset(*newest, self._sealer.seal("account", user_id, provider, {}))
 
     def remove(self, pipe: Pipeline, user_id: str, provider: str, account: Account) -> None:
-        """Queue the end of it on a pipeline."""
+        """Queue its removal on a pipeline."""
         for name in self._names(provider, account):
             for key, field in self._places(user_id, provider, name):
                 pipe.hdel(key, field)
 
     async def find(self, redis: RedisClient, provider: str, account: str) -> tuple[str, ...]:
-        """User ids of at most ``MOST`` people connected as ``account``.  Two round trips."""
+        """Find user ids of at most ``MOST`` people connected as ``account``.  Two round trips."""
         asked = Account(account, account) if _SURROGATE.search(account) is None else Account()
         label = _label_names(asked)
         connected = await self._candidates(redis, provider, asked)
@@ -72,14 +72,14 @@ class Accounts:
         )
 
     async def users(self, redis: RedisClient, provider: str, account: Account) -> tuple[str, ...]:
-        """User ids of at most ``MOST`` people connected as this very account.  Two round trips."""
+        """Find at most ``MOST`` people connected as this very account.  Two round trips."""
         connected = await self._candidates(redis, provider, Account(account.id))
         return tuple(u for u, known in connected.items() if self._is_same(provider, account, known))
 
     async def _candidates(
         self, redis: RedisClient, provider: str, asked: Account
     ) -> dict[str, Account]:
-        """People listed under any name of the account, and the account that each has."""
+        """Find people listed under any name of the account, and the account that each has."""
         async with redis_call("look up an account"):
             pipe = redis.pipeline(transaction=False)
             for name in self._names(provider, asked):
@@ -92,7 +92,7 @@ class Accounts:
         return await self._accounts(redis, sorted(listed)[:MOST], provider)
 
     async def prune(self, redis: RedisClient, key: str, field: str, sealed: str) -> None:
-        """Take an entry away that no record bears out, or that another key made."""
+        """Remove an entry that no record confirms, or that another key made."""
         user_id, provider = self._owner(sealed)
         if user_id:
             connected = await self._accounts(redis, [user_id], provider)
@@ -105,7 +105,7 @@ class Accounts:
     async def _accounts(
         self, redis: RedisClient, people: Sequence[str], provider: str
     ) -> dict[str, Account]:
-        """As whom each of the people is connected, by the records."""
+        """Read each person's connected account from the records."""
         if not people:
             return {}
         async with redis_call("read connections"):
@@ -117,7 +117,7 @@ class Accounts:
         return {u: self._store.open_profile(u, provider, r).account for u, r in records}
 
     def _owner(self, sealed: str) -> tuple[str, str]:
-        """User id and provider of an entry; both ``""`` where it cannot be read."""
+        """Return user id and provider of an entry; both ``""`` if it cannot be read."""
         try:
             record = self._sealer.open("account", None, None, sealed)
         except RecordUnreadable:
@@ -125,18 +125,18 @@ class Accounts:
         return record["user_id"], record["provider"]
 
     def _places(self, user_id: str, provider: str, name: str) -> list[Place]:
-        """One name's place in the index, by every encryption key, newest first."""
+        """List one name's places in the index, by every encryption key, newest first."""
         fields = self._sealer.digests("account user", user_id)
         found = self._sealer.digests("account", f"{provider}\0{name}")
         return [(keys.account(d), field) for d, field in zip(found, fields, strict=True)]
 
     def _listed(self, provider: str, account: Account) -> tuple[str, ...]:
-        """The names under which an account is listed: its id in its shortest form, its label."""
+        """List the names of an account's entries: its id in its shortest form, its label."""
         ids = self._ids(provider, account)[:1]
         return *(f"id\0{form}" for form in ids), *_label_names(account)
 
     def _names(self, provider: str, account: Account) -> tuple[str, ...]:
-        """Every name under which it may have been listed, by an earlier version too."""
+        """List every name that it may be listed under, by an earlier version too."""
         ids = self._ids(provider, account)
         return *(f"id\0{form}" for form in ids), *_label_names(account)
 

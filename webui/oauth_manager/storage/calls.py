@@ -13,18 +13,18 @@ from ..errors import StoreUnavailable
 
 DEADLINE = 2.0  # seconds, for one round trip
 
-# What redis-py calls the answers of a server that is there.
+# redis-py's errors for answers of a server that is up.
 _REFUSALS = {"NoPermissionError", "OutOfMemoryError", "ReadOnlyError", "ResponseError"}
 
-# Stands for a value that is not text; no sealed record looks like it.
+# In place of a value that is not text; no sealed record looks like it.
 FOREIGN = "\0"
 
 
 class Commands(Protocol):
-    """The commands that are sent, each as redis-py takes it.
+    """The commands we send, each as redis-py takes it.
 
-    redis-py answers with a value, with an awaitable of one, or with itself, by the
-    kind of client: that is why nothing more than the name is promised here.
+    redis-py answers with a value, with an awaitable of one, or with itself, by the kind
+    of client: so nothing more than the name is promised here.
     """
 
     def delete(self, *names: Any) -> Any: ...
@@ -45,7 +45,7 @@ class Commands(Protocol):
 
 
 class Pipeline(Commands, Protocol):
-    """Commands that are sent together by ``execute``."""
+    """Commands that ``execute`` sends together."""
 
     def execute(self, *args: Any, **options: Any) -> Any: ...
     def __len__(self) -> int: ...
@@ -86,34 +86,34 @@ async def redis_call(step: str, seconds: float = DEADLINE) -> AsyncIterator[None
 
 
 def is_refusal(failure: StoreUnavailable) -> bool:
-    """Whether Redis answered and would not: what only reads may work all the same."""
+    """Return whether Redis answered and refused: reads may work all the same."""
     return failure.code in _REFUSALS
 
 
 def is_full(failure: StoreUnavailable) -> bool:
-    """Whether Redis has no room: it removes and does not add."""
+    """Return whether Redis has no room: it removes and does not add."""
     return failure.code == "OutOfMemoryError"
 
 
 def as_text(value: Any) -> str:
-    """A Redis answer as text, whichever way the client decodes; ``""`` for nothing."""
+    """Return a Redis answer as text, however the client decodes; ``""`` for nothing."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return value if isinstance(value, str) else ""
 
 
 def raw(client: Commands, command: str, key: str | bytes, *more: Any) -> Any:
-    """Ask for bytes, even of a client that decodes: what cannot be decoded must not break it."""
+    """Ask for bytes, even of a client that decodes: undecodable values must not break it."""
     return client.execute_command(command, key, *more, NEVER_DECODE=True)
 
 
 def run(client: Commands, script: str, key: str, *arguments: Any) -> Any:
-    """Run a script that answers with what stands in Redis, as :func:`raw` does."""
+    """Run a script that answers with a stored value; returns bytes, like :func:`raw`."""
     return client.execute_command("EVAL", script, 1, key, *arguments, NEVER_DECODE=True)
 
 
 async def read_text(redis: RedisClient, key: str | bytes) -> str:
-    """What stands at a key, as :func:`text_of` reads it."""
+    """Read a key's value, like :func:`text_of`."""
     try:
         return text_of(await raw(redis, "GET", key))
     except ResponseError as error:
@@ -121,7 +121,7 @@ async def read_text(redis: RedisClient, key: str | bytes) -> str:
 
 
 async def read_field(redis: RedisClient, key: str, field: str) -> str:
-    """One field of a hash as text, ``""`` if it is not there or the key holds no hash."""
+    """Read one field of a hash as text, ``""`` if it is absent or the key holds no hash."""
     try:
         return as_text(await raw(redis, "HGET", key, field))
     except ResponseError as error:
@@ -129,7 +129,7 @@ async def read_field(redis: RedisClient, key: str, field: str) -> str:
 
 
 async def take_text(redis: RedisClient, key: str) -> str:
-    """Read a key as :func:`read_text` does, and delete it."""
+    """Read a key, like :func:`read_text`, and delete it."""
     try:
         return text_of(await raw(redis, "GETDEL", key))
     except ResponseError as error:
@@ -139,7 +139,7 @@ async def take_text(redis: RedisClient, key: str) -> str:
 
 
 def unless_mistyped(answer: Any, nothing: Any) -> Any:
-    """One answer of a pipeline, or ``nothing`` if the key is of another type.
+    """Return one answer of a pipeline, or ``nothing`` if the key is of another type.
 
     Any other error that stands in the answer's place is raised.
     """
@@ -155,10 +155,10 @@ def is_mistyped(answer: Any) -> bool:
 
 
 def text_of(answer: Any) -> str:
-    """One answer of a pipeline as text: ``FOREIGN`` where the key is of another type.
+    """Return one answer of a pipeline as text: ``FOREIGN`` if the key is of another type.
 
-    Bytes that are no text are kept, so that :func:`exact` gives them back.  Any other
-    error that stands in the answer's place is raised.
+    Bytes that are no text are kept, so that :func:`exact` gives them back.  Raises any
+    other error in the answer's place.
     """
     if is_mistyped(answer):
         return FOREIGN

@@ -31,7 +31,7 @@ _READY_TTL = 10  # seconds
 
 
 class Fit(StrEnum):
-    """Keys and store: what the canary, or without one the records, say of them."""
+    """The fit of keys and store, by the canary, or without one by the records."""
 
     FITS = "fits"
     NOTHING = "nothing"  # neither canary nor record
@@ -92,7 +92,7 @@ def _refuse(fit: Fit, provider: str, step: str) -> None:
 
 
 async def execute(pipe: Pipeline, sealer: Sealer, provider: str, step: str) -> list[Any]:
-    """Run a pipeline: its answers.  Raises ``WrongKey`` if nobody else can open what it wrote."""
+    """Run a pipeline: its answers.  Raises ``WrongKey`` if nobody else can open its records."""
     queue(pipe)
     answers: list[Any] = await pipe.execute()
     require(sealer, answers[-1], provider, step)
@@ -155,7 +155,7 @@ async def settle(
 async def ready(redis: RedisClient, sealer: Sealer) -> Fit:
     """Read, write and open the canary within a second; one round trip if there is a canary.
 
-    What is written is gone again with the same trip.  Raises ``StoreUnavailable``.
+    The written value is deleted on the same trip.  Raises ``StoreUnavailable``.
     """
     async with redis_call("read and write", READY_SECONDS):
         pipe = redis.pipeline(transaction=False)
@@ -167,7 +167,7 @@ async def ready(redis: RedisClient, sealer: Sealer) -> Fit:
 
 
 async def _may_be_ours(redis: RedisClient, sealer: Sealer, seconds: float) -> bool | None:
-    """Whether there is no record, or one of some that our keys open.
+    """Return whether there is no record, or our keys open one of those found.
 
     None if the search found none within ``seconds`` and had not ended.  Walks
     keys: at a start, or before the first record of all is stored.
@@ -192,7 +192,7 @@ async def _may_be_ours(redis: RedisClient, sealer: Sealer, seconds: float) -> bo
 
 
 async def renew(redis: RedisClient, sealer: Sealer) -> None:
-    """Seal the canary with the newest key, whoever sealed it before.
+    """Seal the canary with the newest key, whichever key sealed it before.
 
     For a rotation that left nothing behind: all that is stored is ours now.
     """

@@ -1,7 +1,7 @@
 """Tokens that are no connection any more, sealed aside for at most an hour.
 
-They are put there before anything is removed, so that a process that is killed leaves
-behind what the provider can be asked with.  Nothing reads them but that.
+They are stored before anything is removed, so that a killed process leaves behind the
+tokens to ask the provider with.  Nothing else reads them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .calls import Commands, Pipeline, RedisClient, redis_call
 from .sealer import Sealer
 
 HELD_SECONDS = 3600
-# Seconds that a provider is being asked, at most; after that whoever asked is gone.
+# Longest time of asking a provider, in seconds; after that the asking process is gone.
 ASKING_SECONDS = 12.0
 
 ASKING = "asking"  # it is being asked to end the access
@@ -45,18 +45,18 @@ class Leftover:
 
     @property
     def is_interrupted(self) -> bool:
-        """Whether the process that asked was stopped before it could write the answer down."""
+        """Return whether the asking process stopped before it could write the answer down."""
         return self.state == ASKING and not 0 <= time.time() - self.asked_at < ASKING_SECONDS
 
 
 class Leftovers:
-    """At most one for each person and provider."""
+    """Held tokens: at most one for each person and provider."""
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
 
     def sealed(self, user_id: str, left: Leftover) -> Leftover:
-        """The same with its record, for :meth:`put` and its kin."""
+        """Return the same with its sealed record, for :meth:`put` and the like."""
         payload = {name: value for name, value in asdict(left).items() if name != "sealed"}
         payload["token"] = left.token.to_record()
         return replace(
@@ -64,7 +64,7 @@ class Leftovers:
         )
 
     def open(self, user_id: str, provider: str, sealed: str) -> Leftover | None:
-        """What a record says; None if there is none, or its time has passed."""
+        """Open a record; None if there is none, or its time has passed."""
         if not sealed:
             return None
         try:
@@ -80,7 +80,7 @@ class Leftovers:
         return pipe.set(keys.revoke(user_id, left.token.provider), left.sealed, px=_life(left))
 
     def drop(self, pipe: Commands, user_id: str, provider: str) -> Any:
-        """Forget whatever there is; a pipeline or a client, as for :meth:`put`."""
+        """Forget any; ``pipe`` is a pipeline or a client, as for :meth:`put`."""
         return pipe.delete(keys.revoke(user_id, provider))
 
     def forget(self, pipe: Pipeline, user_id: str, left: Leftover) -> Any:
@@ -89,12 +89,12 @@ class Leftovers:
         return pipe.eval(scripts.DELETE_IF_SAME, 1, key, left.sealed)
 
     def exchange(self, pipe: Commands, user_id: str, before: Leftover, after: Leftover) -> Any:
-        """Put one in another's place, if that still is there: 1 where it was."""
+        """Replace one by another, if it still is there: 1 if it was."""
         key = keys.revoke(user_id, before.token.provider)
         return pipe.eval(scripts.REPLACE, 1, key, before.sealed, after.sealed, _life(after))
 
     async def claim(self, redis: RedisClient, user_id: str, left: Leftover) -> Leftover | None:
-        """Be the one who asks with it: of any number at once, one is."""
+        """Claim the asking: of any number of callers at once, one gets it."""
         asking = self.sealed(user_id, replace(left, state=ASKING, asked_at=time.time()))
         async with redis_call("ask once more with what is left of a connection"):
             is_ours = int(await self.exchange(redis, user_id, left, asking)) == 1

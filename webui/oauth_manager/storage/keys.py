@@ -22,7 +22,7 @@ _LINK_CODE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 def check_user_id(user_id: str) -> str:
-    """The id itself, if it is one.  Raises ``ValueError``; the message does not quote it."""
+    """Return the id, if it is one.  Raises ``ValueError``; the message does not quote it."""
     if not isinstance(user_id, str):
         kind = type(user_id).__name__
         raise ValueError(f"a user id is text, not {kind}; a number has to be passed as str(number)")
@@ -34,12 +34,12 @@ def check_user_id(user_id: str) -> str:
 
 
 def is_link_code(value: object) -> bool:
-    """As above, for link codes: those of the older system may be shorter."""
+    """Tell whether a value looks like a link code; the older system's may be shorter."""
     return isinstance(value, str) and _LINK_CODE.fullmatch(value) is not None
 
 
 def encoded(user_id: str) -> str:
-    """The id as it stands in keys.  Raises ``ValueError`` as :func:`check_user_id` does."""
+    """Encode the id for keys.  Raises ``ValueError``, like :func:`check_user_id`."""
     # "%" is encoded too, so no two ids share or match a key.
     return quote(check_user_id(user_id), safe="@+=")
 
@@ -49,7 +49,7 @@ def tokens(user_id: str, provider: str) -> str:
 
 
 def token_places(user_id: str, provider: str) -> tuple[str, str]:
-    """The key of the tokens, and the one that the older system wrote; ``""`` if it is the same."""
+    """Return the key of the tokens, and the older system's; ``""`` if it is the same."""
     key, older = tokens(user_id, provider), f"{_TOKENS}{user_id}:{provider}"
     return key, older if older != key else ""
 
@@ -114,7 +114,7 @@ RECORD_PATTERNS = {"tokens": f"{_TOKENS}*", "connection": f"{_CONNECTION}*"}
 
 
 def parse_record(key: str) -> tuple[str, str] | None:
-    """User id and provider of a record's key; ``None`` if the key is none of ours."""
+    """Parse a record's key: user id and provider; ``None`` if the key is none of ours."""
     found = _RECORD.fullmatch(key)
     user_id = decoded(found[1]) if found else ""
     return (user_id, found[2]) if found and user_id else None
@@ -133,7 +133,7 @@ def parse_older_record(key: str) -> tuple[str, str] | None:
 
 
 def decoded(part: str) -> str:
-    """The id that :func:`encoded` makes this part of a key from; ``""`` if there is none."""
+    """Return the id that :func:`encoded` turns into this part of a key; ``""`` if none."""
     user_id = unquote(part)
     try:
         return user_id if encoded(user_id) == part else ""

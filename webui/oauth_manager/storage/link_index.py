@@ -20,8 +20,8 @@ MAX_OPEN = 3  # links a person may have open at once; the oldest gives way
 
 # A person's open links, one for each service: service -> "code:expires", or
 # "-:expires" once the link was used or had to give way to newer ones.
-# ARGV: service, code, lifetime in seconds, how many may be open.  Answers the codes that are
-# over by that: the one for the same service, and those that had to give way.
+# ARGV: service, code, lifetime in seconds, how many may be open.  Answers the codes that
+# this ends: the one for the same service, and those that had to give way.
 REGISTER = f"""{OURS}
 local now = tonumber(redis.call('TIME')[1])
 local gone, before = {{}}, ours('HGET', KEYS[1], ARGV[1])
@@ -44,8 +44,8 @@ for i = 1, #open + 1 - ARGV[4] do
 end
 return gone
 """
-# ARGV: service, code.  Whether this code is the open one; it is not any more.
-# A link that only names its user may be of the older system, which kept no list.
+# ARGV: service, code.  Answers whether this code was the open one, and closes it.  A
+# link that only names its user may be of the older system, which kept no list.
 CLAIM = f"""{OURS}
 local open = ours('HGET', KEYS[1], ARGV[1])
 if not open and ARGV[1] == '' then return 1 end
@@ -71,7 +71,7 @@ return codes
 
 @dataclass(frozen=True, slots=True)
 class LinkRequest:
-    """For whom a link was made, and for what; ``provider`` ``""`` only signs in."""
+    """A link's person and purpose; with ``provider`` ``""`` it only signs in."""
 
     user_id: str
     provider: str = ""
@@ -79,7 +79,7 @@ class LinkRequest:
 
 
 def listed(entries: Mapping[Any, Any]) -> Iterator[tuple[str, str, float]]:
-    """A person's list of links: service, code (``""`` where it is over), end in epoch seconds."""
+    """List a person's links: service, code (``""`` if it is over), end in epoch seconds."""
     for service, entry in entries.items():
         code, _, expires = as_text(entry).partition(":")
         if _MOMENT.fullmatch(expires):
@@ -87,7 +87,7 @@ def listed(entries: Mapping[Any, Any]) -> Iterator[tuple[str, str, float]]:
 
 
 def put_link(pipe: Pipeline, code: str, request: LinkRequest) -> None:
-    """Queue a link: the user id alone, as specified; what else is asked is a second line.
+    """Queue a link: the user id alone, as specified; other parts of the request are a second line.
 
     A user id holds no control character, so no id can pretend to a second line.
     """
@@ -102,7 +102,7 @@ def put_link(pipe: Pipeline, code: str, request: LinkRequest) -> None:
 
 
 def read_link(value: str) -> LinkRequest | None:
-    """What a link's record asks for; None if it is none."""
+    """Read the request in a link's record; None if it is none."""
     user_id, _, rest = value.partition("\n")
     try:
         asked = json.loads(rest) if rest else {}
@@ -112,22 +112,22 @@ def read_link(value: str) -> LinkRequest | None:
 
 
 def state_of(link_code: str) -> str:
-    """The state of an authorization that began with a link, so that both end together.
+    """Return the state of an authorization that began with a link, so that both end together.
 
-    It tells nothing of the code: a link's address shows the state alone.
+    It reveals nothing of the code: a link's address shows the state alone.
     """
     digest = hashlib.sha256(f"state\0{link_code}".encode()).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
 
 def queue_end(pipe: Pipeline, link_code: str) -> None:
-    """Queue the end of all that a link stands for in Redis."""
+    """Queue the deletion of everything that a link has in Redis."""
     pipe.delete(keys.link(link_code))
     pipe.delete(keys.state(state_of(link_code)))
 
 
 async def end_others(redis: RedisClient, answer: Any, ended: str) -> None:
-    """Take away what a newer link has replaced, but for what is ended already."""
+    """Delete the links that a newer one has replaced, except those ended already."""
     codes = [as_text(code) for code in answer]
     if not set(codes) <= {ended}:
         pipe = redis.pipeline(transaction=False)

@@ -1,11 +1,10 @@
 """A lock across processes for one connection, with its owner's name on it.
 
-Holding it says that the stored refresh token is being sent.  A provider may take
-such a token once, and what it gives for it is known to the owner alone: so the
-name stays when the time of holding has passed, and whoever takes over gives the
-owner time to store what it got (:class:`Takeover`).  After a failure the lock
-remembers how often in a row, so that every process backs off together instead of
-hammering a provider in trouble.
+Holding it says that the stored refresh token is being sent.  A provider may take such a
+token once, and only the owner knows the pair it returns: so the name stays when the
+time of holding has passed, and the next holder gives the owner time to store its pair
+(:class:`Takeover`).  After a failure the lock remembers how often in a row, so that
+every process backs off together instead of hammering a provider in trouble.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ _LONGEST_PAUSE = 60.0  # seconds
 _MEMORY = 180  # seconds for which a row of failures is remembered
 _EVIDENCE = 3600  # seconds for which an owner that never let go is remembered
 
-# What stands there: "sent:OWNER:UNTIL", held until then (ms), or "failed:COUNT:UNTIL",
-# free, and left alone until then.  Redis's own clock decides, so processes whose
-# clocks differ agree.
+# The value: "sent:OWNER:UNTIL", held until then (ms), or "failed:COUNT:UNTIL", free, and
+# left alone until then.  Redis's own clock decides, so processes whose clocks differ
+# agree.
 #
 # ARGV: owner, time of holding (ms), evidence (ms), the passed holding that was waited for.
 # Answers {"got", failures in a row}, {"held", ""}, {"pausing", failures in a row} or
-# {"passed", what stands there}.  An owner that asks again (its first answer was lost)
-# still holds the lock.
+# {"passed", the value}.  An owner that asks again (its first answer was lost) still holds
+# the lock.
 _ACQUIRE = (
     OURS
     + """
@@ -95,13 +94,14 @@ class Lock:
     async def acquire(self) -> Hold:
         """Ask, without waiting for anybody to let go.  Raises ``StoreUnavailable``.
 
-        An owner whose time has passed is replaced by the first who has been told of it
+        An owner whose time has passed is replaced by the first asker that has seen it
         for ``GRACE`` seconds.
         """
         try:
             hold = await self._ask()
         except StoreUnavailable:
-            # The answer may be all that was lost; then the lock is ours, and we are told so.
+            # Only the answer may be lost; then the lock is ours, and the next answer says
+            # so.
             self._takeover = Takeover()
             hold = await self._ask()
         self._takeover.note(hold)
@@ -141,8 +141,8 @@ class Lock:
 class Takeover:
     """One asker's patience with an owner whose time has passed.
 
-    It counts from the first answer of Redis that named this owner, and begins again
-    where Redis did not answer: the owner could not store anything then either.
+    It counts from the first answer of Redis that named this owner, and begins again if
+    Redis did not answer: the owner could not store anything then either.
     """
 
     def __init__(self) -> None:
@@ -154,6 +154,6 @@ class Takeover:
             self._passed, self._since = hold.passed, time.monotonic()
 
     def due(self) -> str:
-        """The holding to replace now, ``""`` while its owner still has time."""
+        """Return the holding to replace now, ``""`` while its owner still has time."""
         is_due = self._passed and time.monotonic() - self._since >= GRACE
         return self._passed if is_due else ""

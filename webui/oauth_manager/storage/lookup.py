@@ -16,16 +16,16 @@ from .sealer import Sealer
 
 
 class Lookup(Records):
-    """Reads; nothing of it writes."""
+    """Reader of records; it writes nothing."""
 
     def __init__(self, sealer: Sealer) -> None:
         super().__init__(sealer)
         self.older = OlderKeys(sealer)
 
     async def read_tokens(self, redis: RedisClient, user_id: str, provider: str) -> str:
-        """The sealed tokens, ``""`` where there are none.  One round trip.
+        """Read the sealed tokens, ``""`` if there are none.  One round trip.
 
-        Raises ``RecordUnreadable`` where the key holds something else than text.
+        Raises ``RecordUnreadable`` if the key holds anything but text.
         """
         key, older = keys.token_places(user_id, provider)
         async with redis_call("read tokens"):
@@ -35,7 +35,7 @@ class Lookup(Records):
         return self.older.in_use(user_id, provider, ours, before)[0]
 
     async def read_one(self, redis: RedisClient, user_id: str, provider: str) -> Stored:
-        """The records of one connection, as :meth:`read` gives them."""
+        """Read the records of one connection, like :meth:`read`."""
         return (await self.read(redis, user_id, [provider]))[provider]
 
     async def read_for_writing(
@@ -45,10 +45,10 @@ class Lookup(Records):
         provider: str,
         also: Callable[[Any], object] = lambda _: None,
     ) -> Stored:
-        """The records of one connection, and Redis's clock, for :meth:`connect`.
+        """Read the records of one connection, and Redis's clock, for :meth:`connect`.
 
-        ``also`` queues more commands on the same trip.  Raises ``WrongKey`` where what
-        would be written could not be read by the others.
+        ``also`` queues more commands on the same trip.  Raises ``WrongKey`` if the
+        others could not read a record we write.
         """
         places = _places(user_id, provider)
         async with redis_call("read a connection"):
@@ -70,7 +70,7 @@ class Lookup(Records):
     async def read(
         self, redis: RedisClient, user_id: str, providers: Iterable[str]
     ) -> dict[str, Stored]:
-        """All records for each provider.  A mistyped key reads as a record nobody can open."""
+        """Read all records for each provider.  A mistyped key reads as an unreadable record."""
         places = {name: _places(user_id, name) for name in providers}
         async with redis_call("read connections"):
             texts = iter(await _read_all(redis, chain.from_iterable(places.values())))
@@ -80,7 +80,7 @@ class Lookup(Records):
         }
 
     def _stored(self, user_id: str, provider: str, texts: list[str]) -> Stored:
-        """Sort what stands at each of :func:`_places`."""
+        """Sort the values of :func:`_places`."""
         *older, tokens, profile, aside = texts
         before = ""
         if older:
@@ -89,7 +89,7 @@ class Lookup(Records):
 
 
 def _places(user_id: str, provider: str) -> list[str]:
-    """Name the keys of the records: the older tokens' key, if it differs, and ours."""
+    """List the keys of the records: the older tokens' key, if it differs, and ours."""
     key, older = keys.token_places(user_id, provider)
     beside = keys.connection(user_id, provider), keys.revoke(user_id, provider)
     return [*filter(None, [older]), key, *beside]

@@ -2,7 +2,7 @@
 
 The older system wrote a user id into its key as it was; ours are encoded.  So tokens of an id
 such as ``@ann:example.org`` have two places, which no command reaches at once: they may be on
-two servers of a cluster.  Ours counts where both hold something.  A write begins with a claim:
+two servers of a cluster.  Ours counts if both hold something.  A write begins with a claim:
 
 1. a claim is put in our place, if nothing is there;
 2. what the older place holds now is what the claim stands for;
@@ -27,22 +27,22 @@ _CLAIM = "moving:"  # no sealed record begins like this
 
 
 def is_claim(text: str) -> bool:
-    """Tell whether a place only waits for what is being moved there."""
+    """Tell whether a place only waits for a record that is being moved there."""
     return text.startswith(_CLAIM)
 
 
 class OlderKeys:
-    """Everything that concerns the older place.  Callers bound and name the Redis calls."""
+    """Access to the older place.  Callers bound and name the Redis calls."""
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
 
     def in_use(self, user_id: str, provider: str, ours: str, older: str) -> tuple[str, str]:
-        """The tokens that count, and those in the older place, of what stands in both places.
+        """Return the tokens that count, and those in the older place, from both places' values.
 
-        What is somebody else's is not among them: the older place of one id can be ours of
-        another (``a%3Ab`` and ``a:b``).  A record of the older system names no user and is of
-        whom its key says as it stands; one of ours names its user.
+        Those of somebody else are not among them: the older place of one id can be ours of
+        another (``a%3Ab`` and ``a:b``).  A record of the older system names no user and
+        belongs to the literal id in its key; one of ours names its user.
         """
         if keys.encoded(user_id) == user_id:
             return ours, ""  # there is one place
@@ -51,7 +51,7 @@ class OlderKeys:
         return (ours if is_ours else "") or theirs, theirs
 
     def _other(self, user_id: str, provider: str, ours: str) -> str:
-        """The id whose older record stands in our place, ``""`` if none does."""
+        """Return the id whose older record is in our place, ``""`` if none is."""
         other = keys.encoded(user_id)
         try:
             if ours and other != user_id and self._sealer.is_older(ours):
@@ -64,7 +64,7 @@ class OlderKeys:
     def _is_of(self, user_id: str, older: str) -> bool:
         """Tell whether the older place holds this person's record.
 
-        One that nobody can open is, unless it may be ours of another id.
+        One that nobody can open counts as theirs, unless it may be ours of another id.
         """
         try:
             return bool(older) and self._sealer.is_older(older)
@@ -72,12 +72,12 @@ class OlderKeys:
             return not keys.decoded(user_id)
 
     async def read(self, redis: RedisClient, user_id: str, provider: str) -> str:
-        """This person's record in the older place, ``""`` if there is none."""
+        """Read this person's record in the older place, ``""`` if there is none."""
         _, older = keys.token_places(user_id, provider)
         return self.in_use(user_id, provider, "", await read_text(redis, older))[1] if older else ""
 
     async def clear(self, redis: RedisClient, user_id: str, provider: str, seen: str) -> bool:
-        """Empty the older place if it holds what was seen there."""
+        """Empty the older place if it still holds what was seen there."""
         if not seen:
             return False
         _, older = keys.token_places(user_id, provider)
@@ -91,7 +91,7 @@ class OlderKeys:
     async def claim(
         self, redis: RedisClient, user_id: str, provider: str, expected: str = ""
     ) -> str:
-        """Take our place for what the older one holds, and return what stands there now.
+        """Claim our place for the older record, and return the claim.
 
         ``""`` if our place is taken, or the older one is empty or not as ``expected``, if given.
         """
@@ -115,7 +115,7 @@ class OlderKeys:
                 raise RecordUnreadable("another person's record is in the way")
 
     async def move(self, redis: RedisClient, user_id: str, provider: str) -> bool:
-        """Bring the older record to our place, sealed as ours are; whether it is there now alone.
+        """Move the older record to our place, sealed as ours; return whether it is there alone.
 
         The record may change meanwhile, or our place be taken: then ours counts, and the older
         one goes if ours can be read.  Raises ``RecordUnreadable``, and everything stays as it is.
@@ -136,15 +136,15 @@ class OlderKeys:
         return is_ours and await self.clear(redis, user_id, provider, seen)
 
     async def remove(self, redis: RedisClient, user_id: str, provider: str, seen: str) -> int:
-        """Empty the older place and, if it waits for that, ours: for a disconnect.
+        """Empty the older place and, if ours is a claim, ours too: for a disconnect.
 
-        1 where that was what was ``seen``, 0 where nothing is there any more, -1 where
-        something else is.
+        1 if it held what was ``seen``, 0 if nothing is there any more, -1 if something else is.
         """
         is_cleared = await self.clear(redis, user_id, provider, seen)
         ours = keys.tokens(user_id, provider)
         if int(await redis.eval(scripts.UNCLAIM, 1, ours)):
-            # Another person's record may stand there: that is none of ours, and stays.
+            # Another person's record may be there: that is not ours to remove, and
+            # stays.
             now = await read_text(redis, ours)
             if not self._other(user_id, provider, now):
                 return -1

@@ -1,4 +1,4 @@
-"""The two records of a connection, sealed and opened: its tokens, and what is known beside them."""
+"""The two records of a connection, sealed and opened: its tokens and its profile."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .sealer import Sealer
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The records of one connection as they were read; ``""`` where there is none.
+    """The records of one connection as they were read; ``""`` if there is none.
 
     ``clock`` is Redis's less our monotonic one, in ms; ``aside`` what is left of a
     connection that ended (:class:`.leftovers.Leftover`); ``older`` what is under the
@@ -27,7 +27,7 @@ class Stored:
 
     @property
     def is_there(self) -> bool:
-        """Whether there is a connection, working or not."""
+        """Return whether there is a connection, working or not."""
         return bool(self.tokens or self.profile)
 
     @property
@@ -37,13 +37,13 @@ class Stored:
 
 
 class Records:
-    """Seals and opens; no I/O."""
+    """Sealer and opener of records; no I/O."""
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
 
     def open_tokens(self, user_id: str, provider: str, sealed: str) -> TokenData | None:
-        """The tokens, ``None`` where there are none.  Raises ``RecordUnreadable``."""
+        """Open the tokens, ``None`` if there are none.  Raises ``RecordUnreadable``."""
         if not sealed:
             return None
         record = self._sealer.open("tokens", user_id, provider, sealed)
@@ -54,7 +54,7 @@ class Records:
         return token if token.access_token else None
 
     def open_profile(self, user_id: str, provider: str, sealed: str) -> Profile:
-        """What is known beside the tokens; empty where it is absent or cannot be read."""
+        """Open the profile; empty if it is absent or cannot be read."""
         try:
             record = self._sealer.open("connection", user_id, provider, sealed)
             return Profile.from_dict(record)
@@ -62,7 +62,7 @@ class Records:
             return Profile()
 
     def facts(self, user_id: str, provider: str, stored: Stored) -> Profile:
-        """What is known of the tokens that are stored; empty where it belongs to others."""
+        """Return the profile of the tokens that are stored; empty if it belongs to others."""
         profile = self.open_profile(user_id, provider, stored.profile)
         try:
             return profile.of(self.open_tokens(user_id, provider, stored.tokens))

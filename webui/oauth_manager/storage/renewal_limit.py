@@ -1,7 +1,7 @@
 """A limit on renewals that the clock did not ask for.
 
 An API that refuses every token, or a caller that always wants a newer one, must not
-burn a grant: providers end those that are renewed without end.
+burn a grant: providers end grants that are renewed without end.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from . import keys
 from .calls import RedisClient, redis_call
 from .scripts import OURS
 
-# ARGV: how many within the first window (s), the pause after them (s).  What stands there:
-# the times (ms) of the last ones, newest last; or "after:TIME" once there were too many.
+# ARGV: how many within the first window (s), the pause after them (s).  The value: the
+# times (ms) of the last ones, newest last; or "after:TIME" once there were too many.
 # Redis's own clock decides.
 _ALLOW = (
     OURS
@@ -44,7 +44,7 @@ PAUSE = 3600  # seconds between two, after that
 
 
 async def allows(redis: RedisClient, user_id: str, provider: str) -> bool:
-    """Count one renewal; whether it is within the limit.  Raises ``StoreUnavailable``.
+    """Count one renewal; return whether it is within the limit.  Raises ``StoreUnavailable``.
 
     Ten within ten minutes, then one an hour; as before after two hours without any.
     """

@@ -16,15 +16,16 @@ from .older_keys import is_claim
 from .sealer import Sealer
 from .store import Store
 
-_TRIES = 5  # for a record that somebody else writes meanwhile
+_TRIES = 5  # for a record that another process writes meanwhile
 
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
     """The outcome of a rotation.
 
-    ``done`` were sealed anew, ``moved`` of them from keys of the older system.  ``left`` maps the
-    name of every key that was not understood to why, as the end of a sentence.
+    ``done`` were resealed, ``moved`` of them from keys of the older system.  ``left``
+    maps the name of every key that was not understood to the reason, the end of a
+    sentence.
     """
 
     done: int
@@ -35,10 +36,11 @@ class Rotation:
 async def reseal(
     redis: RedisClient, sealer: Sealer, store: Store, accounts: Accounts, *, writes: bool = True
 ) -> Rotation:
-    """Seal every record with the newest key, and make the index of accounts anew on the way.
+    """Seal every record with the newest key, and rebuild the index of accounts on the way.
 
-    Safe to interrupt and to repeat; a record that changes meanwhile is left to whoever changed
-    it.  Without ``writes`` it only looks.  Walks all keys.  Raises ``StoreUnavailable``.
+    Safe to interrupt and to repeat; a record that changes meanwhile is left to the
+    process that changed it.  Without ``writes`` it only looks.  Walks all keys.  Raises
+    ``StoreUnavailable``.
     """
     walk = _Walk(redis, sealer, store, accounts, writes=writes)
     try:
@@ -56,7 +58,7 @@ async def reseal(
 
 
 class _Walk:
-    """One walk over all keys, and what it found so far."""
+    """One walk over all keys, with its findings so far."""
 
     def __init__(
         self, redis: RedisClient, sealer: Sealer, store: Store, accounts: Accounts, *, writes: bool
@@ -70,7 +72,7 @@ class _Walk:
         self.left: dict[str, str] = {}
 
     async def visit(self, kind: str, key: bytes) -> None:
-        """One record."""
+        """Reseal one record."""
         outcome = "changed"
         for _ in range(_TRIES):
             async with redis_call("seal a record anew"):
@@ -88,7 +90,7 @@ class _Walk:
         self.outcomes[outcome] += 1
 
     async def _resealed(self, kind: str, key: bytes, text: str) -> str:
-        """Raises ``RecordUnreadable``."""
+        """Reseal a record's text.  Raises ``RecordUnreadable``."""
         try:
             name = key.decode()
         except UnicodeDecodeError:
@@ -109,7 +111,7 @@ class _Walk:
         return "done" if is_done else "changed"
 
     async def _moved(self, owner: tuple[str, str] | None, text: str) -> str:
-        """Bring a record of the older system where ours are."""
+        """Move a record of the older system to our keys."""
         if owner is None:
             raise RecordUnreadable("no possible user id")
         self._sealer.open("tokens", *owner, text)
@@ -117,7 +119,7 @@ class _Walk:
         return "moved" if is_moved else "changed"
 
     async def _list(self, user_id: str, provider: str) -> None:
-        """Put a connection into the index of accounts."""
+        """Add a connection to the index of accounts."""
         text = await read_text(self._redis, keys.connection(user_id, provider))
         profile = self._store.open_profile(user_id, provider, text)
         if profile.account.id or profile.account.label:
@@ -126,7 +128,7 @@ class _Walk:
             await pipe.execute()
 
     async def visit_index(self, key: str) -> None:
-        """One account of the index."""
+        """Reseal one account of the index."""
         if not self._writes:
             return
         try:

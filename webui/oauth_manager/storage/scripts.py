@@ -1,13 +1,13 @@
-"""What Redis does in one step with the record of a connection; each touches one key (Cluster)."""
+"""Atomic steps in Redis on the record of a connection; each touches one key (Cluster)."""
 
-# What stands there; a key of another type reads as what nobody wrote (``FOREIGN``).
+# The value; a key of another type reads as a value that nobody wrote (``FOREIGN``).
 NOW = """
 local kind, now = redis.call('TYPE', KEYS[1])['ok'], '\\0'
 if kind == 'string' or kind == 'none' then now = redis.call('GET', KEYS[1]) end
 """
-# Set the value unless it was replaced or removed since it was read.  Repeating
-# a call whose answer was lost is harmless.  ARGV: what was there, what is to be, and
-# its life (ms) where it ends.  1 written, 0 removed, -1 replaced.
+# Set the value unless it was replaced or removed since it was read.  Repeating a call
+# whose answer was lost is harmless.  ARGV: the old value, the new one, and its life
+# (ms) if it ends.  1 written, 0 removed, -1 replaced.
 REPLACE = f"""{NOW}
 if now == ARGV[1] or now == ARGV[2] then
   redis.call('SET', KEYS[1], ARGV[2], unpack(ARGV[3] and {{'PX', ARGV[3]}} or {{}}))
@@ -15,11 +15,11 @@ if now == ARGV[1] or now == ARGV[2] then
 end
 return now and -1 or 0
 """
-# Write what an authorization brought.  A record that was there when it began and
-# has been removed since was disconnected, which wins; and what arrives late (a
-# frozen server executes it when it wakes up) has been given up by then.
-# ARGV: what was there, what is to be, the last moment (ms, Redis's clock), and
-# "same" where the record must not have changed either.
+# Write the records of an authorization.  A record that was there when it began and has
+# been removed since was disconnected, which wins; and the caller of a late write (a
+# frozen server executes it when it wakes up) has given it up by then.
+# ARGV: the old value, the new one, the last moment (ms, Redis's clock), and "same" if
+# the record must not have changed either.
 # 1 written, 0 removed, -1 changed, -2 late.
 CONNECT = f"""{NOW}
 local time = redis.call('TIME')
@@ -29,8 +29,8 @@ if ARGV[4] == 'same' and (now or '') ~= ARGV[1] and now ~= ARGV[2] then return -
 redis.call('SET', KEYS[1], ARGV[2])
 return 1
 """
-# A command on the one key.  What is there of another type is not ours, and goes: this is for
-# what runs out by itself, and never for a connection.
+# A command on the one key.  A value of another type is not ours, and is deleted: this is for
+# records that expire by themselves, never for a connection.
 OURS = """
 local function ours(...)
   local answer = redis.pcall(...)
@@ -42,13 +42,14 @@ end
 """
 # Add an entry to a stream.  ARGV: what XADD takes behind the key.  Answers its id.
 APPEND = f"{OURS} return ours('XADD', KEYS[1], unpack(ARGV))"
-# Put a claim where nothing is, or another claim; 0 where something is.  ARGV: the claim, its life.
+# Put a claim in the place of nothing or another claim; 0 if anything else is there.  ARGV: the
+# claim, its life.
 CLAIM = f"""{NOW}
 if now and string.sub(now, 1, 7) ~= 'moving:' then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1
 """
-# Take a claim away.  0 where nothing is now, -1 where something is.
+# Remove a claim.  0 if nothing is there now, -1 if something is.
 UNCLAIM = f"""{NOW}
 if now and string.sub(now, 1, 7) == 'moving:' then redis.call('DEL', KEYS[1]) return 0 end
 return now and -1 or 0

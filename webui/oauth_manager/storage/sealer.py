@@ -1,4 +1,4 @@
-"""Sealing of what is stored: Fernet over JSON that says what, whose and which it is."""
+"""Sealing of stored records: Fernet over JSON that names its kind, user and provider."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MAX_SEALED = 256 * 1024  # characters; a sealed token of 16 KB is far below
 
 
 def _ciphers(encryption_key: str | bytes) -> list[tuple[bytes, Fernet]]:
-    """The usable keys, newest first; an unusable one is logged by position, never by value."""
+    """List the usable keys, newest first; an unusable one is logged by position, never by value."""
     text = (
         encryption_key.decode("ascii", "replace")
         if isinstance(encryption_key, bytes)
@@ -38,7 +38,7 @@ def _ciphers(encryption_key: str | bytes) -> list[tuple[bytes, Fernet]]:
 
 
 class Sealer:
-    """Seals JSON objects with the newest key and opens those of every key.
+    """Sealer of JSON objects with the newest key; it opens those of every key.
 
     Without a usable key it writes and reads plain JSON, as the specification
     has it; the application refuses to start in that case.
@@ -51,7 +51,7 @@ class Sealer:
         self._strict = strict
 
     def seal(self, kind: str, user_id: str, provider: str, payload: dict[str, Any]) -> str:
-        """``payload`` bound to its kind, user and provider."""
+        """Seal ``payload``, bound to its kind, user and provider."""
         bound = {**payload, "provider": provider, "user_id": user_id, "kind": kind, "v": VERSION}
         text = json.dumps(bound, separators=(",", ":"))
         return self.fernet.encrypt(text.encode()).decode() if self.fernet else text
@@ -59,12 +59,12 @@ class Sealer:
     def open(
         self, kind: str, user_id: str | None, provider: str | None, sealed: str | bytes
     ) -> dict[str, Any]:
-        """The payload, if it was sealed for exactly this kind, user and provider.
+        """Open the payload, if it was sealed for exactly this kind, user and provider.
 
-        ``None`` for user or provider skips that comparison, for records whose
-        very purpose is to tell it.  Token records of the older system carry no
-        user; they are read unless the strict switch is set.  Raises
-        ``RecordUnreadable`` otherwise.
+        ``None`` for user or provider skips that comparison, for records whose very
+        purpose is to name them.  Token records of the older system carry no user; they
+        are read unless the strict switch is set.  Raises ``RecordUnreadable``
+        otherwise.
         """
         record = self._decrypted(sealed)
         legacy = kind == "tokens" and "v" not in record and not self._strict
@@ -87,7 +87,7 @@ class Sealer:
         return record
 
     def fits(self, sealed: str | bytes) -> bool:
-        """Whether one of the keys opens it, whatever it was sealed for."""
+        """Return whether one of the keys opens it, whatever it was sealed for."""
         try:
             self._decrypted(sealed)
         except RecordUnreadable:
@@ -95,7 +95,7 @@ class Sealer:
         return True
 
     def is_older(self, sealed: str | bytes) -> bool:
-        """Tell whether a token record names no user, as those of the older system.
+        """Tell whether a token record names no user, like those of the older system.
 
         Raises ``RecordUnreadable``, with the strict switch for those too.
         """
@@ -111,13 +111,13 @@ class Sealer:
             plain = self.fernet.decrypt(sealed) if self.fernet else sealed
             record = json.loads(plain)
         except (InvalidToken, ValueError, TypeError, RecursionError):
-            # "from None": the cause may quote what it choked on.
+            # "from None": the cause may quote the text it failed on.
             raise RecordUnreadable("damaged, or sealed with a key that is not here") from None
         if not isinstance(record, dict):
             raise RecordUnreadable("not an object")
         return record
 
     def digests(self, purpose: str, value: str) -> list[str]:
-        """Keyed digests of a short secret, one for each key, newest first (hex)."""
+        """Return keyed digests of a short secret, one for each key, newest first (hex)."""
         message = f"{purpose}\0{value}".encode()
         return [hmac.new(key, message, hashlib.sha256).hexdigest() for key in self._keys]

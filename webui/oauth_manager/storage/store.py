@@ -1,6 +1,6 @@
-"""The records of connections in Redis: all that writes them; :mod:`.lookup` reads.
+"""The records of connections in Redis: every write; :mod:`.lookup` reads.
 
-Every command is portable (Redis 7, Valkey 8); the scripts stand in ``scripts``.
+Every command is portable (Redis 7, Valkey 8); the scripts are in ``scripts``.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from .records import Stored
 
 __all__ = ["Store", "Stored"]
 
-WRITE_SECONDS = 0.9  # after which a fresh connection may not be written any more
+WRITE_SECONDS = 0.9  # after which a fresh connection may no longer be written
 
 
 class Store(Lookup):
-    """Reads and writes the records of connections."""
+    """Reader and writer of the records of connections."""
 
     async def put_tokens(self, redis: RedisClient, user_id: str, token: TokenData) -> None:
-        """Store tokens whatever was there before.
+        """Store tokens, replacing any.
 
-        The first of all in a Redis comes with the canary.  Raises ``WrongKey``.
+        The first tokens in a Redis come with the canary.  Raises ``WrongKey``.
         """
         name = token.provider
         key = keys.tokens(user_id, name)
@@ -43,7 +43,7 @@ class Store(Lookup):
             await self.older.take(redis, user_id, name)
 
     async def _generation(self, redis: RedisClient, user_id: str, token: TokenData) -> str:
-        """That of the stored tokens, if ``token`` is of the same authorization; else ``""``."""
+        """Return the stored generation if ``token`` is of the same authorization; else ``""``."""
         sealed = await self.read_tokens(redis, user_id, token.provider)
         try:
             stored = self.open_tokens(user_id, token.provider, sealed)
@@ -64,7 +64,7 @@ class Store(Lookup):
         before: Stored,
         also: Callable[[Any], object],
     ) -> tuple[bool, list[Any]]:
-        """Store a fresh connection; ``False`` where a disconnect came in between.
+        """Store a fresh connection; ``False`` if a disconnect came in between.
 
         ``also`` queues more commands on the same trip; every answer to it comes second.
         """
@@ -87,7 +87,7 @@ class Store(Lookup):
             outcomes = await pipe.execute()
             written, written_beside = int(outcomes[0]), int(outcomes[1])
             if written == 1 and written_beside == -1:
-                # A check or a refresh wrote down its time meanwhile; ours is newer.
+                # A check or a refresh wrote its time meanwhile; ours is newer.
                 again = (beside, profiled, fresh.profile, until, "")
                 written_beside = int(await redis.eval(scripts.CONNECT, 1, *again))
             kept = written == written_beside == 1
@@ -119,7 +119,7 @@ class Store(Lookup):
     ) -> int:
         """Replace refreshed tokens: 1 done, 0 disconnected meanwhile, -1 reconnected meanwhile.
 
-        -1 also where a record of the older system has just been moved: read it once more.
+        -1 also if a record of the older system has just been moved: read it once more.
         """
         name, sealed = token.provider, self.sealed_tokens(user_id, token)
         async with redis_call("store refreshed tokens", deadline):
@@ -141,9 +141,9 @@ class Store(Lookup):
     async def update_profile(
         self, redis: RedisClient, user_id: str, provider: str, profile: Profile, before: Stored
     ) -> bool:
-        """Write what is known beside the tokens; ``False`` if that went or changed meanwhile.
+        """Write the profile; ``False`` if it was removed or changed meanwhile.
 
-        Also the first of a connection that an older system made.
+        Also the first profile of a connection that an older system made.
         """
         if before.tokens and not before.profile:
             return await self._begin_profile(redis, user_id, provider, profile)
@@ -157,7 +157,7 @@ class Store(Lookup):
     async def _begin_profile(
         self, redis: RedisClient, user_id: str, provider: str, profile: Profile
     ) -> bool:
-        """Write first facts, unless the connection has gone meanwhile."""
+        """Write a first profile, unless the connection has gone meanwhile."""
         key = keys.connection(user_id, provider)
         sealed = self.sealed_profile(user_id, provider, profile)
         async with redis_call("store a connection's facts"):
@@ -179,10 +179,10 @@ class Store(Lookup):
         before: Stored,
         also: Callable[[Any], object],
     ) -> tuple[bool, list[Any]]:
-        """Drop tokens that are over and keep why; ``False`` where they changed or moved meanwhile.
+        """Drop tokens that are over, keep the reason; ``False`` if they changed or moved meanwhile.
 
-        ``mark`` writes the reason into what is known of the connection.  ``also`` queues
-        more commands ahead of the removal, on the same trip; their answers come second.
+        ``mark`` writes the reason into the profile.  ``also`` queues more commands
+        ahead of the removal, on the same trip; their answers come second.
         """
         tokens, beside = keys.tokens(user_id, provider), keys.connection(user_id, provider)
 
@@ -198,7 +198,7 @@ class Store(Lookup):
             await self.older.clear(redis, user_id, provider, before.older)
             pipe = redis.pipeline(transaction=False)
             also(pipe)
-            # The reason before the tokens go: a crash in between must not leave silence.
+            # The reason before the removal: a crash in between must not lose it.
             if before.profile:
                 pipe.eval(scripts.REPLACE, 1, beside, exact(before.profile), reason)
             else:
@@ -207,7 +207,7 @@ class Store(Lookup):
             *told, written, deleted = await pipe.execute()
             is_ended = int(deleted) == 1
             if is_ended and before.profile and int(written) == -1:
-                # Somebody wrote down a time meanwhile; the reason goes on top of it.
+                # Another process wrote a time meanwhile; the reason goes on top of it.
                 now = await read_text(redis, beside)
                 await redis.eval(scripts.REPLACE, 1, beside, exact(now), marked(now))
             elif not is_ended and not before.profile and written:
@@ -222,11 +222,11 @@ class Store(Lookup):
         before: Stored,
         also: Callable[[Any], object],
     ) -> tuple[int, str, list[Any]]:
-        """Take the records away, the tokens only if they are still those of ``before``.
+        """Remove the records, the tokens only if they are still those of ``before``.
 
-        1 where they were, 0 where there are none any more, -1 where they changed; and
-        what was known beside them, which goes in any case.  ``also`` queues more commands
-        ahead of that, on the same trip; their answers come third.
+        1 if they were, 0 if there are none any more, -1 if they changed; and the
+        profile, which is removed in any case.  ``also`` queues more commands ahead of
+        that, on the same trip; their answers come third.
         """
         tokens, beside = keys.tokens(user_id, provider), keys.connection(user_id, provider)
         async with redis_call("disconnect"):
@@ -247,5 +247,5 @@ class Store(Lookup):
             return int(deleted if done is None else done), text_of(profile), told
 
     async def replace(self, redis: RedisClient, key: str, before: str, after: str) -> bool:
-        """Put one sealed value in another's place, if it still is there."""
+        """Replace one sealed value by another, if it still is there."""
         return int(await redis.eval(scripts.REPLACE, 1, key, before, after)) == 1

@@ -1,4 +1,4 @@
-"""Tokens that came back and are not connected yet: kept aside until the person has answered."""
+"""Tokens of a fresh authorization, kept aside until the person has answered."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from . import keys, scripts
 from .calls import Pipeline, RedisClient, as_text, raw, read_text, redis_call, run, take_text
 from .sealer import Sealer
 
-# Seconds after its question was over for which an offer is kept: nobody may have
-# answered, and the grant behind it is still to be ended.
+# Seconds that an offer is kept after its question was over: nobody may have answered,
+# and the grant behind it is still to be ended.
 OFFER_SECONDS = 3600
 
-# What stands there is "id:sealed".  ARGV: the new value, its lifetime.  Answers the old one.
+# The value is "id:sealed".  ARGV: the new value, its lifetime.  Answers the old one.
 _PUT = f"""{scripts.NOW}
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return now or ''
 """
-# ARGV: an id.  Answers what stood there; it is gone if it was of that id.
+# ARGV: an id.  Answers the value; it is deleted if it was of that id.
 _TAKE = f"""{scripts.NOW}
 if now and string.sub(now, 1, #ARGV[1] + 1) == ARGV[1] .. ':' then redis.call('DEL', KEYS[1]) end
 return now or ''
@@ -33,13 +33,12 @@ return now or ''
 
 @dataclass(frozen=True, slots=True)
 class SwitchOffer:
-    """A fresh authorization that waits for the person's word.
+    """A fresh authorization that waits for the person's answer.
 
-    ``id`` is what an answer names; ``until`` (epoch seconds) is how long one counts.
-    ``old`` is the account that is connected, as far as it is known, and ``is_replacing``
-    whether there is one.  ``handle`` is set where the authorization began in no browser:
-    the name of the new account that the person is asked about.  ``return_to`` is that
-    of the attempt.
+    An answer names ``id``, and counts until ``until`` (epoch seconds).  ``old`` is the
+    connected account, as far as it is known, and ``is_replacing`` whether there is one.
+    ``handle`` is set if the authorization began in no browser: the name of the new
+    account that the person is asked about.  ``return_to`` is that of the attempt.
     """
 
     id: str
@@ -58,7 +57,7 @@ class SwitchOffer:
 
     @property
     def is_over(self) -> bool:
-        """Whether the time to answer has run out."""
+        """Return whether the time to answer has run out."""
         return self.until <= time.time()
 
 
@@ -71,7 +70,7 @@ def new_offer(
     handle: str,
     return_to: str,
 ) -> SwitchOffer:
-    """An offer with an id of its own, to be answered within ``PARKED_TTL`` seconds."""
+    """Build an offer with an id of its own, to be answered within ``PARKED_TTL`` seconds."""
     return SwitchOffer(
         new_secret(),
         token.provider,
@@ -86,13 +85,13 @@ def new_offer(
 
 
 class Switches:
-    """One offer for each connection, sealed."""
+    """The sealed offers, at most one for each connection."""
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
 
     async def put(self, redis: RedisClient, user_id: str, offer: SwitchOffer) -> SwitchOffer | None:
-        """Keep the offer; the one whose place it takes, if any."""
+        """Keep the offer; return the one it replaces, if any."""
         payload = {
             **{name: getattr(offer, name) for name in ("id", "is_replacing", "handle")},
             **{name: getattr(offer, name) for name in ("return_to", "until")},
@@ -108,7 +107,7 @@ class Switches:
         return self.open(user_id, offer.provider, as_text(before))
 
     async def peek(self, redis: RedisClient, user_id: str, provider: str) -> SwitchOffer | None:
-        """The offer, leaving it as it is, also where its time is over."""
+        """Return the offer and leave it as it is, even if its time is over."""
         async with redis_call("look at another account"):
             value = await read_text(redis, keys.switch(user_id, provider))
         return self.open(user_id, provider, value)
@@ -116,13 +115,13 @@ class Switches:
     async def claim(
         self, redis: RedisClient, user_id: str, provider: str, offer_id: str
     ) -> SwitchOffer | None:
-        """The offer there is, consumed if it has this id and left as it is if not."""
+        """Return the offer there is, consumed if it has this id and left as it is if not."""
         async with redis_call("take another account"):
             value = await run(redis, _TAKE, keys.switch(user_id, provider), offer_id)
         return self.open(user_id, provider, as_text(value))
 
     def take(self, pipe: Pipeline, user_id: str, provider: str) -> Any:
-        """Queue the end of the offer on a pipeline, or on a client: then await it.
+        """Queue the removal of the offer on a pipeline, or on a client: then await it.
 
         The answer is for :meth:`open`.
         """
@@ -135,7 +134,7 @@ class Switches:
         return self.open(user_id, provider, value)
 
     def open(self, user_id: str, provider: str, value: str) -> SwitchOffer | None:
-        """The offer that a record holds; None if it holds none."""
+        """Open the offer in a record; None if it holds none."""
         offer_id, _, sealed = value.partition(":")
         try:
             record = self._sealer.open("switch", user_id, provider, sealed)
