@@ -12,7 +12,7 @@ _instance: OAuthManager | None = None
 
 
 class ToolContext(Protocol):
-    """What a tool's context has to carry: who is asking, and an asyncio Redis client."""
+    """The context of a tool: the id of the person who asks, and an asyncio Redis client."""
 
     @property
     def user_id(self) -> str: ...
@@ -29,7 +29,7 @@ def init_oauth_manager(
     strict: bool = False,
     outgoing_proxy: str = "",
 ) -> OAuthManager:
-    """Make the process-wide manager; parameters as for :class:`OAuthManager`."""
+    """Make the process-wide manager; parameters like :class:`OAuthManager`."""
     global _instance
     _instance = OAuthManager(
         encryption_key, base_url, providers_config, strict=strict, outgoing_proxy=outgoing_proxy
@@ -38,14 +38,14 @@ def init_oauth_manager(
 
 
 def get_oauth_manager() -> OAuthManager:
-    """The process-wide manager.  Raises ``RuntimeError`` before ``init_oauth_manager``."""
+    """Return the process-wide manager.  Raises ``RuntimeError`` before ``init_oauth_manager``."""
     if _instance is None:
         raise RuntimeError("call init_oauth_manager() first")
     return _instance
 
 
 async def require_oauth_token(ctx: ToolContext, provider: str, scopes: Iterable[str] = ()) -> str:
-    """An access token for the person behind ``ctx`` that works now and has ``scopes``.
+    """Return an access token for the person behind ``ctx`` that works now and has ``scopes``.
 
     Raises ``OAuthNotConnected`` with a link for that person alone (never show
     it in a group), ``OAuthUnavailable`` (try again later) or
@@ -64,7 +64,7 @@ async def require_oauth_token(ctx: ToolContext, provider: str, scopes: Iterable[
         raise OAuthNotConnected(provider, url)
     missing = rules.missing(needed, token.scopes)
     if missing:
-        # Ask for what is held as well: an authorization replaces the one before.
+        # Ask for the granted scopes as well: an authorization replaces the one before.
         asked = rules.united(rules.explicit(known.scopes), token.scopes, missing)
         url = await manager.generate_connect_url(ctx.user_id, provider, ctx.redis, asked)
         raise OAuthNotConnected(provider, url, missing)

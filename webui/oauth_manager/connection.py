@@ -1,4 +1,4 @@
-"""How a connection stands, from what is stored of it: no I/O, and no secret in what comes out."""
+"""The displayable state of a connection, from its stored records.  No I/O, and never a secret."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .token_data import TokenData
 
 
 def describe(provider: OAuthProvider, token: TokenData | None, profile: Profile) -> Connection:
-    """The connection as it may be shown."""
+    """Build the connection as it may be shown."""
     if token is None:
         gone = Status.RECONNECT_NEEDED if profile.problem else Status.NOT_CONNECTED
         return Connection(provider.name, gone, profile=profile)
@@ -20,7 +20,7 @@ def describe(provider: OAuthProvider, token: TokenData | None, profile: Profile)
     rules = provider.scope_rules
     missing = rules.missing([*asked, *needed], token.scopes)
     needs, accepted = rules.keys(needed), rules.keys(profile.accepted_missing)
-    # By the names they are missing under now; the operator may have changed to others.
+    # By their current names; the operator may have changed them.
     accepted_missing = tuple(scope for scope in missing if rules.key(scope) in accepted)
     profile = replace(profile, accepted_missing=accepted_missing)
     return Connection(

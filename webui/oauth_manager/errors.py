@@ -9,8 +9,8 @@
     ├── FlowRefused            a callback or link that must not go on (see ``reason``)
     └── RecordUnreadable       a stored record that cannot be opened; it is kept as it is
 
-No message holds a secret or a provider's own text; ``code`` is one of the error
-codes of RFC 6749 and its kin, bounded and of a plain alphabet.
+No message holds a secret or a provider's own text; ``code`` is an error code of RFC
+6749 or the like, bounded and of a plain alphabet.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from enum import StrEnum
 
 
 class Meaning(StrEnum):
-    """A refusal's meaning: for the grant, and for the one who can do something about it."""
+    """A refusal's meaning: for the grant, and for the one who can act on it."""
 
     GONE = "gone"  # the code or the grant is over
     AGAIN = "again"  # over until the person signs in or agrees once more
@@ -31,11 +31,11 @@ class Meaning(StrEnum):
     OTHER_BROWSER = "other_browser"  # not in this kind of browser
     SETUP = "setup"  # client id, secret, address, scope or request: the operator's
     TROUBLE = "trouble"  # the provider's own, for now
-    UNKNOWN = "unknown"  # refused in words that nobody here knows
+    UNKNOWN = "unknown"  # refused with an unknown error
 
     @property
     def outcome(self) -> str:
-        """The outcome of connecting: ``failed``, or a word of its own that a card knows."""
+        """Return the outcome of connecting: ``failed``, or a word of its own that a card knows."""
         return _OUTCOMES.get(self, "failed")
 
 
@@ -52,14 +52,13 @@ _OUTCOMES = {
 
 
 class OAuthError(Exception):
-    """Root of everything this library raises on purpose."""
+    """Root of every error that this library raises on purpose."""
 
 
 class OAuthNotConnected(OAuthError):
     """A tool needs access that the person has not given; ``connect_url`` asks for it.
 
-    ``missing_scopes`` names the permissions
-    that are lacking when the service is connected but with too few of them.
+    ``missing_scopes`` names the missing permissions if the service is connected, but with too few.
     """
 
     def __init__(
@@ -79,7 +78,7 @@ class OAuthNotConnected(OAuthError):
 
 
 class ProviderFailure(OAuthError, RuntimeError):
-    """Shared shape of what can go wrong in a call to a provider.
+    """Shared shape of the failures of a call to a provider.
 
     ``RuntimeError`` because the specification promises it of ``exchange_code``.
     """
@@ -105,7 +104,7 @@ class ProviderFailure(OAuthError, RuntimeError):
 
 
 class OAuthUnavailable(ProviderFailure):
-    """Timeouts, 429, 5xx, nonsense, refusals in unknown words.  Everything stored is kept.
+    """Timeouts, 429, 5xx, nonsense, refusals in unknown words.  All records are kept.
 
     Retry later.  ``may_reconnect``: renewing has been refused for so long that connecting
     again is worth a try; then the message says so.
@@ -113,7 +112,7 @@ class OAuthUnavailable(ProviderFailure):
 
     what = "got no usable answer"
     meaning = Meaning.TROUBLE
-    retry_after = 0.0  # seconds, where the provider asked for a pause
+    retry_after = 0.0  # seconds, if the provider asked for a pause
     may_reconnect = False
 
     def __str__(self) -> str:
@@ -122,7 +121,7 @@ class OAuthUnavailable(ProviderFailure):
 
 
 class StoreUnavailable(OAuthUnavailable):
-    """Redis did not answer, or refused.  ``step`` names what was being done."""
+    """Redis did not answer, or refused.  ``step`` names the operation."""
 
     what = "failed: Redis is not available"
 
@@ -131,10 +130,10 @@ class StoreUnavailable(OAuthUnavailable):
 
 
 class OAuthMisconfigured(ProviderFailure):
-    """``invalid_client`` and its kin: a client id, secret, address or scope is wrong.
+    """``invalid_client`` and the like: a client id, secret, address or scope is wrong.
 
     Also an answer that holds no token for us and is no refusal we know (``meaning`` is
-    ``UNKNOWN``): trying again brings the same, so it is the operator's to look at.
+    ``UNKNOWN``): a retry brings the same, so the operator has to look at it.
     """
 
     what = "was refused because of this installation's settings"
@@ -142,7 +141,7 @@ class OAuthMisconfigured(ProviderFailure):
 
 
 class OAuthRefused(ProviderFailure):
-    """``invalid_grant`` and its kin: this code or this grant is over."""
+    """``invalid_grant`` and the like: this code or this grant is over."""
 
     what = "was refused"
 

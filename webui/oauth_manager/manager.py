@@ -118,12 +118,12 @@ class OAuthManager:
     # Providers
 
     def is_provider_configured(self, provider: str) -> bool:
-        """Whether the provider is known and has a client id and a client secret."""
+        """Return whether the provider is known and has a client id and a client secret."""
         known = self.providers.get(provider)
         return known is not None and known.is_configured
 
     def list_configured_providers(self) -> list[str]:
-        """Names of the providers with complete credentials, in alphabetical order."""
+        """List the names of providers with complete credentials, in alphabetical order."""
         return [name for name in self.providers if self.is_provider_configured(name)]
 
     def _provider(self, name: str) -> OAuthProvider:
@@ -134,7 +134,7 @@ class OAuthManager:
             raise ValueError("unknown provider") from None
 
     def _checked(self, redis: RedisClient, user_id: str, provider: str) -> OAuthProvider:
-        """The provider, once all three can be worked with."""
+        """Return the provider, once all three arguments are valid."""
         known = self._provider(provider)
         keys.check_user_id(user_id)
         self._need(redis)
@@ -147,7 +147,7 @@ class OAuthManager:
         return provider
 
     def redirect_uri(self, provider: str) -> str:
-        """The callback address to register with the provider."""
+        """Return the callback address to register with the provider."""
         return f"{self.base_url}/oauth/{provider}/callback"
 
     # Starting a connection
@@ -155,10 +155,10 @@ class OAuthManager:
     async def create_link_code(
         self, redis: RedisClient, user_id: str, *, provider: str = "", scopes: Iterable[str] = ()
     ) -> str:
-        """A one-time code that stands for the user for ``LINK_CODE_TTL`` seconds.
+        """Create a one-time code that represents the user for ``LINK_CODE_TTL`` seconds.
 
-        ``provider`` and ``scopes`` say what our landing page is to offer; a code
-        without them only signs in.
+        ``provider`` and ``scopes`` are the offer of our landing page; a code without
+        them only signs in.
         """
         if provider:
             self._provider(provider)
@@ -168,13 +168,13 @@ class OAuthManager:
         return await self.links.create(redis, request, made)
 
     async def resolve_link_code(self, redis: RedisClient, code: str) -> str | None:
-        """The code's user id, once; ``None`` for whatever is unknown, used or run out."""
+        """Return the code's user id, once; ``None`` if it is unknown, used or expired."""
         self._need(redis)
         request = await self.links.take(redis, code)
         return request.user_id if request else None
 
     def landing_url(self, code: str) -> str:
-        """Our own page for a link code: it explains and proves before it leaves."""
+        """Return our page for a link code: it explains and proves before it leaves."""
         return f"{self.base_url}/connect/{code}"
 
     def get_authorize_url(
@@ -185,7 +185,7 @@ class OAuthManager:
         *,
         code_challenge: str = "",
     ) -> str:
-        """The provider's authorization address (RFC 6749 4.1.1).
+        """Return the provider's authorization address (RFC 6749 4.1.1).
 
         Pass ``code_challenge`` (RFC 7636 S256) if you hand the verifier to
         :meth:`exchange_code`; every flow this library starts does, unless the provider
@@ -200,11 +200,11 @@ class OAuthManager:
     async def generate_connect_url(
         self, user_id: str, provider: str, redis: RedisClient, scopes: Iterable[str] | None = None
     ) -> str:
-        """A ready-to-click authorization address for a person in chat.  One round trip.
+        """Generate a ready-to-click authorization address for a person in chat.  One round trip.
 
-        A person has at most three open links, of whichever kind: a newer one takes
-        the place of the one for the same provider, or else of the oldest, whose keys go.
-        Raises ``OAuthMisconfigured`` where the provider is not set up.
+        A person has at most three open links, of whichever kind: a newer one replaces
+        the one for the same provider, or else the oldest, whose keys are deleted.
+        Raises ``OAuthMisconfigured`` if the provider is not set up.
         """
         bound = {"link_code": requests.new_secret(), "return_to": "done"}
         return await self._begin(redis, user_id, provider, scopes, **bound)
@@ -219,10 +219,10 @@ class OAuthManager:
         scopes: Iterable[str] | None = None,
         return_to: str = "list",
     ) -> str:
-        """The authorization address for a signed-in browser, bound to its session.
+        """Return the authorization address for a signed-in browser, bound to its session.
 
-        Without ``scopes`` it asks for the default ones and for those that were
-        asked for before: a tool may have wanted more.
+        Without ``scopes`` it asks for the default ones and for those requested before:
+        a tool may have wanted more.
         """
         if scopes is None:
             known = await self.connection(redis, user_id, provider)
@@ -268,10 +268,10 @@ class OAuthManager:
         return token
 
     def check_issuer(self, provider: str, issuer: str | None, *, is_error: bool = False) -> None:
-        """RFC 9207 2.4: refuse a response of another issuer, or of none where one is announced.
+        """Refuse a response of another issuer, or of none if one is announced (RFC 9207 2.4).
 
-        Real servers leave ``iss`` out of their error responses; nothing is sent
-        after one of those, so there it may be missing.
+        Real servers omit ``iss`` from their error responses; nothing is sent after one
+        of those, so there it may be missing.
         """
         known = self._provider(provider)
         is_missing = issuer is None and known.iss_required and not is_error
@@ -288,14 +288,14 @@ class OAuthManager:
     ) -> Connection | SwitchOffer | None:
         """Exchange and store for a person who has been proven; survives a cancelled caller.
 
-        ``None`` where the person disconnected meanwhile.  A ``SwitchOffer``, to be
-        answered by :meth:`switch` within five minutes, where they came back as
-        another account, or may have, and wherever the attempt began in no browser
-        (``generate_connect_url``) and brings another account than the connected
-        one: whoever saw the link may have signed in there.  Raises
-        ``FlowRefused("unnamed")`` if they then cannot be asked by a name that
-        nobody else can have.  ``also`` queues commands on the first round trip's
-        pipeline, which come before anything is asked of the provider.
+        ``None`` if the person disconnected meanwhile.  A ``SwitchOffer``, to be
+        answered by :meth:`switch` within five minutes, if they came back as another
+        account, or may have, and whenever the attempt began in no browser
+        (``generate_connect_url``) and brings another account than the connected one:
+        anyone who saw the link may have signed in there.  Raises
+        ``FlowRefused("unnamed")`` if they then cannot be asked by a name that nobody
+        else can have.  ``also`` queues commands on the first round trip's pipeline,
+        which come before anything is asked of the provider.
         """
         provider = self._configured(attempt.provider)
         work = self._connector.complete(
@@ -306,9 +306,9 @@ class OAuthManager:
     async def switch_offer(
         self, redis: RedisClient, user_id: str, provider: str
     ) -> SwitchOffer | None:
-        """The account that waits for the person's answer, if one does.
+        """Return the account that waits for the person's answer, if any.
 
-        One that nobody has answered in time is given back to the provider meanwhile.
+        An offer not answered in time is given back to the provider meanwhile.
         """
         known = self._checked(redis, user_id, provider)
         return await self._offers.peek(redis, user_id, known)
@@ -316,11 +316,11 @@ class OAuthManager:
     async def switch(
         self, redis: RedisClient, user_id: str, provider: str, *, offer: str, use_new: bool
     ) -> Connection | SwitchOffer | None:
-        """Answer the ``SwitchOffer`` of the id ``offer``: use the new account, or do not.
+        """Answer the ``SwitchOffer`` of the id ``offer``: use the new account, or not.
 
-        Done to its end whoever is cancelled.  The new connection, or ``None``: what
-        there was stays or was disconnected, or there was nothing to choose any
-        more.  A newer offer, and nothing is changed, where that one was replaced.
+        Runs to its end even if the caller is cancelled.  Returns the new connection, or
+        ``None``: the old connection stays or was disconnected, or there was no choice
+        any more.  Returns a newer offer, and changes nothing, if that one was replaced.
         """
         known = self._checked(redis, user_id, provider)
         work = self._choice.take(redis, user_id, known, offer, use_new=use_new)
@@ -329,11 +329,11 @@ class OAuthManager:
     # Tokens
 
     async def get_token(self, user_id: str, provider: str, redis: RedisClient | None) -> str | None:
-        """An access token that works now, refreshed if need be.  One round trip if it is valid.
+        """Return an access token that works now, refreshed if need be.  One round trip if valid.
 
-        ``None`` where ``redis`` is ``None``, nothing usable is stored, or access
-        has ended.  Raises ``OAuthUnavailable`` or ``OAuthMisconfigured`` where a
-        refresh is due, fails, and the old token is over as well; the record is kept.
+        ``None`` if ``redis`` is ``None``, nothing usable is stored, or access has
+        ended.  Raises ``OAuthUnavailable`` or ``OAuthMisconfigured`` if a refresh is
+        due, fails, and the old token is over as well; the record is kept.
         """
         token = await self.valid_token(redis, user_id, provider)
         return token.access_token if token else None
@@ -341,7 +341,7 @@ class OAuthManager:
     async def valid_token(
         self, redis: RedisClient | None, user_id: str, provider: str
     ) -> TokenData | None:
-        """As :meth:`get_token`, with scopes and expiry."""
+        """Return the token of :meth:`get_token` with scopes and expiry."""
         known = self._provider(provider)
         keys.check_user_id(user_id)
         if redis is None:
@@ -354,29 +354,29 @@ class OAuthManager:
     async def renew(
         self, redis: RedisClient, user_id: str, provider: str, *, refused: str
     ) -> str | None:
-        """An access token in the place of one that the provider's API has just refused (401).
+        """Return an access token in place of one that the provider's API has just refused (401).
 
-        ``refused`` is that token: whoever renewed it meanwhile comes first, and of any
-        number who call at once one renews.  An API that refuses every token does not burn
-        the grant: after ten renewals in ten minutes, then one an hour, the same token comes
-        back, and so it does where nothing can be renewed and the provider does not
-        confirm that access is over.  None if it is.  Raises as :meth:`get_token`.
+        ``refused`` is that token: a newer one that another process stored comes first, and
+        of any number of simultaneous callers one renews.  An API that refuses every token
+        does not burn the grant: after ten renewals in ten minutes, then one an hour, the
+        same token comes back, and so it does if nothing can be renewed and the provider
+        does not confirm that access is over.  None if it is.  Raises like
+        :meth:`get_token`.
         """
         known = self._checked(redis, user_id, provider)
         token = await self._tokens.renewed(redis, user_id, known, refused)
         return token.access_token if token else None
 
     async def store_token(self, redis: RedisClient, user_id: str, token: TokenData) -> None:
-        """Keep ``token`` for the user, under ``token.provider``.
+        """Store ``token`` for the user, under ``token.provider``.
 
-        What is known of another authorization, such as whose account it was, is not
-        shown beside it.
+        The profile of another authorization, such as its account, is not shown beside it.
         """
         self._checked(redis, user_id, token.provider)
         await self._store.put_tokens(redis, user_id, token)
 
     async def has_token(self, user_id: str, provider: str, redis: RedisClient | None) -> bool:
-        """Whether tokens are stored, valid or not; ``False`` where ``redis`` is ``None``."""
+        """Return whether tokens are stored, valid or not; ``False`` if ``redis`` is ``None``."""
         self._provider(provider)
         keys.check_user_id(user_id)
         if redis is None:
@@ -391,11 +391,11 @@ class OAuthManager:
     async def delete_token(
         self, redis: RedisClient, user_id: str, provider: str, *, by: str = "bot"
     ) -> Disconnected:
-        """Disconnect: the local copy goes first and for certain, then the provider is asked.
+        """Disconnect: always locally, and first; then the provider is asked.
 
-        ``by`` is who did it, for the person's timeline: ``web``, ``chat``, ``bot`` or
-        ``support``.  A provider that takes longer than ``patience`` counts as one
-        that did not confirm; it goes on being asked.
+        ``by`` names the actor, for the person's timeline: ``web``, ``chat``, ``bot`` or
+        ``support``.  A provider that takes longer than ``patience`` counts as one that
+        did not confirm; the request goes on.
         """
         ending = await self.disconnect(redis, user_id, provider, by=by)
         unconfirmed = Disconnected(provider, RevokeOutcome.UNCONFIRMED, ending.account)
@@ -404,9 +404,9 @@ class OAuthManager:
     async def disconnect(
         self, redis: RedisClient, user_id: str, provider: str, *, by: str
     ) -> Ending:
-        """As :meth:`delete_token`, without waiting for the provider.
+        """Disconnect like :meth:`delete_token`, without waiting for the provider.
 
-        Where it does not confirm, what it can be asked with is kept for
+        If it does not confirm, the tokens to ask it with are kept for
         :meth:`ask_again`, sealed and for at most an hour.
         """
         known = self._checked(redis, user_id, provider)
@@ -414,16 +414,16 @@ class OAuthManager:
         return await self._background.finish(work)
 
     async def ask_again(self, redis: RedisClient, user_id: str, provider: str) -> Ending | None:
-        """Ask the provider once more to end what :meth:`disconnect` removed here.
+        """Ask the provider once more to end the grant that :meth:`disconnect` removed here.
 
-        ``None`` where nothing is kept to ask with, or the service is connected.
+        ``None`` if nothing is kept to ask with, or the service is connected.
         """
         known = self._checked(redis, user_id, provider)
         work = self._revocation.ask_again(redis, user_id, known)
         return await self._background.finish(work)
 
     async def drop_leftovers(self, redis: RedisClient, user_id: str, provider: str) -> None:
-        """Delete what :meth:`disconnect` kept."""
+        """Delete the tokens that :meth:`disconnect` kept."""
         self._checked(redis, user_id, provider)
         await self._revocation.drop_leftovers(redis, user_id, provider)
 
@@ -435,9 +435,9 @@ class OAuthManager:
         return await self._tokens.health(redis, user_id, known)
 
     async def accept_missing(self, redis: RedisClient, user_id: str, provider: str) -> bool:
-        """The person does without the permissions that were left off.
+        """Accept, for the person, that permissions were left off.
 
-        ``False`` where nothing that is needed was, or it is accepted already.
+        ``False`` if no needed one was, or it is accepted already.
         """
         known = self._checked(redis, user_id, provider)
         return await self._tokens.accept_missing(redis, user_id, known)
@@ -454,7 +454,7 @@ class OAuthManager:
         kinds: Collection[str] = (),
         size: int = PAGE,
     ) -> ActivityPage:
-        """A page of what happened in the last 90 days, newest first.  One round trip.
+        """Read a page of the events of the last 90 days, newest first.  One round trip.
 
         With ``provider`` or ``kinds`` it holds only events of that provider and
         of these kinds, and may take a few more.
@@ -466,20 +466,20 @@ class OAuthManager:
         )
 
     async def record(self, redis: RedisClient, user_id: str, event: Event) -> None:
-        """Add an event to the person's timeline; a failure only goes to the log."""
+        """Add an event to the person's timeline; a failure is only logged."""
         await self._activity.note(redis, keys.check_user_id(user_id), event)
 
     # Links from chat, for display and for support
 
     async def open_links(self, redis: RedisClient, user_id: str) -> tuple[OpenLink, ...]:
-        """The person's connect links of the last minutes, without codes.  Reads only."""
+        """List the person's connect links of the last minutes, without codes.  Reads only."""
         self._need(redis)
         return await self._open_links.read(redis, keys.check_user_id(user_id))
 
     async def cancel_links(self, redis: RedisClient, user_id: str) -> int:
-        """Switch off every link and every proof of the person; how many there were.
+        """Switch off every link and proof of the person; return how many there were.
 
-        The person is not told: see :meth:`tell`.
+        This sends no notice: see :meth:`tell`.
         """
         self._need(redis)
         count = await self._open_links.cancel(redis, keys.check_user_id(user_id))
@@ -491,8 +491,10 @@ class OAuthManager:
     async def list_user_connections(
         self, user_id: str, redis: RedisClient | None
     ) -> list[dict[str, Any]]:
-        """The connected providers: ``provider``, ``scopes``, ``expires_at`` (epoch seconds, or
-        ``None``), ``has_refresh_token``, ``account``.  No secrets, no refresh, one round trip.
+        """List the connected providers: no secrets, no refresh, one round trip.
+
+        Keys: ``provider``, ``scopes``, ``expires_at`` (epoch seconds, or ``None``),
+        ``has_refresh_token``, ``account``.
         """
         if redis is None:
             return []
@@ -511,10 +513,10 @@ class OAuthManager:
     async def connections(
         self, redis: RedisClient, user_id: str, *, resume: bool = True
     ) -> list[Connection]:
-        """Where every known provider stands for this user, alphabetically.  One round trip.
+        """List the user's connection of every known provider, alphabetically.  One round trip.
 
-        A disconnect that a process did not live to finish is gone on with meanwhile,
-        unless ``resume`` is false: then nothing at all changes.
+        A disconnect that a dead process left unfinished is resumed meanwhile, unless
+        ``resume`` is false: then nothing at all changes.
         """
         keys.check_user_id(user_id)
         self._need(redis)
@@ -530,7 +532,7 @@ class OAuthManager:
     async def connection(
         self, redis: RedisClient, user_id: str, provider: str, *, resume: bool = True
     ) -> Connection:
-        """Where one provider stands for this user, as :meth:`connections`.  One round trip."""
+        """Return the user's connection of one provider, like :meth:`connections`.  One trip."""
         known = self._checked(redis, user_id, provider)
         stored = await self._store.read_one(redis, user_id, provider)
         if resume:
@@ -540,23 +542,23 @@ class OAuthManager:
     async def find_accounts(
         self, redis: RedisClient, provider: str, account: str
     ) -> tuple[str, ...]:
-        """Ids of the users, at most 11, who connected this account of the provider's.
+        """Find the ids of the users, at most 11, who connected this account of the provider's.
 
-        ``account`` is its id, or its label in whatever case.  Two round trips, reads only.
+        ``account`` is its id, or its label regardless of case.  Two round trips, reads only.
         """
         self._provider(provider)
         self._need(redis)
         return await self._accounts.find(redis, provider, account)
 
-    # What the bot is to say without being asked
+    # Notices that the bot sends unprompted
 
     def notices(self, redis: RedisClient, consumer: str) -> AsyncIterator[Notice]:
-        """What happened to connections and links, and what support did: each at least once.
+        """Yield notices of changes of connections and links, and of support: each at least once.
 
-        ``async for notice in manager.notices(redis, consumer="bot-1")``; a
-        notice counts as handled when the next one is asked for, so one that a
-        crash interrupted comes again.  What a later notice has overtaken, or the
-        bot's answer, is left out.  Goes on while Redis is away.
+        ``async for notice in manager.notices(redis, consumer="bot-1")``; a notice
+        counts as handled when the next one is asked for, so one that a crash
+        interrupted comes again.  A notice that a later one or the bot's answer has
+        overtaken is left out.  Goes on while Redis is away.
         """
         return self._notices.read(redis, consumer, partial(self._is_news, redis))
 
@@ -568,17 +570,17 @@ class OAuthManager:
         return is_news(notice, connection, is_configured=known.is_configured)
 
     async def link_cancelled(self, redis: RedisClient, request: LinkRequest) -> None:
-        """Tell the person a link was made for that somebody switched it off."""
+        """Tell the link's person that somebody switched it off."""
         await self.stories.cancelled(redis, request)
 
     async def link_used(self, redis: RedisClient, request: LinkRequest) -> None:
-        """Somebody went on with a link; who it is has to be proven yet."""
+        """Record that somebody used a link; who it is has yet to be proven."""
         await self.stories.used(redis, request)
 
     async def tell(
         self, redis: RedisClient, user_id: str, kind: NoticeKind, provider: str = ""
     ) -> None:
-        """Have the bot tell the person what was done; a failure only goes to the log."""
+        """Have the bot tell the person of an action; a failure is only logged."""
         if provider:
             self._provider(provider)
         await self._notices.put(redis, kind, keys.check_user_id(user_id), provider)
@@ -586,7 +588,7 @@ class OAuthManager:
     # Housekeeping
 
     async def ready(self, redis: RedisClient) -> canary.Fit:
-        """Whether Redis takes reads and writes, and our keys open its canary.  Within a second.
+        """Check, within a second, that Redis takes reads and writes and our keys open its canary.
 
         One round trip; more only as long as nothing is stored.  Raises ``StoreUnavailable``.
         """
@@ -594,7 +596,7 @@ class OAuthManager:
         return await canary.ready(redis, self._sealer)
 
     async def settle(self, redis: RedisClient) -> canary.Fit:
-        """At a start: whether our keys fit what is stored; an empty Redis gets the canary.
+        """Check at a start that our keys fit the records; an empty Redis gets the canary.
 
         Raises ``StoreUnavailable``.
         """
@@ -602,11 +604,11 @@ class OAuthManager:
         return await canary.settle(redis, self._sealer, canary.START_SECONDS)
 
     async def reseal(self, redis: RedisClient, *, writes: bool = True) -> Rotation:
-        """Seal every record with the newest key, or only find out which ones nobody can read."""
+        """Seal every record with the newest key, or only find those that nobody can read."""
         return await reseal(redis, self._sealer, self._store, self._accounts, writes=writes)
 
     def see_through(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
-        """Start work that is done to its end whoever is cancelled; :meth:`aclose` waits for it."""
+        """Start work that survives the cancellation of its caller; :meth:`aclose` waits for it."""
         return self._background.run(work)
 
     def _need(self, redis: RedisClient) -> None:
@@ -616,7 +618,7 @@ class OAuthManager:
     async def aclose(self, *, grace: float = DRAIN_SECONDS) -> None:
         """Let the work under way finish, then close this event loop's HTTP client.
 
-        What is not done after ``grace`` seconds is given up; the log says what is lost.
+        Work not done after ``grace`` seconds is given up; the log says what is lost.
         """
         await self._background.drain(grace)
         await self._transport.aclose()

@@ -1,4 +1,4 @@
-"""The nouns of the library: what is stored, and what is shown of it."""
+"""The nouns of the library: stored records, and their displayable form."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from enum import StrEnum
 from .shapes import shaped
 from .token_data import TokenData
 
-SOON = 7 * 86_400.0  # seconds before its end, from which on a person is asked to renew
+SOON = 7 * 86_400.0  # seconds before its end from which a person is asked to renew
 STUCK_SECONDS = 3600.0  # of refusals in unknown words, after which connecting again is offered
 
 
 class Status(StrEnum):
-    """Where a connection stands, as far as the store alone can tell."""
+    """The state of a connection, as far as the store alone can tell."""
 
     NOT_CONNECTED = "not_connected"
     CONNECTED = "connected"
@@ -24,7 +24,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who the person is at the provider: an immutable id, and a name to show."""
+    """The person's account at the provider: an immutable id, and a name to show."""
 
     id: str = ""
     label: str = ""
@@ -32,18 +32,18 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What is kept of a connection beside its tokens.  Holds no secret.
+    """The facts of a connection beside its tokens.  Holds no secret.
 
     Times are epoch seconds, ``0`` meaning "never" or "not known".  ``problem`` is the
     provider's error code when access is gone, ``""`` while all is well; ``problem_trace``
-    is the provider's own trace id of that error, if it gave one, and ``problem_kind`` what
-    it means (``Meaning``).  ``accepted_missing`` are scopes the person chose to do without;
-    ``trouble`` is ``provider``, ``refused`` (in words that nobody here knows), ``rejected``
-    (a check by the account address, once) or ``setup`` while the last refresh or check
-    failed through no known fault of the grant, and ``trouble_code`` the error code of that
+    is the provider's own trace id of that error, if it gave one, and ``problem_kind`` its
+    meaning (``Meaning``).  ``accepted_missing`` are scopes the person chose to do without;
+    ``trouble`` is ``provider``, ``refused`` (with an unknown error), ``rejected`` (a check
+    by the account address, once) or ``setup`` while the last refresh or check failed
+    through no known fault of the grant, and ``trouble_code`` the error code of that
     failure.  ``refused_since`` and ``refused_at`` are the first and the last refusal in
-    unknown words since it last worked.  ``checked_at`` is the last check that went
-    well, ``failed_check_at`` that of one that found ``failed_check`` (``Health``).
+    unknown words since it last worked.  ``checked_at`` is the last check that went well,
+    ``failed_check_at`` that of one that found ``failed_check`` (``Health``).
     ``generation`` is that of the tokens it belongs to (:attr:`TokenData.generation`).
     """
 
@@ -69,14 +69,14 @@ class Profile:
     is_account_refused: bool = False  # by its address, with a token that had just been issued
 
     def of(self, token: TokenData | None) -> Profile:
-        """The same, unless it belongs to another authorization: then nothing is known."""
+        """Return the same, unless it belongs to another authorization: then an empty one."""
         if token is None or token.generation == self.generation:
             return self
         return Profile(generation=token.generation)
 
     @property
     def is_account_unasked(self) -> bool:
-        """Whether nobody has asked yet whose account it is: an older system connected it."""
+        """Return whether nobody has asked for its account yet: an older system connected it."""
         return not self.connected_at and not self.account.id
 
     @property
@@ -85,7 +85,7 @@ class Profile:
         return self.trouble != "setup" and self.refused_at - self.refused_since >= STUCK_SECONDS
 
     def with_problem(self, code: str, kind: str, trace: str, now: float) -> Profile:
-        """The same, now that access is gone."""
+        """Return the same, now that access is gone."""
         return replace(
             self.without_trouble(),
             problem=code,
@@ -95,7 +95,7 @@ class Profile:
         )
 
     def with_trouble(self, trouble: str, code: str, now: float) -> Profile:
-        """The same, now that it failed; trouble of one kind keeps its beginning."""
+        """Return the same, now that it failed; trouble of one kind keeps its beginning."""
         since = self.trouble_since if self.trouble == trouble else now
         noted = replace(self, trouble=trouble, trouble_since=since, trouble_code=code)
         if trouble != "refused":
@@ -103,7 +103,7 @@ class Profile:
         return replace(noted, refused_since=self.refused_since or now, refused_at=now)
 
     def without_trouble(self) -> Profile:
-        """The same, now that it has been working."""
+        """Return the same, now that it has been working."""
         return replace(
             self,
             trouble="",
@@ -117,7 +117,7 @@ class Profile:
     def from_dict(cls, record: object) -> Profile:
         """Inverse of ``asdict``; fields that are missing take their defaults.
 
-        Raises ``TypeError`` where a record is no profile.
+        Raises ``TypeError`` if a record is no profile.
         """
         account = record.get("account") if isinstance(record, Mapping) else None
         return shaped(cls, record, account=shaped(Account, account))
@@ -125,7 +125,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One person's standing with one provider, for display.  Holds no secret."""
+    """One person's connection with one provider, for display.  Holds no secret."""
 
     provider: str
     status: Status
@@ -134,12 +134,12 @@ class Connection:
     has_refresh_token: bool = False
     profile: Profile = Profile()
     has_tokens: bool = False  # stored, valid or not
-    # Asked for or needed by a feature, and not granted; empty unless connected.
+    # Requested, or needed by a feature, and not granted; empty unless connected.
     missing_scopes: tuple[str, ...] = ()
-    # Those of them that no feature needs; empty where the provider's features are not known.
+    # Those of them that no feature needs; empty if the provider's features are not known.
     unneeded_scopes: tuple[str, ...] = ()
-    lacking_features: tuple[str, ...] = ()  # what does not work, as the provider names it
-    unasked_scopes: tuple[str, ...] = ()  # granted beyond what was asked for
+    lacking_features: tuple[str, ...] = ()  # features that do not work
+    unasked_scopes: tuple[str, ...] = ()  # granted without being requested
     # While a disconnect is not confirmed: "asking" or "unconfirmed", and the last moment
     # (epoch seconds) at which the provider can be asked again.
     ending: str = ""
@@ -147,7 +147,7 @@ class Connection:
 
     @property
     def lacking_scopes(self) -> tuple[str, ...]:
-        """What is missing and needed; all that is missing, where nobody said what is needed."""
+        """Return the missing scopes that are needed; all missing ones if that is unknown."""
         return tuple(scope for scope in self.missing_scopes if scope not in self.unneeded_scopes)
 
     def ends_soon(self, now: float) -> bool:
@@ -156,17 +156,17 @@ class Connection:
 
     @property
     def is_limited(self) -> bool:
-        """Whether something needed was left off that the person has not chosen to do without."""
+        """Return whether a needed scope is missing that the person has not chosen to do without."""
         return not set(self.lacking_scopes) <= set(self.profile.accepted_missing)
 
 
 class RevokeOutcome(StrEnum):
-    """What the provider did when a connection was disconnected."""
+    """The provider's reaction to a disconnect."""
 
     REVOKED = "revoked"  # it confirmed
     UNCONFIRMED = "unconfirmed"  # it was asked and did not confirm
     UNSUPPORTED = "unsupported"  # it has no way to ask (Microsoft)
-    ENDED = "ended"  # it had ended the access before; what was left here is gone
+    ENDED = "ended"  # it had ended the access before; the rest here is deleted
     NOTHING = "nothing"  # there was no connection to end
 
 
@@ -174,8 +174,7 @@ class RevokeOutcome(StrEnum):
 class Disconnected:
     """The truth about a disconnect: the local copy is gone; ``at_provider`` says the rest.
 
-    ``retry_until`` (epoch seconds) is how long the provider can be asked again, ``0``
-    where it cannot.
+    ``retry_until`` (epoch seconds) is how long the provider can be asked again, ``0`` if it cannot.
     """
 
     provider: str

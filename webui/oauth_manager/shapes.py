@@ -1,6 +1,6 @@
 """Records out of JSON, checked: every field is of the type that its dataclass names.
 
-What stands in Redis may be damaged, of another version, or somebody else's.
+A value in Redis may be damaged, of another version, or somebody else's.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _MOST = 10**9
 
 
 def shaped(kind: type[T], record: object, /, **given: Any) -> T:
-    """Make a ``kind`` of a record; what the record has more is passed over.
+    """Make a ``kind`` of a record; further fields of the record are ignored.
 
-    ``given`` are fields that the record does not decide.  Raises ``TypeError`` where a field is
-    of another type, or where one without a default is missing.
+    ``given`` are fields that the record does not decide.  Raises ``TypeError`` if a
+    field is of another type, or one without a default is missing.
     """
     if not isinstance(record, Mapping):
         raise TypeError("no record")
@@ -32,7 +32,7 @@ def shaped(kind: type[T], record: object, /, **given: Any) -> T:
 
 
 def text(value: object) -> str:
-    """Text that can be written down: without lone surrogates."""
+    """Check text that can be written: without lone surrogates."""
     if not isinstance(value, str):
         raise TypeError("no text")
     try:
@@ -49,7 +49,7 @@ def texts(value: object) -> tuple[str, ...]:
 
 
 def seconds(value: object) -> float:
-    """A moment or a length of time that can be counted with and shown."""
+    """Check a moment or a length of time that can be counted with and shown."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not 0 <= value < YEAR_10000:  # type: ignore[operator]  # also refuses NaN
         raise TypeError("no time")

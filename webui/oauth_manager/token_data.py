@@ -15,7 +15,7 @@ REFRESH_BUFFER_SECONDS = 60
 
 
 def new_generation() -> str:
-    """What tells one authorization of a connection from the one before."""
+    """Make an id that distinguishes one authorization of a connection from the one before."""
     return secrets.token_hex(4)
 
 
@@ -23,12 +23,12 @@ def new_generation() -> str:
 class TokenData:
     """One person's tokens at one provider, opened.
 
-    ``expires_at`` is in epoch seconds, ``0`` meaning "does not expire";
-    ``scopes`` are those the provider granted.  ``issued_at`` (epoch seconds,
-    ``0`` where unknown) only tells how long the token lives altogether, and
-    ``client_id`` (``""`` where unknown) which client of ours it was issued to.
-    ``generation`` is the same in every token of one authorization, and in what is
-    known beside it (:attr:`Profile.generation`); ``""`` in records of older versions.
+    ``expires_at`` is in epoch seconds, ``0`` meaning "does not expire"; ``scopes`` are
+    those the provider granted.  ``issued_at`` (epoch seconds, ``0`` if unknown) only
+    tells how long the token lives altogether, and ``client_id`` (``""`` if unknown)
+    which client of ours it was issued to.  ``generation`` is the same in every token of
+    one authorization, and in its profile (:attr:`Profile.generation`); ``""`` in
+    records of older versions.
     """
 
     access_token: str
@@ -43,7 +43,7 @@ class TokenData:
 
     @property
     def is_expired(self) -> bool:
-        """Whether it is time to refresh: within ``REFRESH_BUFFER_SECONDS`` of the end.
+        """Return whether it is time to refresh: within ``REFRESH_BUFFER_SECONDS`` of the end.
 
         A token that lives less than twice as long is refreshed half-way:
         otherwise every use of it would refresh it once more.
@@ -55,16 +55,16 @@ class TokenData:
 
     @property
     def is_over(self) -> bool:
-        """Whether the access token has truly ended, buffer or not."""
+        """Return whether the access token has truly ended, buffer or not."""
         return self.expires_at > 0 and time.time() >= self.expires_at
 
     def to_record(self) -> dict[str, Any]:
-        """Everything that is stored: :meth:`to_dict`, and what only we need to know."""
+        """Return the whole record: :meth:`to_dict`, and the fields that only we need."""
         more = {name: getattr(self, name) for name in ("issued_at", "client_id", "generation")}
         return {**self.to_dict(), **more}
 
     def to_dict(self) -> dict[str, Any]:
-        """The six specified fields, JSON-compatible."""
+        """Return the six specified fields, JSON-compatible."""
         return {
             "access_token": self.access_token,
             "refresh_token": self.refresh_token,
@@ -76,9 +76,9 @@ class TokenData:
 
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> TokenData:
-        """Inverse of :meth:`to_dict` and :meth:`to_record`; what is missing takes its default.
+        """Inverse of :meth:`to_dict` and :meth:`to_record`; a missing field takes its default.
 
-        Raises ``ValueError`` or ``TypeError`` where a field has no sensible reading.
+        Raises ``ValueError`` or ``TypeError`` if a field has no sensible reading.
         """
         if not isinstance(d, Mapping):
             raise TypeError("no record")
@@ -106,7 +106,7 @@ class TokenData:
 
 
 def _epoch(value: Any) -> float:
-    """Epoch seconds from a number or its text; ``0.0`` from nothing."""
+    """Read epoch seconds from a number or its text; ``0.0`` from nothing."""
     try:
         seconds = float(value or 0.0)
     except OverflowError:

@@ -1,7 +1,7 @@
-"""Values that the site and the bot are configured with: one check for both.
+"""Configuration values of the site and the bot: one check for both.
 
 Every reader returns the value to use, or raises :class:`Malformed` with the end of a
-sentence that begins with the value's name.  No message repeats what was read: it may be secret.
+sentence that begins with the value's name.  No message repeats the value: it may be secret.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Malformed(ValueError):
 
 
 def text_of(value: object) -> str:
-    """The value, if it is text; ids in YAML, TOML or JSON are often numbers."""
+    """Check that a value is text; ids in YAML, TOML or JSON are often numbers."""
     if not isinstance(value, str):
         kind = type(value).__name__
         raise Malformed(f"must be text, not {kind}; a number has to be passed as str(number)")
@@ -32,7 +32,7 @@ def text_of(value: object) -> str:
 
 
 def printable(value: object) -> str:
-    """An OAuth client id or secret (RFC 6749, appendix A)."""
+    """Check an OAuth client id or secret (RFC 6749, appendix A)."""
     text = text_of(value)
     if len(text) > 1024 or not re.fullmatch(r"[ -~]+", text):
         raise Malformed("must be printable ASCII of at most 1024 characters")
@@ -40,7 +40,7 @@ def printable(value: object) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host as it stands in an address is this machine by name or number."""
+    """Tell whether a host, as written in an address, is this machine by name or number."""
     try:
         found = ipaddress.ip_address(host)
     except ValueError:
@@ -50,7 +50,7 @@ def is_loopback(host: str) -> bool:
 
 
 def base_url(value: object) -> str:
-    """The site's address as a browser writes it: lower case, no default port, no slash at the end.
+    """Read the site's address as a browser writes it: lower case, no default port, no final slash.
 
     A path stays: another site than ours may be served below one.
     """
@@ -70,7 +70,7 @@ def base_url(value: object) -> str:
 
 
 def endpoint(value: object) -> str:
-    """A provider's address: https, or http on this machine (RFC 6749, sections 3.1 and 3.2)."""
+    """Check a provider's address: https, or http on this machine (RFC 6749, 3.1 and 3.2)."""
     text = address(value)
     parts = split(text)
     if parts.scheme != "https" and not is_loopback(host_of(parts)):
@@ -79,7 +79,7 @@ def endpoint(value: object) -> str:
 
 
 def address(value: object) -> str:
-    """An address of the web, whose server may be reached without protection."""
+    """Check an address of the web, whose server may be reached without protection."""
     text = text_of(value)
     parts = split(text)
     if "@" in parts.netloc or "#" in text:
@@ -91,14 +91,14 @@ def address(value: object) -> str:
 
 
 def issuer(value: object) -> str:
-    """Kept as given, since it is compared exactly (RFC 9207, section 2.4)."""
+    """Check an issuer, kept as given: it is compared exactly (RFC 9207, section 2.4)."""
     if "?" in text_of(value):
         raise Malformed("must have no query")
     return endpoint(value)
 
 
 def split(text: str) -> SplitResult:
-    """The parts of an address, if it is one."""
+    """Split an address, if it is one."""
     host = _HOST_PART.match(text)
     if host and not host[1].isascii():
         raise Malformed(
@@ -117,7 +117,7 @@ def split(text: str) -> SplitResult:
 
 
 def host_of(parts: SplitResult) -> str:
-    """The host of an address, an IP address in its shortest form."""
+    """Return the host of an address, an IP address in its shortest form."""
     host = parts.hostname or ""
     if "%" not in host:  # a zone index or an encoded name
         with suppress(ValueError):
@@ -129,7 +129,7 @@ def host_of(parts: SplitResult) -> str:
 
 
 def switch(value: object) -> bool:
-    """On or off; text would count as on whatever it says."""
+    """Check a boolean; text is refused, since any text would count as true."""
     if not isinstance(value, bool):
         raise Malformed("must be True or False")
     return value
@@ -164,7 +164,7 @@ def checked_base_url(value: object) -> str:
 def check_provider(
     given: Mapping[str, Any], template: Mapping[str, Any], *, is_out_there: bool
 ) -> None:
-    """Check what is given of a provider's settings; empty values count as not given.
+    """Check the given settings of a provider; empty values count as not given.
 
     Without ``is_out_there`` no call leaves this process, so http may go anywhere.
     """
@@ -183,7 +183,7 @@ def check_provider(
 
 
 def half_moved(given: Mapping[str, Any], template: Mapping[str, Any]) -> str:
-    """The endpoint that did not move along with the other, ``""`` if neither moved alone.
+    """Name the endpoint that did not move along with the other, ``""`` if neither moved alone.
 
     A code of one server, and our client secret, must not go to another.
     """

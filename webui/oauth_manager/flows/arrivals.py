@@ -1,4 +1,4 @@
-"""Fresh connections: written over what was there, and told of, unless a disconnect came first."""
+"""Fresh connections: stored over the old one, and reported, unless a disconnect came first."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAUSE = 0.25  # seconds between two tries
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """A connection that is to be kept, in the place of what was there ``before``."""
+    """A connection to store, in place of the one ``before``."""
 
     user_id: str
     token: TokenData
@@ -37,7 +37,7 @@ class Fresh:
 
 
 class Arrivals:
-    """Stores fresh connections."""
+    """The storing of fresh connections."""
 
     def __init__(
         self, store: Store, refresher: Refresher, telling: Telling, offers: Offers
@@ -51,10 +51,10 @@ class Arrivals:
     async def keep(
         self, redis: RedisClient, provider: OAuthProvider, fresh: Fresh
     ) -> Connection | None:
-        """The stored connection; ``None`` where a disconnect came in between, which wins.
+        """Store the connection; ``None`` if a disconnect came in between, which wins.
 
-        Raises ``StoreUnavailable``, after asking the provider to take back what
-        could not be kept.
+        Raises ``StoreUnavailable``, after asking the provider to revoke the grant that
+        could not be stored.
         """
         try:
             kept = await self._save_in_time(redis, provider, fresh)
@@ -70,7 +70,7 @@ class Arrivals:
     async def _save_in_time(
         self, redis: RedisClient, provider: OAuthProvider, fresh: Fresh
     ) -> bool:
-        """Save, and go on trying while the person waits and Redis does not answer."""
+        """Save, and retry while the person waits and Redis does not answer."""
         give_up = time.monotonic() + self.patience
         while True:
             try:
@@ -88,8 +88,8 @@ class Arrivals:
     ) -> bool:
         """Save; if the old tokens went meanwhile, tell an ended grant from a disconnect.
 
-        A disconnect takes both records and wins; a grant that ended leaves its
-        reason behind, and is what the person is mending.
+        A disconnect takes both records and wins; a grant that ended leaves its reason
+        behind, and the person is just mending it.
         """
         if await self._save(redis, provider, fresh):
             return True
@@ -110,7 +110,8 @@ class Arrivals:
         def tell(pipe: Pipeline) -> None:
             nonlocal told
             told = self._telling.connected(pipe, user_id, fresh.event, profile.account, known)
-            # Whatever waits for an answer is over: the person has connected something since.
+            # An offer that waits for an answer is over: the person has connected something
+            # since.
             self._offers.queue_take(pipe, user_id, provider.name)
 
         write = partial(self._store.connect, redis, user_id, token, profile, fresh.before, tell)
@@ -118,7 +119,7 @@ class Arrivals:
             kept, answers = await write()
         except StoreUnavailable:
             if await self._is_written(redis, fresh):
-                return True  # and told: only the answer was lost
+                return True  # and reported: only the answer was lost
             kept, answers = await write()
         waiting = self._offers.taken(user_id, provider.name, answers[-1])
         self._offers.drop(redis, user_id, provider, waiting)

@@ -1,4 +1,4 @@
-"""Does a connection work right now?  The provider is asked with the token itself."""
+"""Health of a connection right now: the provider is asked with the token itself."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ class Health(StrEnum):
     NOT_CONNECTED = "not_connected"
     RECONNECT_NEEDED = "reconnect_needed"
     PROVIDER_TROUBLE = "provider_trouble"
-    REFUSED = "refused"  # renewing, in words that nobody here knows
+    REFUSED = "refused"  # renewing, with an unknown error
     REJECTED = "rejected"  # the token, once; that can pass
-    UNCHECKED = "unchecked"  # there is nobody to ask
+    UNCHECKED = "unchecked"  # there is no address to ask
     MISCONFIGURED = "misconfigured"
 
 
 class _Verdict(Enum):
     ACCEPTED = 1
     REJECTED = 2
-    NOBODY = 3  # no address, or one that says no for a reason of its own
+    NOBODY = 3  # no address, or one that refuses for a reason of its own
 
 
 class Checker:
-    """Asks the account endpoint, and has renewed what can be renewed.
+    """Checker by the account endpoint, or by a refresh if the grant can be renewed.
 
     One refusal deletes nothing: only a refused refresh, or two refusals apart in time,
     end a connection.
@@ -56,7 +56,7 @@ class Checker:
         self._accounts = accounts
 
     async def check(self, redis: RedisClient, user_id: str, provider: OAuthProvider) -> Health:
-        """Whether the stored tokens, not yet due for a refresh, work at the provider.
+        """Return whether the stored tokens, not yet due for a refresh, work at the provider.
 
         Raises ``OAuthUnavailable``, ``OAuthMisconfigured`` or ``RecordUnreadable``.
         """
@@ -81,7 +81,7 @@ class Checker:
         stored: Stored,
         token: TokenData,
     ) -> _Verdict:
-        """What the account address says of the token, written down where that is a yes."""
+        """Judge the token by the account address; a success is written to the profile."""
         known = self._store.facts(user_id, provider.name, stored)
         if not provider.account_url:
             return _Verdict.NOBODY
@@ -93,14 +93,15 @@ class Checker:
         if not answers.refuses_token(provider, answer):
             await self._remember(redis, user_id, provider, stored, known, answer)
             return _Verdict.ACCEPTED
-        # What refused at connecting already is no judge of the token.
+        # An address that refused at connecting already cannot judge the token.
         return _Verdict.NOBODY if known.is_account_refused else _Verdict.REJECTED
 
     async def _answer(self, provider: OAuthProvider, token: TokenData) -> Answer:
-        """The account address's answer: that the token is over, an account, or 403, a token that
-        may not read it.
+        """Ask the account address.
 
-        Whatever else comes back says nothing about the token, and raises ``OAuthUnavailable``.
+        Returns that the token is over, an account, or 403, a token that may not read
+        it.  Any other answer says nothing about the token, and raises
+        ``OAuthUnavailable``.
         """
         answer = await self._address.ask(provider, token, DEADLINE_WHILE_WAITING)
         account = answers.read_json(answer.body) if answer.status == 200 else None
@@ -131,7 +132,7 @@ class Checker:
         stored: Stored,
         known: Profile,
     ) -> Profile:
-        """``known`` with whose account it is, where the provider says so; nothing is written."""
+        """Return ``known`` with its account, if the provider names it; writes nothing."""
         token = self._store.open_tokens(user_id, provider.name, stored.tokens)
         if token is None or not provider.account_url:
             return known
@@ -169,12 +170,12 @@ class Checker:
         token: TokenData,
         verdict: _Verdict,
     ) -> Health:
-        """A grant that can be renewed lives."""
+        """Return the health of a grant by renewing it: if that succeeds, it lives."""
         now = await self._refresher.refreshed(redis, user_id, provider, token, is_refused=True)
         if now is None:
             return Health.RECONNECT_NEEDED
         if now == token:
-            return Health.UNCHECKED  # renewed too often of late
+            return Health.UNCHECKED  # renewed too often lately
         stored = await self._store.read_one(redis, user_id, provider.name)
         if verdict is _Verdict.NOBODY:
             known = self._store.facts(user_id, provider.name, stored)
@@ -182,16 +183,16 @@ class Checker:
             await self._store.update_profile(redis, user_id, provider.name, checked, stored)
             return Health.WORKING
         verdict = await self._verdict(redis, user_id, provider, stored, now)
-        # It has just been renewed: an address that refuses it says no for another reason.
+        # It has just been renewed: an address that refuses it has another reason.
         return Health.WORKING if verdict is _Verdict.ACCEPTED else Health.PROVIDER_TROUBLE
 
     async def _rejected(
         self, redis: RedisClient, user_id: str, provider: OAuthProvider, token: TokenData
     ) -> Health:
-        """Believe a refusal of what cannot be renewed the second time, a while later."""
+        """Believe a refusal of a token that cannot be renewed the second time, a while later."""
         stored = await self._store.read_one(redis, user_id, provider.name)
         if self._store.open_tokens(user_id, provider.name, stored.tokens) != token:
-            return await self.check(redis, user_id, provider)  # of what took its place
+            return await self.check(redis, user_id, provider)  # of the token that replaced it
         known, now = self._store.facts(user_id, provider.name, stored), time.time()
         refusal = OAuthRefused(provider.name, "check", "invalid_token")
         if known.trouble != "rejected":

@@ -1,4 +1,4 @@
-"""The person's answer to an account that was offered: use it, or do without it."""
+"""The person's answer to an offered account: use it, or do without it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .offers import Offers
 
 
 class Choice:
-    """Carries answers out."""
+    """The carrying out of answers."""
 
     def __init__(
         self, store: Store, arrivals: Arrivals, offers: Offers, disconnector: Disconnector
@@ -36,9 +36,9 @@ class Choice:
         *,
         use_new: bool,
     ) -> Connection | SwitchOffer | None:
-        """Answer the offer of this id; the new connection, if that is what came of it.
+        """Answer the offer of this id; return the new connection, if there is one.
 
-        A newer offer, untouched, where that one has been replaced.
+        Returns a newer offer, untouched, if that one has been replaced.
         """
         offer = await self._offers.take(redis, user_id, provider, offer_id)
         if offer is None:
@@ -53,10 +53,10 @@ class Choice:
     async def _use_new(
         self, redis: RedisClient, user_id: str, provider: OAuthProvider, offer: SwitchOffer
     ) -> Connection | None:
-        """Put the offered account in the place of the connected one, whose grant is ended aside.
+        """Replace the connected account by the offered one, and end the old grant aside.
 
-        ``None`` if what is connected is not what it was when the person was
-        asked: a disconnect or another connection came in between, and counts.
+        ``None`` if the connection is not the one of the time of the question: a
+        disconnect or another connection came in between, and counts.
         """
         try:
             before = await self._store.read_for_writing(redis, user_id, provider.name)
@@ -74,6 +74,6 @@ class Choice:
         fresh = Fresh(user_id, offer.token, offer.profile, before, event)
         kept = await self._arrivals.keep(redis, provider, fresh)
         if kept and old.id and offer.new.id:
-            # Not where it may be the same account, whose new grant would end with the old one.
+            # Not if it may be the same account, whose new grant would end with the old one.
             self._disconnector.end_aside(user_id, provider, before)
         return kept

@@ -1,4 +1,4 @@
-"""From an authorization code to a stored connection, or to a question."""
+"""Connecting: an authorization code becomes a stored connection, or a question."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _NOBODY = Account()
 
 @dataclass(frozen=True, slots=True)
 class _Back:
-    """What an exchange brought; account and handle are empty where they are not known."""
+    """The result of an exchange; account and handle are empty if they are not known."""
 
     token: TokenData
     account: Account = _NOBODY
@@ -39,7 +39,7 @@ class _Back:
 
 
 class Connector:
-    """Exchanges codes, and keeps or offers what they bring."""
+    """Exchanger of codes, which stores or offers the tokens."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Connector:
     ) -> tuple[TokenData, Mapping[str, Any]]:
         """Trade a code for tokens, once; the answer's fields come along for the account reader.
 
-        ``scopes`` are those that were asked for, in case the answer names none.
+        ``scopes`` are those that were requested, in case the answer names none.
         """
         request = requests.exchange_request(provider, redirect_uri, code, verifier)
         answer = await self._transport.send(request)
@@ -87,11 +87,11 @@ class Connector:
     ) -> Connection | SwitchOffer | None:
         """Finish an attempt whose person has been proven.  Two round trips.
 
-        ``also`` queues more commands on the first.  ``None`` where a disconnect came in
-        between; it wins.  A ``SwitchOffer`` where the person has to say first whether
-        this is what they want.  Raises the errors of :meth:`exchange`, ``FlowRefused``
-        where they cannot be asked, and ``StoreUnavailable`` after asking the provider
-        to take back what could not be kept.
+        ``also`` queues more commands on the first.  ``None`` if a disconnect came in
+        between; it wins.  A ``SwitchOffer`` if the person has to confirm first that
+        they want this.  Raises the errors of :meth:`exchange`, ``FlowRefused`` if they
+        cannot be asked, and ``StoreUnavailable`` after asking the provider to revoke
+        the grant that could not be stored.
         """
         user_id = attempt.user_id
         before = await self._store.read_for_writing(redis, user_id, provider.name, also)
@@ -115,9 +115,9 @@ class Connector:
     async def _back(
         self, provider: OAuthProvider, attempt: Attempt, code: str, redirect_uri: str
     ) -> _Back:
-        """Exchange the code, and find out whose account it is.
+        """Exchange the code, and find out its account.
 
-        Nobody's, where the provider does not say so in a way we can read.
+        It is empty if the provider does not name it in a way we can read.
         """
         token, fields = await self.exchange(
             provider, redirect_uri, code, attempt.verifier, attempt.scopes
@@ -136,9 +136,9 @@ class Connector:
     def _is_unclear(
         self, attempt: Attempt, before: Stored, earlier: Profile, account: Account
     ) -> bool:
-        """Whether another account may be connected, and a question could name one of both.
+        """Return whether another account may be connected, and a question could name one of both.
 
-        What cannot be read is nobody's: who reconnects has been told that it is replaced.
+        An unreadable record is nobody's: its card says that reconnecting replaces it.
         """
         known = earlier.account
         if known.id:
@@ -160,11 +160,11 @@ class Connector:
         back: _Back,
         profile: Profile,
     ) -> SwitchOffer:
-        """Put what came back aside.
+        """Put the new tokens aside as an offer.
 
-        Raises ``FlowRefused("unnamed")`` where the authorization began in no browser
-        and has no name that the person could know as their own: one that can be
-        copied is no answer to whose it is.
+        Raises ``FlowRefused("unnamed")`` if the authorization began in no browser and
+        has no name that the person could know as their own: a name that can be copied
+        proves no owner.
         """
         user_id, name = attempt.user_id, provider.name
         earlier = self._store.facts(user_id, name, before)
@@ -183,7 +183,7 @@ class Connector:
         return offer
 
     def _keep_refresh_token(self, user_id: str, before: Stored, token: TokenData) -> None:
-        """An omitted refresh token is kept: the account is the very same."""
+        """Keep the old refresh token if the answer omits it: the account is the very same."""
         if token.refresh_token:
             return
         try:
@@ -197,7 +197,7 @@ class Connector:
 def _fresh_profile(
     attempt: Attempt, back: _Back, account: Account, earlier: Profile, *, is_same: bool
 ) -> Profile:
-    """What is known of a connection that has just been made."""
+    """Build the profile of a connection that has just been made."""
     now = time.time()
     goes_on = is_same or not (earlier.account.id or account.id)
     return Profile(

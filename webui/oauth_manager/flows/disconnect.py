@@ -1,4 +1,4 @@
-"""From a connection to none: here for certain, at the provider as far as it goes."""
+"""Disconnecting: always locally, at the provider if it cooperates."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Removed:
-    """A connection that was removed here: what it was, and what was written down of it.
+    """A connection that was removed here, with what was recorded of it.
 
-    ``left`` is what the provider is asked with, and ``told`` is None where nobody has
-    been told yet.
+    ``left`` are the tokens to ask the provider with; ``told`` is None if nothing has
+    been recorded yet.
     """
 
     stored: Stored
@@ -43,12 +43,12 @@ class _Removed:
 
 
 class Disconnector:
-    """Removes connections and asks providers to end their grants.
+    """The removal of connections, and of their grants at providers.
 
-    The order is such that a process may be killed between any two steps: what the
-    provider can be asked with is put aside first, the person's timeline and the bot's
-    notice come before the removal, and what is aside stays until the provider has
-    answered.  Whoever looks next finds it (:meth:`resume`).
+    The order is such that a process may be killed between any two steps: the tokens to
+    ask the provider with are put aside first, the person's timeline and the bot's
+    notice come before the removal, and the tokens stay aside until the provider has
+    answered.  The next reader finds them (:meth:`resume`).
     """
 
     def __init__(
@@ -72,9 +72,9 @@ class Disconnector:
     async def disconnect(
         self, redis: RedisClient, user_id: str, provider: OAuthProvider, by: str
     ) -> Ending:
-        """Remove the connection here; what the ending still waits for is the provider.
+        """Remove the connection here; the returned ending still waits for the provider.
 
-        Raises ``StoreUnavailable``, in which case it was not asked.
+        Raises ``StoreUnavailable``; then the provider was not asked.
         """
         removed = await self._remove(redis, user_id, provider.name, by)
         work = self._end(redis, user_id, provider, removed)
@@ -100,7 +100,7 @@ class Disconnector:
                 return removed
 
     async def _leave(self, redis: RedisClient, user_id: str, removed: _Removed) -> None:
-        """Nothing was removed as far as we know: nobody is to go on with it either."""
+        """Drop the tokens put aside: as far as we know nothing was removed."""
         if removed.left:
             await self._telling.withdraw(redis, user_id, Told(), left=removed.left)
 
@@ -114,7 +114,7 @@ class Disconnector:
             return None
 
     async def _put_aside(self, redis: RedisClient, user_id: str, removed: _Removed) -> _Removed:
-        """What the provider is to be asked with, before anything is removed."""
+        """Put the tokens to ask the provider with aside, before anything is removed."""
         event = removed.event
         try:
             token = self._store.open_tokens(user_id, event.provider, removed.stored.tokens)
@@ -137,7 +137,7 @@ class Disconnector:
         return replace(removed, left=left)
 
     async def _take_away(self, redis: RedisClient, user_id: str, removed: _Removed) -> _Removed:
-        """Remove the records and tell of it; not ours where the tokens changed meanwhile."""
+        """Remove the records and report it; not ours if the tokens changed meanwhile."""
         before = removed.stored
         event = removed.event
         provider = removed.event.provider
@@ -162,9 +162,9 @@ class Disconnector:
         removed = replace(removed, offer=self._offers.taken(user_id, provider, answers[-1]))
         if done == 1:
             return replace(removed, told=told if told.event_id else None)
-        if done == 0 and profile:  # there was no access any more, only what was known of it
+        if done == 0 and profile:  # there was no access any more, only its profile
             return replace(removed, stored=Stored(profile=profile, aside=before.aside), told=told)
-        # Somebody else removed everything and told of it, or put other tokens there.
+        # Another process removed everything and reported it, or stored other tokens.
         await self._telling.withdraw(redis, user_id, told, left=removed.left)
         stored = Stored() if done == 0 else before
         return replace(removed, stored=stored, left=None, is_ours=done == 0)
@@ -178,7 +178,7 @@ class Disconnector:
         _: str,
         answers: Sequence[Any],
     ) -> _Removed:
-        """The outcome, where the first answer was lost: what is gone by then has been told of."""
+        """Return the outcome if the first answer was lost: records that are gone were reported."""
         offer = self._offers.taken(user_id, removed.event.provider, answers[-1])
         told = None
         if done != 1:
@@ -213,16 +213,16 @@ class Disconnector:
     def resume(
         self, redis: RedisClient, user_id: str, provider: OAuthProvider, stored: Stored
     ) -> None:
-        """Finish, while nobody waits for it, what a process that is gone has begun.
+        """Finish in the background the disconnect that a dead process has begun.
 
-        ``stored`` is what a look has found.  Of any number who look, one goes on.
+        ``stored`` is what a reader has found.  Of any number of readers, one goes on.
         """
         left = self._leftovers.open(user_id, provider.name, stored.aside)
         if left and left.is_interrupted and self._is_of(user_id, stored, left):
             self._background.run(self._resume(redis, user_id, provider, stored, left))
 
     def _is_of(self, user_id: str, stored: Stored, left: Leftover) -> bool:
-        """Whether what is stored is what should have been removed: no other tokens by now."""
+        """Return whether the stored tokens are those to remove, not newer ones."""
         name = left.token.provider
         try:
             token = self._store.open_tokens(user_id, name, stored.tokens)
@@ -257,7 +257,7 @@ class Disconnector:
             log.warning("%s: an interrupted disconnect waits for the next look", name)
 
     def end_aside(self, user_id: str, provider: OAuthProvider, stored: Stored) -> None:
-        """Ask the provider to end what was replaced, while nobody waits for it."""
+        """Ask the provider in the background to end the replaced grant."""
         try:
             token = self._store.open_tokens(user_id, provider.name, stored.tokens)
         except RecordUnreadable:

@@ -1,4 +1,4 @@
-"""One refresh under way: how its pair reaches the store, and what those who wait are given."""
+"""One refresh under way: the storing of its pair, and the answer to its waiters."""
 
 from __future__ import annotations
 
@@ -43,25 +43,25 @@ class Flight:
         self._outcome: asyncio.Future[TokenData | None] = asyncio.get_running_loop().create_future()
 
     async def outcome(self) -> TokenData | None:
-        """What came of it; raises what it raised.  Cancelling a caller harms no other."""
+        """Return its result, or raise its error.  Cancelling a caller harms no other."""
         return await asyncio.shield(self._outcome)
 
     @property
     def is_given(self) -> bool:
-        """Whether those who wait have been answered, by :meth:`give` or :meth:`land`."""
+        """Return whether the waiters have been answered, by :meth:`give` or :meth:`land`."""
         return self._outcome.done()
 
     def give(self, fresh: TokenData) -> None:
-        """Answer those who wait, while the pair cannot be stored yet.
+        """Answer the waiters while the pair cannot be stored yet.
 
-        So is whoever comes later: they have just read in Redis that ``due`` still is
-        what is stored, so nobody has disconnected or reconnected since.
+        Later callers get the same answer: they have just read in Redis that ``due`` is
+        still stored, so nobody has disconnected or reconnected since.
         """
         if not self._outcome.done():
             self._outcome.set_result(fresh)
 
     def land(self, work: asyncio.Task[TokenData | None]) -> None:
-        """Answer those who wait with what came of the work."""
+        """Answer the waiters with the outcome of the work."""
         if self._outcome.done():
             return
         if work.cancelled():
@@ -76,7 +76,7 @@ class Flight:
 async def kept(store: Store, flight: Flight, stored: Stored, fresh: TokenData) -> int:
     """Store the renewed pair, however long that takes: nobody else has it.
 
-    As :meth:`Store.renew`: 1 done, 0 disconnected meanwhile, -1 reconnected meanwhile.
+    Returns, like :meth:`Store.renew`, 1 done, 0 disconnected meanwhile, -1 reconnected meanwhile.
     """
     pause = 0.05
     try:
@@ -113,10 +113,10 @@ async def _keep(store: Store, flight: Flight, stored: Stored, fresh: TokenData) 
         outcome = await store.renew(redis, user_id, fresh, profile, stored, deadline=_TRY)
         if outcome != -1:
             return outcome
-        # Sealed anew meanwhile, or replaced?  Only the latter is somebody else's pair.
+        # Resealed meanwhile, or replaced?  Only the latter is somebody else's pair.
         stored = await store.read_one(redis, user_id, name)
         now = store.open_tokens(user_id, name, stored.tokens)
         if now == fresh:
-            return 1  # stored by a try whose answer was lost, and sealed anew since
+            return 1  # stored by a try whose answer was lost, and resealed since
         if now != flight.due:
             return -1

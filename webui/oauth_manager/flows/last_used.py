@@ -1,4 +1,4 @@
-"""When connections were last used, written seldom and off the path of whoever uses them."""
+"""Times of last use, written seldom and off the path of the user of the token."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Writer = Callable[[Any, str, OAuthProvider], Coroutine[Any, Any, None]]
 
 
 class Uses:
-    """Has uses written a little later, each connection once an hour.
+    """Delayed writer of uses, each connection once an hour.
 
-    What is not written yet when the process ends is lost; it is a hint for
-    people, nothing depends on it.
+    A use not written yet when the process ends is lost; it is a hint for people,
+    nothing depends on it.
     """
 
     def __init__(self, write: Writer, background: Background, delay: float = DELAY) -> None:
@@ -32,7 +32,7 @@ class Uses:
         self._noted: dict[tuple[str, str], tuple[float, int]] = {}
 
     def note(self, redis: RedisClient, user_id: str, provider: OAuthProvider, token: str) -> None:
-        """The connection was used now; another ``token`` may be one of another connection."""
+        """Note that the connection was used now; another ``token`` may be of another connection."""
         key = (user_id, provider.name)
         now = time.monotonic()
         mark = hash(token)

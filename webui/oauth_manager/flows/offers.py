@@ -1,4 +1,4 @@
-"""Tokens put aside until the person has answered, and the end of those nobody wants."""
+"""Tokens put aside until the person has answered, and revocation of unwanted ones."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Offers:
-    """Keeps offers, and ends the grants of those that are dropped."""
+    """The offers, and the ending of grants of dropped ones."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Offers:
     async def peek(
         self, redis: RedisClient, user_id: str, provider: OAuthProvider
     ) -> SwitchOffer | None:
-        """The offer that can be answered.  One whose time is over is given back meanwhile."""
+        """Return the offer that can be answered.  An expired one is given back meanwhile."""
         offer = await self._switches.peek(redis, user_id, provider.name)
         if offer is None or not offer.is_over:
             return offer
@@ -59,7 +59,7 @@ class Offers:
     async def take(
         self, redis: RedisClient, user_id: str, provider: OAuthProvider, offer_id: str
     ) -> SwitchOffer | None:
-        """The offer there is: consumed if it has this id, else left as it is."""
+        """Return the offer there is: consumed if it has this id, else left as it is."""
         return await self._switches.claim(redis, user_id, provider.name, offer_id)
 
     async def take_any(self, redis: RedisClient, user_id: str, provider: str) -> SwitchOffer | None:
@@ -67,7 +67,7 @@ class Offers:
         return await self._switches.taken(redis, user_id, provider)
 
     def queue_take(self, pipe: Pipeline, user_id: str, provider: str) -> Any:
-        """As :meth:`take_any`, queued on a pipeline; :meth:`taken` reads the answer."""
+        """Queue a :meth:`take_any` on a pipeline; :meth:`taken` reads the answer."""
         return self._switches.take(pipe, user_id, provider)
 
     def taken(self, user_id: str, provider: str, answer: Any) -> SwitchOffer | None:
@@ -76,7 +76,7 @@ class Offers:
     def drop(
         self, redis: RedisClient, user_id: str, provider: OAuthProvider, offer: SwitchOffer | None
     ) -> None:
-        """Give back what was taken already, while nobody waits for it."""
+        """Give back in the background an offer that was taken already."""
         if offer:
             self._background.run(self.give_back(redis, user_id, provider, offer))
 
@@ -85,8 +85,8 @@ class Offers:
     ) -> None:
         """Ask the provider to end a grant that nobody wants.
 
-        Not where a connection here may be of the same account: a provider may
-        end everything that an account has granted (GitHub, Google, Discord).
+        Not if a connection here may be of the same account: a provider may end
+        everything that an account has granted (GitHub, Google, Discord).
         """
         try:
             is_used = await self._is_used(redis, user_id, provider, offer)
@@ -99,7 +99,7 @@ class Offers:
     async def _is_used(
         self, redis: RedisClient, user_id: str, provider: OAuthProvider, offer: SwitchOffer
     ) -> bool:
-        """Whether the account is, or for all that is known may be, one of those in use here."""
+        """Return whether the account is, or for all we know may be, one of those in use here."""
         account, name = offer.new, provider.name
         if not account.id:
             return True

@@ -30,13 +30,13 @@ log = logging.getLogger(__name__)
 
 # Seconds a waiter stays: the holder may die, and its successor needs its own call.
 _PATIENCE = keys.LOCK_TTL + GRACE + DEADLINE + 2.0
-# Of one person's tokens at one provider, asked for because they are due or because an
-# API refused them; in one event loop.
+# One person's tokens at one provider, requested because they are due or because an API
+# refused them; in one event loop.
 Route = tuple[asyncio.AbstractEventLoop, str, str, str, str, bool]
 
 
 class Refresher:
-    """Renews tokens: single flight in the process, a lock between processes."""
+    """Renewer of tokens: single flight in the process, a lock between processes."""
 
     def __init__(
         self,
@@ -62,13 +62,13 @@ class Refresher:
         *,
         is_refused: bool = False,
     ) -> TokenData | None:
-        """The tokens that took the place of ``due``, by our refresh or somebody else's.
+        """Return the tokens that replaced ``due``, by our refresh or another process's.
 
-        ``is_refused``: they are not due by the clock, but an API refused them; that counts,
-        and beyond a limit ``due`` itself is returned.  Whoever waited takes the
-        result, however short it lives, and also while it cannot be stored yet.  ``None``
-        means that access is over or was disconnected.  The work goes on when the
-        caller is cancelled: a rotated pair must reach the store.  Raises
+        ``is_refused``: they are not due by the clock, but an API refused them; such
+        calls are limited, and beyond the limit ``due`` itself is returned.  Waiters
+        take the result, however short it lives, and also while it cannot be stored yet.
+        ``None`` means that access is over or was disconnected.  The work goes on when
+        the caller is cancelled: a rotated pair must reach the store.  Raises
         ``OAuthUnavailable``, ``OAuthMisconfigured`` or ``RecordUnreadable``.
         """
         loop = asyncio.get_running_loop()
@@ -103,7 +103,7 @@ class Refresher:
             pause = min(pause * 1.5, 0.25)
 
     async def _holding(self, flight: Flight, lock: Lock, failures: int) -> TokenData | None:
-        """Refresh, unless somebody did before we had the lock; let go in any case."""
+        """Refresh, unless another did before we had the lock; release it in any case."""
         redis = flight.redis
         user_id = flight.user_id
         provider = flight.provider
@@ -117,7 +117,7 @@ class Refresher:
                 return token
             return await self._refresh(flight, stored)
         except StoreUnavailable:
-            raise  # no fault of the provider's, so nobody is kept off
+            raise  # no fault of the provider's, so no pause for others
         except OAuthUnavailable as error:
             failures_now, retry_after = failures + 1, error.retry_after
             raise
@@ -165,7 +165,7 @@ class Refresher:
     async def revoke(
         self, provider: OAuthProvider, token: TokenData, deadline: float = DEADLINE
     ) -> bool:
-        """Ask the provider to end the grant; whether it confirmed.  Raises nothing."""
+        """Ask the provider to end the grant; return whether it confirmed.  Raises nothing."""
         if not provider.can_revoke or not provider.is_configured:
             return False
         try:
@@ -188,9 +188,9 @@ class Refresher:
         stored: Stored,
         refusal: OAuthRefused,
     ) -> TokenData | None:
-        """The provider says the grant is over: believe it unless the record moved on.
+        """Record that the provider calls the grant over, unless the record moved on.
 
-        The tokens that took the place of ``stored``, if any.
+        Returns the tokens that replaced ``stored``, if any.
         """
 
         def mark(profile: Profile) -> Profile:

@@ -1,4 +1,4 @@
-"""Providers that are asked to end a grant: their answers, and asking once more."""
+"""Revocation: requests to end a grant, their answers, and retries."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ Asked = tuple[RevokeOutcome, TokenData | None]
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A connection that is gone here, while its provider is being asked to end it."""
+    """A connection that is gone here, while its provider is asked to end it."""
 
     account: Account
     result: asyncio.Task[Disconnected]
 
     async def within(self, seconds: float) -> Disconnected | None:
-        """How it went; ``None`` where the provider takes longer, and is not stopped by that."""
+        """Return the outcome; ``None`` if the provider takes longer; the request goes on."""
         done, _ = await asyncio.wait({self.result}, timeout=seconds)
         return self.result.result() if done else None
 
 
 class Revocation:
-    """Asks, and writes the answers down."""
+    """Asks providers, and records their answers."""
 
     def __init__(
         self,
@@ -59,7 +59,7 @@ class Revocation:
         self._background = background
 
     async def ask(self, provider: OAuthProvider, token: TokenData | None) -> Asked:
-        """Ask the provider, which has ``DEADLINE`` seconds in all, if there is a way to."""
+        """Ask the provider, within ``DEADLINE`` seconds in all, if it can be asked."""
         if not provider.can_revoke:
             return RevokeOutcome.UNSUPPORTED, None
         if token is None or not provider.is_configured:
@@ -87,7 +87,7 @@ class Revocation:
         left: Leftover | None,
         token: TokenData | None,
     ) -> float:
-        """Write the provider's answer down; until when it can be asked again with ``token``."""
+        """Record the provider's answer; return until when ``token`` can ask again."""
         kept = None
         if left and token:
             kept = replace(left, token=token, state=UNCONFIRMED)
@@ -98,13 +98,13 @@ class Revocation:
     async def ask_again(
         self, redis: RedisClient, user_id: str, provider: OAuthProvider
     ) -> Ending | None:
-        """Ask with what is left; ``None`` where that is nothing, or something is connected."""
+        """Ask with the held tokens; ``None`` if there are none, or something is connected."""
         stored = await self._store.read_one(redis, user_id, provider.name)
         left = self._leftovers.open(user_id, provider.name, stored.aside)
         if stored.is_there or left is None or left.state == ENDED:
             return None
         if left.state == ASKING and not left.is_interrupted:
-            return None  # somebody is at it
+            return None  # another process is asking
         claimed = await self._leftovers.claim(redis, user_id, left)
         if claimed is None:
             return None
@@ -115,7 +115,7 @@ class Revocation:
     async def _end_again(
         self, redis: RedisClient, user_id: str, provider: OAuthProvider, left: Leftover
     ) -> Disconnected:
-        """Ask because the person wants to; what came of the first time is on record."""
+        """Ask because the person wants to; the first outcome is on record."""
         outcome, token = await self.ask(provider, left.token)
         is_revoked = outcome is RevokeOutcome.REVOKED
         event = Event("revoked", provider.name, "web", time.time()) if is_revoked else None
@@ -130,7 +130,7 @@ class Revocation:
         left: Leftover,
         event: Event,
     ) -> None:
-        """Ask for a process that is gone; ``event`` is what it told of the disconnect."""
+        """Ask in place of a dead process; ``event`` is the one it wrote of the disconnect."""
         log.info("%s: going on with a disconnect that was interrupted", provider.name)
         told = Told(event_id=await self._activity.find(redis, user_id, event))
         outcome, token = await self.ask(provider, left.token)
@@ -138,6 +138,6 @@ class Revocation:
         await self.answered(redis, user_id, told, event, left, token)
 
     async def drop_leftovers(self, redis: RedisClient, user_id: str, provider: str) -> None:
-        """Nothing is to be asked again."""
+        """Drop the held tokens: nothing is asked again."""
         async with redis_call("drop what is left of a connection"):
             await self._leftovers.drop(redis, user_id, provider)

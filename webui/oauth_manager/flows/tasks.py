@@ -1,4 +1,4 @@
-"""Work that goes on when nobody waits for it any more."""
+"""Tasks that survive the cancellation of their caller."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-DRAIN_SECONDS = 10.0  # for what is under way when the process ends
+DRAIN_SECONDS = 10.0  # for tasks under way when the process ends
 
 
 class Background:
-    """Runs coroutines to their end, whoever is cancelled meanwhile."""
+    """Runner of coroutines to their end, even if the caller is cancelled."""
 
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
@@ -25,7 +25,7 @@ class Background:
         return task
 
     async def finish(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Start ``work`` and wait for what comes of it."""
+        """Start ``work`` and wait for its result."""
         return await asyncio.shield(self.run(work))
 
     def _finished(self, task: asyncio.Task[Any]) -> None:
@@ -34,9 +34,9 @@ class Background:
             task.exception()  # seen here, in case nobody waits any more
 
     async def drain(self, seconds: float | None = None) -> None:
-        """Wait for what this event loop has under way, and for what comes of it.
+        """Wait for this event loop's tasks, and for those they start.
 
-        What is not done after so many ``seconds`` is cancelled; it says itself what is lost.
+        A task not done after so many ``seconds`` is cancelled; it logs itself what is lost.
         """
         loop = asyncio.get_running_loop()
         try:

@@ -1,4 +1,4 @@
-"""The way from a stored record to a token that works, or to a description of how it stands."""
+"""Use of stored records: a token that works, or a description of the connection."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _TRIES = 3
 
 
 class Tokens:
-    """Reads, renews and describes; what it cannot read it reports and leaves alone."""
+    """Reader of tokens and connections; it reports unreadable records and leaves them alone."""
 
     def __init__(
         self,
@@ -49,14 +49,14 @@ class Tokens:
         self._leftovers = leftovers
 
     async def load(self, redis: RedisClient, user_id: str, provider: str) -> TokenData | None:
-        """The stored tokens, valid or not.  Raises ``RecordUnreadable``."""
+        """Load the stored tokens, valid or not.  Raises ``RecordUnreadable``."""
         sealed = await self._store.read_tokens(redis, user_id, provider)
         return self._store.open_tokens(user_id, provider, sealed)
 
     async def valid(
         self, redis: RedisClient, user_id: str, provider: OAuthProvider
     ) -> TokenData | None:
-        """Tokens that work now, refreshed if need be; ``None`` where there are none.
+        """Return tokens that work now, refreshed if need be; ``None`` if there are none.
 
         A refresh that fails is raised only if the old token is over as well.
         """
@@ -79,11 +79,11 @@ class Tokens:
     async def renewed(
         self, redis: RedisClient, user_id: str, provider: OAuthProvider, refused: str
     ) -> TokenData | None:
-        """Tokens in the place of ``refused``, an access token that an API did not take.
+        """Return tokens to replace ``refused``, an access token that an API did not take.
 
-        A newer one that somebody else had renewed comes first.  Where renewing is not
-        possible the account address is asked; what it does not confirm to be over, and
-        what has been renewed too often of late, comes back as it is.
+        A newer one that another process renewed comes first.  If renewing is not
+        possible the account address is asked; a token that it does not confirm to be
+        over, and one renewed too often lately, comes back as it is.
         """
         try:
             token = await self.load(redis, user_id, provider.name)
@@ -99,7 +99,7 @@ class Tokens:
         return await self.valid(redis, user_id, provider)
 
     async def health(self, redis: RedisClient, user_id: str, provider: OAuthProvider) -> Health:
-        """Whether the connection works at the provider.  Raises ``StoreUnavailable``."""
+        """Return whether the connection works at the provider.  Raises ``StoreUnavailable``."""
         health = await self._found(redis, user_id, provider)
         if health not in (Health.WORKING, Health.NOT_CONNECTED):
             await self._note_check(redis, user_id, provider.name, health)
@@ -108,7 +108,7 @@ class Tokens:
     async def _note_check(
         self, redis: RedisClient, user_id: str, provider: str, health: Health
     ) -> None:
-        """Keep how a check went that did not go well; for display, so a failure is passed over."""
+        """Keep the result of a failed check; for display, so a write failure is ignored."""
         try:
             stored = await self._store.read_one(redis, user_id, provider)
             known = self._store.facts(user_id, provider, stored)
@@ -123,7 +123,8 @@ class Tokens:
                 health = await self._checker.check(redis, user_id, provider)
                 if health is not Health.RECONNECT_NEEDED:
                     return health
-            # Access has ended, or somebody disconnected meanwhile: the records say which.
+            # Access has ended, or the person disconnected meanwhile: the records say
+            # which.
             stored = await self._store.read_one(redis, user_id, provider.name)
             status = self.standing(user_id, provider, stored).status
         except OAuthMisconfigured:
@@ -139,7 +140,7 @@ class Tokens:
         return Health.NOT_CONNECTED if is_absent else Health.RECONNECT_NEEDED
 
     async def used(self, redis: RedisClient, user_id: str, provider: OAuthProvider) -> None:
-        """Write down that the connection was used just now, once an hour.
+        """Record that the connection was used just now, once an hour.
 
         The first use of a day is an event.
         """
@@ -160,7 +161,7 @@ class Tokens:
     async def accept_missing(
         self, redis: RedisClient, user_id: str, provider: OAuthProvider
     ) -> bool:
-        """The person does without what was left off; ``False`` where that changes nothing."""
+        """Accept the missing permissions for the person; ``False`` if that changes nothing."""
         for _ in range(_TRIES):  # a check or a use may be writing its time just now
             stored = await self._store.read_one(redis, user_id, provider.name)
             known = self.standing(user_id, provider, stored)
@@ -174,7 +175,7 @@ class Tokens:
         return False
 
     def standing(self, user_id: str, provider: OAuthProvider, stored: Stored) -> Connection:
-        """How a connection stands, by its records alone."""
+        """Describe a connection by its records alone."""
         profile = self._store.open_profile(user_id, provider.name, stored.profile)
         try:
             token = self._store.open_tokens(user_id, provider.name, stored.tokens)

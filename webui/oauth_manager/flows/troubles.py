@@ -1,4 +1,4 @@
-"""Failures that are no known fault of the grant: kept beside it, told to the operator."""
+"""Failures that are no known fault of the grant: kept beside it, reported to the operator."""
 
 from __future__ import annotations
 
@@ -22,11 +22,10 @@ async def note(
     stored: Stored,
     failure: OAuthMisconfigured | OAuthUnavailable,
 ) -> None:
-    """Keep since when the connection has not been working, and why.
+    """Keep the start and the reason of a connection's trouble.
 
-    A refusal that has repeated for long enough says so from now on
-    (``may_reconnect``).  Nothing but that and display depends on it, so a failure to
-    write it is passed over.
+    A refusal that has repeated for long enough says so from now on (``may_reconnect``).
+    Nothing but that and display depends on it, so a failure to write it is ignored.
     """
     kind = _kind(failure)
     if kind != "provider":
@@ -44,7 +43,7 @@ async def note(
 
 
 def waiting(provider: OAuthProvider, known: Profile) -> OAuthUnavailable:
-    """Build the error for as long as the provider is left alone: its last failure holds."""
+    """Build the error for a provider's pause: its last failure holds."""
     meaning = Meaning.UNKNOWN if known.trouble == "refused" else Meaning.TROUBLE
     failure = OAuthUnavailable(provider.name, "refresh", "waiting", meaning=meaning)
     failure.may_reconnect = known.is_stuck

@@ -1,4 +1,4 @@
-"""The address at a provider that tells whose account a token opens."""
+"""The provider's address that names a token's account."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAUSES = (1.0, 2.0)
 
 
 class AccountAddress:
-    """Asks, and once more where a fresh token is refused."""
+    """Client of the address, which asks once more if a fresh token is refused."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -27,7 +27,7 @@ class AccountAddress:
     async def ask(
         self, provider: OAuthProvider, token: TokenData, deadline: float = DEADLINE
     ) -> Answer:
-        """The answer, each within ``deadline`` seconds.  Raises ``OAuthUnavailable``."""
+        """Return the answer, each within ``deadline`` seconds.  Raises ``OAuthUnavailable``."""
         request = requests.account_request(provider, token.access_token)
         answer = await self._transport.send(request, deadline)
         is_fresh = 0 <= time.time() - token.issued_at < FRESH

@@ -14,7 +14,7 @@ from ..models import Account
 from ..providers.provider import OAuthProvider
 from .meanings import everything_said, meaning_of
 
-BUSY = (408, 425, 429)  # whatever is said beside them is about the moment
+BUSY = (408, 425, 429)  # anything said beside them is about the moment
 
 _CODE_WORD = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
 _HANDLE = re.compile(r"[\x21-\x7e]{1,80}")
@@ -23,7 +23,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, whole and bounded; header names are lower-case."""
+    """A provider's answer, whole and bounded; header names are lower-case."""
 
     status: int
     headers: dict[str, str] = field(repr=False)
@@ -31,13 +31,13 @@ class Answer:
 
     @property
     def retry_after(self) -> float:
-        """Seconds asked for by ``Retry-After``, ``0`` where it says nothing usable."""
+        """Return the seconds of ``Retry-After``, ``0`` if it says nothing usable."""
         value = self.headers.get("retry-after", "")
         return float(value) if value.isascii() and value.isdigit() and len(value) < 7 else 0.0
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The pairs as a record.  Raises ``ValueError`` where a name stands twice."""
+    """Build a record from pairs.  Raises ``ValueError`` if a name occurs twice."""
     record = dict(pairs)
     if len(record) != len(pairs):
         raise ValueError("a name stands twice")
@@ -45,13 +45,13 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def read_json(body: bytes) -> dict[str, Any] | None:
-    """A JSON object, or ``None`` for everything else.  Over-long numbers lose precision."""
+    """Parse a JSON object; ``None`` for everything else.  Over-long numbers lose precision."""
     value = any_json(body)
     return value if isinstance(value, dict) else None
 
 
 def any_json(body: bytes) -> Any:
-    """Any JSON, ``None`` where it is none; a byte order mark is passed over (RFC 8259, 8.1)."""
+    """Parse any JSON, ``None`` if it is none; ignores a byte order mark (RFC 8259, 8.1)."""
     try:
         return json.loads(
             body.decode("utf-8-sig"),
@@ -63,24 +63,24 @@ def any_json(body: bytes) -> Any:
 
 
 def code_word(value: object) -> str:
-    """A provider's error code if it is of a plain alphabet, else ``unknown_error``."""
+    """Return a provider's error code if it is of a plain alphabet, else ``unknown_error``."""
     return plain_word(value) or "unknown_error"
 
 
 def plain_word(value: object) -> str:
-    """A text if it is of a plain alphabet, else ``""``."""
+    """Return a text if it is of a plain alphabet, else ``""``."""
     return value if isinstance(value, str) and _CODE_WORD.fullmatch(value) else ""
 
 
 def everything_in(answer: Answer, content: Any) -> list[str]:
-    """All that an answer says: its JSON, which is ``content``, or a form, or a plain text."""
+    """List everything in an answer: its JSON, which is ``content``, or a form, or a plain text."""
     if content is None:
         content = form_fields(answer.body) or answer.body[:200].decode("utf-8", "replace")
     return everything_said(content)
 
 
 def form_fields(body: bytes) -> dict[str, str] | None:
-    """A form's fields, ``None`` where it is none, or a name stands twice."""
+    """Parse a form's fields, ``None`` if it is none, or a name occurs twice."""
     try:
         return unique(parse_qsl(body.decode("ascii"), strict_parsing=True, max_num_fields=50))
     except ValueError:
@@ -106,7 +106,7 @@ def refuses_token(provider: OAuthProvider, answer: Answer) -> bool:
 
 
 def confirms_revocation(answer: Answer) -> bool:
-    """RFC 7009 2.2: a 2xx, unless the body is an error after all, or somebody's web page."""
+    """Tell a confirmation (RFC 7009 2.2): a 2xx, unless the body is an error or a web page."""
     body = read_json(answer.body) or {}
     is_page = answer.body.strip()[:1] == b"<"
     return 200 <= answer.status < 300 and not says_no(body) and not is_page
@@ -115,7 +115,7 @@ def confirms_revocation(answer: Answer) -> bool:
 def read_account(
     provider: OAuthProvider, answer: Answer, token_answer: Mapping[str, Any]
 ) -> Account:
-    """Who the person is there; an unexpected shape gives an empty account, never an error."""
+    """Read the person's account; an unexpected shape gives an empty account, never an error."""
     profile = read_json(answer.body) if answer.status == 200 else None
     if profile is None:
         return Account()
@@ -130,10 +130,10 @@ def read_account(
 
 
 def read_handle(provider: OAuthProvider, answer: Answer) -> str:
-    """A name of the account that nobody else there can have and that shows as it is, else ``""``.
+    """Read an account name that nobody else there can have and that shows as it is, else ``""``.
 
-    So plain letters alone: others could look like those of somebody else's name.
-    An address that the provider says nobody has verified may be anybody's.
+    So plain letters alone: other letters could look like those of another's name.  An
+    address that the provider calls unverified may be anybody's.
     """
     profile = read_json(answer.body) if answer.status == 200 else None
     if profile is None or not provider.account_handle_field:
@@ -147,7 +147,7 @@ def read_handle(provider: OAuthProvider, answer: Answer) -> str:
 
 
 def _text_at(record: Mapping[str, Any], path: str) -> str:
-    """The text or whole number at a dotted path (``user.id``), else ``""``."""
+    """Return the text or whole number at a dotted path (``user.id``), else ``""``."""
     value = _at(record, path)
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return ""

@@ -1,4 +1,4 @@
-"""What a provider sends back through the browser (RFC 6749 4.1.2), read without I/O."""
+"""A provider's response through the browser (RFC 6749 4.1.2), read without I/O."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .requests import is_one_time_value
 
 _MAX_QUERY = 16 * 1024  # bytes; Microsoft's codes are about 2 KB
 _CODE = re.compile(r"[\x21-\x7e]{1,4096}")
-# As Microsoft's descriptions have it: AADSTS65004.
+# The number in Microsoft's descriptions: AADSTS65004.
 _NUMBER = re.compile(r"(?<![A-Za-z0-9_])[A-Z]*([0-9]{3,12})(?![A-Za-z0-9_])")
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationResponse:
-    """A well-formed response: a state, and either a code or an error and what it means."""
+    """A well-formed response: a state, and either a code or an error and its meaning."""
 
     state: str = field(repr=False)
     code: str = field(default="", repr=False)
@@ -30,16 +30,16 @@ class AuthorizationResponse:
 
     @property
     def outcome(self) -> str:
-        """The outcome of an error (``Meaning.outcome``); ``""`` if there is a code."""
+        """Return the outcome of an error (``Meaning.outcome``); ``""`` if there is a code."""
         return self.meaning.outcome if self.error else ""
 
 
 def read_authorization_response(query: bytes, provider: OAuthProvider) -> AuthorizationResponse:
     """Read a callback's query.  Raises ``FlowRefused("malformed")``.
 
-    No parameter may stand twice (RFC 6749 3.1), an error beside a code is an
-    error, and a state that cannot be ours is never looked up.  Of an error's
-    description nothing is kept but a number that the provider is known for.
+    No parameter may occur twice (RFC 6749 3.1), an error beside a code is an error, and
+    a state that cannot be ours is never looked up.  Of an error's description nothing
+    is kept but a known number of the provider's.
     """
     try:
         pairs = (

@@ -56,7 +56,7 @@ _AT: dict[str, _Words] = {
     "authorize": {
         # The last two: LinkedIn's.
         Meaning.DENIED: ("access_denied", "user_cancelled_login", "user_cancelled_authorize"),
-        # Somebody has to consent, and it is not left to the person who has just been there.
+        # An administrator has to consent, not the person who has just been there.
         Meaning.ADMIN: ("consent_required",),
         Meaning.AGAIN: _AGAIN[:-1],
         Meaning.SETUP: ("invalid_request",),
@@ -111,8 +111,8 @@ _FIRST = ("error", "errors", "code", "status", "type", "errorCode", "errorType")
 def meaning_of(provider: OAuthProvider, step: str, said: Sequence[str]) -> tuple[Meaning, str]:
     """Return what a refusal means, and the word that decided it.
 
-    ``step`` is ``authorize``, ``exchange``, ``refresh``, ``account`` or ``revoke``; ``said``
-    everything that was said there, the most telling first.
+    ``step`` is ``authorize``, ``exchange``, ``refresh``, ``account`` or ``revoke``;
+    ``said`` everything that the answer said, the most telling first.
     """
     for meaning in _CAUTION:
         own = provider.words.get(meaning, ())
@@ -147,7 +147,7 @@ def _is_dead_token(said: Sequence[str]) -> bool:
 
 
 def everything_said(value: Any) -> list[str]:
-    """Every text and number of an answer, errors first, outer ones before inner ones."""
+    """List every text and number of an answer, errors first, outer ones before inner ones."""
     said: list[str] = []
     pending: list[Any] = [value]
     for _ in range(_DEEPEST):

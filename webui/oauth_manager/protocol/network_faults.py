@@ -1,6 +1,6 @@
 """Faults of a network by name, read from an exception and its causes.  Pure.
 
-Whoever raised it: asyncio, ssl, or an HTTP client that wraps them.
+The exception may be of asyncio, ssl, or an HTTP client that wraps them.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 
-# OpenSSL's X509_V_ERR_*; whatever else a certificate may be is untrusted.
+# OpenSSL's X509_V_ERR_*; any other fault of a certificate is untrusted.
 _CERTIFICATE = {
     9: "certificate_not_yet_valid",
     10: "certificate_expired",
@@ -44,12 +44,12 @@ def fault_of(error: BaseException) -> str:
 
 
 def is_tls(fault: str) -> bool:
-    """Whether a connection came about, and TLS on it did not."""
+    """Return whether there was a connection, but TLS on it failed."""
     return fault.startswith("certificate_") or fault in ("client_certificate", "not_tls", "tls")
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The exception, then what it came of, outermost first."""
+    """Yield the exception, then its causes, outermost first."""
     told: set[int] = set()
     pending: list[BaseException | None] = [error]
     while pending:
@@ -67,7 +67,7 @@ def _word(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _CERTIFICATE.get(error.verify_code, "certificate_untrusted")
     if isinstance(error, ssl.SSLWantReadError):
-        return ""  # waiting, and something else ended that
+        return ""  # a wait that something else ended
     if isinstance(error, ssl.SSLError):
         return _tls_word(error.reason or "")
     if isinstance(error, TimeoutError):

@@ -28,12 +28,12 @@ class ProviderRequest:
 
 
 def new_secret() -> str:
-    """256 random bits, URL-safe (43 characters): states, link codes, verifiers."""
+    """Return 256 random bits, URL-safe (43 characters): states, link codes, verifiers."""
     return secrets.token_urlsafe(32)
 
 
 def code_challenge(verifier: str) -> str:
-    """RFC 7636 4.2, method S256."""
+    """Return the challenge of a verifier (RFC 7636 4.2, method S256)."""
     digest = hashlib.sha256(verifier.encode("ascii")).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
 
@@ -41,7 +41,7 @@ def code_challenge(verifier: str) -> str:
 def authorize_url(
     provider: OAuthProvider, redirect_uri: str, state: str, scopes: Iterable[str], challenge: str
 ) -> str:
-    """RFC 6749 4.1.1 with RFC 7636 4.3; ``challenge`` ``""`` leaves PKCE out."""
+    """Build an authorization URL (RFC 6749 4.1.1, RFC 7636 4.3); no ``challenge`` omits PKCE."""
     params = {
         **provider.extra_auth_params,
         "client_id": provider.client_id,
@@ -58,7 +58,7 @@ def authorize_url(
 
 
 def _basic(provider: OAuthProvider) -> str:
-    """RFC 6749 2.3.1: both halves are form-encoded before they are joined."""
+    """Build Basic credentials (RFC 6749 2.3.1): both halves are form-encoded, then joined."""
     pair = f"{quote_plus(provider.client_id)}:{quote_plus(provider.client_secret)}"
     return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
 
@@ -82,7 +82,7 @@ def _form_request(
 def exchange_request(
     provider: OAuthProvider, redirect_uri: str, code: str, verifier: str
 ) -> ProviderRequest:
-    """RFC 6749 4.1.3 with RFC 7636 4.5."""
+    """Build the exchange of a code (RFC 6749 4.1.3 with RFC 7636 4.5)."""
     form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
     if verifier:
         form["code_verifier"] = verifier
@@ -90,7 +90,7 @@ def exchange_request(
 
 
 def refresh_request(provider: OAuthProvider, token: TokenData) -> ProviderRequest:
-    """RFC 6749 6."""
+    """Build a refresh (RFC 6749 6)."""
     form = {"grant_type": "refresh_token", "refresh_token": token.refresh_token}
     if provider.scope_on_refresh and token.scopes:
         rules = provider.scope_rules
@@ -101,7 +101,7 @@ def refresh_request(provider: OAuthProvider, token: TokenData) -> ProviderReques
 
 
 def revoke_request(provider: OAuthProvider, token: TokenData) -> ProviderRequest:
-    """RFC 7009 2.1, or the provider's own way (``OAuthProvider.revoke_style``)."""
+    """Build a revocation (RFC 7009 2.1), or the provider's own (``OAuthProvider.revoke_style``)."""
     url = provider.revoke_url.replace("{client_id}", quote(provider.client_id, safe=""))
     if provider.revoke_style == "delete":
         return ProviderRequest(
@@ -126,7 +126,7 @@ def revoke_request(provider: OAuthProvider, token: TokenData) -> ProviderRequest
 
 
 def account_request(provider: OAuthProvider, access_token: str) -> ProviderRequest:
-    """RFC 6750 2.1."""
+    """Build the request for the account (RFC 6750 2.1)."""
     headers = {"Accept": "application/json", "Authorization": f"Bearer {access_token}"}
     return ProviderRequest(provider.name, "account", "GET", provider.account_url, headers)
 
@@ -135,5 +135,5 @@ _ONE_TIME = re.compile(r"[A-Za-z0-9_-]{20,128}")
 
 
 def is_one_time_value(value: object) -> bool:
-    """Whether a code or state has the shape of ours; nothing else is ever looked up."""
+    """Return whether a code or state has the shape of ours; no other is ever looked up."""
     return isinstance(value, str) and _ONE_TIME.fullmatch(value) is not None

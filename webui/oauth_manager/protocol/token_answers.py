@@ -22,8 +22,8 @@ from .answers import (
 )
 from .meanings import meaning_of
 
-LONGEST_LIFETIME = 100 * 365 * 86400.0  # seconds; what is said to last longer ends then
-# An expiry that is there and cannot be read: neither "now" nor "never".
+LONGEST_LIFETIME = 100 * 365 * 86400.0  # seconds; a longer lifetime is cut to this
+# An expiry that is present but unreadable: neither "now" nor "never".
 UNREADABLE_LIFETIME = 3600.0
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")  # RFC 6750 2.1, bounded
@@ -33,10 +33,10 @@ _NUMBER = re.compile(r"\s*[+-]?\d+(\.\d{1,9})?\s*", re.ASCII)
 def read_token_answer(
     provider: OAuthProvider, step: str, answer: Answer, *, issued_to: str = ""
 ) -> dict[str, Any]:
-    """The fields of a successful token answer, ``access_token`` usable.
+    """Return the fields of a successful token answer, ``access_token`` usable.
 
-    Judged by content: any 2xx with a token for us and without an error.  ``issued_to`` is
-    the client id that the refresh token belongs to, ``""`` where unknown.  Raises
+    Judged by content: any 2xx with a token for us and without an error.  ``issued_to``
+    is the client id that the refresh token belongs to, ``""`` if unknown.  Raises
     ``OAuthRefused`` (over, or the person's or an administrator's to do),
     ``OAuthMisconfigured`` (the operator's) or ``OAuthUnavailable`` (trouble).
     """
@@ -76,8 +76,8 @@ def _checked_tokens(provider: OAuthProvider, step: str, fields: dict[str, Any]) 
 def _renewed(body: bytes) -> Any:
     """Read a renewed pair however it is written, as long as that is unambiguous.
 
-    It exists only there, so also as a form, in a list of one, in an object within another,
-    and beside bytes that are no UTF-8.
+    Nobody else has it, so it is also read from a form, a list of one, an object within
+    another, and beside bytes that are no UTF-8.
     """
     content = any_json(body)
     if content is None:
@@ -88,7 +88,7 @@ def _renewed(body: bytes) -> Any:
 
 
 def _unwrapped(content: Any) -> Any:
-    """The object in an object that a renewed pair lies in."""
+    """Return the inner object that holds a renewed pair."""
     if isinstance(content, dict) and "access_token" not in content and not says_no(content):
         inner = [v for v in content.values() if isinstance(v, dict) and "access_token" in v]
         return inner[0] if len(inner) == 1 else content
@@ -96,7 +96,7 @@ def _unwrapped(content: Any) -> Any:
 
 
 def _is_known(provider: OAuthProvider, step: str, answer: Answer, content: Any) -> bool:
-    """Tell whether what is no error by its form says something known all the same."""
+    """Tell whether an answer that is no error by its form still says something known."""
     said = everything_in(answer, content)
     return meaning_of(provider, step, said)[0] is not Meaning.UNKNOWN
 
@@ -119,9 +119,9 @@ def _refusal(
 
 
 def _code(fields: Mapping[str, Any], word: str, status: int) -> str:
-    """The error code, with Microsoft's number behind it, or the word that decided.
+    """Return the error code, with Microsoft's number behind it, or the word that decided.
 
-    Texts of a provider's are not repeated, except for what stands in our own data.
+    A provider's texts are not repeated, except for words in our own data.
     """
     error = fields.get("error")
     inside = error if isinstance(error, dict) else {}
@@ -160,7 +160,7 @@ def token_data(
     scopes: Iterable[str],
     refresh_token: str = "",
 ) -> TokenData:
-    """Normalise a token answer; what it omits of scopes and refresh token is kept as given."""
+    """Normalise a token answer; omitted scopes and refresh token are kept as given."""
     granted = _scopes(fields.get("scope"))
     renews_by = fields.get("refresh_token") or refresh_token
     now = time.time()
@@ -177,7 +177,7 @@ def token_data(
 
 
 def _scopes(value: object) -> list[str] | None:
-    """Space- or comma-separated text, or a list; ``None`` where nothing usable was said."""
+    """Read space- or comma-separated text, or a list; ``None`` if nothing usable was said."""
     if isinstance(value, str):
         value = re.split(r"[\s,]+", value.strip())
     if not isinstance(value, list):
@@ -187,11 +187,11 @@ def _scopes(value: object) -> list[str] | None:
 
 
 def expires_at(expires_in: object, now: float, *, can_renew: bool = True) -> float:
-    """Epoch seconds; ``0`` for no end.
+    """Return the expiry in epoch seconds; ``0`` for no end.
 
     Zero and negative mean "over already", or no end for a fresh token that nothing
-    ``can_renew``.  However large a number is, it means far away: ``LONGEST_LIFETIME``.  What
-    is there and cannot be read gets ``UNREADABLE_LIFETIME``: it must neither crash nor mean
+    ``can_renew``.  However large a number is, it means far away: ``LONGEST_LIFETIME``.
+    An unreadable value gets ``UNREADABLE_LIFETIME``: it must neither crash nor mean
     "for ever".
     """
     if expires_in is None:
@@ -200,7 +200,7 @@ def expires_at(expires_in: object, now: float, *, can_renew: bool = True) -> flo
     is_text = isinstance(expires_in, str) and _NUMBER.fullmatch(expires_in)
     try:
         lifetime = float(expires_in) if is_number or is_text else math.nan  # type: ignore[arg-type]
-    except OverflowError:  # of an integer beyond every float
+    except OverflowError:  # an integer beyond every float
         lifetime = math.inf if expires_in > 0 else -math.inf  # type: ignore[operator]
     if math.isnan(lifetime):
         lifetime = UNREADABLE_LIFETIME

@@ -1,7 +1,7 @@
 """Calls to providers: no redirects, one deadline, a byte cap.  The only user of httpx.
 
-They go straight out, or through one proxy that the operator names.  The
-environment's own proxies count for nothing: codes and tokens go this way.
+They go straight out, or through one proxy that the operator names.  The environment's
+own proxies are ignored: codes and tokens go this way.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from .requests import ProviderRequest
 log = logging.getLogger(__name__)
 
 DEADLINE = 10.0  # seconds, for the whole of a call
-DEADLINE_WHILE_WAITING = 4.0  # seconds, where a person waits for a disconnect
+DEADLINE_WHILE_WAITING = 4.0  # seconds, while a person waits for a disconnect
 MAX_BODY = 256 * 1024  # bytes, decoded
 
 
 def _network(proxy: httpx.Proxy | None) -> httpx.AsyncBaseTransport:
-    """HTTP as it is; the certificates are those of ``SSL_CERT_FILE``, if that is set."""
+    """Build plain HTTP; the certificates are those of ``SSL_CERT_FILE``, if that is set."""
     context = httpx.create_ssl_context()
     direct = httpx.AsyncHTTPTransport(verify=context, trust_env=False)
     if proxy is None:
@@ -51,7 +51,7 @@ def _read_proxy(address: str) -> httpx.Proxy | None:
 
 
 class _Proxied(httpx.AsyncBaseTransport):
-    """Everything through a proxy, but for what is on this machine: a proxy elsewhere has none."""
+    """Transport through a proxy, except to this machine: a proxy elsewhere cannot reach it."""
 
     def __init__(self, direct: httpx.AsyncBaseTransport, through: httpx.AsyncBaseTransport) -> None:
         self._direct = direct
@@ -98,7 +98,8 @@ class Transport:
                 trust_env=False,
                 follow_redirects=False,
                 timeout=httpx.Timeout(DEADLINE),
-                # All people share this client: what a provider tells one is not for another.
+                # All people share this client: a provider's answer to one is not for
+                # another.
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
                 headers={"User-Agent": "account-connections", "Accept-Encoding": "identity"},
             )
@@ -110,8 +111,8 @@ class Transport:
 
         Raises ``OAuthUnavailable`` on anything but a whole answer.  Its code is
         ``timeout``, ``certificate`` (not to be trusted), ``network``,
-        ``unusable_answer``, or of our own doing ``own_certificates`` (what
-        ``SSL_CERT_FILE`` names), ``proxy_refused``, ``proxy_unreachable`` or
+        ``unusable_answer``, or by our own fault ``own_certificates`` (the file of
+        ``SSL_CERT_FILE``), ``proxy_refused``, ``proxy_unreachable`` or
         ``proxy_wants_password``.
         """
         try:
@@ -123,7 +124,7 @@ class Transport:
             fault = self._fault_of(error, request.url)
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError, zlib.error):
             fault = "unusable_answer"
-        except OSError:  # httpx has names of its own for those of the network
+        except OSError:  # httpx wraps the network's errors in its own
             fault = "own_certificates"
         code = _coarse(fault)
         log.warning("%s: %s failed: %s", request.provider, request.step, code)
@@ -134,7 +135,7 @@ class Transport:
         """Have the server there answer anything; nothing of ours is sent.
 
         Returns ``""``, or the fault: a word of :func:`network_faults.fault_of`,
-        ``not_http``, or one of our own doing that :meth:`send` names.
+        ``not_http``, or one of our own that :meth:`send` names.
         """
         try:
             async with asyncio.timeout(deadline):
@@ -186,7 +187,7 @@ class Transport:
 
 
 def _coarse(fault: str) -> str:
-    """The code of a failure: what a caller or the log can tell apart."""
+    """Return the code of a failure, as coarse as callers and the log tell them apart."""
     if fault.startswith("certificate_"):
         return "certificate"
     known = ("timeout", "unusable_answer", "own_certificates")
@@ -194,7 +195,7 @@ def _coarse(fault: str) -> str:
 
 
 class _Unpacker:
-    """Decodes at most the asked number of bytes, so that a bomb stays small."""
+    """Decoder of at most the requested number of bytes, so that a bomb stays small."""
 
     def __init__(self, encoding: str) -> None:
         if encoding not in ("", "identity", "gzip", "deflate"):

@@ -32,8 +32,8 @@ SCOPE_SENTENCES: ScopeSentences = {
     "activities.write": ("change the activity shown on your profile", "Changes"),
 }
 
-# discord.com/developers/docs, "Opcodes and Status Codes": those of the JSON error codes that
-# concern an application's access.
+# discord.com/developers/docs, "Opcodes and Status Codes": the JSON error codes that concern
+# an application's access.
 WORDS = {
     "gone": ("10012", "10020", "40001", "40012", "50014", "50025"),
     "again": ("50026", "60003"),

@@ -57,10 +57,10 @@ SCOPE_SENTENCES: ScopeSentences = {
 
 
 def _tenant(id_token: object) -> str:
-    """The ``tid`` claim of an id token that came straight from the token endpoint.
+    """Read the ``tid`` claim of an id token that came straight from the token endpoint.
 
-    Its signature is not checked: OpenID Connect Core 3.1.3.7 point 6 allows the
-    TLS connection to the issuer to stand for it, and nothing is granted by it.
+    Its signature is not checked: OpenID Connect Core 3.1.3.7 point 6 allows the TLS
+    connection to the issuer instead, and the claim grants nothing.
     """
     try:
         payload = str(id_token).split(".")[1]
@@ -72,7 +72,7 @@ def _tenant(id_token: object) -> str:
 
 
 def read_account(profile: Mapping[str, Any], token_answer: Mapping[str, Any]) -> Account:
-    """Identity is tenant plus object id; addresses and names can change hands."""
+    """Read an account: its id is tenant plus object id; addresses and names can change hands."""
     object_id = profile.get("id")
     label = profile.get("userPrincipalName") or profile.get("displayName")
     tenant = _tenant(token_answer.get("id_token"))
@@ -84,7 +84,7 @@ def read_account(profile: Mapping[str, Any], token_answer: Mapping[str, Any]) ->
 
 # Numbers of AADSTS errors (learn.microsoft.com, "Microsoft Entra authentication and
 # authorization error codes"), as `error_codes` and descriptions name them.  Microsoft may
-# change them: where one is not known here, `error` alone decides.
+# change them: if one is not known here, `error` alone decides.
 _NUMBERS = {
     "gone": (
         "140001 50013 500133 50027 501481 50173 54005 70000 700005 70008 700082 700084 "

@@ -1,4 +1,4 @@
-"""What one OAuth provider is: data, and at most two functions."""
+"""One OAuth provider: data, and at most two functions."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ LONGEST_FEATURE = 64  # characters of its name
 class OAuthProvider:
     """One provider as this installation uses it.
 
-    The first nine parameters are the specification's.  The others are what the
-    providers differ in; each has the value that suits a plain RFC 6749 server.
+    The first nine parameters are the specification's.  The others are the differences
+    between providers; each default suits a plain RFC 6749 server.
     """
 
     name: str
@@ -51,9 +51,9 @@ class OAuthProvider:
     account_url: str = ""
     account_id_field: str = "id"
     account_label_field: str = "name"
-    # a name in the account answer that nobody else there can have; "" where none is known
+    # a name in the account answer that nobody else there can have; "" if none is known
     account_handle_field: str = ""
-    # ends the part of an account's id that an answer may leave out (Microsoft: the tenant)
+    # ends the part of an account's id that an answer may omit (Microsoft: the tenant)
     account_realm_end: str = ""
     issuer: str = ""
     # Whether every authorization response carries ``iss`` (RFC 9207, section 2.3);
@@ -64,22 +64,22 @@ class OAuthProvider:
     manage_label: str = ""
     status_url: str = ""
     scope_sentences: ScopeSentences = field(default_factory=dict, repr=False)
-    # These five are what ``scope_rules`` are made of.
-    # scope -> other scopes it contains, or other names the provider answers with
+    # These five make the ``scope_rules``.  scope -> other scopes it contains, or other
+    # names the provider answers with
     scope_contains: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
-    # scopes that are asked for but never listed in an answer
+    # scopes that are requested but never listed in an answer
     scopes_unlisted: frozenset[str] = field(default=frozenset({"offline_access"}), repr=False)
     scope_prefixes: tuple[str, ...] = ()
     scope_ignores_case: bool = False
     scope_wildcard: str = ""
     # meaning -> the provider's own words for it: codes, numbers and whole texts of a refusal
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
-    # the same, for access that is over: the deployment's beside the template's
+    # the same for access that is over: the deployment's words beside the template's
     gone: tuple[str, ...] = ()
-    # scope -> what it allows, in the deployment's words, which go before the template's
+    # scope -> its permission in the deployment's words, which precede the template's
     scope_texts: Mapping[str, str] = field(default_factory=dict)
     read_account: AccountReader | None = field(default=None, repr=False)
-    # what the bot does with the service, in a few words -> the scopes that takes
+    # feature: what the bot does with the service, in a few words -> the scopes it needs
     features: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -96,7 +96,7 @@ class OAuthProvider:
 
     @property
     def is_configured(self) -> bool:
-        """Whether client id and client secret are both there."""
+        """Return whether client id and client secret are both there."""
         return bool(self.client_id and self.client_secret)
 
     @property
@@ -106,12 +106,12 @@ class OAuthProvider:
 
     @property
     def own_manage_url(self) -> str:
-        """The provider's page where the person sees and removes this application."""
+        """Return the provider's page where the person sees and removes this application."""
         return self.manage_url.replace("{client_id}", quote(self.client_id, safe=""))
 
     @cached_property
     def scope_rules(self) -> ScopeRules:
-        """The rules by which its scopes are compared, everywhere."""
+        """Return the rules that compare its scopes, everywhere."""
         return ScopeRules(
             self.scope_contains,
             self.scopes_unlisted,
@@ -121,22 +121,22 @@ class OAuthProvider:
         )
 
     def is_same_account(self, one: Account, other: Account) -> bool:
-        """Compare by id alone, the realm left out where one of both has none.
+        """Compare by id alone, without the realm if one of both has none.
 
-        An id that is not known is never the same as another.
+        An unknown id is never the same as another.
         """
         realm, own = self._split_id(one.id)
         other_realm, others = self._split_id(other.id)
         return bool(own) and own == others and (realm == other_realm or not (realm and other_realm))
 
     def with_fuller_id(self, account: Account, known: Account) -> Account:
-        """The account, with the realm that only ``known`` tells if both are the same."""
+        """Return the account, with the realm of ``known`` if both are the same."""
         if self._split_id(account.id)[0] or not self.is_same_account(account, known):
             return account
         return replace(account, id=known.id)
 
     def account_ids(self, account: Account) -> tuple[str, ...]:
-        """Every form of the id, first the one without its realm; none if it is not known."""
+        """List every form of the id, first the one without its realm; none if it is not known."""
         forms = (self._split_id(account.id)[1], account.id)
         return tuple(dict.fromkeys(form for form in forms if form))
 
@@ -148,28 +148,28 @@ class OAuthProvider:
 
     @cached_property
     def described_scopes(self) -> Mapping[str, tuple[str, str, str]]:
-        """Group and sentences by the key of each scope, as :func:`described` gives them."""
+        """Map the key of each scope to group and sentences, like :func:`described`."""
         return described(self.scope_rules, self.scope_sentences, self.scope_texts)
 
     def missing_scopes(self, wanted: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:
-        """Those of ``wanted`` that ``granted`` neither lists nor contains, in their order."""
+        """Return those of ``wanted`` that ``granted`` neither lists nor contains, in order."""
         return self.scope_rules.missing(wanted, granted)
 
     @property
     def needed_scopes(self) -> tuple[str, ...]:
-        """The scopes of every feature."""
+        """Return the scopes of every feature."""
         return tuple(dict.fromkeys(s for needed in self.features.values() for s in needed))
 
     def lacking_features(self, granted: Iterable[str]) -> tuple[str, ...]:
-        """Those of the features with a scope that ``granted`` neither lists nor contains."""
+        """Return the features with a scope that ``granted`` neither lists nor contains."""
         held = tuple(granted)
         return tuple(n for n, needed in self.features.items() if self.missing_scopes(needed, held))
 
 
 def checked_features(given: Mapping[str, str | Iterable[str]]) -> dict[str, tuple[str, ...]]:
-    """Features with the scopes of each; a text of scopes is split at its blanks.
+    """Check features, each with its scopes; a text of scopes is split at its blanks.
 
-    Raises ``ValueError``: its message ends a sentence and holds nothing that was given.
+    Raises ``ValueError``: its message ends a sentence and holds no given value.
     """
     if not isinstance(given, Mapping):
         raise ValueError("must be names with their scopes")
@@ -195,10 +195,10 @@ FIELDS = frozenset(f.name for f in fields(OAuthProvider)) - {"name"}
 
 
 def _applicable(template: Mapping[str, Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The template without what would send one server's tokens to another.
+    """Return the template without addresses that would get another server's tokens.
 
-    Where the token endpoint moves to another origin (GitHub Enterprise, a test
-    server), the template's account, revocation and issuer no longer belong to it.
+    If the token endpoint moves to another origin (GitHub Enterprise, a test server),
+    the template's account, revocation and issuer no longer belong to it.
     """
     if not template or _origin(given.get("token_url", "")) in ("", _origin(template["token_url"])):
         return template
@@ -216,7 +216,7 @@ def build_providers(
     *,
     is_out_there: bool = True,
 ) -> dict[str, OAuthProvider]:
-    """The templates with the deployment's configuration merged over them.
+    """Build the templates with the deployment's configuration merged over them.
 
     A name without a template is a provider of its own and must bring at least
     ``authorize_url`` and ``token_url``.  Empty values of known providers leave

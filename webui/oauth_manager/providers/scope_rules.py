@@ -1,4 +1,4 @@
-"""Scopes: names that mean the same, scopes inside another, and what each allows.  No I/O."""
+"""Scopes: synonyms, scopes inside another, and the permission of each.  No I/O."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class ScopeRules:
     """One provider's rules of equality and containment.
 
     ``contains`` maps a scope to those it includes, or to other names of the same;
-    ``unlisted`` are asked for and never listed in an answer.  A scope means the same
+    ``unlisted`` are requested and never listed in an answer.  A scope means the same
     with one of ``prefixes`` in front as without, and in any case if ``ignores_case``.
-    One that is called ``wildcard`` behind its last slash stands for all that the
-    application is registered for, of the resource before the slash.
+    A scope named ``wildcard`` after its last slash means all that the application is
+    registered for, of the resource before the slash.
     """
 
     contains: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class ScopeRules:
     prefixes: tuple[str, ...] = ()
     ignores_case: bool = False
     wildcard: str = ""
-    # key -> keys of what it contains
+    # key -> keys of the scopes it contains
     inside: Mapping[str, frozenset[str]] = field(init=False, repr=False, compare=False)
     _whole: str = field(init=False, repr=False, compare=False)
 
@@ -51,7 +51,7 @@ class ScopeRules:
         return {self.key(scope) for scope in scopes}
 
     def reached(self, scopes: Iterable[str]) -> set[str]:
-        """Keys of the scopes, and of everything that any of them contains."""
+        """Return keys of the scopes, and of every scope that any of them contains."""
         held = self.keys(scopes)
         pending = list(held)
         while pending:
@@ -65,7 +65,7 @@ class ScopeRules:
     ) -> tuple[str, ...]:
         """Those of ``wanted`` that ``granted`` neither lists nor contains, in their order.
 
-        ``lists_all``: ``granted`` names the unlisted ones too, where it has them.
+        ``lists_all``: ``granted`` names the unlisted ones too, if it has them.
         """
         held = self.reached(granted if lists_all else [*granted, *self.unlisted])
         whole = {self._resource(key) for key in held if self._is_wildcard(key)}
@@ -78,7 +78,7 @@ class ScopeRules:
         return tuple(found.values())
 
     def united(self, *lists: Iterable[str]) -> tuple[str, ...]:
-        """All the scopes to ask for, each under its first name.
+        """Return all the scopes to ask for, each under its first name.
 
         Beside a wildcard nothing else of its resource may be asked for.
         """
@@ -95,7 +95,7 @@ class ScopeRules:
         )
 
     def explicit(self, scopes: Iterable[str]) -> tuple[str, ...]:
-        """The scopes without wildcards."""
+        """Return the scopes without wildcards."""
         return tuple(scope for scope in scopes if not self._is_wildcard(self.key(scope)))
 
     def _is_wildcard(self, key: str) -> bool:
@@ -109,7 +109,7 @@ class ScopeRules:
 def described(
     rules: ScopeRules, sentences: ScopeSentences, texts: Mapping[str, str]
 ) -> dict[str, tuple[str, str, str]]:
-    """By the key of a scope: its group, what it allows, and the same precisely.
+    """Map the key of a scope to its group, its permission, and the same precisely.
 
     ``texts`` are the deployment's words and go first: in the group of the provider's own
     sentence, or in ``Other``.
