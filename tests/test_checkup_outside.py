@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,8 +21,11 @@ from tests.redis_servers import saying
 from tests.site_fixtures import free_port
 from tests.tcp_server import tcp_server
 from webui.cli import main
+from webui.commands.check.way_faults import EVERYWHERE, STRAIGHT, THROUGH, Way, told_of
 
 pytestmark = pytest.mark.anyio
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 ENDPOINTS = ("AUTHORIZE", "TOKEN", "REVOKE", "ACCOUNT")
 
@@ -206,9 +209,9 @@ async def test_providers_are_reached_through_the_proxy_and_it_is_shown_without_i
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
-        ({"login": "user:another"}, "the proxy refuses our user name or password (407)"),
-        ({"refusal": "502 Bad Gateway"}, "the proxy refuses to connect to it"),
-        ({"refusal": "503 Service Unavailable"}, "the proxy refuses to connect to it"),
+        ({"login": "user:another"}, "the proxy {proxy} refuses our user name or password (407)"),
+        ({"refusal": "502 Bad Gateway"}, "the proxy {proxy} refuses to connect to it"),
+        ({"refusal": "503 Service Unavailable"}, "the proxy {proxy} refuses to connect to it"),
     ],
 )
 async def test_a_fault_of_the_proxy_is_told_as_the_proxys(
@@ -222,7 +225,150 @@ async def test_a_fault_of_the_proxy_is_told_as_the_proxys(
             **all_at(f"https://{PROVIDER}"),
             OUTGOING_PROXY=f"http://user:pass-canary@127.0.0.1:{proxy.port}",
         )
-    assert told in found
+    assert told.format(proxy=f"127.0.0.1:{proxy.port}") in found
+    assert "name it in OUTGOING_PROXY" not in found
+
+
+async def test_a_proxy_that_wants_a_login_and_got_none_is_told(
+    desk: Desk, redis_url: str, provider_port: int
+) -> None:
+    async with connect_proxy({f"{PROVIDER}:443": provider_port}, login="user:x") as proxy:
+        found = await desk.fault(
+            redis_url,
+            **all_at(f"https://{PROVIDER}"),
+            OUTGOING_PROXY=f"http://127.0.0.1:{proxy.port}",
+        )
+    assert f"the proxy 127.0.0.1:{proxy.port} wants a user name and a password" in found
+    assert "http://USER:PASSWORD@host:port" in found
+
+
+async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(1)
+
+
+async def say_nothing(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
+    await asyncio.Event().wait()
+
+
+async def tunnel_to_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    asked = await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    if asked.startswith(b"CONNECT"):
+        await reader.read(1)
+        writer.write(b"SSH-2.0-OpenSSH_9\r\n")
+
+
+@pytest.mark.parametrize(
+    ("talk", "told"),
+    [
+        (hang_up, "through the proxy {proxy} is no HTTP"),
+        (say_nothing, "no answer came through the proxy {proxy} within"),
+        (tunnel_to_nothing, "through the proxy {proxy} is no TLS"),
+    ],
+)
+async def test_what_goes_wrong_behind_a_proxy_names_the_proxy_and_never_says_to_name_one(
+    desk: Desk, redis_url: str, monkeypatch: pytest.MonkeyPatch, talk: Talk, told: str
+) -> None:
+    monkeypatch.setattr("webui.commands.check.proxy.SECONDS", 0.3)
+    monkeypatch.setattr("webui.commands.check.outside.REACH_SECONDS", 0.3)
+    async with tcp_server(talk) as port:
+        found = await desk.fault(
+            redis_url,
+            **all_at(f"https://{PROVIDER}"),
+            OUTGOING_PROXY=f"http://user:pass-canary@127.0.0.1:{port}",
+        )
+    assert told.format(proxy=f"127.0.0.1:{port}") in found
+    assert "name it in OUTGOING_PROXY" not in found
+    assert "Open the firewall" not in found
+
+
+@pytest.mark.parametrize("is_mute", [False, True])
+async def test_https_for_a_proxy_that_speaks_plain_http_is_told_of_the_proxy_alone(
+    desk: Desk,
+    redis_url: str,
+    provider_port: int,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_mute: bool,
+) -> None:
+    """Some answer a handshake with an error, and some wait for the line to end."""
+    monkeypatch.setattr("webui.commands.check.proxy.SECONDS", 0.3)
+    monkeypatch.setattr("webui.commands.check.outside.REACH_SECONDS", 0.3)
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.read(3)
+        if is_mute and head[:1] == b"\x16":
+            await asyncio.Event().wait()
+        writer.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+
+    async with tcp_server(talk) as port:
+        found = await desk.fault(
+            redis_url,
+            **all_at(f"https://{PROVIDER}"),
+            OUTGOING_PROXY=f"https://user:pass-canary@127.0.0.1:{port}",
+        )
+    assert found.startswith(f"127.0.0.1:{port}: it speaks HTTP without TLS")
+    assert "Write http:// instead of https:// in OUTGOING_PROXY" in found
+
+
+async def test_http_for_a_proxy_that_speaks_tls_is_told_of_the_proxy_alone(
+    desk: Desk, redis_url: str, provider_port: int, trusted: Authority
+) -> None:
+    routes = {f"{PROVIDER}:443": provider_port}
+    async with connect_proxy(routes, tls=trusted.server()) as proxy:
+        found = await desk.fault(
+            redis_url,
+            **all_at(f"https://{PROVIDER}"),
+            OUTGOING_PROXY=f"http://127.0.0.1:{proxy.port}",
+        )
+    assert found.startswith(f"127.0.0.1:{proxy.port}: it speaks TLS")
+    assert "https:// instead of http://" in found
+
+
+async def test_a_proxys_certificate_that_is_not_trusted_is_told_of_the_proxy_alone(
+    desk: Desk, redis_url: str, provider_port: int, tmp_path: Path
+) -> None:
+    routes = {f"{PROVIDER}:443": provider_port}
+    async with connect_proxy(routes, tls=authority(tmp_path, "nobody").server()) as proxy:
+        found = await desk.fault(
+            redis_url,
+            **all_at(f"https://{PROVIDER}"),
+            OUTGOING_PROXY=f"https://127.0.0.1:{proxy.port}",
+        )
+    assert found.startswith(f"127.0.0.1:{proxy.port}: its certificate is signed by nobody")
+    assert "SSL_CERT_FILE" in found
+
+
+async def test_a_certificate_that_a_proxy_puts_in_its_place_is_told_as_seen_through_it(
+    desk: Desk, redis_url: str, provider_url: str, tmp_path: Path
+) -> None:
+    behind = urlsplit(provider_url).port
+    assert behind
+    async with (
+        tls_front(behind, authority(tmp_path, "inspection").server(PROVIDER)) as inspecting,
+        connect_proxy({f"{PROVIDER}:443": inspecting}) as proxy,
+    ):
+        found = await desk.fault(
+            redis_url,
+            **all_at(f"https://{PROVIDER}"),
+            OUTGOING_PROXY=f"http://127.0.0.1:{proxy.port}",
+        )
+    assert f"as the proxy 127.0.0.1:{proxy.port} passes it on, is of nobody" in found
+    assert "If the proxy opens TLS" in found
+
+
+@pytest.mark.parametrize(
+    "fault", sorted({*STRAIGHT, *EVERYWHERE, *THROUGH, "proxy_wants_password"})
+)
+def test_every_fault_through_a_proxy_names_it_and_none_says_to_name_one(fault: str) -> None:
+    way = Way("http://user:pass-canary@proxy.example:3128")
+    what, cure = told_of(fault, f"https://{PROVIDER}/", way)
+    assert "proxy.example:3128" in what
+    assert what.startswith(f"{PROVIDER}: ")
+    assert "name it in OUTGOING_PROXY" not in cure
+    assert "{" not in what + cure
+    assert "canary" not in what + cure
 
 
 async def test_a_proxy_that_is_not_there_is_told(desk: Desk, redis_url: str) -> None:

@@ -1,7 +1,7 @@
 """``webui check``: what is set, what is missing, what can be reached.  No secret is printed.
 
 Every fault is a sentence of its own with its cure.  ``engine`` looks at Redis and the
-keys, ``outside`` at providers, the sign-on and the proxy on the way there.
+keys, ``proxy`` at the way out, and ``outside`` at providers and the sign-on.
 """
 
 from __future__ import annotations
@@ -53,9 +53,9 @@ async def run_checkup(environ: Mapping[str, str], say: Say, *, strict: bool = Fa
     try:
         await check_engine(settings, manager, report)
         _say_who_is_staff(settings, say)
-        await check_proxy(settings, report)
-        await check_providers(manager, transport, report)
-        await check_sign_on(settings, transport, report)
+        way = await check_proxy(settings, report)
+        await check_providers(manager, transport, way, report)
+        await check_sign_on(settings, transport, way, report)
     finally:
         await transport.aclose()
     report.sum_up()

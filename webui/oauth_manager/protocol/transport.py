@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import zlib
 from contextlib import suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -28,9 +29,14 @@ DEADLINE_WHILE_WAITING = 4.0  # seconds, while a person waits for a disconnect
 MAX_BODY = 256 * 1024  # bytes, decoded
 
 
+def tls_context() -> ssl.SSLContext:
+    """Trust the certificates of ``SSL_CERT_FILE``, if that is set.  Raises ``OSError``."""
+    return httpx.create_ssl_context()
+
+
 def _network(proxy: httpx.Proxy | None) -> httpx.AsyncBaseTransport:
-    """Build plain HTTP; the certificates are those of ``SSL_CERT_FILE``, if that is set."""
-    context = httpx.create_ssl_context()
+    """Build plain HTTP, straight or through the proxy."""
+    context = tls_context()
     direct = httpx.AsyncHTTPTransport(verify=context, trust_env=False)
     if proxy is None:
         return direct
