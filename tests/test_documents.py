@@ -291,6 +291,32 @@ def test_every_setting_that_is_named_exists(document: str) -> None:
     assert named - known == set()
 
 
+# Decisions
+
+DECISIONS = [name for name in DOCUMENTS if re.match(r"docs/decisions/\d", name)]
+
+
+def test_the_index_of_decisions_lists_each_by_its_title_in_their_order() -> None:
+    listed = re.findall(r"^- \[(.*)\]\((.*)\)$", DOCUMENTS["docs/decisions/README.md"], re.M)
+    titles = [DOCUMENTS[name].splitlines()[0].removeprefix("# ") for name in DECISIONS]
+    assert listed == list(zip(titles, [Path(name).name for name in DECISIONS], strict=True))
+    numbers = [int(Path(name).name[:4]) for name in DECISIONS]
+    assert numbers == sorted(set(numbers))
+
+
+@pytest.mark.parametrize("document", DECISIONS)
+def test_a_decision_is_short_and_says_its_reason_and_what_follows(document: str) -> None:
+    text = DOCUMENTS[document]
+    assert re.findall(r"^\*\*(\w+)\.\*\*", text, re.M) == ["Decision", "Reason", "Consequence"]
+    assert 8 <= len(text.splitlines()) <= 20
+
+
+@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "SECURITY.md", *DECISIONS])
+def test_every_file_that_a_guide_names_exists(document: str) -> None:
+    named = re.findall(r"`((?:webui|tests|static|docs|examples)/[^`]*)`", DOCUMENTS[document])
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
 # Examples
 
 
