@@ -94,15 +94,11 @@ class Disconnector:
             try:
                 removed = await self._take_away(redis, user_id, removed)
             except StoreUnavailable:
-                await self._leave(redis, user_id, removed)
+                if removed.left:  # as far as we know nothing was removed, so nobody goes on with it
+                    await self._telling.withdraw(redis, user_id, Told(), left=removed.left)
                 raise
             if removed.is_ours:
                 return removed
-
-    async def _leave(self, redis: RedisClient, user_id: str, removed: _Removed) -> None:
-        """Drop the tokens put aside: as far as we know nothing was removed."""
-        if removed.left:
-            await self._telling.withdraw(redis, user_id, Told(), left=removed.left)
 
     async def _other_account(
         self, redis: RedisClient, user_id: str, provider: str
@@ -157,7 +153,8 @@ class Disconnector:
         try:
             done, profile, answers = await remove(tell)
         except StoreUnavailable:
-            return await self._taken_away_twice(redis, user_id, removed, *await remove(clear))
+            done, _, answers = await remove(clear)
+            return await self._taken_away_twice(redis, user_id, removed, done, answers)
         told.answered(answers)
         removed = replace(removed, offer=self._offers.taken(user_id, provider, answers[-1]))
         if done == 1:
@@ -170,13 +167,7 @@ class Disconnector:
         return replace(removed, stored=stored, left=None, is_ours=done == 0)
 
     async def _taken_away_twice(
-        self,
-        redis: RedisClient,
-        user_id: str,
-        removed: _Removed,
-        done: int,
-        _: str,
-        answers: Sequence[Any],
+        self, redis: RedisClient, user_id: str, removed: _Removed, done: int, answers: Sequence[Any]
     ) -> _Removed:
         """Return the outcome if the first answer was lost: records that are gone were reported."""
         offer = self._offers.taken(user_id, removed.event.provider, answers[-1])
