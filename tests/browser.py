@@ -22,7 +22,7 @@ from tests.site_fixtures import free_port, serving, site_environment
 from webui.oauth_manager import OAuthManager
 from webui.sandbox.standins import create_standins, endpoints, manage_urls
 
-NAMES = ("chromium", "chromium-browser", "google-chrome")
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 CLIENT = ("a-client", "a-client-secret")
 AXE_RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 AXE_COLOURS = {"runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
