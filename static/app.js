@@ -47,8 +47,7 @@
     const {ctx} = event.detail;
     localise();
     if (!isPoll(ctx)) watch();
-    // htmx leaves the title alone where it swaps out of band only.
-    else if (ctx.title) doc.title = ctx.title;
+    else if (ctx.title) doc.title = ctx.title; // htmx does not
     const was = held.get(ctx);
     if (!was || hasFocus()) return;
     const id = was.closest('.card, #proof')?.id;
@@ -60,8 +59,7 @@
     if (ctx && !ctx.response) say(ctx, 'tpl-offline');
   });
 
-  // A page polls for two minutes from the last press, and when the person comes back.
-  // Meanwhile its title tells no outcome.
+  // A page polls for two minutes from the last press, and when somebody comes back.
   function look() {
     const poll = get('conn-poll');
     if (poll && doc.hidden) doc.title = poll.dataset.title;
@@ -78,6 +76,6 @@
   doc.addEventListener('visibilitychange', look);
 
   doc.addEventListener('DOMContentLoaded', localise);
-  // A page that Back brings out of memory shows an old state.
+  // Out of memory, Back shows an old state.
   addEventListener('pageshow', event => event.persisted && location.reload());
 })();

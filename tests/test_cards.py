@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.every import every
 from tests.screens import BOT, DETAIL, PRODUCT, SCREEN, card, events
 from webui.cards import base_key, changed, confirm_card, make_card, summarize
 from webui.cards.gallery import CASES, NOW, OFF, ON, RENEWING, Case, connection, gallery
@@ -19,7 +20,7 @@ from webui.sessions.note import Note
 from webui.text.labels import clean_label, isolated
 from webui.text.permissions import GROUPS, glossary, permission_groups
 
-EVERY_CASE = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+EVERY_CASE = every("case", CASES)
 
 
 @EVERY_CASE

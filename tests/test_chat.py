@@ -19,6 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from starlette.types import Receive, Scope, Send
 
+from tests.every import every
 from tests.fake_answers import Answer, error_answer
 from tests.fake_provider import serve
 from tests.library import (
@@ -818,7 +819,7 @@ def test_a_moment_is_told_without_a_clock(away: float, said: str) -> None:
     assert re.fullmatch(said, wording.moment(time.time() + away))
 
 
-@pytest.mark.parametrize("key", [k for k in words.CATALOGUE if k.startswith(("chat.", "notice."))])
+@every("key", {k: k for k in words.CATALOGUE if k.startswith(("chat.", "notice."))})
 def test_no_sentence_for_the_chat_has_a_clocks_time(key: str) -> None:
     assert not re.search(r"UTC|\{time\}", words.CATALOGUE[key])
 

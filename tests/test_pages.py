@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import re
+from functools import cache
 from urllib.parse import urljoin
 
 import pytest
@@ -14,6 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from tests.every import every
 from tests.screens import DETAIL, PRODUCT, SCREEN, Document, card, card_html, request, screens
 from webui.cards import Screen, confirm_card, make_card, summarize
 from webui.cards.gallery import CASES, NOW, ON, Case, connection
@@ -23,8 +25,9 @@ from webui.text import words
 from webui.text.times import when
 
 SCREENS = screens()
-EVERY_SCREEN = pytest.mark.parametrize("html", SCREENS.values(), ids=SCREENS.keys())
-EVERY_CASE = pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
+read = cache(Document)  # each screen is looked at by many rules
+EVERY_SCREEN = every("html", SCREENS)
+EVERY_CASE = every("case", CASES)
 TEMPLATES = {
     path.name: path.read_text("utf-8") for path in sorted(assets.folder("templates").glob("*.html"))
 }
@@ -33,7 +36,7 @@ HTMX_SHA256 = "a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130"
 
 
 def _title(html: str) -> list[str]:
-    (title,) = (e.text for e in Document(html).elements if e.tag == "title")
+    (title,) = (e.text for e in read(html).elements if e.tag == "title")
     return title.split(" \N{EN DASH} ")
 
 
@@ -50,7 +53,7 @@ def test_page_and_fragment_say_the_same(case: Case, screen: Screen) -> None:
 
 @EVERY_SCREEN
 def test_ids_are_unique(html: str) -> None:
-    ids = [e.attributes["id"] for e in Document(html).elements if "id" in e.attributes]
+    ids = [e.attributes["id"] for e in read(html).elements if "id" in e.attributes]
     assert len(ids) == len(set(ids))
 
 
@@ -76,20 +79,20 @@ OWN_ROLES = {
 
 @EVERY_SCREEN
 def test_no_role_is_given_that_an_element_has_by_itself(html: str) -> None:
-    for element in Document(html).elements:
+    for element in read(html).elements:
         assert element.attributes.get("role") not in OWN_ROLES.get(element.tag, ()), element
 
 
 @EVERY_SCREEN
 def test_a_hidden_field_has_nothing_to_complete(html: str) -> None:
-    for element in Document(html).elements:
+    for element in read(html).elements:
         if element.attributes.get("type") == "hidden":
             assert "autocomplete" not in element.attributes
 
 
 @EVERY_SCREEN
 def test_a_section_has_a_name(html: str) -> None:
-    document = Document(html)
+    document = read(html)
     for element in document.elements:
         if element.tag == "section":
             assert document.by_id(element.attributes["aria-labelledby"]).tag in ("h2", "h3")
@@ -97,7 +100,7 @@ def test_a_section_has_a_name(html: str) -> None:
 
 @EVERY_SCREEN
 def test_what_opens_a_new_tab_says_so_and_tells_it_nothing(html: str) -> None:
-    for element in Document(html).elements:
+    for element in read(html).elements:
         if "target" in element.attributes:
             assert element.attributes["target"] == "_blank"
             assert element.attributes["rel"] == "noopener noreferrer"
@@ -106,7 +109,7 @@ def test_what_opens_a_new_tab_says_so_and_tells_it_nothing(html: str) -> None:
 
 @EVERY_SCREEN
 def test_nothing_is_inline(html: str) -> None:
-    for element in Document(html).elements:
+    for element in read(html).elements:
         assert element.tag != "style"
         assert element.tag != "script" or element.attributes["src"].startswith("/static/")
         for name, value in element.attributes.items():
@@ -118,7 +121,7 @@ def test_nothing_is_inline(html: str) -> None:
 
 @EVERY_SCREEN
 def test_every_control_works_without_the_script(html: str) -> None:
-    for element in Document(html).elements:
+    for element in read(html).elements:
         a = element.attributes
         if "hx-post" in a:
             assert (element.tag, a["method"]) == ("form", "post")
@@ -138,7 +141,7 @@ def test_every_control_works_without_the_script(html: str) -> None:
 
 @EVERY_SCREEN
 def test_pages_have_one_heading_and_headings_in_order(html: str) -> None:
-    levels = [int(e.tag[1]) for e in Document(html).elements if re.fullmatch("h[1-6]", e.tag)]
+    levels = [int(e.tag[1]) for e in read(html).elements if re.fullmatch("h[1-6]", e.tag)]
     if "<!doctype" in html:
         assert levels.count(1) == 1
     assert all(later - earlier <= 1 for earlier, later in itertools.pairwise(levels))
@@ -146,7 +149,7 @@ def test_pages_have_one_heading_and_headings_in_order(html: str) -> None:
 
 @EVERY_SCREEN
 def test_words_that_people_do_not_use_are_not_used(html: str) -> None:
-    said = Document(html).text
+    said = read(html).text
     banned = (
         r"\b(oops|tokens?|scopes?|oauth|revoked?|authenticat\w*|invalid|authori[sz]\w* code)\b|!"
     )
@@ -155,7 +158,7 @@ def test_words_that_people_do_not_use_are_not_used(html: str) -> None:
 
 def test_every_sentence_of_the_catalogue_is_on_some_screen() -> None:
     """Those of the bot are not: ``test_chat.py`` has the same test for them."""
-    documents = [Document(html) for html in SCREENS.values()]
+    documents = [read(html) for html in SCREENS.values()]
     said = " ".join(document.text for document in documents)
     said += " ".join(e.attributes.get("aria-label", "") for d in documents for e in d.elements)
     said = re.sub(r"\s+([,.])", r"\1", said)
@@ -198,7 +201,7 @@ def test_a_hostile_label_stays_text(hostile: str) -> None:
     shown = make_card(ON["github"], connection("github", label=hostile), None, SCREEN)
     asked = confirm_card(ON["github"], connection("github", label=hostile), SCREEN)
     for html in (card_html(shown), card_html(shown, htmx=True), card_html(asked, htmx=True)):
-        document = Document(html)
+        document = read(html)
         assert "\u202e" not in html
         assert "x" * 81 not in html
         assert not any("onerror" in e.attributes for e in document.elements)
@@ -234,7 +237,7 @@ def test_a_fragment_is_marked_and_brings_the_summary_and_the_announcement() -> N
     )
     assert answer.headers["x-fragment"] == "1"
     html = bytes(answer.body).decode()
-    document = Document(html)
+    document = read(html)
     assert document.elements[0].tag == "article"
     assert document.by_id("conn-summary").attributes["hx-swap-oob"] == "outerHTML"
     assert document.by_id("announce").attributes["hx-swap-oob"] == "innerHTML"
@@ -324,7 +327,7 @@ def test_the_way_out_is_offered_only_to_who_is_signed_in() -> None:
 def test_the_boxes_for_messages_are_on_every_page() -> None:
     for name, html in SCREENS.items():
         if "<!doctype" in html:
-            document = Document(html)
+            document = read(html)
             assert document.by_id("announce").attributes["role"] == "status", name
             assert document.by_id("page-alert").text == "", name
             assert {"tpl-server", "tpl-offline"} <= {
@@ -373,7 +376,7 @@ def test_an_error_says_nothing_was_changed_only_where_that_is_true() -> None:
 def test_an_unknown_error_is_told_like_its_kin() -> None:
     def heading(status: int) -> str:
         html = bytes(pages.render_error(request(), status).body).decode()
-        return next(e.text for e in Document(html).elements if e.tag == "h1")
+        return next(e.text for e in read(html).elements if e.tag == "h1")
 
     assert heading(418) == heading(400)
     assert heading(507) == heading(500)
@@ -409,7 +412,7 @@ def test_a_dead_link_tells_a_stranger_nothing() -> None:
 def test_the_page_of_one_service_shows_its_permissions_unfolded() -> None:
     html = card_html(card(CASES["endless"], DETAIL))
     assert "<details" not in html
-    assert f"What {PRODUCT} can do in GitHub" in Document(html).text
+    assert f"What {PRODUCT} can do in GitHub" in read(html).text
 
 
 @pytest.mark.parametrize("name", TEMPLATES)

@@ -19,6 +19,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.cards_shown import note
+from tests.every import every
 from tests.fake_answers import Answer, error_answer, json_answer
 from tests.library import age
 from tests.site_fixtures import Browser, Place
@@ -134,7 +135,7 @@ def test_no_word_means_two_things_at_one_step() -> None:
         assert found.setdefault((row.provider, row.step, row.said), row.meaning) == row.meaning
 
 
-@each(NUMBERS)
+@every("row", {str(row): row for row in NUMBERS})
 def test_a_number_decides_at_every_step_and_is_kept_for_support(row: Row) -> None:
     provider = PROVIDERS[row.provider]
     for step in ("authorize", "exchange", "refresh"):

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from tests.every import every
 from tests.fake_provider import FakeProvider
 from tests.library import age, callback_query, connected, fake_provider, manager_for
 from tests.screens import BOT, PRODUCT, SCREEN, Document, card_html
@@ -227,14 +228,15 @@ class TestAnyRules:
 
 
 LIMITS = r"\b(only|not|no|but|without|except|nothing|never|cannot|none|unless)\b|[()]"
-EVERY_SCOPE = [(p.name, scope) for p in ON.values() for scope in p.scope_sentences]
+SCOPES = {f"{p.name} {scope}": (p.name, scope) for p in ON.values() for scope in p.scope_sentences}
 
 
 class TestSentences:
-    @pytest.mark.parametrize(("name", "scope"), EVERY_SCOPE)
+    @every("asked_for", SCOPES)
     def test_a_sentence_that_stands_after_not_allowed_names_no_limit(
-        self, name: str, scope: str
+        self, asked_for: tuple[str, str]
     ) -> None:
+        name, scope = asked_for
         ((group, said),) = sentences(ON[name], [scope], PRODUCT, BOT, allowed=False)
         assert not re.search(LIMITS, said), said
         assert "{" not in said
@@ -242,8 +244,9 @@ class TestSentences:
         assert same == group != "Unknown"
         assert "{" not in precisely
 
-    @pytest.mark.parametrize(("name", "scope"), EVERY_SCOPE)
-    def test_it_is_said_so_on_the_page_and_in_chat(self, name: str, scope: str) -> None:
+    @every("asked_for", SCOPES)
+    def test_it_is_said_so_on_the_page_and_in_chat(self, asked_for: tuple[str, str]) -> None:
+        name, scope = asked_for
         asked = replace(ON[name], scopes=[scope], scopes_unlisted=frozenset())
         known = held(asked, ["odd:one"], requested_scopes=(scope,))
         ((_, said),) = sentences(asked, [scope], PRODUCT, BOT, allowed=False)

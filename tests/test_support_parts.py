@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from tests.every import every
 from tests.screens import BOT, PRODUCT, SCREEN, events
 from tests.support_fixtures import IDS
 from tests.support_screens import happened
@@ -28,7 +29,7 @@ from webui.views.support.gate import reason_fault
 
 NAMES = {"product": PRODUCT, "bot": BOT}
 HELD = {name: case for name, case in CASES.items() if case.connection}
-EVERY_CASE = pytest.mark.parametrize("case", HELD.values(), ids=HELD.keys())
+EVERY_CASE = every("case", HELD)
 
 
 class TestMasking:
