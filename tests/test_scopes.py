@@ -228,11 +228,13 @@ class TestAnyRules:
 
 
 LIMITS = r"\b(only|not|no|but|without|except|nothing|never|cannot|none|unless)\b|[()]"
-SCOPES = {f"{p.name} {scope}": (p.name, scope) for p in ON.values() for scope in p.scope_sentences}
+EVERY_SCOPE = {
+    f"{p.name} {scope}": (p.name, scope) for p in ON.values() for scope in p.scope_sentences
+}
 
 
 class TestSentences:
-    @every("asked_for", SCOPES)
+    @every("asked_for", EVERY_SCOPE)
     def test_a_sentence_that_stands_after_not_allowed_names_no_limit(
         self, asked_for: tuple[str, str]
     ) -> None:
@@ -244,7 +246,7 @@ class TestSentences:
         assert same == group != "Unknown"
         assert "{" not in precisely
 
-    @every("asked_for", SCOPES)
+    @every("asked_for", EVERY_SCOPE)
     def test_it_is_said_so_on_the_page_and_in_chat(self, asked_for: tuple[str, str]) -> None:
         name, scope = asked_for
         asked = replace(ON[name], scopes=[scope], scopes_unlisted=frozenset())
