@@ -22,6 +22,7 @@ from tests.site_fixtures import free_port
 from tests.tcp_server import tcp_server
 from webui.cli import main
 from webui.commands.check.way_faults import EVERYWHERE, STRAIGHT, THROUGH, Way, told_of
+from webui.oauth_manager.configuration.credentials import is_placeholder
 
 pytestmark = pytest.mark.anyio
 
@@ -91,6 +92,64 @@ async def test_a_variable_like_a_setting_is_a_warning_that_names_the_setting(
     is_well, said = await desk.check(redis_url, strict=False, **{name: "canary"})
     assert is_well, said
     assert f"WARNING: {name} is not a setting, and {meant} is." in said
+
+
+PLACEHOLDERS = [
+    "changeme",
+    "change-me",
+    "CHANGE_THIS",
+    "replace-me",
+    "REPLACE_WITH_SECRET",
+    "your-client-secret",
+    "your_github_client_secret_here",
+    "YOUR-CLIENT-ID",
+    "client_id",
+    "client-secret",
+    "secret",
+    "password",
+    "xxx",
+    "XXXXXXXX",
+    "xxxx-xxxx",
+    "...",
+    "****",
+    "<secret>",
+    "{client_secret}",
+    "${GITHUB_CLIENT_SECRET}",
+    "%SECRET%",
+    "[insert here]",
+    "TODO",
+    "dummy",
+    "example",
+]
+
+
+@pytest.mark.parametrize("value", PLACEHOLDERS)
+async def test_a_placeholder_for_a_providers_secret_is_a_warning_that_does_not_repeat_it(
+    desk: Desk, redis_url: str, value: str
+) -> None:
+    is_well, said = await desk.check(redis_url, GITHUB_CLIENT_SECRET=value)
+    assert is_well, said
+    (told,) = re.findall(r"WARNING: (GITHUB_CLIENT_SECRET .*)$", said, re.M)
+    assert told.startswith("GITHUB_CLIENT_SECRET looks like a placeholder")
+    assert value not in told
+
+
+REAL = [
+    "8a61f9b3a7aba766f0c1d2e3f4a5b6c7d8e9f0a1",
+    "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x_q",
+    "Abc8Q~xxxxKeyHereSecret.Example-_9d2kL3m4",
+    "123456789012345678",
+    "Iv1.8a61f9b3a7aba766",
+    "1234-abcdefgh.apps.googleusercontent.com",
+    "id",
+    "webui",
+    "client-canary",
+]
+
+
+@pytest.mark.parametrize("value", REAL)
+def test_what_providers_give_out_is_no_placeholder(value: str) -> None:
+    assert not is_placeholder(value)
 
 
 async def test_variables_of_other_programs_are_not_mentioned(desk: Desk, redis_url: str) -> None:

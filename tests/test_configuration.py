@@ -106,10 +106,46 @@ def test_a_providers_address_that_the_site_refuses_is_refused_in_the_same_words(
 
 
 @pytest.mark.parametrize("name", ["client_id", "client_secret"])
-@pytest.mark.parametrize("value", ["a\nb", "caf\u00e9", "x" * 1025, "\u00a0id"])
+@pytest.mark.parametrize(
+    "value",
+    ["a\nb", "caf\u00e9", "x" * 1025, "\u00a0id", "'id", 'id"', "id`", "\u201cid", "`id`", "'id'"],
+)
 def test_so_is_a_client_id_or_secret(name: str, value: str) -> None:
     (fault,) = said_by_the_site(**{name: value})
     assert said_by_the_library(**{name: value}).endswith(fault.partition(" ")[2][:-1])
+
+
+def test_so_is_a_client_id_with_a_blank_inside() -> None:
+    (fault,) = said_by_the_site(client_id="an id")
+    assert fault == "GITEA_CLIENT_ID must have no blank inside."
+    assert said_by_the_library(client_id="an id").endswith("client_id must have no blank inside")
+
+
+PUBLISHED = "46BKJoQYlPPOexq0OhDZnIlNepKFf87WFwLbfzqDDho="
+
+
+@pytest.mark.parametrize("key", ["abc", "!" * 44, KEY[:-1], f"{KEY} abc", PUBLISHED])
+def test_a_key_that_the_site_refuses_is_logged_by_the_library_in_the_same_words(
+    key: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load_settings({**GOOD, "ENCRYPTION_KEY": key})
+    (fault,) = caught.value.faults
+    OAuthManager(key, BASE_URL)
+    logged = caplog.messages[0]
+    assert logged.startswith(fault.replace("ENCRYPTION_KEY", "encryption_key").removesuffix("."))
+    assert key.split()[-1] not in caplog.text
+    is_plain = "tokens are stored as plain text" in caplog.text
+    assert is_plain is (OAuthManager(key)._fernet is None)
+
+
+def test_without_a_key_the_library_logs_that_tokens_are_stored_as_plain_text(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    OAuthManager(KEY)
+    assert not caplog.messages
+    OAuthManager()
+    assert caplog.messages == ["no encryption_key is usable: tokens are stored as plain text"]
 
 
 def test_so_is_an_endpoint_that_moved_to_another_server_alone() -> None:

@@ -563,6 +563,69 @@ class TestFaults:
         assert told.startswith(f"{name} stands in quotation marks")
         assert value not in told
 
+    @pytest.mark.parametrize(
+        ("before", "after"),
+        [("\u201c", "\u201d"), ("\u2018", "\u2019"), ("\u201e", "\u201c"), ("`", "`"), ('"', "'")],
+    )
+    @pytest.mark.parametrize("name", ["SESSION_SECRET", "ENCRYPTION_KEY", "PRODUCT_NAME"])
+    def test_so_is_one_in_curly_or_mixed_quotation_marks_or_backticks(
+        self, name: str, before: str, after: str
+    ) -> None:
+        value = GOOD.get(name, "Comet")
+        told = fault(**{name: f"{before}{value}{after}"})
+        assert told.startswith(f"{name} stands in quotation marks")
+        assert value not in told
+
+    @pytest.mark.parametrize("mark", ["'", '"', "`", "\u201c", "\u2019"])
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            *GOOD.items(),
+            ("GITHUB_CLIENT_ID", "an-id"),
+            ("GITHUB_CLIENT_SECRET", "canary"),
+            ("OIDC_CLIENT_SECRET", "canary"),
+            ("GITHUB_TOKEN_URL", "https://github.com/token"),
+            ("GITHUB_SCOPES", "read:user repo"),
+            ("OIDC_SCOPES", "openid"),
+            ("OUTGOING_PROXY", "http://user:canary@proxy.test:3128"),
+        ],
+    )
+    def test_a_quotation_mark_at_one_end_of_what_is_no_sentence_is_a_fault(
+        self, name: str, value: str, mark: str
+    ) -> None:
+        beside = {"GITHUB_CLIENT_ID": "id", "GITHUB_CLIENT_SECRET": "hush"} | SIGN_ON
+        for marked in (mark + value, value + mark):
+            told = faults(**{**beside, name: marked})[0]
+            assert told.startswith(f"{name} ")
+            assert "canary" not in told
+            assert value not in told
+
+    def test_the_fault_of_a_quotation_mark_at_one_end_says_what_it_is(self) -> None:
+        told = fault(GITHUB_CLIENT_ID="id", GITHUB_CLIENT_SECRET='canary"')
+        assert "begins or ends with a quotation mark or a backtick" in told
+
+    def test_a_sentence_may_end_with_a_quotation_mark_and_a_secret_may_have_one_inside(
+        self,
+    ) -> None:
+        found = settings(
+            BOT_NAME='Ada "the bot"',
+            GITHUB_PURPOSE='Lets {bot} say "hello"',
+            GITHUB_CLIENT_ID="an'id",
+            GITHUB_CLIENT_SECRET='a secret`with "blanks',
+        )
+        assert found.bot_name == 'Ada "the bot"'
+        assert found.providers_config["github"]["client_secret"] == 'a secret`with "blanks'
+
+    @pytest.mark.parametrize("name", ["GITHUB_CLIENT_ID", "OIDC_CLIENT_ID"])
+    @pytest.mark.parametrize("value", ["an id", "an\tid", "an\nid", "an\x00id"])
+    def test_a_client_id_with_a_blank_or_a_control_character_is_a_fault(
+        self, name: str, value: str
+    ) -> None:
+        beside = {"GITHUB_CLIENT_SECRET": "hush", "GITHUB_CLIENT_ID": "id"} | SIGN_ON
+        told = fault(**{**beside, name: value})
+        assert told.startswith(f"{name} must ")
+        assert value not in told
+
     def test_a_secrets_file_in_quotation_marks_is_one_fault_that_says_so(
         self, tmp_path: Path
     ) -> None:

@@ -56,9 +56,10 @@ def claim(text: str) -> str:
 
 def sign_on_scopes(text: str) -> tuple[str, ...]:
     """Without ``openid`` there is no id token (OpenID Connect Core, section 3.1.2.1)."""
-    if "openid" not in values.words(text):
+    found = tuple(values.scopes(text))
+    if "openid" not in found:
         raise values.Malformed("must have openid among the scopes")
-    return values.words(text)
+    return found
 
 
 def header_name(text: str) -> str:

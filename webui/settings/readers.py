@@ -7,8 +7,6 @@ name.  No message repeats what it read: settings hold secrets.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable
 from urllib.parse import parse_qsl, urlsplit
@@ -21,33 +19,36 @@ from webui.oauth_manager.configuration import (
     host_of,
     is_loopback,
     issuer,
-    printable,
     split,
+)
+from webui.oauth_manager.configuration.credentials import (
+    client_id,
+    client_secret,
+    fernet_key,
+    is_example,
+    is_quoted,
+    unmarked,
+    unquoted,
 )
 from webui.text.names import entries, read_user_id
 
-__all__ = ["Malformed", "endpoint", "is_loopback", "issuer", "printable"]
+__all__ = [
+    "Malformed",
+    "client_id",
+    "client_secret",
+    "endpoint",
+    "is_loopback",
+    "is_quoted",
+    "issuer",
+    "unquoted",
+]
 
 SHORTEST_SECRET = 32
 LONGEST_SENTENCE = 200  # characters
-_FEWEST_CHARACTERS = 8  # different ones; fewer are a held-down key, not a random secret
 
 _SEPARATORS = re.compile(r"[\s,]+")
-_FERNET_KEY = re.compile(r"[A-Za-z0-9_-]{43}=")
 _PROVIDER = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
-# Found in documentation and in images that people copy from.
-_PUBLISHED_KEYS = frozenset(
-    {
-        "cw_0x689RpI-jtRR7oE8h_eQsKImvJapLeSbXpwF4e4=",  # github.com/fernet/spec
-        "46BKJoQYlPPOexq0OhDZnIlNepKFf87WFwLbfzqDDho=",  # puckel/docker-airflow
-        "81HqDtbqAywKSOumSha3BhWNOdQ26slT6K0YaZeZyPs=",  # many set-ups of Airflow
-    }
-)
-_EXAMPLE = re.compile(
-    "change(me|this)|default|example|insecure|password|placeholder"
-    "|replace(me|this)|secretkey|supersecret|yoursecret"
-)
 _OUR_PARAMETER = re.compile(
     "client_id|code_challenge(_method)?|nonce|redirect_uri|request(_uri)?"
     "|response_(mode|type)|scope|state"
@@ -60,20 +61,6 @@ _REDIS_OPTIONS = frozenset(
 )
 
 
-def is_quoted(text: str) -> bool:
-    return len(text) > 1 and text[0] == text[-1] and text[0] in "'\""
-
-
-def unquoted(text: str) -> str:
-    """The text itself, if it is not what a shell would have taken quotation marks off."""
-    if is_quoted(text):
-        raise Malformed(
-            "stands in quotation marks, which count as part of it (docker --env-file keeps them); "
-            "leave them out"
-        )
-    return text
-
-
 def words(text: str) -> tuple[str, ...]:
     """The parts between commas and white space."""
     return tuple(filter(None, _SEPARATORS.split(text)))
@@ -81,7 +68,7 @@ def words(text: str) -> tuple[str, ...]:
 
 def scopes(text: str) -> list[str]:
     """As :func:`words`; a provider's default scopes are a list."""
-    return list(words(text))
+    return [unmarked(word) for word in words(text)]
 
 
 def line(text: str) -> str:
@@ -241,24 +228,10 @@ def session_secrets(text: str) -> tuple[str, ...]:
     for secret in words(text) or ("",):
         if len(secret) < SHORTEST_SECRET:
             raise Malformed(f"has a part shorter than {SHORTEST_SECRET} characters")
-        if _is_example(secret):
+        if is_example(unmarked(secret)):
             raise Malformed("looks like an example; make one of your own")
     return words(text)
 
 
 def fernet_keys(text: str) -> tuple[str, ...]:
-    for key in words(text) or ("",):
-        try:
-            raw = base64.urlsafe_b64decode(key) if _FERNET_KEY.fullmatch(key) else b""
-        except binascii.Error:
-            raw = b""
-        if len(raw) != 32:
-            raise Malformed("must be Fernet keys: 32 bytes in URL-safe base64, 44 characters each")
-        if key in _PUBLISHED_KEYS or _is_example(raw.decode("latin-1")):
-            raise Malformed("holds an example key; make one of your own")
-    return words(text)
-
-
-def _is_example(secret: str) -> bool:
-    letters = re.sub(r"[^a-z]", "", secret.lower())
-    return len(set(secret)) < _FEWEST_CHARACTERS or bool(_EXAMPLE.search(letters))
+    return tuple(fernet_key(unmarked(key)) for key in words(text) or ("",))

@@ -79,9 +79,12 @@ SETTINGS = (
         "OpenID provider to sign in with, as it names itself; discovery does the rest.",
         values.issuer,
     ),
-    Setting("OIDC_CLIENT_ID", "The client id it gave you.", values.printable),
+    Setting("OIDC_CLIENT_ID", "The client id it gave you.", values.client_id),
     Setting(
-        "OIDC_CLIENT_SECRET", "Its client secret, if it gave one.", values.printable, is_secret=True
+        "OIDC_CLIENT_SECRET",
+        "Its client secret, if it gave one.",
+        values.client_secret,
+        is_secret=True,
     ),
     Setting(
         "OIDC_SCOPES",
@@ -160,8 +163,8 @@ SETTINGS = (
 """Every setting but those that each provider has."""
 
 PROVIDER_SETTINGS = (
-    Setting("CLIENT_ID", "The client id the provider gave you.", values.printable),
-    Setting("CLIENT_SECRET", "Its client secret.", values.printable, is_secret=True),
+    Setting("CLIENT_ID", "The client id the provider gave you.", values.client_id),
+    Setting("CLIENT_SECRET", "Its client secret.", values.client_secret, is_secret=True),
     Setting("SCOPES", "Scopes to ask for, between blanks or commas.", values.scopes),
     Setting("AUTHORIZE_URL", "Authorization endpoint.", values.endpoint),
     Setting("TOKEN_URL", "Token endpoint.", values.endpoint),

@@ -7,15 +7,16 @@ keys, ``proxy`` at the way out, and ``outside`` at providers and the sign-on.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from webui.app import make_manager
 from webui.commands.check.engine import check_engine
 from webui.commands.check.outside import check_providers, check_proxy, check_sign_on
 from webui.commands.check.report import Report, Say
+from webui.oauth_manager.configuration.credentials import is_placeholder
 from webui.oauth_manager.protocol.transport import Transport
 from webui.settings.settings import Settings, SettingsError, load_settings
-from webui.settings.sources import lookalikes, survey
+from webui.settings.sources import Given, lookalikes, survey
 from webui.settings.table import SETTINGS, all_settings
 from webui.support.identifiers import spelled
 
@@ -35,7 +36,8 @@ async def run_checkup(environ: Mapping[str, str], say: Say, *, strict: bool = Fa
     ``strict`` takes warnings for faults.
     """
     report = Report(say)
-    extra = _say_settings(environ, say)
+    given, extra, _ = survey(environ)
+    _say_settings(given, extra, say)
     for name, meant in lookalikes(environ, extra):
         report.warning(
             f"{name} is not a setting, and {meant} is.",
@@ -48,6 +50,7 @@ async def run_checkup(environ: Mapping[str, str], say: Say, *, strict: bool = Fa
         for fault in error.faults:
             say(f"  {fault}")
         return False
+    _warn_of_placeholders(given, report)
     transport = Transport(proxy=settings.outgoing_proxy)
     manager = make_manager(settings, transport)
     try:
@@ -62,12 +65,11 @@ async def run_checkup(environ: Mapping[str, str], say: Say, *, strict: bool = Fa
     return report.is_well(strict=strict)
 
 
-def _say_settings(environ: Mapping[str, str], say: Say) -> tuple[str, ...]:
+def _say_settings(given: Mapping[str, Given], extra: Iterable[str], say: Say) -> None:
     """Every setting with its value and where that came from; of a provider's, those given.
 
     The names of the extra providers.
     """
-    given, extra, _ = survey(environ)
     general = {setting.name for setting in SETTINGS}
     say("Settings")
     for setting in all_settings(extra):
@@ -77,7 +79,15 @@ def _say_settings(environ: Mapping[str, str], say: Say) -> tuple[str, ...]:
         elif setting.name in general:
             default = f"{setting.default} (default)" if setting.default else "not set"
             say(f"  {setting.name}: {default}")
-    return extra
+
+
+def _warn_of_placeholders(given: Mapping[str, Given], report: Report) -> None:
+    for name, found in given.items():
+        if name.endswith(("_CLIENT_ID", "_CLIENT_SECRET")) and is_placeholder(found.text):
+            report.warning(
+                f"{name} looks like a placeholder of some instructions.",
+                "Put the value there that the provider gave you.",
+            )
 
 
 def _say_who_is_staff(settings: Settings, say: Say) -> None:

@@ -13,30 +13,13 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from .credentials import Malformed as Malformed
+from .credentials import client_id, client_secret, text_of, unmarked
+
 _URL_TEXT = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backslash
 _HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")  # 127.1 and 0x7f.1 are addresses in disguise
 _HOST_PART = re.compile(r"[A-Za-z+.-]+://(?:[^/?#]*@)?([^/?#:]*)")
-
-
-class Malformed(ValueError):
-    """A value that cannot be used; the message never holds it."""
-
-
-def text_of(value: object) -> str:
-    """Check that a value is text; ids in YAML, TOML or JSON are often numbers."""
-    if not isinstance(value, str):
-        kind = type(value).__name__
-        raise Malformed(f"must be text, not {kind}; a number has to be passed as str(number)")
-    return value
-
-
-def printable(value: object) -> str:
-    """Check an OAuth client id or secret (RFC 6749, appendix A)."""
-    text = text_of(value)
-    if len(text) > 1024 or not re.fullmatch(r"[ -~]+", text):
-        raise Malformed("must be printable ASCII of at most 1024 characters")
-    return text
 
 
 def is_loopback(host: str) -> bool:
@@ -99,7 +82,7 @@ def issuer(value: object) -> str:
 
 def split(text: str) -> SplitResult:
     """Split an address, if it is one."""
-    host = _HOST_PART.match(text)
+    host = _HOST_PART.match(unmarked(text))
     if host and not host[1].isascii():
         raise Malformed(
             "has a host name with letters beyond ASCII; write it in the form that begins with xn--"
@@ -145,8 +128,8 @@ _OF_A_PROVIDER: dict[str, Callable[[object], object]] = {
     "issuer": issuer,
     "iss_required": switch,
     "pkce": switch,
-    "client_id": printable,
-    "client_secret": printable,
+    "client_id": client_id,
+    "client_secret": client_secret,
 }
 
 

@@ -7,10 +7,12 @@ import hmac
 import json
 import logging
 import re
+from contextlib import suppress
 from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
+from ..configuration.credentials import Malformed, fernet_key
 from ..errors import RecordUnreadable
 from ..shapes import text
 from .keys import check_user_id
@@ -31,9 +33,13 @@ def _ciphers(encryption_key: str | bytes) -> list[tuple[bytes, Fernet]]:
     ciphers = []
     for position, key in enumerate(re.split(r"[\s,]+", text.strip()) if text.strip() else ()):
         try:
+            fernet_key(key)
+        except Malformed as fault:
+            log.error("encryption_key %s (number %d)", fault, position + 1)
+        with suppress(ValueError):  # what Fernet takes is used, as the specification has it
             ciphers.append((key.encode(), Fernet(key)))
-        except ValueError:
-            log.error("encryption key number %d is not a Fernet key and is not used", position + 1)
+    if not ciphers:
+        log.error("no encryption_key is usable: tokens are stored as plain text")
     return ciphers
 
 
