@@ -1,4 +1,4 @@
-"""IP addresses as they are compared and counted: one host has one spelling."""
+"""IP addresses for comparing and counting: one host has one spelling."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def network_of(text: str) -> IPv4Network | IPv6Network:
 def counted_network(text: str) -> str:
     """Return the network to count tries for, ``unknown`` if the text is no address.
 
-    Where many IPv4 clients would share one IPv6 network (6to4, Teredo, translation), each
+    If many IPv4 clients would share one IPv6 network (6to4, Teredo, translation), each
     is counted by its IPv4 address.
     """
     found = address_of(text)

@@ -1,4 +1,4 @@
-"""The composition root: the site out of its parts."""
+"""The composition root: the site made of its parts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _REFUSED = {
 
 
 def make_manager(settings: Settings, transport: Transport | None = None) -> OAuthManager:
-    """The library as the settings want it."""
+    """Make the library's manager from the settings."""
     return OAuthManager(
         " ".join(settings.encryption_keys),
         settings.base_url,
@@ -54,11 +54,11 @@ def make_manager(settings: Settings, transport: Transport | None = None) -> OAut
 
 
 class StartRefused(RuntimeError):
-    """The site would do harm like this; the message is the sentence for the log."""
+    """The site would do harm with these settings; the message is the sentence for the log."""
 
 
 async def _check_keys(manager: OAuthManager, redis: RedisClient) -> None:
-    """Compare the keys with what is stored.  Raises ``StartRefused`` if no record opens.
+    """Compare the keys with the records.  Raises ``StartRefused`` if none opens.
 
     Without Redis, or beside a canary that another key sealed, the site starts
     and is not ready: both may be over in a moment, in a rotation for instance.
@@ -78,7 +78,7 @@ async def _check_keys(manager: OAuthManager, redis: RedisClient) -> None:
 def create_app(
     settings: Settings, *, transport: Transport | None = None, development: bool = False
 ) -> ASGIApp:
-    """The site behind its guards.
+    """Make the site behind its guards.
 
     ``transport`` replaces the network to the providers; ``development`` adds
     the page of all cards.
@@ -126,7 +126,7 @@ def create_app(
         request = Request({**scope, "app": app})
         if reason == "interrupted":
             return errors.interrupted(request)
-        if reason not in _REFUSED:  # a machine's mistake, or an attack: nobody will ask about it
+        if reason not in _REFUSED:  # a machine's mistake, or an attack: no person will ask about it
             return render_error(request, status)
         return await errors.error_page(request, status, _REFUSED[reason])
 

@@ -30,7 +30,7 @@ PORT = click.IntRange(1, 65535)
 
 
 class UserId(click.ParamType[str]):
-    """A person's id, as everywhere else that somebody gives one."""
+    """A person's id, checked like everywhere else."""
 
     name = "user"
 
@@ -58,7 +58,7 @@ def _settings() -> Settings:
 
 
 def _with_store(work: Callable[[OAuthManager, Any], Awaitable[T]]) -> T:
-    """Run one piece of work against the configured Redis; exit clearly where it cannot be done."""
+    """Run one piece of work against the configured Redis; exit with a message if it fails."""
     settings = _settings()
 
     async def run() -> T:

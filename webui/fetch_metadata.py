@@ -4,28 +4,27 @@ from __future__ import annotations
 
 from starlette.datastructures import Headers
 
-# What a browser says when it fetches on a guess, before the person is there.
+# A browser's header for a speculative fetch, before the person opens the page.
 _AHEAD = ("sec-purpose", "purpose", "x-moz")
 
 
 def is_prefetch(headers: Headers) -> bool:
-    """Whether nobody is there yet, so that nothing that works once may be used up."""
+    """Return whether this is a speculative request, which must not consume one-time values."""
     return any("prefetch" in headers.get(name, "").lower() for name in _AHEAD)
 
 
 def is_visit(headers: Headers) -> bool:
-    """Whether a browser opens a page of its own: no picture, script or frame of another page."""
+    """Return whether a browser opens a page: no picture, script or frame of another page."""
     mode = headers.get("sec-fetch-mode", "navigate")
     return mode == "navigate" and headers.get("sec-fetch-dest", "document") == "document"
 
 
 def is_same_origin(headers: Headers, origin: str) -> bool:
-    """Whether a request that changes something was made by a page of ours.
+    """Return whether a request that changes something was made by a page of ours.
 
-    ``Sec-Fetch-Site`` decides where the browser sends it (pages cannot forge
-    it), else ``Origin``; if both are there they must agree.  Beside
-    ``same-origin`` the Origin ``null`` of a page without referrer is no
-    disagreement; alone it is refused.
+    ``Sec-Fetch-Site`` decides if the browser sends it (pages cannot forge it), else
+    ``Origin``; if both are there they must agree.  Beside ``same-origin`` the Origin
+    ``null`` of a page without referrer is no disagreement; alone it is refused.
     """
     sites, origins = headers.getlist("sec-fetch-site"), headers.getlist("origin")
     if sites:
@@ -34,7 +33,7 @@ def is_same_origin(headers: Headers, origin: str) -> bool:
 
 
 def says_where_from(headers: Headers) -> bool:
-    """Whether the browser says anything of the page that made a request."""
+    """Return whether the browser says anything about the page that made a request."""
     return "sec-fetch-site" in headers or headers.getlist("origin") not in ([], ["null"])
 
 

@@ -1,8 +1,8 @@
-"""One client's connection: uvicorn's HTTP/1.1 protocol with an end to everybody's waiting.
+"""One client's connection: uvicorn's HTTP/1.1 protocol with limits on waiting.
 
 uvicorn waits without limit for the rest of a request and for a client that does not take
-its answer.  Each such connection holds a file descriptor, and without any left nobody else
-gets in.
+its answer.  Each such connection holds a file descriptor, and without any left nobody
+else can connect.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ class Awaited(Enum):
 
 
 def _most_waiting() -> int:
-    """Half of the files this process may open: the rest is for Redis, providers and work."""
+    """Return half of the files this process may open: the rest is for Redis, providers and work."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return 4096 if files == resource.RLIM_INFINITY else min(files // 2, 4096)
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """Seconds to wait for a client.  What it sends meanwhile does not extend them."""
+    """Seconds to wait for a client.  Bytes that it sends meanwhile do not extend them."""
 
     head: float = 10.0
     next_request: float = 75.0  # longer than a proxy's, which would race with our closing
@@ -55,8 +55,8 @@ class Patience:
 class WaitingRoom:
     """The connections whose client has to do the next step, the longest wait first.
 
-    Beyond ``most`` the longest wait ends, so that newcomers always get in: what an
-    ordinary client has to send arrives with its connection.  It ends among the kept
+    Beyond ``most`` the longest wait ends, so that newcomers always get in: an ordinary
+    client sends its bytes along with its connection.  It ends among the kept
     connections or among the others, whichever are more, so that neither crowds out the
     other.
     """
@@ -68,7 +68,7 @@ class WaitingRoom:
         self._others: dict[BoundedConnection, None] = {}
 
     def enter(self, connection: BoundedConnection, awaited: Awaited) -> None:
-        """Put it at the end, wherever it was."""
+        """Move it to the end, wherever it was."""
         self.leave(connection)
         (self._kept if awaited is Awaited.NEXT else self._others)[connection] = None
         if len(self._kept) + len(self._others) > self._most:
@@ -83,7 +83,7 @@ class WaitingRoom:
 
 
 class BoundedConnection(H11Protocol):
-    """uvicorn's connection, which ends when its client does not do its part in time."""
+    """uvicorn's connection, which ends if its client does not act in time."""
 
     def __init__(
         self,
@@ -113,7 +113,7 @@ class BoundedConnection(H11Protocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._unset_keepalive_if_required()  # ours also ends what cannot be closed in order
+        self._unset_keepalive_if_required()  # ours also ends unclean closes
         # uvloop writes at the end of its turn: only then is it known what the client took.
         self.loop.call_soon(self._look)
 
@@ -126,7 +126,7 @@ class BoundedConnection(H11Protocol):
         self._look()
 
     def _look(self) -> None:
-        """Begin to wait for what the client has to do next, unless it is awaited already."""
+        """Begin to wait for the client's next step, unless it is awaited already."""
         if self in self.connections:
             awaited = self._next_step()
             if awaited is not self._awaited:
@@ -155,7 +155,7 @@ class BoundedConnection(H11Protocol):
         self._room.enter(self, awaited)
 
     def _give_up(self) -> None:
-        """The time is over; whoever sent half a request is told so (RFC 9110, 15.5.9)."""
+        """End the wait; a client that sent half a request gets 408 (RFC 9110, 15.5.9)."""
         if self._next_step() is not self._awaited:
             self._look()
         elif self.transport.get_write_buffer_size():

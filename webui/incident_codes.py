@@ -1,4 +1,4 @@
-"""Reference codes: what a person quotes, and what support finds with it for 90 days.
+"""Reference codes: a person quotes one, and support finds its failure with it for 90 days.
 
 A reference holds words of ours alone: never a path, a query, a code or a state.
 """
@@ -25,7 +25,7 @@ from webui.sessions.sessions import loaded_session
 from webui.site import Site, caller_of, site_of
 
 KEPT_SECONDS = 90 * 24 * 3600
-_TRIES = 3  # codes, where one is taken: fewer than one in a hundred are
+_TRIES = 3  # codes, if one is taken: fewer than one in a hundred are
 _CODE = re.compile(f"[{CODE_ALPHABET}]{{{CODE_LENGTH}}}")
 
 _log = structlog.get_logger(__name__)
@@ -33,12 +33,12 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """What is kept of a failure; ``""`` and 0 where it is not known."""
+    """The record of a failure; ``""`` and 0 mean unknown."""
 
     code: str
     at: float  # epoch seconds
     kind: str  # a section of the catalogue's ``error`` or ``card``, or a link page's name
-    status: int = 0  # 0: told on a card
+    status: int = 0  # 0: shown on a card
     route: str = ""  # the template, not the path
     method: str = ""
     provider: str = ""
@@ -59,10 +59,10 @@ async def refer(
     user: str = "",
     keep: bool = True,
 ) -> str:
-    """Six characters to show; ``""`` where too many were kept already, or nobody reads them.
+    """Return six characters to show; ``""`` if too many were kept already, or nobody reads them.
 
-    Without Redis they stand in the log alone; ``keep`` false says that it is
-    known to be away.  At most three round trips, with a session two.
+    Without Redis they are in the log alone; ``keep`` false says that it is known to be
+    away.  At most three round trips, with a session two.
     """
     is_read = is_visit(request.headers) or request.headers.get("hx-request") == "true"
     if request.method == "HEAD" or not is_read:
@@ -106,7 +106,7 @@ async def _is_allowed(limiter: Limiter, found: Reference, address: str) -> bool:
 
 
 async def keep_reference(redis: RedisClient, reference: Reference) -> str:
-    """Keep it under a code nobody has; ``""`` where none was found."""
+    """Keep it under an unused code; ``""`` if none was found."""
     for _ in range(_TRIES):
         code = _new_code()
         value = json.dumps({k: v for k, v in asdict(replace(reference, code=code)).items() if v})
@@ -117,12 +117,12 @@ async def keep_reference(redis: RedisClient, reference: Reference) -> str:
 
 
 def is_reference(text: str) -> bool:
-    """Whether it looks like a reference, however it was typed."""
+    """Return whether it looks like a reference, however it was typed."""
     return _CODE.fullmatch(as_typed(text)) is not None
 
 
 async def find_reference(redis: RedisClient, code: str) -> Reference | None:
-    """What was kept under ``code``, however it was typed.  Raises ``StoreUnavailable``."""
+    """Find the reference of ``code``, however it was typed.  Raises ``StoreUnavailable``."""
     code = as_typed(code)
     if not is_reference(code):
         return None
@@ -135,7 +135,7 @@ async def find_reference(redis: RedisClient, code: str) -> Reference | None:
 
 
 def _write(found: Reference, code: str, *, is_kept: bool) -> None:
-    """One line in the log: a failure of ours or of a provider's is a warning."""
+    """Write one line to the log: a failure of ours or of a provider's is a warning."""
     _log.log(
         logging.INFO if 400 <= found.status < 500 else logging.WARNING,
         "reference",

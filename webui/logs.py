@@ -1,9 +1,9 @@
-"""What is written about what happens: one line per event, and never a secret.
+"""Logs: one line per event, and never a secret.
 
-Our own loggers are those named ``webui`` and below.  Of everybody else's only
-warnings and errors are written, whatever the level: their messages are made of
-values, so only the fixed words remain.  The same holds for exceptions: of ours
-the ``repr``, which holds no secret; of others the type and where it happened.
+Our own loggers are those named ``webui`` and below.  Of all others only warnings and
+errors are written, whatever the level: their messages are made of values, so only the
+fixed words remain.  The same holds for exceptions: of ours the ``repr``, which holds no
+secret; of others the type and the place.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _is_ours_or_serious(record: logging.LogRecord) -> bool:
 
 
 def _without_foreign_values(_: WrappedLogger, __: str, event: EventDict) -> EventDict:
-    """Of a library's message only the words before the first value."""
+    """Keep only the words before the first value of a library's message."""
     record: logging.LogRecord = event.pop("_record")
     if not event.pop("_from_structlog") and not _is_ours(record.name):
         fixed = _FIXED_WORDS.match(record.msg if isinstance(record.msg, str) else "")
@@ -108,7 +108,7 @@ def _is_secret(name: str) -> bool:
 
 
 def _plain(value: object) -> object:
-    """Numbers and texts, and lists of them; of anything else only the type."""
+    """Reduce a value to numbers, texts and lists of them; of anything else only the type."""
     if isinstance(value, str):
         return _text(value)
     if value is None or isinstance(value, (bool, int, float)):
@@ -119,7 +119,7 @@ def _plain(value: object) -> object:
 
 
 def _text(text: str) -> str:
-    """On one line, of bounded length, without query strings and passwords in addresses."""
+    """Put a text on one line, bounded, without query strings and passwords in addresses."""
     text = _USER_INFO.sub(f"{_MASKED}@", _QUERY.sub(f"?{_MASKED}", text[: 4 * _LONGEST]))
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii")
@@ -128,7 +128,7 @@ def _text(text: str) -> str:
 
 
 def _story(error: BaseException | None) -> Iterator[str]:
-    """The chain of exceptions, the last one first: what, then where, innermost last."""
+    """Tell the chain of exceptions, the last one first: what, then where, innermost last."""
     told: set[int] = set()
     pending = [error]
     while pending:
@@ -160,7 +160,7 @@ def _name(error: BaseException) -> str:
 
 
 def _one_line(_: WrappedLogger, __: str, event: EventDict) -> str:
-    """For a terminal: time, level, event, then the rest."""
+    """Format a line for a terminal: time, level, event, then the rest."""
     first = [str(event.pop(name, "")) for name in ("timestamp", "level", "event")]
     error = event.pop("error", [])
     rest = [f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in event.items()]

@@ -1,4 +1,4 @@
-"""How often somebody may try, counted in Redis by the ``limits`` library."""
+"""Limits on tries, counted in Redis by the ``limits`` library."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIMITS = {
     "revoke": "10/10 minutes",  # providers asked once more to end a grant, for each person
     "guess": "20/10 minutes",  # codes sent in chat, for each person
     "reference": "20/10 minutes",  # references kept, for each person, else for each address
-    # Of all who are not signed in; whoever searches for pages must not use up everybody's.
+    # Of all who are not signed in; a search for pages must not use up everybody's.
     "stray_reference": "60/hour",
     "anonymous_reference": "300/hour",
     "denied": "5/10 minutes",  # records of people who tried support pages, for each person
@@ -33,7 +33,7 @@ LIMITS = {
     "act_alert": "1/10 minutes",  # alerts that the limit above was reached, for each of them
     "lookup_alert": "1/10 minutes",  # alerts that LOOKUPS was reached, for each of them
 }
-# Of people looked up, for each of support's staff.  Counted from the audit: looking writes no more.
+# Of people looked up, for each of support's staff.  Counted from the audit: a look writes no more.
 LOOKUPS = "60/10 minutes"
 
 _NUMBER = re.compile(r"[0-9]{1,15}")
@@ -74,7 +74,7 @@ return tries
 
 
 class _ClientStorage(Storage):
-    """What ``limits`` counts in: any client of redis-py, a cluster's as well.
+    """Storage for ``limits``: any client of redis-py, a cluster's as well.
 
     The storage that ``limits`` brings opens connections of its own.
     """
@@ -110,13 +110,13 @@ class _ClientStorage(Storage):
 
 
 class Limiter:
-    """Counts tries; every method is one round trip until the limit is reached."""
+    """A counter of tries; every method is one round trip until the limit is reached."""
 
     def __init__(self, redis: RedisClient) -> None:
         self._strategy = FixedWindowRateLimiter(_ClientStorage(redis))
 
     async def allows(self, name: str, who: str) -> bool:
-        """Count one try; whether it is within the limit.  Raises ``StoreUnavailable``."""
+        """Count one try; return whether it is within the limit.  Raises ``StoreUnavailable``."""
         async with redis_call("count tries"):
             return bool(await self._strategy.hit(_item(name), name, quote(who, safe="")))
 
@@ -126,7 +126,7 @@ class Limiter:
             raise await self._too_many(name, who)
 
     async def check(self, name: str, who: str) -> None:
-        """As :meth:`hit`, without counting."""
+        """Check the limit like :meth:`hit`, without counting."""
         async with redis_call("look at the count of tries"):
             if await self._strategy.test(_item(name), name, quote(who, safe="")):
                 return

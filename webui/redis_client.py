@@ -1,7 +1,7 @@
 """The site's connection to Redis.
 
-Commands are never repeated: when an answer is lost, a repeated GETDEL finds
-nothing, although the value had been there.
+Commands are never repeated: if an answer is lost, a repeated GETDEL finds nothing,
+although the value had been there.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _CONNECTIONS = 64
 
 
 def connect(redis_url: str) -> Redis:
-    """A client that connects when it is first used; close it with ``aclose()``."""
+    """Make a client that connects on first use; close it with ``aclose()``."""
     pool = BlockingConnectionPool.from_url(
         redis_url,
         max_connections=_CONNECTIONS,

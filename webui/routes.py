@@ -25,14 +25,14 @@ def _callback(path: str, view: Callable[[Request], Awaitable[Response]]) -> Rout
 
 
 def _for_person(act: str) -> list[Route]:
-    """What support may do for somebody: asked first, then done."""
+    """List the routes of support's actions for a person: asked first, then done."""
     path = f"/support/people/{{user_id}}/{act}"
     do = Route(path, support_actions.doing(act), methods=["POST"])
     return [Route(path, support_actions.asking(act)), do]
 
 
 def routes() -> list[Route]:
-    """GET and HEAD change nothing, but for the two callbacks."""
+    """List all routes; GET and HEAD change nothing, except the two callbacks."""
     post = ["POST"]
     return [
         Route("/", signin.front),
@@ -83,5 +83,5 @@ def routes() -> list[Route]:
 
 
 def development_routes() -> list[Route]:
-    """For the demo and tests alone."""
+    """List routes for the demo and tests alone."""
     return [Route("/dev/cards", reading.cards)]

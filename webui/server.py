@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 
 from webui.http_connection import BoundedConnection, WaitingRoom
 
-DRAIN_SECONDS = 10  # for requests under way when we are told to stop
+DRAIN_SECONDS = 10  # for requests under way when a signal stops us
 MAX_HEADERS = 32 * 1024  # bytes of request line and headers
 BACKLOG = 512  # connections that the kernel accepts ahead of us
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 
 
 class PortTaken(RuntimeError):
-    """Somebody else listens there; the message is the sentence to show."""
+    """Another process listens there; the message is the sentence to show."""
 
 
 class NotStarted(RuntimeError):
@@ -37,7 +37,7 @@ class NotStarted(RuntimeError):
 def listen(host: str, port: int) -> socket.socket:
     """Return a listening socket whose connections do not wait for acknowledgements.
 
-    Event loops set TCP_NODELAY only where the socket names its protocol, and that of
+    Event loops set TCP_NODELAY only if the socket names its protocol, and that of
     ``socket.create_server`` does not: a body would wait 40 ms behind its head.  Raises
     ``PortTaken``.
     """
@@ -59,7 +59,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, told to stop by us: it would catch the signals for itself alone."""
+    """uvicorn's server, stopped by us: it would catch the signals for itself alone."""
 
     def __init__(self, app: ASGIApp, room: WaitingRoom) -> None:
         super().__init__(
@@ -84,7 +84,7 @@ class Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to accept, and say so; an application that refuses to start ends the server."""
+        """Begin to accept, and log it; an application that refuses to start ends the server."""
         try:
             await super().startup(sockets)
         except SystemExit:
@@ -110,7 +110,7 @@ def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def run_server(listeners: Sequence[tuple[ASGIApp, str, int]]) -> None:
-    """Serve each application on its host and port until told to stop.
+    """Serve each application on its host and port until a signal.
 
     The first signal lets requests under way finish, a second one does not.
     Raises ``PortTaken`` and ``NotStarted``.

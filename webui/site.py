@@ -1,4 +1,4 @@
-"""What every view works with: the settings, the library, Redis, sessions."""
+"""The parts that every view works with: the settings, the library, Redis, sessions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def site_of(request: Request) -> Site:
 
 
 def provider_of(request: Request) -> OAuthProvider:
-    """The provider the path names.  Raises 404 before the name is used for anything."""
+    """Return the provider in the path.  Raises 404 before the name is used for anything."""
     provider = site_of(request).manager.providers.get(request.path_params["provider"])
     if provider is None:
         raise HTTPException(404)
@@ -43,11 +43,11 @@ def provider_of(request: Request) -> OAuthProvider:
 
 
 async def form_of(request: Request) -> dict[str, object]:
-    """The fields of a form; it may not bring files.  Raises 400 for what is no form."""
+    """Return the fields of a form without files.  Raises 400 for any other body."""
     async with request.form(max_files=0, max_fields=20) as form:
         return dict(form)
 
 
 def caller_of(request: Request) -> str:
-    """The network to count tries for: the peer's, or what a trusted proxy says it is."""
+    """Return the network to count tries for: the peer's, or the one a trusted proxy names."""
     return counted_network(request.client.host if request.client else "")

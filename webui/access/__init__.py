@@ -1,1 +1,1 @@
-"""Access: who may open which page."""
+"""Access: rules about who may open which page."""

@@ -1,10 +1,10 @@
-"""Tries at links, states and proofs: who is counted for them, and whom no limit locks out.
+"""Tries at links, states and proofs: their counters, and the people whom no limit locks out.
 
-An address is shared, and other sites' pages and neighbours can use its limit up.  So what
-another site's page loads from here is refused before anything is looked up.  Beyond its
-address's limit goes on whoever is known here, as a person or by a browser that a person was
-signed in with, until they have used up a limit of their own; and somebody's own links open
-always.  Nothing that a program can forge makes it known.
+An address is shared, and other sites' pages and neighbours can use its limit up.  So a
+request that another site's page loads from here is refused before anything is looked
+up.  Beyond its address's limit, a known person, or a browser that a person was signed
+in with, goes on until they have used up a limit of their own; and a person's own links
+always open.  Nothing that a program can forge makes it known.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ KNOWN_SECONDS = 30 * 24 * 3600
 class Guesser:
     """The counters of one request: its network's, and its own, ``""`` if it is new here.
 
-    ``sent`` counts what another site's page makes a browser open without a press, beside
-    and not in the network's count.
+    ``sent`` counts requests that another site's page makes a browser send without a
+    press, beside and not in the network's count.
     """
 
     network: str
@@ -42,7 +42,7 @@ class Guesser:
 
 
 def turned_away(request: Request) -> Response | None:
-    """The answer to what no person opens, where a look-up would cost something; else None."""
+    """Return the answer to a request that no person makes, before it costs a look-up; else None."""
     if is_prefetch(request.headers):
         return Response(status_code=503, headers={"Retry-After": "1"})
     return None if is_visit(request.headers) else Response(status_code=403)
@@ -69,7 +69,7 @@ async def may_guess(request: Request, *, owner: str = "") -> None:
 async def count_try(request: Request, limit: str, *, own: str = "") -> None:
     """Count one try.  Raises ``TooMany``.
 
-    ``own`` is the counter of what the request has shown to hold, beside the network's.
+    ``own`` is the counter of a value that the request has shown to hold, beside the network's.
     """
     limiter, who = site_of(request).limiter, await _guesser(request)
     own = own or who.own
@@ -84,7 +84,7 @@ async def count_try(request: Request, limit: str, *, own: str = "") -> None:
 
 
 def remember_browser(request: Request, response: Response, user: str) -> None:
-    """Have the browser show from now on that ``user`` was signed in with it."""
+    """Give the browser a cookie that shows that ``user`` was signed in with it."""
     settings = site_of(request).settings
     value = _signer(settings).sign(_known_as(settings, user)).decode("ascii")
     keep_cookie(site_of(request).settings, response, COOKIE, value, KNOWN_SECONDS)
@@ -108,7 +108,7 @@ def _brought(request: Request) -> str:
 
 
 def _known_as(settings: Settings, user: str) -> str:
-    """A name of the person that tells whoever finds the cookie nothing."""
+    """Return a name of the person that reveals nothing to a finder of the cookie."""
     message = f"webui.known\0{user}".encode()
     digest = hmac.digest(settings.session_secrets[0].encode(), message, hashlib.sha256)
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")

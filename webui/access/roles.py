@@ -1,10 +1,10 @@
-"""Who is support staff, decided anew with every request.
+"""The role of support staff, decided with every request.
 
-Three ways there are: a session from chat of somebody in ``SUPPORT_USERS``; a
-session of its own after a sign-on whose claim holds ``SUPPORT_GROUP``, which is
-asked for again where the provider's userinfo endpoint named it; and a trusted proxy
-that names both person and group.  Nobody else who is signed in learns that there is
-anything to see; whoever is not is shown how to sign in.
+There are three ways: a session from chat of somebody in ``SUPPORT_USERS``; a session of
+its own after a sign-on whose claim holds ``SUPPORT_GROUP``, which is requested again if
+the provider's userinfo endpoint named it; and a trusted proxy that names both person
+and group.  Nobody else who is signed in learns that there is anything to see; those who
+are not are shown how to sign in.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ STAFF_SECONDS = 1800  # since the sign-in
 
 @dataclass(frozen=True, slots=True)
 class Staff:
-    """Somebody of support; ``via`` is how they signed in: ``chat``, ``sso`` or ``proxy``."""
+    """A member of support; ``via`` is the way they signed in: ``chat``, ``sso`` or ``proxy``."""
 
     id: str
     via: str
@@ -43,17 +43,17 @@ class Staff:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What a request can show of a role: ``staff`` now, or why not."""
+    """The role that a request shows: ``staff`` now, or the reason against."""
 
     staff: Staff | None = None
     is_stale: bool = False  # signed in too long ago
-    is_over: bool = False  # or no longer signed in where they had signed in
+    is_over: bool = False  # or no longer signed in at their provider
     trouble: str = ""  # or the provider did not say: its error code
     other: Staff | None = None  # or somebody signed in who is not staff
 
 
 class RoleUnknown(Exception):
-    """The provider of the sign-on did not say who is staff; ``code`` is its error code."""
+    """The provider of the sign-on did not name the staff; ``code`` is its error code."""
 
     def __init__(self, code: str) -> None:
         self.code = code
@@ -62,7 +62,7 @@ class RoleUnknown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _SignIn:
-    """One way in which a request speaks for somebody; ``at`` None is one for people alone."""
+    """One person that a request speaks for; ``at`` None is for people's pages alone."""
 
     person: Staff
     groups: Collection[str]
@@ -71,10 +71,10 @@ class _SignIn:
 
 
 async def require_staff(request: Request) -> Staff:
-    """The staff person who asks; nothing is written but what was denied.
+    """Return the staff person who asks; only a denial is written.
 
     Raises ``HTTPException`` 404 for everybody else who is signed in, ``SignInNeeded``
-    for whoever is not, and for staff who signed in longer than ``STAFF_SECONDS`` ago
+    for those who are not, and for staff who signed in longer than ``STAFF_SECONDS`` ago
     or whose sign-in is over, ``RoleUnknown``, and ``StoreUnavailable``.
     """
     standing = await standing_of(request)
@@ -92,7 +92,7 @@ async def require_staff(request: Request) -> Staff:
 
 
 async def standing_of(request: Request) -> Standing:
-    """The best that proxy, staff session and person's session make of whoever asks; reads only."""
+    """Return the best standing by proxy, staff session and person's session; reads only."""
     found: list[Standing] = []
     async for sign_in in _signed_in(request):
         standing = await _standing(site_of(request), sign_in)
@@ -108,7 +108,7 @@ async def standing_of(request: Request) -> Standing:
 
 
 async def _standing(site: Site, sign_in: _SignIn) -> Standing:
-    """The provider is asked last, and of staff alone."""
+    """Judge one sign-in; the provider is asked last, and about staff alone."""
     person, settings = sign_in.person, site.settings
     if sign_in.at is None or not is_staff(settings, person, sign_in.groups):
         return Standing(other=person)
@@ -131,19 +131,19 @@ def _has_support(settings: Settings) -> bool:
 
 
 def is_staff(settings: Settings, person: Staff, groups: Collection[str]) -> bool:
-    """Whether the settings make staff of them now."""
+    """Return whether the settings make them staff now."""
     group = settings.support_group
     return person.id in settings.support_users or (bool(group) and group in groups)
 
 
 def wants_newer_sign_in(settings: Settings, session: Session) -> bool:
-    """Whether a link to sign in has to prove the person anew: staff, for the support pages."""
+    """Return whether a sign-in link has to prove the person again: staff, for support pages."""
     is_old = time.time() - session.signed_in_at >= STAFF_SECONDS
     return session.via == "chat" and session.user in settings.support_users and is_old
 
 
 async def _signed_in(request: Request) -> AsyncIterator[_SignIn]:
-    """Everybody this request speaks for."""
+    """Yield everybody this request speaks for."""
     site = site_of(request)
     if person := proxied_person(request):
         # The proxy vouches with every request; how old its own sign-in is, it does not say.
@@ -158,7 +158,7 @@ async def _signed_in(request: Request) -> AsyncIterator[_SignIn]:
 
 
 async def _note_denied(request: Request, person: Staff) -> None:
-    """Once in a while for each person; the answer stays the same where it cannot be kept."""
+    """Record a denial, once in a while for each person; a failure does not change the answer."""
     site = site_of(request)
     request_id: str = getattr(request.state, "request_id", "")
     with suppress(StoreUnavailable):

@@ -1,4 +1,4 @@
-"""Who may go on: the signed-in person, the way back after signing in, the cross-site check."""
+"""The signed-in person, and the way back after signing in."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HOME = "/connections"
 SUPPORT = "/support"
 
 # The pages a person may be sent back to.  No percent sign, second slash or dot segment can occur,
-# so nothing in here is read by a browser as anything but a path of this site.
+# so a browser reads nothing in here as anything but a path of this site.
 _LANDING = re.compile(
     r"/connections(/[a-z][a-z0-9_-]{0,31}(/disconnect|/switch)?)?"
     r"|/oauth/[a-z][a-z0-9_-]{0,31}/authorize"
@@ -23,7 +23,7 @@ _LANDING = re.compile(
     r"|/support(/people/(?=[A-Za-z0-9])[A-Za-z0-9@_=+~-]+(\.[A-Za-z0-9@_=+~-]+)*)?"
 )
 _LONGEST = 300  # characters
-# Their addresses hold an authorization code; also where a slash too many makes them nothing.
+# Their addresses hold an authorization code; also if a surplus slash makes them unknown.
 _CALLBACK = re.compile(r"(/oauth/[^/]+|/signin/sso)/callback")
 
 
@@ -32,7 +32,7 @@ class SignInNeeded(Exception):
 
 
 async def require_session(request: Request, sessions: Sessions) -> Session:
-    """The browser's session.  Raises ``SignInNeeded``, ``StoreUnavailable``."""
+    """Return the browser's session.  Raises ``SignInNeeded``, ``StoreUnavailable``."""
     session = await sessions.load(request)
     if session is None:
         raise SignInNeeded
@@ -40,10 +40,9 @@ async def require_session(request: Request, sessions: Sessions) -> Session:
 
 
 async def ask_to_sign_in(request: Request, _: Exception) -> Response:
-    """The exception handler for :class:`SignInNeeded`.
+    """Handle :class:`SignInNeeded`.
 
-    After signing in the person is back on the same page; what they had sent is
-    not sent again.
+    After signing in the person is back on the same page; a form they had sent is not sent again.
     """
     path = request.scope["path"]
     if request.method not in ("GET", "HEAD") and not path.startswith(SUPPORT):
@@ -55,10 +54,9 @@ async def ask_to_sign_in(request: Request, _: Exception) -> Response:
 
 
 def safe_next(path: str | None) -> str:
-    """``path`` if it is one of the pages to come back to, else the home page.
+    """Return ``path`` if it is one of the pages to come back to, else the home page.
 
-    Of support pages, whatever the person's id cannot be written in plain
-    letters for, the first.
+    A support page of a person whose id has other than plain letters becomes the first one.
     """
     if path and len(path) <= _LONGEST and _LANDING.fullmatch(path):
         return path
@@ -66,5 +64,5 @@ def safe_next(path: str | None) -> str:
 
 
 def is_callback(path: str) -> bool:
-    """Whether the address may hold a code, which not even our own pages are to be told."""
+    """Return whether the address may hold a code, which not even our own pages may see."""
     return _CALLBACK.match(path) is not None

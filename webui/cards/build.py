@@ -1,4 +1,4 @@
-"""From a connection and the outcome of the last action to a card."""
+"""The building of a card from a connection and the outcome of the last action."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TROUBLES = {
 
 
 def base_key(provider: OAuthProvider, connection: Connection | None, now: float) -> str:
-    """The key of ``BASES`` for what is stored; ``now`` in epoch seconds."""
+    """Return the key of ``BASES`` for the stored connection; ``now`` in epoch seconds."""
     status = connection.status if connection else Status.NOT_CONNECTED
     if connection is None or status is Status.NOT_CONNECTED:
         return "not_connected" if provider.is_configured else "not_set_up"
@@ -65,7 +65,7 @@ def make_card(
     screen: Screen,
     focus: Focus = "",
 ) -> Card:
-    """The card of one service.
+    """Make the card of one service.
 
     A note that is no longer true of this connection is left out.  ``focus`` is
     for a fragment that a person asked for: ``result`` is the note or else the
@@ -110,16 +110,15 @@ def make_card(
 
 
 def _is_answered(note: Note, connection: Connection | None) -> bool:
-    """Whether what is waited for has come, wherever the person finished."""
+    """Return whether the awaited outcome has come, in whichever browser."""
     is_waiting = note.key in ("waiting", "still_waiting")
     return is_waiting and connection is not None and connection.profile.connected_at > note.at
 
 
 def _fingerprint(about: parts.About, outcome: str) -> str:
-    """Twelve hex digits, the same in every process and on every page.
+    """Return twelve hex digits, the same in every process and on every page.
 
-    What an action came to is news only to the page it was pressed on, unless
-    it is still going on.
+    The outcome of an action is news only to the page of its button, unless it is still going on.
     """
     about = replace(about, screen=replace(about.screen, where="list"))
     known = about.connection
@@ -149,7 +148,7 @@ def _focus(card: Card, focus: Focus) -> str:
 
 
 def confirm_card(provider: OAuthProvider, connection: Connection | None, screen: Screen) -> Card:
-    """The card in state asking: the question, what stops, what stays, and two buttons."""
+    """Make the card that asks: the question, what stops, what stays, and two buttons."""
     key = base_key(provider, connection, screen.now)
     about = parts.About(key, provider, connection, screen)
     card = make_card(provider, connection, None, screen)
@@ -176,13 +175,13 @@ def confirm_card(provider: OAuthProvider, connection: Connection | None, screen:
 
 
 def changed(cards: Iterable[Card], seen: Collection[str]) -> list[Card]:
-    """Those of the cards that a page shows differently; ``seen`` is every ``Card.seen`` it sent."""
+    """Return the cards that a page shows differently; ``seen`` is every ``Card.seen`` it sent."""
     shown = {mark.partition(".")[0] for mark in seen}
     return [card for card in cards if card.name in shown and card.seen not in seen]
 
 
 def summarize(cards: Iterable[Card], screen: Screen) -> Summary:
-    """How many are connected, and which need attention; notes do not count."""
+    """Summarize how many are connected, and which need attention; notes do not count."""
     cards = tuple(cards)
     connected = sum(
         card.tone == "ok" or card.state in ("provider_trouble", "setup") for card in cards

@@ -11,7 +11,7 @@ from webui.text.labels import is_web_address
 
 
 def offered(base: Base, result: Outcome | None) -> tuple[str, ...]:
-    """Keys of the actions; what leads back to access is among them whatever happened last."""
+    """Return keys of the actions; the way back to access is always among them."""
     keys = (result and result.actions) or base.actions
     if any(ACTIONS[key].path == "connect" for key in keys):
         return keys
@@ -19,7 +19,7 @@ def offered(base: Base, result: Outcome | None) -> tuple[str, ...]:
 
 
 def actions(about: About, keys: Iterable[str], tone: Tone) -> tuple[Action, ...]:
-    """The buttons; "disconnect" only where something is stored, a link only to somewhere.
+    """Make the buttons; "disconnect" only if something is stored, a link only if it has an address.
 
     ``tone`` is that of the card's tag.
     """
@@ -49,7 +49,7 @@ def _action(about: About, key: str, kind: Kind, tone: Tone) -> Action:
 
 
 def _words(about: About, key: str, kind: Kind) -> str:
-    """The label's key: what cannot be used any more cannot be kept connected either."""
+    """Return the label's key: a connection that no longer works cannot be kept connected."""
     if key == "keep" and about.key not in WORKING | TROUBLED:
         return "not_now"
     return kind.words or key
@@ -62,7 +62,7 @@ def _style(kind: Kind, tone: Tone) -> Style:
 
 
 def _addresses(about: About, kind: Kind) -> tuple[str, str]:
-    """Where the plain link or form goes, and where htmx goes instead (``""``: nowhere)."""
+    """Return the address of the plain link or form, and that for htmx (``""``: none)."""
     card = f"/connections/{about.provider.name}"
     page = card if about.screen.where == "detail" else "/connections"
     here = "?return=detail" if about.screen.where == "detail" else ""

@@ -1,4 +1,4 @@
-"""What the bot does with a service, by the operator's names for it: what is lost, what stopped."""
+"""Features of the bot, by the operator's names: lost ones, and stopped ones."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ MOST_NAMED = 3  # in a list of cards; the service's own page has them all
 
 
 def lost(connection: Connection, where: Where) -> str:
-    """What does not work without the permissions that are missing, ``""`` where all does."""
+    """Say what does not work without the missing permissions, ``""`` if all does."""
     if not connection.lacking_features:
         return ""
     return words.markup("feature.lost", features=_named(connection.lacking_features, where))
 
 
 def stopped(provider: OAuthProvider, connection: Connection, where: Where) -> str:
-    """What the bot did until access ended, but for what is known not to have worked.
+    """Say what the bot did until access ended, without features known not to have worked.
 
-    Which scopes were granted is only known while the tokens are there; what the
-    person chose to do without, always.
+    The granted scopes are only known while the tokens exist; the scopes that the person
+    chose to do without, always.
     """
     rules = provider.scope_rules
     without = rules.keys(connection.profile.accepted_missing)

@@ -38,7 +38,7 @@ ON = build_providers(
         },
     },
 )
-# Addresses that no check of the settings would let through: no page may link there all the same.
+# Addresses that no check of the settings would accept: still, no page may link there.
 _HOSTILE = "javascript:alert(1)"
 ON["wiki"] = replace(ON["wiki"], manage_url=_HOSTILE, status_url=_HOSTILE)
 _TOPICS = ("calendar.events", "gmail.send", "drive.file", "tasks", "contacts")
@@ -65,7 +65,7 @@ def connection(
     profile: dict[str, Any] | None = None,
     **more: Any,
 ) -> Connection:
-    """Connected 40 days ago as ``label`` and used an hour ago, but for what is given."""
+    """Make a connection of 40 days ago as ``label``, used an hour ago, but for given fields."""
     if status is Status.NOT_CONNECTED:
         return Connection(name, status)
     usual = {"connected_at": NOW - 40 * DAY, "renewed_at": NOW - 7200, "used_at": NOW - 3600}
@@ -74,7 +74,7 @@ def connection(
 
 
 def granted(*topics: str, **profile: Any) -> Connection:
-    """A connection to ``BUSY`` with these of its topics alone."""
+    """Make a connection to ``BUSY`` with these of its topics alone."""
     scopes = ["openid", *(_SCOPES[topic] for topic in topics)]
     token = TokenData("-", refresh_token="-", scopes=scopes, provider="google")
     asked = {"requested_scopes": tuple(BUSY.scopes), **profile}
@@ -83,7 +83,7 @@ def granted(*topics: str, **profile: Any) -> Connection:
 
 @dataclass(frozen=True)
 class Case:
-    """A connection with an outcome, and the state it is to be shown in."""
+    """A connection with an outcome, and the state it must show."""
 
     state: str
     provider: OAuthProvider
@@ -239,7 +239,7 @@ ASKED = ("endless", "ended", "unreadable", "own provider")
 
 
 def gallery(screen: Screen) -> Iterator[tuple[str, Card]]:
-    """Every card with a name for it, each under an id of its own."""
+    """Yield every card with its name, each under an id of its own."""
     screen = replace(screen, now=NOW)
     for number, (name, case) in enumerate(CASES.items()):
         own = replace(case.provider, name=f"{case.provider.name}-{number}")

@@ -1,4 +1,4 @@
-"""What a card's template shows: frozen values."""
+"""Frozen values for a card's template."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Focus = Literal["", "result", "heading", "disconnect"]
 
 @dataclass(frozen=True, slots=True)
 class Screen:
-    """Where and when a card is shown; ``now`` in epoch seconds."""
+    """The place and time a card is shown; ``now`` in epoch seconds."""
 
     product: str
     bot: str
@@ -24,7 +24,7 @@ class Screen:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A term with a text or, where ``at`` is set, a time (``style``: ``date`` or ``both``).
+    """A term with a text or, if ``at`` is set, a time (``style``: ``date`` or ``both``).
 
     ``detail`` follows either after a colon.  A quiet one is no reason to swap the
     card under somebody's eyes.
@@ -46,11 +46,11 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class CardNote:
-    """``items`` are permissions: group and sentence, as ``permissions.sentences`` gives them.
+    """A note; ``items`` are permissions: group and sentence, from ``permissions.sentences``.
 
-    ``after`` is said below them.
-    ``message`` is for the person to send on; ``by_itself`` is said where the
-    script runs and looks for news, ``by_hand`` where it does not.
+    ``after`` is said below them.  ``message`` is for the person to send on;
+    ``by_itself`` is said if the script runs and polls for news, ``by_hand`` if it does
+    not.
     """
 
     tone: Tone
@@ -74,12 +74,11 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """What is granted or will be asked for, by group.
+    """Granted or requested permissions, by group.
 
-    ``left_off`` are sentences the person chose to do without, and ``lost`` says
-    what does not work because of it; ``not_needed`` are those left off that
-    nothing needs.  ``unasked`` are those granted without being asked for, beside
-    the groups.
+    ``left_off`` are permissions the person chose to do without, and ``lost`` says what
+    does not work because of it; ``not_needed`` are those left off that nothing needs.
+    ``unasked`` are those granted without being requested, beside the groups.
     """
 
     summary: str
@@ -94,9 +93,9 @@ class Permissions:
 class Action:
     """A form (``post``) or a link (``get``).
 
-    ``hx_url`` is ``""`` where htmx takes no part; ``suffix`` completes the
-    accessible name; ``busy`` stands in for the label while it works; ``fields``
-    are hidden; ``starts`` marks a first connection.
+    ``hx_url`` is ``""`` if htmx takes no part; ``suffix`` completes the accessible
+    name; ``busy`` replaces the label while it works; ``fields`` are hidden; ``starts``
+    marks a first connection.
     """
 
     id: str
@@ -113,13 +112,12 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """Everything the template shows.
+    """A card: everything that its template shows.
 
-    ``mark`` names the drawing; ``outcome`` is what a page's title starts with
-    after an action, and ``news`` what is said aloud of it; ``focus`` is the id
-    of the element to focus, or ``""``.
-    ``fingerprint`` changes with how things stand, so that a page can ask for
-    news; ``""`` for a question, which nothing takes away while it is being read.
+    ``mark`` names the drawing; ``outcome`` starts a page's title after an action, and
+    ``news`` is read aloud; ``focus`` is the id of the element to focus, or ``""``.
+    ``fingerprint`` changes with the state, so that a page can poll for news; ``""`` for
+    a question, which nothing takes away while the person reads it.
     """
 
     state: str
@@ -145,12 +143,12 @@ class Card:
 
     @property
     def seen(self) -> str:
-        """What the page says it shows when it asks for news."""
+        """Return the page's own word for this card when it polls for news."""
         return self.fingerprint and f"{self.name}.{self.fingerprint}"
 
     @property
     def spoken(self) -> str:
-        """The sentence for the live region."""
+        """Return the sentence for the live region."""
         return self.news or f"{self.label}: {self.tag}."
 
 

@@ -1,4 +1,4 @@
-"""Which note an outcome leaves, how long it is shown, and what it says as time goes by."""
+"""Notes: which ones show, for how long, and their change over time."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ AFTER_DISCONNECT = {
     RevokeOutcome.ENDED: "already_ended",
 }
 AFTER_ASKING_AGAIN = {**AFTER_DISCONNECT, RevokeOutcome.UNCONFIRMED: "asked_again"}
-# Of what is not connected any more its own card tells.
+# The card of a service that is no longer connected says so itself.
 AFTER_CHECK = {
     Health.WORKING: "checked",
     Health.RECONNECT_NEEDED: "checked_ended",
@@ -28,8 +28,8 @@ AFTER_CHECK = {
     Health.MISCONFIGURED: "checked_misconfigured",
 }
 
-WAITING_SECONDS = 120.0  # how long a page looks for news by itself
-# Longer than a provider may take: whoever was asking it is not there any more.
+WAITING_SECONDS = 120.0  # how long a page polls for news by itself
+# Longer than a provider may take: the process that was asking it is gone.
 DISCONNECTING_SECONDS = 30.0
 
 # Until the person has looked at the provider, or until it is over.
@@ -40,24 +40,24 @@ _CANCELLED_BY_HAND = {"waiting", "needs_admin"}
 
 
 def cancellation(provider: str) -> str:
-    """The name under which a session remembers that connecting was cancelled; no service's."""
+    """Return the name of a session's note that connecting was cancelled; no service's name."""
     return f"cancelled:{provider}"
 
 
 def is_cancelled(notes: Mapping[str, Note], provider: str, begun_at: float) -> bool:
-    """Whether what began then (epoch seconds) has been cancelled since."""
+    """Return whether an attempt begun then (epoch seconds) has been cancelled since."""
     cancelled = notes.get(cancellation(provider))
     return cancelled is not None and begun_at <= cancelled.at
 
 
 def unanswered(notes: Mapping[str, Note], now: float) -> list[str]:
-    """The services whose question was over lately, and may not have been answered."""
+    """List the services whose question was over lately, and may not have been answered."""
     over = ((name, now - note.until) for name, note in notes.items() if note.key == "asked")
     return [name for name, age in over if 0 <= age < OFFER_SECONDS]
 
 
 def notes_to_show(notes: Mapping[str, Note], now: float) -> dict[str, Note]:
-    """By service, as they are to be shown ``now``.
+    """Return the notes to show ``now``, by service.
 
     The latest alone, and those that go on or ask for something.
     """
@@ -74,9 +74,9 @@ def notes_to_show(notes: Mapping[str, Note], now: float) -> dict[str, Note]:
 
 
 def of_the_store(note: Note | None, connection: Connection) -> Note | None:
-    """What a card says of a disconnect that is not confirmed, in whatever browser it shows.
+    """Return the note of a disconnect that is not confirmed, for any browser.
 
-    ``note`` is what this browser's session has to say; a later attempt counts more.
+    ``note`` is that of this browser's session; a later attempt wins.
     """
     key = {"asking": "disconnecting", "unconfirmed": "ask_again"}.get(connection.ending)
     if key is None or (note and note.key not in ("disconnecting", "still_listed", "ask_again")):
@@ -86,9 +86,9 @@ def of_the_store(note: Note | None, connection: Connection) -> Note | None:
 
 
 def newest(notes: Mapping[str, Note], now: float) -> str:
-    """The service of the last action, while that is news; ``""`` if it is none's.
+    """Return the service of the last action, while that is news; ``""`` if none.
 
-    What was done before is old news, also where it still shows on a card.
+    An earlier action is old news, even if it still shows on a card.
     """
     last = max(notes, key=lambda name: notes[name].at, default="")
     return last if last and now - notes[last].at < NOTE_SECONDS else ""

@@ -1,6 +1,6 @@
 """The pieces of a card, each from the same four facts about it.
 
-``keys`` are those of the actions that the card offers.
+``keys`` are the keys of the actions that the card offers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ DAY = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """``key`` is one of ``BASES``."""
+    """The facts of one card; ``key`` is one of ``BASES``."""
 
     key: str
     provider: OAuthProvider
@@ -44,14 +44,14 @@ class About:
         return words.text(key, **self.names, **values)
 
     def say_if_any(self, *keys: str, **values: str) -> tuple[str, ...]:
-        """Those of the sentences that the catalogue has."""
+        """Return those of the sentences that the catalogue has."""
         return tuple(self.say(key, **values) for key in keys if key in words.CATALOGUE)
 
     def say_or_nothing(self, key: str) -> str:
         return "".join(self.say_if_any(key))
 
     def say_of(self, key: str, note: Note) -> Markup:
-        """A sentence about an outcome, with its times in it; HTML."""
+        """Say a sentence about an outcome, with its times in it; HTML."""
         times = {
             "at": when(note.at, "time"),
             "time": when(note.until, "time"),
@@ -60,13 +60,13 @@ class About:
         return words.markup(key, **times, **self.names)
 
     def link_if_any(self, key: str, url: str) -> Link | None:
-        """A link to another site, where there is a sentence for it and an address."""
+        """Make a link to another site, if there is a sentence for it and an address."""
         said = self.say_if_any(key) if is_web_address(url) else ()
         return Link(said[0], url) if said else None
 
 
 def note(about: About) -> CardNote | None:
-    """What the stored connection alone gives reason to say."""
+    """Make the note that the stored connection alone calls for."""
     tone = BASES[about.key].note
     if not tone:
         return None
@@ -92,7 +92,7 @@ def _title(about: About) -> str:
 
 
 def _is_new(limited: Connection | None) -> bool:
-    """Whether nothing that is lacking was ever asked for: the bot has learnt something since."""
+    """Return whether no missing permission was ever requested: the bot has learnt more since."""
     if limited is None:
         return False
     asked = limited.profile.requested_scopes
@@ -100,7 +100,7 @@ def _is_new(limited: Connection | None) -> bool:
 
 
 def _ends(about: About) -> str:
-    """When access ends: to the minute on its last day, else the date and how many days."""
+    """Say when access ends: to the minute on its last day, else the date and how many days."""
     end = about.connection.expires_at if about.connection else 0.0
     days = int((end - about.screen.now) // DAY)
     key = {0: "today", 1: "one"}.get(days, "many")
@@ -109,7 +109,7 @@ def _ends(about: About) -> str:
 
 
 def title(about: About, note: Note) -> str:
-    """Say an outcome as a page's title begins with it."""
+    """Say an outcome for the beginning of a page's title."""
     limited = f"outcome.{note.key}_limited"
     is_limited = about.key == "limited" and limited in words.CATALOGUE
     return about.say(limited if is_limited else f"outcome.{note.key}")
@@ -124,20 +124,20 @@ def news(about: About, note: Note, outcome: Outcome) -> Markup:
 
 
 def _counted(said: Markup, note: Note, outcome: Outcome) -> Markup:
-    """Add how often the same came in a row: else trying again would change nothing."""
+    """Add how often the same came in a row: else a retry would change nothing on the page."""
     if not outcome.counts or note.times == 1:
         return said
     return words.markup("card.times", said=said, count=note.times)
 
 
 def line(about: About, note: Note, outcome: Outcome) -> Line:
-    """What the last action gives reason to say under the facts."""
+    """Make the line that the last action adds under the facts."""
     said = about.say_of(f"card.{note.key}.title", note)
     return Line(outcome.tone, _counted(said, note, outcome))
 
 
 def outcome_note(about: About, note: Note, outcome: Outcome) -> CardNote:
-    """What the last action gives reason to say."""
+    """Make the note that the last action calls for."""
     prefix = f"card.{note.key}"
     said = about.say_if_any(f"{prefix}.kept") if about.key in STORED else ()
     keys = (f"{prefix}.text", f"{prefix}.as_of")
@@ -224,9 +224,9 @@ def permissions(about: About, keys: Iterable[str]) -> Permissions | None:
 
 
 def _with_the_rest(shown: Permissions, about: About, connection: Connection) -> Permissions:
-    """Beside what is granted as asked: what was left off, what that costs, what came unasked.
+    """Add permissions that were left off, what that costs, and those that came unrequested.
 
-    What a limited card's note says is not said again.
+    It does not repeat a limited card's note.
     """
     names = about.screen.product, about.screen.bot
     accepted = connection.profile.accepted_missing

@@ -12,10 +12,10 @@ Method = Literal["get", "post"]
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What the stored connection alone makes of a card.
+    """The part of a card that the stored connection alone decides.
 
-    ``note`` is the tone of the sentences it says, ``""`` where it says none;
-    ``permissions`` lists what will be asked for or what is allowed.
+    ``note`` is the tone of the sentences it says, ``""`` if it says none;
+    ``permissions`` lists those to request or those allowed.
     """
 
     state: str
@@ -28,13 +28,13 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the last action adds to a card, over the bases it can still be true of.
+    """The part of a card that the last action adds, over the bases it can still be true of.
 
-    ``state`` ``""`` and no ``actions`` keep the base's; so does ``tag`` ``""``,
-    and any tag over a connection that works.  A line stands under the facts and
-    leaves the base's own note where it is.  Over what it is ``silent`` the
-    base's note says more, and only the title and the live region tell of it.
-    An outcome that ``counts`` says how often it came in a row.
+    ``state`` ``""`` and no ``actions`` keep the base's; so does ``tag`` ``""``, and any
+    tag over a connection that works.  A line is under the facts and leaves the base's
+    own note in place.  Over the bases of ``silent`` their note says more, and only the
+    title and the live region report it.  An outcome that ``counts`` says how often it
+    came in a row.
     """
 
     state: str
@@ -52,9 +52,8 @@ class Kind:
     """One button or link.
 
     ``path`` is the last step of its address, ``""`` for the provider's own page;
-    ``style`` ``must`` is primary where the person has to act, else secondary;
-    ``words`` names its label where that is not its own key, ``busy`` what it
-    says while it works.
+    ``style`` ``must`` is primary if the person has to act, else secondary; ``words``
+    names its label if that is not its own key, ``busy`` its label while it works.
     """
 
     path: str
@@ -114,7 +113,7 @@ BASES: dict[str, Base] = {
     "setup": replace(_TROUBLED, state="setup", tag="setup"),
     "unreadable": Base("unreadable", "unreadable", "bad", ("reconnect", "disconnect"), "bad"),
 }
-# What a refusal says about why access is over (``Meaning``); any other is plain "reconnect".
+# States by the meaning of a refusal (``Meaning``); any other is plain "reconnect".
 ENDINGS = {
     "again": "reconnect_again",
     "moved": "reconnect_moved",
@@ -139,15 +138,15 @@ TROUBLED = frozenset(
 ENDED = frozenset(key for key, base in BASES.items() if base.state == "reconnect")
 STORED = WORKING | TROUBLED | ENDED | {"not_set_up_kept", "unreadable"}
 _GONE = frozenset({"not_set_up", "not_connected"})
-_ANY = (STORED | _GONE) - {"not_set_up", "not_set_up_kept"}  # what is switched off says that alone
+_ANY = (STORED | _GONE) - {"not_set_up", "not_set_up_kept"}  # a service switched off says only that
 _LIMITED = frozenset({"limited"})
 _REJECTED = frozenset({"troubled_rejected"})
 
 _WAITING = Outcome(
     "waiting", "info", _ANY, ("check_again", "start_again", "cancel", "disconnect"), "waiting"
 )
-# A "disconnect" here is left out where nothing is stored.  What leads back to access is added
-# where it does not stand here.
+# A "disconnect" here is omitted if nothing is stored.  The way back to access is added if it
+# is not here.
 OUTCOMES: dict[str, Outcome] = {
     "waiting": _WAITING,
     "still_waiting": _WAITING,

@@ -15,9 +15,9 @@ from webui.text.labels import clean_label, label_of
 class Entry:
     """One line of the timeline.
 
-    ``at`` is in epoch seconds; ``starts_day`` tells that the entry above is of
-    another day in UTC; ``mark`` and ``label`` are the provider's, ``""`` where
-    the event is about none.
+    ``at`` is in epoch seconds; ``starts_day`` says that the entry above is of another
+    day in UTC; ``mark`` and ``label`` are the provider's, ``""`` if the event is about
+    none.
     """
 
     text: str
@@ -32,7 +32,7 @@ class Entry:
 def timeline(
     events: Iterable[Event], providers: Mapping[str, OAuthProvider], product: str, bot: str
 ) -> tuple[Entry, ...]:
-    """The events in their order; those of a kind without words are left out."""
+    """Turn the events into entries, in order; those of a kind without words are left out."""
     entries: list[Entry] = []
     day = None
     for event in events:
@@ -62,12 +62,12 @@ def timeline(
 
 
 def times(event: Event) -> tuple[str, ...]:
-    """The end of the key of a sentence with a count, where there is something to count."""
+    """Return the end of the key of a sentence with a count, if there is something to count."""
     return ("_times",) if event.detail.isdecimal() else ()
 
 
 def _detail(event: Event, names: Mapping[str, str]) -> Iterator[str]:
-    """What came of it, or why, where there are words for that."""
+    """Say the outcome or the reason, if there are words for it."""
     key = f"activity.detail.{event.kind}_{event.detail}"
     if key in words.CATALOGUE:
         yield words.text(key, **names)

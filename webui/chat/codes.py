@@ -1,4 +1,4 @@
-"""Codes among a person's messages: told from words, since a wrong one costs a try."""
+"""Codes in a person's messages, told apart from words, since a wrong one costs a try."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from webui.oauth_manager.links import CODE_ALPHABET, CODE_LENGTH
 from .tool import ChatContext
 
 _HALF = CODE_LENGTH // 2
-# In two parts, as pages show it: with a digit, or without a vowel, and so no two words.
+# In two parts, like on pages: with a digit, or without a vowel, and so no two words.
 _IN_PARTS = re.compile(rf"(?=.*\d|[^AEIOU]*$)[A-Z0-9]{{{_HALF}}}[\s-]+[A-Z0-9]{{{_HALF}}}")
 _IN_ONE = re.compile(f"[{CODE_ALPHABET}]{{{CODE_LENGTH}}}")
 
@@ -18,8 +18,8 @@ _IN_ONE = re.compile(f"[{CODE_ALPHABET}]{{{CODE_LENGTH}}}")
 async def sent_code(ctx: ChatContext, text: str) -> str:
     """Return the code that a message consists of, for ``connect_service(ctx, "confirm")``.
 
-    ``""`` if it does not look like one, if a page waits for none of this
-    person's, or if others can read along.  If Redis cannot tell, it is one:
+    ``""`` if it does not look like one, if a page waits for none of this person's, or
+    if others can read along.  If Redis is unavailable, it counts as one:
     ``connect_service`` then says so.
     """
     typed = text.strip().upper()

@@ -1,8 +1,8 @@
 """The description of ``connect_service`` for a model that calls tools.
 
-``confirm`` is left out, and with it ``code``: a model reads what strangers wrote (a
-mail, an issue), and text that has it pass on a code would prove a stranger's browser
-to be the person's.  The bot itself takes the code from the person's own message.
+``confirm`` is left out, and with it ``code``: a model reads strangers' texts (a mail,
+an issue), and a text that makes it pass on a code would prove a stranger's browser to
+be the person's.  The bot itself takes the code from the person's own message.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Links to the landing page, and what they ask for."""
+"""Links to the landing page, and the scopes they request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _GRACE_SECONDS = 5  # a link made a moment ago lives ten minutes and not nine
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """``expires_at`` is in epoch seconds; ``scopes`` are ``()`` for the provider's usual ones."""
+    """A link; ``expires_at`` in epoch seconds; ``scopes`` ``()`` for the provider's usual ones."""
 
     url: str = field(repr=False)
     expires_at: float
@@ -26,7 +26,7 @@ class Link:
         return self.expires_at - time.time() > _FRESH_SECONDS
 
     def after(self, sentence: str) -> str:
-        """The sentence, how to treat the link, and the link on a line of its own."""
+        """Return the sentence, how to treat the link, and the link on a line of its own."""
         left = self.expires_at - time.time() + _GRACE_SECONDS
         return f"{sentence} {say('link', span=span(left))}\n{self.url}"
 
@@ -38,7 +38,7 @@ async def new_link(
     provider: str = "",
     scopes: tuple[str, ...] = (),
 ) -> Link:
-    """It replaces the person's open link for the same service."""
+    """Make a link; it replaces the person's open link for the same service."""
     code = await manager.create_link_code(redis, user_id, provider=provider, scopes=scopes)
     return Link(manager.landing_url(code), time.time() + LINK_CODE_TTL, scopes)
 
@@ -46,7 +46,7 @@ async def new_link(
 async def open_link(
     manager: OAuthManager, redis: RedisClient, user_id: str, provider: str
 ) -> Link | None:
-    """The person's open link for a service; a tool may have made it, and asked for more."""
+    """Find the person's open link for a service; a tool may have made it, and asked for more."""
     found = await manager.links.find(redis, user_id, provider)
     if found is None:
         return None
@@ -57,7 +57,7 @@ async def open_link(
 def scopes_to_ask(
     provider: OAuthProvider, connection: Connection, waiting: Link | None
 ) -> tuple[str, ...]:
-    """The usual ones, those asked for before, and those a tool is waiting for.
+    """Return the usual scopes, those requested before, and those a tool is waiting for.
 
     All of them: an authorization replaces the one before.
     """

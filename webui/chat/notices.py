@@ -1,4 +1,4 @@
-"""What the bot says without being asked."""
+"""Notices that the bot sends unprompted, in words."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from webui.text.labels import clean_label
 
 from .links import new_link, open_link, scopes_to_ask
 
-# How a connection stands while a notice is still news.
+# The status of a connection while a notice is still news.
 _STILL = {
     NoticeKind.CONNECTED: (Status.CONNECTED,),
     NoticeKind.DISCONNECTED: (Status.NOT_CONNECTED,),
@@ -27,10 +27,10 @@ _OF_ALL = (NoticeKind.SUPPORT_CANCELLED_LINKS, NoticeKind.SUPPORT_ENDED_SESSIONS
 
 
 async def notice_text(manager: OAuthManager, redis: RedisClient, notice: Notice) -> str:
-    """What to say about a notice; a link that it needs is made now.
+    """Put a notice into words; a link that it needs is made now.
 
-    A notice that comes late tells how things stand instead.  Raises
-    ``StoreUnavailable``: ask again then, for the notice is not handled.
+    A late notice tells the current state instead.  Raises ``StoreUnavailable``: ask
+    again then, for the notice is not handled.
     """
     if notice.kind in _OF_ALL:
         return words.text(f"notice.{notice.kind}")

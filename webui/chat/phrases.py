@@ -1,4 +1,4 @@
-"""How things are said in chat: times, names, permissions, and how a connection stands."""
+"""Phrases of the chat: times, names, permissions, and the state of a connection."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def say(key: str, **values: object) -> str:
 
 
 def split_link(text: str) -> tuple[str, str]:
-    """The text without its link, and the link, ``""`` where there is none."""
+    """Split a text into the text without its link, and the link, ``""`` if there is none."""
     rest, _, last = text.rpartition("\n")
     is_link = last.startswith(("https://", "http://"))
     return (rest, last) if is_link else (text, "")
 
 
 def span(seconds: float) -> str:
-    """A length of time in its largest unit, rounded down, and a minute at least: "2 hours".
+    """Say a length of time in its largest unit, rounded down, at least a minute: "2 hours".
 
     A chat knows no zone, so a clock's time would be somebody else's.
     """
@@ -40,7 +40,7 @@ def span(seconds: float) -> str:
 
 
 def moment(epoch: float) -> str:
-    """When something was or will be: "2 hours ago", "in 3 days", and a week away the date."""
+    """Say a past or future time: "2 hours ago", "in 3 days", and from a week on the date."""
     away = epoch - time.time()
     if abs(away) >= _WEEK:
         day = datetime.fromtimestamp(min(max(epoch, 0.0), _LAST_MOMENT), UTC)
@@ -51,14 +51,14 @@ def moment(epoch: float) -> str:
 
 
 def account_name(label: str) -> str:
-    """The cleaned label; one that runs from right to left keeps that to itself."""
+    """Return the cleaned label; one that runs from right to left is isolated."""
     shown = clean_label(label)
     turns = any(unicodedata.bidirectional(character) in ("R", "AL") for character in shown)
     return f"\u2068{shown}\u2069" if turns else shown
 
 
 def abilities(provider: OAuthProvider, scopes: Iterable[str], *, allowed: bool = True) -> str:
-    """What scopes allow, or would, strongest first, to stand in a sentence; ``""`` for nothing."""
+    """List the permissions of scopes, strongest first, for use in a sentence; ``""`` for none."""
     groups = permission_groups(provider, scopes, "me", "me", strongest_first=True, allowed=allowed)
     found = [
         f"“{clean_label(sentence)}”" if group.name == "Unknown" else sentence
@@ -71,7 +71,7 @@ def abilities(provider: OAuthProvider, scopes: Iterable[str], *, allowed: bool =
 
 
 def lost(connection: Connection) -> str:
-    """What does not work without the permissions that are missing, ``""`` where all does."""
+    """Say what does not work without the missing permissions, ``""`` if all does."""
     features = connection.lacking_features
     if not features:
         return ""
@@ -83,14 +83,14 @@ def lost(connection: Connection) -> str:
 
 
 def named(key: str, provider: OAuthProvider, label: str) -> str:
-    """A sentence with the account's name, or its other form where the name is not known."""
+    """Say a sentence with the account's name, or its other form if the name is not known."""
     shown = account_name(label)
     key = key if shown else f"{key}_unknown"
     return words.text(key, provider=provider.label, name=provider.name, account=shown)
 
 
 def standing(provider: OAuthProvider, connection: Connection) -> str:
-    """One line for a list."""
+    """Describe a connection in one line for a list."""
     names = {"provider": provider.label, "name": provider.name}
     if connection.status is Status.NOT_CONNECTED and not provider.is_configured:
         return say("not_set_up", **names)
@@ -113,7 +113,7 @@ def trouble(provider: OAuthProvider, connection: Connection) -> str:
 
 
 def details(provider: OAuthProvider, connection: Connection) -> str:
-    """How one connection stands, with what is known of it."""
+    """Describe one connection with all its details."""
     facts = {
         Status.CONNECTED: _what_it_allows,
         Status.RECONNECT_NEEDED: _why_it_ended,

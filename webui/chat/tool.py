@@ -1,4 +1,4 @@
-"""``connect_service``: everything a person can ask of their connections in chat."""
+"""``connect_service``: all requests about connections in chat."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from .links import new_link, open_link, scopes_to_ask
 
 
 class ChatContext(Protocol):
-    """Who speaks, and an asyncio Redis client, as for ``require_oauth_token``.
+    """The speaker, and an asyncio Redis client, like for ``require_oauth_token``.
 
     A chat that others can read has ``is_private = False`` as well, or a ``guild_id`` that
-    is not empty; where both are there, ``is_private`` decides.
+    is not empty; if both are there, ``is_private`` decides.
     """
 
     @property
@@ -44,11 +44,11 @@ class ChatContext(Protocol):
 
 
 async def connect_service(ctx: ChatContext, action: str, provider: str = "", code: str = "") -> str:
-    """Do what the person asked for and say how it went; raises nothing the library raises.
+    """Carry out the person's request and say the outcome; raises none of the library's errors.
 
     ``action`` is one of ``ACTIONS``.  Nothing is done in a chat that others can read.
     ``code`` is for ``confirm`` alone, and comes from a message that the person wrote
-    themselves: never from a model, which may pass on what a stranger put before it.
+    themselves: never from a model, which may pass on a stranger's text.
     """
     known = ACTIONS.get(action)
     if known is None:
@@ -98,7 +98,7 @@ class Talk:
         return known.label if known else provider
 
     def provider(self, name: str) -> OAuthProvider | None:
-        """The provider a person means, by its name or its label."""
+        """Find the provider a person means, by its name or its label."""
         wanted = name.casefold()
         for provider in self.manager.providers.values():
             if wanted in (provider.name, provider.label.casefold()):
@@ -118,7 +118,7 @@ class Talk:
 
 
 async def _connect(talk: Talk, name: str) -> str:
-    """A link; without a service it leads to all of them, as the sign-in page promises."""
+    """Give a link; without a service it leads to all of them, as the sign-in page promises."""
     if not name:
         return await _manage(talk, name)
     provider = talk.provider(name)
@@ -140,7 +140,7 @@ async def _connect(talk: Talk, name: str) -> str:
 
 
 def _why(provider: OAuthProvider, connection: Connection, missing: tuple[str, ...]) -> str:
-    """What a link is for."""
+    """Say the purpose of a link."""
     label = provider.label
     if connection.status is Status.CONNECTED and not missing:
         if connection.profile.is_stuck:

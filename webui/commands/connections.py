@@ -1,4 +1,4 @@
-"""Lines and objects that the commands print of people's connections, fit for a terminal."""
+"""Lines and objects that the commands print for connections, fit for a terminal."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from webui.text.labels import clean_label
 
 
 def as_line(connection: Connection) -> str:
-    """``github: connected as mona``."""
+    """Return a line like ``github: connected as mona``."""
     account = clean_label(connection.profile.account.label)
     standing = connection.status.replace("_", " ")
     return f"{connection.provider}: {standing}" + (f" as {account}" if account else "")
 
 
 def as_json(connection: Connection) -> str:
-    """One object, in ASCII.  Times are epoch seconds, null if there is none."""
+    """Return one object, in ASCII.  Times are epoch seconds, null if there is none."""
     profile = connection.profile
     return json.dumps(
         {
@@ -37,7 +37,7 @@ def as_json(connection: Connection) -> str:
 
 
 def nobody(user_id: str) -> str:
-    """For somebody without a connection."""
+    """Return the line for a person without a connection."""
     return (
         f"Nothing is connected for {spelled(user_id)}. "
         "Is that the id under which the bot asks for tokens?"

@@ -11,7 +11,7 @@ from webui.addresses import TrustedNetworks
 
 
 class ForwardedClient:
-    """Replaces the peer by the client that a trusted proxy saw; of others it believes nothing."""
+    """Middleware: the peer becomes the client that a trusted proxy saw; it believes no other peer."""
 
     def __init__(self, app: ASGIApp, trusted: Iterable[str]) -> None:
         self.app = app
@@ -28,13 +28,13 @@ class ForwardedClient:
         await self.app(scope, receive, send)
 
     def _client(self, values: Iterable[str]) -> str:
-        """The last address that is no proxy of ours; of proxies alone the first."""
+        """Return the last address that is no proxy of ours; if all are proxies, the first."""
         hosts = [_without_port(part.strip()) for part in ",".join(values).split(",")]
         return next((host for host in reversed(hosts) if host not in self._trusted), hosts[0])
 
 
 def _without_port(text: str) -> str:
-    """``192.0.2.1:443`` and ``[2001:db8::1]:443`` without what comes after the address."""
+    """Strip the port from ``192.0.2.1:443`` and ``[2001:db8::1]:443``."""
     if text.startswith("["):
         return text[1:].partition("]")[0]
     return text.partition(":")[0] if text.count(":") == 1 else text

@@ -1,8 +1,8 @@
-"""Who a trusted reverse proxy says is signed in: plain ASGI, before its headers change the peer.
+"""Identity from a trusted reverse proxy: plain ASGI, before its headers change the peer.
 
-The headers count from the peer of the connection itself, where ``TRUSTED_PROXIES``
-names it.  From anybody else, and in every spelling but the exact one, they are
-removed before anything can read them.
+The headers count from the peer of the connection itself, if ``TRUSTED_PROXIES`` names
+it.  From anybody else, and in every spelling but the exact one, they are removed before
+anything can read them.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ log = logging.getLogger(__name__)
 
 
 class _Unclear(ValueError):
-    """A header of the trusted proxy that can be read in two ways, or not at all."""
+    """A header of the trusted proxy that is ambiguous or unreadable."""
 
 
 class ProxyIdentity:
-    """Reads the identity headers of trusted proxies, and removes them all.
+    """Reader of the identity headers of trusted proxies, and remover of all of them.
 
-    A doubled or malformed one from a trusted proxy ends in 400: the proxy passes
-    on what its clients send, and to go on without it would let them choose
-    whether it counts.  So does a name or group that :mod:`webui.text.names` refuses.
-    An empty one names nobody.
+    A doubled or malformed one from a trusted proxy ends in 400: the proxy passes on its
+    clients' headers, and to go on without it would let them choose whether it counts.
+    So does a name or group that :mod:`webui.text.names` refuses.  An empty one names
+    nobody.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings, refuse: Refusal) -> None:
@@ -80,5 +80,5 @@ def _only(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
 
 
 def _plain(name: bytes) -> bytes:
-    """A name as servers that put headers into variables read it (RFC 3875, section 4.1.18)."""
+    """Return a name as read by servers that put headers into variables (RFC 3875, 4.1.18)."""
     return name.lower().replace(b"_", b"-")

@@ -1,4 +1,4 @@
-"""Requests that are refused before any page sees them: plain ASGI, one reason a class."""
+"""Refusals of requests before any page sees them: plain ASGI, one reason a class."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Refusal = Callable[[Scope, int, str], Awaitable[Response]]
 
 
 class OwnHost:
-    """Only requests for the host of ``BASE_URL``, to the letter; ``/healthz`` too."""
+    """A pass for requests for the host of ``BASE_URL`` alone, to the letter; ``/healthz`` too."""
 
     def __init__(self, app: ASGIApp, host: str, refuse: Refusal) -> None:
         self.app = app
@@ -43,7 +43,7 @@ class OwnHost:
 
 
 class PlainRequest:
-    """Nothing that two readers could read in two ways, and nothing endless.
+    """A bar to requests that two readers could read in two ways, and to endless ones.
 
     A body announced twice (RFC 9112, section 6.1) ends the connection.  An
     encoded slash would be another path here than at a proxy.
@@ -72,7 +72,7 @@ class PlainRequest:
 
 
 class WholeBody:
-    """A body has to arrive within ``BODY_SECONDS``, however slowly it drips, and be small."""
+    """A limit on bodies: small, and whole within ``BODY_SECONDS``, however slowly they drip."""
 
     def __init__(self, app: ASGIApp, refuse: Refusal) -> None:
         self.app = app
@@ -84,7 +84,7 @@ class WholeBody:
             return
         messages, fault = await self._read(receive)
         if messages and messages[-1]["type"] == "http.disconnect":
-            return  # half a form is none, and nobody is there to be told
+            return  # half a form is none, and nobody is there to answer
         if fault:
             response = await self.refuse(scope, *fault)
             response.headers["connection"] = "close"
@@ -112,7 +112,7 @@ class WholeBody:
 
 
 class KnownMethod:
-    """GET, HEAD and POST; and no WebSocket, which this site does not speak."""
+    """A pass for GET, HEAD and POST; and no WebSocket, which this site does not speak."""
 
     def __init__(self, app: ASGIApp, refuse: Refusal) -> None:
         self.app = app
@@ -130,7 +130,7 @@ class KnownMethod:
 
 
 class AlwaysAnswered:
-    """A request that is cut short, by a server that stops, is told so in our own words."""
+    """An answer, in our own words, to a request that a stopping server cuts short."""
 
     def __init__(self, app: ASGIApp, refuse: Refusal) -> None:
         self.app = app
@@ -154,7 +154,7 @@ class AlwaysAnswered:
 
 
 class SameOrigin:
-    """Nothing is changed for another site's page."""
+    """A bar to changes for another site's page."""
 
     def __init__(self, app: ASGIApp, origin: str, refuse: Refusal) -> None:
         self.app = app

@@ -1,8 +1,7 @@
-"""What stands before every request: plain ASGI, so that nothing is left out.
+"""ASGI middleware around the whole site, so that nothing is left out.
 
-:func:`guarded` puts them around the site, outermost first: security headers,
-access log, what trusted proxies say, what is refused (``webui.middleware.requests``), session
-cookies.
+:func:`guarded` puts them around the site, outermost first: security headers, access log, headers
+of trusted proxies, refusals (``webui.middleware.requests``), session cookies.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ _log = structlog.get_logger("webui.access")
 
 
 def guarded(app: ASGIApp, settings: Settings, refuse: Refusal) -> ASGIApp:
-    """The site behind everything that comes before it; ``refuse`` answers what does not get in."""
+    """Wrap the site in all middleware; ``refuse`` answers the refused requests."""
     app = SessionCookie(AlwaysAnswered(app, refuse))
     app = SameOrigin(app, settings.base_url, refuse)
     app = KnownMethod(app, refuse)
@@ -69,7 +68,7 @@ def guarded(app: ASGIApp, settings: Settings, refuse: Refusal) -> ASGIApp:
 
 
 class SecurityHeaders:
-    """On every response.  What does not say how it may be stored is not stored."""
+    """Headers on every response.  One that does not say how it may be stored is not stored."""
 
     def __init__(self, app: ASGIApp, is_secure: bool) -> None:
         self.app = app

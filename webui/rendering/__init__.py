@@ -1,1 +1,1 @@
-"""Rendering: from a template to a response, and the files pages are made of."""
+"""Rendering: from a template to a response, and the static files of pages."""

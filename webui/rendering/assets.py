@@ -37,7 +37,7 @@ class Asset:
 
 
 def folder(name: str) -> Path:
-    """``templates`` or ``static``: inside an installed package, beside it in the source tree."""
+    """Find ``templates`` or ``static``: inside an installed package, or beside it in the sources."""
     package = Path(__file__).parents[1]
     inside = package / name
     return inside if inside.is_dir() else package.parent / name
@@ -45,7 +45,7 @@ def folder(name: str) -> Path:
 
 @cache
 def load() -> dict[str, Asset]:
-    """Every servable file under ``static``, by its path there."""
+    """Load every servable file under ``static``, by its path there."""
     root = folder("static")
     found = {}
     for path in sorted(root.rglob("*")):
@@ -61,21 +61,21 @@ def load() -> dict[str, Asset]:
 
 
 def static_url(name: str) -> str:
-    """``app.css`` as ``/static/app.{hash}.css``.  Raises ``KeyError`` on an unknown name."""
+    """Return ``/static/app.{hash}.css`` for ``app.css``.  Raises ``KeyError`` if unknown."""
     stem, dot, suffix = name.rpartition(".")
     return f"/static/{stem}.{load()[name].digest}{dot}{suffix}"
 
 
 def mark_url(provider: str) -> str:
-    """The address of a provider's mark, ``""`` where there is none."""
+    """Return the address of a provider's mark, ``""`` if there is none."""
     name = f"marks/{provider}.svg"
     return static_url(name) if name in load() else ""
 
 
 def takes_gzip(accepted: Iterable[str]) -> bool:
-    """Whether gzip is acceptable and no less welcome than the plain file.
+    """Return whether gzip is acceptable and no less preferred than the plain file.
 
-    ``accepted`` are the lines of Accept-Encoding.  Without any, and of what is malformed,
+    ``accepted`` are the lines of Accept-Encoding.  Without any, or with malformed ones,
     nothing is sent that the client has to decode.
     """
     weights: dict[str, float] = {}
@@ -89,7 +89,7 @@ def takes_gzip(accepted: Iterable[str]) -> bool:
 
 
 async def serve(request: Request) -> Response:
-    """``/static/{path:path}``: kept for ever under the right hash, else checked each time.
+    """Serve ``/static/{path:path}``: cached for ever under the right hash, else checked each time.
 
     A page from before a deployment asks for the older hash and gets today's file.
     """
@@ -111,7 +111,7 @@ async def serve(request: Request) -> Response:
 
 
 async def icon(_: Request) -> Response:
-    """``/favicon.ico``, which browsers ask for beside an answer that is no page of ours."""
+    """Serve ``/favicon.ico``, which browsers request beside a response that is no page of ours."""
     asset = load()["favicon.svg"]
     headers = {"Cache-Control": "public, max-age=86400"}
     return Response(asset.body, media_type=asset.media_type, headers=headers)

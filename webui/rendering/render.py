@@ -1,4 +1,4 @@
-"""From a template to a response: a page, or a marked fragment where htmx asked.
+"""Responses from templates: a page, or a marked fragment for htmx.
 
 Templates find ``product``, ``bot`` and ``host`` of the settings, and
 ``signed_in``, in every context.
@@ -39,7 +39,7 @@ def _say(context: Context, key: str, **values: object) -> Markup:
 
 @cache
 def environment() -> Environment:
-    """Templates are compiled once a process; a name that is not there is an error."""
+    """Build the environment; templates compile once a process; an undefined name is an error."""
     made = Environment(
         loader=FileSystemLoader(assets.folder("templates")),
         autoescape=True,
@@ -78,9 +78,9 @@ def render(
     headers: Mapping[str, str] | None = None,
     **context: Any,
 ) -> HTMLResponse:
-    """The page, or ``fragment`` instead where htmx asked and one is given.
+    """Render the page, or ``fragment`` instead if htmx asked and one is given.
 
-    Only what carries ``X-Fragment`` is ever swapped into a page.
+    Only a response with ``X-Fragment`` is ever swapped into a page.
     """
     is_fragment = bool(fragment) and is_htmx(request)
     body = environment().get_template(fragment if is_fragment else template)
@@ -102,7 +102,7 @@ def render_card(
     announce: str = "",
     **context: Any,
 ) -> HTMLResponse:
-    """One card: with htmx alone (and the summary and announcement with it), else its ``page``."""
+    """Render one card: for htmx alone (with the summary and announcement), else its ``page``."""
     return render(
         request,
         page,
@@ -118,10 +118,9 @@ def render_card(
 def render_changes(
     request: Request, cards: Sequence[Card], summary: Summary, subject: str
 ) -> Response:
-    """What a page polls for: the cards that are no longer as it shows them, or 204.
+    """Answer a page's poll: the cards that are no longer as it shows them, or 204.
 
-    Each is swapped in where it stands; the focus stays where it is.  ``subject``
-    is what the page's title starts with now.
+    Each is swapped in place; the focus stays where it is.  ``subject`` starts the page's title now.
     """
     if not cards:
         return Response(status_code=204)
@@ -136,9 +135,9 @@ def render_changes(
 
 
 def error_key(status: int) -> str:
-    """The section of the catalogue's ``error`` for a status.
+    """Return the section of the catalogue's ``error`` for a status.
 
-    405 looks like 404 to people; an unknown one is told like 400 or 500.
+    405 looks like 404 to people; an unknown one reads like 400 or 500.
     """
     key = {405: "404"}.get(status, str(status))
     if f"error.{key}.title" in words.CATALOGUE:
@@ -156,7 +155,7 @@ def render_error(
     headers: Mapping[str, str] | None = None,
     **context: Any,
 ) -> HTMLResponse:
-    """An error as a page, or with htmx in the page's alert; views call ``error_page``.
+    """Render an error as a page, or for htmx in the page's alert; views call ``error_page``.
 
     ``key`` is a section of the catalogue's ``error``, by default the status's.
     """
@@ -189,11 +188,10 @@ def hand_off(
 ) -> Response:
     """Leave for the provider: ``HX-Redirect``, or a page that moves on by itself.
 
-    Without ``cancel_url`` its button cancels connecting, and leads back to
-    ``where`` that was begun.  ``text`` is the sentence of the catalogue's
-    ``handoff`` that says what for.
-    A redirect would be stopped by the policy ``form-action 'self'``.  Raises
-    ``ValueError`` where ``url`` is not a web address.
+    Without ``cancel_url`` its button cancels connecting, and leads back to ``where`` it
+    began.  ``text`` is the sentence of the catalogue's ``handoff`` that names the
+    purpose.  The policy ``form-action 'self'`` would stop a redirect.  Raises
+    ``ValueError`` if ``url`` is not a web address.
     """
     if not is_web_address(url):
         raise ValueError("not a web address")

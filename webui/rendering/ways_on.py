@@ -1,4 +1,4 @@
-"""The way on from an error: what became of the request, and the button that helps.
+"""The way on from an error: the fate of the request, and the button that helps.
 
 Links to pages of this site alone.
 """
@@ -15,9 +15,9 @@ from starlette.routing import Match
 from webui.fetch_metadata import SAFE_METHODS
 from webui.site import site_of
 
-# The same address may well answer later; sections of the catalogue's ``error``.
+# Errors whose address may well answer later; sections of the catalogue's ``error``.
 _PASSING = ("408", "429", "500", "503", "service", "signon_role")
-# What a broken-down POST did all the same, by the last step of its address.
+# The effect of a POST that failed halfway, by the last step of its address.
 _FATES = {
     "check": "unchanged",
     "connect": "kept",
@@ -36,10 +36,10 @@ class WayOn:
 
 
 def fate(request: Request, key: str) -> str:
-    """What became of it, where it broke down: a word of the catalogue's ``error``.
+    """Return the fate of a failed request: a word of the catalogue's ``error``.
 
-    A GET ends no connection, but a callback may have made one by then; of most
-    POSTs nobody knows.
+    A GET ends no connection, but a callback may have made one by then; the fate of most
+    POSTs is unknown.
     """
     if key not in ("500", "503"):
         return ""
@@ -49,7 +49,7 @@ def fate(request: Request, key: str) -> str:
 
 
 def way_on(request: Request, key: str) -> WayOn:
-    """The same address once more, the page whose button was pressed, or the home page."""
+    """Choose the same address once more, the page whose button was pressed, or the home page."""
     if key == "404":
         return WayOn("to_connections", "/connections")
     if request.method not in SAFE_METHODS:
@@ -60,7 +60,7 @@ def way_on(request: Request, key: str) -> WayOn:
 
 
 def _page_with_button(request: Request) -> str:
-    """The page that sent a form, as the browser says; else the nearest one above its address."""
+    """Find the page that sent a form, by the browser; else the nearest one above its address."""
     return next(url for url in _candidates(request) if _is_page(request, url))
 
 
@@ -77,7 +77,7 @@ def _candidates(request: Request) -> Iterator[str]:
 
 
 def _is_page(request: Request, url: str) -> bool:
-    """Whether something is shown there, and nothing is consumed."""
+    """Return whether the address shows a page and consumes nothing."""
     if url == "/":
         return True
     path = unquote(url.partition("?")[0])

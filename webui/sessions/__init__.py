@@ -1,1 +1,1 @@
-"""Sessions of browsers: the record in Redis, the cookie that names it, the notes it keeps."""
+"""Sessions of browsers: the record in Redis, the cookie that names it, its notes."""

@@ -1,4 +1,4 @@
-"""The cookies of this site: their names, and what a browser may do with them."""
+"""The cookies of this site: their names and attributes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from webui.settings.settings import Settings
 
 
 def kept_cookie(settings: Settings, request: Request, name: str) -> str:
-    """What this browser was given under ``name``, ``""`` if nothing."""
+    """Return this browser's value under ``name``, ``""`` if none."""
     return request.cookies.get(cookie_name(name, is_secure=settings.is_secure), "")
 
 
@@ -29,6 +29,6 @@ def keep_cookie(
 
 
 def forget_cookie(settings: Settings, request: Request, response: Response, name: str) -> None:
-    """Take back what the browser was given, if anything."""
+    """Delete the browser's cookie, if it has one."""
     if kept_cookie(settings, request, name):
         keep_cookie(settings, response, name, "", 0)

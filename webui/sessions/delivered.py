@@ -1,8 +1,8 @@
-"""Answers of providers that a browser has brought, kept in its session beside the notes.
+"""Answers of providers that a browser has delivered, kept in its session beside the notes.
 
-One that is delivered twice (a double redirect, a reload, two presses at the provider) finds
-its state used up.  To the browser that brought it first, and to no other, it then says what
-the first one came to.
+An answer delivered twice (a double redirect, a reload, two presses at the provider)
+finds its state used up.  The browser that brought it first, and no other, then sees the
+first outcome.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from webui.oauth_manager import LINK_CODE_TTL
 from webui.sessions.note import Note
 
 MOST = 5  # of one service; the oldest are forgotten
-_LONG_AGO = 1.0  # so that no card takes it for news
+_LONG_AGO = 1.0  # so that no card treats it as news
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Delivered:
 def remembered(
     notes: Mapping[str, Note], provider: str, state: str, return_to: str, *, is_done: bool
 ) -> dict[str, Note]:
-    """What to keep in the session beside ``notes``, once an answer has used its state up."""
+    """Return the entries to keep beside ``notes``, once an answer has used its state up."""
     one = Delivered(_digest(state), int(time.time()), return_to, is_done)
     others = [other for other in _kept(notes, provider) if other.digest != one.digest]
     shown = " ".join(map(str, [*others, one][-MOST:]))
@@ -46,7 +46,7 @@ def remembered(
 
 
 def delivered(notes: Mapping[str, Note], provider: str, state: str) -> Delivered | None:
-    """The answer with this state, if this session's browser has brought it lately."""
+    """Find the answer with this state, if this session's browser has brought it lately."""
     digest = _digest(state)
     return next((one for one in _kept(notes, provider) if one.digest == digest), None)
 
@@ -60,7 +60,7 @@ def _kept(notes: Mapping[str, Note], provider: str) -> Iterator[Delivered]:
 
 
 def _name(provider: str) -> str:
-    """No service's."""
+    """Return a note's name that is no service's."""
     return f"delivered:{provider}"
 
 

@@ -1,9 +1,8 @@
-"""Which sessions a person has, so that all can be ended at once, without a search.
+"""The index of a person's sessions, so that all can be ended at once, without a search.
 
-The index is a sorted set, by when they began.  A session stands in it before it
-exists, and one that is ended leaves an empty ``user`` for longer than a start
-may take: so one that is being started meanwhile is ended too, or began later.
-Every script touches one key.
+The index is a sorted set, by time of start.  A session is in it before it exists, and
+one that is ended leaves an empty ``user`` for longer than a start may take: so one that
+is starting meanwhile is ended too, or began later.  Every script touches one key.
 """
 
 from __future__ import annotations
@@ -76,8 +75,8 @@ async def begin(
 ) -> bool:
     """Keep a session for ``idle`` seconds, in place of ``before``; two round trips.
 
-    ``fields`` are names and values in turn.  False where it was ended
-    meanwhile.  Raises ``StoreUnavailable``.
+    ``fields`` are names and values in turn.  False if it was ended meanwhile.  Raises
+    ``StoreUnavailable``.
     """
     now = time.time()
     async with redis_call("start session"):
@@ -92,7 +91,7 @@ async def begin(
         pipeline = redis.pipeline(transaction=False)
         pipeline.eval(_BEGIN, 1, key, idle, *fields)
         for other in filter(_is_session, oldest):
-            # It may be one that is just being started, which nothing could find any more.
+            # It may be one that is just starting, which nothing could find any more.
             pipeline.eval(_END, 1, as_text(other), _ENDED_SECONDS)
         if before and (owner := _owner(ended[0])):
             pipeline.zrem(_index(owner), before)
@@ -101,7 +100,7 @@ async def begin(
 
 
 async def end(redis: RedisClient, key: str) -> str:
-    """End one session; how its person had signed in, ``""`` where there was none.
+    """End one session; return its ``via``, ``""`` if there was none.
 
     At most two round trips.  Raises ``StoreUnavailable``.
     """
@@ -117,7 +116,7 @@ async def end(redis: RedisClient, key: str) -> str:
 
 
 async def end_all(redis: RedisClient, user: str) -> int:
-    """End every session of a person; how many there were.  Two round trips.
+    """End every session of a person; return how many there were.  Two round trips.
 
     Raises ``StoreUnavailable``; may then be repeated.
     """

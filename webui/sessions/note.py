@@ -10,7 +10,7 @@ class Note:
     """The outcome of the last action on a card: a key of ``OUTCOMES``.
 
     ``until``, in epoch seconds, is when something works again, or how long it does;
-    ``times`` is how often the same came of it, one after the other.
+    ``times`` is how often the same outcome came in a row.
     """
 
     key: str

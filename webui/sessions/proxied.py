@@ -11,13 +11,13 @@ PERSON = "webui.proxied_person"
 
 @dataclass(frozen=True, slots=True)
 class ProxiedPerson:
-    """What the proxy says about whoever sent this request."""
+    """The proxy's statement about the sender of this request."""
 
     user: str
     groups: tuple[str, ...] = ()
 
 
 def proxied_person(request: HTTPConnection) -> ProxiedPerson | None:
-    """Whom the proxy named with this request, if it did; asks nobody."""
+    """Return the person that the proxy named with this request, if any; no I/O."""
     person: ProxiedPerson | None = request.scope.get(PERSON)
     return person

@@ -1,10 +1,9 @@
-"""What stands in Redis of a session.
+"""The record of a session in Redis.
 
 One hash: ``user``, ``created`` and ``signed_in_at`` (epoch seconds), ``via``,
-``groups`` (JSON), ``sealed_token`` where there is one, and one field
-``note:{provider}`` per note.  Fields of their own, so that two tabs never write
-over each other.  The key holds the hash of the id: a copy of the database signs
-nobody in.
+``groups`` (JSON), ``sealed_token`` if there is one, and one field ``note:{provider}``
+per note.  Fields of their own, so that two tabs never write over each other.  The key
+holds the hash of the id: a copy of the database signs nobody in.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ _VIAS = ("chat", "sso", "proxy")
 class Session:
     """One browser, signed in as ``user``.
 
-    ``binding`` is the same for the session's whole life and known to nobody
-    else: what it is stored with belongs to this browser.  ``via`` is ``chat``,
-    ``sso`` or ``proxy``; ``groups`` are what a sign-on said at ``signed_in_at``,
-    and with ``sealed_token`` (``webui.sign_on``) it can be asked again.
+    ``binding`` is the same for the session's whole life and known to nobody else: a
+    record stored with it belongs to this browser.  ``via`` is ``chat``, ``sso`` or
+    ``proxy``; ``groups`` are those of a sign-on at ``signed_in_at``, and with
+    ``sealed_token`` (``webui.sign_on``) it can be asked again.
     """
 
     user: str
@@ -50,7 +49,7 @@ def new_session(session_id: str, user: str, created: float) -> Session:
 
 
 def fields_of(session: Session) -> list[str]:
-    """Names and values in turn, but for the notes."""
+    """Return names and values in turn, without the notes."""
     return [
         *("user", session.user),
         *("created", repr(session.created)),
@@ -62,7 +61,7 @@ def fields_of(session: Session) -> list[str]:
 
 
 def open_session(session_id: str, stored: Mapping[bytes, bytes], life: float) -> Session | None:
-    """A stored hash as a session; ``None`` where it is none, or too old.
+    """Build a session from a stored hash; ``None`` if it is none, or too old.
 
     Those of an earlier version are none either: nothing could end them all.
     """
@@ -87,7 +86,7 @@ def open_session(session_id: str, stored: Mapping[bytes, bytes], life: float) ->
 
 
 def open_notes(stored: Mapping[bytes, bytes]) -> dict[str, Note]:
-    """The notes of a stored hash, by service, and what stands there beside them."""
+    """Return the notes of a stored hash, by service, and the entries kept beside them."""
     return {
         name.removeprefix(b"note:").decode("utf-8", "replace"): note
         for name, value in stored.items()

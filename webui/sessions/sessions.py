@@ -1,4 +1,4 @@
-"""Who is signed in: sessions in Redis, found by an unguessable id in a signed cookie."""
+"""Sessions of signed-in people in Redis, found by an unguessable id in a signed cookie."""
 
 from __future__ import annotations
 
@@ -24,8 +24,9 @@ from webui.settings.settings import Settings
 __all__ = ["Session", "Sessions", "loaded_session"]
 
 IDLE_SECONDS = 12 * 3600
-# For whoever signed on as staff.  The support pages want a much newer sign-in (webui.access.roles);
-# until the session ends they can say so, and looking at them needs no renewal.
+# For those who signed on as staff.  The support pages want a much newer sign-in
+# (webui.access.roles); until the session ends they can say so, and looking at them needs no
+# renewal.
 STAFF_LIFE_SECONDS = 12 * 3600
 
 _PEOPLE = "session"
@@ -45,7 +46,7 @@ return 1
 class Sessions:
     """The sessions under one cookie: ``session`` is for people, ``staff`` for support.
 
-    Every method that touches Redis raises ``StoreUnavailable`` where it does not answer.
+    Every method that touches Redis raises ``StoreUnavailable`` if it does not answer.
     """
 
     def __init__(self, redis: Redis, settings: Settings, name: str = _PEOPLE) -> None:
@@ -56,11 +57,11 @@ class Sessions:
         self._idle, self._life = _LIVES[name]
 
     async def load(self, request: HTTPConnection, renew: bool = True) -> Session | None:
-        """The session of this browser, if it has one; one round trip, once per request.
+        """Load this browser's session, if it has one; one round trip, once per request.
 
-        A cookie that is not ours, doubled, or of a session that has ended is
-        taken back with the response.  Whoever a proxy names is signed in.
-        ``renew`` false looks, and changes nothing at all.
+        A cookie that is not ours, doubled, or of a session that has ended is deleted
+        with the response.  A person that a proxy names is signed in.  ``renew`` false
+        looks, and changes nothing at all.
         """
         if self._loaded in request.scope:
             loaded: Session | None = request.scope[self._loaded]
@@ -88,7 +89,7 @@ class Sessions:
         signed_in_at: float = 0.0,
         sealed_token: str = "",
     ) -> Session:
-        """A new session under a new id; the one this browser had before ends.
+        """Start a session under a new id; the one this browser had before ends.
 
         ``signed_in_at`` 0 means now.  Two round trips.
         """
@@ -118,7 +119,7 @@ class Sessions:
         return session
 
     async def end(self, request: HTTPConnection) -> str:
-        """End this browser's session, for every copy of its cookie; its ``via``, if it had one."""
+        """End this browser's session, for every copy of its cookie; return its ``via``, if any."""
         session_id = self._cookie.session_id(request)
         via = await session_index.end(self._redis, session_key(session_id)) if session_id else ""
         request.scope[self._loaded] = None
@@ -126,25 +127,25 @@ class Sessions:
         return via
 
     async def end_all(self, user: str) -> int:
-        """End every session of a person, of either kind, in every browser; how many there were."""
+        """End every session of a person, of either kind, in every browser; return how many."""
         return await session_index.end_all(self._redis, user)
 
     async def put_note(self, session: Session, provider: str, note: Note) -> Session:
-        """Keep the outcome of a card; it replaces the one before, and counts on from the same.
+        """Keep the outcome of a card; it replaces the one before, and counts repeats.
 
         ``at`` 0 means now.
         """
         return await self.put_notes(session, {provider: note})
 
     async def put_notes(self, session: Session, notes: Mapping[str, Note]) -> Session:
-        """As :meth:`put_note`, several at once; also what a session keeps beside the cards."""
+        """Keep several notes at once, like :meth:`put_note`; also those beside the cards."""
         counted = {name: _counted(session.notes.get(name), note) for name, note in notes.items()}
         async with redis_call("put note"):
             await self.queue_notes(self._redis, session, counted)
         return replace(session, notes={**session.notes, **counted})
 
     def queue_notes(self, pipe: Commands, session: Session, notes: Mapping[str, Note]) -> Any:
-        """As :meth:`put_notes`, on a pipeline, or on a client: then await what is returned."""
+        """Queue notes, like :meth:`put_notes`, on a pipeline, or on a client: then await it."""
         fields = []
         for name, note in notes.items():
             fields += [f"note:{name}", json.dumps(asdict(note))]
@@ -157,7 +158,7 @@ class Sessions:
         return replace(session, notes={k: v for k, v in session.notes.items() if k != provider})
 
     async def notes_now(self, session: Session) -> Mapping[str, Note]:
-        """The session's notes as they are by now: another request may have left one."""
+        """Read the session's current notes: another request may have left one."""
         async with redis_call("load session"):
             stored = await self._redis.hgetall(session.redis_key)
         return open_notes(cast("dict[bytes, bytes]", stored))
@@ -176,14 +177,14 @@ class Sessions:
             if is_mistyped(answers[0]):
                 return None
             for answer in answers:
-                # Also where it refuses to renew: a replica may not know that the session has ended.
+                # Also if it refuses to renew: a replica may not know that the session has ended.
                 if isinstance(answer, Exception):
                     raise answer
         return open_session(session_id, answers[0], self._life)
 
 
 def _counted(before: Note | None, note: Note) -> Note:
-    """The note with its time, and how often it has come in a row."""
+    """Return the note with its time, and how often it has come in a row."""
     note = replace(note, at=note.at or time.time())
     if before and before.key == note.key and note.at - before.at < NOTE_SECONDS:
         return replace(note, times=before.times + 1)
@@ -191,13 +192,13 @@ def _counted(before: Note | None, note: Note) -> Note:
 
 
 def loaded_session(request: HTTPConnection) -> Session | None:
-    """The session this request has loaded, if it has; asks nobody."""
+    """Return the session this request has loaded, if any; no I/O."""
     session: Session | None = request.scope.get(f"webui.{_PEOPLE}")
     return session
 
 
 def _is_vouched_for(session: Session, person: ProxiedPerson | None) -> bool:
-    """Where a proxy names a person it decides; what it named counts while it does."""
+    """Tell whether a session counts: if a proxy names a person, the proxy decides."""
     if person is None:
         return session.via != "proxy"
     return session.via == "proxy" and session.user == person.user

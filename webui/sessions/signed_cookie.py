@@ -18,7 +18,7 @@ _TO_SEND = "webui.session_cookies"
 
 
 class SignedCookie:
-    """The cookie ``name``; one of another name is signed otherwise, and is none of ours here."""
+    """The cookie ``name``; one of another name is signed differently, and is none of ours here."""
 
     def __init__(self, settings: Settings, name: str) -> None:
         # itsdangerous signs with the last and accepts all.
@@ -34,7 +34,7 @@ class SignedCookie:
         )
 
     def session_id(self, request: HTTPConnection) -> str | None:
-        """What this browser was given, if it is ours and stands there once."""
+        """Return this browser's session id, if it is ours and sent once."""
         values = self._values(request)
         if len(values) != 1 or not _VALUE.fullmatch(values[0]):
             return None
@@ -51,11 +51,11 @@ class SignedCookie:
         self._send(request, "", 0)
 
     def is_brought(self, request: HTTPConnection) -> bool:
-        """Whether the browser sent anything under this name."""
+        """Return whether the browser sent anything under this name."""
         return bool(self._values(request))
 
     def _values(self, request: HTTPConnection) -> list[str]:
-        """Every value under our name; a parser of ours, since the usual ones hide a second."""
+        """List every value under our name; our own parser, since the usual ones hide a second."""
         pairs = ";".join(Headers(scope=request.scope).getlist("cookie")).split(";")
         split = (pair.strip().partition("=") for pair in pairs)
         return [value for name, _, value in split if name == self.name]
@@ -66,7 +66,7 @@ class SignedCookie:
 
 
 class SessionCookie:
-    """Sends the cookies that were given or taken back during the request, if any."""
+    """Middleware that sends the cookies set or deleted during the request."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -83,5 +83,5 @@ class SessionCookie:
 
 
 def cookie_name(name: str, *, is_secure: bool) -> str:
-    """With https no other site can plant it (RFC 6265bis, section 4.1.3.2)."""
+    """Return the cookie's name; with https no other site can plant it (RFC 6265bis, 4.1.3.2)."""
     return f"__Host-{name}" if is_secure else name

@@ -1,7 +1,7 @@
-"""``{PROVIDER}_FEATURES``: what the bot does with a service, and the scopes that takes.
+"""``{PROVIDER}_FEATURES``: what the bot does with a service, and the scopes it needs.
 
-As in ``meeting reminders: calendar.read; mail: mail.read mail.send``, or as a
-table of the TOML file.
+Example: ``meeting reminders: calendar.read; mail: mail.read mail.send``, or a table of
+the TOML file.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _RULES |= {"scope_wildcard"}
 
 
 def features(text: str) -> dict[str, tuple[str, ...]]:
-    """From the text of the setting; raises :class:`Malformed` as every reader does."""
+    """Read the text of the setting.  Raises :class:`Malformed`, like every reader."""
     parts = [part.partition(":") for part in text.split(";") if part.strip()]
     found = {name.strip(): words(needed) for name, _, needed in parts}
     if len(found) < len(parts):
@@ -31,7 +31,7 @@ def features(text: str) -> dict[str, tuple[str, ...]]:
 
 
 def as_text(table: Mapping[str, Any]) -> str:
-    """A table of the TOML file as the setting's text.
+    """Write a table of the TOML file as the setting's text.
 
     A name that the text cannot hold becomes one that its reader refuses.
     """
@@ -45,7 +45,7 @@ def as_text(table: Mapping[str, Any]) -> str:
 def unasked(
     found: Mapping[str, tuple[str, ...]], asked: Iterable[str], template: Mapping[str, Any]
 ) -> bool:
-    """Whether a feature needs a scope that nobody is asked for."""
+    """Return whether a feature needs a scope that the site does not request."""
     needed = [scope for scopes in found.values() for scope in scopes]
     known = OAuthProvider("any", "", "", **{k: template[k] for k in _RULES & template.keys()})
     return bool(known.scope_rules.missing(needed, asked, lists_all=True))

@@ -1,4 +1,4 @@
-"""What the operator decides, checked; whoever starts the site hands in the environment."""
+"""The operator's decisions, checked; the caller hands in the environment."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _ENDPOINTS = tuple(s.name for s in PROVIDER_SETTINGS if s.read in (values.endpoi
 
 
 class SettingsError(Exception):
-    """Why the site cannot start: ``faults`` are all the reasons, one sentence each.
+    """The reasons that keep the site from starting: ``faults``, one sentence each.
 
-    They name variables and never repeat what was in them.
+    They name variables and never repeat their values.
     """
 
     def __init__(self, faults: Iterable[str]) -> None:
@@ -31,7 +31,7 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything decided, checked.  ``repr`` shows no secret."""
+    """All settings, checked.  ``repr`` shows no secret."""
 
     base_url: str  # no slash at the end
     redis_url: str = field(repr=False)
@@ -61,17 +61,17 @@ class Settings:
 
     @property
     def is_secure(self) -> bool:
-        """Whether people reach the site over https."""
+        """Return whether people reach the site over https."""
         return self.base_url.startswith("https://")
 
     @property
     def host(self) -> str:
-        """The only Host header that is answered, with the port unless it is the default."""
+        """Return the only Host header that is answered, with the port unless it is the default."""
         return urlsplit(self.base_url).netloc
 
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
-    """All settings, or :class:`SettingsError` with every fault at once."""
+    """Load all settings.  Raises :class:`SettingsError` with every fault at once."""
     given, extra, faults = survey(environ)
     read: dict[str, Any] = {}
     for setting in all_settings(extra):
@@ -106,7 +106,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
 def _disagreements(
     given: Mapping[str, Given], read: Mapping[str, Any], extra: Iterable[str]
 ) -> Iterator[str]:
-    """What is wrong between settings that are each well-formed."""
+    """Yield faults between settings that are each well-formed."""
     if set(read.get("ENCRYPTION_KEY", ())) & set(read.get("SESSION_SECRET", ())):
         yield "ENCRYPTION_KEY and SESSION_SECRET must not share a value."
     base_url = read.get("BASE_URL")
@@ -140,7 +140,7 @@ def _half_moved(
 
 
 def _unasked_features(provider: str, read: Mapping[str, Any]) -> Iterator[str]:
-    """What nobody is asked for would look left off for ever."""
+    """Yield faults of features: an unrequested scope would look left off for ever."""
     template = PROVIDER_TEMPLATES.get(provider, {})
     features, scopes = variable(provider, "FEATURES"), variable(provider, "SCOPES")
     if unasked(read.get(features, {}), read.get(scopes, template.get("scopes", ())), template):

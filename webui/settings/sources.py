@@ -1,4 +1,4 @@
-"""Where settings come from, before anybody knows whether they make sense.
+"""Sources of settings, before any check of the values.
 
 The environment comes first, then the TOML file that ``WEBUI_CONFIG`` names: the
 same names in either case, and a table for a provider (``[github]`` with
@@ -33,7 +33,7 @@ from webui.settings.table import (
     variable,
 )
 
-# How a table of the file is written as the text of the setting it stands for.
+# Writers of a table of the file as the text of its setting.
 _AS_TEXT = {
     setting_features.SUFFIX: setting_features.as_text,
     setting_texts.SUFFIX: setting_texts.as_text,
@@ -44,14 +44,14 @@ _TYPO = 0.92  # above: a setting misspelt; below: one of the many GITHUB_* of a 
 
 @dataclass(frozen=True)
 class Given:
-    """The text of a setting and where it came from: "environment", "file" or "WEBUI_CONFIG"."""
+    """The text of a setting and its source: "environment", "file" or "WEBUI_CONFIG"."""
 
     text: str = field(repr=False)
     source: str
 
 
 def survey(environ: Mapping[str, str]) -> tuple[dict[str, Given], tuple[str, ...], list[str]]:
-    """What was given by setting name, the extra providers, and the faults of the sources."""
+    """Collect the given texts by setting name, the extra providers, and the faults of sources."""
     faults: list[str] = []
     config = _config_file(_trimmed(environ.get("WEBUI_CONFIG", "")), faults)
     layers = (("environment", environ), ("WEBUI_CONFIG", config))
@@ -115,7 +115,7 @@ def _config_file(path: str, faults: list[str]) -> dict[str, str]:
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """TOML's nesting undone: ``[github] client_id`` becomes ``GITHUB_CLIENT_ID``."""
+    """Flatten TOML's nesting: ``[github] client_id`` becomes ``GITHUB_CLIENT_ID``."""
     for key, value in table.items():
         name = prefix + upper(key)
         if isinstance(value, dict) and not prefix:
@@ -130,9 +130,9 @@ def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str
 
 
 def _entry(name: str, entry: str) -> str:
-    """One entry of a TOML list.
+    """Write one entry of a TOML list.
 
-    An id with a comma would become two of other people: its reader refuses what stands for it.
+    An id with a comma would become two of other people: its reader refuses the replacement.
     """
     return "\0" if name == "SUPPORT_USERS" and "," in entry else entry
 
@@ -147,9 +147,9 @@ def _misspelt(environ: Mapping[str, str], extra: Iterable[str]) -> Iterator[str]
 
 
 def lookalikes(environ: Mapping[str, str], extra: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Variables that may be the site's own settings misspelt, each with the one it resembles.
+    """Yield variables that may be misspelt settings of the site, each with the one it resembles.
 
-    Another program may well mean them, so that they are no faults.
+    Another program may well use them, so they are no faults.
     """
     general = [setting.name for setting in SETTINGS]
     for name in sorted(environ.keys() - known_names(extra)):

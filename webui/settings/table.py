@@ -1,4 +1,4 @@
-"""Every setting there is: name, meaning, default.  README and ``webui check`` are held to it."""
+"""Every setting: name, meaning, default.  Tests hold README and ``webui check`` to it."""
 
 from __future__ import annotations
 
@@ -224,7 +224,7 @@ PROVIDER_SETTINGS = (
 
 
 def all_settings(extra: Iterable[str] = ()) -> Iterator[Setting]:
-    """The whole table, with the built-in providers and ``extra`` ones spelt out."""
+    """Yield the whole table, with the built-in providers and ``extra`` ones spelt out."""
     yield from SETTINGS
     for provider in provider_names(extra):
         for row in PROVIDER_SETTINGS:
@@ -233,21 +233,21 @@ def all_settings(extra: Iterable[str] = ()) -> Iterator[Setting]:
 
 
 def known_names(extra: Iterable[str]) -> set[str]:
-    """Every name that may be given, with those that name a secret's file."""
+    """Return every name that may be given, with those that name a secret's file."""
     settings = list(all_settings(extra))
     return {s.name for s in settings} | {s.name + FILE_SUFFIX for s in settings if s.is_secret}
 
 
 def provider_names(extra: Iterable[str]) -> list[str]:
-    """The built-in providers and the extra ones."""
+    """List the built-in providers and the extra ones."""
     return sorted({*PROVIDER_TEMPLATES, *extra})
 
 
 def upper(name: str) -> str:
-    """A TOML key or provider's name as it stands in a variable."""
+    """Return a TOML key or provider's name as written in a variable."""
     return name.upper().replace("-", "_")
 
 
 def variable(provider: str, name: str) -> str:
-    """As in ``GITHUB_CLIENT_ID``."""
+    """Return the name of a provider's variable, like ``GITHUB_CLIENT_ID``."""
     return f"{upper(provider)}_{name}"

@@ -1,7 +1,6 @@
-"""``{PROVIDER}_SCOPE_TEXTS``: what each scope allows, in the operator's words.
+"""``{PROVIDER}_SCOPE_TEXTS``: the permission of each scope, in the operator's words.
 
-As in ``chat:write=post in your name; users:read=see your team``, or as a table of the
-TOML file.
+Example: ``chat:write=post in your name; users:read=see your team``, or a table of the TOML file.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ _SCOPE = re.compile(r"[!-~]{1,256}")
 
 
 def scope_texts(text: str) -> dict[str, str]:
-    """From the text of the setting; raises :class:`Malformed` as every reader does."""
+    """Read the text of the setting.  Raises :class:`Malformed`, like every reader."""
     parts = [part.partition("=") for part in text.split(";") if part.strip()]
     found = {scope.strip(): sentence(allows.strip()) for scope, _, allows in parts}
     if len(found) < len(parts):
@@ -29,9 +28,9 @@ def scope_texts(text: str) -> dict[str, str]:
 
 
 def as_text(table: Mapping[str, Any]) -> str:
-    """A table of the TOML file as the setting's text.
+    """Write a table of the TOML file as the setting's text.
 
-    What the text cannot hold becomes something that its reader refuses.
+    A name that the text cannot hold becomes one that its reader refuses.
     """
     return ";".join(
         "=" if re.search("[;=]", scope) or ";" in str(said) else f"{scope}={said}"

@@ -1,9 +1,8 @@
 """Sign-on with an OpenID provider, for staff or for everybody.
 
-``flow`` is what the views use; it asks ``discovery`` and ``keys`` about the
-provider, keeps an attempt with ``attempts``, has the id token checked by
-``id_token`` and read by ``identity``.  ``userinfo`` tells who is of support,
-now and with every request of theirs.
+The views use ``flow``; it asks ``discovery`` and ``keys`` about the provider, keeps an
+attempt with ``attempts``, has the id token checked by ``id_token`` and read by
+``identity``.  ``userinfo`` tells who is in support, now and with every request of theirs.
 """
 
 from .attempts import ATTEMPT_SECONDS, Attempt, take_attempt

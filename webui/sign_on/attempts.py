@@ -1,8 +1,8 @@
 """One sign-in under way, between leaving for the provider and coming back.
 
-What must stay secret is made from a secret that this browser alone holds, in
-a cookie: Redis knows neither the state nor the nonce nor the PKCE verifier, so
-nothing found there finishes a sign-in.
+Secret values are derived from a secret that this browser alone holds, in a cookie:
+Redis knows neither the state nor the nonce nor the PKCE verifier, so nothing found
+there finishes a sign-in.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ATTEMPT_SECONDS = 600
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """``browser`` is the secret of its cookie, ``return_to`` the page to come back to."""
+    """An attempt; ``browser`` is its cookie's secret, ``return_to`` the page to come back to."""
 
     state: str = field(repr=False)
     browser: str = field(repr=False)
@@ -33,7 +33,7 @@ class Attempt:
 
     @property
     def verifier(self) -> str:
-        """RFC 7636, 4.1: 43 characters that never leave this site before the token request."""
+        """Return 43 characters (RFC 7636, 4.1) that stay on this site until the token request."""
         return self._derived("verifier")
 
     @property
@@ -47,7 +47,7 @@ class Attempt:
 
 
 async def begin_attempt(redis: RedisClient, browser: str, return_to: str) -> Attempt:
-    """One round trip.  Raises ``StoreUnavailable``."""
+    """Store an attempt.  One round trip.  Raises ``StoreUnavailable``."""
     attempt = Attempt(new_secret(), browser, return_to)
     record = [_digest(browser), return_to]
     async with redis_call("begin a sign-on"):
@@ -56,7 +56,7 @@ async def begin_attempt(redis: RedisClient, browser: str, return_to: str) -> Att
 
 
 async def take_attempt(redis: RedisClient, state: str, browser: str) -> Attempt:
-    """The attempt of this browser, for exactly one caller; whoever asks, it is over then.
+    """Take the attempt of this browser, for exactly one caller; it is over after any try.
 
     Raises ``FlowRefused``, ``StoreUnavailable``.
     """

@@ -1,4 +1,4 @@
-"""What an OpenID provider says of itself (OpenID Connect Discovery 1.0, RFC 8414)."""
+"""Metadata of an OpenID provider (OpenID Connect Discovery 1.0, RFC 8414)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from webui.oauth_manager.protocol.requests import ProviderRequest
 from webui.oauth_manager.protocol.transport import Transport
 from webui.settings.readers import Malformed, endpoint, is_loopback
 
-NAME = "sign-on"  # in logs, where a provider's name stands
+NAME = "sign-on"  # in logs, in place of a provider's name
 FRESH_SECONDS = 3600.0
-PAUSE_SECONDS = 10.0  # after a failure; whoever comes meanwhile gets the same answer at once
+PAUSE_SECONDS = 10.0  # after a failure; callers meanwhile get the same answer at once
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """One provider; the endpoints that it need not have are ``""`` where it has none."""
+    """One provider's metadata; optional endpoints are ``""`` if it has none."""
 
     authorization_endpoint: str
     token_endpoint: str
@@ -36,7 +36,7 @@ class Metadata:
 
 
 def document_url(issuer: str) -> str:
-    """OpenID Connect Discovery 4.1: after the issuer, without a slash at its end."""
+    """Return the document's URL (Discovery 4.1): after the issuer, without a slash at its end."""
     return issuer.removesuffix("/") + "/.well-known/openid-configuration"
 
 
@@ -45,10 +45,10 @@ def get_request(step: str, url: str) -> ProviderRequest:
 
 
 def read_metadata(issuer: str, answer: Answer) -> Metadata:
-    """The document, checked.
+    """Read and check the document.
 
-    Raises ``OAuthUnavailable`` where it is no document, ``OAuthMisconfigured``
-    where it is another issuer's or leads to addresses that no secret may go to.
+    Raises ``OAuthUnavailable`` if it is no document, ``OAuthMisconfigured`` if it is
+    another issuer's or leads to addresses that no secret may go to.
     """
     fields = read_json(answer.body) if answer.status == 200 else None
     if fields is None:
@@ -71,7 +71,7 @@ def read_metadata(issuer: str, answer: Answer) -> Metadata:
 
 
 def _address(issuer: str, fields: dict[str, Any], name: str) -> str:
-    """https; http only on this machine, and only where the issuer is there too."""
+    """Read an https address; http only on this machine, and only if the issuer is there too."""
     url = fields.get(name)
     try:
         checked = endpoint(url) if isinstance(url, str) else ""
@@ -84,14 +84,14 @@ def _address(issuer: str, fields: dict[str, Any], name: str) -> str:
 
 
 def _names(methods: object) -> frozenset[str]:
-    """Discovery 3: without a list it is client_secret_basic."""
+    """Read the methods; without a list it is client_secret_basic (Discovery 3)."""
     if not isinstance(methods, list) or not methods:
         return frozenset({"client_secret_basic"})
     return frozenset(method for method in methods if isinstance(method, str))
 
 
 class Discovery:
-    """Asks once an hour, and one at a time; trouble leaves what was known.
+    """Cache of the metadata: one request an hour at most; trouble keeps the old metadata.
 
     ``clock`` is in seconds.
     """
@@ -108,11 +108,12 @@ class Discovery:
         self._until = 0.0
 
     async def metadata(self) -> Metadata:
-        """Raises as :func:`read_metadata` does."""
+        """Return the metadata.  Raises like :func:`read_metadata`."""
         if self._clock() >= self._until:
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.create_task(self._ask())
-            # Seen through whoever stops waiting, or a slow provider would never be known.
+            # Finished even if all waiters give up, or a slow provider would never be
+            # known.
             await asyncio.shield(self._asking)
         if self._known is None:
             # A new one: an exception that is raised again and again gathers tracebacks.

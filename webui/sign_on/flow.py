@@ -29,14 +29,14 @@ from .identity import Identity, claims_request, has_groups, read_groups, read_id
 from .keys import Keys
 from .userinfo import UserInfo
 
-SIGN_OUT_SECONDS = 2.0  # nobody waits longer for the provider's part of signing out
+SIGN_OUT_SECONDS = 2.0  # the longest wait for the provider's part of signing out
 
 
 class SignOn:
-    """Sign-on as the settings want it.
+    """Sign-on by the settings.
 
-    Methods that ask the provider raise ``OAuthUnavailable`` where it is in
-    trouble and ``OAuthMisconfigured`` where it, or we, are set up wrongly.
+    Methods that ask the provider raise ``OAuthUnavailable`` if it is in trouble and
+    ``OAuthMisconfigured`` if it, or we, are set up wrongly.
     """
 
     def __init__(self, settings: Settings, transport: Transport) -> None:
@@ -62,7 +62,7 @@ class SignOn:
         )
 
     async def check(self) -> None:
-        """Ask the provider what it says of itself."""
+        """Ask the provider for its metadata."""
         self._at(await self._discovery.metadata())
 
     async def begin(
@@ -74,7 +74,7 @@ class SignOn:
         max_age: int = 0,
         again: bool = False,
     ) -> str:
-        """The address to leave for.
+        """Store an attempt, and return the address to leave for.
 
         ``max_age`` (seconds) is how old a sign-in there may be, 0 for any age;
         ``again`` wants a new one.  Raises ``StoreUnavailable`` too.
@@ -93,7 +93,7 @@ class SignOn:
         return authorize_url(provider, self.redirect_uri, attempt.state, provider.scopes, challenge)
 
     async def finish(self, attempt: Attempt, answer: AuthorizationResponse) -> Identity:
-        """Who came back.
+        """Return the identity that came back.
 
         Raises ``FlowRefused`` before anything is asked of the provider, and
         ``OAuthRefused`` or ``IdTokenRefused`` for a code or an id token that
@@ -119,9 +119,9 @@ class SignOn:
         return await self._confirmed(identity, fields["access_token"], claims["sub"])
 
     async def groups_now(self, user: str, sealed_token: str) -> tuple[str, ...]:
-        """The groups of somebody who signed in; nothing is kept, so that a change acts at once.
+        """Ask for a signed-in person's groups; nothing is cached, so that a change acts at once.
 
-        Raises ``OAuthRefused`` where their sign-in at the provider is over.
+        Raises ``OAuthRefused`` if their sign-in at the provider is over.
         """
         try:
             claims = await self._userinfo.claims_again(user, sealed_token)
@@ -130,7 +130,7 @@ class SignOn:
         return read_groups(claims, self._groups_claim)
 
     async def sign_out_url(self) -> str:
-        """Where to sign out at the provider (RP-Initiated Logout 1.0, 2); ``""`` where it has none.
+        """Return the provider's sign-out URL (RP-Initiated Logout 1.0, 2); ``""`` if it has none.
 
         Without ``id_token_hint``: a token must not stand in a URL.  The
         provider may therefore ask the person once more.
@@ -149,11 +149,11 @@ class SignOn:
         return f"{end}{'&' if '?' in end else '?'}{query}" if end else ""
 
     async def _confirmed(self, identity: Identity, access_token: str, subject: str) -> Identity:
-        """With the groups that the userinfo endpoint names, which are as of now.
+        """Return the identity with the current groups of the userinfo endpoint.
 
-        Where it names none at all the id token decides: many providers have
-        them in one place only.  Its trouble makes nobody staff, or a lost group
-        could be had back by signing in again.
+        If it names none at all the id token decides: many providers have them in one
+        place only.  Its trouble makes nobody staff, or a lost group could be regained
+        by signing in again.
         """
         try:
             claims = await self._userinfo.claims(access_token, subject)
@@ -175,7 +175,7 @@ class SignOn:
         )
 
     async def _checked(self, answer: AuthorizationResponse) -> Metadata:
-        """RFC 9207, 2.4: whose answer it is comes first, then what it says."""
+        """Check an answer: its issuer first (RFC 9207, 2.4), then its content."""
         if answer.issuer not in (None, self._issuer):
             raise FlowRefused("issuer", NAME)
         if answer.error:
@@ -195,7 +195,7 @@ class SignOn:
         )
 
     def _token_auth(self, metadata: Metadata) -> Literal["basic", "post"]:
-        """RFC 6749, 2.3.1; a client without a secret only says who it is (3.2.1)."""
+        """Choose client authentication (RFC 6749, 2.3.1); without a secret only the id (3.2.1)."""
         has_secret = bool(self.provider.client_secret)
         if has_secret and "client_secret_basic" in metadata.auth_methods:
             return "basic"

@@ -1,4 +1,4 @@
-"""Id tokens: who signed in, in words that the provider has signed.  The only user of joserfc."""
+"""Id tokens: the provider's signed statements about a sign-in.  The only user of joserfc."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ALGORITHMS = (
 LEEWAY = 60  # seconds that two clocks may be apart
 _KEY_TYPES = ("RSA", "EC", "OKP")
 _MOST_KEYS = 100
-_LONGEST_HEADER = 16 * 1024  # characters; the certificates of the key may stand there (x5c)
+_LONGEST_HEADER = 16 * 1024  # characters; the certificates of the key may be in it (x5c)
 
 PublicKeys = KeySet
 
@@ -44,9 +44,9 @@ class KeyUnknown(IdTokenRefused):
 
 
 def read_keys(body: bytes) -> PublicKeys | None:
-    """The signature keys of a JWK set (RFC 7517, 5); ``None`` where it has none.
+    """Read the signature keys of a JWK set (RFC 7517, 5); ``None`` if it has none.
 
-    Keys of an unknown kind, broken or too short ones are passed over.
+    Keys of an unknown kind, broken or too short ones are ignored.
     """
     given = (read_json(body) or {}).get("keys")
     found = []
@@ -65,7 +65,7 @@ def read_keys(body: bytes) -> PublicKeys | None:
 def read_id_token(
     token: str, keys: PublicKeys, *, issuer: str, client_id: str, nonce: str
 ) -> dict[str, Any]:
-    """The claims, once every check of OpenID Connect Core 3.1.3.7 has passed.
+    """Return the claims, once every check of OpenID Connect Core 3.1.3.7 has passed.
 
     Raises ``KeyUnknown``, ``IdTokenRefused``.
     """
@@ -118,5 +118,5 @@ def _check(claims: dict[str, Any], issuer: str, client_id: str) -> None:
         raise IdTokenRefused(reason)
     audience = claims["aud"]
     party = claims.get("azp", "" if isinstance(audience, list) and len(audience) > 1 else client_id)
-    if party != client_id:  # made for somebody else, or for several and not saying for whom
+    if party != client_id:  # made for somebody else, or for several without naming one
         raise IdTokenRefused("azp")

@@ -1,4 +1,4 @@
-"""Whom an id token signs in."""
+"""The person that an id token signs in."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .id_token import LEEWAY, IdTokenRefused
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """``signed_in_at`` (epoch seconds) is when the person last proved who they are there.
+    """A person; ``signed_in_at`` (epoch seconds) is when they last proved who they are there.
 
-    With ``sealed_token``, where it is not ``""``, the provider can be asked again
-    whether they are of support; ``trouble`` is why it could not be asked now.
+    With ``sealed_token``, if it is not ``""``, the provider can be asked again whether
+    they are in support; ``trouble`` is why it could not be asked now.
     """
 
     user: str
@@ -29,10 +29,10 @@ class Identity:
 
 
 def claims_request(**wanted: Iterable[str]) -> str:
-    """The ``claims`` parameter (OpenID Connect Core 5.5): paths for ``id_token`` and ``userinfo``.
+    """Return the ``claims`` parameter (Core 5.5): paths for ``id_token`` and ``userinfo``.
 
-    Without it a provider may keep what it has for a scope to one of the two
-    (5.4).  ``""`` where nothing but ``sub`` is wanted.
+    Without it a provider may put the claims of a scope into one of the two only (5.4).
+    ``""`` if nothing but ``sub`` is wanted.
     """
     wishes = {place: _names(paths) for place, paths in wanted.items()}
     wishes = {place: names for place, names in wishes.items() if names}
@@ -46,9 +46,9 @@ def _names(paths: Iterable[str]) -> dict[str, None]:
 
 
 def read_identity(claims: Mapping[str, Any], user_claim: str, groups_claim: str) -> Identity:
-    """From verified claims; a claim's name may be a path (``realm_access.roles``).
+    """Read a person from verified claims; a claim's name may be a path (``realm_access.roles``).
 
-    Raises ``IdTokenRefused`` where the user's claim holds no user id.
+    Raises ``IdTokenRefused`` if the user's claim holds no user id.
     """
     try:
         user = read_user_id(_at(claims, user_claim))
@@ -58,7 +58,7 @@ def read_identity(claims: Mapping[str, Any], user_claim: str, groups_claim: str)
 
 
 def _at(claims: Mapping[str, Any], path: str) -> Any:
-    """The value at a name, or else at a dotted path; names of claims may have dots in them."""
+    """Return the value at a name, or else at a dotted path; claims' names may have dots."""
     if path in claims:
         return claims[path]
     value: Any = claims
@@ -68,12 +68,12 @@ def _at(claims: Mapping[str, Any], path: str) -> Any:
 
 
 def has_groups(claims: Mapping[str, Any], path: str) -> bool:
-    """Whether the claim is there; null and the empty string are no claim (Core 5.3.2)."""
+    """Return whether the claim is there; null and the empty string are no claim (Core 5.3.2)."""
     return _at(claims, path) not in (None, "")
 
 
 def read_groups(claims: Mapping[str, Any], path: str) -> tuple[str, ...]:
-    """One name, or a list of them; whatever else stands there is nobody's group."""
+    """Read one name, or a list of them; any other value is nobody's group."""
     value = _at(claims, path)
     return tuple(filter(_is_group, value if isinstance(value, list) else [value]))
 
@@ -86,7 +86,7 @@ def _is_group(name: object) -> bool:
 
 
 def _signed_in_at(claims: Mapping[str, Any]) -> float:
-    """``auth_time``, which says more than that a session there still lives; else now."""
+    """Return ``auth_time``, which says more than that a session there still lives; else now."""
     now, told = time.time(), claims.get("auth_time")
     if told is None:
         return now

@@ -1,4 +1,4 @@
-"""The provider's public keys: fetched when they are needed, and again when it has new ones."""
+"""The provider's public keys: fetched on demand, and again when it has new ones."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from .discovery import NAME, get_request
 from .id_token import KeyUnknown, PublicKeys, read_id_token, read_keys
 
 FRESH_SECONDS = 3600.0
-PAUSE_SECONDS = 60.0  # between two fetches, however many tokens name a key that is not there
-TROUBLE_SECONDS = 10.0  # after a failure; whoever comes meanwhile gets the same answer at once
+PAUSE_SECONDS = 60.0  # between two fetches, however many tokens name an unknown key
+TROUBLE_SECONDS = 10.0  # after a failure; callers meanwhile get the same answer at once
 
 
 class Keys:
@@ -33,9 +33,9 @@ class Keys:
     async def verify(
         self, token: str, jwks_uri: str, *, issuer: str, client_id: str, nonce: str
     ) -> dict[str, Any]:
-        """The claims of an id token, as :func:`read_id_token`; with newer keys if need be.
+        """Return an id token's claims, like :func:`read_id_token`; fetch newer keys if need be.
 
-        Raises ``OAuthUnavailable`` too, where the provider gives no keys.
+        Raises ``OAuthUnavailable`` too, if the provider gives no keys.
         """
         expected = {"issuer": issuer, "client_id": client_id, "nonce": nonce}
         try:
@@ -45,7 +45,7 @@ class Keys:
             return read_id_token(token, newer, **expected)
 
     async def _keys(self, jwks_uri: str, fresh: float) -> PublicKeys:
-        """The keys as they were at most ``fresh`` seconds ago."""
+        """Return the keys as they were at most ``fresh`` seconds ago."""
         async with self._asking:
             if self._known is not None and self._clock() < self._asked_at + fresh:
                 return self._known

@@ -1,7 +1,6 @@
-"""What an OpenID provider says of a person now: its UserInfo endpoint (OpenID Connect Core 5.3).
+"""Current claims of a person: the provider's UserInfo endpoint (OpenID Connect Core 5.3).
 
-Whoever is asked about once more, staff alone, has the access token to ask with
-in their session, sealed.
+Those to be asked about again, staff alone, have the access token for it in their session, sealed.
 """
 
 from __future__ import annotations
@@ -27,15 +26,15 @@ from .discovery import NAME, Discovery, get_request
 from .id_token import IdTokenRefused
 
 STEP = "userinfo"
-_KIND = "staff"  # of what is sealed
+_KIND = "staff"  # the kind of sealed record
 
 
 class UserInfo:
-    """The claims of whom an access token stands for.
+    """The claims of the person of an access token.
 
-    Methods that ask raise ``OAuthRefused`` where the token is good no more,
-    ``IdTokenRefused`` where the answer is about somebody else, and
-    ``OAuthUnavailable`` or ``OAuthMisconfigured`` where it is of no use.
+    Methods that ask raise ``OAuthRefused`` if the token is no longer valid,
+    ``IdTokenRefused`` if the answer is about somebody else, and ``OAuthUnavailable`` or
+    ``OAuthMisconfigured`` if it is of no use.
     """
 
     def __init__(self, settings: Settings, discovery: Discovery, transport: Transport) -> None:
@@ -45,7 +44,7 @@ class UserInfo:
         self._transport = transport
 
     async def claims(self, access_token: str, subject: str) -> Mapping[str, Any]:
-        """``subject`` is the id token's ``sub``.  Never takes longer than a person waits."""
+        """Return the claims, before a person's patience ends; ``subject`` is the id token's ``sub``."""
         answer = None
         try:
             async with asyncio.timeout(DEADLINE_WHILE_WAITING):
@@ -59,12 +58,12 @@ class UserInfo:
         return read_userinfo(answer, subject)
 
     def seal(self, user: str, access_token: str, subject: str) -> str:
-        """What asks again, for this person and this provider alone."""
+        """Seal a token to ask again with, for this person and this provider alone."""
         payload = {"access_token": access_token, "sub": subject}
         return self._sealer.seal(_KIND, user, self._issuer, payload)
 
     async def claims_again(self, user: str, sealed: str) -> Mapping[str, Any]:
-        """As :meth:`claims`; a seal that cannot be opened is a token that is good no more."""
+        """Return :meth:`claims` again; an unreadable seal is a token that is no longer valid."""
         try:
             kept = self._sealer.open(_KIND, user, self._issuer, sealed)
         except RecordUnreadable:
@@ -73,14 +72,14 @@ class UserInfo:
 
 
 def userinfo_request(url: str, access_token: str) -> ProviderRequest:
-    """OpenID Connect Core 5.3.1, RFC 6750 2.1."""
+    """Build the request (OpenID Connect Core 5.3.1, RFC 6750 2.1)."""
     request = get_request(STEP, url)
     authorization = {"Authorization": f"Bearer {access_token}"}
     return replace(request, headers=request.headers | authorization)
 
 
 def read_userinfo(answer: Answer, subject: str) -> dict[str, Any]:
-    """OpenID Connect Core 5.3.2: of nobody but ``subject``.  Raises as :class:`UserInfo` says."""
+    """Read claims of ``subject`` alone (Core 5.3.2).  Raises like :class:`UserInfo`."""
     if answer.status in (401, 403):
         raise OAuthRefused(NAME, STEP, f"http_{answer.status}")
     if answer.status != 200:

@@ -1,4 +1,4 @@
-"""Redis as a site needs it: reached, of the right kind, and with every command allowed."""
+"""Check of Redis: reachable, of the right kind, and with every command allowed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from webui.settings.settings import Settings
 from webui.support.identifiers import spelled
 
 ANSWER_SECONDS = 5.0
-MOST_NAMED = 1000  # records, of those that cannot be understood
+MOST_NAMED = 1000  # unreadable records
 
 # Everything that the site, the bot and the commands send, scripts included; K, H, S and Z are keys
 # of the check-up's own.
@@ -42,7 +42,7 @@ SCAN 0 COUNT 1
 
 
 async def check_engine(settings: Settings, manager: OAuthManager, report: Report) -> None:
-    """Look at Redis from the wire up; what stands in the way of the rest ends it."""
+    """Check Redis from the wire up; a fault that blocks the rest ends the check."""
     redis_url, sealer = settings.redis_url, Sealer(" ".join(settings.encryption_keys))
     if fault := await wire_fault(redis_url):
         report.say("Redis: NOT reached")
@@ -78,7 +78,7 @@ async def _client(redis_url: str) -> AsyncIterator[Redis]:
 
 
 def _without_database(redis_url: str) -> str:
-    """The same server; what its number zero says of it holds for all."""
+    """Return the address of the same server; the facts of its database 0 hold for all."""
     parts = urlsplit(redis_url)
     options = [option for option in parts.query.split("&") if not option.startswith("db=")]
     path = parts.path if parts.scheme == "unix" else ""
@@ -86,7 +86,7 @@ def _without_database(redis_url: str) -> str:
 
 
 async def _check_memory(redis: Redis, about: Mapping[str, Any], report: Report) -> None:
-    """What it drops when it is full, and what is left after a restart."""
+    """Check what it drops when it is full, and what is left after a restart."""
     policy = about.get("maxmemory_policy", "")
     if policy != "noeviction":
         report.fault(
@@ -117,7 +117,7 @@ async def _check_memory(redis: Redis, about: Mapping[str, Any], report: Report) 
 
 
 async def _check_commands(redis: Redis, report: Report) -> bool:
-    """Whether everything that we ask of it is allowed; leaves nothing behind."""
+    """Return whether every command we send is allowed; leaves nothing behind."""
     names = {letter: f"{READY}:{secrets.token_hex(8)}:{letter}" for letter in "KHSZ"}
     pipe = redis.pipeline(transaction=False)
     for line in COMMANDS.replace("\n", "|").split("|"):
@@ -129,14 +129,14 @@ async def _check_commands(redis: Redis, report: Report) -> bool:
     answers = await pipe.execute(raise_on_error=False)
     errors = [answer for answer in answers if isinstance(answer, Exception)]
     told = all_told_of(errors)
-    # A command may fail for no more than that the one before it was refused.
+    # A command may fail only because the one before it was refused.
     for what, cure in [one for one in told if one != UNKNOWN] or told:
         report.fault(what, cure)
     return not errors
 
 
 async def _check_keys(redis: Redis, sealer: Sealer, manager: OAuthManager, report: Report) -> None:
-    """Whether ENCRYPTION_KEY opens everything that is stored; changes nothing."""
+    """Check that ENCRYPTION_KEY opens every record; changes nothing."""
     try:
         fit = await look(redis, sealer)
         found = await manager.reseal(redis, writes=False)

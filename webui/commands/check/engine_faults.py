@@ -1,4 +1,4 @@
-"""What Redis answers instead of what was wanted: a sentence and a cure each.
+"""Faults that Redis answers with: a sentence and a cure each.
 
 Pure; no sentence quotes Redis or the address.
 """
@@ -17,7 +17,7 @@ PERCENT = (
     "Percent-encode what is special in them: % is %25, # is %23, / is %2F, ? is %3F, @ is %40."
 )
 
-# By the beginning of Redis's own words, the code that redis-py takes off left out.
+# By the beginning of Redis's own words, without the code that redis-py takes off.
 _ANSWERS: dict[str, Told] = {
     "READONLY": (
         "It is a read-only replica: nothing can be stored.",
@@ -122,7 +122,7 @@ _KINDS: dict[tuple[type[Exception], ...], Told] = {
 
 
 def told_of(error: Exception, *, has_password: bool) -> Told:
-    """What is wrong, and the cure, by what redis-py raised."""
+    """Return the fault and the cure, by redis-py's exception."""
     text = str(error)
     if isinstance(error, exceptions.NoPermissionError):
         return _forbidden([error])
@@ -148,7 +148,7 @@ def _about_password(text: str, *, has_password: bool) -> Told:
 
 
 def all_told_of(errors: Iterable[Exception]) -> list[Told]:
-    """Each fault once; commands that are forbidden, or not known, are named together."""
+    """List each fault once; forbidden or unknown commands are named together."""
     forbidden = []
     unknown = []
     others = []

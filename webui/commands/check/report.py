@@ -1,4 +1,4 @@
-"""What a check-up finds: lines to read, faults that keep the site from working, warnings."""
+"""The report of a check-up: lines to read, faults that keep the site from working, warnings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """``what`` is wrong, and the ``cure``: a sentence each.  Neither holds a secret."""
+    """A fault or warning: ``what`` is wrong, and the ``cure``, a sentence each without a secret."""
 
     level: Literal["fault", "warning"]
     what: str
@@ -20,7 +20,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """Says each line as it is found, and keeps the findings."""
+    """Printer of each line as it is found, and keeper of the findings."""
 
     say: Say
     findings: list[Finding] = field(default_factory=list)
@@ -36,7 +36,7 @@ class Report:
         self.say(f"{' ' * indent}{finding.level.upper()}: {finding.what} {finding.cure}")
 
     def is_well(self, *, strict: bool) -> bool:
-        """Whether there is no fault, and if ``strict`` no warning either."""
+        """Return whether there is no fault, and if ``strict`` no warning either."""
         return not [f for f in self.findings if strict or f.level == "fault"]
 
     def sum_up(self) -> None:

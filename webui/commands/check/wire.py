@@ -1,6 +1,6 @@
-"""A look at the wire: whether a connection to Redis comes about, and if not, why.
+"""Check of the wire: whether a connection to Redis is possible, and if not, why.
 
-Nothing of ours is sent but a PING; redis-py would name these faults alike.
+Only a PING is sent; redis-py would name these faults alike.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ SECONDS = 3.0
 
 
 async def wire_fault(redis_url: str) -> str:
-    """Connect, with TLS if the address asks for it, and hear whether Redis answers.
+    """Connect, with TLS if the address says so, and check that Redis answers.
 
-    ``""``, or a word of ``wire_faults.UNREACHED``.
+    Returns ``""``, or a word of ``wire_faults.UNREACHED``.
     """
     options = dict(parse_url(redis_url))
     wants_tls = options.get("connection_class") is SSLConnection
@@ -70,7 +70,7 @@ def _context(options: dict[str, Any]) -> ssl.SSLContext:
 
 
 async def _talk(stream: ByteStream, context: ssl.SSLContext | None, host: str) -> str:
-    """The fault of what follows the connection: TLS, then an answer in Redis's protocol."""
+    """Return the fault after connecting: of TLS, or of an answer in Redis's protocol."""
     try:
         with anyio.fail_after(SECONDS):
             if context:
@@ -101,7 +101,7 @@ async def _answers_plainly(options: dict[str, Any]) -> bool:
 
 
 async def _takes_tls(options: dict[str, Any]) -> bool:
-    """Whether a handshake gets as far as the certificate; what that is does not matter."""
+    """Return whether a handshake gets as far as the certificate, whichever that is."""
     if options.get("connection_class") is UnixDomainSocketConnection:
         return False
     context = ssl.create_default_context()

@@ -1,4 +1,4 @@
-"""What keeps a connection to Redis from coming about: a sentence and a cure each.  Data."""
+"""Faults that prevent a connection to Redis: a sentence and a cure each.  Data."""
 
 from __future__ import annotations
 
