@@ -11,7 +11,7 @@ from webui.addresses import TrustedNetworks
 
 
 class ForwardedClient:
-    """Middleware: the peer becomes the client that a trusted proxy saw; it believes no other peer."""
+    """Middleware: the peer becomes the client that a trusted proxy saw; others are not believed."""
 
     def __init__(self, app: ASGIApp, trusted: Iterable[str]) -> None:
         self.app = app

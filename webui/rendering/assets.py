@@ -37,7 +37,7 @@ class Asset:
 
 
 def folder(name: str) -> Path:
-    """Find ``templates`` or ``static``: inside an installed package, or beside it in the sources."""
+    """Find ``templates`` or ``static``: inside an installed package, beside it in the sources."""
     package = Path(__file__).parents[1]
     inside = package / name
     return inside if inside.is_dir() else package.parent / name

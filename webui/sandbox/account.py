@@ -1,4 +1,4 @@
-"""The account request of a stand-in: who the bearer of an access token is."""
+"""The account request of a stand-in: the person of an access token."""
 
 from __future__ import annotations
 

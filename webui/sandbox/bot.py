@@ -1,7 +1,7 @@
-"""The demo's bot: what a bot's author writes around ``connect_service`` and a tool of their own.
+"""The demo's bot: an author's code around ``connect_service`` and a tool of their own.
 
-It sends people to our landing page and never straight to a provider: there
-they are told what will be asked, and shown to be the right person first.
+It sends people to our landing page and never straight to a provider: it says what will
+be requested, and proves the right person first.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from .whoami import Caller, whoami
 
 NAME = "Stargazer"
 
-# A code, or what somebody made of one.  No command of six letters is without a vowel or has a
-# digit, so none is taken for a code.
+# A code, or a mistyped one.  No command of six letters is without a vowel or has a digit, so
+# none is taken for a code.
 _CODE = re.compile(r"(?=.*\d|[^AEIOU]*$)[A-Z0-9]{6}")
 _WORD = re.compile(r"[a-z0-9_-]+")
 
@@ -41,7 +41,7 @@ class Reply:
 
 
 async def answer(caller: Caller, text: str) -> Reply:
-    """The reply to whatever a person sent."""
+    """Reply to a person's message."""
     action, rest = _read(text)
     if action == "confirm":
         return Reply(await connect_service(caller, action, code=rest))
@@ -57,13 +57,13 @@ async def answer(caller: Caller, text: str) -> Reply:
 
 
 async def told(redis: RedisClient, notice: Notice) -> Reply:
-    """What the bot says first.  Raises ``StoreUnavailable``."""
+    """Put a notice into a message.  Raises ``StoreUnavailable``."""
     manager = get_oauth_manager()
     return _reply(await notice_text(manager, redis, notice), manager.providers.get(notice.provider))
 
 
 def _read(text: str) -> tuple[str, str]:
-    """The command and what follows it; a code alone is a command too."""
+    """Split a message into the command and its arguments; a code alone is a command too."""
     if _CODE.fullmatch("".join(text.upper().split())):
         return "confirm", text
     verb, *rest = _WORD.findall(text.lower()) or [""]
@@ -71,13 +71,13 @@ def _read(text: str) -> tuple[str, str]:
 
 
 def _named_in(words: str) -> OAuthProvider | None:
-    """The first service that the words name."""
+    """Find the first service that the words name."""
     known = get_oauth_manager().providers
     return next((known[word] for word in words.split() if word in known), None)
 
 
 def _reply(said: str, provider: OAuthProvider | None) -> Reply:
-    """The link of a text becomes a button."""
+    """Make a reply; the link of a text becomes a button."""
     text, url = split_link(said)
     if not url:
         return Reply(text)
@@ -88,9 +88,9 @@ def _reply(said: str, provider: OAuthProvider | None) -> Reply:
 
 
 async def _use(caller: Caller, provider: OAuthProvider | None) -> Reply:
-    """A tool that needs access: whatever keeps it from that becomes a sentence, or a link."""
+    """Run a tool that needs access: any obstacle becomes a sentence, or a link."""
     if provider is None:
-        # Lists the services, as for every action that needs one.
+        # Lists the services, like every action that needs one.
         return Reply(await connect_service(caller, "status"))
     try:
         return Reply(await whoami(caller, provider))

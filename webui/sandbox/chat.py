@@ -1,7 +1,7 @@
 """The demo's chat: private conversations of two made-up people with the bot.
 
-It stands in for a chat service, so there is no signing in: the address says
-who is writing, and ``/chat/mine`` leads to the chat that was looked at last.
+It replaces a chat service, so there is no sign-in: the address names the writer, and
+``/chat/mine`` leads to the chat that was opened last.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _TEMPLATES.globals.update(bot=NAME, people=PEOPLE, max_text=MAX_TEXT)
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """``number`` grows, also from one start of the demo to the next."""
+    """A message; ``number`` grows, also from one start of the demo to the next."""
 
     number: int
     is_mine: bool
@@ -91,7 +91,7 @@ class Chat:
         ]
 
     async def say(self, person: str, saying: Awaitable[Reply]) -> None:
-        """The bot speaks first, and only once it has answered what it was asked."""
+        """Send a message of the bot, but only once it has answered the person's last one."""
         async with self._turns[person]:
             self._add(person, await saying)
 
@@ -105,7 +105,7 @@ class Chat:
         return _remembered(page, person)
 
     async def _show_new(self, request: Request) -> Response:
-        """What came after the message of number ``after``: 204 while nothing did."""
+        """Return the messages after the one of number ``after``: 204 if there are none."""
         after = request.query_params.get("after", "")
         last = int(after) if after.isascii() and after.isdigit() and len(after) < 20 else 0
         person = _person(request)
@@ -135,14 +135,14 @@ async def _choose(_: Request) -> Response:
 
 
 async def _mine(request: Request) -> Response:
-    """The chat of this browser's person; who that is, is asked where none was looked at yet."""
+    """Lead to the chat of this browser's person; ask for the person if none was opened yet."""
     person = request.cookies.get(_COOKIE, "")
     path = f"/chat/{person}" if person in PEOPLE else "/chat"
     return RedirectResponse(path, 303, _HEADERS)
 
 
 def _remembered(response: Response, person: str) -> Response:
-    """Have the browser keep whose chat it shows; only a page that is in sight asks for news."""
+    """Store in the browser whose chat it shows; only a visible page polls for news."""
     response.set_cookie(_COOKIE, person, path="/chat", httponly=True, samesite="lax")
     return response
 

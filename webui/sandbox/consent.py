@@ -1,4 +1,4 @@
-"""The authorize page of a stand-in: check what was asked, show it, take the person's answer."""
+"""The authorize page of a stand-in: it checks the request, shows it, takes the person's answer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Ask:
 
 
 async def authorize(standin: Standin, request: Request) -> Response:
-    """Where the application sends people; some providers lead them on from here."""
+    """Serve the authorize address; some providers lead people on from here."""
     if not standin.habits.consent_path:
         return await show_consent(standin, request)
     path = standin.habits.consent_path.format(**request.path_params)
@@ -56,7 +56,7 @@ async def show_consent(standin: Standin, request: Request) -> Response:
 
 
 async def decide(standin: Standin, request: Request) -> Response:
-    """The answer of the person: back to the application with a code, or with a refusal."""
+    """Take the person's answer: back to the application with a code, or with a refusal."""
     ask = _read(standin, request)
     if isinstance(ask, Response):
         return ask
@@ -99,7 +99,7 @@ def _allow(standin: Standin, ask: Ask, login: str, scopes: list[str]) -> dict[st
 
 
 def _read(standin: Standin, request: Request) -> Ask | Response:
-    """What is asked, or the answer that it gets at once.
+    """Read the request, or answer it at once.
 
     Nobody is led back to an address that the client has not registered
     (RFC 6749, 4.1.2.1); every other fault is told to the application.
@@ -120,7 +120,7 @@ def _read(standin: Standin, request: Request) -> Ask | Response:
 
 
 def _fault(standin: Standin, query: dict[str, str], scopes: list[str]) -> str:
-    """The ``error`` that the application gets, or nothing."""
+    """Return the ``error`` that the application gets, or nothing."""
     if query.get("response_type") != "code":
         return "unsupported_response_type"
     if "code_challenge" in query or "code_challenge_method" in query:

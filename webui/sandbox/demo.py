@@ -1,4 +1,4 @@
-"""Everything on this machine: Redis, the site, four stand-in providers and a chat with the bot."""
+"""The demo, all on this machine: Redis, the site, four stand-in providers and a chat."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ from .demo_secrets import Secrets, read_secrets
 from .standins import create_standins, endpoints, manage_urls
 from .whoami import Caller
 
-# Two names for one machine: browsers keep cookies by host and not by port, so this is what
-# keeps the site's cookies from the chat and the providers.
+# Two names for one machine: browsers keep cookies by host and not by port, so this keeps
+# the site's cookies from the chat and the providers.
 SITE_HOST = "127.0.0.1"
 SANDBOX_HOST = "localhost"
 TOKEN_SECONDS = 120
@@ -71,10 +71,10 @@ Ctrl-C ends everything. What you connected is kept in {data} for the next start.
 
 
 def run_demo(data: Path, port: int, provider_port: int) -> None:
-    """Run until interrupted.  ``data`` keeps what was connected.
+    """Run until interrupted.  ``data`` keeps the connections.
 
-    Raises ``EmbeddedRedisError``, ``PortTaken`` and, where a file in ``data``
-    is not ours, ``click.ClickException``.
+    Raises ``EmbeddedRedisError``, ``PortTaken`` and, if a file in ``data`` is not ours,
+    ``click.ClickException``.
     """
     configure_logs("warning", as_json=False)
     site, sandbox = _origin(SITE_HOST, port), _origin(SANDBOX_HOST, provider_port)
@@ -108,10 +108,9 @@ def create_demo(
     token_lifetime: int = TOKEN_SECONDS,
     on_start: Callable[[], object] = lambda: None,
 ) -> tuple[ASGIApp, ASGIApp]:
-    """The site's application for the origin ``site``, and that of everything else for ``sandbox``.
+    """Create the application of the site at origin ``site``, and of the rest at ``sandbox``.
 
-    ``token_lifetime`` is in seconds.  Raises ``ValueError`` where the state
-    file is not ours.
+    ``token_lifetime`` is in seconds.  Raises ``ValueError`` if the state file is not ours.
     """
     addresses, lists = endpoints(sandbox), manage_urls(sandbox)
     config = {
@@ -189,14 +188,14 @@ def _create_sandbox(
 
 
 async def _speak_first(chat: Chat, redis: RedisClient) -> None:
-    """Whatever happens to somebody's connections is told in their chat."""
+    """Send every notice to its person's chat."""
     while True:
         try:
             async for notice in get_oauth_manager().notices(redis, consumer="demo"):
                 if notice.user_id in PEOPLE:
                     await chat.say(notice.user_id, told(redis, notice))
         except StoreUnavailable:
-            await asyncio.sleep(_PAUSE_SECONDS)  # the notice that was not told comes again
+            await asyncio.sleep(_PAUSE_SECONDS)  # the notice that was not sent comes again
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

@@ -14,7 +14,7 @@ from webui.sandbox.quirks import HABITS
 
 @dataclass(frozen=True)
 class Secrets:
-    """``clients`` has provider -> (client id, client secret)."""
+    """The secrets; ``clients`` maps provider to (client id, client secret)."""
 
     encryption_key: str = field(repr=False)
     session_secret: str = field(repr=False)
@@ -22,7 +22,7 @@ class Secrets:
 
 
 def read_secrets(path: Path) -> Secrets:
-    """The secrets kept in ``path``, made at the first start.  Raises ``ValueError``."""
+    """Read the secrets kept in ``path``, made at the first start.  Raises ``ValueError``."""
     if not path.exists():
         _write(path, make_secrets())
     try:
@@ -37,7 +37,7 @@ def read_secrets(path: Path) -> Secrets:
 
 
 def make_secrets() -> Secrets:
-    """Fresh ones."""
+    """Make fresh secrets."""
     return Secrets(
         # 32 random bytes in URL-safe base64 are a Fernet key (github.com/fernet/spec).
         encryption_key=urlsafe_b64encode(secrets.token_bytes(32)).decode(),
@@ -47,7 +47,7 @@ def make_secrets() -> Secrets:
 
 
 def _write(path: Path, made: Secrets) -> None:
-    """For the owner alone, and whole or not at all."""
+    """Write the secrets for the owner alone, and whole or not at all."""
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:

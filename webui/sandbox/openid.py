@@ -1,4 +1,4 @@
-"""The demo's OpenID provider: whoever is chosen on its page signs in, without a password.
+"""The demo's OpenID provider: the person chosen on its page signs in, without a password.
 
 It keeps no session of its own, so it asks each time, and has nothing to sign
 out of.  A page of its own takes Carol's role from her, and gives it back.
@@ -56,7 +56,7 @@ class SignOnStandin:
         self._groups = {person: groups for person, (_, groups) in PEOPLE.items()}
 
     def settings(self) -> dict[str, str]:
-        """What the site has to know, as fields of its settings."""
+        """Return the site's settings for this provider."""
         return {
             "oidc_issuer": self.issuer,
             "oidc_client_id": self._client[0],
@@ -80,7 +80,7 @@ class SignOnStandin:
         ]
 
     async def _describe(self, _: Request) -> Response:
-        """OpenID Connect Discovery 1.0, 3."""
+        """Serve the metadata (OpenID Connect Discovery 1.0, 3)."""
         return JSONResponse(
             {
                 "issuer": self.issuer,
@@ -105,7 +105,7 @@ class SignOnStandin:
         return JSONResponse(KeySet([self._key]).as_dict(private=False))
 
     async def _ask(self, request: Request) -> Response:
-        """Who is it?"""
+        """Ask who signs in."""
         query = self._read(request)
         if query is None:
             return _refused()
@@ -183,7 +183,7 @@ class SignOnStandin:
         return jwt.encode(header, claims, self._key)
 
     async def _tell(self, request: Request) -> Response:
-        """OpenID Connect Core 5.3; a token is good until the demo ends."""
+        """Serve userinfo (OpenID Connect Core 5.3); a token is valid until the demo ends."""
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         person = self._tokens.get(token) if scheme == "Bearer" else None
         if person is None:
@@ -202,7 +202,7 @@ class SignOnStandin:
         return RedirectResponse(f"{PATH}/people", 303, NO_STORE)
 
     async def _sign_out(self, request: Request) -> Response:
-        """RP-Initiated Logout 1.0, 3: back, where that address is registered."""
+        """Lead back after a sign-out, if the address is registered (RP-Initiated Logout 1.0, 3)."""
         query = request.query_params
         asked = query.get("client_id"), query.get("post_logout_redirect_uri")
         if asked != (self._client[0], self._signed_out):
@@ -210,7 +210,7 @@ class SignOnStandin:
         return RedirectResponse(self._signed_out, 303, NO_STORE)
 
     def _read(self, request: Request) -> dict[str, str] | None:
-        """What is asked; ``None`` where nobody may be led back (RFC 6749, 4.1.2.1)."""
+        """Read the request; ``None`` if nobody may be led back (RFC 6749, 4.1.2.1)."""
         pairs = request.query_params.multi_items()
         query = dict(pairs)
         asked = query.get("client_id"), query.get("redirect_uri")
@@ -224,7 +224,7 @@ class SignOnStandin:
 
 
 def _fault(query: dict[str, str]) -> str:
-    """The ``error`` that the application gets, or nothing."""
+    """Return the ``error`` that the application gets, or nothing."""
     if query.get("response_type") != "code":
         return "unsupported_response_type"
     if "openid" not in query.get("scope", "").split():

@@ -1,4 +1,4 @@
-"""How the four real providers differ, as data that the stand-ins copy."""
+"""Differences between the four real providers, as data that the stand-ins copy."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Habits:
     scope_answers: Mapping[str, str] = field(default_factory=dict)
     # Permissions can be unticked one by one, except these.
     fixed_scopes: frozenset[str] | None = None
-    # What the callback carries besides code, state and issuer.
+    # Parameters of the callback besides code, state and issuer.
     callback_extras: tuple[str, ...] = ()
     gives_refresh_token: Callable[[Mapping[str, str], bool], bool] = _always
     # "keep": the same one serves on and is not sent again; "rotate": one use,
@@ -76,11 +76,11 @@ class Habits:
     sentences: Mapping[str, str] = field(default_factory=dict)
 
     def error(self, cause: Cause) -> tuple[int, str]:
-        """Status and ``error`` value of a refused token request."""
+        """Return status and ``error`` value of a refused token request."""
         return self.errors.get(cause, _RFC_6749_ERRORS[cause])
 
     def listed(self, scopes: list[str]) -> list[str]:
-        """The scopes by the names, and in the choice, that an answer lists them."""
+        """Return the scopes by the names, and in the choice, that an answer lists them."""
         names = [self.scope_answers.get(scope, scope) for scope in scopes]
         return [name for name in names if name]
 

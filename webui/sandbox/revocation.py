@@ -1,4 +1,4 @@
-"""The three ways in which the providers take a revocation."""
+"""The three ways of revocation at the providers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .standin import NO_STORE, Handler, Standin, api, basic_credentials, read_fo
 
 @api
 async def revoke_bare(standin: Standin, request: Request) -> Response:
-    """Google's way: the token alone, no client; ends the whole grant."""
+    """Serve Google's way: the token alone, no client; ends the whole grant."""
     found = standin.own_token((await read_form(request)).get("token", ""))
     if found is None:
         return standin.answer(request, 400, {"error": "invalid_token"})
@@ -23,7 +23,7 @@ async def revoke_bare(standin: Standin, request: Request) -> Response:
 
 @api
 async def revoke_authenticated(standin: Standin, request: Request) -> Response:
-    """Discord's way (RFC 7009): any token ends the authorization; unknown ones are fine."""
+    """Serve Discord's way (RFC 7009): any token ends the authorization; unknown ones are fine."""
     form = await read_form(request)
     standin.authenticate(request, form)
     found = standin.own_token(form.get("token", ""))
@@ -34,7 +34,7 @@ async def revoke_authenticated(standin: Standin, request: Request) -> Response:
 
 @api
 async def delete_grant(standin: Standin, request: Request) -> Response:
-    """GitHub's way: HTTP Basic and a token that is still valid; ends everything."""
+    """Serve GitHub's way: HTTP Basic and a token that is still valid; ends everything."""
     found = await _deletable(standin, request)
     if isinstance(found, Response):
         return found
@@ -44,7 +44,7 @@ async def delete_grant(standin: Standin, request: Request) -> Response:
 
 @api
 async def delete_token(standin: Standin, request: Request) -> Response:
-    """The same for one token; the application stays on the person's list."""
+    """Serve the same for one token; the application stays on the person's list."""
     found = await _deletable(standin, request)
     if isinstance(found, Response):
         return found

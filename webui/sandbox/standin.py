@@ -35,7 +35,7 @@ _AADSTS: dict[Cause, int] = {
 
 
 class Client(NamedTuple):
-    """What the application registered at the provider."""
+    """The application's registration at the provider."""
 
     client_id: str
     client_secret: str
@@ -53,7 +53,7 @@ class Refused(Exception):
 
 @dataclass
 class Standin:
-    """``url`` is the stand-in's own prefix and issuer; ``token_lifetime`` is in seconds."""
+    """A stand-in; ``url`` is its own prefix and issuer; ``token_lifetime`` is in seconds."""
 
     habits: Habits
     client: Client
@@ -64,14 +64,14 @@ class Standin:
     in_trouble: bool = False
 
     def own_token(self, value: str) -> Token | None:
-        """A live token of this client here; another provider's is as good as unknown."""
+        """Find a live token of this client here; another provider's is as good as unknown."""
         found = self.grants.find(value)
         grant = self.grants.grants.get(found.grant) if found else None
         here = self.habits.name, self.client.client_id
         return found if grant and (grant.provider, grant.client_id) == here else None
 
     def answer(self, request: Request, status: int, body: dict[str, Any]) -> Response:
-        """JSON, or a form where the provider prefers it and the request does not mind."""
+        """Answer with JSON, or a form if the provider prefers it and the request does not mind."""
         as_form = self.habits.answers_form and "json" not in request.headers.get("accept", "")
         if as_form:
             media_type = "application/x-www-form-urlencoded; charset=utf-8"
@@ -97,7 +97,7 @@ class Standin:
         return response
 
     def authenticate(self, request: Request, form: dict[str, str]) -> None:
-        """HTTP Basic or form fields (RFC 6749, 2.3.1).  Raises ``Refused``."""
+        """Check HTTP Basic or form fields (RFC 6749, 2.3.1).  Raises ``Refused``."""
         given = basic_credentials(request)
         if given is None:
             given = (form.get("client_id", ""), form.get("client_secret", ""))
@@ -112,7 +112,7 @@ class Standin:
 
 
 def basic_credentials(request: Request) -> tuple[str, str] | None:
-    """Client id and secret of an HTTP Basic header, form-decoded; ``None`` without one."""
+    """Read client id and secret of an HTTP Basic header, form-decoded; ``None`` without one."""
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "basic":
         return None
@@ -124,7 +124,7 @@ def basic_credentials(request: Request) -> tuple[str, str] | None:
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """The fields of a form body.  Raises ``Refused`` on another kind, or a doubled field."""
+    """Read the fields of a form body.  Raises ``Refused`` on another kind, or a doubled field."""
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/x-www-form-urlencoded":
         raise Refused("request", "The body must be a form.")
@@ -138,7 +138,7 @@ Handler = Callable[[Standin, Request], Awaitable[Response]]
 
 
 def api(handler: Handler) -> Handler:
-    """A handler that answers 503 while the stand-in is in trouble, and turns ``Refused`` around."""
+    """Wrap a handler: 503 while the stand-in is in trouble, and ``Refused`` as a response."""
 
     @wraps(handler)
     async def guarded(standin: Standin, request: Request) -> Response:

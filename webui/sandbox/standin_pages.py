@@ -1,4 +1,4 @@
-"""The stand-ins' pages: how they are sent, the list of grants, and the list of stand-ins."""
+"""The stand-ins' pages: their headers, the list of grants, and the list of stand-ins."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _TEMPLATES.filters["day"] = _day
 
 
 def page(template: str, status: int = 200, *, form_target: str = "", **values: Any) -> Response:
-    """One page.  ``form_target`` is the foreign origin that its form may lead to.
+    """Send one page.  ``form_target`` is the foreign origin that its form may lead to.
 
     Chromium applies ``form-action`` to where an answered form redirects.
     """
@@ -49,7 +49,7 @@ def page(template: str, status: int = 200, *, form_target: str = "", **values: A
 
 
 def cross_site(request: Request) -> bool:
-    """Whether a browser says that another site's page sent this form."""
+    """Return whether a browser says that another site's page sent this form."""
     return request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}
 
 
@@ -64,7 +64,7 @@ async def index(standins: Sequence[Standin], request: Request) -> Response:
 
 
 async def settings(standin: Standin, request: Request) -> Response:
-    """The account holder's view: which application may do what, and an end to it."""
+    """Show the account holder's view: which application may do what, and an end to it."""
     name = standin.habits.name
     grants = [grant for grant in standin.grants.grants.values() if grant.provider == name]
     return page("standin_settings.html", standin=standin, grants=grants)
@@ -89,7 +89,7 @@ async def switch_trouble(standin: Standin, request: Request) -> Response:
 
 
 async def _form(request: Request) -> dict[str, str] | None:
-    """The form's fields; ``None`` where another site sent it."""
+    """Read the form's fields; ``None`` if another site sent it."""
     if cross_site(request):
         return None
     fields = parse_qs((await request.body()).decode("utf-8", "replace"))

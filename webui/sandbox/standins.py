@@ -1,6 +1,6 @@
 """Four stand-in OAuth providers on one port, for the demo: GitHub, Google, Discord, Microsoft.
 
-They check what the real ones check and keep the habits of the real ones.
+They have the checks and the habits of the real ones.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ def create_standins(
     app_name: str = "Stargazer",
     clock: Callable[[], float] = time.time,
 ) -> Starlette:
-    """The application that serves all four below ``base_url``, an origin without a slash.
+    """Create the application of all four below ``base_url``, an origin without a slash.
 
-    ``clients`` has (client id, client secret, redirect URI) for each of the
-    four; ``token_lifetime`` is in seconds.  With ``state_file`` the grants
-    survive a restart; raises ``ValueError`` where that file is not ours.
+    ``clients`` has (client id, client secret, redirect URI) for each of the four;
+    ``token_lifetime`` is in seconds.  With ``state_file`` the grants survive a restart;
+    raises ``ValueError`` if that file is not ours.
     """
     grants = Grants(state_file, clock)
     standins = [
@@ -94,11 +94,11 @@ def _routes(standin: Standin) -> list[BaseRoute]:
 
 
 def endpoints(base_url: str) -> dict[str, dict[str, str]]:
-    """Provider -> the settings that point the site at the stand-ins of ``base_url``.
+    """Return, by provider, the settings that point the site at the stand-ins of ``base_url``.
 
-    Keys are ``authorize_url``, ``token_url``, ``account_url``, and where the
-    provider has such a thing ``revoke_url`` and ``issuer``.  GitHub's
-    ``revoke_url`` keeps its ``{client_id}``.
+    Keys are ``authorize_url``, ``token_url``, ``account_url``, and if the provider has
+    them ``revoke_url`` and ``issuer``.  GitHub's ``revoke_url`` keeps its
+    ``{client_id}``.
     """
     settings = {}
     for habits in HABITS.values():
@@ -116,5 +116,5 @@ def endpoints(base_url: str) -> dict[str, dict[str, str]]:
 
 
 def manage_urls(base_url: str) -> dict[str, str]:
-    """Provider -> the page where a person takes an app's access away."""
+    """Return, by provider, the page where a person takes an app's access away."""
     return {name: f"{base_url}/{name}/settings" for name in HABITS}

@@ -20,7 +20,7 @@ from .standin import Refused, Standin, api, read_form
 
 @api
 async def token(standin: Standin, request: Request) -> Response:
-    """``authorization_code`` and ``refresh_token`` (RFC 6749, 4.1.3 and 6)."""
+    """Serve ``authorization_code`` and ``refresh_token`` (RFC 6749, 4.1.3 and 6)."""
     form = await read_form(request)
     standin.authenticate(request, form)
     # GitHub takes a request without grant_type for the exchange of a code.

@@ -1,4 +1,4 @@
-"""A tool of the demo's bot, one for every service: it asks the service who the person is."""
+"""A tool of the demo's bot, one for every service: it asks the service for the person's name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEADLINE_SECONDS = 10.0
 
 @dataclass
 class Caller:
-    """Who is asking, and what the tools need: the context of ``require_oauth_token``."""
+    """The person who asks, and what the tools need: the context of ``require_oauth_token``."""
 
     user_id: str
     redis: RedisClient
@@ -33,7 +33,7 @@ class Caller:
 
 
 async def whoami(caller: Caller, provider: OAuthProvider) -> str:
-    """A sentence for the chat.  Raises what ``require_oauth_token`` raises."""
+    """Return a sentence for the chat.  Raises the errors of ``require_oauth_token``."""
     token = await require_oauth_token(caller, provider.name)
     status, account = await _ask(caller.http, provider, token)
     if status == 401:
@@ -54,7 +54,7 @@ async def whoami(caller: Caller, provider: OAuthProvider) -> str:
 
 
 async def _ask(http: httpx.AsyncClient, provider: OAuthProvider, token: str) -> tuple[int, Any]:
-    """Status and JSON of the account request.  Raises ``OAuthUnavailable``."""
+    """Return status and JSON of the account request.  Raises ``OAuthUnavailable``."""
     headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):
@@ -67,7 +67,7 @@ async def _ask(http: httpx.AsyncClient, provider: OAuthProvider, token: str) -> 
 
 
 def _token_age(connection: Connection) -> str:
-    """So that a refresh can be watched."""
+    """Say the token's age, so that a refresh can be watched."""
     now, profile = time.time(), connection.profile
     is_first = profile.renewed_at <= profile.connected_at
     since = "came with the connection" if is_first else "was renewed"

@@ -44,7 +44,7 @@ class UserInfo:
         self._transport = transport
 
     async def claims(self, access_token: str, subject: str) -> Mapping[str, Any]:
-        """Return the claims, before a person's patience ends; ``subject`` is the id token's ``sub``."""
+        """Return the claims, while a person still waits; ``subject`` is the id token's ``sub``."""
         answer = None
         try:
             async with asyncio.timeout(DEADLINE_WHILE_WAITING):

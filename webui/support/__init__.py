@@ -1,1 +1,1 @@
-"""What support staff are shown of a person: pure functions over frozen values, without secrets."""
+"""Support's view of a person: pure functions over frozen values, without secrets."""

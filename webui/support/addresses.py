@@ -1,4 +1,4 @@
-"""Addresses of the support pages; every user id there is can stand in one."""
+"""Addresses of the support pages; one can hold any user id."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ PEOPLE = "/support/people/"
 
 
 def person_path(user_id: str) -> str:
-    """The page of one person.
+    """Return the address of one person's page.
 
-    What a proxy or a browser would read as part of a path is encoded twice:
+    A character that a proxy or a browser would read as part of a path is encoded twice:
     the guards refuse a slash that is encoded once, and dots alone lead upwards.
     """
     inner = user_id.replace("%", "%25").replace("/", "%2F").replace("\\", "%5C")
@@ -22,14 +22,14 @@ def person_path(user_id: str) -> str:
 
 
 def user_id_in(segment: str) -> str:
-    """Undoes :func:`person_path` for a path's segment, decoded once.
+    """Undo :func:`person_path` for a path's segment, decoded once.
 
-    Raises ``ValueError`` where that is no user id.
+    Raises ``ValueError`` if that is no user id.
     """
     return check_user_id(unquote(segment))
 
 
 def with_query(path: str, **fields: str) -> str:
-    """The path with those of the fields that say something."""
+    """Return the path with those of the fields that are not empty."""
     query = urlencode({name: value for name, value in fields.items() if value})
     return f"{path}?{query}" if query else path

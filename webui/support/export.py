@@ -1,4 +1,4 @@
-"""The audit as ``webui audit`` prints it: a line for each record, whatever stands in it."""
+"""The audit in the format of ``webui audit``: a line for each record, whatever it holds."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9._-]+")
 
 
 def since(text: str, now: float) -> float:
-    """Epoch seconds for ``7d``, ``24h``, a day or a moment (ISO 8601, UTC unless it says).
+    """Read ``7d``, ``24h``, a day or a moment (ISO 8601, UTC unless it says) as epoch seconds.
 
     Raises ``ValueError``.
     """
@@ -26,12 +26,12 @@ def since(text: str, now: float) -> float:
 
 
 def as_json(record: AuditRecord) -> str:
-    """One object, in ASCII."""
+    """Return one object, in ASCII."""
     return json.dumps(asdict(record))
 
 
 def as_line(record: AuditRecord) -> str:
-    """One readable line: what is more than a word is quoted, its control characters escaped."""
+    """Return one readable line: longer texts than a word are quoted, control characters escaped."""
     moment = datetime.fromtimestamp(record.at, UTC)
     parts = [f"{moment:%Y-%m-%dT%H:%M:%SZ}"]
     for name, value in asdict(record).items():

@@ -1,4 +1,4 @@
-"""A person's timeline as support staff read it."""
+"""A person's timeline for support staff."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Happening:
 def history(
     events: Iterable[Event], providers: Mapping[str, OAuthProvider], product: str, bot: str
 ) -> tuple[Happening, ...]:
-    """The events in their order; one that nobody has put into words goes by its own name."""
+    """Turn the events into lines, in order; a kind without words goes by its own name."""
     return tuple(_happening(event, providers, product, bot) for event in events)
 
 
@@ -79,6 +79,6 @@ def _happening(
 
 
 def _first(keys: Iterable[str], names: Mapping[str, str]) -> str:
-    """The first of the sentences that the catalogue has."""
+    """Return the first of the sentences that the catalogue has."""
     found = (key for key in keys if key in words.CATALOGUE)
     return next((words.text(key, **names) for key in found), "")

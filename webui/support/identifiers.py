@@ -1,4 +1,4 @@
-"""Names as support staff see them: a person's id to the letter, the name of an account masked."""
+"""Names for support staff: a person's id to the letter, the name of an account masked."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from webui.text.labels import clean_label
 HIDDEN = "•••"
 _ADDRESS = re.compile(r"(\S)[^\s@]*@(\S)[^\s@]*(\.[^\s@.]{1,12})")
 _SHORT = 4  # characters; of a shorter name two would be most of it
-# What cannot be seen, or turns the direction of what stands around it.
+# Invisible characters, and those that turn the direction of the text around them.
 _UNSEEN = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp", "Zs"})
 
 
 def masked(label: str) -> str:
-    """``o•••t``, ``m•••@e•••.org``; as long for every name, and ``""`` for none."""
+    """Mask a name: ``o•••t``, ``m•••@e•••.org``; as long for every name, and ``""`` for none."""
     plain = clean_label(label)
     if not plain:
         return ""
@@ -28,9 +28,9 @@ def masked(label: str) -> str:
 
 
 def spelled(user_id: str) -> str:
-    """The id with what cannot be seen written out, so that no two look alike for that.
+    """Spell an id with invisible characters written out, so that no two look alike for them.
 
-    A blank stays one where it stands alone between others.
+    A single blank between visible characters stays one.
     """
     shown = [
         c

@@ -1,4 +1,4 @@
-"""How each service stands for one person: a row of the table, and the line to tell them."""
+"""The state of each service for one person: a row of the table, and the line to tell them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from webui.text.times import when
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong in plain words, since when, and what the provider said of it."""
+    """A problem in plain words, with its start, and the provider's own code."""
 
     text: str
     since: float = 0.0
@@ -29,11 +29,10 @@ class Problem:
 class Row:
     """One service.
 
-    Times are epoch seconds, 0 where there is none.  ``ends_text`` stands where
-    access has no end to name; ``missing`` are group and sentence, as
-    ``permissions.sentences`` gives them, and ``lost`` what does not work for that.
-    ``last`` is what happened last with a service that is not connected, ``found`` what
-    the last check found.
+    Times are epoch seconds, 0 if there is none.  ``ends_text`` is set if access has no
+    end to name; ``missing`` are group and sentence, from ``permissions.sentences``, and
+    ``lost`` what does not work without them. ``last`` is the last event of a service
+    that is not connected, ``found`` the finding of the last check.
     """
 
     name: str
@@ -58,7 +57,7 @@ class Row:
 
 
 def make_row(provider: OAuthProvider, connection: Connection, screen: Screen) -> Row:
-    """The row of one service, in the words of its card."""
+    """Make the row of one service, in the words of its card."""
     key = base_key(provider, connection, screen.now)
     card = make_card(provider, connection, None, screen)
     profile, names = connection.profile, (screen.product, screen.bot)
@@ -87,7 +86,7 @@ def make_row(provider: OAuthProvider, connection: Connection, screen: Screen) ->
 
 
 def explained(row: Row, last: Event | None, provider: OAuthProvider, screen: Screen) -> Row:
-    """The row of a service that is not connected: what it came to, and what to tell them."""
+    """Complete the row of a service that is not connected: its last event, what to tell them."""
     names = {"bot": screen.bot, "name": provider.name}
     if last and last.kind == "link_made" and last.at + LINK_CODE_TTL <= screen.now:
         ended = when(last.at + LINK_CODE_TTL, is_local=False)
@@ -100,7 +99,7 @@ def explained(row: Row, last: Event | None, provider: OAuthProvider, screen: Scr
 
 
 def _found(profile: Profile) -> str:
-    """How the last check went."""
+    """Say the result of the last check."""
     is_newer = profile.failed_check_at > profile.checked_at
     key = f"support.check.{profile.failed_check if is_newer else 'working'}"
     return words.CATALOGUE.get(key, "") if is_newer or profile.checked_at else ""
@@ -130,7 +129,7 @@ def _problem(key: str, provider: OAuthProvider, connection: Connection) -> Probl
 def _tell(
     key: str, provider: OAuthProvider, connection: Connection, screen: Screen, missing: str
 ) -> str:
-    """What to tell the person, for each state that is not as it should be."""
+    """Say what to tell the person, for each state that needs something."""
     if f"support.tell.{key}" not in words.CATALOGUE:
         return ""
     return words.markup(

@@ -1,4 +1,4 @@
-"""What a search for a person was given, and what it found."""
+"""A search for a person: its question, and its results."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One person, and the way to them."""
+    """One person found, with the address of their page."""
 
     name: str
     url: str
@@ -43,7 +43,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a reference code stands for; ``""`` and 0 where it is not known."""
+    """The failure behind a reference code; ``""`` and 0 mean unknown."""
 
     code: str
     at: float
@@ -73,10 +73,10 @@ def results(
     *,
     missed: str = "",
 ) -> Results:
-    """At most ``MOST`` people, each with the reason that was given already.
+    """Build the results: at most ``MOST`` people, each with the reason given already.
 
-    ``missed`` is ``reference`` where only one of those was looked for and not found,
-    ``either`` where it may have been one.
+    ``missed`` is ``reference`` if only one of those was looked for and not found,
+    ``either`` if it may have been one.
     """
     ids = tuple(found)
     people = tuple(
@@ -95,7 +95,7 @@ def results(
 def failure_of(
     reference: Reference, providers: Mapping[str, OAuthProvider], names: dict[str, str]
 ) -> Failure:
-    """A reference in the words that the person was shown."""
+    """Describe a reference in the words that the person saw."""
     label = label_of(reference.provider, providers)
     keys = [f"{section}.{reference.kind}.title" for section in ("error", "card")]
     keys.append(f"{reference.kind}.title")

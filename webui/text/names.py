@@ -1,7 +1,7 @@
-"""Names of people and groups as somebody gives them: in a header, a claim, a setting, a form.
+"""Names of people and groups as given: in a header, a claim, a setting, a form.
 
-There is one rule for all of them.  What a name is made of is never taken off, so that no two
-names are read as one: HTTP itself drops blanks and tabs around a value (RFC 9110, section 5.5),
+There is one rule for all of them.  No part of a name is ever taken off, so that no two names
+are read as one: HTTP itself drops blanks and tabs around a value (RFC 9110, section 5.5),
 and a list those around its entries; everything else belongs to the name.  One that begins or
 ends with a blank is refused, since some other reader would drop it.
 """
@@ -16,7 +16,7 @@ _BLANKS = " \t"
 
 
 def without_blanks(text: str) -> str:
-    """The text without what HTTP, and no one else, calls blanks around it."""
+    """Strip the text of what HTTP, and no one else, calls blanks."""
     return text.strip(_BLANKS)
 
 
@@ -26,7 +26,7 @@ def entries(text: str) -> tuple[str, ...]:
 
 
 def read_user_id(text: object) -> str:
-    """A user id.  Raises ``ValueError``; the message does not quote it."""
+    """Read a user id.  Raises ``ValueError``; the message does not quote it."""
     user_id = check_user_id(text)  # type: ignore[arg-type]
     if has_blank_ends(user_id):
         raise ValueError("a user id given here neither begins nor ends with a blank")
@@ -34,7 +34,7 @@ def read_user_id(text: object) -> str:
 
 
 def read_group(text: str) -> str:
-    """A group or role, of the same characters as a user id.  Raises ``ValueError``."""
+    """Read a group or role, of the same characters as a user id.  Raises ``ValueError``."""
     if not text or any(unicodedata.category(c) in ("Cc", "Cs") for c in text):
         raise ValueError("a group has no control characters and no lone surrogates")
     if has_blank_ends(text):

@@ -1,4 +1,4 @@
-"""Permissions as sentences: each completes "{Product} can …", and stands after "Not allowed:"."""
+"""Permissions as sentences: each completes "{Product} can …", and fits after "Not allowed:"."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class PermissionGroup:
 
 
 def _contained(provider: OAuthProvider, scopes: tuple[str, ...]) -> set[str]:
-    """Keys of those scopes that another one of them already includes.
+    """Return keys of those scopes that another one of them already includes.
 
     Two names that include each other are two spellings of one permission; both
     stay, and share their sentence.
@@ -42,10 +42,10 @@ def _contained(provider: OAuthProvider, scopes: tuple[str, ...]) -> set[str]:
 def sentences(
     provider: OAuthProvider, scopes: Iterable[str], product: str, bot: str, *, allowed: bool
 ) -> tuple[tuple[str, str], ...]:
-    """``(group, sentence)`` of each scope, without repeats, in the order given.
+    """List ``(group, sentence)`` of each scope, without repeats, in the order given.
 
-    ``allowed`` or left off: some read more exactly where they are allowed.  What nobody has
-    described is in the group ``Unknown`` under its raw name.
+    ``allowed`` or left off: some read more exactly if they are allowed.  A scope
+    without a description is in the group ``Unknown`` under its raw name.
     """
     described, key = provider.described_scopes, provider.scope_rules.key
     found = []
@@ -67,9 +67,9 @@ def permission_groups(
     strongest_first: bool = False,
     allowed: bool = True,
 ) -> tuple[PermissionGroup, ...]:
-    """What ``scopes`` allow, grouped; what another one already includes is left out.
+    """Group the permissions of ``scopes``; omit those that another one already includes.
 
-    No scope at all is a permission of its own where the provider describes ``""``.
+    No scope at all is a permission of its own if the provider describes ``""``.
     """
     given = tuple(scopes) or (("",) if "" in provider.scope_sentences else ())
     inside, key = _contained(provider, given), provider.scope_rules.key
@@ -90,7 +90,7 @@ class Meaning:
 
 @dataclass(frozen=True, slots=True)
 class Glossary:
-    """All that one provider's permissions can mean: ``(group, its meanings)``, weakest first."""
+    """All meanings of one provider's permissions: ``(group, its meanings)``, weakest first."""
 
     name: str
     label: str
@@ -98,7 +98,7 @@ class Glossary:
 
 
 def glossary(provider: OAuthProvider, product: str, bot: str) -> Glossary:
-    """The provider's own table, for reading."""
+    """Build the provider's own table, for reading."""
     found: dict[str, dict[str, list[str]]] = {group: {} for group in (*GROUPS, "Other")}
     for scope in dict.fromkeys([*provider.scope_sentences, *provider.scope_texts]):
         ((group, sentence),) = sentences(provider, [scope], product, bot, allowed=True)

@@ -1,4 +1,4 @@
-"""Times as people read them."""
+"""Times for people to read."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _STYLES = {
 
 
 def when(epoch: float, style: str = "both", *, is_local: bool = True) -> Markup:
-    """A ``<time>`` in UTC, which the script turns into the person's own zone if ``is_local``.
+    """Write a ``<time>`` in UTC; the script turns it into the person's own zone if ``is_local``.
 
     ``style`` is ``date``, ``time``, ``second`` (a time to the second) or ``both``.
     """

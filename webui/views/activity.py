@@ -1,4 +1,4 @@
-"""Pages that are only read: the timeline, the glossary, and for development every card."""
+"""Read-only pages: the timeline, the glossary, and for development every card."""
 
 from __future__ import annotations
 

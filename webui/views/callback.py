@@ -1,4 +1,4 @@
-"""The provider's answer comes back through the browser.
+"""The provider's answer, which comes back through the browser.
 
 Nothing is asked of the provider before the browser is proven to belong to the
 person who asked: a session binds a token, a state or a link never does.
@@ -45,9 +45,9 @@ from webui.views.returns import ended
 
 log = logging.getLogger(__name__)
 
-# Reasons to refuse an attempt, and what the bot says of it where a link was the beginning.
+# Reasons to refuse an attempt, and the bot's notice of each if a link was the beginning.
 _ENDS_A_LINK = {"other_browser": "elsewhere", "cancelled": "cancelled", "issuer": "failed"}
-_PAUSE = 0.05  # seconds between two looks at what another request is doing
+_PAUSE = 0.05  # seconds between two looks at another request's progress
 _PATIENCE = 15.0  # seconds; longer than a provider may take
 
 
@@ -98,7 +98,7 @@ async def _come_back(request: Request, provider: OAuthProvider) -> Response:
 async def _belongs(
     site: Site, session: Session | None, attempt: Attempt | None, provider: str
 ) -> Attempt:
-    """The attempt, if this browser may go on with it.  Raises ``FlowRefused``."""
+    """Return the attempt, if this browser may go on with it.  Raises ``FlowRefused``."""
     if attempt is None:
         raise FlowRefused("unknown", provider)
     if attempt.link_code and not await site.manager.links.spend(site.redis, attempt):
@@ -118,8 +118,8 @@ async def _belongs(
 async def _tell(request: Request, attempt: Attempt | None, reason: str) -> None:
     """Have the bot say that it ends here, if a link was the beginning.
 
-    An attempt of another browser goes on in its own: a preview that fetches the
-    address says nothing of a person, and costs nothing.
+    An attempt of another browser goes on in its own: a preview that fetches the address
+    says nothing about a person, and costs nothing.
     """
     outcome = _ENDS_A_LINK.get(reason)
     is_person = reason != "other_browser" or request.headers.get("sec-fetch-mode") == "navigate"
@@ -131,9 +131,9 @@ async def _tell(request: Request, attempt: Attempt | None, reason: str) -> None:
 async def _again(
     request: Request, provider: OAuthProvider, answer: AuthorizationResponse
 ) -> Response | None:
-    """Where the same answer has led the browser that brought it before; None for every other.
+    """Repeat the outcome for the browser that delivered the same answer before; else None.
 
-    The first may be under way still: a browser shows what comes of the last.
+    The first may be under way still: a browser shows the response to the last.
     """
     site, name = site_of(request), provider.name
     session = await site.sessions.load(request)
@@ -160,10 +160,9 @@ async def _refused(
     answer: AuthorizationResponse,
     refusal: FlowRefused,
 ) -> Response:
-    """One answer for every reason but another person's link, so that nothing can be probed.
+    """Give one answer for every reason but another person's link, so that nothing can be probed.
 
-    A card tells only of what this browser began: everything else may be somebody
-    else's doing.
+    A card reports only attempts of this browser: any other may be somebody else's doing.
     """
     reason, provider = refusal.reason, refusal.provider
     if reason == "unknown":
@@ -186,7 +185,7 @@ async def _refused(
 async def _not_allowed(
     request: Request, attempt: Attempt, answer: AuthorizationResponse
 ) -> Response:
-    """An error instead of a code, by a link that began in no browser: it is over."""
+    """End an attempt by a link that began in no browser, after an error instead of a code."""
     site, provider = site_of(request), attempt.provider
     log.warning("%s: connecting did not finish: %s", provider, answer.error)
     if answer.outcome == "denied":
@@ -201,7 +200,7 @@ async def _not_allowed(
 
 
 async def _park(request: Request, attempt: Attempt, answer: AuthorizationResponse) -> Response:
-    """A link from chat, and nobody signed in: the code waits, unexchanged, for the proof."""
+    """Park the code, unexchanged, for the proof: a link from chat, and nobody signed in."""
     site = site_of(request)
     link = LinkRequest(attempt.user_id, attempt.provider, attempt.scopes)
     await site.manager.link_used(site.redis, link)
@@ -211,9 +210,9 @@ async def _park(request: Request, attempt: Attempt, answer: AuthorizationRespons
 async def finish(
     request: Request, session: Session, attempt: Attempt, answer: AuthorizationResponse
 ) -> Response:
-    """Exchange and store for the proven person, and go where the outcome is told.
+    """Exchange and store for the proven person, and go to the page with the outcome.
 
-    It is done, and noted, whoever is cancelled meanwhile: then the page that follows tells.
+    The work and its note survive a cancelled request: then the page that follows shows it.
     """
     site = site_of(request)
     work = site.manager.see_through(_finish(request, session, attempt, answer))
@@ -244,7 +243,7 @@ async def _finish(
 
 
 def _told(provider: str, return_to: str, note: Note | None) -> Response:
-    """The page that tells how it went; ``note`` is None if that is not known yet."""
+    """Return the page with the outcome; ``note`` is None if that is not known yet."""
     if note and note.key == "asked":
         return RedirectResponse(f"/connections/{provider}/switch", 303)
     if note and note.key == "connected" and return_to == "done":
@@ -259,7 +258,7 @@ async def _outcome(
     answer: AuthorizationResponse,
     also: Callable[[Any], object],
 ) -> Note:
-    """How it went; ``asked`` where the person has to say first whose account it is."""
+    """Return the outcome; ``asked`` if the person has to say first whose account it is."""
     site = site_of(request)
     key = answer.outcome
     error = answer.error

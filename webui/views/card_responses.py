@@ -1,4 +1,4 @@
-"""The cards of one person, and the answers made of them."""
+"""The cards of one person, and responses with them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def screen_of(site: Site, where: Where) -> Screen:
 
 
 def address(where: Where, provider: str, target: str = "t") -> str:
-    """The page to go back to after an action, with the element that gets the focus."""
+    """Return the page to go back to after an action, with the element that gets the focus."""
     page = f"/connections/{provider}" if where == "detail" else "/connections"
     return f"{page}#conn-{provider}-{target}"
 
@@ -47,14 +47,14 @@ def address(where: Where, provider: str, target: str = "t") -> str:
 async def cards_of(
     site: Site, session: Session, screen: Screen, always: str = "", focus: Focus = ""
 ) -> dict[str, Card]:
-    """Every card worth showing, by provider, in the order of their names.  One round trip.
+    """Build every card worth showing, by provider, in the order of their names.  One round trip.
 
-    What is not set up is of no interest to people unless they are connected to
-    it; ``always`` is shown all the same, and gets the focus.
+    A service that is not set up is hidden from people unless they are connected to it;
+    ``always`` is shown all the same, and gets the focus.
     """
     cards = {}
     for name in unanswered(session.notes, screen.now):
-        # Looking finds what nobody answered, and has it ended at the provider.
+        # A look finds unanswered offers, and has them ended at the provider.
         site.manager.see_through(site.manager.switch_offer(site.redis, session.user, name))
     notes, last = notes_to_show(session.notes, screen.now), newest(session.notes, screen.now)
     for connection in await site.manager.connections(site.redis, session.user):
@@ -79,9 +79,9 @@ async def answer(
     status: int = 200,
     speaks: bool = False,
 ) -> Response:
-    """One card: the fragment with htmx, without it its page, with what happened last.
+    """Answer with one card: the fragment for htmx, else its page, with the last events.
 
-    ``speaks`` says aloud how it stands, where the focus does not move.
+    ``speaks`` announces its state, for cases in which the focus does not move.
     """
     site = site_of(request)
     screen = screen_of(site, where if is_htmx(request) else "detail")
@@ -98,7 +98,7 @@ async def answer(
 
 
 async def _newest(site: Site, session: Session, provider: OAuthProvider) -> tuple[Entry, ...]:
-    """What happened with one service last.  One round trip, unless the timeline is long."""
+    """Read the last events of one service.  One round trip, unless the timeline is long."""
     page = await site.manager.activity(
         site.redis, session.user, provider=provider.name, size=NEWEST
     )
@@ -117,7 +117,7 @@ async def done(
     status: int = 200,
     speaks: bool = False,
 ) -> Response:
-    """After an action: the card with htmx, else back to the page it was on."""
+    """Answer an action: the card for htmx, else a redirect to the page it was on."""
     if is_htmx(request):
         return await answer(
             request, session, provider, where, focus=focus, status=status, speaks=speaks

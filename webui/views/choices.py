@@ -1,4 +1,4 @@
-"""What a person decides about a connection beside connecting and disconnecting."""
+"""A person's decisions about a connection, beside connecting and disconnecting."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ async def show_switch(request: Request) -> Response:
 async def choose(request: Request) -> Response:
     """``POST /connections/{provider}/switch``: the answer to the offer that the page showed.
 
-    One to another offer changes nothing, and is asked the newest.
+    An answer to another offer changes nothing, and leads to the newest.
     """
     site, provider = site_of(request), provider_of(request)
     session = await require_session(request, site.sessions)
@@ -104,7 +104,7 @@ async def choose(request: Request) -> Response:
 
 
 def _came_of(offer: SwitchOffer, result: Connection | None, *, use_new: bool) -> str:
-    """The note that an answer leaves."""
+    """Return the note that an answer leaves."""
     if not use_new:
         return "not_you" if offer.handle else "kept_old"
     if result is None:
@@ -113,6 +113,6 @@ def _came_of(offer: SwitchOffer, result: Connection | None, *, use_new: bool) ->
 
 
 def _has_chosen(session: Session, provider: str) -> bool:
-    """Whether the same button was pressed twice: the first time counts."""
+    """Return whether the same button was pressed twice: the first time counts."""
     note = session.notes.get(provider)
     return note is not None and note.key in ("connected", "switched", "kept_old", "not_you")

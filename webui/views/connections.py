@@ -16,7 +16,7 @@ from webui.views.card_responses import answer, cards_of, done, screen_of, where_
 async def show_list(request: Request) -> Response:
     """``GET /connections``.  Two round trips, session included.
 
-    Asked by htmx with what is ``seen`` on a page: 204, or the cards that changed.
+    For htmx with the cards ``seen`` on a page: 204, or the cards that changed.
     """
     site = site_of(request)
     session = await require_session(request, site.sessions)
@@ -64,9 +64,9 @@ async def connect(request: Request) -> Response:
 
 
 async def cancel(request: Request) -> Response:
-    """``POST /connections/{provider}/cancel``: whatever was begun in this session is over.
+    """``POST /connections/{provider}/cancel``: ends the attempts of this session.
 
-    Also where the person goes on at the provider all the same.
+    They are over even if the person goes on at the provider all the same.
     """
     site, provider = site_of(request), provider_of(request)
     session = await require_session(request, site.sessions)

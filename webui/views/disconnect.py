@@ -1,4 +1,4 @@
-"""Disconnecting: gone here at once, and the provider has all the time it is given."""
+"""Disconnecting: gone here at once, while the provider may take its time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from webui.views.card_responses import answer, done, screen_of, where_of
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """The session with the note of how it went; one that could not be kept is shown at once."""
+    """The session with the note of the outcome; one that could not be stored is shown at once."""
 
     session: Session
     is_kept: bool = True
@@ -46,7 +46,7 @@ async def ask_disconnect(request: Request) -> Response:
     screen = screen_of(site, where_of(request.query_params))
     connection = await site.manager.connection(site.redis, session.user, provider.name)
     if connection.status is Status.NOT_CONNECTED:
-        # Another tab was faster: show how things stand instead of asking.
+        # Another tab was faster: show the current state instead of asking.
         return await answer(request, session, provider, screen.where, focus="result")
     card = confirm_card(provider, connection, screen)
     return render(
@@ -90,7 +90,7 @@ async def revoke(request: Request) -> Response:
 
 
 async def dismiss(request: Request) -> Response:
-    """``POST /connections/{provider}/dismiss``: the person has read what a note says."""
+    """``POST /connections/{provider}/dismiss``: dismiss a card's message."""
     site, provider = site_of(request), provider_of(request)
     session = await require_session(request, site.sessions)
     where = where_of(await form_of(request))
@@ -100,7 +100,7 @@ async def dismiss(request: Request) -> Response:
 
 
 async def _session(request: Request) -> Session:
-    """The session, also where Redis reads and does not write: the card can say so then."""
+    """Load the session, even if Redis reads and does not write: the card can say so then."""
     sessions = site_of(request).sessions
     try:
         return await require_session(request, sessions)
@@ -118,9 +118,9 @@ async def _seen_through(
     work: Coroutine[Any, Any, Ending | None],
     notes: Mapping[RevokeOutcome, str] = AFTER_DISCONNECT,
 ) -> _Told:
-    """Return how it went so far, as one of ``notes``; done to its end whoever is cancelled.
+    """Return the outcome so far, as one of ``notes``; the work survives a cancelled request.
 
-    Raises ``StoreUnavailable`` where nothing was begun.
+    Raises ``StoreUnavailable`` if nothing was begun.
     """
     work_on_it = _begin(site, session, provider, work, notes)
     return await asyncio.shield(site.manager.see_through(work_on_it))
@@ -153,7 +153,7 @@ async def _follow(
 ) -> None:
     result = await ending.result
     known = await site.manager.connection(site.redis, session.user, provider)
-    if known.status is Status.NOT_CONNECTED:  # else what came afterwards counts
+    if known.status is Status.NOT_CONNECTED:  # else later events count
         await _put(site, session, provider, _note(result, notes))
 
 
@@ -162,7 +162,7 @@ def _note(result: Disconnected, notes: Mapping[RevokeOutcome, str]) -> Note:
 
 
 async def _nothing_to_ask(site: Site, session: Session, provider: str) -> _Told:
-    """What was kept is gone, or the service is connected again: nothing more is offered."""
+    """Offer nothing more: the held tokens are gone, or the service is connected again."""
     note = session.notes.get(provider)
     if note is None or note.key not in ("still_listed", "asked_again"):
         return _Told(session)
@@ -177,7 +177,7 @@ async def _put(site: Site, session: Session, provider: str, note: Note) -> _Told
 
 
 def _with_note(session: Session, provider: str, note: Note) -> Session:
-    """For this answer alone."""
+    """Add the note for this response alone."""
     note = replace(note, at=note.at or time.time())
     return replace(session, notes={**session.notes, provider: note})
 
@@ -188,7 +188,7 @@ async def _how_it_went(
     note = told.session.notes.get(provider.name)
     key = note.key if note else ""
     status = 202 if key == "disconnecting" else 200
-    # Where the same button is there again, the focus stays on it and the page speaks.
+    # If the same button is there again, the focus stays on it and the page speaks.
     is_the_same = key == "asked_again"
     focus: Focus = "" if is_the_same else "result"
     if not told.is_kept:
@@ -203,9 +203,9 @@ async def _how_it_went(
 async def _not_disconnected(
     request: Request, session: Session, provider: OAuthProvider, where: Where
 ) -> Response:
-    """Redis refused, or went away: only what can be read afterwards is told.
+    """Answer after Redis refused or went away: show only facts that can be read afterwards.
 
-    Raises ``StoreUnavailable`` where nothing can be read, or nothing is connected.
+    Raises ``StoreUnavailable`` if nothing can be read, or nothing is connected.
     """
     site = site_of(request)
     known = await site.manager.connection(site.redis, session.user, provider.name)

@@ -1,4 +1,4 @@
-"""Every error is a page, or with htmx a fragment: what happened, and what to do next.
+"""Errors as pages, or for htmx as fragments: what happened, and what to do next.
 
 Each shows a reference by which support finds it (``webui.incident_codes``).
 """
@@ -39,9 +39,9 @@ async def error_page(
     headers: Mapping[str, str] | None = None,
     **context: Any,
 ) -> Response:
-    """The page of ``render_error`` with its reference, and as the person who asks sees it.
+    """Render an error with its reference, for the person who asks.
 
-    ``code`` is the provider's error code.  Never fails for want of Redis.
+    ``code`` is the provider's error code.  Works without Redis.
     """
     user, is_up = "", True
     try:
@@ -58,30 +58,30 @@ async def error_page(
 
 
 async def link_failure(request: Request, kind: str, provider: str = "", **context: Any) -> Response:
-    """The page of a link that leads nowhere: ``dead``, ``not_yours`` or ``other_browser``."""
+    """Answer a link that leads nowhere: ``dead``, ``not_yours`` or ``other_browser``."""
     status = _LINK_PAGES[kind]
     ref = await refer(request, kind, status=status, provider=provider)
     return render(request, f"link_{kind}.html", status, ref=ref, **context)
 
 
 async def http_error(request: Request, error: Exception) -> Response:
-    """Handles ``HTTPException``: its text is never shown, only its status is used."""
+    """Handle ``HTTPException``: its text is never shown, only its status is used."""
     http = cast("HTTPException", error)
     status, headers = http.status_code, http.headers
     if status == 405 and request.scope["path"].startswith(SUPPORT):
-        status, headers = 404, None  # as where there is nothing at all
+        status, headers = 404, None  # like for an unknown address
     return await error_page(request, status, headers=headers)
 
 
 async def store_unavailable(request: Request, error: Exception) -> Response:
-    """Handles ``StoreUnavailable`` and ``WrongKey``: nothing is guessed, Redis is not asked."""
+    """Handle ``StoreUnavailable`` and ``WrongKey`` without guesses or calls to Redis."""
     ref = await refer(request, "503", status=503, keep=False)
     log.error("%s, reference %s", error, ref or "none")
     return render_error(request, 503, ref=ref)
 
 
 async def role_unknown(request: Request, error: Exception) -> Response:
-    """Handles ``RoleUnknown``: without an answer of the sign-on's provider nothing is shown."""
+    """Handle ``RoleUnknown``: without an answer of the sign-on's provider nothing is shown."""
     provider = cast("SignOn", site_of(request).sign_on).provider
     return await error_page(
         request,
@@ -94,19 +94,19 @@ async def role_unknown(request: Request, error: Exception) -> Response:
 
 
 async def too_many(request: Request, error: Exception) -> Response:
-    """Handles ``TooMany``: 429 with the time from which it works again."""
+    """Handle ``TooMany``: 429 with the time from which it works again."""
     limit = cast("TooMany", error)
     headers = {"Retry-After": str(limit.retry_after)}
     return await error_page(request, 429, retry_at=limit.retry_at, headers=headers)
 
 
 def interrupted(request: Request) -> Response:
-    """The answer to what was cut short; Redis is not asked, there may be no time for it."""
+    """Answer a request that was cut short, without Redis: there may be no time for it."""
     return _elsewhere(request) or render_error(request, 503)
 
 
 def _elsewhere(request: Request, ref: str = "") -> Response | None:
-    """The way to a page of its own where the address holds a code and a state; else None."""
+    """Redirect to a page of its own if the address holds a code and a state; else None."""
     path = str(request.scope["path"])
     if not path.endswith("/callback"):
         return None
@@ -116,7 +116,7 @@ def _elsewhere(request: Request, ref: str = "") -> Response | None:
 
 
 async def unexpected(request: Request, error: Exception) -> Response:
-    """Handles what nobody thought of; the reference finds the line in the log."""
+    """Handle an unexpected error; the reference finds the line in the log."""
     ref = await refer(request, "500", status=500)
     log.error("an unexpected error, reference %s", ref or "none", exc_info=error)
     return _elsewhere(request, ref) or render_error(request, 500, ref=ref)

@@ -1,4 +1,4 @@
-"""For machines: is the process up, does Redis answer, what is connected."""
+"""Pages for machines: the process, Redis, and connections."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way in from chat: the landing page of a link, and the proof that it is the right person."""
+"""The way in from chat: the landing page of a link, and the proof of the right person."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ from webui.views.proof_cookie import (
 
 
 async def _dead(request: Request) -> Response:
-    """Unknown, used, replaced or run out: all alike to strangers, so that nothing can be probed."""
+    """Answer an unknown, used, replaced or expired link: alike to strangers, against probing."""
     await count_try(request, "miss")
     reason, at = what_became_of(request, request.path_params.get("code", ""))
     return await link_failure(request, "dead", reason=reason, at=at)
 
 
 async def _over(request: Request) -> Response:
-    """The link is over; the browser in which it was begun is led back to its code."""
+    """Answer a link that is over; lead the browser that began it back to its code."""
     site = site_of(request)
     if await site.manager.proofs.peek(site.redis, kept_proof(request)):
         return RedirectResponse("/connect/proof", 303)
@@ -55,7 +55,7 @@ async def _switched_off(request: Request, provider: str) -> Response:
 
 
 async def _look_up(request: Request) -> tuple[LinkRequest, float] | None:
-    """What the link is for and until when, None if it leads nowhere.  Raises ``TooMany``."""
+    """Look up a link's request and end, None if it leads nowhere.  Raises ``TooMany``."""
     site = site_of(request)
     found = await site.manager.links.peek(site.redis, request.path_params["code"])
     await may_guess(request, owner=found[0].user_id if found else "")
@@ -93,7 +93,7 @@ async def landing(request: Request) -> Response:
 
 
 async def start(request: Request) -> Response:
-    """``POST /connect/{code}/start``: the link is spent, and the proof begins in this browser."""
+    """``POST /connect/{code}/start``: spends the link, and begins the proof in this browser."""
     site, code = site_of(request), request.path_params["code"]
     found = await _look_up(request)
     await count_try(request, "start")
@@ -138,7 +138,7 @@ async def show_proof(request: Request) -> Response:
 
 
 async def _lost(request: Request) -> Response:
-    """No proof is open in this browser: it is over, or was begun in another one."""
+    """Answer without an open proof: it is over, or was begun in another browser."""
     if is_htmx(request):
         return Response(status_code=410, headers={"HX-Redirect": "/connect/proof"})
     if await site_of(request).sessions.load(request):
@@ -150,7 +150,7 @@ async def _lost(request: Request) -> Response:
 
 
 def _proof_page(request: Request, site: Site, proof: Proof, *, asked: int = 0) -> Response:
-    """``asked`` is how often the person has said that the code is sent."""
+    """Show the code; ``asked`` is how often the person has said that they sent it."""
     context: dict[str, Any] = {
         "owner": proof.request.user_id if site.settings.link_proof == "confirm" else "",
         "provider": site.manager.providers.get(proof.request.provider),
@@ -167,7 +167,7 @@ def _proof_page(request: Request, site: Site, proof: Proof, *, asked: int = 0) -
 
 
 async def _asked(request: Request) -> int:
-    """How often they had said so before: the page counts, so that each time changes it."""
+    """Return how often they had said so before: the page counts, so that each time changes it."""
     before = (await form_of(request)).get("asked", "")
     is_count = isinstance(before, str) and before.isascii() and before.isdigit()
     return min(int(str(before)[:3]), 99) if is_count else 0
@@ -200,7 +200,7 @@ async def finish_proof(request: Request) -> Response:
 
 
 async def back_to_proof(_: Request) -> Response:
-    """``GET /connect/proof/continue``: whoever pressed early and reloads by the address."""
+    """``GET /connect/proof/continue``: for those who pressed early and reload by the address."""
     return RedirectResponse("/connect/proof", 303)
 
 
@@ -212,13 +212,14 @@ async def decline_proof(request: Request) -> Response:
         return await _lost(request)
     await site.manager.link_cancelled(site.redis, link)
     response = render(request, "link_declined.html")
-    # The secret stays: who goes back is told that it is over, not that it was begun elsewhere.
+    # The secret stays: a person who goes back reads that it is over, not that it began
+    # elsewhere.
     forget_cookie(site_of(request).settings, request, response, "link")
     return response
 
 
 async def _go_on(request: Request, session: Session, link: LinkRequest) -> Response:
-    """From here on it is the ordinary flow of a signed-in person."""
+    """Go on with the ordinary flow of a signed-in person."""
     site = site_of(request)
     if not link.provider:
         await site.manager.stories.signed_in(site.redis, link.user_id)

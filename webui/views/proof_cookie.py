@@ -1,4 +1,4 @@
-"""Two cookies of a link from chat: which proof this browser shows, and which link it used."""
+"""Two cookies of a link from chat: the proof this browser shows, and the link it used."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from webui.oauth_manager.links import Parked
 from webui.sessions.cookies import forget_cookie, keep_cookie, kept_cookie
 from webui.site import site_of
 
-# Longer than any proof: the browser that began one is told that it ran out.
+# Longer than any proof: the browser that began one can say that it ran out.
 KEPT_SECONDS = 6 * LINK_CODE_TTL
 
 
 def kept_proof(request: Request) -> str:
-    """The secret this browser was given, ``""`` if it was given none."""
+    """Return this browser's secret, ``""`` if it has none."""
     return kept_cookie(site_of(request).settings, request, "proof")
 
 
@@ -36,7 +36,7 @@ async def begin_proof(
 
 
 def proof_counter(secret: str) -> str:
-    """What a proof's own steps are counted for."""
+    """Return the counter of a proof's own steps."""
     return f"proof {_digest(secret)}"
 
 
@@ -52,7 +52,7 @@ def keep_link(request: Request, response: Response, code: str) -> None:
 
 
 def what_became_of(request: Request, code: str = "") -> tuple[str, float]:
-    """Why a link, or without ``code`` the proof it began, is over, and since when (epoch seconds).
+    """Return why a link, or without ``code`` its proof, is over, and since when (epoch seconds).
 
     ``used`` or ``ran_out`` to the browser that used it last; ``""`` to every other.
     """

@@ -1,7 +1,7 @@
-"""Pages on which the way back from a provider ends, each at an address of its own.
+"""Final pages of the way back from a provider, each at an address of its own.
 
-The callback's address holds an authorization code and a state, so nothing is shown there.
-These hold nothing, and stay true however often they are loaded.
+The callback's address holds an authorization code and a state, so nothing is shown
+there. These hold neither, and stay true however often they are loaded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from webui.rendering.render import render, render_error
 from webui.site import site_of
 from webui.text import words
 
-# Pages with a template of their own: it, and the status.
+# Pages with a template of their own: template and status.
 _PAGES = {
     "declined": ("link_declined.html", 200),
     "not-yours": ("link_not_yours.html", 403),
@@ -43,7 +43,7 @@ def ended(how: str, ref: str = "", *, service: str = "") -> Response:
 
 
 def sign_in_ended(how: str, ref: str = "", again: str = "") -> Response:
-    """As :func:`ended`, for signing in: ``how`` is a key of the catalogue's ``error``."""
+    """Lead to such a page for signing in: ``how`` is a key of the catalogue's ``error``."""
     return _to(f"/signin/ended/{how}", again=again, ref=ref)
 
 
@@ -53,7 +53,7 @@ def _to(path: str, **told: str) -> Response:
 
 
 def shown_reference(request: Request) -> str:
-    """The reference that the address tells, ``""`` if it has not the form of one."""
+    """Return the reference in the address, ``""`` if it has not the form of one."""
     ref = request.query_params.get("ref", "")
     return ref if _REFERENCE.fullmatch(ref) else ""
 
@@ -63,7 +63,7 @@ async def show(request: Request) -> Response:
     site, how = site_of(request), request.path_params["how"]
     ref = shown_reference(request)
     if how == "too-many":
-        await may_guess(request)  # says until when, as long as it is so
+        await may_guess(request)  # says until when, as long as the limit holds
     await site.sessions.load(request)  # for the header
     if how in _PAGES:
         template, status = _PAGES[how]

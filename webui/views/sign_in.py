@@ -1,4 +1,4 @@
-"""How to sign in is said here; signing out is done here."""
+"""Signing in, explained; and signing out."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ async def front(request: Request) -> Response:
 
 
 async def sign_in(request: Request) -> Response:
-    """``GET /signin``: on to the page to come back to, for whoever is signed in.
+    """``GET /signin``: how to sign in; a signed-in person goes on to the page to come back to.
 
-    Staff whose sign-in is too old for support pages, or over, are told so instead.
+    Staff whose sign-in is too old for support pages, or over, read that instead.
     """
     site = site_of(request)
     landing = safe_next(request.query_params.get("next"))
@@ -65,8 +65,8 @@ async def sign_out(request: Request) -> Response:
 async def signed_out(request: Request) -> Response:
     """``GET /signed-out``.
 
-    WebKit keeps the page that was left, over plain http also one that is not to be
-    stored, unless the page that replaces it says so itself.
+    WebKit keeps the page that was left, over plain http even one with ``no-store``,
+    unless the page that replaces it forbids that itself.
     """
     response = render(request, "signed_out.html", is_proxied=proxied_person(request) is not None)
     response.headers["Clear-Site-Data"] = '"cache"'

@@ -101,7 +101,7 @@ async def _come_back(request: Request) -> Response:
 
 
 async def _admit(request: Request, attempt: Attempt, identity: Identity) -> Response:
-    """Sessions for whoever may have them."""
+    """Start sessions for a person who may have them."""
     site = site_of(request)
     user = identity.user
     since = identity.signed_in_at
@@ -134,7 +134,7 @@ async def _admit(request: Request, attempt: Attempt, identity: Identity) -> Resp
 
 
 async def sign_out_there(request: Request) -> Response | None:
-    """On to the provider's own sign-out; ``None`` where it has none, or is in trouble."""
+    """Redirect to the provider's own sign-out; ``None`` if it has none, or is in trouble."""
     sign_on = site_of(request).sign_on
     try:
         url = await sign_on.sign_out_url() if sign_on else ""
@@ -153,7 +153,7 @@ def _sign_on(site: Site) -> SignOn:
 
 
 def _return_to(sign_on: SignOn, asked: object) -> str:
-    """Staff who are nothing else here have one place to go."""
+    """Return the page to go to; staff who are nothing else here have only one."""
     path = safe_next(asked if isinstance(asked, str) else None)
     return path if path.startswith(SUPPORT) or not sign_on.is_for_staff else SUPPORT
 
@@ -163,7 +163,7 @@ def _is_old(signed_in_at: float) -> bool:
 
 
 async def _is_stale(request: Request) -> bool:
-    """Whether this browser's staff session is too old for the support pages."""
+    """Return whether this browser's staff session is too old for the support pages."""
     session = await site_of(request).staff_sessions.load(request, renew=False)
     return session is not None and _is_old(session.signed_in_at)
 
@@ -171,7 +171,7 @@ async def _is_stale(request: Request) -> bool:
 async def _failed(
     request: Request, key: str, *, code: str = "", user: str = "", again: str = ""
 ) -> Response:
-    """A page for each key of the catalogue's ``error``; why is told with the reference alone.
+    """Show the page of a key of the catalogue's ``error``; only the reference tells the reason.
 
     ``again`` is the page to come back to after one more sign-in.  The callback's address
     holds a code and a state, so from there it leads to one of its own.
@@ -188,7 +188,7 @@ async def ended(request: Request) -> Response:
     _sign_on(site_of(request))
     how, again = request.path_params["how"], request.query_params.get("again", "")
     if how == "too-many":
-        await may_guess(request)  # says until when, as long as it is so
+        await may_guess(request)  # says until when, as long as the limit holds
         how = "signon"
     if how not in _STATUS:
         raise HTTPException(404)

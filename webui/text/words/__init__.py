@@ -1,6 +1,6 @@
 """Every sentence a person reads, in one catalogue: screens, chat texts and tests share it.
 
-The sentences live in ``en.toml``, keyed ``screen.state.part`` (``card.reconnect.title``),
+The sentences are in ``en.toml``, keyed ``screen.state.part`` (``card.reconnect.title``),
 with ``{placeholders}`` for what varies.
 """
 
@@ -28,13 +28,13 @@ CATALOGUE: dict[str, str] = dict(
 
 
 def text(key: str, **values: object) -> str:
-    """The sentence as plain text.  Raises ``KeyError`` on an unknown key or a missing value."""
+    """Return the sentence as plain text.  Raises ``KeyError`` for an unknown key or no value."""
     return CATALOGUE[key].format_map(values)
 
 
 def markup(key: str, **values: object) -> Markup:
-    """The sentence as HTML: everything is escaped but values that are ``Markup`` already.
+    """Return the sentence as HTML: everything is escaped but values that are ``Markup`` already.
 
-    Raises ``KeyError`` as :func:`text` does.
+    Raises ``KeyError`` like :func:`text`.
     """
     return escape(CATALOGUE[key]).format_map(values)

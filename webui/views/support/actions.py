@@ -1,4 +1,4 @@
-"""What support staff may do for a person: asked first, put on record, done, and told to them."""
+"""Support's actions for a person: asked first, put on record, done, and reported to them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """``result`` is for the audit, ``said`` for staff; a ``note`` is put into words by the card."""
+    """The outcome; ``result`` is for the audit, ``said`` for staff, ``note`` for the card."""
 
     result: str
     said: str = ""
@@ -37,7 +37,7 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One thing to do: ``name`` is the last step of its address, ``action`` the audit's word."""
+    """One action: ``name`` is the last step of its address, ``action`` the audit's word."""
 
     name: str
     action: str
@@ -83,12 +83,12 @@ ACTS = {
 
 
 def asking(name: str) -> Callable[[Request], Awaitable[Response]]:
-    """``GET``: what will happen, and the field for the reason.  Nothing is looked up."""
+    """Make ``GET``: what will happen, and the field for the reason.  Nothing is looked up."""
     return partial(_ask, ACTS[name])
 
 
 def doing(name: str) -> Callable[[Request], Awaitable[Response]]:
-    """``POST``: on record, done, told, and what came of it."""
+    """Make ``POST``: record, do and report the action, and show its result."""
     return partial(_do, ACTS[name])
 
 
@@ -145,7 +145,7 @@ async def _do(act: Act, request: Request) -> Response:
 
 
 def _service_of(request: Request, act: Act, fields: Mapping[str, object]) -> str:
-    """The service an action is for, ``""`` where it is for none.  Raises 404 for an unknown one."""
+    """Return an action's service, ``""`` if it has none.  Raises 404 for an unknown one."""
     if not act.of_service:
         return ""
     provider = field_of(fields, "provider")
@@ -155,7 +155,7 @@ def _service_of(request: Request, act: Act, fields: Mapping[str, object]) -> str
 
 
 async def _card(site: Site, user_id: str, provider: str, note: Note | None) -> Card:
-    """How the service stands now, in the words that the person would be told."""
+    """Describe the service now, in the words that the person would read."""
     connection = await site.manager.connection(site.redis, user_id, provider, resume=False)
     known = site.manager.providers[provider]
     card = picture(make_card(known, connection, note, screen_of(site, "list")))

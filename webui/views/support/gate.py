@@ -1,4 +1,4 @@
-"""What comes before support staff are shown or do anything: the limit, the reason, the record."""
+"""The gate before anything staff see or do: the limit, the reason, the record."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from webui.site import site_of
 from webui.text.labels import legible
 from webui.text.names import without_blanks
 
-LEAST_LEGIBLE = 3  # letters or digits of a reason; fewer say nothing to whoever reads the audit
+LEAST_LEGIBLE = 3  # letters or digits of a reason; fewer say nothing to a reader of the audit
 _MOST = parse(LOOKUPS)
 _SECONDS = float(_MOST.get_expiry())
 
@@ -25,24 +25,24 @@ log = logging.getLogger(__name__)
 
 
 def reason_fault(reason: str) -> str:
-    """What is wrong with a reason, as a section of the catalogue's ``support.fault``, or ``""``."""
+    """Return the fault of a reason, a section of the catalogue's ``support.fault``, or ``""``."""
     if legible(reason) < LEAST_LEGIBLE:
         return "reason"
     return "reason_long" if len(reason) > MAX_REASON else ""
 
 
 def field_of(fields: Mapping[str, object], name: str) -> str:
-    """A field of a form or a query without the blanks around it, ``""`` where it is none."""
+    """Return a field of a form or a query without the blanks around it, ``""`` if it is none."""
     value = fields.get(name)
     return without_blanks(value) if isinstance(value, str) else ""
 
 
 def was_asked_here(request: Request) -> bool:
-    """Whether staff asked, by a page of ours or an address typed or kept (``Sec-Fetch-Site``).
+    """Return whether staff asked, by our page or an address typed or kept (``Sec-Fetch-Site``).
 
-    Another site's page must not make them look somebody up for words not
-    theirs, nor a browser that loads ahead.  A browser that says nothing is
-    believed: it is too old to know.
+    Another site's page must not make them look somebody up for words not theirs, nor a
+    browser that loads ahead.  A browser without the header is believed: it is too old
+    to know it.
     """
     site = request.headers.get("sec-fetch-site", "none")
     return site in ("same-origin", "none") and not is_prefetch(request.headers)
@@ -59,7 +59,7 @@ async def keep_record(
     result: str = "",
     has_begun_before: bool = False,
 ) -> None:
-    """Raises ``StoreUnavailable``: then nothing is shown and nothing is done."""
+    """Write a record.  Raises ``StoreUnavailable``: then nothing is shown and nothing is done."""
     site = site_of(request)
     record = AuditRecord(
         who=staff.id,
@@ -75,7 +75,7 @@ async def keep_record(
 
 
 async def may_look(request: Request, staff: Staff, *, already: int = 0) -> None:
-    """Raises ``TooMany`` beyond ``LOOKUPS``; the first time in its window that is an alert.
+    """Raise ``TooMany`` beyond ``LOOKUPS``; the first time in its window that is an alert.
 
     ``already`` counts a look that is on record and has shown nothing yet.
     """
@@ -113,8 +113,7 @@ async def record_look(
 ) -> None:
     """Put a look on record, which comes before anything of it is shown.
 
-    Then it is counted once more: of many at the same time, no more than the
-    limit come through.
+    Then it is counted once more: of many at the same time, no more than the limit pass.
     """
     await keep_record(
         request, staff, action, whom=whom, provider=provider, reason=reason, result=result

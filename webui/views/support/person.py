@@ -1,4 +1,4 @@
-"""What support staff see of one person: how their services stand, what happened, their page.
+"""Support's view of one person: the state of their services, events, their page.
 
 Looking writes its audit record and nothing else: no refresh, no question to one of
 their providers, no session's life, no counter.
@@ -31,7 +31,7 @@ from webui.views.support.gate import field_of, may_look, reason_fault, record_lo
 
 
 async def person(request: Request) -> Response:
-    """``GET /support/people/{user_id}``: how their services stand, and what happened."""
+    """``GET /support/people/{user_id}``: their services, and the events."""
     staff = await require_staff(request)
     site, user_id = site_of(request), person_of(request)
     providers, reason = site.manager.providers, field_of(request.query_params, "reason")
@@ -59,7 +59,7 @@ async def person(request: Request) -> Response:
 async def _rows(
     site: Site, user_id: str, connections: Iterable[Connection], screen: Screen
 ) -> list[Row]:
-    """A row for each service; of what is not connected, with what happened last."""
+    """Build a row for each service; one that is not connected has its last event."""
     providers = site.manager.providers
     rows = [make_row(providers[c.provider], c, screen) for c in connections]
     if all(row.stored for row in rows):
@@ -79,7 +79,7 @@ async def _rows(
 async def _timeline(
     site: Site, user_id: str, fields: Mapping[str, str], screen: Screen
 ) -> dict[str, Any]:
-    """A page of what happened, narrowed as asked, and the ways on from it."""
+    """Build a page of events, filtered as asked, with links to the next ones."""
     reason, before, service, kind = (
         field_of(fields, name) for name in ("reason", "before", "service", "kind")
     )
@@ -126,7 +126,7 @@ async def preview(request: Request) -> Response:
 
 
 def person_of(request: Request) -> str:
-    """The user id the path names.  Raises 404 where it names none."""
+    """Return the user id in the path.  Raises 404 if there is none."""
     try:
         return user_id_in(request.path_params["user_id"])
     except ValueError:
@@ -134,7 +134,7 @@ def person_of(request: Request) -> str:
 
 
 def about(staff: Staff, user_id: str, reason: str) -> dict[str, Any]:
-    """What every page about a person shows."""
+    """Build the values that every page about a person shows."""
     path = person_path(user_id)
     return {
         "staff": spelled(staff.id),
@@ -147,7 +147,7 @@ def about(staff: Staff, user_id: str, reason: str) -> dict[str, Any]:
 
 
 def ask_for_reason(request: Request, staff: Staff, user_id: str, page: str = "") -> Response:
-    """The same address once more, for a reason; until then nothing is looked up."""
+    """Ask for a reason at the same address; until then nothing is looked up."""
     reason = field_of(request.query_params, "reason")
     fault = reason_fault(reason) if "reason" in request.query_params else ""
     return render(
@@ -161,7 +161,7 @@ def ask_for_reason(request: Request, staff: Staff, user_id: str, page: str = "")
 
 
 def picture(card: Card) -> Card:
-    """The card as support staff may see it: for the template's ``picture``."""
+    """Return the card as support staff may see it: for the template's ``picture``."""
     return replace(card, account=masked(card.account), fingerprint="", focus="")
 
 
@@ -171,7 +171,7 @@ async def is_known(
     connections: Iterable[Connection],
     links: Collection[OpenLink] | None = None,
 ) -> bool:
-    """Whether anything is stored under the id; what is not given is read while nothing is found."""
+    """Return whether anything is stored under the id; it reads on while nothing is found."""
     if links or any(c.status is not Status.NOT_CONNECTED for c in connections):
         return True
     if links is None and await site.manager.open_links(site.redis, user_id):
@@ -184,14 +184,14 @@ async def _record(
 ) -> None:
     """Put a look at a person on record, before it is shown.
 
-    At nobody it is a search: the copy for the person would make somebody of them.
+    A look at an unknown id is a search: a copy for the person would make somebody of it.
     """
     action, result = (action, "shown") if known else ("searched", "nothing stored")
     await record_look(request, staff, action, whom=user_id, reason=reason, result=result)
 
 
 async def _worth_showing(site: Site, user_id: str) -> list[Connection]:
-    """What the person's own page has a card for, in its order."""
+    """List the connections that the person's own page has a card for, in its order."""
     providers = site.manager.providers
     found = [
         connection

@@ -1,4 +1,4 @@
-"""Support staff find a person: exactly, for a reason, and on record."""
+"""Search for a person by support staff: exact, for a reason, and on record."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REFERENCE = "reference"
 
 
 async def search(request: Request) -> Response:
-    """``GET /support``: the form, and with a question and a reason what it finds."""
+    """``GET /support``: the form, and with a question and a reason the results."""
     staff = await require_staff(request)
     site, fields = site_of(request), request.query_params
     q, where, reason = (field_of(fields, name) for name in ("q", "where", "reason"))
@@ -55,14 +55,14 @@ async def search(request: Request) -> Response:
 
 
 def _missed(question: Question) -> str:
-    """Which reference may have been meant, though none is kept: one of an outage never is."""
+    """Return the kind of reference that may have been meant: one of an outage is never kept."""
     if question.where == REFERENCE:
         return "reference"
     return "either" if not question.where and is_reference(question.q) else ""
 
 
 def _search_fault(q: str) -> str:
-    """What is wrong with what is looked for, as :func:`reason_fault` says it of a reason."""
+    """Return the fault of a search text, like :func:`reason_fault` of a reason."""
     if not q:
         return "q"
     return "q_blank" if has_blank_ends(q) else ""
@@ -91,7 +91,7 @@ def _page(
 
 
 async def _look_up(site: Site, question: Question) -> tuple[tuple[str, ...], Reference | None]:
-    """Who matches exactly, and the reference, if it is one."""
+    """Find the exact matches, and the reference, if it is one."""
     if question.where in site.manager.providers:
         return await site.manager.find_accounts(site.redis, question.where, question.q), None
     reference = await find_reference(site.redis, question.q)
@@ -107,7 +107,7 @@ async def _look_up(site: Site, question: Question) -> tuple[tuple[str, ...], Ref
 
 
 def _result(question: Question, found: tuple[str, ...], reference: Reference | None) -> str:
-    """For the audit.  What found nobody may be anything, even a secret: it is masked."""
+    """Describe the result for the audit.  A text without a match may be a secret: it is masked."""
     if reference:
         return f"found {reference.code}"
     if not found:
