@@ -1,4 +1,4 @@
-"""The kind of server that Redis is: what it says of itself, and whether that can be used."""
+"""The kind of server behind REDIS_URL: its own statements, and whether it can be used."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OLDEST = {"redis": 7, "valkey": 8}
 
 
 async def kind_of(redis: Redis, report: Report) -> Mapping[str, Any]:
-    """``INFO``; if that may not be asked, what the greeting says, which needs no permission."""
+    """Return ``INFO``; if that is forbidden, the greeting, which needs no permission."""
     try:
         about: Mapping[str, Any] = await redis.info()
     except NoPermissionError:
@@ -64,7 +64,7 @@ def _named(about: Mapping[str, Any]) -> str:
 
 
 def is_usable(about: Mapping[str, Any], report: Report) -> bool:
-    """Whether it is, as far as it says, the kind of server that holds connections at all."""
+    """Return whether it is, as far as it says, a kind of server that can hold connections."""
     mode = about.get("server_mode") or about.get("redis_mode")  # Valkey, Redis
     if mode == "sentinel" or "sentinel_masters" in about:
         report.fault(*SENTINEL)

@@ -1,4 +1,4 @@
-"""Providers, the sign-on and the proxy on the way there: what can be reached from here."""
+"""Reachability of providers, the sign-on and the proxy on the way there."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ _DISCOVERY = {
 
 
 async def check_proxy(settings: Settings, report: Report) -> Way:
-    """Show the proxy without its login, and see whether it listens and speaks as its address says.
+    """Show the proxy without its login, and check that it listens and speaks as its address says.
 
-    The way out for what is checked next.
+    Returns the way out for the next checks.
     """
     way = Way(settings.outgoing_proxy)
     if not way.proxy:
@@ -92,7 +92,7 @@ async def _check_endpoints(
 
 
 def _origin(url: str) -> str:
-    """Enough to reach it, and nothing that it would act on."""
+    """Return just enough to reach a server, and nothing that it would act on."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}/"
 

@@ -1,4 +1,4 @@
-"""What keeps a provider from being reached: a sentence and a cure each, by the way there.
+"""Faults that keep a provider from being reached: a sentence and a cure each, by the way there.
 
 Pure; no sentence holds the proxy's login.
 """
@@ -148,7 +148,7 @@ OF_THE_PROXY: dict[str, Told] = {
 
 
 def told_of(fault: str, origin: str, way: Way) -> Told:
-    """What is wrong at an origin, and the cure, by a word of ``Transport.reach``."""
+    """Return the fault of an origin, and the cure, by a word of ``Transport.reach``."""
     where = urlsplit(origin).netloc
     if not way.leads_to(origin):
         what, cure = EVERYWHERE.get(fault) or STRAIGHT.get(fault, STRAIGHT["network"])
@@ -166,6 +166,6 @@ def told_of(fault: str, origin: str, way: Way) -> Told:
 
 
 def told_of_proxy(fault: str, way: Way) -> Told:
-    """What is wrong with the proxy itself, and the cure."""
+    """Return the fault of the proxy itself, and the cure."""
     what, cure = OF_THE_PROXY.get(fault) or EVERYWHERE.get(fault, OF_THE_PROXY["network"])
     return f"{way.where}: {what}", cure

@@ -101,7 +101,7 @@ class OAuthProvider:
 
     @property
     def can_revoke(self) -> bool:
-        """Whether the provider can be asked to end a grant."""
+        """Return whether the provider can be asked to end a grant."""
         return bool(self.revoke_url)
 
     @property
