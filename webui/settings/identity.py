@@ -1,6 +1,6 @@
-"""Settings that say how people are recognised: their readers, and what must agree.
+"""Settings that identify people: their readers, and rules between them.
 
-The readers are as those of ``webui.settings.readers``.
+The readers are like those of ``webui.settings.readers``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ NAMES = (
 )
 """Each is the field of ``Settings`` with this name in lower case."""
 
-# What this site or its server reads for another purpose, so that it cannot name a person.
+# Headers that this site or its server reads for another purpose, so that none can name a
+# person.
 _OTHER_HEADER = re.compile(
     "connection|content-.*|cookie|expect|forwarded|host|hx-.*|origin|referer|sec-.*|te|trailer"
     "|transfer-encoding|upgrade|x-forwarded-(for|host|port|proto)"
@@ -36,7 +37,7 @@ _OTHER_HEADER = re.compile(
 
 
 def group(text: str) -> str:
-    """As a sign-on names it: a word, a path or a GUID."""
+    """Read a group as a sign-on names it: a word, a path or a GUID."""
     try:
         if len(text) <= 255:
             return read_group(text)
@@ -48,14 +49,14 @@ def group(text: str) -> str:
 
 
 def claim(text: str) -> str:
-    """A claim's name, which may be an address (OpenID Connect Core, section 5.1.2)."""
+    """Read a claim's name, which may be an address (OpenID Connect Core, section 5.1.2)."""
     if not re.fullmatch(r"[!-~]{1,255}", text):
         raise values.Malformed("must be the name of a claim: printable ASCII without blanks")
     return text
 
 
 def sign_on_scopes(text: str) -> tuple[str, ...]:
-    """Without ``openid`` there is no id token (OpenID Connect Core, section 3.1.2.1)."""
+    """Read scopes; without ``openid`` there is no id token (OpenID Connect Core, 3.1.2.1)."""
     found = tuple(values.scopes(text))
     if "openid" not in found:
         raise values.Malformed("must have openid among the scopes")
@@ -63,7 +64,7 @@ def sign_on_scopes(text: str) -> tuple[str, ...]:
 
 
 def header_name(text: str) -> str:
-    """In lower case, as headers arrive."""
+    """Read a header's name in lower case, as headers arrive."""
     name = text.lower()
     if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name):
         raise values.Malformed("must be the name of a header: letters, digits and -")
@@ -75,7 +76,7 @@ def header_name(text: str) -> str:
 def disagreements(
     given: Collection[str], read: Mapping[str, Any], *, is_local: bool
 ) -> Iterator[str]:
-    """What is wrong between these settings that are each well-formed."""
+    """Yield faults between these settings that are each well-formed."""
     yield from _sign_on(given, read, is_local=is_local)
     yield from _proxy(given, read)
     if "SUPPORT_GROUP" in given and not {"OIDC_ISSUER", "PROXY_GROUPS_HEADER"}.intersection(given):

@@ -1,8 +1,8 @@
-"""From the text of one setting to its value.
+"""Readers: from the text of one setting to its value.
 
 Every reader takes the text as it was given, trimmed and not empty, and raises
-:class:`Malformed` with the end of a sentence that begins with the variable's
-name.  No message repeats what it read: settings hold secrets.
+:class:`Malformed` with the end of a sentence that begins with the variable's name.  No
+message repeats the text: settings hold secrets.
 """
 
 from __future__ import annotations
@@ -55,43 +55,43 @@ _OUR_PARAMETER = re.compile(
 )
 # An @ after what ends a host: user and password were meant to go on up to it.
 _PASSWORD_CUT_SHORT = re.compile(r"[a-z]+://[^/?#]*[/?#\[\]].*@")
-# What a Redis address may say beyond the server; certificate checks cannot be turned off there.
+# Options that a Redis address may carry; certificate checks cannot be turned off there.
 _REDIS_OPTIONS = frozenset(
     {"client_name", "db", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"}
 )
 
 
 def words(text: str) -> tuple[str, ...]:
-    """The parts between commas and white space."""
+    """Split at commas and white space."""
     return tuple(filter(None, _SEPARATORS.split(text)))
 
 
 def scopes(text: str) -> list[str]:
-    """As :func:`words`; a provider's default scopes are a list."""
+    """Split like :func:`words`; a provider's default scopes are a list."""
     return [unmarked(word) for word in words(text)]
 
 
 def line(text: str) -> str:
-    """A name to show."""
+    """Read a name to show."""
     if len(text) > 64 or not text.isprintable():
         raise Malformed("must be one line of at most 64 characters")
     return text
 
 
 def sentence(text: str) -> str:
-    """One to show."""
+    """Read a sentence to show."""
     if len(text) > LONGEST_SENTENCE or not text.isprintable():
         raise Malformed(f"must be one line of at most {LONGEST_SENTENCE} characters")
     return text
 
 
 def phrases(text: str) -> tuple[str, ...]:
-    """The parts between commas; blanks inside belong to them."""
+    """Split at commas; blanks inside belong to a part."""
     return tuple(filter(None, (part.strip() for part in text.split(","))))
 
 
 def people(text: str) -> frozenset[str]:
-    """User ids between commas; blanks inside an id belong to it."""
+    """Read user ids between commas; blanks inside an id belong to it."""
     try:
         return frozenset(map(read_user_id, entries(text)))
     except ValueError:
@@ -102,7 +102,7 @@ def people(text: str) -> frozenset[str]:
 
 
 def provider_names(text: str) -> tuple[str, ...]:
-    """Names of providers beyond the built-in ones."""
+    """Read names of providers beyond the built-in ones."""
     names = words(text)
     if not all(_PROVIDER.fullmatch(name) for name in names):
         raise Malformed("must be names of lower-case letters, digits, - and _")
@@ -131,7 +131,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 def separator(text: str) -> str:
-    """A blank cannot be told from nothing in the environment, hence the words."""
+    """Read a separator by name: the environment cannot tell a blank from nothing."""
     named = {"space": " ", "comma": ","}.get(text.lower(), text)
     if len(named) != 1 or not " " <= named <= "~":
         raise Malformed("must be space, comma or one character")
@@ -145,7 +145,7 @@ def tenant(text: str) -> str:
 
 
 def parameters(text: str) -> dict[str, str]:
-    """``a=b&c=d``, for the authorize address."""
+    """Read ``a=b&c=d``, for the authorize address."""
     try:
         pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True, max_num_fields=20)
     except ValueError:
@@ -158,7 +158,7 @@ def parameters(text: str) -> dict[str, str]:
 
 
 def networks(text: str) -> tuple[str, ...]:
-    """Addresses and networks of reverse proxies; the whole Internet is none."""
+    """Read addresses and networks of reverse proxies; the whole Internet is none."""
     try:
         found = [network_of(part) for part in words(text)]
     except ValueError:
@@ -169,7 +169,7 @@ def networks(text: str) -> tuple[str, ...]:
 
 
 def base_url(text: str) -> str:
-    """The site's own address, which it serves from its root."""
+    """Read the site's own address, which it serves from its root."""
     address = configuration.base_url(text)
     if urlsplit(text).path not in ("", "/"):
         raise Malformed("must be scheme and host alone: no path, query, fragment or user")
@@ -195,7 +195,7 @@ def _whole_password(read: Callable[[str], str]) -> Callable[[str], str]:
 
 @_whole_password
 def proxy_address(text: str) -> str:
-    """An HTTP proxy on the way out, with or without user and password."""
+    """Read an HTTP proxy on the way out, with or without user and password."""
     parts = split(text)
     if parts.scheme not in ("http", "https"):
         raise Malformed("must begin with http:// or https://")
@@ -207,7 +207,7 @@ def proxy_address(text: str) -> str:
 
 @_whole_password
 def redis_address(text: str) -> str:
-    """A server with user, password, database and certificates, or a unix socket."""
+    """Read a server with user, password, database and certificates, or a unix socket."""
     parts = split(text)
     options = [option.partition("=")[0] for option in parts.query.split("&") if option]
     if "#" in text or not _REDIS_OPTIONS.issuperset(options):

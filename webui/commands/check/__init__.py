@@ -1,4 +1,4 @@
-"""``webui check``: what is set, what is missing, what can be reached.  No secret is printed.
+"""``webui check``: settings that are set or missing, and what can be reached.  Prints no secret.
 
 Every fault is a sentence of its own with its cure.  ``engine`` looks at Redis and the
 keys, ``proxy`` at the way out, and ``outside`` at providers and the sign-on.
@@ -22,7 +22,7 @@ from webui.support.identifiers import spelled
 
 __all__ = ["run_checkup"]
 
-_USER_INFO = re.compile(r"(?<=://)\S*@")  # refused where it stands, but shown before that
+_USER_INFO = re.compile(r"(?<=://)\S*@")  # refused there, but shown before that
 _SOURCES = {
     "environment": "environment",
     "file": "file of its own",
@@ -31,9 +31,9 @@ _SOURCES = {
 
 
 async def run_checkup(environ: Mapping[str, str], say: Say, *, strict: bool = False) -> bool:
-    """Say everything there is to say; whether the site could work like this.
+    """Print the whole check-up; return whether the site could work.
 
-    ``strict`` takes warnings for faults.
+    ``strict`` treats warnings as faults.
     """
     report = Report(say)
     given, extra, _ = survey(environ)
@@ -66,9 +66,9 @@ async def run_checkup(environ: Mapping[str, str], say: Say, *, strict: bool = Fa
 
 
 def _say_settings(given: Mapping[str, Given], extra: Iterable[str], say: Say) -> None:
-    """Every setting with its value and where that came from; of a provider's, those given.
+    """Print every setting with its value and its source; of a provider's, those given.
 
-    The names of the extra providers.
+    Returns the names of the extra providers.
     """
     general = {setting.name for setting in SETTINGS}
     say("Settings")
