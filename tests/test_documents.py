@@ -22,6 +22,7 @@ from examples import plain_bot
 from tests.fake_provider import FakeProvider, serve
 from tests.library import BASE_URL, KEY, fake_provider, providers_config
 from tests.site_fixtures import Place
+from tests.test_architecture import LONGEST_FUNCTION, LONGEST_MODULE
 from webui import chat, oauth_manager
 from webui.app import create_app
 from webui.cli import main
@@ -256,7 +257,7 @@ def test_the_targets_of_make_are_those_there_are() -> None:
 
 @pytest.mark.parametrize("target", ["", "help"])
 def test_make_alone_lists_its_targets(target: str) -> None:
-    command = ["make", *target.split()]
+    command = ["make", "--no-print-directory", *target.split()]
     shown = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     rows = [[bare(target), meaning] for target, meaning in table(README, "Target")]
     assert [re.split(" {2,}", line, maxsplit=1) for line in shown.splitlines()] == rows
@@ -309,6 +310,10 @@ def test_a_decision_is_short_and_says_its_reason_and_what_follows(document: str)
     text = DOCUMENTS[document]
     assert re.findall(r"^\*\*(\w+)\.\*\*", text, re.M) == ["Decision", "Reason", "Consequence"]
     assert 8 <= len(text.splitlines()) <= 20
+
+
+def test_the_longest_pieces_are_those_that_the_tests_let_pass() -> None:
+    assert f"stop at {LONGEST_MODULE} and {LONGEST_FUNCTION}." in DOCUMENTS["CONTRIBUTING.md"]
 
 
 @pytest.mark.parametrize("document", ["CONTRIBUTING.md", "SECURITY.md", *DECISIONS])
