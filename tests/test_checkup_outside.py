@@ -22,7 +22,7 @@ from tests.site_fixtures import free_port
 from tests.tcp_server import tcp_server
 from webui.cli import main
 from webui.commands.check.way_faults import EVERYWHERE, STRAIGHT, THROUGH, Way, told_of
-from webui.oauth_manager.configuration.credentials import is_placeholder
+from webui.oauth_manager.configuration import is_placeholder
 
 pytestmark = pytest.mark.anyio
 

@@ -15,18 +15,16 @@ from webui.addresses import network_of
 from webui.oauth_manager import configuration
 from webui.oauth_manager.configuration import (
     Malformed,
-    endpoint,
-    host_of,
-    is_loopback,
-    issuer,
-    split,
-)
-from webui.oauth_manager.configuration.credentials import (
     client_id,
     client_secret,
+    endpoint,
     fernet_key,
+    host_of,
     is_example,
+    is_loopback,
     is_quoted,
+    issuer,
+    split,
     unmarked,
     unquoted,
 )

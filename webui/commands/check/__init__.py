@@ -13,7 +13,7 @@ from webui.app import make_manager
 from webui.commands.check.engine import check_engine
 from webui.commands.check.outside import check_providers, check_proxy, check_sign_on
 from webui.commands.check.report import Report, Say
-from webui.oauth_manager.configuration.credentials import is_placeholder
+from webui.oauth_manager.configuration import is_placeholder
 from webui.oauth_manager.protocol.transport import Transport
 from webui.settings.settings import Settings, SettingsError, load_settings
 from webui.settings.sources import Given, lookalikes, survey

@@ -13,8 +13,42 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from .credentials import Malformed as Malformed
-from .credentials import client_id, client_secret, text_of, unmarked
+from .credentials import (
+    Malformed,
+    client_id,
+    client_secret,
+    fernet_key,
+    is_example,
+    is_placeholder,
+    is_quoted,
+    text_of,
+    unmarked,
+    unquoted,
+)
+
+__all__ = [
+    "Malformed",
+    "address",
+    "base_url",
+    "check_provider",
+    "checked_base_url",
+    "client_id",
+    "client_secret",
+    "endpoint",
+    "fernet_key",
+    "half_moved",
+    "host_of",
+    "is_example",
+    "is_loopback",
+    "is_placeholder",
+    "is_quoted",
+    "issuer",
+    "split",
+    "switch",
+    "text_of",
+    "unmarked",
+    "unquoted",
+]
 
 _URL_TEXT = re.compile(r"[!-\[\]-~]+")  # printable ASCII without blank and backslash
 _HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")

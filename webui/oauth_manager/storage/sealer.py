@@ -12,7 +12,7 @@ from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
-from ..configuration.credentials import Malformed, fernet_key
+from ..configuration import Malformed, fernet_key
 from ..errors import RecordUnreadable
 from ..shapes import text
 from .keys import check_user_id
