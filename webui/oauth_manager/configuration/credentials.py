@@ -34,7 +34,8 @@ _PLACEHOLDER = re.compile(
     "|github|google|discord|microsoft|here|this|with|client|consumer|api|id|secret|key|value)*"
     "(secret|clientid|key|value|here|change(me|this|it)|replace(me|this|it)|fillme(in)?|todo|tbd"
     "|fixme|password|placeholder|example|dummy|none|null|undefined)"
-    "(here|goeshere|value|clientid|secret|key)?|x{2,}"
+    "(here|goeshere|value|clientid|secret|key)?(appsgoogleusercontentcom)?"
+    "|(replace|change|fill)?with(your|my)own|tobefilledin|x{2,}"
 )
 _BRACKETS = (("<", ">"), ("{", "}"), ("[", "]"), ("${", "}"), ("%", "%"), ("$(", ")"))
 

@@ -96,7 +96,8 @@ _SAYS_DEAD = re.compile(
 )
 # Whatever else such a sentence says, this in it is the operator's to look at.
 _SAYS_SETUP = re.compile(
-    r"\b(client|consumer|app|application|api) ?"
+    r"(?<!another )(?<!different )\bclient\b"
+    r"|\b(client|consumer|app|application|api) ?"
     r"(id|identifier|secret|key|credentials?|authentication|assertion)\b"
     r"|\b(secret|parameter|(access|id|csrf) token)\b"
 )
