@@ -8,6 +8,7 @@ import itertools
 import json
 import re
 from functools import cache
+from pathlib import Path
 from urllib.parse import urljoin
 
 import pytest
@@ -31,6 +32,7 @@ EVERY_CASE = every("case", CASES)
 TEMPLATES = {
     path.name: path.read_text("utf-8") for path in sorted(assets.folder("templates").glob("*.html"))
 }
+PACKAGE = Path(words.__file__).parents[2]
 
 HTMX_SHA256 = "a0abb04f2f45a1f89d1d4844023245537e5e6014c87b144553e0607b4cc32130"
 
@@ -167,6 +169,16 @@ def test_every_sentence_of_the_catalogue_is_on_some_screen() -> None:
             continue
         pieces = (" ".join(piece.split()) for piece in re.split(r"\{\w+\}", sentence))
         assert all(piece.strip(" .,") in said for piece in pieces), key
+
+
+def test_every_section_of_the_catalogue_names_the_templates_and_modules_that_show_it() -> None:
+    lines = Path(words.__file__).with_name("en.toml").read_text("utf-8").splitlines()
+    for above, line in itertools.pairwise(lines):
+        if line.startswith("["):
+            named = re.findall(r"[\w/]+\.html|[\w/]+\.py", above) if above[:1] == "#" else []
+            assert named, line
+            for name in named:
+                assert name in TEMPLATES or (PACKAGE / name).exists(), name
 
 
 def test_the_catalogue_tells_of_a_missing_key_or_value() -> None:
