@@ -42,7 +42,7 @@ UPGRADE := --upgrade
 COMPILE = uv --no-config pip compile --quiet $(UPGRADE) --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
-lock: ## Resolve the versions in lock/ anew
+lock: ## Resolve the versions in lock/ again
 	@command -v uv >/dev/null || { echo 'make lock needs uv: pip install uv' >&2; exit 1; }
 	$(COMPILE) pyproject.toml --output-file lock/run.txt
 	$(COMPILE) --group build --constraint lock/run.txt --output-file lock/build.txt

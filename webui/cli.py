@@ -211,7 +211,7 @@ def audit(since: str, is_json: bool) -> None:
 
 @main.command("rotate-keys")
 def rotate_keys() -> None:
-    """Seal every record anew with the newest key; safe to repeat and to interrupt."""
+    """Reseal every record with the newest key; safe to repeat and to interrupt."""
     found = _with_store(lambda manager, redis: manager.reseal(redis))
     click.echo(f"{found.done} records sealed anew; {found.moved} had keys of an older system.")
     if found.left:

@@ -114,7 +114,8 @@ class BoundedConnection(H11Protocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         self._unset_keepalive_if_required()  # ours also ends unclean closes
-        # uvloop writes at the end of its turn: only then is it known what the client took.
+        # uvloop writes at the end of its turn: only then do we know how much the client
+        # took.
         self.loop.call_soon(self._look)
 
     def pause_writing(self) -> None:

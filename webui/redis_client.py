@@ -24,7 +24,7 @@ def connect(redis_url: str) -> Redis:
         socket_timeout=_SECONDS,
         socket_connect_timeout=_SECONDS,
         retry=Retry(NoBackoff(), 0),
-        # A ping before use would only fail where the command itself would.
+        # A ping before use would only fail if the command itself would.
         health_check_interval=0,
         # With these on, the pool hands out connections that the server has closed.
         maint_notifications_config=MaintNotificationsConfig(enabled=False),

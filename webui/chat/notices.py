@@ -22,7 +22,7 @@ _STILL = {
     NoticeKind.SUPPORT_CHECKED: tuple(Status),
     NoticeKind.SUPPORT_DISCONNECTED: (Status.NOT_CONNECTED,),
 }
-# About the person, whatever service they name.
+# Notices about the person, for any service.
 _OF_ALL = (NoticeKind.SUPPORT_CANCELLED_LINKS, NoticeKind.SUPPORT_ENDED_SESSIONS)
 
 

@@ -69,7 +69,7 @@ class Chat:
     def __init__(self, origin: str, answer: Answer) -> None:
         self._origin = origin
         self._answer = answer
-        # A page that stayed open over a restart asks for what comes after its last message.
+        # A page that stayed open over a restart asks for messages after its last one.
         self._numbers = itertools.count(int(time.time() * 1000))
         self._conversations: dict[str, deque[Message]] = {
             person: deque(maxlen=MAX_MESSAGES) for person in PEOPLE

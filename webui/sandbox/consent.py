@@ -101,8 +101,8 @@ def _allow(standin: Standin, ask: Ask, login: str, scopes: list[str]) -> dict[st
 def _read(standin: Standin, request: Request) -> Ask | Response:
     """Read the request, or answer it at once.
 
-    Nobody is led back to an address that the client has not registered
-    (RFC 6749, 4.1.2.1); every other fault is told to the application.
+    Nobody is led back to an address that the client has not registered (RFC 6749,
+    4.1.2.1); the application gets every other fault.
     """
     pairs = request.query_params.multi_items()
     query = dict(pairs)

@@ -37,7 +37,7 @@ _TEMPLATES.filters["day"] = _day
 def page(template: str, status: int = 200, *, form_target: str = "", **values: Any) -> Response:
     """Send one page.  ``form_target`` is the foreign origin that its form may lead to.
 
-    Chromium applies ``form-action`` to where an answered form redirects.
+    Chromium applies ``form-action`` to the target of an answered form's redirect.
     """
     html = _TEMPLATES.get_template(template).render(values)
     headers = NO_STORE | {

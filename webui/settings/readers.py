@@ -51,7 +51,7 @@ _OUR_PARAMETER = re.compile(
     "client_id|code_challenge(_method)?|nonce|redirect_uri|request(_uri)?"
     "|response_(mode|type)|scope|state"
 )
-# An @ after what ends a host: user and password were meant to go on up to it.
+# An @ after the end of a host: user and password were meant to go on up to it.
 _PASSWORD_CUT_SHORT = re.compile(r"[a-z]+://[^/?#]*[/?#\[\]].*@")
 # Options that a Redis address may carry; certificate checks cannot be turned off there.
 _REDIS_OPTIONS = frozenset(

@@ -132,8 +132,8 @@ class SignOn:
     async def sign_out_url(self) -> str:
         """Return the provider's sign-out URL (RP-Initiated Logout 1.0, 2); ``""`` if it has none.
 
-        Without ``id_token_hint``: a token must not stand in a URL.  The
-        provider may therefore ask the person once more.
+        Without ``id_token_hint``: a token must not be in a URL.  The provider may
+        therefore ask the person once more.
         """
         try:
             async with asyncio.timeout(SIGN_OUT_SECONDS):

@@ -85,7 +85,7 @@ async def _speaks_http(address: Address) -> bool:
 
 
 async def _speaks_tls(address: Address, context: ssl.SSLContext) -> bool:
-    """Tell whether a handshake gets as far as the certificate; what that is does not matter."""
+    """Tell whether a handshake gets as far as the certificate, whichever that is."""
     try:
         async with await _connect(address) as stream:
             fault = await _handshake(stream, context, address[0])

@@ -41,7 +41,7 @@ _BRACKETS = (("<", ">"), ("{", "}"), ("[", "]"), ("${", "}"), ("%", "%"), ("$(",
 
 
 def fernet_key(key: str) -> str:
-    """A key that is one and nobody else's (github.com/fernet/spec)."""
+    """Check a Fernet key, and that it is no published one (github.com/fernet/spec)."""
     try:
         raw = base64.urlsafe_b64decode(key) if _FERNET_KEY.fullmatch(key) else b""
     except binascii.Error:
@@ -111,7 +111,7 @@ def unquoted(text: str) -> str:
 
 
 def unmarked(text: str) -> str:
-    """Refuse a text with a quotation mark at one end too; for what is no sentence."""
+    """Refuse a text with a quotation mark at one end too; for values that are no sentence."""
     if unquoted(text) and (text[0] in QUOTES or text[-1] in QUOTES):
         raise Malformed(
             "begins or ends with a quotation mark or a backtick, which counts as part of it; "

@@ -94,7 +94,7 @@ class Disconnector:
             try:
                 removed = await self._take_away(redis, user_id, removed)
             except StoreUnavailable:
-                if removed.left:  # as far as we know nothing was removed, so nobody goes on with it
+                if removed.left:  # as far as we know nothing was removed, so no process resumes it
                     await self._telling.withdraw(redis, user_id, Told(), left=removed.left)
                 raise
             if removed.is_ours:

@@ -180,8 +180,8 @@ def _text(identifier: EntryId) -> str:
 def _page(found: list[tuple[EntryId, Event]], size: int) -> ActivityPage:
     """Return the first page of the entries that were found.
 
-    Entries of two streams may have the same id, and a page ends with one: so
-    two of the same id never stand on different pages.
+    Entries of two streams may have the same id, and a page ends with one: so two of the
+    same id are never on different pages.
     """
     shown = found[:size]
     if len(found) > size and found[size][0] == shown[-1][0]:

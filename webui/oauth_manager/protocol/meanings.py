@@ -139,7 +139,7 @@ def _snake_case(word: str) -> str:
 
 
 def _is_dead_token(said: Sequence[str]) -> bool:
-    """Tell whether it says so in words, and nothing of what only an operator can mend."""
+    """Tell whether it says so in words, and nothing that only an operator can mend."""
     plain = [re.sub(r"[^a-z]+", " ", _snake_case(text[:200])).strip() for text in said]
     if any(map(_SAYS_SETUP.search, plain)):
         return False

@@ -91,7 +91,7 @@ class Transport:
 
     @property
     def is_out_there(self) -> bool:
-        """Tell whether calls go over a network, and not to what replaces it in tests."""
+        """Tell whether calls go over a network, and not to its replacement in tests."""
         return self._transport is None
 
     def _client(self) -> httpx.AsyncClient:

@@ -14,9 +14,9 @@ from .sealer import Sealer
 class Stored:
     """The records of one connection as they were read; ``""`` if there is none.
 
-    ``clock`` is Redis's less our monotonic one, in ms; ``aside`` what is left of a
-    connection that ended (:class:`.leftovers.Leftover`); ``older`` what is under the
-    older system's key (:mod:`.older_keys`).
+    ``clock`` is Redis's less our monotonic one, in ms; ``aside`` the held tokens of a
+    connection that ended (:class:`.held_tokens.Leftover`); ``older`` the tokens under
+    the older system's key (:mod:`.older_keys`).
     """
 
     tokens: str = ""

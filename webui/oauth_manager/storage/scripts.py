@@ -40,7 +40,7 @@ local function ours(...)
   return redis.call(...)
 end
 """
-# Add an entry to a stream.  ARGV: what XADD takes behind the key.  Answers its id.
+# Add an entry to a stream.  ARGV: the arguments of XADD after the key.  Answers its id.
 APPEND = f"{OURS} return ours('XADD', KEYS[1], unpack(ARGV))"
 # Put a claim in the place of nothing or another claim; 0 if anything else is there.  ARGV: the
 # claim, its life.

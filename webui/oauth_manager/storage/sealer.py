@@ -36,7 +36,7 @@ def _ciphers(encryption_key: str | bytes) -> list[tuple[bytes, Fernet]]:
             fernet_key(key)
         except Malformed as fault:
             log.error("encryption_key %s (number %d)", fault, position + 1)
-        with suppress(ValueError):  # what Fernet takes is used, as the specification has it
+        with suppress(ValueError):  # any key that Fernet takes is used, by the specification
             ciphers.append((key.encode(), Fernet(key)))
     if not ciphers:
         log.error("no encryption_key is usable: tokens are stored as plain text")

@@ -1,7 +1,7 @@
 """Every sentence a person reads, in one catalogue: screens, chat texts and tests share it.
 
 The sentences are in ``en.toml``, keyed ``screen.state.part`` (``card.reconnect.title``),
-with ``{placeholders}`` for what varies.
+with ``{placeholders}`` for values.
 """
 
 from __future__ import annotations
