@@ -49,7 +49,7 @@ class TooMany(OAuthError):
 
     @property
     def retry_after(self) -> int:
-        """Whole seconds from now, at least one."""
+        """Return whole seconds from now, at least one."""
         return max(math.ceil(self.retry_at - time.time()), 1)
 
 

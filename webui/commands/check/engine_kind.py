@@ -31,7 +31,7 @@ async def kind_of(redis: Redis, report: Report) -> Mapping[str, Any]:
 
 
 async def _greeting(redis: Redis) -> Mapping[str, Any]:
-    """``HELLO`` in the words of ``INFO``; empty if it is not known there."""
+    """Return ``HELLO`` in the words of ``INFO``; empty if it is not known there."""
     try:
         answer = await redis.execute_command("HELLO")  # type: ignore[no-untyped-call]
     except ResponseError:

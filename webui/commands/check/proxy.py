@@ -20,7 +20,7 @@ Address = tuple[str, int]
 
 
 async def proxy_fault(scheme: str, host: str, port: int | None) -> str:
-    """``""``, or a word of ``way_faults.OF_THE_PROXY``.
+    """Return ``""``, or a word of ``way_faults.OF_THE_PROXY``.
 
     A proxy that hangs up on the question, or stays silent, may know nothing but CONNECT: that is
     left to those who are reached through it.

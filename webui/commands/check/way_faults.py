@@ -23,7 +23,7 @@ class Way:
 
     @property
     def where(self) -> str:
-        """Host and port of the proxy, without its login."""
+        """Return host and port of the proxy, without its login."""
         return urlsplit(self.proxy).netloc.rpartition("@")[2]
 
     @property

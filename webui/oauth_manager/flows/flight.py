@@ -16,7 +16,7 @@ from ..token_data import TokenData
 log = logging.getLogger(__name__)
 
 # Seconds for one try to store a renewed pair, and the longest pause between two: together
-# less than ``locking.GRACE``, so that Redis has the pair before anybody takes the lock over.
+# less than ``lock.GRACE``, so that Redis has the pair before anybody takes the lock over.
 _TRY = 1.0
 _LONGEST_PAUSE = 0.5
 

@@ -40,7 +40,7 @@ class Ending:
 
 
 class Revocation:
-    """Asks providers, and records their answers."""
+    """The asking of providers, and the record of their answers."""
 
     def __init__(
         self,

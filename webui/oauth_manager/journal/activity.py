@@ -57,7 +57,7 @@ class ActivityPage:
 
 
 class Activity:
-    """Writes and reads timelines."""
+    """The timelines, written and read."""
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer

@@ -66,7 +66,7 @@ class DueNotice:
 
     @property
     def parts(self) -> tuple[str, str, str]:
-        """Kind, provider and user id."""
+        """Return kind, provider and user id."""
         kind, _, rest = self.member.partition(":")
         provider, _, user_id = rest.partition(":")
         return kind, provider, user_id

@@ -134,7 +134,7 @@ def meaning_of(provider: OAuthProvider, step: str, said: Sequence[str]) -> tuple
 
 
 def _snake_case(word: str) -> str:
-    """``invalidGrant`` and ``invalid-grant`` as the specifications write it."""
+    """Write ``invalidGrant`` and ``invalid-grant`` as the specifications do."""
     return re.sub(r"(?<=[a-z])(?=[A-Z])|-", "_", word).lower()
 
 

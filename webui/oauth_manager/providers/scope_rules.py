@@ -63,7 +63,7 @@ class ScopeRules:
     def missing(
         self, wanted: Iterable[str], granted: Iterable[str], *, lists_all: bool = False
     ) -> tuple[str, ...]:
-        """Those of ``wanted`` that ``granted`` neither lists nor contains, in their order.
+        """Return those of ``wanted`` that ``granted`` neither lists nor contains, in order.
 
         ``lists_all``: ``granted`` names the unlisted ones too, if it has them.
         """

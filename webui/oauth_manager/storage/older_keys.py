@@ -5,7 +5,7 @@ such as ``@ann:example.org`` have two places, which no command reaches at once: 
 two servers of a cluster.  Ours counts if both hold something.  A write begins with a claim:
 
 1. a claim is put in our place, if nothing is there;
-2. the claim stands for the older place's present value;
+2. the older place's present value is the one that the claim is for;
 3. our place is written by compare-and-set against the claim;
 4. the older place is cleared, if it still holds what was seen.
 
