@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -75,6 +76,29 @@ async def _check_keys(manager: OAuthManager, redis: RedisClient) -> None:
         log.critical("not ready: %s", TROUBLE[fit])
 
 
+def _site(settings: Settings, transport: Transport) -> Site:
+    redis = connect(settings.redis_url)
+    return Site(
+        settings,
+        make_manager(settings, transport),
+        redis,
+        sessions=Sessions(redis, settings),
+        staff_sessions=Sessions(redis, settings, "staff"),
+        limiter=Limiter(redis),
+        sign_on=SignOn(settings, transport) if settings.oidc_issuer else None,
+    )
+
+
+@asynccontextmanager
+async def _lifespan(site: Site, _: Starlette) -> AsyncIterator[None]:
+    try:
+        await _check_keys(site.manager, site.redis)
+        yield
+    finally:
+        await site.manager.aclose()
+        await site.redis.aclose()
+
+
 def create_app(
     settings: Settings, *, transport: Transport | None = None, development: bool = False
 ) -> ASGIApp:
@@ -83,29 +107,7 @@ def create_app(
     ``transport`` replaces the network to the providers; ``development`` adds
     the page of all cards.
     """
-    redis = connect(settings.redis_url)
-    transport = transport or Transport(proxy=settings.outgoing_proxy)
-    manager = make_manager(settings, transport)
-    sign_on = SignOn(settings, transport) if settings.oidc_issuer else None
-    site = Site(
-        settings,
-        manager,
-        redis,
-        sessions=Sessions(redis, settings),
-        staff_sessions=Sessions(redis, settings, "staff"),
-        limiter=Limiter(redis),
-        sign_on=sign_on,
-    )
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        try:
-            await _check_keys(manager, redis)
-            yield
-        finally:
-            await manager.aclose()
-            await redis.aclose()
-
+    site = _site(settings, transport or Transport(proxy=settings.outgoing_proxy))
     app = Starlette(
         routes=routes() + (development_routes() if development else []),
         exception_handlers={
@@ -117,7 +119,7 @@ def create_app(
             TooMany: errors.too_many,
             Exception: errors.unexpected,
         },
-        lifespan=lifespan,
+        lifespan=partial(_lifespan, site),
     )
     app.router.redirect_slashes = False  # its redirect would trust the Host header
     app.state.site = site

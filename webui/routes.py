@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from itertools import chain
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from webui.rendering import assets
-from webui.views import activity as reading
-from webui.views import callback, choices, connections, health, links, returns, sign_on
-from webui.views import disconnect as ending
-from webui.views import sign_in as signin
+from webui.views import (
+    activity,
+    callback,
+    choices,
+    connections,
+    disconnect,
+    health,
+    links,
+    returns,
+    sign_in,
+    sign_on,
+)
 from webui.views.support import actions as support_actions
 from webui.views.support import person as support_person
 from webui.views.support import search as support
@@ -35,27 +44,27 @@ def routes() -> list[Route]:
     """List all routes; GET and HEAD change nothing, except the two callbacks."""
     post = ["POST"]
     return [
-        Route("/", signin.front),
-        Route("/signin", signin.sign_in),
+        Route("/", sign_in.front),
+        Route("/signin", sign_in.sign_in),
         Route("/signin/sso", sign_on.start, methods=post),
         _callback("/signin/sso/callback", sign_on.callback),
         Route("/signin/ended/{how}", sign_on.ended),
-        Route("/signout", signin.sign_out, methods=post),
-        Route("/signed-out", signin.signed_out),
+        Route("/signout", sign_in.sign_out, methods=post),
+        Route("/signed-out", sign_in.signed_out),
         Route("/connections", connections.show_list),
         Route("/connections/{provider}", connections.show_one),
         Route("/connections/{provider}/connect", connections.connect, methods=post),
         Route("/connections/{provider}/cancel", connections.cancel, methods=post),
-        Route("/connections/{provider}/disconnect", ending.ask_disconnect),
-        Route("/connections/{provider}/disconnect", ending.disconnect, methods=post),
-        Route("/connections/{provider}/revoke", ending.revoke, methods=post),
-        Route("/connections/{provider}/dismiss", ending.dismiss, methods=post),
+        Route("/connections/{provider}/disconnect", disconnect.ask_disconnect),
+        Route("/connections/{provider}/disconnect", disconnect.disconnect, methods=post),
+        Route("/connections/{provider}/revoke", disconnect.revoke, methods=post),
+        Route("/connections/{provider}/dismiss", disconnect.dismiss, methods=post),
         Route("/connections/{provider}/check", choices.check, methods=post),
         Route("/connections/{provider}/accept-limited", choices.accept_limited, methods=post),
         Route("/connections/{provider}/switch", choices.show_switch),
         Route("/connections/{provider}/switch", choices.choose, methods=post),
-        Route("/activity", reading.activity),
-        Route("/help/permissions", reading.permissions),
+        Route("/activity", activity.activity),
+        Route("/help/permissions", activity.permissions),
         Route("/oauth/status", health.status),
         Route("/oauth/{provider}/authorize", connections.show_one),
         _callback("/oauth/{provider}/callback", callback.callback),
@@ -71,10 +80,7 @@ def routes() -> list[Route]:
         Route("/support", support.search),
         Route("/support/people/{user_id}", support_person.person),
         Route("/support/people/{user_id}/preview", support_person.preview),
-        *_for_person("check"),
-        *_for_person("disconnect"),
-        *_for_person("cancel-links"),
-        *_for_person("end-sessions"),
+        *chain.from_iterable(map(_for_person, support_actions.ACTS)),
         Route("/static/{path:path}", assets.serve),
         Route("/favicon.ico", assets.icon),
         Route("/healthz", health.healthz),
@@ -84,4 +90,4 @@ def routes() -> list[Route]:
 
 def development_routes() -> list[Route]:
     """List routes for the demo and tests alone."""
-    return [Route("/dev/cards", reading.cards)]
+    return [Route("/dev/cards", activity.cards)]

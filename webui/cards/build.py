@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from webui.cards import controls, parts
 from webui.cards.model import Card, Focus, Link, Screen, Summary
-from webui.cards.states import BASES, ENDED, ENDINGS, OUTCOMES, REASONS, STORED, WORKING
+from webui.cards.states import (
+    BASES,
+    ENDED,
+    ENDINGS,
+    OUTCOMES,
+    REASONS,
+    STORED,
+    WORKING,
+    Outcome,
+    Tone,
+)
 from webui.oauth_manager import Connection, OAuthProvider, Profile, Status
 from webui.sessions.note import Note
 from webui.text import words
@@ -72,41 +82,63 @@ def make_card(
     heading, ``heading`` always that, ``disconnect`` the button of that name.
     """
     key = base_key(provider, connection, screen.now)
-    base = BASES[key]
-    result = OUTCOMES.get(note.key) if note else None
-    if note and result and (key not in result.over or _is_answered(note, connection)):
-        result = None
     about = parts.About(key, provider, connection, screen)
-    keys = controls.offered(base, result)
-    tagged = result if result and result.tag and key not in WORKING else base
+    shown = _resolve(key, note, connection)
     card = Card(
-        state=(result and result.state) or base.state,
+        state=shown.state,
         name=provider.name,
         label=provider.label,
         title=provider.label,
         mark=provider.name,
         where=screen.where,
         stored=key in STORED,
-        tag=words.text(f"tag.{tagged.tag}"),
-        tone=tagged.tone,
+        tag=words.text(f"tag.{shown.tag}"),
+        tone=shown.tone,
         account=clean_label(connection.profile.account.label) if connection else "",
         note=parts.note(about),
         line=None,
-        body=parts.body(about, keys),
+        body=parts.body(about, shown.actions),
         facts=parts.facts(about),
-        permissions=parts.permissions(about, keys),
-        actions=controls.actions(about, keys, tagged.tone),
-        outcome=parts.title(about, note) if note and result else "",
-        news=parts.news(about, note, result) if note and result else "",
-        fingerprint=_fingerprint(about, note.key if note and result else ""),
+        permissions=parts.permissions(about, shown.actions),
+        actions=controls.actions(about, shown.actions, shown.tone),
+        fingerprint=_fingerprint(about, shown.note.key if shown.note else ""),
     )
-    if result and key in result.silent:
-        pass
-    elif note and result and result.is_line:
-        card = replace(card, line=parts.line(about, note, result))
-    elif note and result:
-        card = replace(card, note=parts.outcome_note(about, note, result))
+    if shown.note and shown.outcome:
+        card = _with_outcome(card, about, shown.note, shown.outcome)
     return replace(card, focus=_focus(card, focus))
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """The stored state and the last outcome, resolved into one; no ``note``, no ``outcome``."""
+
+    state: str
+    tag: str
+    tone: Tone
+    actions: tuple[str, ...]
+    note: Note | None = None
+    outcome: Outcome | None = None
+
+
+def _resolve(key: str, note: Note | None, connection: Connection | None) -> _Shown:
+    """Lay an outcome over a base, if it can still be true of it."""
+    base = BASES[key]
+    outcome = OUTCOMES.get(note.key) if note else None
+    if note is None or outcome is None or key not in outcome.over or _is_answered(note, connection):
+        return _Shown(base.state, base.tag, base.tone, controls.offered(base, None))
+    tagged = outcome if outcome.tag and key not in WORKING else base
+    actions = controls.offered(base, outcome)
+    return _Shown(outcome.state or base.state, tagged.tag, tagged.tone, actions, note, outcome)
+
+
+def _with_outcome(card: Card, about: parts.About, note: Note, outcome: Outcome) -> Card:
+    """Return the card with what the last action came to, in its title, its news and its text."""
+    card = replace(card, outcome=parts.title(about, note), news=parts.news(about, note, outcome))
+    if about.key in outcome.silent:
+        return card
+    if outcome.is_line:
+        return replace(card, line=parts.line(about, note, outcome))
+    return replace(card, note=parts.outcome_note(about, note, outcome))
 
 
 def _is_answered(note: Note, connection: Connection | None) -> bool:

@@ -61,8 +61,14 @@ async def connect_service(ctx: ChatContext, action: str, provider: str = "", cod
         talk = Talk(get_oauth_manager(), check_user_id(ctx.user_id), ctx.redis)
     except ValueError:
         return say("no_person")
+    about = code if action == "confirm" else provider
+    return await _answered(talk, action, known(talk, (about or "").strip()))
+
+
+async def _answered(talk: Talk, action: str, work: Awaitable[str]) -> str:
+    """Return what the action says, or the sentence for what kept it from being done."""
     try:
-        return await known(talk, ((code if action == "confirm" else provider) or "").strip())
+        return await work
     except StoreUnavailable:
         # The answer may have been lost after the deed.
         return say("not_known" if action in ("confirm", "disconnect") else "store_away")

@@ -112,12 +112,9 @@ def _disagreements(
     base_url = read.get("BASE_URL")
     is_local = base_url is None or values.is_loopback(urlsplit(base_url).hostname or "")
     for provider in provider_names(extra):
-        client = [variable(provider, name) for name in ("CLIENT_ID", "CLIENT_SECRET")]
-        if len(missing := [name for name in client if name not in given]) == 1:
-            yield f"{missing[0]} is missing: client id and client secret go together."
-        for name in (variable(provider, name) for name in _ENDPOINTS):
-            if not is_local and read.get(name, "https:").startswith("http:"):
-                yield f"{name} must be an https address, since BASE_URL is not on this machine."
+        yield from _half_a_client(provider, given)
+        if not is_local:
+            yield from _unsealed_endpoints(provider, read)
         yield from _half_moved(provider, given, read)
         yield from _unasked_features(provider, read)
     yield from identity.disagreements(given, read, is_local=is_local)
@@ -125,6 +122,18 @@ def _disagreements(
         for name in ("AUTHORIZE_URL", "TOKEN_URL"):
             if provider not in PROVIDER_TEMPLATES and variable(provider, name) not in given:
                 yield f"{variable(provider, name)} is missing: EXTRA_PROVIDERS names {provider}."
+
+
+def _half_a_client(provider: str, given: Mapping[str, Given]) -> Iterator[str]:
+    client = [variable(provider, name) for name in ("CLIENT_ID", "CLIENT_SECRET")]
+    if len(missing := [name for name in client if name not in given]) == 1:
+        yield f"{missing[0]} is missing: client id and client secret go together."
+
+
+def _unsealed_endpoints(provider: str, read: Mapping[str, Any]) -> Iterator[str]:
+    for name in (variable(provider, name) for name in _ENDPOINTS):
+        if read.get(name, "https:").startswith("http:"):
+            yield f"{name} must be an https address, since BASE_URL is not on this machine."
 
 
 def _half_moved(

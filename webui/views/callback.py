@@ -138,9 +138,7 @@ async def _again(
     site, name = site_of(request), provider.name
     session = await site.sessions.load(request)
     if session is None:
-        proof = await site.manager.proofs.peek(site.redis, kept_proof(request))
-        parked = proof.parked.attempt if proof and proof.parked else None
-        is_ours = parked is not None and state_of(parked.link_code) == answer.state
+        is_ours = await _is_parked_here(request, answer)
         return RedirectResponse("/connect/proof", 303) if is_ours else None
     notes, first = session.notes, delivered(session.notes, name, answer.state)
     give_up = time.monotonic() + (_PATIENCE if first else _PAUSE)
@@ -151,6 +149,14 @@ async def _again(
             give_up += _PATIENCE  # it came at the same moment
         first = delivered(notes, name, answer.state) or first
     return _told(name, first.return_to, notes.get(name)) if first else None
+
+
+async def _is_parked_here(request: Request, answer: AuthorizationResponse) -> bool:
+    """Tell whether this browser's own proof holds the code of that answer."""
+    site = site_of(request)
+    proof = await site.manager.proofs.peek(site.redis, kept_proof(request))
+    parked = proof.parked.attempt if proof and proof.parked else None
+    return parked is not None and state_of(parked.link_code) == answer.state
 
 
 async def _refused(

@@ -110,12 +110,8 @@ async def _admit(request: Request, attempt: Attempt, identity: Identity) -> Resp
     is_named = is_staff(settings, who, ())
     by_group = not is_named and is_staff(settings, who, identity.groups)
     has_role = is_named or by_group
-    if identity.trouble and not has_role and attempt.return_to.startswith(SUPPORT):
-        return await _failed(request, "signon_away", code=identity.trouble, user=user)
-    if is_for_staff and not has_role:
-        return await _failed(request, "signon_refused", user=user)
-    if has_role and attempt.return_to.startswith(SUPPORT) and _is_old(since):
-        return await _failed(request, "signon_old", again=attempt.return_to, user=user)
+    if refused := await _refused(request, attempt, identity, has_role=has_role):
+        return refused
     if not is_for_staff:
         await site.sessions.start(request, user, via="sso", signed_in_at=since)
     if has_role:
@@ -131,6 +127,20 @@ async def _admit(request: Request, attempt: Attempt, identity: Identity) -> Resp
     response = RedirectResponse(attempt.return_to, 303)
     remember_browser(request, response, f"staff {user}" if is_for_staff else user)
     return response
+
+
+async def _refused(
+    request: Request, attempt: Attempt, identity: Identity, *, has_role: bool
+) -> Response | None:
+    """Return the page for somebody who may not go where they want to; None if they may."""
+    user, wants_support = identity.user, attempt.return_to.startswith(SUPPORT)
+    if identity.trouble and not has_role and wants_support:
+        return await _failed(request, "signon_away", code=identity.trouble, user=user)
+    if not has_role and _sign_on(site_of(request)).is_for_staff:
+        return await _failed(request, "signon_refused", user=user)
+    if has_role and wants_support and _is_old(identity.signed_in_at):
+        return await _failed(request, "signon_old", again=attempt.return_to, user=user)
+    return None
 
 
 async def sign_out_there(request: Request) -> Response | None:

@@ -43,14 +43,13 @@ def read_token_answer(
     if answer.status in BUSY or answer.status >= 500 or 300 <= answer.status < 400:
         raise _trouble(provider, step, answer)
     is_good = 200 <= answer.status < 300
-    is_only_copy = is_good and step == "refresh"
-    content = _renewed(answer.body) if is_only_copy else any_json(answer.body)
-    is_object = isinstance(content, dict)
-    has_tokens = is_object and "access_token" in content
-    is_known = not has_tokens and _is_known(provider, step, answer, content)
-    if is_good and is_object and not says_no(content) and not is_known:
+    is_refresh = step == "refresh"
+    content = _renewed(answer.body) if is_good and is_refresh else any_json(answer.body)
+    if _is_known(provider, step, answer, content):
+        raise _refusal(provider, step, answer, content, issued_to)
+    if is_good and isinstance(content, dict) and not says_no(content):
         return _checked_tokens(provider, step, content)
-    if not is_known and not is_object and (is_good or step != "refresh"):
+    if not isinstance(content, dict) and (is_good or not is_refresh):
         raise _trouble(provider, step, answer)
     raise _refusal(provider, step, answer, content, issued_to)
 
@@ -97,6 +96,8 @@ def _unwrapped(content: Any) -> Any:
 
 def _is_known(provider: OAuthProvider, step: str, answer: Answer, content: Any) -> bool:
     """Tell whether an answer that is no error by its form still says something known."""
+    if isinstance(content, dict) and "access_token" in content:
+        return False
     said = everything_in(answer, content)
     return meaning_of(provider, step, said)[0] is not Meaning.UNKNOWN
 
