@@ -84,7 +84,7 @@ def manager_for(fake: FakeProvider, *, key: str = KEY, strict: bool = False) -> 
 
 def impatient(manager: OAuthManager) -> OAuthManager:
     """The same; it does not wait before it asks a provider, or Redis, once more."""
-    manager._address.pauses = ()
+    manager._client.pauses = ()
     manager._arrivals.patience = 0.0
     return manager
 
@@ -92,11 +92,11 @@ def impatient(manager: OAuthManager) -> OAuthManager:
 async def checked_twice(manager: OAuthManager, redis: Any, user_id: str, provider: str) -> Health:
     """Two checks with more than a minute between them."""
     await manager.check(redis, user_id, provider)
-    stored = await manager._store.read_one(redis, user_id, provider)
-    known = manager._store.facts(user_id, provider, stored)
+    stored = await manager._storage.connections.read_one(redis, user_id, provider)
+    known = manager._storage.connections.facts(user_id, provider, stored)
     earlier = replace(known, trouble_since=known.trouble_since - 61)
     if known.trouble:
-        await manager._store.update_profile(redis, user_id, provider, earlier, stored)
+        await manager._storage.connections.update_profile(redis, user_id, provider, earlier, stored)
     return await manager.check(redis, user_id, provider)
 
 

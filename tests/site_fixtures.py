@@ -142,7 +142,7 @@ class Place:
 
     async def settled(self) -> None:
         """Everything the site has under way is done."""
-        await self.site.manager._background.drain()
+        await self.site.manager._tasks.drain()
 
     async def browser(self, jar: Browser | None = None, *, address: str = "") -> Browser:
         """A browser, at an address of its own unless told; ``jar`` has the cookies it shares."""

@@ -51,7 +51,7 @@ async def put(
     token: TokenData | None = None,
 ) -> None:
     """Records as they would stand after a while."""
-    store = manager._store
+    store = manager._storage.connections
     sealed = store.sealed_profile(user, provider, profile)
     await redis.set(connection_key(user, provider), sealed)
     if token:

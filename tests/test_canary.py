@@ -212,7 +212,7 @@ class TestRotation:
     ) -> None:
         await manager.store_token(redis, "u1", TOKEN)
         rotating = manager_for(fake, key=f"{OTHER_KEY},{KEY}")
-        replace = rotating._store.replace
+        replace = rotating._storage.connections.replace
         tries: list[str] = []
 
         async def overtaken(redis: Any, key: str, before: str, after: str) -> bool:
@@ -221,7 +221,7 @@ class TestRotation:
             tries.append(key)
             return await replace(redis, key, before, after)
 
-        monkeypatch.setattr(rotating._store, "replace", overtaken)
+        monkeypatch.setattr(rotating._storage.connections, "replace", overtaken)
         assert await rotating.reseal(redis) == Rotation(1, 0, {})
         assert opens(OTHER_KEY, await text_at(redis, tokens_key("u1", "github")))
         assert opens(OTHER_KEY, await text_at(redis, CANARY))

@@ -66,7 +66,7 @@ async def killed_after(
 
 async def time_passes(manager: OAuthManager, redis: Redis, name: str) -> None:
     """Whoever was asking the provider would have had its answer by now."""
-    stored = await manager._store.read_one(redis, "u1", name)
+    stored = await manager._storage.connections.read_one(redis, "u1", name)
     leftovers = manager._revocation._leftovers
     left = leftovers.open("u1", name, stored.aside)
     if left:

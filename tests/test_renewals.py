@@ -196,7 +196,7 @@ class TestACheck:
     async def test_asks_again_where_a_fresh_token_is_refused(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis, github: str
     ) -> None:
-        manager._address.pauses = (0.0, 0.0)
+        manager._client.pauses = (0.0, 0.0)
         fake.script("account", REFUSED, REFUSED)
         assert await manager.check(redis, "u1", "github") is Health.WORKING
         assert await token_of(manager, redis, "github") == github

@@ -319,7 +319,7 @@ class TestLostWhileConnecting:
 class TestAWriteThatComesTooLate:
     async def test_is_refused_by_redis_itself(self, manager: OAuthManager, redis: Redis) -> None:
         """Its sender has given up by then, told the person so and revoked the grant."""
-        store = manager._store
+        store = manager._storage.connections
         token = TokenData("late", provider="google")
         before = await store.read_for_writing(redis, "u1", "google")
         an_hour_ago = replace(before, clock=before.clock - 3_600_000)

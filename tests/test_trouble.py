@@ -377,7 +377,9 @@ async def test_facts_of_an_older_version_are_read_and_written_on(
     token = await opened(manager, redis, "ann", "google")
     assert token is not None
     token.generation = ""
-    await redis.set(tokens_key("ann", "google"), manager._store.sealed_tokens("ann", token))
+    await redis.set(
+        tokens_key("ann", "google"), manager._storage.connections.sealed_tokens("ann", token)
+    )
     assert await now(manager, redis) == replace(before, generation="")
     fake.always["account"] = DOWN
     await manager.check(redis, "ann", "google")

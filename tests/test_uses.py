@@ -15,7 +15,7 @@ from tests.library import NO_REDIS, connected, granted
 from tests.redis_wire import Wire
 from webui.oauth_manager import OAuthManager, OAuthProvider, Profile
 from webui.oauth_manager.flows.last_used import DELAY, WRITE_EVERY, Uses
-from webui.oauth_manager.flows.tasks import Background
+from webui.oauth_manager.flows.tasks import Tasks
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +26,7 @@ class Written:
     """What ``Uses`` had written: it writes at once here, and says so."""
 
     def __init__(self) -> None:
-        self.uses = Uses(self._write, Background(), delay=0)
+        self.uses = Uses(self._write, Tasks(), delay=0)
         self.found: list[tuple[str, str]] = []
         self._come = asyncio.Event()
 
@@ -61,9 +61,11 @@ async def used(manager: OAuthManager, redis: Any, provider: str = "google") -> N
 
 
 async def last_used(manager: OAuthManager, redis: Any, at: float) -> None:
-    stored = await manager._store.read_one(redis, "ann", "google")
+    stored = await manager._storage.connections.read_one(redis, "ann", "google")
     profile = replace(await profile_of(manager, redis), used_at=at)
-    assert await manager._store.update_profile(redis, "ann", "google", profile, stored)
+    assert await manager._storage.connections.update_profile(
+        redis, "ann", "google", profile, stored
+    )
 
 
 async def kinds(manager: OAuthManager, redis: Any) -> list[str]:

@@ -207,7 +207,7 @@ async def test_a_valid_token_walks_as_described(
 ) -> None:
     await connected(manager, fake, redis, "ann", "google")
     await manager.get_token("ann", "google", redis)
-    await manager._background.drain()
+    await manager._tasks.drain()
     with files_that_run() as ran:
         assert await manager.get_token("ann", "google", redis)
     assert_walked("A token that is valid", ran)
@@ -220,7 +220,7 @@ async def test_a_renewed_token_walks_as_described(
     await age(manager, redis, "ann", "google")
     old = await manager.get_token("ann", "google", redis)
     await age(manager, redis, "ann", "google")
-    await manager._background.drain()
+    await manager._tasks.drain()
     with files_that_run() as ran:
         fresh = await manager.get_token("ann", "google", redis)
     assert fresh not in (None, old)

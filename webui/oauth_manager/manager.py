@@ -2,57 +2,36 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from . import configuration
 from .errors import (
     FlowRefused,
-    OAuthMisconfigured,
     RecordUnreadable,
-    StoreUnavailable,
 )
-from .flows.arrivals import Arrivals
-from .flows.check import Checker, Health
-from .flows.choice import Choice
-from .flows.connect import Connector
-from .flows.disconnect import Disconnector
-from .flows.last_used import Uses
-from .flows.offers import Offers
-from .flows.refresh import Refresher
-from .flows.revocation import Ending, Revocation
-from .flows.tasks import DRAIN_SECONDS, Background, Result
-from .flows.tokens import Tokens
-from .journal.activity import PAGE, Activity, ActivityPage, Event
-from .journal.audit import Audit
-from .journal.notices import Notice, NoticeKind, Notices, is_news
-from .journal.outbox import Telling
-from .journal.stories import Stories
-from .links.codes import Attempt, Links
-from .links.open_links import OpenLink, OpenLinks
-from .links.proofs import Proofs
+from .flows.check import Health
+from .flows.display import Display
+from .flows.revocation import Ending
+from .journal.activity import Event
+from .journal.notices import NoticeKind
+from .links.codes import Attempt
 from .models import Connection, Disconnected, RevokeOutcome
 from .protocol import requests
-from .protocol.account_address import AccountAddress
-from .protocol.transport import DEADLINE_WHILE_WAITING, Transport
+from .protocol.transport import Transport
 from .providers import PROVIDER_TEMPLATES
-from .providers.provider import OAuthProvider, build_providers
-from .storage import canary, keys
-from .storage.account_index import Accounts
+from .providers.provider import build_providers
+from .storage import keys
 from .storage.calls import RedisClient
-from .storage.held_tokens import Leftovers
 from .storage.link_index import LinkRequest
-from .storage.rotation import Rotation, reseal
 from .storage.sealer import Sealer
-from .storage.store import Store
-from .storage.switch_offers import Switches, SwitchOffer
+from .storage.switch_offers import SwitchOffer
 from .token_data import TokenData
 
 
-class OAuthManager:
+class OAuthManager(Display):
     """Per-user OAuth 2 tokens: connect, use, refresh, disconnect.
 
     ``encryption_key`` is one or more Fernet keys (text or bytes), newest first,
@@ -77,78 +56,12 @@ class OAuthManager:
         outgoing_proxy: str = "",
         transport: Transport | None = None,
     ) -> None:
-        transport = self._transport = transport or Transport(proxy=outgoing_proxy)
-        self.base_url = configuration.checked_base_url(base_url)
-        self.providers: dict[str, OAuthProvider] = build_providers(
-            PROVIDER_TEMPLATES, providers_config or {}, is_out_there=self._transport.is_out_there
+        transport = transport or Transport(proxy=outgoing_proxy)
+        providers = build_providers(
+            PROVIDER_TEMPLATES, providers_config or {}, is_out_there=transport.is_out_there
         )
         sealer = Sealer(encryption_key, strict=strict)
-        self._sealer = sealer
-        self._fernet = sealer.fernet
-        store = self._store = Store(sealer)
-        background = self._background = Background()
-        self._notices = Notices(sealer)
-        activity = self._activity = Activity(sealer)
-        switches = Switches(sealer)
-        accounts = self._accounts = Accounts(sealer, store, self.providers)
-        leftovers = Leftovers(sealer)
-        telling = Telling(self._notices, activity, accounts, leftovers)
-        self.patience = DEADLINE_WHILE_WAITING  # seconds that a disconnect waits for a provider
-        refresher = self._refresher = Refresher(store, transport, telling, leftovers, background)
-        self._revocation = Revocation(store, refresher, telling, activity, leftovers, background)
-        offers = self._offers = Offers(switches, store, accounts, refresher, background)
-        self._disconnector = Disconnector(
-            store, telling, activity, offers, leftovers, self._revocation, background
-        )
-        address = self._address = AccountAddress(transport)
-        arrivals = self._arrivals = Arrivals(store, refresher, telling, offers)
-        self._connector = Connector(store, transport, address, arrivals, offers)
-        self._choice = Choice(store, arrivals, offers, self._disconnector)
-        checker = Checker(store, address, refresher, accounts)
-        self._tokens = Tokens(store, refresher, checker, activity, leftovers)
-        self._uses = Uses(self._tokens.used, background)
-        self.links, self.proofs = Links(sealer), Proofs(sealer)
-        self.stories = Stories(self._notices, activity)
-        self._open_links = OpenLinks(sealer)
-        self.audit = Audit()
-
-    def __repr__(self) -> str:
-        return f"OAuthManager(base_url={self.base_url!r}, providers={sorted(self.providers)!r})"
-
-    # Providers
-
-    def is_provider_configured(self, provider: str) -> bool:
-        """Return whether the provider is known and has a client id and a client secret."""
-        known = self.providers.get(provider)
-        return known is not None and known.is_configured
-
-    def list_configured_providers(self) -> list[str]:
-        """List the names of providers with complete credentials, in alphabetical order."""
-        return [name for name in self.providers if self.is_provider_configured(name)]
-
-    def _provider(self, name: str) -> OAuthProvider:
-        try:
-            return self.providers[name]
-        except (KeyError, TypeError):
-            # Not quoting the name: it may come from anywhere.
-            raise ValueError("unknown provider") from None
-
-    def _checked(self, redis: RedisClient, user_id: str, provider: str) -> OAuthProvider:
-        """Return the provider, once all three arguments are valid."""
-        known = self._provider(provider)
-        keys.check_user_id(user_id)
-        self._need(redis)
-        return known
-
-    def _configured(self, name: str) -> OAuthProvider:
-        provider = self._provider(name)
-        if not provider.is_configured:
-            raise OAuthMisconfigured(name, "connect", "not_set_up")
-        return provider
-
-    def redirect_uri(self, provider: str) -> str:
-        """Return the callback address to register with the provider."""
-        return f"{self.base_url}/oauth/{provider}/callback"
+        super().__init__(sealer, configuration.checked_base_url(base_url), providers, transport)
 
     # Starting a connection
 
@@ -262,7 +175,7 @@ class OAuthManager:
         each of which is a ``RuntimeError``.
         """
         known = self._provider(provider)
-        token, _ = await self._connector.exchange(
+        token, _ = await self._client.exchange(
             known, self.redirect_uri(provider), code, code_verifier, known.scopes
         )
         return token
@@ -301,7 +214,7 @@ class OAuthManager:
         work = self._connector.complete(
             redis, provider, attempt, code, self.redirect_uri(provider.name), also
         )
-        return await self._background.finish(work)
+        return await self._tasks.finish(work)
 
     async def switch_offer(
         self, redis: RedisClient, user_id: str, provider: str
@@ -324,7 +237,7 @@ class OAuthManager:
         """
         known = self._checked(redis, user_id, provider)
         work = self._choice.take(redis, user_id, known, offer, use_new=use_new)
-        return await self._background.finish(work)
+        return await self._tasks.finish(work)
 
     # Tokens
 
@@ -373,7 +286,7 @@ class OAuthManager:
         The profile of another authorization, such as its account, is not shown beside it.
         """
         self._checked(redis, user_id, token.provider)
-        await self._store.put_tokens(redis, user_id, token)
+        await self._storage.connections.put_tokens(redis, user_id, token)
 
     async def has_token(self, user_id: str, provider: str, redis: RedisClient | None) -> bool:
         """Return whether tokens are stored, valid or not; ``False`` if ``redis`` is ``None``."""
@@ -411,7 +324,7 @@ class OAuthManager:
         """
         known = self._checked(redis, user_id, provider)
         work = self._disconnector.disconnect(redis, user_id, known, by)
-        return await self._background.finish(work)
+        return await self._tasks.finish(work)
 
     async def ask_again(self, redis: RedisClient, user_id: str, provider: str) -> Ending | None:
         """Ask the provider once more to end the grant that :meth:`disconnect` removed here.
@@ -420,7 +333,7 @@ class OAuthManager:
         """
         known = self._checked(redis, user_id, provider)
         work = self._revocation.ask_again(redis, user_id, known)
-        return await self._background.finish(work)
+        return await self._tasks.finish(work)
 
     async def drop_leftovers(self, redis: RedisClient, user_id: str, provider: str) -> None:
         """Delete the tokens that :meth:`disconnect` kept."""
@@ -444,37 +357,11 @@ class OAuthManager:
 
     # The person's own timeline
 
-    async def activity(
-        self,
-        redis: RedisClient,
-        user_id: str,
-        before: str = "",
-        *,
-        provider: str = "",
-        kinds: Collection[str] = (),
-        size: int = PAGE,
-    ) -> ActivityPage:
-        """Read a page of the events of the last 90 days, newest first.  One round trip.
-
-        With ``provider`` or ``kinds`` it holds only events of that provider and
-        of these kinds, and may take a few more.
-        """
-        self._need(redis)
-        keys.check_user_id(user_id)
-        return await self._activity.read(
-            redis, user_id, before, provider=provider, kinds=kinds, size=size
-        )
-
     async def record(self, redis: RedisClient, user_id: str, event: Event) -> None:
         """Add an event to the person's timeline; a failure is only logged."""
         await self._activity.note(redis, keys.check_user_id(user_id), event)
 
     # Links from chat, for display and for support
-
-    async def open_links(self, redis: RedisClient, user_id: str) -> tuple[OpenLink, ...]:
-        """List the person's connect links of the last minutes, without codes.  Reads only."""
-        self._need(redis)
-        return await self._open_links.read(redis, keys.check_user_id(user_id))
 
     async def cancel_links(self, redis: RedisClient, user_id: str) -> int:
         """Switch off every link and proof of the person; return how many there were.
@@ -486,88 +373,7 @@ class OAuthManager:
         await self.stories.switched_off(redis, user_id, ["", *self.providers])
         return count
 
-    # Connections, for display
-
-    async def list_user_connections(
-        self, user_id: str, redis: RedisClient | None
-    ) -> list[dict[str, Any]]:
-        """List the connected providers: no secrets, no refresh, one round trip.
-
-        Keys: ``provider``, ``scopes``, ``expires_at`` (epoch seconds, or ``None``),
-        ``has_refresh_token``, ``account``.
-        """
-        if redis is None:
-            return []
-        return [
-            {
-                "provider": connection.provider,
-                "scopes": list(connection.scopes),
-                "expires_at": connection.expires_at or None,
-                "has_refresh_token": connection.has_refresh_token,
-                "account": connection.profile.account.label,
-            }
-            for connection in await self.connections(redis, user_id)
-            if connection.has_tokens
-        ]
-
-    async def connections(
-        self, redis: RedisClient, user_id: str, *, resume: bool = True
-    ) -> list[Connection]:
-        """List the user's connection of every known provider, alphabetically.  One round trip.
-
-        A disconnect that a dead process left unfinished is resumed meanwhile, unless
-        ``resume`` is false: then nothing at all changes.
-        """
-        keys.check_user_id(user_id)
-        self._need(redis)
-        stored = await self._store.read(redis, user_id, self.providers)
-        if resume:
-            for name, provider in self.providers.items():
-                self._disconnector.resume(redis, user_id, provider, stored[name])
-        return [
-            self._tokens.standing(user_id, provider, stored[name])
-            for name, provider in self.providers.items()
-        ]
-
-    async def connection(
-        self, redis: RedisClient, user_id: str, provider: str, *, resume: bool = True
-    ) -> Connection:
-        """Return the user's connection of one provider, like :meth:`connections`.  One trip."""
-        known = self._checked(redis, user_id, provider)
-        stored = await self._store.read_one(redis, user_id, provider)
-        if resume:
-            self._disconnector.resume(redis, user_id, known, stored)
-        return self._tokens.standing(user_id, known, stored)
-
-    async def find_accounts(
-        self, redis: RedisClient, provider: str, account: str
-    ) -> tuple[str, ...]:
-        """Find the ids of the users, at most 11, who connected this account of the provider's.
-
-        ``account`` is its id, or its label regardless of case.  Two round trips, reads only.
-        """
-        self._provider(provider)
-        self._need(redis)
-        return await self._accounts.find(redis, provider, account)
-
-    # Notices that the bot sends unprompted
-
-    def notices(self, redis: RedisClient, consumer: str) -> AsyncIterator[Notice]:
-        """Yield notices of changes of connections and links, and of support: each at least once.
-
-        ``async for notice in manager.notices(redis, consumer="bot-1")``; a notice
-        counts as handled when the next one is asked for, so one that a crash
-        interrupted comes again.  A notice that a later one or the bot's answer has
-        overtaken is left out.  Goes on while Redis is away.
-        """
-        return self._notices.read(redis, consumer, partial(self._is_news, redis))
-
-    async def _is_news(self, redis: RedisClient, notice: Notice) -> bool:
-        known = self.providers.get(notice.provider)
-        if known is None:
-            return is_news(notice, None, is_configured=not notice.provider)
-        connection = await self.connection(redis, notice.user_id, known.name)
-        return is_news(notice, connection, is_configured=known.is_configured)
+    # What the bot tells the person
 
     async def link_cancelled(self, redis: RedisClient, request: LinkRequest) -> None:
         """Tell the link's person that somebody switched it off."""
@@ -584,41 +390,3 @@ class OAuthManager:
         if provider:
             self._provider(provider)
         await self._notices.put(redis, kind, keys.check_user_id(user_id), provider)
-
-    # Housekeeping
-
-    async def ready(self, redis: RedisClient) -> canary.Fit:
-        """Check, within a second, that Redis takes reads and writes and our keys open its canary.
-
-        One round trip; more only as long as nothing is stored.  Raises ``StoreUnavailable``.
-        """
-        self._need(redis)
-        return await canary.ready(redis, self._sealer)
-
-    async def settle(self, redis: RedisClient) -> canary.Fit:
-        """Check at a start that our keys fit the records; an empty Redis gets the canary.
-
-        Raises ``StoreUnavailable``.
-        """
-        self._need(redis)
-        return await canary.settle(redis, self._sealer, canary.START_SECONDS)
-
-    async def reseal(self, redis: RedisClient, *, writes: bool = True) -> Rotation:
-        """Seal every record with the newest key, or only find those that nobody can read."""
-        return await reseal(redis, self._sealer, self._store, self._accounts, writes=writes)
-
-    def see_through(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
-        """Start work that survives the cancellation of its caller; :meth:`aclose` waits for it."""
-        return self._background.run(work)
-
-    def _need(self, redis: RedisClient) -> None:
-        if redis is None:
-            raise StoreUnavailable("reach Redis", "no_client")
-
-    async def aclose(self, *, grace: float = DRAIN_SECONDS) -> None:
-        """Let the work under way finish, then close this event loop's HTTP client.
-
-        Work not done after ``grace`` seconds is given up; the log says what is lost.
-        """
-        await self._background.drain(grace)
-        await self._transport.aclose()

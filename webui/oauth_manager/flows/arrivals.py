@@ -11,15 +11,16 @@ from functools import partial
 from ..connection import describe
 from ..errors import RecordUnreadable, StoreUnavailable
 from ..journal.activity import Event
-from ..journal.outbox import Telling, Told
+from ..journal.outbox import Outbox, Queued
 from ..models import Connection, Profile
+from ..protocol.client import ProviderClient
 from ..protocol.transport import DEADLINE_WHILE_WAITING
 from ..providers.provider import OAuthProvider
 from ..storage.calls import Pipeline, RedisClient
-from ..storage.store import Store, Stored
+from ..storage.storage import Storage
+from ..storage.store import Stored
 from ..token_data import TokenData
 from .offers import Offers
-from .refresh import Refresher
 
 PATIENCE = 8.0  # seconds that a person waits for Redis, once the provider has answered
 PAUSE = 0.25  # seconds between two tries
@@ -40,11 +41,11 @@ class Arrivals:
     """The storing of fresh connections."""
 
     def __init__(
-        self, store: Store, refresher: Refresher, telling: Telling, offers: Offers
+        self, storage: Storage, client: ProviderClient, outbox: Outbox, offers: Offers
     ) -> None:
-        self._store = store
-        self._refresher = refresher
-        self._telling = telling
+        self._store = storage.connections
+        self._client = client
+        self._outbox = outbox
         self._offers = offers
         self.patience = PATIENCE
 
@@ -60,10 +61,10 @@ class Arrivals:
             kept = await self._save_in_time(redis, provider, fresh)
         except StoreUnavailable:
             if not fresh.before.tokens:
-                await self._refresher.revoke(provider, fresh.token, DEADLINE_WHILE_WAITING)
+                await self._client.revoke(provider, fresh.token, DEADLINE_WHILE_WAITING)
             raise
         if not kept:
-            await self._refresher.revoke(provider, fresh.token, DEADLINE_WHILE_WAITING)
+            await self._client.revoke(provider, fresh.token, DEADLINE_WHILE_WAITING)
             return None
         return describe(provider, fresh.token, fresh.profile)
 
@@ -105,11 +106,11 @@ class Arrivals:
         profile = fresh.profile
         known = self._store.open_profile(user_id, provider.name, fresh.before.profile).account
 
-        told = Told()
+        told = Queued()
 
         def tell(pipe: Pipeline) -> None:
             nonlocal told
-            told = self._telling.connected(pipe, user_id, fresh.event, profile.account, known)
+            told = self._outbox.connected(pipe, user_id, fresh.event, profile.account, known)
             # An offer that waits for an answer is over: the person has connected something
             # since.
             self._offers.queue_take(pipe, user_id, provider.name)
@@ -126,7 +127,7 @@ class Arrivals:
         if not kept:
             told.answered(answers)
             gone = (provider.name, profile.account)
-            await self._telling.withdraw(redis, user_id, told, gone)
+            await self._outbox.withdraw(redis, user_id, told, gone)
         return kept
 
     async def _is_written(self, redis: RedisClient, fresh: Fresh) -> bool:

@@ -9,13 +9,13 @@ from enum import Enum, StrEnum
 from ..errors import OAuthRefused, OAuthUnavailable, StoreUnavailable
 from ..models import Profile
 from ..protocol import answers
-from ..protocol.account_address import AccountAddress
 from ..protocol.answers import Answer
+from ..protocol.client import ProviderClient
 from ..protocol.transport import DEADLINE_WHILE_WAITING
 from ..providers.provider import OAuthProvider
-from ..storage.account_index import Accounts
 from ..storage.calls import RedisClient, redis_call
-from ..storage.store import Store, Stored
+from ..storage.storage import Storage
+from ..storage.store import Stored
 from ..token_data import TokenData
 from . import troubles
 from .refresh import Refresher
@@ -47,13 +47,11 @@ class Checker:
     end a connection.
     """
 
-    def __init__(
-        self, store: Store, address: AccountAddress, refresher: Refresher, accounts: Accounts
-    ) -> None:
-        self._store = store
-        self._address = address
+    def __init__(self, storage: Storage, client: ProviderClient, refresher: Refresher) -> None:
+        self._store = storage.connections
+        self._accounts = storage.accounts
+        self._client = client
         self._refresher = refresher
-        self._accounts = accounts
 
     async def check(self, redis: RedisClient, user_id: str, provider: OAuthProvider) -> Health:
         """Return whether the stored tokens, not yet due for a refresh, work at the provider.
@@ -103,7 +101,7 @@ class Checker:
         it.  Any other answer says nothing about the token, and raises
         ``OAuthUnavailable``.
         """
-        answer = await self._address.ask(provider, token, DEADLINE_WHILE_WAITING)
+        answer = await self._client.account(provider, token, DEADLINE_WHILE_WAITING)
         account = answers.read_json(answer.body) if answer.status == 200 else None
         is_said = answer.status == 403 or answers.refuses_token(provider, answer)
         if not is_said and (account is None or answers.says_no(account)):

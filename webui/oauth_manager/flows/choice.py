@@ -9,7 +9,7 @@ from ..journal.activity import Event
 from ..models import Connection
 from ..providers.provider import OAuthProvider
 from ..storage.calls import RedisClient
-from ..storage.store import Store
+from ..storage.storage import Storage
 from ..storage.switch_offers import SwitchOffer
 from .arrivals import Arrivals, Fresh
 from .disconnect import Disconnector
@@ -20,9 +20,9 @@ class Choice:
     """The carrying out of answers."""
 
     def __init__(
-        self, store: Store, arrivals: Arrivals, offers: Offers, disconnector: Disconnector
+        self, storage: Storage, arrivals: Arrivals, offers: Offers, disconnector: Disconnector
     ) -> None:
-        self._store = store
+        self._store = storage.connections
         self._arrivals = arrivals
         self._offers = offers
         self._disconnector = disconnector

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import FlowRefused, OAuthMisconfigured, OAuthUnavailable, RecordUnreadable
+from ..errors import FlowRefused, OAuthUnavailable, RecordUnreadable
 from ..journal.activity import Event
 from ..links.codes import Attempt
 from ..models import Account, Connection, Profile
-from ..protocol import answers, requests, token_answers
-from ..protocol.account_address import AccountAddress
-from ..protocol.transport import Transport
+from ..protocol import answers
+from ..protocol.client import ProviderClient
 from ..providers.provider import OAuthProvider
 from ..storage.calls import RedisClient
-from ..storage.store import Store, Stored
+from ..storage.storage import Storage
+from ..storage.store import Stored
 from ..storage.switch_offers import SwitchOffer, new_offer
 from ..token_data import TokenData, new_generation
 from .arrivals import Arrivals, Fresh
@@ -42,39 +42,12 @@ class Connector:
     """Exchanger of codes, which stores or offers the tokens."""
 
     def __init__(
-        self,
-        store: Store,
-        transport: Transport,
-        address: AccountAddress,
-        arrivals: Arrivals,
-        offers: Offers,
+        self, storage: Storage, client: ProviderClient, arrivals: Arrivals, offers: Offers
     ) -> None:
-        self._store = store
-        self._transport = transport
-        self._address = address
+        self._store = storage.connections
+        self._client = client
         self._arrivals = arrivals
         self._offers = offers
-
-    async def exchange(
-        self,
-        provider: OAuthProvider,
-        redirect_uri: str,
-        code: str,
-        verifier: str,
-        scopes: Iterable[str],
-    ) -> tuple[TokenData, Mapping[str, Any]]:
-        """Trade a code for tokens, once; the answer's fields come along for the account reader.
-
-        ``scopes`` are those that were requested, in case the answer names none.
-        """
-        request = requests.exchange_request(provider, redirect_uri, code, verifier)
-        answer = await self._transport.send(request)
-        try:
-            fields = token_answers.read_token_answer(provider, "exchange", answer)
-        except OAuthMisconfigured as fault:
-            log.error("%s: exchange failed (%s): %s", provider.name, fault.meaning, fault.code)
-            raise
-        return token_answers.token_data(provider, fields, scopes=scopes), fields
 
     async def complete(
         self,
@@ -89,7 +62,7 @@ class Connector:
 
         ``also`` queues more commands on the first.  ``None`` if a disconnect came in
         between; it wins.  A ``SwitchOffer`` if the person has to confirm first that
-        they want this.  Raises the errors of :meth:`exchange`, ``FlowRefused`` if they
+        they want this.  Raises as :meth:`ProviderClient.exchange` does, ``FlowRefused`` if they
         cannot be asked, and ``StoreUnavailable`` after asking the provider to revoke
         the grant that could not be stored.
         """
@@ -119,14 +92,14 @@ class Connector:
 
         It is empty if the provider does not name it in a way we can read.
         """
-        token, fields = await self.exchange(
+        token, fields = await self._client.exchange(
             provider, redirect_uri, code, attempt.verifier, attempt.scopes
         )
         token.generation = new_generation()
         if not provider.account_url:
             return _Back(token)
         try:
-            answer = await self._address.ask(provider, token)
+            answer = await self._client.account(provider, token)
         except OAuthUnavailable:
             return _Back(token)
         account = answers.read_account(provider, answer, fields)

@@ -10,17 +10,18 @@ from functools import partial
 from typing import Any
 
 from ..errors import RecordUnreadable, StoreUnavailable
-from ..journal.activity import Activity, Event
-from ..journal.outbox import Telling, Told
+from ..journal.activity import Event
+from ..journal.outbox import Outbox, Queued
 from ..models import Account, Disconnected, RevokeOutcome
 from ..providers.provider import OAuthProvider
 from ..storage.calls import Pipeline, RedisClient, is_full, redis_call
-from ..storage.held_tokens import ASKING, ENDED, HELD_SECONDS, Leftover, Leftovers
-from ..storage.store import Store, Stored
+from ..storage.held_tokens import ASKING, ENDED, HELD_SECONDS, Leftover
+from ..storage.storage import Storage
+from ..storage.store import Stored
 from ..storage.switch_offers import SwitchOffer
 from .offers import Offers
 from .revocation import Ending, Revocation
-from .tasks import Background
+from .tasks import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ class _Removed:
     account: Account
     event: Event
     left: Leftover | None = None
-    told: Told | None = None
+    told: Queued | None = None
     offer: SwitchOffer | None = None  # another account that waited for the person's choice
     is_ours: bool = True  # nobody else was faster
 
@@ -53,21 +54,18 @@ class Disconnector:
 
     def __init__(
         self,
-        store: Store,
-        telling: Telling,
-        activity: Activity,
-        offers: Offers,
-        leftovers: Leftovers,
+        storage: Storage,
         revocation: Revocation,
-        background: Background,
+        offers: Offers,
+        outbox: Outbox,
+        tasks: Tasks,
     ) -> None:
-        self._store = store
-        self._telling = telling
-        self._activity = activity
-        self._offers = offers
-        self._leftovers = leftovers
+        self._store = storage.connections
+        self._leftovers = storage.held
         self._revocation = revocation
-        self._background = background
+        self._offers = offers
+        self._outbox = outbox
+        self._tasks = tasks
 
     async def disconnect(
         self, redis: RedisClient, user_id: str, provider: OAuthProvider, by: str
@@ -78,7 +76,7 @@ class Disconnector:
         """
         removed = await self._remove(redis, user_id, provider.name, by)
         work = self._end(redis, user_id, provider, removed)
-        return Ending(removed.account, self._background.run(work))
+        return Ending(removed.account, self._tasks.run(work))
 
     async def _remove(self, redis: RedisClient, user_id: str, provider: str, by: str) -> _Removed:
         while True:
@@ -95,7 +93,7 @@ class Disconnector:
                 removed = await self._take_away(redis, user_id, removed)
             except StoreUnavailable:
                 if removed.left:  # as far as we know nothing was removed, so no process resumes it
-                    await self._telling.withdraw(redis, user_id, Told(), left=removed.left)
+                    await self._outbox.withdraw(redis, user_id, Queued(), left=removed.left)
                 raise
             if removed.is_ours:
                 return removed
@@ -137,16 +135,16 @@ class Disconnector:
         before = removed.stored
         event = removed.event
         provider = removed.event.provider
-        told, account = removed.told or Told(), removed.account
+        told, account = removed.told or Queued(), removed.account
 
         def tell(pipe: Pipeline) -> None:
             nonlocal told
             if not told.event_id:
-                told = self._telling.disconnected(pipe, user_id, event)
+                told = self._outbox.disconnected(pipe, user_id, event)
             clear(pipe)
 
         def clear(pipe: Pipeline) -> None:
-            self._telling.unlist(pipe, user_id, provider, account)
+            self._outbox.unlist(pipe, user_id, provider, account)
             self._offers.queue_take(pipe, user_id, provider)
 
         remove = partial(self._store.remove, redis, user_id, provider, before)
@@ -162,7 +160,7 @@ class Disconnector:
         if done == 0 and profile:  # there was no access any more, only its profile
             return replace(removed, stored=Stored(profile=profile, aside=before.aside), told=told)
         # Another process removed everything and reported it, or stored other tokens.
-        await self._telling.withdraw(redis, user_id, told, left=removed.left)
+        await self._outbox.withdraw(redis, user_id, told, left=removed.left)
         stored = Stored() if done == 0 else before
         return replace(removed, stored=stored, left=None, is_ours=done == 0)
 
@@ -173,7 +171,7 @@ class Disconnector:
         offer = self._offers.taken(user_id, removed.event.provider, answers[-1])
         told = None
         if done != 1:
-            told = Told(event_id=await self._activity.find(redis, user_id, removed.event))
+            told = Queued(event_id=await self._outbox.find(redis, user_id, removed.event))
         return replace(removed, told=told, offer=offer, is_ours=done != -1)
 
     async def _end(
@@ -210,7 +208,7 @@ class Disconnector:
         """
         left = self._leftovers.open(user_id, provider.name, stored.aside)
         if left and left.is_interrupted and self._is_of(user_id, stored, left):
-            self._background.run(self._resume(redis, user_id, provider, stored, left))
+            self._tasks.run(self._resume(redis, user_id, provider, stored, left))
 
     def _is_of(self, user_id: str, stored: Stored, left: Leftover) -> bool:
         """Return whether the stored tokens are those to remove, not newer ones."""
@@ -239,7 +237,7 @@ class Disconnector:
                 return
             if stored.is_there:
                 account = self._store.facts(user_id, name, stored).account
-                told = Told(event_id=await self._activity.find(redis, user_id, event))
+                told = Queued(event_id=await self._outbox.find(redis, user_id, event))
                 removed = _Removed(stored, account, event, claimed, told)
                 if not (await self._take_away(redis, user_id, removed)).is_ours:
                     return
@@ -254,4 +252,4 @@ class Disconnector:
         except RecordUnreadable:
             return
         if token:
-            self._background.run(self._revocation.ask(provider, token))
+            self._tasks.run(self._revocation.ask(provider, token))

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..providers.provider import OAuthProvider
 from ..storage.calls import RedisClient
-from .tasks import Background
+from .tasks import Tasks
 
 WRITE_EVERY = 3600.0  # seconds, for one connection
 DELAY = 5.0  # seconds after the use, so that the user of the token does not wait for it
@@ -25,9 +25,9 @@ class Uses:
     nothing depends on it.
     """
 
-    def __init__(self, write: Writer, background: Background, delay: float = DELAY) -> None:
+    def __init__(self, write: Writer, tasks: Tasks, delay: float = DELAY) -> None:
         self._write = write
-        self._background = background
+        self._tasks = tasks
         self._delay = delay
         self._noted: dict[tuple[str, str], tuple[float, int]] = {}
 
@@ -45,5 +45,5 @@ class Uses:
         self._noted[key] = (now if is_due else at), mark
         asyncio.get_running_loop().call_later(
             self._delay,
-            lambda: self._background.run(self._write(redis, user_id, provider)),
+            lambda: self._tasks.run(self._write(redis, user_id, provider)),
         )

@@ -6,14 +6,13 @@ import logging
 from typing import Any
 
 from ..errors import StoreUnavailable
+from ..protocol.client import ProviderClient
 from ..protocol.transport import DEADLINE_WHILE_WAITING
 from ..providers.provider import OAuthProvider
-from ..storage.account_index import Accounts
 from ..storage.calls import Pipeline, RedisClient, text_of
-from ..storage.store import Store
-from ..storage.switch_offers import Switches, SwitchOffer
-from .refresh import Refresher
-from .tasks import Background
+from ..storage.storage import Storage
+from ..storage.switch_offers import SwitchOffer
+from .tasks import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -21,19 +20,12 @@ log = logging.getLogger(__name__)
 class Offers:
     """The offers, and the ending of grants of dropped ones."""
 
-    def __init__(
-        self,
-        switches: Switches,
-        store: Store,
-        accounts: Accounts,
-        refresher: Refresher,
-        background: Background,
-    ) -> None:
-        self._switches = switches
-        self._store = store
-        self._accounts = accounts
-        self._refresher = refresher
-        self._background = background
+    def __init__(self, storage: Storage, client: ProviderClient, tasks: Tasks) -> None:
+        self._switches = storage.offers
+        self._store = storage.connections
+        self._accounts = storage.accounts
+        self._client = client
+        self._tasks = tasks
 
     async def put(
         self, redis: RedisClient, user_id: str, provider: OAuthProvider, offer: SwitchOffer
@@ -53,7 +45,7 @@ class Offers:
         offer = await self._switches.peek(redis, user_id, provider.name)
         if offer is None or not offer.is_over:
             return offer
-        self._background.run(self._end_over(redis, user_id, provider, offer))
+        self._tasks.run(self._end_over(redis, user_id, provider, offer))
         return None
 
     async def take(
@@ -78,7 +70,7 @@ class Offers:
     ) -> None:
         """Give back in the background an offer that was taken already."""
         if offer:
-            self._background.run(self.give_back(redis, user_id, provider, offer))
+            self._tasks.run(self.give_back(redis, user_id, provider, offer))
 
     async def give_back(
         self, redis: RedisClient, user_id: str, provider: OAuthProvider, offer: SwitchOffer
@@ -94,7 +86,7 @@ class Offers:
             log.warning("%s: an account that was not wanted is left to run out", provider.name)
             return
         if not is_used:
-            await self._refresher.revoke(provider, offer.token, DEADLINE_WHILE_WAITING)
+            await self._client.revoke(provider, offer.token, DEADLINE_WHILE_WAITING)
 
     async def _is_used(
         self, redis: RedisClient, user_id: str, provider: OAuthProvider, offer: SwitchOffer

@@ -7,24 +7,24 @@ import logging
 import random
 import time
 
-from ..errors import Meaning, OAuthMisconfigured, OAuthRefused, OAuthUnavailable, StoreUnavailable
+from ..errors import OAuthMisconfigured, OAuthRefused, OAuthUnavailable, StoreUnavailable
 from ..journal.activity import Event
-from ..journal.outbox import Telling, Told
+from ..journal.outbox import Outbox, Queued
 from ..models import Profile
-from ..protocol import answers, requests, token_answers
-from ..protocol.meanings import meaning_of
-from ..protocol.transport import DEADLINE, Transport
+from ..protocol.client import ProviderClient
+from ..protocol.transport import DEADLINE
 from ..providers.provider import OAuthProvider
 from ..storage import keys
 from ..storage import renewal_limit as renewals
 from ..storage.calls import Pipeline, RedisClient
-from ..storage.held_tokens import ENDED, HELD_SECONDS, Leftover, Leftovers
+from ..storage.held_tokens import ENDED, HELD_SECONDS, Leftover
 from ..storage.lock import GRACE, Lock
-from ..storage.store import Store, Stored
+from ..storage.storage import Storage
+from ..storage.store import Stored
 from ..token_data import TokenData
 from . import troubles
 from .flight import Flight, kept
-from .tasks import Background
+from .tasks import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -40,17 +40,16 @@ class Refresher:
 
     def __init__(
         self,
-        store: Store,
-        transport: Transport,
-        telling: Telling,
-        leftovers: Leftovers,
-        background: Background,
+        storage: Storage,
+        client: ProviderClient,
+        outbox: Outbox,
+        tasks: Tasks,
     ) -> None:
-        self._store = store
-        self._transport = transport
-        self._telling = telling
-        self._leftovers = leftovers
-        self._background = background
+        self._store = storage.connections
+        self._leftovers = storage.held
+        self._client = client
+        self._outbox = outbox
+        self._tasks = tasks
         self._flights: dict[Route, Flight] = {}
 
     async def refreshed(
@@ -76,7 +75,7 @@ class Refresher:
         flight = self._flights.get(key)
         if flight is None:
             flight = self._flights[key] = Flight(redis, user_id, provider, due, is_refused)
-            work = self._background.run(self._across_processes(flight))
+            work = self._tasks.run(self._across_processes(flight))
             work.add_done_callback(flight.land)
             work.add_done_callback(lambda _: self._flights.pop(key, None))
         return await flight.outcome()
@@ -132,7 +131,7 @@ class Refresher:
         user_id = flight.user_id
         provider = flight.provider
         try:
-            fresh = await self.renewed(provider, flight.due)
+            fresh = await self._client.refresh(provider, flight.due)
         except OAuthRefused as refusal:
             return await self.ended(redis, user_id, provider, stored, refusal)
         except (OAuthMisconfigured, OAuthUnavailable) as failure:
@@ -143,42 +142,10 @@ class Refresher:
             return fresh
         if outcome == 0:
             # Disconnected meanwhile, which wins: the pair just issued must not outlive it.
-            await self.revoke(provider, fresh)
+            await self._client.revoke(provider, fresh)
             return None
         tokens = await self._store.read_tokens(redis, user_id, provider.name)
         return self._store.open_tokens(user_id, provider.name, tokens)
-
-    async def renewed(self, provider: OAuthProvider, token: TokenData) -> TokenData:
-        """Ask the provider, store nothing."""
-        if not provider.is_configured:
-            raise OAuthMisconfigured(provider.name, "refresh", "not_set_up")
-        answer = await self._transport.send(requests.refresh_request(provider, token))
-        fields = token_answers.read_token_answer(
-            provider, "refresh", answer, issued_to=token.client_id
-        )
-        fresh = token_answers.token_data(
-            provider, fields, scopes=token.scopes, refresh_token=token.refresh_token
-        )
-        fresh.generation = token.generation
-        return fresh
-
-    async def revoke(
-        self, provider: OAuthProvider, token: TokenData, deadline: float = DEADLINE
-    ) -> bool:
-        """Ask the provider to end the grant; return whether it confirmed.  Raises nothing."""
-        if not provider.can_revoke or not provider.is_configured:
-            return False
-        try:
-            answer = await self._transport.send(requests.revoke_request(provider, token), deadline)
-        except OAuthUnavailable:
-            return False
-        is_confirmed = answers.confirms_revocation(answer)
-        if not is_confirmed:
-            said = answers.everything_in(answer, answers.any_json(answer.body))
-            meaning, word = meaning_of(provider, "revoke", said)
-            level = logging.ERROR if meaning is Meaning.SETUP else logging.WARNING
-            log.log(level, "%s: revoke not confirmed: %s %s", provider.name, answer.status, word)
-        return is_confirmed
 
     async def ended(
         self,
@@ -206,11 +173,11 @@ class Refresher:
         event = Event("access_ended", name, "provider", time.time(), code, label)
         left = Leftover(over, event.at + HELD_SECONDS, ENDED, at=event.at, account=label)
         left = self._leftovers.sealed(user_id, left)
-        told = Told()
+        told = Queued()
 
         def tell(pipe: Pipeline) -> None:
             nonlocal told
-            told = self._telling.ended(pipe, user_id, event, left)
+            told = self._outbox.ended(pipe, user_id, event, left)
 
         while True:
             is_ended, answers = await self._store.end(redis, user_id, name, mark, stored, tell)
@@ -218,7 +185,7 @@ class Refresher:
                 log.warning("%s: access has ended: %s", name, code)
                 return None
             told.answered(answers)
-            await self._telling.withdraw(redis, user_id, told, left=left)
+            await self._outbox.withdraw(redis, user_id, told, left=left)
             stored = await self._store.read_one(redis, user_id, name)
             now = self._store.open_tokens(user_id, name, stored.tokens)
             if now != over:

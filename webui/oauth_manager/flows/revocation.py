@@ -8,17 +8,17 @@ import time
 from dataclasses import dataclass, replace
 
 from ..errors import OAuthError, OAuthRefused
-from ..journal.activity import Activity, Event
-from ..journal.outbox import Telling, Told
+from ..journal.activity import Event
+from ..journal.outbox import Outbox, Queued
 from ..models import Account, Disconnected, RevokeOutcome
+from ..protocol.client import ProviderClient
 from ..protocol.transport import DEADLINE
 from ..providers.provider import OAuthProvider
 from ..storage.calls import RedisClient, redis_call
-from ..storage.held_tokens import ASKING, ENDED, UNCONFIRMED, Leftover, Leftovers
-from ..storage.store import Store
+from ..storage.held_tokens import ASKING, ENDED, UNCONFIRMED, Leftover
+from ..storage.storage import Storage
 from ..token_data import TokenData
-from .refresh import Refresher
-from .tasks import Background
+from .tasks import Tasks
 
 log = logging.getLogger(__name__)
 
@@ -43,20 +43,13 @@ class Revocation:
     """The asking of providers, and the record of their answers."""
 
     def __init__(
-        self,
-        store: Store,
-        refresher: Refresher,
-        telling: Telling,
-        activity: Activity,
-        leftovers: Leftovers,
-        background: Background,
+        self, storage: Storage, client: ProviderClient, outbox: Outbox, tasks: Tasks
     ) -> None:
-        self._store = store
-        self._refresher = refresher
-        self._telling = telling
-        self._activity = activity
-        self._leftovers = leftovers
-        self._background = background
+        self._store = storage.connections
+        self._leftovers = storage.held
+        self._client = client
+        self._outbox = outbox
+        self._tasks = tasks
 
     async def ask(self, provider: OAuthProvider, token: TokenData | None) -> Asked:
         """Ask the provider, within ``DEADLINE`` seconds in all, if it can be asked."""
@@ -68,13 +61,13 @@ class Revocation:
         if provider.revoke_style == "delete" and token.is_over and token.refresh_token:
             # Only a token that still works can end this kind of grant.
             try:
-                token = await self._refresher.renewed(provider, token)
+                token = await self._client.refresh(provider, token)
             except OAuthRefused:
                 return RevokeOutcome.UNCONFIRMED, None
             except OAuthError:
                 return RevokeOutcome.UNCONFIRMED, token
         rest = max(give_up - time.monotonic(), 0.1)
-        confirmed = await self._refresher.revoke(provider, token, rest)
+        confirmed = await self._client.revoke(provider, token, rest)
         log.info("%s: disconnected; provider confirmed: %s", provider.name, confirmed)
         return (RevokeOutcome.REVOKED, None) if confirmed else (RevokeOutcome.UNCONFIRMED, token)
 
@@ -82,7 +75,7 @@ class Revocation:
         self,
         redis: RedisClient,
         user_id: str,
-        told: Told | None,
+        told: Queued | None,
         event: Event | None,
         left: Leftover | None,
         token: TokenData | None,
@@ -92,7 +85,7 @@ class Revocation:
         if left and token:
             kept = replace(left, token=token, state=UNCONFIRMED)
             kept = self._leftovers.sealed(user_id, kept)
-        is_kept = await self._telling.answered(redis, user_id, told, event, left, kept)
+        is_kept = await self._outbox.answered(redis, user_id, told, event, left, kept)
         return kept.until if kept and is_kept else 0.0
 
     async def ask_again(
@@ -109,7 +102,7 @@ class Revocation:
         if claimed is None:
             return None
         return Ending(
-            Account(), self._background.run(self._end_again(redis, user_id, provider, claimed))
+            Account(), self._tasks.run(self._end_again(redis, user_id, provider, claimed))
         )
 
     async def _end_again(
@@ -119,7 +112,7 @@ class Revocation:
         outcome, token = await self.ask(provider, left.token)
         is_revoked = outcome is RevokeOutcome.REVOKED
         event = Event("revoked", provider.name, "web", time.time()) if is_revoked else None
-        until = await self.answered(redis, user_id, Told(), event, left, token)
+        until = await self.answered(redis, user_id, Queued(), event, left, token)
         return Disconnected(provider.name, outcome, retry_until=until)
 
     async def resume(
@@ -132,7 +125,7 @@ class Revocation:
     ) -> None:
         """Ask in place of a dead process; ``event`` is the one it wrote of the disconnect."""
         log.info("%s: going on with a disconnect that was interrupted", provider.name)
-        told = Told(event_id=await self._activity.find(redis, user_id, event))
+        told = Queued(event_id=await self._outbox.find(redis, user_id, event))
         outcome, token = await self.ask(provider, left.token)
         event = replace(event, detail=outcome.value)
         await self.answered(redis, user_id, told, event, left, token)

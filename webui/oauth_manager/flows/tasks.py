@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 DRAIN_SECONDS = 10.0  # for tasks under way when the process ends
 
 
-class Background:
+class Tasks:
     """Runner of coroutines to their end, even if the caller is cancelled."""
 
     def __init__(self) -> None:

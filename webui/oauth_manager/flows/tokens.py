@@ -19,8 +19,9 @@ from ..models import Connection, Status
 from ..providers.provider import OAuthProvider
 from ..storage import renewal_limit as renewals
 from ..storage.calls import RedisClient
-from ..storage.held_tokens import ENDED, Leftovers
-from ..storage.store import Store, Stored
+from ..storage.held_tokens import ENDED
+from ..storage.storage import Storage
+from ..storage.store import Stored
 from ..token_data import TokenData
 from .check import Checker, Health
 from .last_used import WRITE_EVERY
@@ -35,18 +36,13 @@ class Tokens:
     """Reader of tokens and connections; it reports unreadable records and leaves them alone."""
 
     def __init__(
-        self,
-        store: Store,
-        refresher: Refresher,
-        checker: Checker,
-        activity: Activity,
-        leftovers: Leftovers,
+        self, storage: Storage, refresher: Refresher, checker: Checker, activity: Activity
     ) -> None:
-        self._store = store
+        self._store = storage.connections
+        self._leftovers = storage.held
         self._refresher = refresher
         self._checker = checker
         self._activity = activity
-        self._leftovers = leftovers
 
     async def load(self, redis: RedisClient, user_id: str, provider: str) -> TokenData | None:
         """Load the stored tokens, valid or not.  Raises ``RecordUnreadable``."""

@@ -10,9 +10,9 @@ from typing import Any
 from ..errors import StoreUnavailable
 from ..models import Account
 from ..storage import keys
-from ..storage.account_index import Accounts
 from ..storage.calls import Pipeline, RedisClient, as_text, redis_call
-from ..storage.held_tokens import Leftover, Leftovers
+from ..storage.held_tokens import Leftover
+from ..storage.storage import Storage
 from . import due_notices as due
 from .activity import Activity, Event
 from .notices import NoticeKind, Notices
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass
-class Told:
+class Queued:
     """Places in a stream that were queued on a pipeline, and their ids once it was executed."""
 
     event_at: int = -1
@@ -37,20 +37,18 @@ class Told:
             self.notice_id = as_text(answers[self.notice_at])
 
 
-class Telling:
+class Outbox:
     """Writer of the bot's notice, the timeline, the index of accounts, and leftover tokens."""
 
-    def __init__(
-        self, notices: Notices, activity: Activity, accounts: Accounts, leftovers: Leftovers
-    ) -> None:
+    def __init__(self, storage: Storage, notices: Notices, activity: Activity) -> None:
+        self._accounts = storage.accounts
+        self._leftovers = storage.held
         self._notices = notices
         self._activity = activity
-        self._accounts = accounts
-        self._leftovers = leftovers
 
-    def _tell(self, pipe: Pipeline, user_id: str, event: Event, kind: NoticeKind | None) -> Told:
+    def _tell(self, pipe: Pipeline, user_id: str, event: Event, kind: NoticeKind | None) -> Queued:
         """Queue both, the notice first: an event that exists has been sent to the bot."""
-        told = Told()
+        told = Queued()
         if kind:
             told.notice_at = len(pipe)
             self._notices.add(pipe, kind, user_id, event.provider, event.account)
@@ -60,7 +58,7 @@ class Telling:
 
     def connected(
         self, pipe: Pipeline, user_id: str, event: Event, account: Account, before: Account
-    ) -> Told:
+    ) -> Queued:
         """Queue the records that follow a connection as ``account``."""
         name = event.provider
         self._accounts.add(pipe, user_id, name, account, before)
@@ -70,14 +68,18 @@ class Telling:
         self._leftovers.drop(pipe, user_id, name)
         return self._tell(pipe, user_id, event, NoticeKind.CONNECTED)
 
-    def ended(self, pipe: Pipeline, user_id: str, event: Event, left: Leftover) -> Told:
+    def ended(self, pipe: Pipeline, user_id: str, event: Event, left: Leftover) -> Queued:
         """Queue the records that precede the end of a grant; its tokens are kept aside."""
         self._leftovers.put(pipe, user_id, left)
         return self._tell(pipe, user_id, event, NoticeKind.RECONNECT_NEEDED)
 
-    def disconnected(self, pipe: Pipeline, user_id: str, event: Event) -> Told:
+    def disconnected(self, pipe: Pipeline, user_id: str, event: Event) -> Queued:
         """Queue the records that precede a disconnect."""
         return self._tell(pipe, user_id, event, _disconnected(event))
+
+    async def find(self, redis: RedisClient, user_id: str, event: Event) -> str:
+        """Return the id of an event that has been written, ``""`` if it has not."""
+        return await self._activity.find(redis, user_id, event)
 
     def unlist(self, pipe: Pipeline, user_id: str, provider: str, account: Account) -> None:
         """Queue the removal from the index of accounts; twice does no harm."""
@@ -87,7 +89,7 @@ class Telling:
         self,
         redis: RedisClient,
         user_id: str,
-        told: Told,
+        told: Queued,
         account: tuple[str, Account] | None = None,
         left: Leftover | None = None,
     ) -> None:
@@ -115,7 +117,7 @@ class Telling:
         self,
         redis: RedisClient,
         user_id: str,
-        told: Told | None,
+        told: Queued | None,
         event: Event | None,
         left: Leftover | None,
         kept: Leftover | None,

@@ -10,11 +10,9 @@ from redis.exceptions import RedisError, ResponseError
 
 from ..errors import RecordUnreadable, StoreUnavailable
 from . import canary, keys
-from .account_index import Accounts
 from .calls import RedisClient, as_text, read_text, redis_call
 from .older_keys import is_claim
-from .sealer import Sealer
-from .store import Store
+from .storage import Storage
 
 _TRIES = 5  # for a record that another process writes meanwhile
 
@@ -33,16 +31,14 @@ class Rotation:
     left: Mapping[str, str]
 
 
-async def reseal(
-    redis: RedisClient, sealer: Sealer, store: Store, accounts: Accounts, *, writes: bool = True
-) -> Rotation:
+async def reseal(redis: RedisClient, storage: Storage, *, writes: bool = True) -> Rotation:
     """Seal every record with the newest key, and rebuild the index of accounts on the way.
 
     Safe to interrupt and to repeat; a record that changes meanwhile is left to the
     process that changed it.  Without ``writes`` it only looks.  Walks all keys.  Raises
     ``StoreUnavailable``.
     """
-    walk = _Walk(redis, sealer, store, accounts, writes=writes)
+    walk = _Walk(redis, storage, writes=writes)
     try:
         for kind, pattern in keys.RECORD_PATTERNS.items():
             async for key in redis.scan_iter(match=pattern, count=500, NEVER_DECODE=True):
@@ -52,7 +48,7 @@ async def reseal(
     except RedisError as error:
         raise StoreUnavailable("walk all records", type(error).__name__) from None
     if writes and not walk.left and not walk.outcomes["changed"]:
-        await canary.renew(redis, sealer)
+        await canary.renew(redis, storage.sealer)
     done = walk.outcomes["done"] + walk.outcomes["moved"]
     return Rotation(done, walk.outcomes["moved"], walk.left)
 
@@ -60,13 +56,11 @@ async def reseal(
 class _Walk:
     """One walk over all keys, with its findings so far."""
 
-    def __init__(
-        self, redis: RedisClient, sealer: Sealer, store: Store, accounts: Accounts, *, writes: bool
-    ) -> None:
+    def __init__(self, redis: RedisClient, storage: Storage, *, writes: bool) -> None:
         self._redis = redis
-        self._sealer = sealer
-        self._store = store
-        self._accounts = accounts
+        self._sealer = storage.sealer
+        self._store = storage.connections
+        self._accounts = storage.accounts
         self._writes = writes
         self.outcomes: Counter[str] = Counter()
         self.left: dict[str, str] = {}

@@ -1,0 +1,148 @@
+"""Composition: the services of one manager, and the checks of what callers pass."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+from ..errors import OAuthMisconfigured, StoreUnavailable
+from ..journal.activity import Activity
+from ..journal.audit import Audit
+from ..journal.notices import Notices
+from ..journal.outbox import Outbox
+from ..journal.stories import Stories
+from ..links.codes import Links
+from ..links.open_links import OpenLinks
+from ..links.proofs import Proofs
+from ..protocol.client import ProviderClient
+from ..protocol.transport import DEADLINE_WHILE_WAITING, Transport
+from ..providers.provider import OAuthProvider
+from ..storage import canary, keys
+from ..storage.calls import RedisClient
+from ..storage.rotation import Rotation, reseal
+from ..storage.sealer import Sealer
+from ..storage.storage import storage
+from .arrivals import Arrivals
+from .check import Checker
+from .choice import Choice
+from .connect import Connector
+from .disconnect import Disconnector
+from .last_used import Uses
+from .offers import Offers
+from .refresh import Refresher
+from .revocation import Revocation
+from .tasks import DRAIN_SECONDS, Result, Tasks
+from .tokens import Tokens
+
+
+class Composition:
+    """The services, each made once and handed what it needs."""
+
+    def __init__(
+        self,
+        sealer: Sealer,
+        base_url: str,
+        providers: dict[str, OAuthProvider],
+        transport: Transport,
+    ) -> None:
+        self.base_url = base_url
+        self.providers = providers
+        self.patience = DEADLINE_WHILE_WAITING  # seconds that a disconnect waits for a provider
+        self._transport = transport
+        self._sealer = sealer
+        self._fernet = sealer.fernet
+        kept = self._storage = storage(sealer, providers)
+        client = self._client = ProviderClient(transport)
+        tasks = self._tasks = Tasks()
+        notices = self._notices = Notices(sealer)
+        activity = self._activity = Activity(sealer)
+        outbox = Outbox(kept, notices, activity)
+        refresher = self._refresher = Refresher(kept, client, outbox, tasks)
+        revocation = self._revocation = Revocation(kept, client, outbox, tasks)
+        offers = self._offers = Offers(kept, client, tasks)
+        arrivals = self._arrivals = Arrivals(kept, client, outbox, offers)
+        self._disconnector = Disconnector(kept, revocation, offers, outbox, tasks)
+        self._connector = Connector(kept, client, arrivals, offers)
+        self._choice = Choice(kept, arrivals, offers, self._disconnector)
+        self._tokens = Tokens(kept, refresher, Checker(kept, client, refresher), activity)
+        self._uses = Uses(self._tokens.used, tasks)
+        self.links, self.proofs = Links(sealer), Proofs(sealer)
+        self.stories = Stories(notices, activity)
+        self._open_links = OpenLinks(sealer)
+        self.audit = Audit()
+
+    def __repr__(self) -> str:
+        name, providers = type(self).__name__, sorted(self.providers)
+        return f"{name}(base_url={self.base_url!r}, providers={providers!r})"
+
+    def is_provider_configured(self, provider: str) -> bool:
+        """Return whether the provider is known and has a client id and a client secret."""
+        known = self.providers.get(provider)
+        return known is not None and known.is_configured
+
+    def list_configured_providers(self) -> list[str]:
+        """List the names of providers with complete credentials, in alphabetical order."""
+        return [name for name in self.providers if self.is_provider_configured(name)]
+
+    def redirect_uri(self, provider: str) -> str:
+        """Return the callback address to register with the provider."""
+        return f"{self.base_url}/oauth/{provider}/callback"
+
+    def _provider(self, name: str) -> OAuthProvider:
+        try:
+            return self.providers[name]
+        except (KeyError, TypeError):
+            # Not quoting the name: it may come from anywhere.
+            raise ValueError("unknown provider") from None
+
+    def _checked(self, redis: RedisClient, user_id: str, provider: str) -> OAuthProvider:
+        """Return the provider, once all three arguments are valid."""
+        known = self._provider(provider)
+        keys.check_user_id(user_id)
+        self._need(redis)
+        return known
+
+    def _configured(self, name: str) -> OAuthProvider:
+        provider = self._provider(name)
+        if not provider.is_configured:
+            raise OAuthMisconfigured(name, "connect", "not_set_up")
+        return provider
+
+    def _need(self, redis: RedisClient) -> None:
+        if redis is None:
+            raise StoreUnavailable("reach Redis", "no_client")
+
+    # Housekeeping
+
+    async def ready(self, redis: RedisClient) -> canary.Fit:
+        """Check, within a second, that Redis takes reads and writes and our keys open its canary.
+
+        One round trip; more only as long as nothing is stored.  Raises ``StoreUnavailable``.
+        """
+        self._need(redis)
+        return await canary.ready(redis, self._sealer)
+
+    async def settle(self, redis: RedisClient) -> canary.Fit:
+        """Check at a start that our keys fit the records; an empty Redis gets the canary.
+
+        Raises ``StoreUnavailable``.
+        """
+        self._need(redis)
+        return await canary.settle(redis, self._sealer, canary.START_SECONDS)
+
+    async def reseal(self, redis: RedisClient, *, writes: bool = True) -> Rotation:
+        """Seal every record with the newest key, or only find those that nobody can read."""
+        return await reseal(redis, self._storage, writes=writes)
+
+    def see_through(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        """Start work that survives the cancellation of its caller; :meth:`aclose` waits for it."""
+        return self._tasks.run(work)
+
+    async def aclose(self, *, grace: float = DRAIN_SECONDS) -> None:
+        """Let the work under way finish, then close this event loop's HTTP client.
+
+        Work not done after ``grace`` seconds is given up; the log says what is lost.
+        """
+        await self._tasks.drain(grace)
+        await self._transport.aclose()

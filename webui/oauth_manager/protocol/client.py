@@ -1,0 +1,105 @@
+"""Client of providers: exchange, refresh, revoke, account.  Builds, sends, and reads the answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..errors import Meaning, OAuthMisconfigured, OAuthUnavailable
+from ..providers.provider import OAuthProvider
+from ..token_data import TokenData
+from . import answers, requests, token_answers
+from .answers import Answer
+from .meanings import meaning_of
+from .transport import DEADLINE, Transport
+
+log = logging.getLogger(__name__)
+
+# Seconds after its issue in which a token may be refused though it works: it has not
+# reached all of the provider's machines yet.  How long to wait before asking again.
+FRESH = 60.0
+PAUSES = (1.0, 2.0)
+
+
+class ProviderClient:
+    """The four calls of RFC 6749, RFC 7009 and each provider's account address."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+        self.pauses: tuple[float, ...] = PAUSES
+
+    async def exchange(
+        self,
+        provider: OAuthProvider,
+        redirect_uri: str,
+        code: str,
+        verifier: str,
+        scopes: Iterable[str],
+    ) -> tuple[TokenData, Mapping[str, Any]]:
+        """Trade a code for tokens, once; the answer's fields come along for the account reader.
+
+        ``scopes`` are those that were requested, in case the answer names none.  Raises
+        ``OAuthRefused``, ``OAuthMisconfigured`` or ``OAuthUnavailable``.
+        """
+        request = requests.exchange_request(provider, redirect_uri, code, verifier)
+        answer = await self._transport.send(request)
+        try:
+            fields = token_answers.read_token_answer(provider, "exchange", answer)
+        except OAuthMisconfigured as fault:
+            log.error("%s: exchange failed (%s): %s", provider.name, fault.meaning, fault.code)
+            raise
+        return token_answers.token_data(provider, fields, scopes=scopes), fields
+
+    async def refresh(self, provider: OAuthProvider, token: TokenData) -> TokenData:
+        """Return the renewed tokens; what the answer leaves out is kept.
+
+        Raises ``OAuthRefused``, ``OAuthMisconfigured`` or ``OAuthUnavailable``.
+        """
+        if not provider.is_configured:
+            raise OAuthMisconfigured(provider.name, "refresh", "not_set_up")
+        answer = await self._transport.send(requests.refresh_request(provider, token))
+        fields = token_answers.read_token_answer(
+            provider, "refresh", answer, issued_to=token.client_id
+        )
+        fresh = token_answers.token_data(
+            provider, fields, scopes=token.scopes, refresh_token=token.refresh_token
+        )
+        fresh.generation = token.generation
+        return fresh
+
+    async def revoke(
+        self, provider: OAuthProvider, token: TokenData, deadline: float = DEADLINE
+    ) -> bool:
+        """Ask the provider to end the grant; return whether it confirmed.  Raises nothing."""
+        if not provider.can_revoke or not provider.is_configured:
+            return False
+        try:
+            answer = await self._transport.send(requests.revoke_request(provider, token), deadline)
+        except OAuthUnavailable:
+            return False
+        is_confirmed = answers.confirms_revocation(answer)
+        if not is_confirmed:
+            said = answers.everything_in(answer, answers.any_json(answer.body))
+            meaning, word = meaning_of(provider, "revoke", said)
+            level = logging.ERROR if meaning is Meaning.SETUP else logging.WARNING
+            log.log(level, "%s: revoke not confirmed: %s %s", provider.name, answer.status, word)
+        return is_confirmed
+
+    async def account(
+        self, provider: OAuthProvider, token: TokenData, deadline: float = DEADLINE
+    ) -> Answer:
+        """Ask whose token it is, once more if a fresh one is refused.
+
+        Each request has ``deadline`` seconds.  Raises ``OAuthUnavailable``.
+        """
+        request = requests.account_request(provider, token.access_token)
+        answer = await self._transport.send(request, deadline)
+        is_fresh = 0 <= time.time() - token.issued_at < FRESH
+        for pause in self.pauses if is_fresh else ():
+            if answers.refuses_token(provider, answer):
+                await asyncio.sleep(pause)
+                answer = await self._transport.send(request, deadline)
+        return answer
