@@ -1,4 +1,4 @@
-"""What the benchmarks measure with: turns on the wire, commands in Redis, medians over rounds."""
+"""Meters of the benchmarks: turns on the wire, commands in Redis, medians over rounds."""
 
 from __future__ import annotations
 

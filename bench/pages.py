@@ -1,4 +1,4 @@
-"""What a page costs: GET /connections with four services, against a bare route.
+"""The cost of a page: GET /connections with four services, against a bare route.
 
 All of them stand behind the same guards and are asked in this process, so what
 is compared is the page and nothing of a server.  Redis is the embedded one.
@@ -98,7 +98,7 @@ async def measure(redis_url: str) -> None:
 
 
 def weigh(page: str) -> None:
-    """What a first visit loads, as it goes over the wire (a page itself goes uncompressed)."""
+    """Measure the files of a first visit, as sent (a page itself goes uncompressed)."""
     click.echo("What a first visit to /connections loads, in bytes: as sent, and with gzip")
     html = page.encode()
     rows = [("the page", len(html), len(gzip.compress(html)))]

@@ -1,4 +1,4 @@
-"""What the tokens cost: get_token against its floor, and the Redis traffic of every path.
+"""The cost of tokens: get_token against its floor, and the Redis traffic of every path.
 
 The floor is what no implementation can do without: fetch the record, decrypt
 it, read the JSON.  Redis is the embedded one, the provider a fake in this process.

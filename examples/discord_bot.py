@@ -32,7 +32,7 @@ OF_ALL = {
 
 @dataclass
 class Caller:
-    """Who speaks, as Discord says it."""
+    """The speaker, as Discord names them."""
 
     user_id: str
     redis: Redis

@@ -53,7 +53,7 @@ def make_server(
 
     @server.tool()
     async def whoami(ctx: Context) -> Answer:
-        """Who the person is on GitHub."""
+        """Name the person's GitHub account."""
         caller = caller_of(ctx)
         if ctx.input_responses and not await is_connected(caller, "github"):
             # The client has the link. Asking for a token would make another, and end that one.
@@ -86,7 +86,7 @@ def make_server(
 
 
 async def typed_by_the_person(ctx: Context) -> str | InputRequiredResult | None:
-    """What they filled into our form; None if they did not, or if the client has no forms."""
+    """Return their answer to our form; None if they gave none, or the client has no forms."""
     answer: Any = (ctx.input_responses or {}).get("code")
     if answer is None and has_forms(ctx):
         if is_of_today(ctx):
@@ -99,7 +99,7 @@ async def typed_by_the_person(ctx: Context) -> str | InputRequiredResult | None:
 
 
 def is_of_today(ctx: Context) -> bool:
-    """Whether a tool asks the client for something by its answer, as since 2026-07-28."""
+    """Return whether a tool asks the client by its answer, as since 2026-07-28."""
     return (ctx.protocol_version or "") >= "2026-07-28"
 
 

@@ -16,7 +16,7 @@ as_tool: dict[str, Any] = {
 
 
 async def before_the_model(ctx: ChatContext, text: str) -> str:
-    """Take a code out of the person's own message; what is returned is the answer to it."""
+    """Take a code out of the person's own message; return the answer to it, or nothing."""
     if code := await sent_code(ctx, text):
         return await connect_service(ctx, "confirm", code=code)
     return ""  # no code: the message is for the model
