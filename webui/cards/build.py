@@ -132,7 +132,7 @@ def _resolve(key: str, note: Note | None, connection: Connection | None) -> _Sho
 
 
 def _with_outcome(card: Card, about: parts.About, note: Note, outcome: Outcome) -> Card:
-    """Return the card with what the last action came to, in its title, its news and its text."""
+    """Return the card with the last action's outcome, in its title, its news and its text."""
     card = replace(card, outcome=parts.title(about, note), news=parts.news(about, note, outcome))
     if about.key in outcome.silent:
         return card

@@ -66,7 +66,7 @@ async def connect_service(ctx: ChatContext, action: str, provider: str = "", cod
 
 
 async def _answered(talk: Talk, action: str, work: Awaitable[str]) -> str:
-    """Return what the action says, or the sentence for what kept it from being done."""
+    """Return the action's answer, or the sentence for the error that stopped it."""
     try:
         return await work
     except StoreUnavailable:

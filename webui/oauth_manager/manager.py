@@ -373,7 +373,7 @@ class OAuthManager(Display):
         await self.stories.switched_off(redis, user_id, ["", *self.providers])
         return count
 
-    # What the bot tells the person
+    # Notices that the bot sends
 
     async def link_cancelled(self, redis: RedisClient, request: LinkRequest) -> None:
         """Tell the link's person that somebody switched it off."""

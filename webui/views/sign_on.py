@@ -132,7 +132,7 @@ async def _admit(request: Request, attempt: Attempt, identity: Identity) -> Resp
 async def _refused(
     request: Request, attempt: Attempt, identity: Identity, *, has_role: bool
 ) -> Response | None:
-    """Return the page for somebody who may not go where they want to; None if they may."""
+    """Return the page for a person who may not open the page they want; None if they may."""
     user, wants_support = identity.user, attempt.return_to.startswith(SUPPORT)
     if identity.trouble and not has_role and wants_support:
         return await _failed(request, "signon_away", code=identity.trouble, user=user)

@@ -1,4 +1,4 @@
-"""Composition: the services of one manager, and the checks of what callers pass."""
+"""Composition: the services of one manager, and the checks of callers' arguments."""
 
 from __future__ import annotations
 

@@ -61,10 +61,10 @@ class Connector:
         """Finish an attempt whose person has been proven.  Two round trips.
 
         ``also`` queues more commands on the first.  ``None`` if a disconnect came in
-        between; it wins.  A ``SwitchOffer`` if the person has to confirm first that
-        they want this.  Raises as :meth:`ProviderClient.exchange` does, ``FlowRefused`` if they
-        cannot be asked, and ``StoreUnavailable`` after asking the provider to revoke
-        the grant that could not be stored.
+        between; it wins.  A ``SwitchOffer`` if the person has to confirm first that they
+        want this.  Raises like :meth:`ProviderClient.exchange`, ``FlowRefused`` if they
+        cannot be asked, and ``StoreUnavailable`` after asking the provider to revoke the
+        grant that could not be stored.
         """
         user_id = attempt.user_id
         before = await self._store.read_for_writing(redis, user_id, provider.name, also)

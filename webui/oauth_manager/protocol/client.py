@@ -54,7 +54,7 @@ class ProviderClient:
         return token_answers.token_data(provider, fields, scopes=scopes), fields
 
     async def refresh(self, provider: OAuthProvider, token: TokenData) -> TokenData:
-        """Return the renewed tokens; what the answer leaves out is kept.
+        """Return the renewed tokens; fields that the answer omits are kept.
 
         Raises ``OAuthRefused``, ``OAuthMisconfigured`` or ``OAuthUnavailable``.
         """

@@ -15,7 +15,7 @@ from .switch_offers import Switches
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """The records of connections, what is put aside of them, and the index of accounts."""
+    """The records of connections, the tokens put aside, and the index of accounts."""
 
     sealer: Sealer
     connections: Store
