@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import httpx
 from starlette.types import ASGIApp, Message
 
-from tests.fake_provider import FakeProvider
-from tests.library import BASE_URL, KEY, providers_config
+from tests.kit.fake_provider import FakeProvider
+from tests.kit.library import BASE_URL, KEY, providers_config
 from webui.app import create_app
 from webui.oauth_manager import OAuthManager
 from webui.oauth_manager.protocol.transport import Transport

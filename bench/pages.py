@@ -21,8 +21,8 @@ from starlette.types import ASGIApp, Scope
 
 from bench.browser import Browser, settings_for, site
 from bench.meter import against, interleaved
-from tests.fake_provider import FakeProvider
-from tests.library import BASE_URL, connected, fake_provider, manager_for
+from tests.kit.fake_provider import FakeProvider
+from tests.kit.library import BASE_URL, connected, fake_provider, manager_for
 from webui.logs import configure_logs
 from webui.middleware.stack import guarded
 from webui.oauth_manager import OAuthManager

@@ -17,8 +17,8 @@ from redis.asyncio import Redis
 
 from bench.browser import Browser, site
 from bench.meter import Meter, against, interleaved, metered
-from tests.fake_provider import FakeProvider
-from tests.library import (
+from tests.kit.fake_provider import FakeProvider
+from tests.kit.library import (
     BASE_URL,
     KEY,
     age,

@@ -12,7 +12,11 @@ from redis.backoff import NoBackoff
 
 from webui.sandbox.embedded_redis import embedded_redis
 
-pytest_plugins = ["tests.library_fixtures", "tests.site_fixtures", "tests.support_fixtures"]
+pytest_plugins = [
+    "tests.kit.library_fixtures",
+    "tests.kit.site_fixtures",
+    "tests.kit.support_fixtures",
+]
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,36 @@
+"""What an answer of the site shows of its cards."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+
+from tests.kit.screens import Document
+
+
+def element(page: httpx.Response, identifier: str) -> str:
+    found = [e for e in Document(page.text).elements if e.attributes.get("id") == identifier]
+    return " ".join(found[0].text.split()) if found else ""
+
+
+def note(page: httpx.Response, provider: str = "github") -> str:
+    return element(page, f"conn-{provider}-n")
+
+
+def buttons(page: httpx.Response, provider: str = "github") -> list[str]:
+    """The names of the card's buttons, complete, in their order."""
+    ids = rf'id="conn-{provider}-(?!t"|n"|p")\w+"'
+    names = (re.search(r'id="([^"]+)"', match[0]) for match in re.finditer(ids, page.text))
+    return [element(page, name[1]) for name in names if name]
+
+
+def focused(page: httpx.Response) -> list[str]:
+    elements = Document(page.text).elements
+    return [e.attributes.get("id", "") for e in elements if "autofocus" in e.attributes]
+
+
+def seen(page: httpx.Response) -> list[str]:
+    """What the page sends when it asks for news."""
+    fields = [e.attributes for e in Document(page.text).elements if e.tag == "input"]
+    return [field["value"] for field in fields if field.get("name") == "seen"]

@@ -1,0 +1,325 @@
+"""Every screen in every state, for the tests that look at all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from types import SimpleNamespace
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+
+from tests.kit.support_screens import support_screens
+from webui.cards import Card, Screen, confirm_card, make_card, summarize
+from webui.cards.gallery import ASKED, CASES, NOW, ON, RENEWING, Case, connection, gallery
+from webui.cards.parts import DAY
+from webui.cards.timeline import timeline
+from webui.oauth_manager import (
+    Account,
+    Health,
+    Meaning,
+    OAuthProvider,
+    Profile,
+    SwitchOffer,
+    TokenData,
+)
+from webui.oauth_manager.journal.activity import Event
+from webui.rendering import render as pages
+from webui.text.permissions import glossary, permission_groups
+
+BOT = "Stella"
+CONNECTING_FAILED = sorted({meaning.outcome for meaning in Meaning} - {"denied"})
+PRODUCT = "Stargazer"
+SCREEN = Screen(PRODUCT, BOT, NOW)
+DETAIL = Screen(PRODUCT, BOT, NOW, "detail")
+
+
+def card(case: Case, screen: Screen = SCREEN, **more: Any) -> Card:
+    return make_card(case.provider, case.connection, case.note, screen, **more)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    product_name: str = PRODUCT
+    bot_name: str = BOT
+    chat_url: str = ""
+    host: str = "connect.example.org"
+
+
+def request(
+    *, htmx: bool = False, method: str = "GET", path: str = "/", signed_in: bool = True
+) -> Request:
+    app = Starlette()
+    app.state.site = SimpleNamespace(settings=_Settings())
+    headers = [(b"hx-request", b"true")] if htmx else []
+    return Request(
+        {
+            "type": "http",
+            "method": method,
+            "path": path,
+            "query_string": b"",
+            "headers": headers,
+            "app": app,
+            "webui.session": object() if signed_in else None,
+        }
+    )
+
+
+def card_html(shown: Card, page: str = "", **how: Any) -> str:
+    page = page or ("connection.html" if shown.where == "detail" else "connections.html")
+    answer = pages.render_card(
+        request(**how), shown, summarize([shown], SCREEN), page=page, cards=[shown], announce="Hm."
+    )
+    return bytes(answer.body).decode()
+
+
+def _page(template: str, context: dict[str, Any], *, signed_in: bool = False) -> str:
+    answer = pages.render(request(signed_in=signed_in), template, **context)
+    return bytes(answer.body).decode()
+
+
+def _link_pages() -> Iterator[tuple[str, str]]:
+    github = ON["github"]
+    landing = {"start_url": "/start", "decline_url": "/decline", "expires_at": NOW}
+    groups = permission_groups(github, ("repo",), PRODUCT, BOT, strongest_first=True)
+    yield "link", _page("link_landing.html", {"provider": github, "groups": groups, **landing})
+    yield "link signs in", _page("link_landing.html", {"provider": None, "groups": (), **landing})
+    waiting = {
+        "confirmed": False,
+        "code": "KT49WX",
+        "check_url": "/check",
+        "decline_url": "/decline",
+        "expires_at": NOW,
+    }
+    yield "proof", _page("link_proof.html", waiting)
+    more = {"asked": 2, "chat_url": "https://chat.example/", "poll_url": "/poll"}
+    yield "proof asked", _page("link_proof.html", waiting | more)
+    owner = {"owner": "ann@chat", "continue_url": "/go"}
+    yield "proof by name", _page("link_proof.html", waiting | owner)
+    for name, provider in {"proof confirmed": github, "proof signs in": None}.items():
+        context = {"confirmed": True, "continue_url": "/go", "provider": provider}
+        yield name, _page("link_proof.html", context)
+    yield "link of another", _page("link_not_yours.html", {"ref": "K4T9WX"}, signed_in=True)
+    done = {"provider": github, "account": "octocat", "chat_url": "https://chat.example/"}
+    yield "link done", _page("link_done.html", done, signed_in=True)
+    yield "dead link, stranger", _page("link_dead.html", {"ref": "K4T9WX", "reason": ""})
+    for reason in ("used", "ran_out"):
+        context = {"ref": "", "reason": reason, "at": NOW, "chat_url": "https://chat.example/"}
+        yield f"dead link, {reason}", _page("link_dead.html", context, signed_in=True)
+    yield "link declined", _page("link_declined.html", {})
+    yield "another browser", _page("link_other_browser.html", {"ref": "K4T9WX"})
+
+
+def _errors() -> Iterator[tuple[str, str]]:
+    for status in (400, 403, 404, 405, 408, 410, 413, 429, 500, 503):
+        for method in ("GET", "POST"):
+            answer = pages.render_error(
+                request(method=method), status, ref="K4T9WX", retry_at=NOW if status == 429 else 0
+            )
+            yield f"{method} {status}", bytes(answer.body).decode()
+    for path in ("/signout", "/connections/github/check", "/connections/github/connect"):
+        answer = pages.render_error(request(method="POST", path=path), 503)
+        yield f"POST {path} 503", bytes(answer.body).decode()
+    off = pages.render_error(request(), 503, "service")
+    yield "link, busy", bytes(off.body).decode()
+    unanswered = pages.render_error(request(), 503, "unanswered", ref="K4T9WX")
+    yield "unanswered", bytes(unanswered.body).decode()
+    for key in ("stale", "unsaid", "attempt"):
+        for htmx in (False, True):
+            answer = pages.render_error(request(htmx=htmx), 400, key)
+            yield f"{key} {htmx}", bytes(answer.body).decode()
+    for outcome in CONNECTING_FAILED:
+        answer = pages.render_error(request(), 400, f"connecting.{outcome}", label="GitHub")
+        yield f"connecting {outcome}", bytes(answer.body).decode()
+    for htmx in (False, True):
+        answer = pages.render_error(request(htmx=htmx), 503, "signon_role", label="Acme")
+        yield f"role unknown {htmx}", bytes(answer.body).decode()
+
+
+def events() -> list[Event]:
+    """One event of every kind, by everybody, newest first, over three days."""
+    kinds = [
+        ("connected", "web", "octocat"),
+        ("used", "bot", ""),
+        ("reconnected", "chat", "<b>\u202eeve"),
+        ("checked_working", "web", ""),
+        *((f"checked_{health}", "web", "") for health in Health if health != "working"),
+        ("limited_accepted", "web", ""),
+        ("account_switched", "web", "hubot"),
+        ("link_made", "chat", ""),
+        ("link_used", "", ""),
+        ("link_cancelled", "", ""),
+        ("denied", "web", ""),
+        ("connect_failed", "chat", ""),
+        ("access_ended", "provider", ""),
+        ("revoked", "web", ""),
+        ("disconnected", "chat", ""),
+        ("support_checked", "support", ""),
+        ("disconnected", "support", ""),
+        ("of a later release", "web", ""),
+    ]
+    named = [
+        Event(kind, "github", by, NOW - number * 5 * 3600, account=account)
+        for number, (kind, by, account) in enumerate(kinds)
+    ]
+    details = {
+        "disconnected": ("revoked", "unconfirmed", "unsupported", "ended", "nothing", "asking"),
+        "denied": ("not_you",),
+        "connect_failed": (*CONNECTING_FAILED, "start_here", "<b>"),
+    }
+    named += [
+        Event(kind, "github", "support", NOW - 4 * DAY, detail)
+        for kind, values in details.items()
+        for detail in values
+    ]
+    others = [
+        ("support_viewed", "support"),
+        ("support_cancelled_links", "support"),
+        ("support_ended_sessions", "support"),
+        ("link_made", "chat"),
+        ("link_used", ""),
+        ("link_cancelled", ""),
+    ]
+    looks = Event("support_viewed", "", "support", NOW - 4 * DAY, "3")
+    return [*named, looks, *(Event(kind, "", by, NOW - 4 * DAY) for kind, by in others)]
+
+
+def _offers() -> Iterator[tuple[str, SwitchOffer]]:
+    """Every question that is asked of an account which came back."""
+    octocat, hubot, nobody = Account("1", "octocat"), Account("2", "hubot"), Account()
+    questions: tuple[tuple[str, Account, Account, dict[str, Any]], ...] = (
+        ("switch", octocat, hubot, {}),
+        ("switch unnamed", Account("1"), Account("2"), {}),
+        ("switch from what is not known", nobody, hubot, {}),
+        ("switch to what is not known", octocat, nobody, {}),
+        ("whose", nobody, hubot, {"handle": "hubot", "is_replacing": False}),
+        ("whose, instead of another", octocat, hubot, {"handle": "hubot"}),
+        ("whose, instead of what is not known", nobody, hubot, {"handle": "hubot"}),
+    )
+    for name, old, new, more in questions:
+        token, profile = TokenData("-", provider="github"), Profile(new)
+        yield name, SwitchOffer("x" * 43, "github", old, token, profile, until=NOW, **more)
+
+
+def _reading() -> Iterator[tuple[str, str]]:
+    entries = timeline(events(), ON, PRODUCT, BOT)
+    contexts: dict[str, dict[str, Any]] = {
+        "activity": {"entries": entries, "older": "1-0"},
+        "activity, older": {"entries": entries, "older": "", "before": "1-0"},
+        "activity, nothing older": {"entries": (), "older": "", "before": "1-0"},
+        "activity, none": {"entries": (), "older": ""},
+    }
+    for name, context in contexts.items():
+        yield name, _page("activity.html", context, signed_in=True)
+    recent = {"card": card(CASES["endless"], DETAIL), "entries": entries[:5]}
+    yield "one service", _page("connection.html", recent, signed_in=True)
+    glossaries = [glossary(p, PRODUCT, BOT) for p in ON.values() if p.scope_sentences]
+    yield "permissions", _page("permissions.html", {"glossaries": glossaries})
+    yield "permissions, none", _page("permissions.html", {"glossaries": []})
+    for name, offer in _offers():
+        context = {"provider": ON["github"], "offer": offer, "old_works": True, "action": "/switch"}
+        yield name, _page("switch.html", context, signed_in=True)
+        ended = context | {"old_works": False}
+        yield f"{name}, ended", _page("switch.html", ended, signed_in=True)
+    yield "gallery", _page("gallery.html", {"cards": list(gallery(SCREEN))}, signed_in=True)
+
+
+def _support() -> Iterator[tuple[str, str]]:
+    for name, template, fragment, context in support_screens(SCREEN, events()):
+        for htmx in (False, True) if fragment else (False,):
+            asked = request(htmx=htmx, signed_in=False)
+            answer = pages.render(asked, template, fragment=fragment, **context)
+            yield f"{name}{', fragment' if htmx else ''}", bytes(answer.body).decode()
+
+
+def _sign_on() -> Iterator[tuple[str, str]]:
+    acme = OAuthProvider("sign-on", "", "", label="Acme")
+    for is_for_staff in (False, True):
+        context = {"sign_on": acme, "is_for_staff": is_for_staff, "next": "/connections"}
+        yield f"signin, for staff {is_for_staff}", _page("signin.html", context)
+        wanted = {**context, "next": "/support", "wants_support": True}
+        yield f"signin to support, for staff {is_for_staff}", _page("signin.html", wanted)
+    for text in ("text_signin", "text_signout"):
+        leaving = pages.hand_off(request(), acme, "https://login.example/", "/signin", text=text)
+        yield text, bytes(leaving.body).decode()
+    for key in ("signon", "signon_refused", "signon_old", "signon_away"):
+        again = "/support" if key == "signon_old" else ""
+        context = {"key": key, "label": "Acme", "again": again, "ref": "K4T9WX"}
+        yield key, _page("signon_failed.html", context)
+
+
+def screens() -> dict[str, str]:
+    """The HTML of every screen there is, by a name for the test's report."""
+    found = {name: card_html(card(case)) for name, case in CASES.items()}
+    found |= {f"{name}, alone": card_html(card(case, DETAIL)) for name, case in CASES.items()}
+    found |= {f"{name}, fragment": card_html(card(c), htmx=True) for name, c in CASES.items()}
+    for name in ASKED:
+        case = CASES[name]
+        asked = confirm_card(case.provider, case.connection, SCREEN)
+        found[f"ask {name}"] = card_html(asked, "disconnect.html")
+    unnamed = connection("google", label="", **RENEWING)
+    asked = confirm_card(ON["google"], unnamed, SCREEN)
+    found["ask unnamed"] = card_html(asked, "disconnect.html")
+    several = [card(CASES[name]) for name in ("limited", "ended", "endless")]
+    for name, cards in {"list": several, "no services": []}.items():
+        summary = summarize(cards, SCREEN)
+        context = {"cards": cards, "summary": summary}
+        found[name] = _page("connections.html", context, signed_in=True)
+    leaving = pages.hand_off(request(), ON["github"], "https://github.com/login?a=1&b=2")
+    found["handoff"] = bytes(leaving.body).decode()
+    found["signin"] = _page("signin.html", {"service": "github"})
+    found["signin stale"] = _page("signin.html", {"is_stale": True, "next": "/support"})
+    acme = OAuthProvider("sign-on", "", "", label="Acme")
+    over = {"is_over": True, "next": "/support", "sign_on": acme, "is_for_staff": True}
+    found["signin over"] = _page("signin.html", over)
+    found["signed out"] = _page("signed_out.html", {})
+    found["signed out, proxied"] = _page("signed_out.html", {"is_proxied": True})
+    others = (_reading(), _link_pages(), _sign_on(), _errors(), _support())
+    return found | {name: html for kind in others for name, html in kind}
+
+
+@dataclass
+class Element:
+    tag: str
+    attributes: dict[str, str]
+    text: str = ""
+
+
+@dataclass
+class Document(HTMLParser):
+    """What a test asks of HTML: its elements, its visible text."""
+
+    html: str
+    elements: list[Element] = field(default_factory=list)
+    words: list[str] = field(default_factory=list)
+    _open: list[Element] = field(default_factory=list)
+
+    _VOID = frozenset({"meta", "link", "img", "input", "br"})
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.feed(self.html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        element = Element(tag, {name: value or "" for name, value in attrs})
+        self.elements.append(element)
+        if tag not in self._VOID:
+            self._open.append(element)
+
+    def handle_endtag(self, tag: str) -> None:
+        while self._open and self._open.pop().tag != tag:
+            pass
+
+    def handle_data(self, data: str) -> None:
+        for element in self._open:
+            element.text += data
+        self.words += data.split()
+
+    @property
+    def text(self) -> str:
+        return " ".join(self.words)
+
+    def by_id(self, wanted: str) -> Element:
+        return next(e for e in self.elements if e.attributes.get("id") == wanted)

@@ -1,0 +1,412 @@
+"""The whole site for tests: in process or as the command itself, with browsers and a bot."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
+
+from tests.kit.fake_provider import FakeProvider
+from tests.kit.library import BASE_URL, KEY, fake_provider, impatient, providers_config
+from webui.app import create_app, make_manager
+from webui.oauth_manager import OAuthManager
+from webui.oauth_manager.protocol.transport import Transport
+from webui.settings.settings import Settings
+from webui.site import Site
+
+SESSION_SECRET = "kX9wq2-mTzR7_pL4vB8nC1yH6jD3fG5s"
+FROM_OUR_PAGE = {"sec-fetch-site": "same-origin"}
+HTMX = {"hx-request": "true"}
+START_SECONDS = 20.0
+# The last is set while `make cover` measures.
+OF_EVERY_PROCESS = ("PATH", "HOME", "LANG", "COVERAGE_PROCESS_CONFIG")
+
+
+def site_settings(redis_url: str, fake: FakeProvider, **changes: Any) -> Settings:
+    """A deployment on https with all four providers at the fake."""
+    usual: dict[str, Any] = {
+        "base_url": BASE_URL,
+        "redis_url": redis_url,
+        "encryption_keys": (KEY,),
+        "session_secrets": (SESSION_SECRET,),
+        "bot_name": "Stella",
+        "providers_config": providers_config(fake),
+    }
+    return Settings(**{**usual, **changes})
+
+
+@asynccontextmanager
+async def running(app: ASGIApp) -> AsyncIterator[None]:
+    """The application between its startup and its shutdown, as a server drives it."""
+    to_app: asyncio.Queue[Any] = asyncio.Queue()
+    from_app: asyncio.Queue[Any] = asyncio.Queue()
+    scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+
+    async def live() -> None:
+        await app(scope, to_app.get, from_app.put)
+
+    task = asyncio.create_task(live())
+    await to_app.put({"type": "lifespan.startup"})
+    assert (await from_app.get())["type"] == "lifespan.startup.complete"
+    try:
+        yield
+    finally:
+        await to_app.put({"type": "lifespan.shutdown"})
+        assert (await from_app.get())["type"] == "lifespan.shutdown.complete"
+        await task
+
+
+class Browser:
+    """One cookie jar at the site; redirects are not followed."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self.client = client
+
+    async def get(
+        self, path: str, *, htmx: bool = False, headers: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        return await self.client.get(path, headers={**(HTMX if htmx else {}), **(headers or {})})
+
+    async def come_back(self, callback: str) -> httpx.Response:
+        """Open a callback that leads nowhere: the page of its own on which that ends."""
+        answer = await self.get(callback)
+        location = answer.headers["location"]
+        assert (answer.status_code, answer.text) == (303, "")
+        assert re.fullmatch(r"/connect/ended/[a-z_-]+(\?[a-z]+=\w+(&ref=[A-Z0-9]{6})?)?", location)
+        return await self.get(location)
+
+    async def after_sign_on(self, callback: str) -> httpx.Response:
+        """Open a callback of the sign-on, and where it leads to an end, the page that tells of it.
+
+        Nothing is shown at the callback itself, whose address holds a code and a state.
+        """
+        answer = await self.get(callback)
+        location = answer.headers["location"]
+        assert (answer.status_code, answer.text) == (303, "")
+        assert "code=" not in location
+        assert "state=" not in location
+        if not location.startswith("/signin/ended/"):
+            return answer
+        given = answer.headers.get_list("set-cookie")
+        assert [cookie for cookie in given if "Max-Age=0" not in cookie] == []
+        return await self.get(location)
+
+    async def post(
+        self, path: str, form: Mapping[str, str] | None = None, *, htmx: bool = False
+    ) -> httpx.Response:
+        """As a form on a page of the site sends it."""
+        headers = {**FROM_OUR_PAGE, **(HTMX if htmx else {})}
+        return await self.client.post(path, data=form, headers=headers)
+
+    async def begin(self, provider: str, form: Mapping[str, str] | None = None) -> str:
+        """Press Connect: the authorize URL that the hand-off page leads to."""
+        return handed_off(await self.post(f"/connections/{provider}/connect", form))
+
+    async def state_of(self, provider: str) -> str:
+        """The state of the card on the connections page, ``""`` where there is no card."""
+        return card_state((await self.get("/connections")).text, provider)
+
+
+@dataclass
+class Place:
+    """One site in process, the provider behind it, and the bot beside it."""
+
+    app: ASGIApp
+    settings: Settings
+    fake: FakeProvider
+    redis: Redis
+    bot: OAuthManager = field(repr=False)
+    _clients: AsyncExitStack = field(repr=False)
+    _addresses: Iterator[int] = field(default_factory=lambda: count(1), repr=False)
+
+    @property
+    def site(self) -> Site:
+        return site_in(self.app)
+
+    async def settled(self) -> None:
+        """Everything the site has under way is done."""
+        await self.site.manager._tasks.drain()
+
+    async def browser(self, jar: Browser | None = None, *, address: str = "") -> Browser:
+        """A browser, at an address of its own unless told; ``jar`` has the cookies it shares."""
+        address = address or f"192.0.2.{next(self._addresses)}"
+        # As behind a server, an error is answered and not passed on to the client.
+        transport = httpx.ASGITransport(
+            self.app, raise_app_exceptions=False, client=(address, 50000)
+        )
+        client = httpx.AsyncClient(transport=transport, base_url=self.settings.base_url)
+        if jar:
+            client.cookies = jar.client.cookies
+        return Browser(await self._clients.enter_async_context(client))
+
+    async def prove(self, browser: Browser, user: str, provider: str = "") -> httpx.Response:
+        """The way in from chat, up to the answer to "continue"."""
+        code = await self.bot.create_link_code(self.redis, user, provider=provider)
+        await browser.post(f"/connect/{code}/start")
+        assert await confirm(self, user, shown_code(await browser.get("/connect/proof")))
+        return await browser.post("/connect/proof/continue")
+
+    async def signed_in(self, user: str) -> Browser:
+        browser = await self.browser()
+        answer = await self.prove(browser, user)
+        assert answer.headers["location"] == "/connections"
+        return browser
+
+    async def connect(self, browser: Browser, provider: str) -> httpx.Response:
+        """The whole way from the button to the answer to the callback."""
+        return await browser.get(self.fake.authorize(await browser.begin(provider)))
+
+    async def answer(
+        self, browser: Browser, provider: str, choice: str = "new", offer: str = ""
+    ) -> httpx.Response:
+        """Answer the question of an account that came back; ``offer`` is that of the page."""
+        page = f"/connections/{provider}/switch"
+        offer = offer or offer_on(await browser.get(page))
+        return await browser.post(page, {"offer": offer, "choice": choice})
+
+    async def records(self) -> dict[bytes, bytes]:
+        """Every stored token and profile, as it is."""
+        found = [
+            key
+            for kind in ("tokens", "connection")
+            async for key in self.redis.scan_iter(f"stargazer:oauth_{kind}:*")
+        ]
+        return {key: await self.redis.dump(key) or b"" for key in sorted(found)}
+
+
+@asynccontextmanager
+async def site_at(
+    redis_url: str,
+    redis: Redis,
+    fake: FakeProvider | None = None,
+    *,
+    provider_app: ASGIApp | None = None,
+    **changes: Any,
+) -> AsyncIterator[Place]:
+    """A site of its own; ``provider_app`` may stand in front of the fake."""
+    fake = fake or fake_provider()
+    settings = site_settings(redis_url, fake, **changes)
+    network = httpx.ASGITransport(provider_app or fake)
+    app = create_app(settings, transport=Transport(network))
+    bot = impatient(make_manager(settings, Transport(network)))
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(running(app))
+        impatient(site_in(app).manager)
+        stack.push_async_callback(bot.aclose)
+        yield Place(app, settings, fake, redis, bot, stack)
+
+
+@pytest.fixture
+async def place(redis_url: str, redis: Redis) -> AsyncIterator[Place]:
+    """The site on an empty Redis."""
+    async with site_at(redis_url, redis) as made:
+        yield made
+
+
+@pytest.fixture
+async def ann(place: Place) -> Browser:
+    """A browser that is signed in as ann."""
+    return await place.signed_in("ann")
+
+
+@pytest.fixture
+async def ben(place: Place) -> Browser:
+    """Another person's browser."""
+    return await place.signed_in("ben")
+
+
+# Reading pages
+
+
+def handed_off(page: httpx.Response) -> str:
+    """The address a hand-off page leaves for."""
+    found = re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', page.text)
+    assert found, f"no hand-off page but {page.status_code}"
+    return html.unescape(found[1])
+
+
+def offer_on(page: httpx.Response) -> str:
+    """What an answer to the page's question has to name."""
+    found = re.search(r'name="offer" value="([\w-]+)"', page.text)
+    assert found, f"no question on a page {page.status_code}"
+    return found[1]
+
+
+def shown_code(page: httpx.Response) -> str:
+    """The code that a proof page asks the person to send."""
+    found = re.search(r'aria-hidden="true">\s*([A-Z0-9]{3}) ([A-Z0-9]{3})\s*<', page.text)
+    assert found, f"no code on a page {page.status_code}"
+    return found[1] + found[2]
+
+
+def shown_reference(page: httpx.Response) -> str:
+    """What an error page or a card asks to quote."""
+    found = re.search(r"eference (?:<code>)?([A-Z0-9]{6})\b", page.text)
+    assert found, f"no reference on a page {page.status_code}"
+    return found[1]
+
+
+def site_in(app: Any) -> Site:
+    """What an application is made around, behind everything that guards it."""
+    while not isinstance(app, Starlette):
+        app = app.app
+    site: Site = app.state.site
+    return site
+
+
+async def confirm(place: Place, user: str, shown: str) -> bool:
+    """Send the bot a code; whether a page waited for it."""
+    return await place.bot.proofs.confirm(place.redis, user, shown) is None
+
+
+async def is_signed_in(browser: Browser) -> bool:
+    return (await browser.get("/connections")).status_code == 200
+
+
+async def nothing_happened(place: Place) -> bool:
+    """The provider was never asked for anything, and nothing is stored for anyone."""
+    return not place.fake.requests and await place.records() == {}
+
+
+def but_reference(page: httpx.Response) -> str:
+    """The page as everybody sees it: a reference is each one's own."""
+    return re.sub(r"(?<=<code>)[A-Z0-9]{6}(?=</code>)", "", page.text)
+
+
+def card_state(page: str, provider: str) -> str:
+    found = re.search(rf'id="conn-{provider}" data-state="(\w+)"', page)
+    return found[1] if found else ""
+
+
+def query_of(url: str) -> dict[str, str]:
+    """The query's fields, none of which may stand twice."""
+    fields = parse_qs(urlsplit(url).query, keep_blank_values=True)
+    assert all(len(values) == 1 for values in fields.values())
+    return {name: values[0] for name, values in fields.items()}
+
+
+def heading(page: str) -> str:
+    found = re.search(r"<h1[^>]*>(.*?)</h1>", page, re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", "", found[1])).split()) if found else ""
+
+
+@asynccontextmanager
+async def commands(redis: Redis) -> AsyncIterator[list[str]]:
+    """What every client sends to Redis meanwhile, complete when the block has ended."""
+    seen: list[str] = []
+    async with redis.monitor() as monitor:
+        end = "END OF WHAT IS WATCHED"
+
+        async def read() -> None:
+            async for line in monitor.listen():
+                if end in line["command"]:
+                    return
+                if not line["command"].startswith(("HELLO", "CLIENT")):  # a new connection
+                    seen.append(line["command"])
+
+        reader = asyncio.create_task(read())
+        yield seen
+        await redis.echo(end)
+        await reader
+
+
+# The command itself
+
+
+@dataclass(frozen=True)
+class SiteProcess:
+    """``webui serve`` on loopback; ``log`` is everything it has written."""
+
+    base_url: str
+    log: Path
+    process: subprocess.Popen[bytes] = field(repr=False)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        port = urlsplit(self.base_url).port
+        assert port
+        return "127.0.0.1", port
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def site_environment(
+    base_url: str, redis_url: str, providers: Mapping[str, Mapping[str, Any]]
+) -> dict[str, str]:
+    """The same deployment as settings in the environment; empty values are left out."""
+    given = {
+        f"{name}_{key}".upper(): str(value)
+        for name, config in providers.items()
+        for key, value in config.items()
+        if value
+    }
+    return {
+        "BASE_URL": base_url,
+        "REDIS_URL": redis_url,
+        "ENCRYPTION_KEY": KEY,
+        "SESSION_SECRET": SESSION_SECRET,
+        "BOT_NAME": "Stella",
+        **given,
+    }
+
+
+@contextmanager
+def serving(environment: Mapping[str, str], folder: Path) -> Iterator[SiteProcess]:
+    """Run ``webui serve`` with exactly these settings."""
+    log = folder / "site.log"
+    own = {name: os.environ[name] for name in OF_EVERY_PROCESS if name in os.environ}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "webui", "serve"],
+            env={**own, **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    site = SiteProcess(environment["BASE_URL"], log, process)
+    try:
+        _wait_until_listening(site)
+        yield site
+    finally:
+        process.terminate()
+        try:
+            process.wait(START_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_listening(site: SiteProcess) -> None:
+    for _ in range(round(START_SECONDS / 0.02)):
+        try:
+            socket.create_connection(site.address, 1).close()
+            return
+        except OSError:
+            pass
+        try:
+            site.process.wait(0.02)
+        except subprocess.TimeoutExpired:
+            continue
+        break
+    raise AssertionError(f"the site did not start: {site.log.read_text()[-2000:]}")

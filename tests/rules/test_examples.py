@@ -1,0 +1,189 @@
+"""The files in examples/: the documents include them whole, and they run."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from examples.synchronous import Tokens
+from tests.kit.fake_provider import FakeProvider, serve
+from tests.kit.library import BASE_URL, KEY, connected, granted, opened, providers_config
+from webui.chat import sent_code
+from webui.oauth_manager import (
+    LinkRequest,
+    OAuthManager,
+    OAuthNotConnected,
+    init_oauth_manager,
+)
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLES = sorted(path.relative_to(ROOT) for path in (ROOT / "examples").rglob("*.*"))
+
+
+def included(document: Path) -> dict[str, str]:
+    """What a document says is a file, whole: its path, and the block that follows."""
+    found = re.findall(
+        r"`(examples/[^`]+)`,\s+whole:\n\n```\w*\n(.*?)^```$", document.read_text(), re.M | re.S
+    )
+    return dict(found)
+
+
+@pytest.mark.parametrize("path", [p for p in EXAMPLES if "__pycache__" not in p.parts], ids=str)
+def test_every_example_stands_in_a_document_whole(path: Path) -> None:
+    texts = [found[path.as_posix()] for d in DOCUMENTS if path.as_posix() in (found := included(d))]
+    assert texts == [(ROOT / path).read_text()]
+
+
+def test_every_file_that_a_document_includes_is_there() -> None:
+    named = {name for document in DOCUMENTS for name in included(document)}
+    mentioned = {
+        name for d in DOCUMENTS for name in re.findall(r"`(examples/[^`]+)`", d.read_text())
+    }
+    assert named == mentioned == {path.as_posix() for path in EXAMPLES} - {"__pycache__"}
+
+
+# Codes
+
+
+@pytest.fixture
+async def manager(fake: FakeProvider) -> AsyncIterator[OAuthManager]:
+    with serve(fake) as url:
+        made = init_oauth_manager(KEY, BASE_URL, providers_config(fake, url))
+        yield made
+        await made.aclose()
+
+
+@pytest.fixture
+async def shown(manager: OAuthManager, redis: Redis) -> str:
+    """The code that alice's page waits for."""
+    secret = await manager.proofs.start(redis, LinkRequest("alice", "github"))
+    proof = await manager.proofs.peek(redis, secret)
+    assert proof
+    return proof.code
+
+
+def alice(redis: Any, **more: Any) -> Any:
+    return SimpleNamespace(**{"user_id": "alice", "redis": redis, **more})
+
+
+@pytest.mark.parametrize("form", ["{0}{1}", "{0} {1}", "{0}-{1}", " {0}  {1}\n", "{0}\n{1}"])
+@pytest.mark.parametrize("case", [str.upper, str.lower])
+async def test_a_code_is_found_however_it_is_written(
+    shown: str, redis: Redis, form: str, case: Any
+) -> None:
+    typed = case(form.format(shown[:3], shown[3:]))
+    assert await sent_code(alice(redis), typed)
+
+
+@pytest.mark.parametrize(
+    "text", ["rhythms", "the cat", "got you", "abc def", "123", "KT4 9WX please", "KT4.9WX", ""]
+)
+async def test_other_messages_are_no_codes(shown: str, redis: Redis, text: str) -> None:
+    assert await sent_code(alice(redis), text) == ""
+
+
+@pytest.mark.parametrize("text", ["rhythm", "KT4 9WX", "KT49WX"])
+async def test_without_a_page_that_waits_nothing_is_a_code(
+    manager: OAuthManager, redis: Redis, text: str
+) -> None:
+    assert await sent_code(alice(redis), text) == ""
+
+
+async def test_where_others_read_along_or_of_nobody_nothing_is_a_code(
+    shown: str, redis: Redis
+) -> None:
+    assert await sent_code(alice(redis, is_private=False), shown) == ""
+    assert await sent_code(alice(redis, user_id=""), shown) == ""
+    assert await sent_code(alice(redis, user_id="bob"), shown) == ""
+
+
+async def test_a_code_that_has_arrived_is_waited_for_no_more(
+    shown: str, manager: OAuthManager, redis: Redis
+) -> None:
+    assert await manager.proofs.confirm(redis, "alice", shown) is None
+    assert await sent_code(alice(redis), shown) == ""
+
+
+async def test_looking_for_a_code_uses_up_no_try(
+    shown: str, manager: OAuthManager, redis: Redis
+) -> None:
+    for _ in range(10):
+        await sent_code(alice(redis), "BBB BBB")
+    assert await manager.proofs.confirm(redis, "alice", shown) is None
+
+
+async def test_without_redis_what_looks_like_a_code_is_one(manager: OAuthManager) -> None:
+    async with Redis(port=1) as nobody:
+        assert await sent_code(alice(nobody), "KT4 9WX") == "KT4 9WX"
+
+
+# Without asyncio
+
+
+async def test_tokens_come_to_many_threads_from_one_loop_and_one_renewal(
+    fake: FakeProvider, redis: Redis, redis_url: str
+) -> None:
+    with serve(fake) as url:
+        manager = OAuthManager(KEY, BASE_URL, providers_config(fake, url))
+        init_oauth_manager(KEY, BASE_URL, providers_config(fake, url))
+        await connected(manager, fake, redis, "alice", "google")
+        await manager.store_token(redis, "alice", granted(fake, "google"))
+        await manager.aclose()
+
+        def ask() -> set[str]:
+            tokens = Tokens(
+                init_oauth_manager(KEY, BASE_URL, providers_config(fake, url)), redis_url
+            )
+            try:
+                with ThreadPoolExecutor(8) as threads:
+                    asked = [threads.submit(tokens.require, "alice", "google") for _ in range(16)]
+                    found = {each.result() for each in asked}
+                with pytest.raises(OAuthNotConnected):
+                    tokens.require("bob", "google")
+                return found | {tokens.require("alice", "google")}
+            finally:
+                tokens.close()
+
+        (token,) = await asyncio.to_thread(ask)
+        assert fake.calls["refresh"] == 1
+        kept = await opened(manager, redis, "alice", "google")
+        assert kept
+        assert kept.access_token == token
+
+
+async def test_the_synchronous_example_is_a_script_that_ends(redis: Redis, redis_url: str) -> None:
+    environ = {
+        "ENCRYPTION_KEY": KEY,
+        "BASE_URL": BASE_URL,
+        "REDIS_URL": redis_url,
+        "GITHUB_CLIENT_ID": "id",
+        "GITHUB_CLIENT_SECRET": "secret",
+        "PERSON": "alice",
+        "PYTHONPATH": str(ROOT),
+    }
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-W", "error", "examples/synchronous.py"],
+        env=environ,
+        cwd=ROOT,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert (
+        b"github is not connected. Open this link to connect it: https://github.com/" in done.stdout
+    )

@@ -1,0 +1,458 @@
+"""The card of one service: which state, which words, which buttons."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.kit.every import every
+from tests.kit.screens import BOT, DETAIL, PRODUCT, SCREEN, card, events
+from webui.cards import base_key, changed, confirm_card, make_card, summarize
+from webui.cards.gallery import CASES, NOW, OFF, ON, RENEWING, Case, connection, gallery
+from webui.cards.parts import DAY
+from webui.cards.states import OUTCOMES, TROUBLED, WORKING
+from webui.cards.timeline import timeline
+from webui.oauth_manager.journal.activity import Event
+from webui.oauth_manager.models import Status
+from webui.oauth_manager.providers.provider import OAuthProvider
+from webui.sessions.note import Note
+from webui.text.labels import clean_label, isolated
+from webui.text.permissions import GROUPS, glossary, permission_groups
+
+EVERY_CASE = every("case", CASES)
+
+
+@EVERY_CASE
+def test_a_case_is_shown_in_its_state(case: Case) -> None:
+    assert card(case).state == case.state
+
+
+@EVERY_CASE
+def test_a_card_has_at_most_one_primary_button_and_only_where_the_person_must_act(
+    case: Case,
+) -> None:
+    shown = card(case)
+    primary = [a for a in shown.actions if a.style == "primary"]
+    assert len(primary) <= 1
+    assert not primary or shown.tone in ("bad", "warn")
+
+
+@EVERY_CASE
+def test_red_is_kept_for_the_last_confirming_press(case: Case) -> None:
+    assert all(action.style != "danger" for action in card(case).actions)
+    asked = confirm_card(case.provider, case.connection, SCREEN)
+    assert [action.style for action in asked.actions] == ["secondary", "danger"]
+    assert asked.actions[1].label == "Disconnect"
+
+
+@EVERY_CASE
+def test_only_what_can_be_used_is_offered_to_be_kept_connected(case: Case) -> None:
+    """Neither in the question, nor where a disconnect has failed."""
+    is_usable = base_key(case.provider, case.connection, NOW) in WORKING | TROUBLED
+    failed = make_card(case.provider, case.connection, Note("disconnect_failed"), SCREEN)
+    for shown in (confirm_card(case.provider, case.connection, SCREEN), failed):
+        labels = {action.label for action in shown.actions} & {"Keep connected", "Not now"}
+        assert labels <= {"Keep connected" if is_usable else "Not now"}
+        assert labels or shown is failed
+
+
+@EVERY_CASE
+def test_the_focus_is_on_something_that_is_there(case: Case) -> None:
+    shown = card(case, focus="result")
+    ids = {f"conn-{shown.name}-t", *(action.id for action in shown.actions)}
+    ids |= {f"conn-{shown.name}-n"} if shown.note else set()
+    assert shown.focus in ids
+    assert card(case, focus="disconnect").focus in ids
+    assert card(case).focus == ""
+
+
+@EVERY_CASE
+def test_actions_stay_on_this_site_or_lead_to_a_web_address(case: Case) -> None:
+    for action in (*card(case).actions, *card(case, DETAIL).actions):
+        assert action.url.startswith(("/connections", "https://"))
+        assert action.hx_url.startswith("/connections/") or not action.hx_url
+        assert action.method == "get" or dict(action.fields)["return"] in ("list", "detail")
+
+
+def test_access_that_can_renew_itself_looks_connected() -> None:
+    expired, fresh = card(CASES["expired, renews"]), card(CASES["renewing"])
+    assert replace(expired, state=fresh.state, fingerprint=fresh.fingerprint) == fresh
+
+
+def test_what_is_left_off_is_named_and_what_is_granted_is_not() -> None:
+    note = card(CASES["limited"]).note
+    assert note is not None
+    assert note.items == (("Sees", "see your main Google e-mail address"), ("Unknown", "odd:one"))
+
+
+@pytest.mark.parametrize("key", ["disconnected", "still_listed", "own_list"])
+def test_a_note_that_is_no_longer_true_is_left_out(key: str) -> None:
+    shown = make_card(ON["github"], connection("github"), Note(key), SCREEN)
+    assert (shown.state, shown.note, shown.outcome) == ("connected", None, "")
+
+
+def test_a_note_nobody_knows_is_left_out() -> None:
+    shown = make_card(ON["github"], connection("github"), Note("from an older release"), SCREEN)
+    assert (shown.state, shown.note) == ("connected", None)
+
+
+def test_a_failed_disconnect_is_not_shown_once_nothing_is_connected() -> None:
+    free = connection("github", Status.NOT_CONNECTED)
+    assert make_card(ON["github"], free, Note("disconnect_failed"), SCREEN).state == "not_connected"
+
+
+@pytest.mark.parametrize(
+    ("name", "intent"),
+    [
+        ("free", "connect"),
+        ("ended", "reconnect"),
+        ("limited", "widen"),
+        ("failed", "connect"),
+        ("failed again", "reconnect"),
+        ("attempt over", "connect"),
+    ],
+)
+def test_the_first_button_asks_for_the_right_thing(name: str, intent: str) -> None:
+    action = card(CASES[name], DETAIL).actions[0]
+    assert action.url == f"/connections/{CASES[name].provider.name}/connect"
+    assert dict(action.fields) == {"intent": intent, "return": "detail"}
+
+
+def test_disconnect_is_offered_only_where_something_is_stored() -> None:
+    for case in CASES.values():
+        shown = card(case)
+        has_it = any(a.id == f"conn-{shown.name}-disconnect" for a in shown.actions)
+        assert shown.stored or not has_it
+
+
+def test_keeping_leads_back_to_where_the_question_was_asked() -> None:
+    def keep(screen: object) -> tuple[str, str]:
+        asked = confirm_card(ON["github"], connection("github"), screen)  # type: ignore[arg-type]
+        return asked.actions[0].url, asked.actions[0].hx_url
+
+    assert keep(SCREEN) == ("/connections#conn-github-t", "/connections/github?from=confirm")
+    assert keep(DETAIL) == (
+        "/connections/github#conn-github-t",
+        "/connections/github?from=confirm&return=detail",
+    )
+
+
+@pytest.mark.parametrize(
+    ("provider", "status", "promise"),
+    [
+        (ON["github"], Status.CONNECTED, "ask GitHub to cancel our access"),
+        (ON["microsoft"], Status.CONNECTED, "keeps its own list of apps"),
+        (OFF["github"], Status.CONNECTED, "keeps its own list of apps"),
+        (ON["github"], Status.RECONNECT_NEEDED, "has no access to"),
+        (ON["github"], Status.UNREADABLE, "cannot ask GitHub to cancel"),
+    ],
+)
+def test_the_question_promises_only_what_can_be_done(
+    provider: OAuthProvider, status: Status, promise: str
+) -> None:
+    asked = confirm_card(provider, connection(provider.name, status), SCREEN)
+    assert promise in asked.body[0]
+
+
+def test_the_question_isolates_the_account_and_escapes_it() -> None:
+    asked = confirm_card(ON["github"], connection("github", label="<b>\u202eeve"), SCREEN)
+    assert "<bdi>&lt;b&gt;eve</bdi>" in asked.body[0]
+
+
+@pytest.mark.parametrize(
+    ("names", "text", "lead", "links"),
+    [
+        (["endless", "renewing", "ended"], "2 connected.", "1 needs attention:", ["Microsoft"]),
+        (["ended", "limited"], "", "2 need attention:", ["Microsoft", "Google"]),
+        (["endless"], "1 connected.", "", []),
+        (
+            ["free", "never looked up"],
+            "Nothing is connected yet. Connect a service to let Stella work with it.",
+            "",
+            [],
+        ),
+        ([], "No services are set up here yet.", "", []),
+    ],
+)
+def test_the_summary_counts_and_links(
+    names: list[str], text: str, lead: str, links: list[str]
+) -> None:
+    summary = summarize([card(CASES[name]) for name in names], SCREEN)
+    assert (summary.text, summary.lead) == (text, lead)
+    assert [link.label for link in summary.attention] == links
+
+
+def test_the_time_at_which_access_runs_out_is_already_over() -> None:
+    assert (
+        make_card(ON["google"], connection("google", expires_at=NOW), None, SCREEN).state
+        == "reconnect"
+    )
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("octocat", "octocat"),
+        ("  spaced\n\tout\x00 ", "spacedout"),
+        ("\u202eevil\u2066 \u200fname\u061c", "evil name"),
+        ("zero\u200bwidth\ufeff", "zerowidth"),
+        ("lone \ud800 surrogate", "lone  surrogate"),
+        ("line\u2028separator", "lineseparator"),
+        ("x" * 80, "x" * 80),
+        ("x" * 300, "x" * 79 + "…"),
+        ("\u05d0\u05d1\u05d2", "\u05d0\u05d1\u05d2"),
+        (
+            "family \U0001f468\u200d\U0001f469\u200d\U0001f467",
+            "family \U0001f468\u200d\U0001f469\u200d\U0001f467",
+        ),
+        ("\u202e", ""),
+    ],
+)
+def test_labels_are_cleaned(label: str, shown: str) -> None:
+    assert clean_label(label) == shown
+
+
+def test_an_isolated_label_stays_text() -> None:
+    assert isolated('"><script>') == "<bdi>&#34;&gt;&lt;script&gt;</bdi>"
+
+
+def test_a_permission_that_another_one_contains_is_left_out() -> None:
+    groups = permission_groups(ON["github"], ("repo", "public_repo", "read:user"), "P", "B")
+    assert [group.name for group in groups] == ["Sees", "Changes"]
+    assert sum(len(group.sentences) for group in groups) == 2
+
+
+def test_two_spellings_of_one_permission_are_said_once() -> None:
+    long = "https://www.googleapis.com/auth/userinfo.email"
+    (group,) = permission_groups(ON["google"], ("email", long), "P", "B")
+    assert group.sentences == ("see your main Google e-mail address",)
+    (group,) = permission_groups(
+        ON["microsoft"], ("https://graph.microsoft.com/User.Read", "User.Read"), "P", "B"
+    )
+    assert group.sentences == ("see your profile and basic facts about your company",)
+
+
+def test_consent_is_asked_for_with_the_strongest_first() -> None:
+    scopes = ("read:user", "delete_repo", "gist", "user:follow", "odd:one")
+    names = [g.name for g in permission_groups(ON["github"], scopes, "P", "B")]
+    assert names == [*GROUPS, "Unknown"]
+    asked = permission_groups(ON["github"], scopes, "P", "B", strongest_first=True)
+    assert [g.name for g in asked] == [*reversed(GROUPS), "Unknown"]
+
+
+@pytest.mark.parametrize("name", ["discord", "github", "google", "microsoft"])
+def test_every_permission_asked_for_by_default_has_a_sentence(name: str) -> None:
+    provider = ON[name]
+    assert set(provider.scopes) <= provider.scope_sentences.keys()
+    for sentence, group, *precisely in provider.scope_sentences.values():
+        assert group in GROUPS
+        for said in (sentence, *precisely):
+            assert said[0].islower()
+            assert not said.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("left", "state", "title"),
+    [
+        (0.0, "reconnect", "has run out."),
+        (60.0, "ending_soon", "09:15 UTC</time>."),
+        (DAY - 1, "ending_soon", "09:13 UTC</time>."),
+        (DAY, "ending_soon", "4 October 2026</time>, in 1 day."),
+        (6.9 * DAY, "ending_soon", "10 October 2026</time>, in 6 days."),
+        (7 * DAY, "connected", ""),
+    ],
+)
+def test_access_that_cannot_renew_itself_ends_soon_for_a_week(
+    left: float, state: str, title: str
+) -> None:
+    shown = make_card(ON["google"], connection("google", expires_at=NOW + left), None, SCREEN)
+    assert shown.state == state
+    assert (shown.note.title if shown.note else "").endswith(title)
+
+
+def test_one_day_before_the_week_is_over_there_is_nothing_to_do_for_what_renews_itself() -> None:
+    renewing = connection("google", expires_at=NOW + DAY, **RENEWING)
+    assert make_card(ON["google"], renewing, None, SCREEN).state == "connected"
+
+
+def test_what_was_left_off_by_choice_is_no_trouble_but_still_named_and_still_to_be_had() -> None:
+    shown = card(CASES["limited by choice"])
+    assert (shown.tone, shown.note) == ("ok", None)
+    assert shown.permissions is not None
+    assert [said for _, said in shown.permissions.left_off] == [
+        "see your main Google e-mail address",
+        "odd:one",
+    ]
+    assert [(a.label, a.style) for a in shown.actions] == [
+        ("Check now", "secondary"),
+        ("Review and allow", "secondary"),
+        ("Disconnect", "secondary"),
+    ]
+
+
+def test_something_more_left_off_is_trouble_again() -> None:
+    more = replace(CASES["limited by choice"].connection, missing_scopes=("email", "profile"))  # type: ignore[type-var]
+    assert make_card(ON["google"], more, None, SCREEN).state == "limited"
+
+
+def test_trouble_at_the_provider_or_in_our_set_up_is_not_the_persons() -> None:
+    for name in ("provider trouble", "set-up trouble"):
+        shown = card(CASES[name])
+        assert shown.tone == "neutral"
+        assert [(a.label, a.style) for a in shown.actions] == [
+            ("Check now", "secondary"),
+            ("Reconnect", "secondary"),
+            ("Disconnect", "secondary"),
+        ]
+        assert [f.term for f in shown.facts] == ["Connected", "Last worked", "Not working since"]
+        assert summarize([shown], SCREEN).text == "1 connected."
+
+
+def test_refusals_that_repeat_for_an_hour_ask_for_the_person() -> None:
+    shown = card(CASES["has refused for long"])
+    assert (shown.tone, shown.actions[0].label, shown.actions[0].style) == (
+        "warn",
+        "Reconnect",
+        "primary",
+    )
+    assert summarize([shown], SCREEN).lead == "1 needs attention:"
+
+
+@pytest.mark.parametrize("name", [n for n, case in CASES.items() if case.provider in ON.values()])
+def test_connect_is_on_every_card_but_of_what_works_or_is_being_done(name: str) -> None:
+    shown = card(CASES[name])
+    leads_there = any(a.url.endswith("/connect") for a in shown.actions)
+    works = shown.tone == "ok" and shown.stored
+    passing = shown.state in ("disconnecting", "kept", "unavailable")
+    assert leads_there or works or passing
+
+
+def test_access_that_is_over_is_over_whoever_is_in_trouble() -> None:
+    over = connection("google", expires_at=NOW - 1, profile={"trouble": "provider"})
+    assert make_card(ON["google"], over, None, SCREEN).state == "reconnect"
+
+
+def test_a_connection_that_was_never_used_says_so() -> None:
+    facts = {f.term: f.text for f in card(CASES["never used"]).facts}
+    assert facts["Last used"] == "Not used yet"
+
+
+@pytest.mark.parametrize("key", [key for key, outcome in OUTCOMES.items() if outcome.is_line])
+def test_a_line_leaves_what_the_card_says_anyway_where_it_is(key: str) -> None:
+    for name in ("renewing", "limited", "provider trouble", "set-up trouble"):
+        case = CASES[name]
+        plain = card(case)
+        shown = make_card(case.provider, case.connection, Note(key, until=NOW), SCREEN)
+        assert (shown.note, shown.tag, shown.actions) == (plain.note, plain.tag, plain.actions)
+
+
+def test_who_checks_too_often_is_told_from_when_on() -> None:
+    shown = card(CASES["too many checks"]).line
+    assert shown is not None
+    assert shown.text.endswith(
+        'Try again after <time datetime="2026-10-03T09:24:00Z" data-local="time">09:24 UTC</time>.'
+    )
+
+
+def test_over_a_connection_that_works_no_outcome_changes_the_tag() -> None:
+    for key in OUTCOMES:
+        shown = make_card(ON["google"], connection("google", **RENEWING), Note(key), SCREEN)
+        assert (shown.tag, shown.tone) == ("Connected", "ok")
+
+
+def test_the_fingerprint_is_the_same_for_the_same_and_everywhere() -> None:
+    assert card(CASES["renewing"]).fingerprint == card(CASES["renewing"], DETAIL).fingerprint
+    assert card(CASES["free"]).fingerprint == "6260290105e9"
+
+
+def test_using_renewing_or_checking_a_connection_is_no_news() -> None:
+    plain = card(CASES["renewing"]).fingerprint
+    for name in ("never used", "checked", "connected"):
+        case = replace(CASES[name], provider=ON["google"])
+        known = connection("google", **RENEWING)
+        known = case.connection if name == "never used" and case.connection else known
+        assert make_card(ON["google"], known, case.note, SCREEN).fingerprint == plain
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"label": "hubot"},
+        {"scopes": ("openid",)},
+        {"missing_scopes": ("email",)},
+        {"status": Status.RECONNECT_NEEDED},
+        {"status": Status.NOT_CONNECTED},
+        {"profile": {"connected_at": NOW}},
+        {"profile": {"trouble": "provider"}},
+    ],
+    ids=str,
+)
+def test_how_things_stand_is_news(more: dict[str, object]) -> None:
+    then = card(CASES["renewing"])
+    now = make_card(ON["google"], connection("google", **{**RENEWING, **more}), None, SCREEN)
+    assert changed([now], [then.seen]) == [now]
+    assert changed([now], [now.seen]) == []
+
+
+@pytest.mark.parametrize("key", ["waiting", "disconnecting"])
+def test_what_is_still_going_on_is_news_and_so_is_its_end(key: str) -> None:
+    free = connection("github", Status.NOT_CONNECTED)
+    during, after = (make_card(ON["github"], free, Note(k), SCREEN) for k in (key, "denied"))
+    assert during.seen != after.seen
+    assert after.seen == card(replace(CASES["free"], provider=ON["github"])).seen
+
+
+def test_a_page_is_told_only_of_cards_it_shows_and_of_no_question() -> None:
+    assert changed([card(CASES["endless"])], ["google.9c2cd3560eaa"]) == []
+    assert confirm_card(ON["github"], connection("github"), SCREEN).seen == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "spoken"),
+    [
+        ("connected", "GitHub is connected."),
+        ("checked", "Google checked: working."),
+        ("ended", "Microsoft: Reconnect needed."),
+        ("disconnected", "GitHub is disconnected."),
+    ],
+)
+def test_a_change_is_spoken_in_one_sentence(name: str, spoken: str) -> None:
+    assert card(CASES[name]).spoken == spoken
+
+
+def test_the_gallery_shows_every_state_each_under_an_id_of_its_own() -> None:
+    shown = list(gallery(SCREEN))
+    assert {c.state for _, c in shown} == {case.state for case in CASES.values()} | {"asking"}
+    assert len({c.name for _, c in shown}) == len({name for name, _ in shown}) == len(shown)
+
+
+def test_every_outcome_is_in_the_gallery() -> None:
+    assert {case.note.key for case in CASES.values() if case.note} == OUTCOMES.keys()
+
+
+def test_the_timeline_says_what_when_and_by_whom() -> None:
+    entries = timeline(events(), ON, PRODUCT, BOT)
+    assert [(e.text, e.by, e.account) for e in entries[:3]] == [
+        ("GitHub was connected.", "You, in the browser", "octocat"),
+        ("GitHub was used.", "Stella", ""),
+        ("GitHub was connected again.", "You, in your chat", "<b>eve"),
+    ]
+    assert [e.starts_day for e in entries[:4]] == [True, False, True, False]
+
+
+def test_the_timeline_leaves_out_what_it_has_no_words_for() -> None:
+    assert timeline([Event("of a later release", "github", "web", NOW)], ON, PRODUCT, BOT) == ()
+
+
+def test_the_timeline_knows_services_that_are_gone_by_their_name() -> None:
+    (entry,) = timeline([Event("connected", "gone", "web", NOW)], ON, PRODUCT, BOT)
+    assert (entry.text, entry.mark, entry.label) == ("gone was connected.", "", "gone")
+
+
+@pytest.mark.parametrize("name", ["discord", "github", "google", "microsoft"])
+def test_the_glossary_names_every_permission_once(name: str) -> None:
+    provider = ON[name]
+    groups = glossary(provider, PRODUCT, BOT).groups
+    names = [n for _, meanings in groups for meaning in meanings for n in meaning.names]
+    assert sorted(names) == sorted(filter(None, provider.scope_sentences))
