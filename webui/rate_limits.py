@@ -1,4 +1,4 @@
-"""Limits on tries, counted in Redis by the ``limits`` library."""
+"""Limits on tries, counted in Redis: a fixed window that starts with the first try."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ import math
 import re
 import time
 from functools import cache
+from typing import NamedTuple
 from urllib.parse import quote
-
-from limits import RateLimitItem, parse
-from limits.aio.storage.base import Storage
-from limits.aio.strategies import FixedWindowRateLimiter
-from redis.exceptions import RedisError
 
 from webui.oauth_manager import OAuthError
 from webui.oauth_manager.storage.calls import RedisClient, read_text, redis_call
@@ -53,72 +49,47 @@ class TooMany(OAuthError):
         return max(math.ceil(self.retry_at - time.time()), 1)
 
 
+class Limit(NamedTuple):
+    amount: int
+    seconds: int
+
+
 @cache
-def _item(name: str) -> RateLimitItem:
-    return parse(LIMITS[name])
+def limit(text: str) -> Limit:
+    """Read ``60/minute`` or ``10/10 minutes``."""
+    amount, _, span = text.partition("/")
+    count, _, unit = span.rpartition(" ")
+    seconds = {"minute": 60, "hour": 3600}[unit.removesuffix("s")]
+    return Limit(int(amount), int(count or 1) * seconds)
 
 
 # Counts, and starts the window with the first try.
 _COUNT = """
-local tries = redis.pcall('INCRBY', KEYS[1], ARGV[2])
+local tries = redis.pcall('INCR', KEYS[1])
 if type(tries) == 'table' then
   local fault = tries.err
   if not string.find(fault, 'WRONGTYPE') and not string.find(fault, 'integer')
      and not string.find(fault, 'overflow') then error(tries) end
-  redis.call('SET', KEYS[1], ARGV[2])  -- no counter of ours
-  tries = tonumber(ARGV[2])
+  redis.call('SET', KEYS[1], 1)  -- no counter of ours
+  tries = 1
 end
-if tries == tonumber(ARGV[2]) then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
+if tries == 1 then redis.call('EXPIRE', KEYS[1], ARGV[1]) end
 return tries
 """
-
-
-class _ClientStorage(Storage):
-    """Storage for ``limits``: any client of redis-py, a cluster's as well.
-
-    The storage that ``limits`` brings opens connections of its own.
-    """
-
-    STORAGE_SCHEME = None
-
-    def __init__(self, redis: RedisClient) -> None:
-        super().__init__()
-        self._redis = redis
-
-    @property
-    def base_exceptions(self) -> type[Exception]:
-        return RedisError
-
-    async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        return int(await self._redis.eval(_COUNT, 1, _PREFIX + key, expiry, amount))
-
-    async def get(self, key: str) -> int:
-        counted = await read_text(self._redis, _PREFIX + key)
-        return int(counted) if _NUMBER.fullmatch(counted) else 0
-
-    async def get_expiry(self, key: str) -> float:
-        return time.time() + max(int(await self._redis.pttl(_PREFIX + key)), 0) / 1000
-
-    async def clear(self, key: str) -> None:
-        await self._redis.delete(_PREFIX + key)
-
-    async def check(self) -> bool:
-        return bool(await self._redis.ping())
-
-    async def reset(self) -> int | None:
-        raise NotImplementedError
 
 
 class Limiter:
     """A counter of tries; every method is one round trip until the limit is reached."""
 
     def __init__(self, redis: RedisClient) -> None:
-        self._strategy = FixedWindowRateLimiter(_ClientStorage(redis))
+        self._redis = redis
 
     async def allows(self, name: str, who: str) -> bool:
         """Count one try; return whether it is within the limit.  Raises ``StoreUnavailable``."""
+        known = limit(LIMITS[name])
         async with redis_call("count tries"):
-            return bool(await self._strategy.hit(_item(name), name, quote(who, safe="")))
+            tries = await self._redis.eval(_COUNT, 1, _key(name, who), known.seconds)
+        return int(tries) <= known.amount
 
     async def hit(self, name: str, who: str) -> None:
         """Count one try.  Raises ``TooMany``, or ``StoreUnavailable``."""
@@ -128,12 +99,15 @@ class Limiter:
     async def check(self, name: str, who: str) -> None:
         """Check the limit like :meth:`hit`, without counting."""
         async with redis_call("look at the count of tries"):
-            if await self._strategy.test(_item(name), name, quote(who, safe="")):
-                return
-        raise await self._too_many(name, who)
+            counted = await read_text(self._redis, _key(name, who))
+        if _NUMBER.fullmatch(counted) and int(counted) >= limit(LIMITS[name]).amount:
+            raise await self._too_many(name, who)
 
     async def _too_many(self, name: str, who: str) -> TooMany:
         async with redis_call("look at the count of tries"):
-            key = name, quote(who, safe="")
-            stats = await self._strategy.get_window_stats(_item(name), *key)
-        return TooMany(stats.reset_time)
+            left = await self._redis.pttl(_key(name, who))
+        return TooMany(time.time() + max(int(left), 0) / 1000)
+
+
+def _key(name: str, who: str) -> str:
+    return f"{_PREFIX}{name}:{quote(who, safe='')}"

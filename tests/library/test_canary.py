@@ -81,7 +81,7 @@ class TestWhoWritesIt:
         self, manager: OAuthManager, redis: Redis
     ) -> None:
         await redis.set("cache:1", "x")
-        await redis.set("stargazer:web_limit:LIMITS/miss", "1")
+        await redis.set("stargazer:web_limit:miss", "1")
         await redis.set("stargazer:web_session:abc", "{}")
         assert await manager.settle(redis) is Fit.FITS
 

@@ -5,21 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from limits import parse
 from starlette.requests import Request
 
 from webui.access.roles import Staff
 from webui.fetch_metadata import is_prefetch
 from webui.oauth_manager import AuditRecord
 from webui.oauth_manager.journal import MAX_REASON
-from webui.rate_limits import LIMITS, LOOKUPS, TooMany
+from webui.rate_limits import LIMITS, LOOKUPS, TooMany, limit
 from webui.site import site_of
 from webui.text.labels import legible
 from webui.text.names import without_blanks
 
 LEAST_LEGIBLE = 3  # letters or digits of a reason; fewer say nothing to a reader of the audit
-_MOST = parse(LOOKUPS)
-_SECONDS = float(_MOST.get_expiry())
+_MOST = limit(LOOKUPS)
+_SECONDS = float(_MOST.seconds)
 
 log = logging.getLogger(__name__)
 
