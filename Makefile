@@ -14,9 +14,11 @@ run: $(VENV)/run-installed ## Start the site with everything around it, on this 
 # COVER=1 also measures what the tests run, which takes twice as long.
 COVER :=
 
+# Three processes on two cores: a browser waits more than it computes.  The longest files come first.
+
 test: lint ## Run every check there is
 	$(if $(COVER),$(BIN)/coverage erase)
-	$(BIN)/$(if $(COVER),coverage run,python) -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/$(if $(COVER),coverage run,python) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 	$(if $(COVER),$(BIN)/coverage combine --quiet && $(BIN)/coverage report)
 
 cover: ## Run every check, and fail if the tests run too little of the code

@@ -74,7 +74,7 @@ class TestASlowProvider:
             assert shown.headers["location"] == "/connections#conn-github-n"
             shown = await ann.get("/connections")
         assert card_state(shown.text, "github") == "disconnecting"
-        assert note(shown).startswith("We have stopped using GitHub. Outbox GitHub now…")
+        assert note(shown).startswith("We have stopped using GitHub. Telling GitHub now…")
         assert buttons(shown) == ["Check again GitHub", "Connect GitHub"]
         held.open()
 

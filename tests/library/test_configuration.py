@@ -115,10 +115,12 @@ def test_so_is_a_client_id_or_secret(name: str, value: str) -> None:
     assert said_by_the_library(**{name: value}).endswith(fault.partition(" ")[2][:-1])
 
 
-def test_so_is_a_client_id_with_a_blank_inside() -> None:
-    (fault,) = said_by_the_site(client_id="an id")
-    assert fault == "GITEA_CLIENT_ID must have no blank inside."
-    assert said_by_the_library(client_id="an id").endswith("client_id must have no blank inside")
+def test_a_blank_is_taken_inside_a_client_id_and_not_at_its_ends() -> None:
+    """RFC 6749, appendix A; the site takes off what the environment has around a value."""
+    assert said_by_the_site(client_id="an id") == ()
+    for value in (" id", "id "):
+        told = said_by_the_library(client_id=value)
+        assert told.endswith("client_id must not begin or end with a blank")
 
 
 PUBLISHED = "46BKJoQYlPPOexq0OhDZnIlNepKFf87WFwLbfzqDDho="

@@ -617,10 +617,8 @@ class TestFaults:
         assert found.providers_config["github"]["client_secret"] == 'a secret`with "blanks'
 
     @pytest.mark.parametrize("name", ["GITHUB_CLIENT_ID", "OIDC_CLIENT_ID"])
-    @pytest.mark.parametrize("value", ["an id", "an\tid", "an\nid", "an\x00id"])
-    def test_a_client_id_with_a_blank_or_a_control_character_is_a_fault(
-        self, name: str, value: str
-    ) -> None:
+    @pytest.mark.parametrize("value", ["an\tid", "an\nid", "an\x00id"])
+    def test_a_client_id_with_a_control_character_is_a_fault(self, name: str, value: str) -> None:
         beside = {"GITHUB_CLIENT_SECRET": "hush", "GITHUB_CLIENT_ID": "id"} | SIGN_ON
         told = fault(**{**beside, name: value})
         assert told.startswith(f"{name} must ")
