@@ -88,7 +88,7 @@ def client_secret(value: object) -> str:
 
 
 def client_id(value: object) -> str:
-    """Check an OAuth client id; RFC 6749 (appendix A) allows a blank inside, copying adds one outside."""
+    """Check an OAuth client id; a blank may be inside (RFC 6749, appendix A), none at its ends."""
     text = client_secret(value)
     if text != text.strip():
         raise Malformed("must not begin or end with a blank")
