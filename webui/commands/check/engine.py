@@ -30,7 +30,7 @@ MOST_NAMED = 1000  # unreadable records
 # Everything that the site, the bot and the commands send, scripts included; K, H, S and Z are keys
 # of the check-up's own.
 COMMANDS = """
-SET K 1 EX 10|GET K|EXPIRE K 10|TTL K|PTTL K|TYPE K|GETDEL K|INCRBY K 1|DEL K
+SET K 1 EX 10|GET K|EXPIRE K 10|TTL K|PTTL K|TYPE K|GETDEL K|INCR K|DEL K
 EVAL return(1) 1 K|TIME
 HSET H a 1|HEXISTS H a|HGET H a|HMGET H a|HGETALL H|HSCAN H 0|HDEL H a
 XADD S * a 1|XRANGE S - +|XREVRANGE S + -|XTRIM S MAXLEN 1|XGROUP CREATE S g 0
