@@ -782,7 +782,7 @@ async def test_every_sentence_for_the_chat_is_said_in_some_situation(
 # Times
 
 
-@pytest.mark.parametrize(
+@every(
     ("seconds", "said"),
     [
         (0, "1 minute"),
@@ -1114,7 +1114,7 @@ async def test_a_call_that_fits_the_schema_is_answered(scene: Scene, call: dict[
     assert await connect_service(SimpleNamespace(user_id="alice", redis=scene.redis), **call)
 
 
-@pytest.mark.parametrize(
+@every(
     "call",
     [
         {},

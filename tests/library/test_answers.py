@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.kit.every import every
 from tests.kit.fake_answers import Answer as Scripted
 from tests.kit.fake_answers import json_answer
 from tests.kit.fake_provider import FakeProvider
@@ -131,7 +132,7 @@ class TestWhatIsNoSuccess:
         assert caught.value.__cause__ is None
         assert caught.value.__context__ is None
 
-    @pytest.mark.parametrize("token", TOKENS.values(), ids=TOKENS.keys())
+    @every("token", TOKENS)
     def test_an_access_token_that_is_no_bounded_printable_ascii_is_refused(
         self, token: object
     ) -> None:
@@ -294,7 +295,7 @@ class TestWordsForTheEnd:
         assert caught.value.meaning is Meaning.GONE
         assert re.fullmatch(r"[a-zA-Z_]+", caught.value.code)
 
-    @pytest.mark.parametrize(
+    @every(
         "body",
         [
             {"error": 400, "message": "Bad Request"},
@@ -499,7 +500,7 @@ class TestThreeKindsOfFailure:
 
 
 class TestExpiry:
-    @pytest.mark.parametrize(
+    @every(
         ("expires_in", "lifetime"),
         [
             (3600, 3600),
@@ -530,14 +531,13 @@ class TestExpiry:
             (-math.inf, 0),
             (-(10**400), 0),
         ],
-        ids=lambda value: str(value)[:24],
     )
     def test_a_number_is_taken_however_it_is_written(
         self, expires_in: object, lifetime: float
     ) -> None:
         assert expires_at(expires_in, NOW) == NOW + lifetime
 
-    @pytest.mark.parametrize(
+    @every(
         "expires_in",
         [
             True,
@@ -555,7 +555,6 @@ class TestExpiry:
             "NaN",
             "Infinity",
         ],
-        ids=str,
     )
     def test_nonsense_is_neither_now_nor_for_ever(self, expires_in: object) -> None:
         assert expires_at(expires_in, NOW) == NOW + UNREADABLE_LIFETIME
@@ -611,7 +610,7 @@ class TestExpiry:
 
 
 class TestScopes:
-    @pytest.mark.parametrize(
+    @every(
         ("said", "granted_scopes"),
         [
             ("a b", ["a", "b"]),
@@ -724,7 +723,7 @@ class TestAccounts:
         token_answer = {"id_token": id_token({"tid": "t1"})}
         assert read_account(known, answer({"id": "oid"}), token_answer).id == "t1/oid"
 
-    @pytest.mark.parametrize(
+    @every(
         "broken",
         [
             "",

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.kit.every import every
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import BASE_URL, KEY
 from tests.site.test_settings import GOOD
@@ -86,7 +87,7 @@ def said_by_the_site(base_url: str = BASE_URL, **more: str) -> tuple[str, ...]:
     return ()
 
 
-@pytest.mark.parametrize("base_url", BAD_BASES)
+@every("base_url", BAD_BASES)
 def test_a_base_url_that_the_site_refuses_is_refused_in_the_same_words(base_url: str) -> None:
     (fault,) = said_by_the_site(base_url)
     said = said_by_the_library(base_url)

@@ -153,7 +153,7 @@ OTHERS = DOCUMENT.partition("## Every other provider")[2]
 ELSEWHERE = OAuthProvider("plain", "https://p.example/authorize", "https://p.example/token")
 
 
-@pytest.mark.parametrize("said", re.findall(r"^\| `(.+)` \| .*\|$", OTHERS, re.M))
+@every("said", re.findall(r"^\| `(.+)` \| .*\|$", OTHERS, re.M))
 def test_a_renewal_that_is_refused_in_a_word_of_the_table_has_ended(said: str) -> None:
     together = said.split() if said[0].isupper() and said[1:] != said[1:].lower() else [said]
     body = {"error": together[0], "more": together[1:]}

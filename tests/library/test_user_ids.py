@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from tests.kit.every import every
 from tests.kit.library import NO_REDIS, connected, fake_provider, manager_for
 from tests.kit.redis_wire import wired
 from webui.oauth_manager import (
@@ -102,7 +103,7 @@ IMPOSSIBLE: dict[str, Any] = {
 
 
 class TestWhatIsOne:
-    @pytest.mark.parametrize("user_id", AWKWARD)
+    @every("user_id", AWKWARD)
     def test_any_text_without_control_characters_is(self, user_id: str) -> None:
         assert check_user_id(user_id) == user_id
 
@@ -111,7 +112,7 @@ class TestWhatIsOne:
     def test_whatever_unicode_offers(self, user_id: str) -> None:
         assert check_user_id(user_id) == user_id
 
-    @pytest.mark.parametrize("user_id", IMPOSSIBLE.values(), ids=IMPOSSIBLE.keys())
+    @every("user_id", IMPOSSIBLE)
     def test_the_rest_is_a_value_error_that_does_not_quote_it(self, user_id: Any) -> None:
         with pytest.raises(ValueError, match=r"^a user id "):
             check_user_id(user_id)

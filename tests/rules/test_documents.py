@@ -19,6 +19,7 @@ from redis.asyncio import Redis
 from starlette.testclient import TestClient
 
 from examples import plain_bot
+from tests.kit.every import every
 from tests.kit.fake_provider import FakeProvider, serve
 from tests.kit.library import BASE_URL, KEY, fake_provider, providers_config
 from tests.kit.site_fixtures import Place
@@ -233,7 +234,7 @@ def test_the_first_steps_name_addresses_and_buttons_that_are_there() -> None:
     assert set(re.findall(r"\*([A-Z][^*]+)\*", first_steps)) == buttons
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+@every("document", list(DOCUMENTS))
 def test_every_link_within_the_documents_leads_somewhere(document: str) -> None:
     folder = (ROOT / document).parent
     for target in re.findall(r"\]\(([^)]+)\)", DOCUMENTS[document]):
@@ -271,7 +272,7 @@ def test_hooks_before_a_commit_are_the_commands_of_make_lint() -> None:
     assert re.findall(r"^ +entry: (.*)$", hooks, re.M) == commands
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+@every("document", list(DOCUMENTS))
 def test_every_command_that_is_named_exists(document: str) -> None:
     text = DOCUMENTS[document]
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
@@ -280,7 +281,7 @@ def test_every_command_that_is_named_exists(document: str) -> None:
     assert set(re.findall(r"^webui ([a-z-]+)", code, re.M)) <= set(main.commands)
 
 
-@pytest.mark.parametrize("document", DOCUMENTS)
+@every("document", list(DOCUMENTS))
 def test_every_setting_that_is_named_exists(document: str) -> None:
     known = known_names(["gitea"]) | {f"*_{s.name}" for s in PROVIDER_SETTINGS}
     known |= {f"*_{s.name}_FILE" for s in PROVIDER_SETTINGS if s.is_secret}
@@ -305,7 +306,7 @@ def test_the_index_of_decisions_lists_each_by_its_title_in_their_order() -> None
     assert numbers == sorted(set(numbers))
 
 
-@pytest.mark.parametrize("document", DECISIONS)
+@every("document", list(DECISIONS))
 def test_a_decision_is_short_and_says_its_reason_and_what_follows(document: str) -> None:
     text = DOCUMENTS[document]
     assert re.findall(r"^\*\*(\w+)\.\*\*", text, re.M) == ["Decision", "Reason", "Consequence"]
@@ -316,7 +317,7 @@ def test_the_longest_pieces_are_those_that_the_tests_let_pass() -> None:
     assert f"stop at {LONGEST_MODULE} and {LONGEST_FUNCTION}." in DOCUMENTS["CONTRIBUTING.md"]
 
 
-@pytest.mark.parametrize("document", ["CONTRIBUTING.md", "SECURITY.md", *DECISIONS])
+@every("document", ["CONTRIBUTING.md", "SECURITY.md", *DECISIONS])
 def test_every_file_that_a_guide_names_exists(document: str) -> None:
     named = re.findall(r"`((?:webui|tests|static|docs|examples)/[^`]*)`", DOCUMENTS[document])
     assert [name for name in named if not (ROOT / name).exists()] == []
@@ -374,7 +375,7 @@ RUN = {
 }
 
 
-@pytest.mark.parametrize("text", [text for _, text in BLOCKS], ids=lambda t: t.split("\n")[0][:40])
+@every("text", [text for _, text in BLOCKS])
 def test_every_example_is_of_a_kind_that_some_test_runs(text: str) -> None:
     assert [kind for kind, begins in RUN.items() if begins.match(text)]
 

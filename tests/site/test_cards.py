@@ -190,7 +190,7 @@ def test_the_time_at_which_access_runs_out_is_already_over() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@every(
     ("label", "shown"),
     [
         ("octocat", "octocat"),
@@ -319,7 +319,7 @@ def test_refusals_that_repeat_for_an_hour_ask_for_the_person() -> None:
     assert summarize([shown], SCREEN).lead == "1 needs attention:"
 
 
-@pytest.mark.parametrize("name", [n for n, case in CASES.items() if case.provider in ON.values()])
+@every("name", [n for n, case in CASES.items() if case.provider in ON.values()])
 def test_connect_is_on_every_card_but_of_what_works_or_is_being_done(name: str) -> None:
     shown = card(CASES[name])
     leads_there = any(a.url.endswith("/connect") for a in shown.actions)

@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from tests.kit.certificates import Authority, authority, tls_front
 from tests.kit.checkup_desk import Desk
 from tests.kit.connect_proxy import connect_proxy
+from tests.kit.every import every
 from tests.kit.fake_provider import FakeProvider, serve
 from tests.kit.redis_servers import saying
 from tests.kit.site_fixtures import free_port
@@ -420,9 +421,7 @@ async def test_a_certificate_that_a_proxy_puts_in_its_place_is_told_as_seen_thro
     assert "If the proxy opens TLS" in found
 
 
-@pytest.mark.parametrize(
-    "fault", sorted({*STRAIGHT, *EVERYWHERE, *THROUGH, "proxy_wants_password"})
-)
+@every("fault", sorted({*STRAIGHT, *EVERYWHERE, *THROUGH, "proxy_wants_password"}))
 def test_every_fault_through_a_proxy_names_it_and_none_says_to_name_one(fault: str) -> None:
     way = Way("http://user:pass-canary@proxy.example:3128")
     what, cure = told_of(fault, f"https://{PROVIDER}/", way)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from tests.kit.every import every
 from tests.kit.library import BASE_URL, KEY, fake_provider, providers_config
 from tests.kit.screens import DETAIL, SCREEN, Document, card, card_html
 from tests.kit.site_fixtures import Place, card_state, query_of, site_at
@@ -69,7 +70,7 @@ class TestSettingThemUp:
         assert all(name.isprintable() and 0 < len(name) <= 64 for name in found)
         assert all(found.values())
 
-    @pytest.mark.parametrize(
+    @every(
         ("text", "why"),
         [
             ("meeting reminders", "a scope for each"),

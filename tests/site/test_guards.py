@@ -21,6 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.types import ASGIApp, Message, Scope
 from structlog.testing import capture_logs
 
+from tests.kit.every import every
 from webui.access.sign_in import (
     HOME,
     SUPPORT,
@@ -566,15 +567,15 @@ ELSEWHERE = [
 
 
 class TestTheWayBack:
-    @pytest.mark.parametrize("path", LANDINGS)
+    @every("path", LANDINGS)
     def test_leads_to_pages_that_are_listed(self, path: str) -> None:
         assert safe_next(path) == path
 
-    @pytest.mark.parametrize("path", SUPPORT_PAGES)
+    @every("path", SUPPORT_PAGES)
     def test_leads_support_to_its_first_page_where_an_address_is_not_plain(self, path: str) -> None:
         assert safe_next(path) == SUPPORT
 
-    @pytest.mark.parametrize("path", ELSEWHERE)
+    @every("path", ELSEWHERE)
     def test_leads_home_from_anywhere_else(self, path: str | None) -> None:
         assert safe_next(path) == HOME
 

@@ -427,12 +427,12 @@ def test_the_page_of_one_service_shows_its_permissions_unfolded() -> None:
     assert f"What {PRODUCT} can do in GitHub" in read(html).text
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
+@every("name", list(TEMPLATES))
 def test_templates_name_no_provider(name: str) -> None:
     assert not re.search("github|google|discord|microsoft", TEMPLATES[name], re.IGNORECASE)
 
 
-@pytest.mark.parametrize("name", TEMPLATES)
+@every("name", list(TEMPLATES))
 def test_templates_turn_escaping_off_nowhere(name: str) -> None:
     assert not re.search(r"\|\s*safe\b|autoescape", TEMPLATES[name])
 
@@ -487,7 +487,7 @@ def test_a_file_under_another_hash_is_not_kept(client: TestClient, name: str) ->
     assert answer.headers["cache-control"] == "no-cache"
 
 
-@pytest.mark.parametrize(
+@every(
     ("accepted", "is_packed"),
     [
         ([], False),
@@ -522,7 +522,6 @@ def test_a_file_under_another_hash_is_not_kept(client: TestClient, name: str) ->
         (["gzip;level=9"], False),
         (["notgzip, gzipped"], False),
     ],
-    ids=str,
 )
 def test_a_file_is_packed_for_whoever_takes_it(accepted: list[str], is_packed: bool) -> None:
     assert assets.takes_gzip(accepted) is is_packed

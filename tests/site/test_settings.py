@@ -14,6 +14,7 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from tests.kit.every import every
 from webui.commands.check import run_checkup
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES
 from webui.oauth_manager.providers.provider import build_providers
@@ -531,9 +532,7 @@ BAD_VALUES = {
 
 
 class TestFaults:
-    @pytest.mark.parametrize(
-        ("name", "value"), [(name, value) for name, bad in BAD_VALUES.items() for value in bad]
-    )
+    @every(("name", "value"), [(name, value) for name, bad in BAD_VALUES.items() for value in bad])
     def test_a_bad_value_is_one_fault_that_names_the_variable_and_not_the_value(
         self, name: str, value: str
     ) -> None:

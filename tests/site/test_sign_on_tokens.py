@@ -15,6 +15,7 @@ from joserfc import jws, jwt
 from joserfc.errors import SecurityWarning
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey
 
+from tests.kit.every import every
 from tests.kit.openid_server import jwk_set, new_key, unsigned
 from webui.sign_on.id_token import (
     ALGORITHMS,
@@ -178,7 +179,7 @@ def test_somebody_may_be_in_very_many_groups() -> None:
 # Claims
 
 
-@pytest.mark.parametrize(
+@every(
     ("claim", "value", "reason"),
     [
         ("iss", None, "missing_claim iss"),
@@ -257,7 +258,7 @@ def test_a_token_that_was_bent_is_refused_and_never_breaks_anything() -> None:
             assert refusal("".join(bent) + token[len(head) :])
 
 
-@pytest.mark.parametrize(
+@every(
     "token",
     [
         "",
@@ -284,7 +285,7 @@ def test_what_is_no_set_of_claims_is_refused_though_it_is_signed(payload: bytes)
     assert refusal(token) in ("invalid_payload", "malformed")
 
 
-@pytest.mark.parametrize(
+@every(
     "body",
     [
         b"",
@@ -321,7 +322,7 @@ def identity(**claims: Any) -> Identity:
     return read_identity({"sub": "carol", **claims}, "sub", "groups")
 
 
-@pytest.mark.parametrize(
+@every(
     ("groups", "expected"),
     [
         (["support", "all"], ("support", "all")),
@@ -346,9 +347,7 @@ def test_a_claim_may_lie_deeper_or_have_dots_in_its_name() -> None:
     assert (found.user, found.groups) == ("U1", ("support",))
 
 
-@pytest.mark.parametrize(
-    "user", [None, "", 5, True, ["carol"], {"a": 1}, "x" * 256, "a\nb", "a\0", "\ud800"]
-)
+@every("user", [None, "", 5, True, ["carol"], {"a": 1}, "x" * 256, "a\nb", "a\0", "\ud800"])
 def test_what_is_no_user_id_signs_nobody_in(user: object) -> None:
     with pytest.raises(IdTokenRefused, match="user_claim"):
         read_identity({"id": user}, "id", "groups")

@@ -33,7 +33,7 @@ EVERY_CASE = every("case", HELD)
 
 
 class TestMasking:
-    @pytest.mark.parametrize(
+    @every(
         ("label", "shown"),
         [
             ("octocat", "o•••t"),
@@ -69,7 +69,7 @@ class TestSpelling:
 
 
 class TestAddresses:
-    @pytest.mark.parametrize("user", IDS)
+    @every("user", IDS)
     def test_every_id_stands_in_one_segment_and_comes_back(self, user: str) -> None:
         path = person_path(user)
         assert path.startswith(PEOPLE)
@@ -235,7 +235,7 @@ class TestTheExport:
             export.since(text, 1.0)
 
 
-@pytest.mark.parametrize(
+@every(
     "reason",
     [
         "",

@@ -42,14 +42,36 @@ class Staff:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """The role that a request shows: ``staff`` now, or the reason against."""
+class TooOld:
+    """Staff who signed in longer than ``STAFF_SECONDS`` ago."""
 
-    staff: Staff | None = None
-    is_stale: bool = False  # signed in too long ago
-    is_over: bool = False  # or no longer signed in at their provider
-    trouble: str = ""  # or the provider did not say: its error code
-    other: Staff | None = None  # or somebody signed in who is not staff
+
+@dataclass(frozen=True, slots=True)
+class SignedOut:
+    """Somebody who is no longer signed in at their provider."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Somebody of whom the provider did not say whether they are staff; its error code."""
+
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outsider:
+    """Somebody who is signed in and is not staff."""
+
+    person: Staff
+
+
+@dataclass(frozen=True, slots=True)
+class Nobody:
+    """Nobody is signed in."""
+
+
+Role = Staff | Unknown | TooOld | SignedOut | Outsider | Nobody
+_BEST_FIRST = (Staff, Unknown, TooOld, SignedOut, Outsider, Nobody)
 
 
 class RoleUnknown(Exception):
@@ -77,53 +99,48 @@ async def require_staff(request: Request) -> Staff:
     for those who are not, and for staff who signed in longer than ``STAFF_SECONDS`` ago
     or whose sign-in is over, ``RoleUnknown``, and ``StoreUnavailable``.
     """
-    standing = await standing_of(request)
-    if standing.staff:
-        return standing.staff
-    if standing.trouble:
-        raise RoleUnknown(standing.trouble)
-    if standing.is_stale or standing.is_over:
-        raise SignInNeeded
-    if standing.other:
-        await _note_denied(request, standing.other)
-    elif _has_support(site_of(request).settings):
-        raise SignInNeeded  # the page that it leads to names these pages to everybody
+    match await role_of(request):
+        case Staff() as staff:
+            return staff
+        case Unknown(code):
+            raise RoleUnknown(code)
+        case TooOld() | SignedOut():
+            raise SignInNeeded
+        case Outsider(person):
+            await _note_denied(request, person)
+        case Nobody() if _has_support(site_of(request).settings):
+            raise SignInNeeded  # the page that it leads to names these pages to everybody
     raise HTTPException(404)
 
 
-async def standing_of(request: Request) -> Standing:
-    """Return the best standing by proxy, staff session and person's session; reads only."""
-    found: list[Standing] = []
+async def role_of(request: Request) -> Role:
+    """Return the best role by proxy, staff session and person's session; reads only."""
+    best: Role = Nobody()
     async for sign_in in _signed_in(request):
-        standing = await _standing(site_of(request), sign_in)
-        if standing.staff:
-            return standing
-        found.append(standing)
-    return Standing(
-        is_stale=any(each.is_stale for each in found),
-        is_over=any(each.is_over for each in found),
-        trouble=next((each.trouble for each in found if each.trouble), ""),
-        other=next((each.other for each in found if each.other), None),
-    )
+        role = await _role(site_of(request), sign_in)
+        if isinstance(role, Staff):
+            return role
+        best = min(best, role, key=lambda each: _BEST_FIRST.index(type(each)))
+    return best
 
 
-async def _standing(site: Site, sign_in: _SignIn) -> Standing:
+async def _role(site: Site, sign_in: _SignIn) -> Role:
     """Judge one sign-in; the provider is asked last, and about staff alone."""
     person, settings = sign_in.person, site.settings
     if sign_in.at is None or not is_staff(settings, person, sign_in.groups):
-        return Standing(other=person)
+        return Outsider(person)
     if not time.time() - sign_in.at < STAFF_SECONDS:
-        return Standing(is_stale=True)
+        return TooOld()
     if not sign_in.sealed_token or is_staff(settings, person, ()):
-        return Standing(person)
+        return person
     try:
         sign_on = site.sign_on
         groups = await sign_on.groups_now(person.id, sign_in.sealed_token) if sign_on else ()
     except OAuthRefused:
-        return Standing(is_over=True)
+        return SignedOut()
     except (OAuthMisconfigured, OAuthUnavailable) as failure:
-        return Standing(trouble=failure.code)
-    return Standing(person) if is_staff(settings, person, groups) else Standing(other=person)
+        return Unknown(failure.code)
+    return person if is_staff(settings, person, groups) else Outsider(person)
 
 
 def _has_support(settings: Settings) -> bool:

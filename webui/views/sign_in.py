@@ -5,7 +5,7 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from webui.access.roles import Standing, standing_of
+from webui.access.roles import Nobody, Role, SignedOut, Staff, TooOld, role_of
 from webui.access.sign_in import HOME, SIGN_IN, SUPPORT, safe_next
 from webui.rendering.render import render
 from webui.sessions.cookies import forget_cookie
@@ -28,12 +28,12 @@ async def sign_in(request: Request) -> Response:
     site = site_of(request)
     landing = safe_next(request.query_params.get("next"))
     is_signed_in = await site.sessions.load(request) is not None
-    standing = Standing()
+    role: Role = Nobody()
     if landing.startswith(SUPPORT):
-        standing = await standing_of(request)
+        role = await role_of(request)
         # Staff may be signed in as somebody else here, and still sign on as themselves.
-        is_signed_in = standing.staff is not None or (is_signed_in and not site.sign_on)
-    if is_signed_in and not (standing.is_stale or standing.is_over):
+        is_signed_in = isinstance(role, Staff) or (is_signed_in and not site.sign_on)
+    if is_signed_in and not isinstance(role, TooOld | SignedOut):
         return RedirectResponse(landing, 303)
     configured = site.manager.list_configured_providers()
     return render(
@@ -44,8 +44,8 @@ async def sign_in(request: Request) -> Response:
         is_for_staff=bool(site.sign_on and site.sign_on.is_for_staff),
         next=landing,
         wants_support=landing.startswith(SUPPORT),
-        is_stale=standing.is_stale,
-        is_over=standing.is_over,
+        is_stale=isinstance(role, TooOld),
+        is_over=isinstance(role, SignedOut),
     )
 
 
