@@ -75,6 +75,14 @@
   watch();
   doc.addEventListener('visibilitychange', look);
 
+  // Pressed twice, a form without htmx is sent once: what it sends may work only once.
+  doc.addEventListener('submit', event => {
+    const form = event.target, now = Date.now();
+    if (form.matches('[hx-post]') || form.querySelector('[hx-post]')) return;
+    if (now - held.get(form) < 2000) event.preventDefault();
+    else held.set(form, now);
+  });
+
   doc.addEventListener('DOMContentLoaded', localise);
   // Out of memory, Back shows an old state.
   addEventListener('pageshow', event => event.persisted && location.reload());

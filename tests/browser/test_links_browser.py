@@ -217,7 +217,11 @@ class TestOnASmallPhone:
     ) -> None:
         async with window(chromium, abroad, redis, script=script, width=WIDTH) as phone:
             await phone.page.goto(await address(phone, LANDING))
-            await phone.page.locator("#link-yes").dblclick()
+            yes = phone.page.locator("#link-yes")
+            if script:  # it sends a form once, however far apart the two presses are
+                await yes.dblclick()
+            else:  # two presses before the browser has sent anything are one
+                await yes.evaluate("button => { button.click(); button.click(); }")
             await phone.page.wait_for_url("**/connect/proof")
             await phone.page.locator(".code").wait_for()
 
