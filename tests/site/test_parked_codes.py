@@ -811,7 +811,7 @@ class TestTheLog:
                     async with httpx.AsyncClient(base_url=base_url) as client:
                         await _live(Browser(client), fake.authorize(url), bot, redis, outcome)
                         secrets |= {*client.cookies.values(), query_of(url)["state"]}
-                text = site.log.read_bytes()
+            text = site.log.read_bytes()  # all of it: a line follows its answer
             await bot.aclose()
         secrets |= fake.issued | {r.form.get("code_verifier", "") for r in fake.requests} - {""}
         assert fake.calls["exchange"] == 1
