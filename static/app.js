@@ -75,10 +75,10 @@
   watch();
   doc.addEventListener('visibilitychange', look);
 
-  // Pressed twice, a form without htmx is sent once: what it sends may work only once.
+  // Pressed twice, a form that htmx does not take is sent once: what it sends may work once.
   doc.addEventListener('submit', event => {
     const form = event.target, now = Date.now();
-    if (form.matches('[hx-post]') || form.querySelector('[hx-post]')) return;
+    if (event.defaultPrevented) return;
     if (now - held.get(form) < 2000) event.preventDefault();
     else held.set(form, now);
   });

@@ -53,8 +53,9 @@ async def may_guess(request: Request, *, owner: str = "") -> None:
 
     One round trip; further ones beyond the limit.
     """
-    limiter, who = site_of(request).limiter, await _guesser(request)
-    if owner and who.own == _known_as(site_of(request).settings, owner):
+    site, who = site_of(request), await _guesser(request)
+    limiter = site.limiter
+    if owner and who.own == _known_as(site.settings, owner):
         return
     try:
         await limiter.check("miss", who.network)
@@ -87,7 +88,7 @@ def remember_browser(request: Request, response: Response, user: str) -> None:
     """Give the browser a cookie that shows that ``user`` was signed in with it."""
     settings = site_of(request).settings
     value = _signer(settings).sign(_known_as(settings, user)).decode("ascii")
-    keep_cookie(site_of(request).settings, response, COOKIE, value, KNOWN_SECONDS)
+    keep_cookie(settings, response, COOKIE, value, KNOWN_SECONDS)
 
 
 async def _guesser(request: Request) -> Guesser:
@@ -100,9 +101,10 @@ async def _guesser(request: Request) -> Guesser:
 
 
 def _brought(request: Request) -> str:
+    settings = site_of(request).settings
     try:
-        value = kept_cookie(site_of(request).settings, request, COOKIE)
-        return _signer(site_of(request).settings).unsign(value).decode("ascii")
+        value = kept_cookie(settings, request, COOKIE)
+        return _signer(settings).unsign(value).decode("ascii")
     except (BadSignature, UnicodeError):
         return ""
 

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from webui.oauth_manager import PROVIDER_TEMPLATES
 from webui.oauth_manager.configuration import half_moved
-from webui.settings import identity as identity
+from webui.settings import identity
 from webui.settings import readers as values
 from webui.settings.features import unasked
 from webui.settings.sources import Given, survey

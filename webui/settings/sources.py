@@ -19,9 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from webui.settings import features as setting_features
+from webui.settings import features, texts
 from webui.settings import readers as values
-from webui.settings import texts as setting_texts
 from webui.settings.table import (
     FILE_SUFFIX,
     SETTINGS,
@@ -35,8 +34,8 @@ from webui.settings.table import (
 
 # Writers of a table of the file as the text of its setting.
 _AS_TEXT = {
-    setting_features.SUFFIX: setting_features.as_text,
-    setting_texts.SUFFIX: setting_texts.as_text,
+    features.SUFFIX: features.as_text,
+    texts.SUFFIX: texts.as_text,
 }
 _LOOKALIKE = 0.88  # below: a variable of another program
 _TYPO = 0.92  # above: a setting misspelt; below: one of the many GITHUB_* of a build machine

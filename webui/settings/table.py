@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from webui.oauth_manager import PROVIDER_TEMPLATES
-from webui.settings import features as setting_features
-from webui.settings import identity as identity
+from webui.settings import features, identity, texts
 from webui.settings import readers as values
-from webui.settings import texts as setting_texts
 
 FILE_SUFFIX = "_FILE"
 
@@ -211,13 +209,13 @@ PROVIDER_SETTINGS = (
         "SCOPE_TEXTS",
         'What each scope allows, to complete "the bot can": '
         "chat:write=post in your name; users:read=see your team.",
-        setting_texts.scope_texts,
+        texts.scope_texts,
     ),
     Setting(
         "FEATURES",
         "What the bot does with it, each with the scopes that takes: "
         "reminders: calendar.read; mail: mail.read mail.send.",
-        setting_features.features,
+        features.features,
     ),
 )
 """For each provider ``{PROVIDER}_{name}``; the defaults are those of the provider."""

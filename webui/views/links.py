@@ -194,7 +194,7 @@ async def finish_proof(request: Request) -> Response:
         response = await finish(request, session, taken.parked.attempt, answer)
     else:
         response = await _go_on(request, session, link)
-    forget_cookie(site_of(request).settings, request, response, "proof")
+    forget_cookie(site.settings, request, response, "proof")
     remember_browser(request, response, link.user_id)
     return response
 
@@ -214,7 +214,7 @@ async def decline_proof(request: Request) -> Response:
     response = render(request, "link_declined.html")
     # The secret stays: a person who goes back reads that it is over, not that it began
     # elsewhere.
-    forget_cookie(site_of(request).settings, request, response, "link")
+    forget_cookie(site.settings, request, response, "link")
     return response
 
 

@@ -31,7 +31,7 @@ async def begin_proof(
     secret = await site.manager.proofs.start(site.redis, link, parked)
     await site.limiter.allows("start", proof_counter(secret))
     keep_proof(request, response, secret)
-    forget_cookie(site_of(request).settings, request, response, "link")
+    forget_cookie(site.settings, request, response, "link")
     return response
 
 

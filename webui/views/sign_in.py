@@ -55,9 +55,8 @@ async def sign_out(request: Request) -> Response:
     vias = [await sessions.end(request) for sessions in (site.sessions, site.staff_sessions)]
     response = await sign_out_there(request) if "sso" in vias else None
     response = response or RedirectResponse("/signed-out", 303)
-    forget_cookie(
-        site_of(request).settings, request, response, COOKIE
-    )  # sign-ins that are under way end with the session
+    # Sign-ins that are under way end with the session.
+    forget_cookie(site.settings, request, response, COOKIE)
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
     return response
 

@@ -46,7 +46,7 @@ async def start(request: Request) -> Response:
     form = await form_of(request)
     return_to = _return_to(sign_on, form.get("next"))
     # Kept over several starts, so that two tabs do not end each other's sign-in.
-    kept = kept_cookie(site_of(request).settings, request, COOKIE)
+    kept = kept_cookie(site.settings, request, COOKIE)
     browser = kept if is_one_time_value(kept) else new_secret()
     max_age, again = 0, False
     if return_to.startswith(SUPPORT):
@@ -58,7 +58,7 @@ async def start(request: Request) -> Response:
     except (OAuthMisconfigured, OAuthUnavailable) as failure:
         return await _failed(request, "signon_away", code=failure.code)
     response = hand_off(request, sign_on.provider, url, "/signin", text="text_signin")
-    keep_cookie(site_of(request).settings, response, COOKIE, browser, ATTEMPT_SECONDS)
+    keep_cookie(site.settings, response, COOKIE, browser, ATTEMPT_SECONDS)
     return response
 
 
@@ -83,7 +83,7 @@ async def _come_back(request: Request) -> Response:
     try:
         answer = read_authorization_response(request.scope["query_string"], sign_on.provider)
         attempt = await take_attempt(
-            site.redis, answer.state, kept_cookie(site_of(request).settings, request, COOKIE)
+            site.redis, answer.state, kept_cookie(site.settings, request, COOKIE)
         )
     except FlowRefused as refusal:
         if refusal.reason == "unknown":

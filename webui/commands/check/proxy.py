@@ -9,12 +9,10 @@ import ssl
 
 import anyio
 from anyio.abc import ByteStream
-from anyio.streams.tls import TLSStream
 
+from webui.commands.check.wire import SECONDS, with_tls
 from webui.oauth_manager.protocol.network_faults import fault_of, is_tls
 from webui.oauth_manager.protocol.transport import tls_context
-
-SECONDS = 3.0
 
 Address = tuple[str, int]
 
@@ -55,9 +53,7 @@ async def _connect(address: Address) -> ByteStream:
 async def _handshake(stream: ByteStream, context: ssl.SSLContext, host: str) -> str:
     try:
         with anyio.fail_after(SECONDS):
-            await TLSStream.wrap(
-                stream, hostname=host, ssl_context=context, standard_compatible=False
-            )
+            await with_tls(stream, context, host)
     except (OSError, anyio.BrokenResourceError, anyio.EndOfStream) as error:
         fault = fault_of(error)
         return fault if is_tls(fault) or fault == "timeout" else "closed"

@@ -74,7 +74,7 @@ async def _talk(stream: ByteStream, context: ssl.SSLContext | None, host: str) -
     try:
         with anyio.fail_after(SECONDS):
             if context:
-                stream = await _with_tls(stream, context, host)
+                stream = await with_tls(stream, context, host)
             await stream.send(b"PING\r\n")
             answer = await stream.receive(64)
     except TimeoutError:
@@ -87,7 +87,8 @@ async def _talk(stream: ByteStream, context: ssl.SSLContext | None, host: str) -
     return "" if answer[:1] in (b"+", b"-") else "not_redis"
 
 
-async def _with_tls(stream: ByteStream, context: ssl.SSLContext, host: str) -> ByteStream:
+async def with_tls(stream: ByteStream, context: ssl.SSLContext, host: str) -> ByteStream:
+    """Shake hands; a peer that hangs up without a goodbye is no fault."""
     return await TLSStream.wrap(
         stream, hostname=host, ssl_context=context, standard_compatible=False
     )
@@ -108,7 +109,7 @@ async def _takes_tls(options: dict[str, Any]) -> bool:
     try:
         async with await _connect(options) as stream:
             with anyio.fail_after(SECONDS):
-                await _with_tls(stream, context, _host(options))
+                await with_tls(stream, context, _host(options))
     except (OSError, anyio.BrokenResourceError, anyio.EndOfStream) as error:
         return fault_of(error).startswith("certificate_")
     return True
