@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from . import configuration
+from .clock import Clock
 from .errors import (
     FlowRefused,
     RecordUnreadable,
@@ -39,7 +40,8 @@ class OAuthManager(Display):
     name to ``OAuthProvider`` fields that override its template, or that make up
     a provider of the deployment's own.  ``strict`` refuses token records that
     do not name their user; ``outgoing_proxy`` is the address of an HTTP proxy that
-    calls to providers go through; ``transport`` replaces the network, for tests.
+    calls to providers go through; ``transport`` replaces the network and ``clock`` the
+    time, for tests.
 
     Methods take an asyncio Redis client.  Each raises ``ValueError`` for an
     unknown provider or an impossible user id, and ``StoreUnavailable`` when
@@ -55,13 +57,15 @@ class OAuthManager(Display):
         strict: bool = False,
         outgoing_proxy: str = "",
         transport: Transport | None = None,
+        clock: Clock | None = None,
     ) -> None:
         transport = transport or Transport(proxy=outgoing_proxy)
         providers = build_providers(
             PROVIDER_TEMPLATES, providers_config or {}, is_out_there=transport.is_out_there
         )
         sealer = Sealer(encryption_key, strict=strict)
-        super().__init__(sealer, configuration.checked_base_url(base_url), providers, transport)
+        base_url = configuration.checked_base_url(base_url)
+        super().__init__(sealer, base_url, providers, transport, clock or Clock())
 
     # Starting a connection
 

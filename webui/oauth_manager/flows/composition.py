@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from ..clock import Clock
 from ..errors import OAuthMisconfigured, StoreUnavailable
 from ..journal.activity import Activity
 from ..journal.audit import Audit
@@ -45,8 +46,10 @@ class Composition:
         base_url: str,
         providers: dict[str, OAuthProvider],
         transport: Transport,
+        clock: Clock,
     ) -> None:
         self.base_url = base_url
+        self.clock = clock
         self.providers = providers
         self.patience = DEADLINE_WHILE_WAITING  # seconds that a disconnect waits for a provider
         self._transport = transport
