@@ -18,16 +18,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from webui.access.sign_in import SignInNeeded
-from webui.oauth_manager import (
-    AuditRecord,
-    OAuthMisconfigured,
-    OAuthRefused,
-    OAuthUnavailable,
-    StoreUnavailable,
-)
+from webui.oauth_manager import AuditRecord, StoreUnavailable
+from webui.oauth_manager.protocol import ProviderFailure
 from webui.sessions.proxied import proxied_person
 from webui.sessions.sessions import Session
 from webui.settings.settings import Settings
+from webui.sign_on import is_away
 from webui.site import Site, site_of
 
 STAFF_SECONDS = 1800  # since the sign-in
@@ -136,10 +132,8 @@ async def _role(site: Site, sign_in: _SignIn) -> Role:
     try:
         sign_on = site.sign_on
         groups = await sign_on.groups_now(person.id, sign_in.sealed_token) if sign_on else ()
-    except OAuthRefused:
-        return SignedOut()
-    except (OAuthMisconfigured, OAuthUnavailable) as failure:
-        return Unknown(failure.code)
+    except ProviderFailure as failure:
+        return Unknown(failure.code) if is_away(failure) else SignedOut()
     return person if is_staff(settings, person, groups) else Outsider(person)
 
 

@@ -69,16 +69,14 @@ async def _answered(talk: Talk, action: str, work: Awaitable[str]) -> str:
     """Return the action's answer, or the sentence for the error that stopped it."""
     try:
         return await work
-    except StoreUnavailable:
+    except StoreUnavailable as error:
         # The answer may have been lost after the deed.
-        return say("not_known" if action in ("confirm", "disconnect") else "store_away")
-    except OAuthUnavailable as error:
-        key = "stuck" if error.may_reconnect else "trouble"
+        return say("not_known" if action in ("confirm", "disconnect") else error.outcome)
+    except (OAuthUnavailable, OAuthMisconfigured) as error:
+        key = _STOPPED.get(error.outcome, error.outcome)
+        if key == "misconfigured" and error.provider not in talk.manager.providers:
+            key = "set_up"
         return say(key, provider=talk.label(error.provider), name=error.provider)
-    except OAuthMisconfigured as error:
-        if error.provider not in talk.manager.providers:
-            return say("set_up")
-        return say("misconfigured", provider=talk.label(error.provider))
     except TooMany as error:
         return say("too_many", span=span(error.retry_after + 59))
 
@@ -243,6 +241,9 @@ ACTIONS: dict[str, Callable[[Talk, str], Awaitable[str]]] = {
     "disconnect": _disconnect,
     "manage": _manage,
 }
+
+# The chat's sentences for errors that it calls by another word.
+_STOPPED = {"provider_trouble": "trouble", "not_understood": "misconfigured"}
 
 _ENDED = {
     RevokeOutcome.REVOKED: "disconnected",

@@ -54,6 +54,11 @@ _OUTCOMES = {
 class OAuthError(Exception):
     """Root of every error that this library raises on purpose."""
 
+    @property
+    def outcome(self) -> str:
+        """Return the error in one word: ``failed``, or one that a card, notice or chat knows."""
+        return "failed"
+
 
 class OAuthNotConnected(OAuthError):
     """A tool needs access that the person has not given; ``connect_url`` asks for it.
@@ -102,6 +107,10 @@ class ProviderFailure(OAuthError, RuntimeError):
         self.meaning = meaning or self.meaning
         super().__init__(f"{provider}: {step} {self.what}" + (f" ({code})" if code else ""))
 
+    @property
+    def outcome(self) -> str:
+        return self.meaning.outcome
+
 
 class OAuthUnavailable(ProviderFailure):
     """Timeouts, 429, 5xx, nonsense, refusals in unknown words.  All records are kept.
@@ -115,6 +124,11 @@ class OAuthUnavailable(ProviderFailure):
     retry_after = 0.0  # seconds, if the provider asked for a pause
     may_reconnect = False
 
+    @property
+    def outcome(self) -> str:
+        # Its meaning may be unknown: even so a retry can bring another answer.
+        return "stuck" if self.may_reconnect else Meaning.TROUBLE.outcome
+
     def __str__(self) -> str:
         more = "; it has refused for over an hour, so connecting again may help"
         return super().__str__() + (more if self.may_reconnect else "")
@@ -127,6 +141,10 @@ class StoreUnavailable(OAuthUnavailable):
 
     def __init__(self, step: str, code: str = "") -> None:
         super().__init__("store", step, code)
+
+    @property
+    def outcome(self) -> str:
+        return "store_away"
 
 
 class OAuthMisconfigured(ProviderFailure):
@@ -159,6 +177,10 @@ class FlowRefused(OAuthError):
         self.reason = reason
         self.provider = provider
         super().__init__(f"flow refused: {reason}")
+
+    @property
+    def outcome(self) -> str:
+        return {"issuer": "failed", "unnamed": "start_here"}.get(self.reason, "attempt_over")
 
 
 class RecordUnreadable(OAuthError):

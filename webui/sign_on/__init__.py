@@ -6,7 +6,7 @@ attempt with ``attempts``, has the id token checked by ``id_token`` and read by
 """
 
 from .attempts import ATTEMPT_SECONDS, Attempt, take_attempt
-from .flow import SignOn
+from .flow import SignOn, is_away
 from .id_token import IdTokenRefused
 from .identity import Identity
 
@@ -16,5 +16,6 @@ __all__ = [
     "IdTokenRefused",
     "Identity",
     "SignOn",
+    "is_away",
     "take_attempt",
 ]

@@ -15,6 +15,7 @@ from webui.oauth_manager import (
     OAuthRefused,
     OAuthUnavailable,
 )
+from webui.oauth_manager.protocol import ProviderFailure
 from webui.oauth_manager.protocol.callback import AuthorizationResponse
 from webui.oauth_manager.protocol.requests import authorize_url, code_challenge, exchange_request
 from webui.oauth_manager.protocol.token_answers import read_token_answer
@@ -30,6 +31,12 @@ from .keys import Keys
 from .userinfo import UserInfo
 
 SIGN_OUT_SECONDS = 2.0  # the longest wait for the provider's part of signing out
+_AWAY = ("provider_trouble", "misconfigured", "not_understood")
+
+
+def is_away(failure: ProviderFailure) -> bool:
+    """Return whether the provider or our set-up is in trouble; else the sign-in itself is over."""
+    return failure.outcome in _AWAY
 
 
 class SignOn:

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -23,14 +24,12 @@ from webui.oauth_manager import (
     Event,
     FlowRefused,
     LinkRequest,
-    OAuthMisconfigured,
     OAuthProvider,
-    OAuthRefused,
-    OAuthUnavailable,
     StoreUnavailable,
     SwitchOffer,
 )
 from webui.oauth_manager.links import Parked
+from webui.oauth_manager.protocol import ProviderFailure
 from webui.oauth_manager.protocol.callback import AuthorizationResponse, read_authorization_response
 from webui.oauth_manager.storage import state_of
 from webui.oauth_manager.storage.calls import Pipeline
@@ -179,10 +178,10 @@ async def _refused(
         return ended("other-browser")
     if session is None or attempt is None or not attempt.is_bound:
         return ended("over")
-    note = Note("attempt_over")
+    note = Note(refusal.outcome)
     if reason == "issuer":
-        ref = await refer(request, "failed", provider=provider, code="other_issuer")
-        note = Note("failed", ref=ref)
+        ref = await refer(request, note.key, provider=provider, code="other_issuer")
+        note = replace(note, ref=ref)
     done = remembered(session.notes, provider, answer.state, "list", is_done=True)
     await site_of(request).sessions.put_notes(session, {provider: note, **done})
     return RedirectResponse(address("list", provider, "n"), 303)
@@ -277,10 +276,10 @@ async def _outcome(
             key = "connected" if result else "already_disconnected"
     except StoreUnavailable:
         raise
-    except FlowRefused:
-        key = "start_here"
-    except (OAuthRefused, OAuthMisconfigured, OAuthUnavailable) as failure:
-        key = failure.meaning.outcome
+    except FlowRefused as refusal:
+        key = refusal.outcome
+    except ProviderFailure as failure:
+        key = failure.outcome
         error = failure.code
         trace = failure.trace
     if key in ("connected", "already_disconnected"):

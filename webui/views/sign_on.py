@@ -16,19 +16,22 @@ from webui.access.guesses import count_try, may_guess, remember_browser, turned_
 from webui.access.roles import STAFF_SECONDS, Staff, is_staff
 from webui.access.sign_in import SUPPORT, is_callback, safe_next
 from webui.incident_codes import refer
-from webui.oauth_manager import (
-    FlowRefused,
-    OAuthMisconfigured,
-    OAuthRefused,
-    OAuthUnavailable,
-    StoreUnavailable,
-)
+from webui.oauth_manager import FlowRefused, StoreUnavailable
+from webui.oauth_manager.protocol import ProviderFailure
 from webui.oauth_manager.protocol.callback import read_authorization_response
 from webui.oauth_manager.protocol.requests import is_one_time_value, new_secret
 from webui.rate_limits import TooMany
 from webui.rendering.render import hand_off, render
 from webui.sessions.cookies import keep_cookie, kept_cookie
-from webui.sign_on import ATTEMPT_SECONDS, Attempt, Identity, IdTokenRefused, SignOn, take_attempt
+from webui.sign_on import (
+    ATTEMPT_SECONDS,
+    Attempt,
+    Identity,
+    IdTokenRefused,
+    SignOn,
+    is_away,
+    take_attempt,
+)
 from webui.site import Site, form_of, site_of
 from webui.views.returns import shown_reference, sign_in_ended
 
@@ -55,7 +58,7 @@ async def start(request: Request) -> Response:
         url = await sign_on.begin(site.redis, browser, return_to, max_age=max_age, again=again)
     except StoreUnavailable:
         raise
-    except (OAuthMisconfigured, OAuthUnavailable) as failure:
+    except ProviderFailure as failure:
         return await _failed(request, "signon_away", code=failure.code)
     response = hand_off(request, sign_on.provider, url, "/signin", text="text_signin")
     keep_cookie(site.settings, response, COOKIE, browser, ATTEMPT_SECONDS)
@@ -93,10 +96,9 @@ async def _come_back(request: Request) -> Response:
         identity = await sign_on.finish(attempt, answer)
     except (FlowRefused, IdTokenRefused) as refusal:
         return await _failed(request, "signon", code=refusal.reason)
-    except OAuthRefused as failure:
-        return await _failed(request, "signon", code=failure.code)
-    except (OAuthMisconfigured, OAuthUnavailable) as failure:
-        return await _failed(request, "signon_away", code=failure.code)
+    except ProviderFailure as failure:
+        key = "signon_away" if is_away(failure) else "signon"
+        return await _failed(request, key, code=failure.code)
     return await _admit(request, attempt, identity)
 
 
@@ -148,7 +150,7 @@ async def sign_out_there(request: Request) -> Response | None:
     sign_on = site_of(request).sign_on
     try:
         url = await sign_on.sign_out_url() if sign_on else ""
-    except (OAuthMisconfigured, OAuthUnavailable) as failure:
+    except ProviderFailure as failure:
         log.warning("%s", failure)
         url = ""
     if not sign_on or not url:

@@ -1,0 +1,88 @@
+"""Errors and refusals in one word each, for cards, notices and the chat."""
+
+from __future__ import annotations
+
+import inspect
+
+from webui.oauth_manager import (
+    FlowRefused,
+    Meaning,
+    OAuthError,
+    OAuthMisconfigured,
+    OAuthNotConnected,
+    OAuthRefused,
+    OAuthUnavailable,
+    RecordUnreadable,
+    StoreUnavailable,
+    errors,
+)
+from webui.text.words import CATALOGUE
+
+WORDS_OF_MEANINGS = {
+    "gone": "failed",
+    "again": "failed",
+    "moved": "failed",
+    "admin": "needs_admin",
+    "denied": "denied",
+    "verify": "verify",
+    "other_account": "other_account",
+    "other_browser": "other_browser",
+    "setup": "misconfigured",
+    "trouble": "provider_trouble",
+    "unknown": "not_understood",
+}
+WORDS: list[tuple[OAuthError, str]] = [
+    (OAuthError(), "failed"),
+    (OAuthNotConnected("github", "https://bot.example/connect/x"), "failed"),
+    (OAuthUnavailable("github", "refresh"), "provider_trouble"),
+    (StoreUnavailable("read"), "store_away"),
+    (OAuthMisconfigured("github", "exchange"), "misconfigured"),
+    (OAuthRefused("github", "exchange"), "failed"),
+    (FlowRefused("unknown"), "attempt_over"),
+    (FlowRefused("cancelled"), "attempt_over"),
+    (FlowRefused("issuer"), "failed"),
+    (FlowRefused("unnamed"), "start_here"),
+    (RecordUnreadable("damaged"), "failed"),
+]
+
+
+def test_every_meaning_has_its_word() -> None:
+    assert {meaning: meaning.outcome for meaning in Meaning} == WORDS_OF_MEANINGS
+
+
+def test_every_error_has_its_word() -> None:
+    assert [(error, error.outcome) for error, _ in WORDS] == WORDS
+    concrete = {
+        kind
+        for _, kind in inspect.getmembers(errors, inspect.isclass)
+        if issubclass(kind, OAuthError)
+    }
+    assert {type(error) for error, _ in WORDS} == concrete - {errors.ProviderFailure}
+
+
+def test_a_refusal_has_the_word_of_its_meaning() -> None:
+    for kind in (OAuthRefused, OAuthMisconfigured):
+        found = {
+            meaning: kind("github", "exchange", meaning=meaning).outcome for meaning in Meaning
+        }
+        assert found == WORDS_OF_MEANINGS
+
+
+def test_a_provider_that_may_answer_otherwise_later_is_in_trouble_whatever_it_said() -> None:
+    failure = OAuthUnavailable("github", "refresh", meaning=Meaning.UNKNOWN)
+    assert failure.outcome == "provider_trouble"
+    failure.may_reconnect = True
+    assert failure.outcome == "stuck"
+
+
+def test_every_word_of_a_failure_has_a_sentence() -> None:
+    found = {error.outcome for error, _ in WORDS} | set(WORDS_OF_MEANINGS.values())
+    assert [
+        word
+        for word in found
+        if not any(
+            f"{place}.{word}{end}" in CATALOGUE
+            for place in ("card", "chat")
+            for end in ("", ".title")
+        )
+    ] == []
