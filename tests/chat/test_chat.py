@@ -801,7 +801,7 @@ def test_a_span_is_told_in_its_largest_unit(seconds: float, said: str) -> None:
     assert wording.span(seconds) == said
 
 
-@pytest.mark.parametrize(
+@every(
     ("away", "said"),
     [
         (-1, "less than a minute ago"),

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.kit.cards_shown import buttons, note
+from tests.kit.every import every
 from tests.kit.fake_answers import Answer, error_answer
 from tests.kit.screens import DETAIL, SCREEN
 from tests.kit.site_fixtures import Browser, Place, card_state
@@ -84,7 +85,7 @@ def test_every_button_of_a_card_has_a_name_of_its_own() -> None:
         assert len(labels) == len(set(labels)), name
 
 
-@pytest.mark.parametrize("outcome", ["disconnected", "waiting", "failed", "attempt_over"])
+@every("outcome", ["disconnected", "waiting", "failed", "attempt_over"])
 def test_what_is_switched_off_says_that_alone(outcome: str) -> None:
     kept = Connection("github", Status.CONNECTED)
     shown = make_card(OFF["github"], kept, Note(outcome), SCREEN)

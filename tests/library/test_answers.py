@@ -118,8 +118,8 @@ ERRORS: list[tuple[str, type[OAuthError]]] = [
 
 
 class TestWhatIsNoSuccess:
-    @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
-    @pytest.mark.parametrize("status", [200, 400, 500])
+    @every("body", BODIES)
+    @every("status", [200, 400, 500])
     def test_a_body_that_is_no_token_answer_is_trouble_and_is_not_quoted(
         self, body: bytes, status: int
     ) -> None:
@@ -141,10 +141,15 @@ class TestWhatIsNoSuccess:
         assert caught.value.code == "no_usable_access_token"
         assert "canary" not in str(caught.value)
 
-    @pytest.mark.parametrize(
+    @every(
         "token",
-        [v for k, v in TOKENS.items() if k not in ("empty", "null")],
-        ids=[k for k in TOKENS if k not in ("empty", "null")],
+        dict(
+            zip(
+                [k for k in TOKENS if k not in ("empty", "null")],
+                [v for k, v in TOKENS.items() if k not in ("empty", "null")],
+                strict=True,
+            )
+        ),
     )
     def test_so_is_a_refresh_token(self, token: object) -> None:
         with pytest.raises(OAuthMisconfigured):
@@ -155,12 +160,12 @@ class TestWhatIsNoSuccess:
         fields = judge({"access_token": "a", "refresh_token": token})
         assert token_data(PLAIN, fields, scopes=[], refresh_token="kept").refresh_token == "kept"
 
-    @pytest.mark.parametrize("token_type", ["mac", "DPoP", 5, 0, True, [], {}, "Bearer "])
+    @every("token_type", ["mac", "DPoP", 5, 0, True, [], {}, "Bearer "])
     def test_a_token_of_a_type_we_cannot_use_is_refused(self, token_type: object) -> None:
         with pytest.raises(OAuthMisconfigured):
             judge({"access_token": "a", "token_type": token_type})
 
-    @pytest.mark.parametrize("token_type", ["Bearer", "bearer", "BEARER", None, ""])
+    @every("token_type", ["Bearer", "bearer", "BEARER", None, ""])
     def test_bearer_in_any_case_is_stored_as_bearer(self, token_type: object) -> None:
         fields = judge({"access_token": "a", "token_type": token_type})
         assert token_data(PLAIN, fields, scopes=[]).token_type == "Bearer"
@@ -168,14 +173,14 @@ class TestWhatIsNoSuccess:
     def test_a_missing_token_type_is_taken_for_bearer(self) -> None:
         assert token_data(PLAIN, judge({"access_token": "a"}), scopes=[]).token_type == "Bearer"
 
-    @pytest.mark.parametrize("status", [301, 302, 307, 308, 408, 425, 429, 500, 503])
+    @every("status", [301, 302, 307, 308, 408, 425, 429, 500, 503])
     def test_a_token_beside_a_status_of_trouble_or_of_elsewhere_is_trouble(
         self, status: int
     ) -> None:
         with pytest.raises(OAuthUnavailable):
             judge(GOOD, status)
 
-    @pytest.mark.parametrize("status", [400, 401, 403, 404])
+    @every("status", [400, 401, 403, 404])
     def test_a_token_beside_a_refusing_status_is_no_success(self, status: int) -> None:
         with pytest.raises(OAuthMisconfigured) as caught:
             judge(GOOD, status)
@@ -194,13 +199,13 @@ def renew(body: object, status: int = 200, **headers: str) -> dict[str, Any]:
 
 
 class TestTheWrapping:
-    @pytest.mark.parametrize("step", ["exchange", "refresh"])
-    @pytest.mark.parametrize("status", [200, 201, 202, 203, 206])
+    @every("step", ["exchange", "refresh"])
+    @every("status", [200, 201, 202, 203, 206])
     def test_a_token_with_any_status_of_success_is_success(self, step: str, status: int) -> None:
         assert read_token_answer(PLAIN, step, answer(RENEWED, status)) == RENEWED
 
-    @pytest.mark.parametrize("status", [200, 201])
-    @pytest.mark.parametrize("said", [{"error": "invalid_grant"}, {"ok": False, "error": "x"}])
+    @every("status", [200, 201])
+    @every("said", [{"error": "invalid_grant"}, {"ok": False, "error": "x"}])
     def test_an_error_beside_a_token_is_no_success_whatever_the_status(
         self, said: dict[str, Any], status: int
     ) -> None:
@@ -216,7 +221,7 @@ class TestTheWrapping:
         assert read_token_answer(PLAIN, "exchange", Answer(200, {}, body)) == RENEWED
         assert renew(json.dumps(RENEWED), content_type="text/html") == RENEWED
 
-    @pytest.mark.parametrize(
+    @every(
         "wrapped",
         [
             {"data": RENEWED},
@@ -226,13 +231,12 @@ class TestTheWrapping:
             urlencode(RENEWED),
             json.dumps(RENEWED | {"name": "caf\xe9"}, ensure_ascii=False).encode("latin-1"),
         ],
-        ids=lambda wrapped: str(wrapped)[:24],
     )
     def test_a_renewed_pair_is_found_in_what_is_around_it(self, wrapped: object) -> None:
         found = renew(wrapped)
         assert {name: found[name] for name in RENEWED} == RENEWED
 
-    @pytest.mark.parametrize(
+    @every(
         "wrapped",
         [
             [RENEWED, RENEWED],
@@ -257,7 +261,7 @@ class TestTheWrapping:
                 judge(wrapped)
             assert caught.value.code == "no_usable_access_token"
 
-    @pytest.mark.parametrize("unusable", ["a b", 5, "x" * 16_385, "tok\r\nen"])
+    @every("unusable", ["a b", 5, "x" * 16_385, "tok\r\nen"])
     def test_an_unusable_refresh_token_does_not_cost_the_renewed_access_token(
         self, unusable: object
     ) -> None:
@@ -268,7 +272,7 @@ class TestTheWrapping:
 class TestWordsForTheEnd:
     """A refresh token that is refused for good, in whatever words."""
 
-    @pytest.mark.parametrize(
+    @every(
         "body",
         [
             {"error": "invalid_grant"},
@@ -288,7 +292,7 @@ class TestWordsForTheEnd:
             "Refresh token is invalid",
         ],
     )
-    @pytest.mark.parametrize("status", [200, 400, 401, 403])
+    @every("status", [200, 400, 401, 403])
     def test_known_words_end_it_at_once(self, body: object, status: int) -> None:
         with pytest.raises(OAuthRefused) as caught:
             renew(body, status)
@@ -329,7 +333,7 @@ class TestWordsForTheEnd:
         assert caught.value.meaning is Meaning.UNKNOWN
         assert "refused" not in caught.value.code
 
-    @pytest.mark.parametrize(
+    @every(
         ("body", "code"),
         [
             ({"ok": False, "error": "token_revoked"}, "token_revoked"),
@@ -366,7 +370,7 @@ class TestWordsForTheEnd:
             ),
         ],
     )
-    @pytest.mark.parametrize("status", [200, 400, 401])
+    @every("status", [200, 400, 401])
     def test_the_words_of_popular_providers_end_it_at_once(
         self, body: object, code: str | None, status: int
     ) -> None:
@@ -375,24 +379,22 @@ class TestWordsForTheEnd:
         assert caught.value.meaning is Meaning.GONE
         assert caught.value.code.startswith(code or "dead_refresh_token")
 
-    @pytest.mark.parametrize(
-        "error", ["invalid_client", "invalidClient", "INVALID-CLIENT", "unauthorizedClient"]
-    )
+    @every("error", ["invalid_client", "invalidClient", "INVALID-CLIENT", "unauthorizedClient"])
     def test_a_refused_client_ends_nothing_whatever_is_said_beside_it(self, error: str) -> None:
         for said in ("token revoked", "refresh token is invalid", "invalid_refresh_token"):
             with pytest.raises(OAuthMisconfigured) as caught:
                 renew({"error": error, "message": said}, 401)
             assert caught.value.meaning is Meaning.SETUP
 
-    @pytest.mark.parametrize("status", [302, 408, 425, 429, 500, 502, 503])
+    @every("status", [302, 408, 425, 429, 500, 502, 503])
     def test_a_server_in_trouble_refuses_nothing(self, status: int) -> None:
         for body in ({"error": "invalid_grant"}, {"message": "Invalid refresh token"}):
             with pytest.raises(OAuthUnavailable) as caught:
                 renew(body, status)
             assert caught.value.meaning is Meaning.TROUBLE
 
-    @pytest.mark.parametrize("body", [{"error": "teapot"}, {"x": ["teapot"]}, "teapot"])
-    @pytest.mark.parametrize("general", ["unauthorized_client", "something_new"])
+    @every("body", [{"error": "teapot"}, {"x": ["teapot"]}, "teapot"])
+    @every("general", ["unauthorized_client", "something_new"])
     def test_a_providers_own_word_goes_before_everybodys(self, body: object, general: str) -> None:
         provider = replace(PLAIN, words={"gone": ("teapot",)})
         body = {"error": general, **body} if isinstance(body, dict) else body
@@ -405,9 +407,7 @@ class TestWordsForTheEnd:
         good = answer({**RENEWED, "code": 400})
         assert read_token_answer(provider, "refresh", good)["access_token"] == "canary-new"
 
-    @pytest.mark.parametrize(
-        "error", ["unauthorized_client", "invalid_client", "invalid_grant", "something_new"]
-    )
+    @every("error", ["unauthorized_client", "invalid_client", "invalid_grant", "something_new"])
     def test_a_refusal_of_another_clients_token_is_about_that(self, error: str) -> None:
         provider = replace(PLAIN, client_id="new")
         with pytest.raises(OAuthRefused) as caught:
@@ -431,8 +431,8 @@ class TestWordsForTheEnd:
 
 
 class TestThreeKindsOfFailure:
-    @pytest.mark.parametrize(("code", "kind"), ERRORS)
-    @pytest.mark.parametrize("status", [200, 400, 401, 403])
+    @every(("code", "kind"), ERRORS)
+    @every("status", [200, 400, 401, 403])
     def test_the_error_code_decides_whatever_the_status(
         self, code: str, kind: type[OAuthError], status: int
     ) -> None:
@@ -441,8 +441,8 @@ class TestThreeKindsOfFailure:
         assert type(caught.value) is kind
         assert "canary" not in str(caught.value)
 
-    @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
-    @pytest.mark.parametrize("code", ["invalid_grant", "invalid_client"])
+    @every("status", [429, 500, 502, 503, 504])
+    @every("code", ["invalid_grant", "invalid_client"])
     def test_a_server_in_trouble_is_not_believed_about_a_grant(
         self, status: int, code: str
     ) -> None:
@@ -453,9 +453,7 @@ class TestThreeKindsOfFailure:
         with pytest.raises(OAuthRefused):
             judge({"access_token": "a", "error": "invalid_grant"})
 
-    @pytest.mark.parametrize(
-        "code", ["<script>", "x" * 65, "a b", "a\nb", "\ud800", ["?"], {"a": 1}, True]
-    )
+    @every("code", ["<script>", "x" * 65, "a b", "a\nb", "\ud800", ["?"], {"a": 1}, True])
     def test_a_strange_error_is_not_understood_and_is_not_quoted(self, code: object) -> None:
         with pytest.raises(OAuthMisconfigured) as caught:
             judge({"error": code})
@@ -473,7 +471,7 @@ class TestThreeKindsOfFailure:
             judge({"error": "invalid_grant", "trace_id": "0a1b-2c3d", "error_codes": [70000]})
         assert caught.value.trace == "0a1b-2c3d"
 
-    @pytest.mark.parametrize(
+    @every(
         ("value", "seconds"),
         [
             ("5", 5.0),
@@ -563,7 +561,7 @@ class TestExpiry:
     def test_silence_means_no_end(self, can_renew: bool) -> None:
         assert expires_at(None, NOW, can_renew=can_renew) == 0.0
 
-    @pytest.mark.parametrize("expires_in", [0, 0.0, "0", -1, "-1"])
+    @every("expires_in", [0, 0.0, "0", -1, "-1"])
     def test_no_lifetime_means_no_end_where_nothing_could_renew_the_token(
         self, expires_in: object
     ) -> None:
@@ -572,7 +570,7 @@ class TestExpiry:
         renewed = token_data(PLAIN, fields, scopes=[], refresh_token="r")
         assert 0 < renewed.expires_at <= time.time()
 
-    @pytest.mark.parametrize(
+    @every(
         "written",
         [
             "NaN",
@@ -629,7 +627,7 @@ class TestScopes:
         fields = judge({"access_token": "a", "scope": said})
         assert token_data(PLAIN, fields, scopes=["asked"]).scopes == granted_scopes
 
-    @pytest.mark.parametrize("said", [None, 5, True, {"a": 1}])
+    @every("said", [None, 5, True, {"a": 1}])
     def test_where_nothing_usable_is_said_the_ones_asked_for_stand(self, said: object) -> None:
         fields = judge({"access_token": "a", "scope": said})
         assert token_data(PLAIN, fields, scopes=["asked"]).scopes == ["asked"]
@@ -698,7 +696,7 @@ def id_token(claims: object) -> str:
 
 
 class TestAccounts:
-    @pytest.mark.parametrize(
+    @every(
         ("provider", "profile", "account"),
         [
             ("github", {"id": 583231, "login": "octocat"}, Account("583231", "octocat")),
@@ -743,7 +741,7 @@ class TestAccounts:
         known = OAuthManager("", BASE_URL).providers["microsoft"]
         assert read_account(known, answer({"id": "oid"}), {"id_token": broken}).id == "oid"
 
-    @pytest.mark.parametrize(
+    @every(
         "profile",
         [
             "not json",
@@ -760,7 +758,7 @@ class TestAccounts:
         for known in OAuthManager("", BASE_URL).providers.values():
             assert read_account(known, answer(profile), {}) == Account()
 
-    @pytest.mark.parametrize("status", [301, 401, 403, 404, 500])
+    @every("status", [301, 401, 403, 404, 500])
     def test_so_is_any_other_status(self, status: int) -> None:
         known = OAuthManager("", BASE_URL).providers["github"]
         assert read_account(known, answer({"id": 1, "login": "x"}, status), {}) == Account()

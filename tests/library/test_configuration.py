@@ -95,8 +95,8 @@ def test_a_base_url_that_the_site_refuses_is_refused_in_the_same_words(base_url:
     assert "canary" not in said
 
 
-@pytest.mark.parametrize("name", ENDPOINTS)
-@pytest.mark.parametrize("url", BAD_ENDPOINTS)
+@every("name", ENDPOINTS)
+@every("url", BAD_ENDPOINTS)
 def test_a_providers_address_that_the_site_refuses_is_refused_in_the_same_words(
     name: str, url: str
 ) -> None:
@@ -106,8 +106,8 @@ def test_a_providers_address_that_the_site_refuses_is_refused_in_the_same_words(
     assert "canary" not in said
 
 
-@pytest.mark.parametrize("name", ["client_id", "client_secret"])
-@pytest.mark.parametrize(
+@every("name", ["client_id", "client_secret"])
+@every(
     "value",
     ["a\nb", "caf\u00e9", "x" * 1025, "\u00a0id", "'id", 'id"', "id`", "\u201cid", "`id`", "'id'"],
 )
@@ -158,7 +158,7 @@ def test_so_is_an_endpoint_that_moved_to_another_server_alone() -> None:
     OAuthManager(KEY, BASE_URL, {"github": {"token_url": "https://github.com/another"}})
 
 
-@pytest.mark.parametrize("value", [12345, 12.5, True, b"id", ["id"]])
+@every("value", [12345, 12.5, True, b"id", ["id"]])
 def test_a_number_for_text_is_refused_with_what_to_write(value: object) -> None:
     for name in ("client_id", "client_secret", "token_url"):
         said = said_by_the_library(**{name: value})  # type: ignore[arg-type]
@@ -169,7 +169,7 @@ def test_a_number_for_text_is_refused_with_what_to_write(value: object) -> None:
         check_user_id(value)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
+@every(
     ("base_url", "used"),
     [
         ("", ""),

@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 
 from tests.kit.certificates import Authority, authority, tls_front
 from tests.kit.connect_proxy import connect_proxy
+from tests.kit.every import every
 from tests.kit.fake_provider import FakeProvider, serve
 from tests.kit.library import KEY, age, began, connected, providers_config
 from tests.kit.site_fixtures import free_port
@@ -221,9 +222,7 @@ class TestAFaultOfIt:
 
 
 class TestItsAddress:
-    @pytest.mark.parametrize(
-        "address", ["socks5://proxy.example:1080", "proxy.example:3128", "http://", "canary"]
-    )
+    @every("address", ["socks5://proxy.example:1080", "proxy.example:3128", "http://", "canary"])
     def test_that_is_none_is_refused_without_telling_it(self, address: str) -> None:
         with pytest.raises(ValueError, match="looks like http://user:password@host:3128") as caught:
             init_oauth_manager(KEY, SITE, outgoing_proxy=address)

@@ -163,8 +163,8 @@ def test_a_renewal_that_is_refused_in_a_word_of_the_table_has_ended(said: str) -
         assert caught.value.meaning is Meaning.GONE
 
 
-@pytest.mark.parametrize("step", ["authorize", "exchange", "refresh"])
-@pytest.mark.parametrize("said", re.findall("`([a-z_]+)`", OTHERS.partition("end nothing:")[2]))
+@every("step", ["authorize", "exchange", "refresh"])
+@every("said", re.findall("`([a-z_]+)`", OTHERS.partition("end nothing:")[2]))
 def test_a_word_about_the_client_is_the_operators_at_every_step(said: str, step: str) -> None:
     assert meaning_of(ELSEWHERE, step, [said]) == (Meaning.SETUP, said)
     assert meaning_of(ELSEWHERE, step, [said, "invalid refresh token"])[0] is Meaning.SETUP

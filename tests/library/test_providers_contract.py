@@ -13,6 +13,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
+from tests.kit.every import every
 from tests.kit.fake_answers import error_answer
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import (
@@ -326,7 +327,7 @@ class TestTheContract:
 
 
 class TestData:
-    @pytest.mark.parametrize("template", PROVIDER_TEMPLATES.values(), ids=PROVIDER_TEMPLATES)
+    @every("template", PROVIDER_TEMPLATES)
     def test_a_template_gives_fields_that_exist_and_addresses_that_are_https(
         self, template: dict[str, Any]
     ) -> None:
@@ -384,7 +385,7 @@ class TestConfiguration:
             for setting, value in own.items():
                 assert getattr(provider, setting) == value
 
-    @pytest.mark.parametrize("name", BUILT_IN)
+    @every("name", BUILT_IN)
     def test_tokens_of_an_own_server_are_not_sent_to_the_public_one(self, name: str) -> None:
         provider = OAuthManager(KEY, BASE_URL, {name: ENDPOINTS}).providers[name]
         assert provider.revoke_url == provider.account_url == provider.issuer == ""
@@ -402,7 +403,7 @@ class TestConfiguration:
         assert provider.scopes == PROVIDER_TEMPLATES["github"]["scopes"]
         assert provider.client_id == "i"
 
-    @pytest.mark.parametrize(
+    @every(
         ("config", "named"),
         [
             ({"github": {"client_sercet": "canary"}}, "client_sercet"),

@@ -257,7 +257,7 @@ class TestSentences:
         ((_, mine),) = sentences(asked, [scope], "me", "me", allowed=False)
         assert f"Not allowed: {mine}." in details(asked, known)
 
-    @pytest.mark.parametrize("name", ["discord", "github", "google", "microsoft"])
+    @every("name", ["discord", "github", "google", "microsoft"])
     def test_nothing_is_said_to_be_lacking_that_another_permission_includes(
         self, name: str
     ) -> None:

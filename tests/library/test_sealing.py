@@ -11,6 +11,7 @@ import pytest
 from cryptography.fernet import Fernet, MultiFernet
 from redis.asyncio import Redis
 
+from tests.kit.every import every
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import (
     BASE_URL,
@@ -50,7 +51,7 @@ async def assert_unreadable(manager: OAuthManager, redis: Any, user_id: str = "u
 
 
 class TestSeveralKeys:
-    @pytest.mark.parametrize("separator", [",", ", ", " ", "\n", "\r\n"])
+    @every("separator", [",", ", ", " ", "\n", "\r\n"])
     def test_all_of_them_open_and_the_first_one_seals(self, separator: str) -> None:
         old = Sealer(KEY).seal("tokens", "u1", "google", {"n": 1})
         both = Sealer(separator.join([OTHER_KEY, KEY]) + "\n")

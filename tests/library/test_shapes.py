@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from tests.kit.every import every
 from webui.oauth_manager.shapes import shaped
 from webui.oauth_manager.storage.lock import Lock
 
@@ -42,14 +43,14 @@ STRANGE: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", STRANGE)
+@every("name", list(STRANGE))
 def test_a_field_of_another_type_is_refused(name: str) -> None:
     for value in STRANGE[name]:
         with pytest.raises(TypeError):
             shaped(Shape, {**GOOD, name: value})
 
 
-@pytest.mark.parametrize("record", [None, 5, "text", [], [["name", "a"]], {}, {"at": 5}])
+@every("record", [None, 5, "text", [], [["name", "a"]], {}, {"at": 5}])
 def test_so_is_what_is_no_record_or_lacks_a_field(record: object) -> None:
     with pytest.raises(TypeError):
         shaped(Shape, record)

@@ -21,6 +21,7 @@ from cryptography.fernet import Fernet
 from redis.asyncio import Redis
 
 import webui.oauth_manager as oauth_manager
+from tests.kit.every import every
 from tests.kit.fake_answers import error_answer, json_answer
 from tests.kit.fake_provider import FakeProvider, serve
 from tests.kit.library import (
@@ -147,15 +148,16 @@ def assert_signature(function: Callable[..., Any], expected: Parameters) -> None
 
 
 class TestNames:
-    @pytest.mark.parametrize(
-        ("function", "expected"), [s[1:] for s in SIGNATURES], ids=[s[0] for s in SIGNATURES]
+    @every(
+        ("function", "expected"),
+        dict(zip([s[0] for s in SIGNATURES], [s[1:] for s in SIGNATURES], strict=True)),
     )
     def test_parameters_are_the_specified_ones_in_their_order(
         self, function: Callable[..., Any], expected: Parameters
     ) -> None:
         assert_signature(function, expected)
 
-    @pytest.mark.parametrize(("name", "expected"), METHODS, ids=[m[0] for m in METHODS])
+    @every(("name", "expected"), dict(zip([m[0] for m in METHODS], METHODS, strict=True)))
     def test_methods_of_the_manager_are_the_specified_ones(
         self, name: str, expected: Parameters
     ) -> None:
@@ -215,9 +217,7 @@ class TestTokenData:
             "provider": "",
         }
 
-    @pytest.mark.parametrize(
-        ("ahead", "is_expired"), [(-1, True), (0, True), (50, True), (70, False), (3600, False)]
-    )
+    @every(("ahead", "is_expired"), [(-1, True), (0, True), (50, True), (70, False), (3600, False)])
     def test_it_is_expired_from_the_buffer_before_its_end(
         self, ahead: float, is_expired: bool
     ) -> None:
@@ -237,7 +237,7 @@ class TestTokenData:
         token.to_dict()["scopes"].append("y")
         assert token.scopes == ["x"]
 
-    @pytest.mark.parametrize(
+    @every(
         ("partial", "expected"),
         [
             ({}, TokenData("")),
@@ -311,7 +311,7 @@ class TestMakingAManager:
         OAuthManager(KEY).providers["github"].scopes.append("gist")
         assert PROVIDER_TEMPLATES["github"]["scopes"] == before
 
-    @pytest.mark.parametrize(
+    @every(
         ("settings", "is_configured"),
         [
             ({}, False),

@@ -131,9 +131,7 @@ class TestWhatIsOne:
 
 
 class TestKeys:
-    @pytest.mark.parametrize(
-        "user_id", ["1", "80351110224678912", "U02AB", "@ann:matrix"[:4], "a.b_c~d@e+f=g-h"]
-    )
+    @every("user_id", ["1", "80351110224678912", "U02AB", "@ann:matrix"[:4], "a.b_c~d@e+f=g-h"])
     def test_plain_ids_look_as_they_always_did(self, user_id: str) -> None:
         assert names.tokens(user_id, "github") == f"stargazer:oauth_tokens:{user_id}:github"
 
@@ -173,9 +171,7 @@ class TestKeys:
     def test_and_leads_back_to_its_person(self, user_id: str) -> None:
         assert names.parse_record(names.tokens(user_id, "github")) == (user_id, "github")
 
-    @pytest.mark.parametrize(
-        "name", ["", "Git", "git:hub", "git*", "git hub", "gît", "1hub", "a" * 33]
-    )
+    @every("name", ["", "Git", "git:hub", "git*", "git hub", "gît", "1hub", "a" * 33])
     def test_a_providers_name_has_nothing_to_encode(self, name: str) -> None:
         with pytest.raises(ValueError, match="name"):
             OAuthProvider(name, "https://a", "https://t")

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from tests.kit.every import every
 from tests.kit.library import BASE_URL
 from tests.kit.site_fixtures import Place, site_at
 from tests.site.test_link_limits import UNKNOWN, allowed, statuses
@@ -62,7 +63,7 @@ def test_the_last_64_bits_of_an_ipv6_address_count_for_nothing(address: IPv6Addr
         assert counted_network(str(sibling)) == counted
 
 
-@pytest.mark.parametrize(
+@every(
     ("written", "counted"),
     [
         ("2002:c000:204:1::7", "192.0.2.4"),  # 6to4

@@ -102,7 +102,7 @@ def test_a_failed_disconnect_is_not_shown_once_nothing_is_connected() -> None:
     assert make_card(ON["github"], free, Note("disconnect_failed"), SCREEN).state == "not_connected"
 
 
-@pytest.mark.parametrize(
+@every(
     ("name", "intent"),
     [
         ("free", "connect"),
@@ -138,7 +138,7 @@ def test_keeping_leads_back_to_where_the_question_was_asked() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@every(
     ("provider", "status", "promise"),
     [
         (ON["github"], Status.CONNECTED, "ask GitHub to cancel our access"),
@@ -160,7 +160,7 @@ def test_the_question_isolates_the_account_and_escapes_it() -> None:
     assert "<bdi>&lt;b&gt;eve</bdi>" in asked.body[0]
 
 
-@pytest.mark.parametrize(
+@every(
     ("names", "text", "lead", "links"),
     [
         (["endless", "renewing", "ended"], "2 connected.", "1 needs attention:", ["Microsoft"]),
@@ -252,7 +252,7 @@ def test_every_permission_asked_for_by_default_has_a_sentence(name: str) -> None
             assert not said.endswith(".")
 
 
-@pytest.mark.parametrize(
+@every(
     ("left", "state", "title"),
     [
         (0.0, "reconnect", "has run out."),
@@ -338,7 +338,7 @@ def test_a_connection_that_was_never_used_says_so() -> None:
     assert facts["Last used"] == "Not used yet"
 
 
-@pytest.mark.parametrize("key", [key for key, outcome in OUTCOMES.items() if outcome.is_line])
+@every("key", [key for key, outcome in OUTCOMES.items() if outcome.is_line])
 def test_a_line_leaves_what_the_card_says_anyway_where_it_is(key: str) -> None:
     for name in ("renewing", "limited", "provider trouble", "set-up trouble"):
         case = CASES[name]
@@ -375,7 +375,7 @@ def test_using_renewing_or_checking_a_connection_is_no_news() -> None:
         assert make_card(ON["google"], known, case.note, SCREEN).fingerprint == plain
 
 
-@pytest.mark.parametrize(
+@every(
     "more",
     [
         {"label": "hubot"},
@@ -386,7 +386,6 @@ def test_using_renewing_or_checking_a_connection_is_no_news() -> None:
         {"profile": {"connected_at": NOW}},
         {"profile": {"trouble": "provider"}},
     ],
-    ids=str,
 )
 def test_how_things_stand_is_news(more: dict[str, object]) -> None:
     then = card(CASES["renewing"])
@@ -408,7 +407,7 @@ def test_a_page_is_told_only_of_cards_it_shows_and_of_no_question() -> None:
     assert confirm_card(ON["github"], connection("github"), SCREEN).seen == ""
 
 
-@pytest.mark.parametrize(
+@every(
     ("name", "spoken"),
     [
         ("connected", "GitHub is connected."),
@@ -450,7 +449,7 @@ def test_the_timeline_knows_services_that_are_gone_by_their_name() -> None:
     assert (entry.text, entry.mark, entry.label) == ("gone was connected.", "", "gone")
 
 
-@pytest.mark.parametrize("name", ["discord", "github", "google", "microsoft"])
+@every("name", ["discord", "github", "google", "microsoft"])
 def test_the_glossary_names_every_permission_once(name: str) -> None:
     provider = ON[name]
     groups = glossary(provider, PRODUCT, BOT).groups

@@ -151,7 +151,7 @@ REAL = [
 ]
 
 
-@pytest.mark.parametrize("value", REAL)
+@every("value", REAL)
 def test_what_providers_give_out_is_no_placeholder(value: str) -> None:
     assert not is_placeholder(value)
 

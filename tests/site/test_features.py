@@ -109,7 +109,7 @@ class TestSettingThemUp:
         found = load_settings(GOOD | {"WEBUI_CONFIG": str(config)}).providers_config["google"]
         assert found == {"features": {"greetings": ("openid", "email"), "mail": ("email",)}}
 
-    @pytest.mark.parametrize(
+    @every(
         "given",
         [
             {"mail": []},
@@ -213,7 +213,7 @@ class TestWhatIsLacking:
             assert set(held) - unasked <= reached({*asked, *always})
 
 
-@pytest.mark.parametrize(
+@every(
     ("provider", "asked", "granted", "unasked"),
     [
         ("github", ["repo"], ["repo:status", "gist", "repo"], ("gist",)),

@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from tests.kit.every import every
 from tests.kit.screens import BOT, PRODUCT
 from tests.kit.site_fixtures import Browser, Place
 from webui.cards.gallery import NOW, ON
@@ -85,7 +86,7 @@ async def test_a_disconnect_tells_what_the_service_did(place: Place, ann: Browse
     ]
 
 
-@pytest.mark.parametrize(
+@every(
     ("detail", "why"),
     [
         ("failed", " GitHub did not accept the attempt."),

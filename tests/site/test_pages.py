@@ -198,7 +198,7 @@ def test_every_button_names_its_service(case: Case) -> None:
         assert case.provider.label in name
 
 
-@pytest.mark.parametrize(
+@every(
     "hostile",
     [
         "<script>alert(1)</script>",
@@ -370,7 +370,7 @@ def test_leaving_with_htmx_is_a_full_navigation() -> None:
     assert answer.body == b""
 
 
-@pytest.mark.parametrize("url", ["javascript:alert(1)", "//g.example/", "/connections", ""])
+@every("url", ["javascript:alert(1)", "//g.example/", "/connections", ""])
 def test_leaving_goes_to_a_web_address_only(url: str) -> None:
     with pytest.raises(ValueError, match="not a web address"):
         pages.hand_off(request(), ON["github"], url)

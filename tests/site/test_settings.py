@@ -98,7 +98,7 @@ class TestWhatIsRead:
         assert found.encryption_keys == (KEY, OLD_KEY)
         assert found.session_secrets == (SECRET, other)
 
-    @pytest.mark.parametrize(
+    @every(
         ("given_url", "base_url", "host"),
         [
             ("https://Connect.Test/", "https://connect.test", "connect.test"),
@@ -116,7 +116,7 @@ class TestWhatIsRead:
         found = settings(BASE_URL=given_url)
         assert (found.base_url, found.host) == (base_url, host)
 
-    @pytest.mark.parametrize(
+    @every(
         "url",
         [
             "redis://localhost",
@@ -225,7 +225,7 @@ class TestProviders:
             "GITLAB_TOKEN_URL",
         ]
 
-    @pytest.mark.parametrize("names", ["Git Lab!", "-x", "a_b a-b", "x" * 33])
+    @every("names", ["Git Lab!", "-x", "a_b a-b", "x" * 33])
     def test_names_that_cannot_be_providers_are_faults(self, names: str) -> None:
         assert fault(EXTRA_PROVIDERS=names).startswith("EXTRA_PROVIDERS ")
 
@@ -541,12 +541,12 @@ class TestFaults:
         if len(value) > 8:
             assert value not in told
 
-    @pytest.mark.parametrize("name", GOOD)
+    @every("name", list(GOOD))
     def test_a_required_setting_that_is_missing_is_a_fault(self, name: str) -> None:
         assert fault(**{name: ""}).startswith(f"{name} is missing.")
 
-    @pytest.mark.parametrize("mark", ["'", '"'])
-    @pytest.mark.parametrize(
+    @every("mark", ["'", '"'])
+    @every(
         ("name", "value"),
         [
             *GOOD.items(),
@@ -562,11 +562,11 @@ class TestFaults:
         assert told.startswith(f"{name} stands in quotation marks")
         assert value not in told
 
-    @pytest.mark.parametrize(
+    @every(
         ("before", "after"),
         [("\u201c", "\u201d"), ("\u2018", "\u2019"), ("\u201e", "\u201c"), ("`", "`"), ('"', "'")],
     )
-    @pytest.mark.parametrize("name", ["SESSION_SECRET", "ENCRYPTION_KEY", "PRODUCT_NAME"])
+    @every("name", ["SESSION_SECRET", "ENCRYPTION_KEY", "PRODUCT_NAME"])
     def test_so_is_one_in_curly_or_mixed_quotation_marks_or_backticks(
         self, name: str, before: str, after: str
     ) -> None:
@@ -575,8 +575,8 @@ class TestFaults:
         assert told.startswith(f"{name} stands in quotation marks")
         assert value not in told
 
-    @pytest.mark.parametrize("mark", ["'", '"', "`", "\u201c", "\u2019"])
-    @pytest.mark.parametrize(
+    @every("mark", ["'", '"', "`", "\u201c", "\u2019"])
+    @every(
         ("name", "value"),
         [
             *GOOD.items(),
@@ -615,8 +615,8 @@ class TestFaults:
         assert found.bot_name == 'Ada "the bot"'
         assert found.providers_config["github"]["client_secret"] == 'a secret`with "blanks'
 
-    @pytest.mark.parametrize("name", ["GITHUB_CLIENT_ID", "OIDC_CLIENT_ID"])
-    @pytest.mark.parametrize("value", ["an\tid", "an\nid", "an\x00id"])
+    @every("name", ["GITHUB_CLIENT_ID", "OIDC_CLIENT_ID"])
+    @every("value", ["an\tid", "an\nid", "an\x00id"])
     def test_a_client_id_with_a_control_character_is_a_fault(self, name: str, value: str) -> None:
         beside = {"GITHUB_CLIENT_SECRET": "hush", "GITHUB_CLIENT_ID": "id"} | SIGN_ON
         told = fault(**{**beside, name: value})
@@ -642,18 +642,18 @@ class TestFaults:
         told = fault(WEBUI_CONFIG=f'"{config}"')
         assert told.startswith("WEBUI_CONFIG stands in quotation marks")
 
-    @pytest.mark.parametrize("character", list("#/?[]"))
+    @every("character", list("#/?[]"))
     def test_a_password_that_ends_early_is_told_with_what_to_encode(self, character: str) -> None:
         told = fault(REDIS_URL=f"redis://user:canary{character}canary@redis.test:6379/0")
         assert "percent-encode it" in told
         assert "canary" not in told
 
-    @pytest.mark.parametrize("password", ["p@ss", "p:ss", "p%23ss", "p%2Fss", "p!$&'()*+,;=ss"])
+    @every("password", ["p@ss", "p:ss", "p%23ss", "p%2Fss", "p!$&'()*+,;=ss"])
     def test_a_password_that_can_stand_as_it_is_is_taken(self, password: str) -> None:
         url = f"redis://user:{password}@redis.test:6379/0?client_name=a@b"
         assert settings(REDIS_URL=url).redis_url == url
 
-    @pytest.mark.parametrize(
+    @every(
         ("name", "value"),
         [
             ("BASE_URL", "https://b\u00fccher.test"),

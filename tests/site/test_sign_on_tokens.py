@@ -90,15 +90,15 @@ def test_reading_an_eddsa_token_gives_no_warning() -> None:
     assert read(token, published(key))  # warnings are errors
 
 
-@pytest.mark.parametrize("alg", ["none", "None", "NONE", "nOnE", ""])
-@pytest.mark.parametrize("signature", ["", "AAAA"])
+@every("alg", ["none", "None", "NONE", "nOnE", ""])
+@every("signature", ["", "AAAA"])
 def test_a_token_without_a_signature_proves_nothing(alg: str, signature: str) -> None:
     token = unsigned({"alg": alg, "kid": KEY.kid}, right())
     assert refusal(f"{token}.{signature}") in ("unsupported_algorithm", "decode_error")
 
 
-@pytest.mark.parametrize("alg", ["HS256", "HS384", "HS512"])
-@pytest.mark.parametrize("form", ["pem", "der", "jwk"])
+@every("alg", ["HS256", "HS384", "HS512"])
+@every("form", ["pem", "der", "jwk"])
 def test_the_public_key_is_no_secret_to_sign_with(alg: str, form: str) -> None:
     """The classic confusion: an HMAC under the published key."""
     secret = {
@@ -279,7 +279,7 @@ def test_what_is_no_token_is_refused(token: str) -> None:
     assert refusal(token)
 
 
-@pytest.mark.parametrize("payload", [b"[]", b"5", b"", b"\xff", b"[" * 45_000, b"9" * 5000])
+@every("payload", [b"[]", b"5", b"", b"\xff", b"[" * 45_000, b"9" * 5000])
 def test_what_is_no_set_of_claims_is_refused_though_it_is_signed(payload: bytes) -> None:
     token = jws.serialize_compact({"alg": "ES256", "kid": "ec"}, payload, KEY)
     assert refusal(token) in ("invalid_payload", "malformed")
@@ -361,9 +361,7 @@ def test_the_time_of_the_sign_in_is_the_providers_where_it_says_one() -> None:
     assert identity(auth_time=now + 30).signed_in_at <= time.time()
 
 
-@pytest.mark.parametrize(
-    "auth_time", [True, "1000", -1, 10**400, float("nan"), float("inf"), [1000], 10**11]
-)
+@every("auth_time", [True, "1000", -1, 10**400, float("nan"), float("inf"), [1000], 10**11])
 def test_a_time_that_cannot_be_is_refused(auth_time: object) -> None:
     with pytest.raises(IdTokenRefused, match="auth_time"):
         identity(auth_time=auth_time)

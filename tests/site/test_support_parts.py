@@ -60,7 +60,7 @@ class TestSpelling:
     def test_what_can_be_seen_stays(self) -> None:
         assert spelled("Ann Lee 日本#1") == "Ann Lee 日本#1"
 
-    @pytest.mark.parametrize("unseen", ["\u200b", "\u202e", "\u00a0", "\ufeff", "\u2028"])
+    @every("unseen", ["\u200b", "\u202e", "\u00a0", "\ufeff", "\u2028"])
     def test_what_cannot_be_seen_is_written_out(self, unseen: str) -> None:
         assert spelled(f"an{unseen}n") == f"an\\u{ord(unseen):04x}n"
 
@@ -82,7 +82,7 @@ class TestAddresses:
     def test_no_two_ids_share_one(self) -> None:
         assert len({person_path(user) for user in IDS}) == len(IDS)
 
-    @pytest.mark.parametrize("segment", ["", "%00", "%0d%0aa", "\ud800"])
+    @every("segment", ["", "%00", "%0d%0aa", "\ud800"])
     def test_what_is_no_id_is_refused(self, segment: str) -> None:
         with pytest.raises(ValueError, match="user id"):
             user_id_in(segment)
@@ -229,7 +229,7 @@ class TestTheExport:
         assert export.since("24h", now) == now - 86_400
         assert export.since("99999d", now) == 0.0
 
-    @pytest.mark.parametrize("text", ["", "0d", "-1d", "7", "d", "yesterday", "2026-13-01", "1e3d"])
+    @every("text", ["", "0d", "-1d", "7", "d", "yesterday", "2026-13-01", "1e3d"])
     def test_nothing_else_is_a_time(self, text: str) -> None:
         with pytest.raises(ValueError):  # noqa: PT011 - some of them are datetime's own
             export.since(text, 1.0)
@@ -258,8 +258,6 @@ def test_a_reason_without_three_letters_or_digits_that_can_be_seen_is_none(reaso
     assert reason_fault(reason) == "reason"
 
 
-@pytest.mark.parametrize(
-    "reason", ["abc", "T-42", "4711", "a b c", "票据号", "a\u200bb\u200bc", "٤٢٣"]
-)
+@every("reason", ["abc", "T-42", "4711", "a b c", "票据号", "a\u200bb\u200bc", "٤٢٣"])
 def test_three_letters_or_digits_of_any_script_are_a_reason(reason: str) -> None:
     assert reason_fault(reason) == ""
