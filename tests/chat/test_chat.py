@@ -98,6 +98,14 @@ class Scene:
         wiki = {**self.fake.endpoints(self.url, "/wiki"), **CLIENT, "scopes": ["wiki.read"]}
         return {**providers_config(self.fake, self.url), "wiki": wiki}
 
+    async def begin_again(self) -> None:
+        """Begin with nothing stored and another provider."""
+        await self.end()
+        self.after.clear()
+        self._managers.clear()
+        await self.redis.flushall()
+        self.begin()
+
     async def end(self) -> None:
         for release in self.after:
             release()
@@ -748,8 +756,9 @@ SITUATIONS = {
 }
 
 
-@pytest.mark.parametrize("situation", SITUATIONS.values(), ids=SITUATIONS.keys())
+@every("situation", SITUATIONS)
 async def test_every_situation_is_told_in_plain_words(scene: Scene, situation: Situation) -> None:
+    await scene.begin_again()
     said = await situation.play(scene)
     assert re.fullmatch(situation.answer, said, re.DOTALL), said
     text, url = split_link(said)
@@ -761,14 +770,11 @@ async def test_every_situation_is_told_in_plain_words(scene: Scene, situation: S
     assert not re.search(jargon, text, re.IGNORECASE)
 
 
-async def test_every_sentence_for_the_chat_is_said_in_some_situation(
-    scene: Scene, redis: Redis
-) -> None:
+async def test_every_sentence_for_the_chat_is_said_in_some_situation(scene: Scene) -> None:
     """The counterpart of the same test of the screens."""
     said = []
     for situation in SITUATIONS.values():
-        await redis.flushall()
-        scene.begin()
+        await scene.begin_again()
         said.append(await situation.play(scene))
     said.append(await matched(scene))
     said += [wording.span(count * unit) for count in (1, 2) for unit in (60, 3600, 86_400)]
@@ -964,9 +970,11 @@ async def test_an_impossible_time_is_told_all_the_same(scene: Scene, expires_at:
 # Who asks
 
 
-@pytest.mark.parametrize("user", ["", "x" * 256, "a\nb", "\ud800", 42, None])
-@pytest.mark.parametrize("action", ACTIONS)
-async def test_who_cannot_be_told_apart_is_told_so(scene: Scene, action: str, user: Any) -> None:
+@every("user", ["", "x" * 256, "a\nb", "\ud800", 42, None])
+@every("action", list(ACTIONS))
+async def test_an_action_for_an_id_that_is_none_is_refused(
+    scene: Scene, action: str, user: Any
+) -> None:
     said = await scene.say(action, "github", "KT49WX", user=user)
     assert said == "I cannot tell who you are, so I cannot do that."
 
@@ -979,7 +987,7 @@ async def test_strange_ids_are_people_like_all_others(scene: Scene, user: str) -
     assert "That matches." in await scene.say("confirm", code=code, user=user)
 
 
-@pytest.mark.parametrize(
+@every(
     "where",
     [
         {"is_private": False},
@@ -988,10 +996,11 @@ async def test_strange_ids_are_people_like_all_others(scene: Scene, user: str) -
         {"guild_id": 1001, "channel_id": 5, "platform": "discord", "is_private": None},
     ],
 )
-@pytest.mark.parametrize("action", ACTIONS)
+@every("action", list(ACTIONS))
 async def test_nothing_is_done_or_said_where_others_read(
     scene: Scene, redis: Redis, action: str, where: dict[str, Any]
 ) -> None:
+    await scene.begin_again()
     await scene.connect()
     code = await scene.code_shown()
     before = sorted(await redis.keys("*"))

@@ -18,6 +18,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.kit.damage import HUGE, JUNK, OTHER_TYPES, mistype, put, values_of, variants
+from tests.kit.every import every
 from tests.kit.fake_answers import error_answer
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import connected, fake_provider, granted, keys_at, manager_for
@@ -260,19 +261,25 @@ KINDS: list[Callable[[Library], Awaitable[Kind]]] = [
     Library.reference,
     Library.sign_on,
 ]
-EVERY_KIND = pytest.mark.parametrize("make", KINDS, ids=lambda make: make.__name__)
+EVERY_KIND = {make.__name__: make for make in KINDS}
 
 
 @pytest.fixture
-def library(redis: Redis, either: Redis) -> Library:
+async def library(redis: Redis, either: Redis) -> Library:
+    return await empty_library(redis, either)
+
+
+async def empty_library(redis: Redis, reader: Redis) -> Library:
+    await redis.flushall()
     fake = fake_provider()
-    return Library(manager_for(fake), fake, redis, either)
+    return Library(manager_for(fake), fake, redis, reader)
 
 
-@EVERY_KIND
+@every("make", EVERY_KIND)
 async def test_a_record_with_a_bad_value_is_none_to_every_reader(
-    library: Library, make: Callable[[Library], Awaitable[Kind]]
+    redis: Redis, either: Redis, make: Callable[[Library], Awaitable[Kind]]
 ) -> None:
+    library = await empty_library(redis, either)
     kind = await make(library)
     before = await library.redis.dump(kind.key)
     for field, value in (await values_of(library.redis, kind.key)).items():
@@ -284,11 +291,12 @@ async def test_a_record_with_a_bad_value_is_none_to_every_reader(
                 await use()
 
 
-@EVERY_KIND
-@pytest.mark.parametrize("other", OTHER_TYPES)
-async def test_so_is_a_key_of_another_type(
-    library: Library, make: Callable[[Library], Awaitable[Kind]], other: str
+@every("make", EVERY_KIND)
+@every("other", list(OTHER_TYPES))
+async def test_a_key_of_another_type_is_none_to_every_reader(
+    redis: Redis, either: Redis, make: Callable[[Library], Awaitable[Kind]], other: str
 ) -> None:
+    library = await empty_library(redis, either)
     kind = await make(library)
     for use in kind.uses:
         await mistype(library.redis, kind.key, other)

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
+from tests.kit.every import every
 from tests.kit.fake_answers import Answer, error_answer, json_answer, redirect
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.fake_requests import Recorded
@@ -23,7 +24,9 @@ from tests.kit.library import (
     began,
     connected,
     dumped,
+    fake_provider,
     granted,
+    manager_for,
     providers_config,
     revoke_key,
     tokens_key,
@@ -211,18 +214,15 @@ class TestTheTruth:
         result, _ = await disconnected(manager, fake, redis, provider)
         assert result.at_provider is RevokeOutcome.REVOKED
 
-    @pytest.mark.parametrize("answer", UNCONFIRMED.values(), ids=UNCONFIRMED.keys())
-    @pytest.mark.parametrize("provider", REVOKING)
+    @every("answer", UNCONFIRMED)
+    @every("provider", REVOKING)
     async def test_anything_else_is_unconfirmed_and_it_is_gone_here_all_the_same(
-        self,
-        manager: OAuthManager,
-        fake: FakeProvider,
-        redis: Redis,
-        provider: str,
-        answer: Answer,
+        self, redis: Redis, provider: str, answer: Answer
     ) -> None:
+        await redis.flushall()
+        fake = fake_provider()
         fake.script("revoke", answer)
-        result, requests = await disconnected(manager, fake, redis, provider)
+        result, requests = await disconnected(manager_for(fake), fake, redis, provider)
         assert result.at_provider is RevokeOutcome.UNCONFIRMED
         assert len(requests) == 1
         assert {r.headers["host"] for r in requests} == {"provider.example"}

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from tests.kit.every import every
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import (
     KEY,
@@ -73,10 +74,11 @@ async def is_moved(redis: Redis, user_id: str, provider: str = "google") -> bool
 
 
 class TestReading:
-    @pytest.mark.parametrize("user_id", [*PLAIN, *ODD])
+    @every("user_id", [*PLAIN, *ODD])
     async def test_a_raw_record_is_found_and_listed_by_every_reader(
         self, manager: OAuthManager, redis: Redis, either: Redis, user_id: str
     ) -> None:
+        await redis.flushall()
         token = token_of(user_id)
         await write_older(redis, user_id, token)
         assert await manager.get_token(user_id, "google", either) == token.access_token
@@ -304,7 +306,7 @@ class TestRotation:
         assert list(found.left) == ["stargazer:oauth_tokens:x"]
         assert {key: await redis.get(key) for key in await redis.keys("*")} == before
 
-    @pytest.mark.parametrize(
+    @every(
         "key",
         [
             "stargazer:oauth_tokens:x",
@@ -320,10 +322,11 @@ class TestRotation:
             "stargazer:oauth_connection:u1:google",
         ],
     )
-    @pytest.mark.parametrize("value", ["whatever", "", b"\xff", older_record(token_of("a", "x"))])
+    @every("value", ["whatever", "", b"\xff", older_record(token_of("a", "x"))])
     async def test_names_every_key_that_it_did_not_understand_and_leaves_it(
         self, manager: OAuthManager, redis: Redis, key: str, value: str | bytes
     ) -> None:
+        await redis.flushall()
         await manager.store_token(redis, "u2", TokenData("a", provider="google"))
         await redis.set(key, value or "{}")
         before = await redis.get(key)

@@ -224,7 +224,7 @@ MISTYPED: dict[str, object] = {
 
 
 class TestDamage:
-    @pytest.mark.parametrize("damaged", DAMAGED.values(), ids=DAMAGED.keys())
+    @every("damaged", DAMAGED)
     async def test_a_damaged_record_is_unreadable_and_kept(
         self, manager: OAuthManager, redis: Redis, either: Redis, damaged: str | bytes
     ) -> None:
@@ -233,7 +233,7 @@ class TestDamage:
         kept = await redis.get(tokens_key("u1", "google"))
         assert kept == (damaged.encode() if isinstance(damaged, str) else damaged)
 
-    @pytest.mark.parametrize("record", MISTYPED.values(), ids=MISTYPED.keys())
+    @every("record", MISTYPED)
     async def test_a_mistyped_record_is_unreadable_and_never_half_used(
         self, manager: OAuthManager, redis: Redis, record: object
     ) -> None:

@@ -196,10 +196,11 @@ class TestThroughTheManager:
         left = [u for u in AWKWARD if await manager.has_token(u, "microsoft", redis)]
         assert left == AWKWARD[1::2]
 
-    @pytest.mark.parametrize("user_id", AWKWARD)
+    @every("user_id", AWKWARD)
     async def test_links_and_attempts_give_the_id_back_as_it_was(
         self, redis: Redis, user_id: str
     ) -> None:
+        await redis.flushall()
         fake = fake_provider()
         manager = manager_for(fake)
         code = await manager.create_link_code(redis, user_id)

@@ -155,8 +155,8 @@ class TestHost:
         answer = await ask(behind_guards(site(), base_url), host=host)
         assert answer.status == 200
 
-    @pytest.mark.parametrize("path", ["/", "/healthz", "/gone", "/static/a.css", "/moved"])
-    @pytest.mark.parametrize(
+    @every("path", ["/", "/healthz", "/gone", "/static/a.css", "/moved"])
+    @every(
         "host",
         [
             None,
@@ -292,7 +292,7 @@ class TestABodyThatBreaksOff:
 
 
 class TestCrossSite:
-    @pytest.mark.parametrize(("sites", "origins", "allowed"), ORIGIN_MATRIX)
+    @every(("sites", "origins", "allowed"), ORIGIN_MATRIX)
     async def test_post_is_for_our_own_pages_alone(
         self, sites: list[str], origins: list[str], allowed: bool
     ) -> None:
