@@ -40,7 +40,7 @@ def bare_site(redis_url: str, fake: FakeProvider, manager: OAuthManager) -> tupl
     """``/bare`` answers a constant; so does ``/read``, having read what the page reads."""
     settings = settings_for(redis_url, fake)
     redis = connect(redis_url)
-    sessions = Sessions(redis, settings)
+    sessions = Sessions(redis, settings, manager.clock)
 
     async def bare(_: Request) -> Response:
         return HTMLResponse("<!doctype html><title>Bare</title><p>Bare")

@@ -17,6 +17,7 @@ from webui.access.roles import RoleUnknown
 from webui.access.sign_in import SignInNeeded, ask_to_sign_in
 from webui.middleware.stack import guarded
 from webui.oauth_manager import OAuthManager, StoreUnavailable
+from webui.oauth_manager.clock import Clock
 from webui.oauth_manager.protocol.transport import Transport
 from webui.oauth_manager.storage import TROUBLE, Fit, WrongKey
 from webui.oauth_manager.storage.calls import RedisClient
@@ -42,7 +43,9 @@ _REFUSED = {
 }
 
 
-def make_manager(settings: Settings, transport: Transport | None = None) -> OAuthManager:
+def make_manager(
+    settings: Settings, transport: Transport | None = None, clock: Clock | None = None
+) -> OAuthManager:
     """Make the library's manager from the settings."""
     return OAuthManager(
         " ".join(settings.encryption_keys),
@@ -51,6 +54,7 @@ def make_manager(settings: Settings, transport: Transport | None = None) -> OAut
         strict=settings.strict_records,
         outgoing_proxy=settings.outgoing_proxy,
         transport=transport,
+        clock=clock,
     )
 
 
@@ -76,16 +80,16 @@ async def _check_keys(manager: OAuthManager, redis: RedisClient) -> None:
         log.critical("not ready: %s", TROUBLE[fit])
 
 
-def _site(settings: Settings, transport: Transport) -> Site:
+def _site(settings: Settings, transport: Transport, clock: Clock) -> Site:
     redis = connect(settings.redis_url)
     return Site(
         settings,
-        make_manager(settings, transport),
+        make_manager(settings, transport, clock),
         redis,
-        sessions=Sessions(redis, settings),
-        staff_sessions=Sessions(redis, settings, "staff"),
-        limiter=Limiter(redis),
-        sign_on=SignOn(settings, transport) if settings.oidc_issuer else None,
+        sessions=Sessions(redis, settings, clock),
+        staff_sessions=Sessions(redis, settings, clock, "staff"),
+        limiter=Limiter(redis, clock),
+        sign_on=SignOn(settings, transport, clock) if settings.oidc_issuer else None,
     )
 
 
@@ -100,14 +104,19 @@ async def _lifespan(site: Site, _: Starlette) -> AsyncIterator[None]:
 
 
 def create_app(
-    settings: Settings, *, transport: Transport | None = None, development: bool = False
+    settings: Settings,
+    *,
+    transport: Transport | None = None,
+    clock: Clock | None = None,
+    development: bool = False,
 ) -> ASGIApp:
     """Make the site behind its guards.
 
-    ``transport`` replaces the network to the providers; ``development`` adds
-    the page of all cards.
+    ``transport`` replaces the network to the providers and ``clock`` the time;
+    ``development`` adds the page of all cards.
     """
-    site = _site(settings, transport or Transport(proxy=settings.outgoing_proxy))
+    transport = transport or Transport(proxy=settings.outgoing_proxy)
+    site = _site(settings, transport, clock or Clock())
     app = Starlette(
         routes=routes() + (development_routes() if development else []),
         exception_handlers={

@@ -9,7 +9,6 @@ import json
 import logging
 import re
 import secrets
-import time
 from dataclasses import asdict, dataclass, replace
 
 import structlog
@@ -67,10 +66,10 @@ async def refer(
     is_read = is_visit(request.headers) or request.headers.get("hx-request") == "true"
     if request.method == "HEAD" or not is_read:
         return ""
-    session = loaded_session(request)
+    session, site = loaded_session(request), site_of(request)
     found = Reference(
         code="",
-        at=time.time(),
+        at=site.clock.now(),
         kind=kind,
         status=status,
         route=getattr(request.scope.get("route"), "path", "unmatched"),
@@ -81,7 +80,6 @@ async def refer(
         user=user or (session.user if session else ""),
         request_id=getattr(request.state, "request_id", ""),
     )
-    site = site_of(request)
     try:
         shown = await _keep(site, found, caller_of(request)) if keep else _new_code()
     except StoreUnavailable:

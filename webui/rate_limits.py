@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from functools import cache
 from typing import NamedTuple
 from urllib.parse import quote
 
 from webui.oauth_manager import OAuthError
+from webui.oauth_manager.clock import Clock
 from webui.oauth_manager.storage.calls import RedisClient, read_text, redis_call
 
 LIMITS = {
@@ -37,16 +37,15 @@ _PREFIX = "stargazer:web_limit:"
 
 
 class TooMany(OAuthError):
-    """The limit is reached; ``retry_at`` (epoch seconds) is when it is lifted."""
+    """The limit is reached.
 
-    def __init__(self, retry_at: float) -> None:
-        self.retry_at = retry_at
+    ``retry_at`` (epoch seconds) is when it is lifted, ``retry_after`` in how many whole seconds.
+    """
+
+    def __init__(self, now: float, seconds: float) -> None:
+        self.retry_at = now + seconds
+        self.retry_after = max(math.ceil(seconds), 1)
         super().__init__("too many tries")
-
-    @property
-    def retry_after(self) -> int:
-        """Return whole seconds from now, at least one."""
-        return max(math.ceil(self.retry_at - time.time()), 1)
 
 
 class Limit(NamedTuple):
@@ -81,8 +80,9 @@ return tries
 class Limiter:
     """A counter of tries; every method is one round trip until the limit is reached."""
 
-    def __init__(self, redis: RedisClient) -> None:
+    def __init__(self, redis: RedisClient, clock: Clock) -> None:
         self._redis = redis
+        self._clock = clock
 
     async def allows(self, name: str, who: str) -> bool:
         """Count one try; return whether it is within the limit.  Raises ``StoreUnavailable``."""
@@ -106,7 +106,7 @@ class Limiter:
     async def _too_many(self, name: str, who: str) -> TooMany:
         async with redis_call("look at the count of tries"):
             left = await self._redis.pttl(_key(name, who))
-        return TooMany(time.time() + max(int(left), 0) / 1000)
+        return TooMany(self._clock.now(), max(int(left), 0) / 1000)
 
 
 def _key(name: str, who: str) -> str:

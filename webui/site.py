@@ -9,6 +9,7 @@ from starlette.requests import Request
 
 from webui.addresses import counted_network
 from webui.oauth_manager import OAuthManager, OAuthProvider
+from webui.oauth_manager.clock import Clock
 from webui.oauth_manager.storage.calls import RedisClient
 from webui.rate_limits import Limiter
 from webui.sessions.sessions import Sessions
@@ -27,6 +28,10 @@ class Site:
     staff_sessions: Sessions  # of staff who came by sign-on; they open support pages alone
     limiter: Limiter
     sign_on: SignOn | None = None
+
+    @property
+    def clock(self) -> Clock:
+        return self.manager.clock
 
 
 def site_of(request: Request) -> Site:

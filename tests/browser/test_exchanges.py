@@ -17,6 +17,7 @@ from redis.asyncio import Redis
 from tests.kit import browser, hosted
 from tests.kit.fake_answers import Answer, error_answer
 from tests.kit.hosted import Desk, Host, desk
+from webui.oauth_manager.clock import Clock
 from webui.rate_limits import Limiter
 
 pytestmark = pytest.mark.anyio
@@ -81,7 +82,7 @@ async def in_trouble(ann: Desk) -> None:
 async def checked_often(ann: Desk) -> None:
     await ann.connect("google")
     for _ in range(10):
-        await Limiter(ann.redis).hit("check", "ann")
+        await Limiter(ann.redis, Clock()).hit("check", "ann")
 
 
 async def without_revocation(ann: Desk) -> None:

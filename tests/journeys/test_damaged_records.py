@@ -29,6 +29,7 @@ from tests.site.test_sign_on_site import signing_on
 from webui.chat import connect_service, notice_text
 from webui.incident_codes import Reference, find_reference, keep_reference
 from webui.oauth_manager import AuditRecord, FlowRefused, LinkRequest, OAuthManager, access
+from webui.oauth_manager.clock import Clock
 from webui.oauth_manager.storage.lock import Lock
 from webui.rate_limits import Limiter
 from webui.sign_on.attempts import begin_attempt, take_attempt
@@ -219,9 +220,9 @@ class Library:
         return Kind("stargazer:oauth_lock:ann:google", [acquire])
 
     async def limit(self) -> Kind:
-        limiter = Limiter(self.redis)
+        limiter = Limiter(self.redis, Clock())
         await limiter.hit("check", "ann")
-        reading = Limiter(self.reader)
+        reading = Limiter(self.reader, Clock())
         return Kind(
             await self.only_key("web_limit:*"),
             [lambda: reading.check("check", "ann"), lambda: reading.hit("check", "ann")],

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,11 +30,11 @@ async def news(browser: Browser, marks: list[str]) -> httpx.Response:
 
 
 async def remember(place: Place, key: str, age: float, **more: Any) -> None:
-    """A note that the one session there is has had for some seconds."""
+    """Pass some seconds after a note was left in the one session there is."""
     (name,) = [k async for k in place.redis.scan_iter("stargazer:web_session:*")]
     session = Session("ann", 0.0, "", name.decode())
-    note = Note(key, at=time.time() - age, **more)
-    await place.site.sessions.put_note(session, "github", note)
+    await place.site.sessions.put_note(session, "github", Note(key, **more))
+    place.clock.advance(age)
 
 
 async def hang_up(asking: asyncio.Task[Any]) -> None:
@@ -329,7 +328,7 @@ class TestTryingAgain:
         assert note(answer).startswith("We have deleted our access to GitHub.")
 
     async def test_ends_with_its_hour(self, place: Place, ann: Browser) -> None:
-        await remember(place, "still_listed", age=3601, until=time.time() - 1)
+        await remember(place, "still_listed", age=3601, until=place.clock.now() + 3600)
         page = await ann.get("/connections")
         assert buttons(page) == ["I have removed it GitHub", "Connect GitHub"]
 

@@ -26,6 +26,7 @@ from tests.kit.redis_proxy import RedisProxy, redis_proxy
 from tests.kit.site_fixtures import site_in, site_settings
 from webui.app import create_app, make_manager
 from webui.oauth_manager import OAuthManager
+from webui.oauth_manager.clock import Clock
 from webui.sessions.note import Note
 from webui.sessions.sessions import Session, Sessions
 from webui.settings.settings import Settings
@@ -80,7 +81,9 @@ class Desk:
     async def note(self, provider: str, key: str) -> None:
         """An outcome that the session keeps for a card."""
         note = Note(key, ref="K4T9WX")
-        await Sessions(self.redis, self.host.settings).put_note(self.session, provider, note)
+        await Sessions(self.redis, self.host.settings, Clock()).put_note(
+            self.session, provider, note
+        )
 
     def refuse(self, error: str = "access_denied") -> None:
         """At the provider, instead of yes."""
@@ -107,7 +110,7 @@ async def desk(
     """Signed in without the way through the chat, which other tests go."""
     async with window(browser, host.town, redis, script=script, width=width) as opened:
         request = Request({"type": "http", "method": "GET", "path": "/", "headers": []})
-        session = await Sessions(redis, host.settings).start(request, user)
+        session = await Sessions(redis, host.settings, Clock()).start(request, user)
         (given,) = request.scope["webui.session_cookies"].values()
         name, _, value = given.partition(";")[0].partition("=")
         cookie: Any = {"name": name, "value": value, "url": host.town.site.base_url}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from base64 import urlsafe_b64encode
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -24,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.kit.fake_answers import Answer, Gate, error_answer, json_answer
 from tests.kit.fake_provider import _send
 from tests.kit.fake_requests import Recorded, record
+from webui.oauth_manager.clock import Clock
 
 ISSUER = "https://login.example"
 CLIENT_ID = "the stargazer"  # with what has to be encoded in a Basic header
@@ -60,6 +60,7 @@ class OpenIDServer:
     client_id: str = CLIENT_ID
     client_secret: str = field(default=CLIENT_SECRET, repr=False)
     sends_issuer: bool = True
+    clock: Clock = field(default_factory=Clock)
     document: dict[str, Any] = field(default_factory=dict)
     claims: dict[str, Any] = field(default_factory=dict)
     userinfo: dict[str, Any] = field(default_factory=dict)
@@ -105,7 +106,7 @@ class OpenIDServer:
         return f"{asked['redirect_uri']}?{urlencode(answer)}"
 
     def id_token(self, asked: dict[str, str]) -> str:
-        now = int(time.time())
+        now = int(self.clock.now())
         usual: dict[str, Any] = {
             "iss": self.issuer,
             "sub": "carol",

@@ -24,6 +24,7 @@ from redis.asyncio import Redis
 from starlette.applications import Starlette
 from starlette.types import ASGIApp
 
+from tests.kit.clock import FakeClock
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import BASE_URL, KEY, fake_provider, impatient, providers_config
 from webui.app import create_app, make_manager
@@ -134,6 +135,7 @@ class Place:
     fake: FakeProvider
     redis: Redis
     bot: OAuthManager = field(repr=False)
+    clock: FakeClock  # of the site and the bot; Redis has its own
     _clients: AsyncExitStack = field(repr=False)
     _addresses: Iterator[int] = field(default_factory=lambda: count(1), repr=False)
 
@@ -204,14 +206,14 @@ async def site_at(
     """A site of its own; ``provider_app`` may stand in front of the fake."""
     fake = fake or fake_provider()
     settings = site_settings(redis_url, fake, **changes)
-    network = httpx.ASGITransport(provider_app or fake)
-    app = create_app(settings, transport=Transport(network))
-    bot = impatient(make_manager(settings, Transport(network)))
+    network, clock = httpx.ASGITransport(provider_app or fake), FakeClock()
+    app = create_app(settings, transport=Transport(network), clock=clock)
+    bot = impatient(make_manager(settings, Transport(network), clock))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(running(app))
         impatient(site_in(app).manager)
         stack.push_async_callback(bot.aclose)
-        yield Place(app, settings, fake, redis, bot, stack)
+        yield Place(app, settings, fake, redis, bot, clock, stack)
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -56,7 +55,7 @@ async def signed_on(
     """As after a sign-on: a browser with a session for staff, or another ``name``'s."""
     browser = await place.browser()
     request = Request({"type": "http", "headers": []})
-    then = time.time() - ago
+    then = place.clock.now() - ago
     sessions = sessions_of(place, name)
     await sessions.start(request, user, via="sso", groups=groups, signed_in_at=then)
     (header,) = request.scope["webui.session_cookies"].values()
@@ -79,12 +78,6 @@ async def moved(browser: Browser, place: Place) -> Browser:
     )
     same.client.headers = browser.client.headers
     return same
-
-
-async def grow_old(redis: Redis) -> None:
-    """Everybody's sign-in is too long ago for the support pages."""
-    async for key in redis.scan_iter("stargazer:web_session:*"):
-        await redis.hset(key, "signed_in_at", repr(time.time() - STAFF_SECONDS))
 
 
 async def _with_forged_role(place: Place) -> Browser:
@@ -125,7 +118,7 @@ async def _no_longer_behind_the_proxy(place: Place) -> Browser:
 
 async def _stale_from_chat(place: Place) -> Browser:
     browser = await place.signed_in(STAFF)
-    await grow_old(place.redis)
+    place.clock.advance(STAFF_SECONDS)
     return browser
 
 
@@ -169,7 +162,7 @@ def shape(answer: httpx.Response) -> tuple[int, list[tuple[str, str]], str]:
 
 
 def sessions_of(place: Place, name: str = "session") -> Sessions:
-    return Sessions(place.redis, place.settings, name)
+    return Sessions(place.redis, place.settings, place.clock, name)
 
 
 async def session_in(place: Place, browser: Browser, name: str = "session") -> Session | None:

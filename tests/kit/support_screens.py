@@ -25,7 +25,7 @@ REASON = "ticket 4411"
 
 
 def _about(user: str = "ann") -> dict[str, Any]:
-    return {**about(CAROL, user, REASON), "now": NOW}
+    return about(CAROL, user, REASON, NOW)
 
 
 def _searches(screen: Screen) -> Iterator[tuple[str, dict[str, Any]]]:

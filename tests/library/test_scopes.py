@@ -164,7 +164,7 @@ class TestMicrosoftsEquality:
     def test_the_page_shows_no_limit_for_another_spelling(self) -> None:
         known = held(MICROSOFT, ["user.read"], requested_scopes=("User.Read",))
         assert make_card(MICROSOFT, known, None, SCREEN).state == "connected"
-        assert "Not allowed" not in details(MICROSOFT, known)
+        assert "Not allowed" not in details(MICROSOFT, known, 0.0)
 
     def test_of_another_resource_nothing_is_held_by_the_whole_of_graph(self) -> None:
         office = "https://outlook.office.com/Mail.Read"
@@ -255,7 +255,7 @@ class TestSentences:
         page = " ".join(Document(card_html(make_card(asked, known, None, SCREEN))).text.split())
         assert f"Not allowed: {said}" in page
         ((_, mine),) = sentences(asked, [scope], "me", "me", allowed=False)
-        assert f"Not allowed: {mine}." in details(asked, known)
+        assert f"Not allowed: {mine}." in details(asked, known, 0.0)
 
     @every("name", ["discord", "github", "google", "microsoft"])
     def test_nothing_is_said_to_be_lacking_that_another_permission_includes(
@@ -270,7 +270,7 @@ class TestSentences:
         assert group.sentences == ("see your user name, picture and banner, not your e-mail",)
         known = connection("google", scopes=("https://www.googleapis.com/auth/drive.file",))
         said = "work only with Drive files you open or make with me"
-        assert said in details(ON["google"], known)
+        assert said in details(ON["google"], known, 0.0)
 
 
 OWN = replace(
@@ -328,4 +328,4 @@ class TestTheOperatorsWords:
 async def connect_and_look(place: Place, fake: FakeProvider) -> None:
     manager: OAuthManager = place.bot
     known = await connected(manager, fake, place.redis, "ann", "wiki")
-    assert details(manager.providers["wiki"], known).endswith("I can now: see your <pages>.")
+    assert details(manager.providers["wiki"], known, 0.0).endswith("I can now: see your <pages>.")

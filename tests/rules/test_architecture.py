@@ -65,6 +65,12 @@ def strings(path: Path) -> Iterator[str]:
             yield node.value
 
 
+def calls(path: Path) -> set[str]:
+    """Every function called in the file, as it is written there."""
+    nodes = ast.walk(ast.parse(path.read_text()))
+    return {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+
+
 def docstrings(path: Path) -> set[str]:
     kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     nodes = (node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds))
@@ -204,6 +210,20 @@ class TestDirections:
     def test_every_module_can_be_imported_alone(self) -> None:
         for module in pkgutil.walk_packages([str(LIBRARY)], "webui.oauth_manager."):
             assert importlib.import_module(module.name)
+
+
+class TestTime:
+    # The signals of a process, and a command that a person types: no test turns their clock.
+    OWN = ("webui/cli.py", "webui/server.py")
+
+    def test_the_site_asks_its_clock(self) -> None:
+        hands = {"time.time", "time.monotonic", "datetime.now", "datetime.datetime.now"}
+        site = [path for path in product() if LIBRARY not in path.parents]
+        assert {name_of(path) for path in site if calls(path) & hands} == set(self.OWN)
+
+    def test_no_module_of_the_site_takes_a_hand_off_the_clock_to_call_it_otherwise(self) -> None:
+        names = {"time.time", "time.monotonic"}
+        assert [name_of(path) for path in product() if names & set(imports(path))] == []
 
 
 class TestProviders:

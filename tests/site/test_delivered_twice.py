@@ -26,6 +26,7 @@ from tests.kit.site_fixtures import (
     shown_code,
     site_at,
 )
+from webui.oauth_manager import LINK_CODE_TTL
 from webui.sessions.delivered import MOST, delivered, remembered
 
 pytestmark = pytest.mark.anyio
@@ -187,16 +188,19 @@ class TestTheOrdinaryWay:
 class TestWhatASessionKeeps:
     def test_is_of_the_newest_answers_alone_and_no_state_in_clear(self) -> None:
         notes: dict[str, Any] = {}
+        now = 1_750_000_000.0
         states = [f"{number}" * 43 for number in range(MOST + 2)]
         for state in states:
-            notes |= remembered(notes, "github", state, "done", is_done=False)
-        assert [bool(delivered(notes, "github", s)) for s in states] == [False] * 2 + [True] * MOST
-        assert delivered(notes, "google", states[-1]) is None
+            notes |= remembered(notes, "github", state, "done", now=now, is_done=False)
+        found = [bool(delivered(notes, "github", state, now)) for state in states]
+        assert found == [False] * 2 + [True] * MOST
+        assert delivered(notes, "google", states[-1], now) is None
         assert states[-1] not in str(notes)
-        notes |= remembered(notes, "github", states[-1], "done", is_done=True)
-        found = delivered(notes, "github", states[-1])
-        assert found
-        assert (found.is_done, found.return_to) == (True, "done")
+        notes |= remembered(notes, "github", states[-1], "done", now=now, is_done=True)
+        last = delivered(notes, "github", states[-1], now)
+        assert last
+        assert (last.is_done, last.return_to) == (True, "done")
+        assert delivered(notes, "github", states[-1], now + LINK_CODE_TTL) is None
 
 
 async def cut(

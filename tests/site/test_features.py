@@ -316,26 +316,28 @@ class TestCards:
 
 class TestInChat:
     def test_missing_permissions_are_told_with_what_they_cost(self) -> None:
-        told = details(BUSY, granted("calendar.events", "tasks", "contacts"))
+        told = details(BUSY, granted("calendar.events", "tasks", "contacts"), 0.0)
         assert "Not allowed: send mail in your name; " in told
         assert "So this will not work: mail, notes in Drive." in told
 
     def test_what_nothing_needs_limits_nothing(self) -> None:
         known = granted("calendar.events", "gmail.send", "drive.file", "tasks", "contacts")
         assert standing(BUSY, known) == "Google: connected as octocat."
-        told = details(BUSY, known)
+        told = details(BUSY, known, 0.0)
         assert "Not allowed: see your main Google e-mail address." in told
         assert "will not work" not in told
 
     def test_a_long_list_is_cut(self) -> None:
         uses = {f"thing {number}": ("email",) for number in range(9)}
-        told = details(replace(BUSY, features=uses), replace(granted(), lacking_features=(*uses,)))
+        told = details(
+            replace(BUSY, features=uses), replace(granted(), lacking_features=(*uses,)), 0.0
+        )
         assert "thing 4 and 4 more." in told
         assert "thing 5" not in told
 
     def test_a_name_from_right_to_left_keeps_that_to_itself(self) -> None:
         known = replace(granted(), lacking_features=("\u05d0\u05d1",))
-        assert "work: \u2068\u05d0\u05d1\u2069." in details(BUSY, known)
+        assert "work: \u2068\u05d0\u05d1\u2069." in details(BUSY, known, 0.0)
 
 
 @pytest.fixture

@@ -33,6 +33,7 @@ from webui.access.sign_in import (
 from webui.fetch_metadata import is_same_origin
 from webui.middleware.requests import MAX_BODY_BYTES
 from webui.middleware.stack import guarded
+from webui.oauth_manager.clock import Clock
 from webui.sessions.sessions import Sessions
 from webui.settings.settings import Settings
 
@@ -598,7 +599,7 @@ class TestTheWayBack:
 class TestSigningIn:
     @pytest.fixture
     def app(self, redis: Redis) -> ASGIApp:
-        sessions = Sessions(redis, settings())
+        sessions = Sessions(redis, settings(), Clock())
 
         async def home(request: Request) -> Response:
             session = await require_session(request, sessions)

@@ -127,7 +127,7 @@ def as_support_group(name: str) -> str | None:
 
 def in_a_claim(name: str) -> str | None:
     try:
-        return read_identity({"sub": name}, "sub", "groups").user
+        return read_identity({"sub": name}, "sub", "groups", 0.0).user
     except IdTokenRefused:
         return None
 

@@ -103,7 +103,7 @@ async def too_large(_: Place, ann: Browser) -> httpx.Response:
 
 
 async def too_often(place: Place, ann: Browser) -> httpx.Response:
-    limiter = Limiter(place.redis)
+    limiter = Limiter(place.redis, place.clock)
     for _ in range(allowed("connect")):
         await limiter.hit("connect", "ann")
     return await ann.post("/connections/github/connect", {"return": CANARY})
@@ -406,7 +406,7 @@ class TestTheLimit:
     ) -> None:
         """Whoever searches for pages does not use up what people with a dead link need."""
         for _ in range(allowed(name) - 1):
-            assert await Limiter(place.redis).allows(name, "all")
+            assert await Limiter(place.redis, place.clock).allows(name, "all")
         shown_reference(await (await place.browser()).get(spent))
         assert QUOTE not in (await (await place.browser()).get(spent)).text
         shown_reference(await (await place.browser()).get(other))

@@ -20,7 +20,6 @@ from tests.kit.standings import (
     STALE,
     STRANGERS,
     Standing,
-    grow_old,
     moved,
     proxied,
     session_in,
@@ -162,7 +161,7 @@ class TestStaff:
 class TestANewSignInFromChat:
     async def test_is_proven_anew_though_there_is_a_session(self, place: Place) -> None:
         carol = await place.signed_in(STAFF)
-        await grow_old(place.redis)
+        place.clock.advance(STAFF_SECONDS)
         before = dict(carol.client.cookies)
         code = await place.bot.create_link_code(place.redis, STAFF)
         answer = await carol.post(f"/connect/{code}/start")
@@ -178,14 +177,14 @@ class TestANewSignInFromChat:
 
     async def test_is_not_asked_of_anybody_else(self, place: Place) -> None:
         ann = await place.signed_in("ann")
-        await grow_old(place.redis)
+        place.clock.advance(STAFF_SECONDS)
         code = await place.bot.create_link_code(place.redis, "ann")
         answer = await ann.post(f"/connect/{code}/start")
         assert answer.headers["location"] == "/connections"
 
     async def test_is_not_asked_where_a_service_is_connected(self, place: Place) -> None:
         carol = await place.signed_in(STAFF)
-        await grow_old(place.redis)
+        place.clock.advance(STAFF_SECONDS)
         code = await place.bot.create_link_code(place.redis, STAFF, provider="github")
         answer = await carol.post(f"/connect/{code}/start")
         assert "Taking you to GitHub" in heading(answer.text)
@@ -336,5 +335,5 @@ async def test_whoever_the_proxy_names_is_asked_nothing_more(place: Place) -> No
     """The proxy vouches with each request; how old its own sign-in is, is its to say."""
     browser = await proxied(place, "dave", GROUP)
     await browser.get("/connections")
-    await grow_old(place.redis)
+    place.clock.advance(STAFF_SECONDS)
     assert (await browser.get("/support")).status_code == 200

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from hashlib import sha256
@@ -24,7 +23,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from tests.kit.clock import FakeClock
 from tests.kit.site_fixtures import commands as sent
+from webui.oauth_manager.clock import Clock
 from webui.oauth_manager.errors import StoreUnavailable
 from webui.oauth_manager.storage import keys
 from webui.redis_client import connect
@@ -72,13 +73,18 @@ def cookie(request: Request) -> str:
 
 
 @pytest.fixture
-def sessions(redis: Redis) -> Sessions:
-    return Sessions(redis, settings())
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-def staff_sessions(redis: Redis) -> Sessions:
-    return Sessions(redis, settings(), "staff")
+def sessions(redis: Redis, clock: FakeClock) -> Sessions:
+    return Sessions(redis, settings(), clock)
+
+
+@pytest.fixture
+def staff_sessions(redis: Redis, clock: FakeClock) -> Sessions:
+    return Sessions(redis, settings(), clock, "staff")
 
 
 @pytest.fixture
@@ -130,16 +136,18 @@ class TestASession:
         assert await redis.ttl(key) > 100
 
     async def test_ends_after_seven_days_however_busy(
-        self, redis: Redis, sessions: Sessions, signed_in: str, key: bytes
+        self, clock: FakeClock, sessions: Sessions, signed_in: str
     ) -> None:
-        await redis.hset(key, "created", repr(time.time() - LIFE_SECONDS))
+        clock.advance(LIFE_SECONDS - 60)
+        assert await sessions.load(request(signed_in)) is not None
+        clock.advance(60)
         assert await sessions.load(request(signed_in)) is None
         assert LIFE_SECONDS == 7 * 24 * 3600
 
     async def test_of_a_process_whose_clock_is_ahead_is_good(
-        self, redis: Redis, sessions: Sessions, signed_in: str, key: bytes
+        self, clock: FakeClock, sessions: Sessions, signed_in: str
     ) -> None:
-        await redis.hset(key, "created", repr(time.time() + 300))
+        clock.advance(-300)
         assert await sessions.load(request(signed_in)) is not None
 
     async def test_ended_is_over_for_every_copy_of_the_cookie(
@@ -194,15 +202,14 @@ class TestASession:
 
 
 class TestNotes:
-    async def test_are_there_until_dropped(self, sessions: Sessions, signed_in: str) -> None:
+    async def test_are_there_for_each_service(self, sessions: Sessions, signed_in: str) -> None:
         session = await loaded(sessions, signed_in)
         await sessions.put_note(session, "github", Note("connected", ref="r1", at=12.5))
         await sessions.put_note(session, "google", Note("denied"))
         notes = (await loaded(sessions, signed_in)).notes
         assert notes["github"] == Note("connected", "r1", 12.5)
         assert notes["google"].at > 0
-        await sessions.drop_note(session, "github")
-        assert set((await loaded(sessions, signed_in)).notes) == {"google"}
+        assert set(notes) == {"github", "google"}
 
     async def test_of_two_tabs_do_not_overwrite_each_other(
         self, sessions: Sessions, signed_in: str
@@ -218,9 +225,7 @@ class TestNotes:
         session = await loaded(sessions, signed_in)
         before = await commands(redis)
         await sessions.put_note(session, "github", Note("connected"))
-        await sessions.drop_note(session, "github")
-        sent = await commands(redis) - before
-        assert (sent["eval"], sent["hdel"]) == (1, 1)
+        assert (await commands(redis) - before)["eval"] == 1
 
     async def test_do_not_bring_back_a_session_that_has_ended(
         self, redis: Redis, sessions: Sessions, signed_in: str
@@ -258,7 +263,7 @@ class TestTheCookie:
 
     async def test_on_loopback_http_has_a_plain_name_and_no_secure(self, redis: Redis) -> None:
         browser = request()
-        await Sessions(redis, settings("http://127.0.0.1:8000")).start(browser, "ann")
+        await Sessions(redis, settings("http://127.0.0.1:8000"), Clock()).start(browser, "ann")
         assert set_cookie(browser).startswith("session=")
         assert "Secure" not in set_cookie(browser)
         assert "HttpOnly" in set_cookie(browser)
@@ -266,11 +271,11 @@ class TestTheCookie:
     async def test_signed_with_an_older_secret_is_good_and_the_newest_signs(
         self, redis: Redis, signed_in: str
     ) -> None:
-        both = Sessions(redis, settings("https://connect.test", NEWER_SECRET, SECRET))
+        both = Sessions(redis, settings("https://connect.test", NEWER_SECRET, SECRET), Clock())
         assert await both.load(request(signed_in)) is not None
         browser = request()
         await both.start(browser, "ann")
-        newest = Sessions(redis, settings("https://connect.test", NEWER_SECRET))
+        newest = Sessions(redis, settings("https://connect.test", NEWER_SECRET), Clock())
         assert await newest.load(request(cookie(browser))) is not None
         assert await newest.load(request(signed_in)) is None
 
@@ -306,7 +311,7 @@ class TestTheCookie:
     async def test_of_five_hundred_changes_none_is_a_session(
         self, redis: Redis, signed_in: str
     ) -> None:
-        sessions = Sessions(redis, settings())
+        sessions = Sessions(redis, settings(), Clock())
         outcomes = []
 
         @examples(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
@@ -449,7 +454,7 @@ class TestEndingEverySession:
         """Neither is a session left that lives, nor one that a second time would not find."""
         meanwhile = Meanwhile(redis, lambda: sessions.end_all("ann"))
         browser = request()
-        await Sessions(cast(Redis, meanwhile), settings()).start(browser, "ann")
+        await Sessions(cast(Redis, meanwhile), settings(), Clock()).start(browser, "ann")
         assert meanwhile.was_run
         assert set_cookie(browser).startswith("__Host-session=; Max-Age=0; ")
         assert await sessions.load(browser) is None
@@ -474,7 +479,9 @@ class TestEndingEverySession:
         self, redis: Redis, sessions: Sessions, signed_in: str
     ) -> None:
         with pytest.raises(StoreUnavailable):
-            await Sessions(cast(Redis, Meanwhile(redis, refuse)), settings()).end_all("ann")
+            await Sessions(cast(Redis, Meanwhile(redis, refuse)), settings(), Clock()).end_all(
+                "ann"
+            )
         assert await sessions.load(request(signed_in)) is not None
         assert await sessions.end_all("ann") == 1
 
@@ -507,19 +514,27 @@ class TestTheIndex:
         assert await redis.zcard("stargazer:web_sessions:bob") == 1
 
     async def test_forgets_what_has_outlived_itself_and_ends_with_the_last(
-        self, redis: Redis, sessions: Sessions, signed_in: str
+        self, redis: Redis, clock: FakeClock, sessions: Sessions
     ) -> None:
         index = "stargazer:web_sessions:ann"
-        await redis.zadd(index, {"stargazer:web_session:old": time.time() - LIFE_SECONDS})
+        await started(sessions, "ann")
+        clock.advance(60)
+        await started(sessions, "ann")
+        clock.advance(LIFE_SECONDS - 60)
         await started(sessions, "ann")
         assert await redis.zcard(index) == 2
         assert 0 < await redis.ttl(index) <= LIFE_SECONDS
 
     async def test_is_bounded_by_ending_the_oldest(
-        self, redis: Redis, sessions: Sessions, staff_sessions: Sessions, signed_in: str
+        self,
+        redis: Redis,
+        clock: FakeClock,
+        sessions: Sessions,
+        staff_sessions: Sessions,
+        signed_in: str,
     ) -> None:
         index = "stargazer:web_sessions:ann"
-        later = {f"stargazer:web_session:{n}": time.time() + n for n in range(1, MOST - 1)}
+        later = {f"stargazer:web_session:{n}": clock.now() + n for n in range(1, MOST - 1)}
         await redis.zadd(index, later)
         newer = await started(staff_sessions, "ann")
         assert await sessions.load(request(signed_in)) is not None
@@ -537,7 +552,7 @@ class TestTheIndex:
             for _ in range(MOST):
                 await started(sessions, "ann")
 
-        slow = Sessions(cast(Redis, Meanwhile(redis, overtake)), settings())
+        slow = Sessions(cast(Redis, Meanwhile(redis, overtake)), settings(), Clock())
         assert await started(slow, "ann") == ""
         alive = [
             key
@@ -558,7 +573,7 @@ class TestTheIndex:
         self, redis: Redis, signed_in: str
     ) -> None:
         counting = Meanwhile(redis, nothing)
-        sessions = Sessions(cast(Redis, counting), settings())
+        sessions = Sessions(cast(Redis, counting), settings(), Clock())
         browser = request(signed_in)
         await sessions.start(browser, "ann")
         assert counting.executed == 2
@@ -569,9 +584,11 @@ class TestTheIndex:
 class TestTheSessionOfStaff:
     """A cookie of its own, which is worth nothing under the other name."""
 
-    async def test_keeps_how_they_signed_in(self, staff_sessions: Sessions) -> None:
+    async def test_keeps_how_they_signed_in(
+        self, clock: FakeClock, staff_sessions: Sessions
+    ) -> None:
         browser = request()
-        then = time.time() - 60
+        then = clock.now() - 60
         await staff_sessions.start(
             browser, "carol", via="sso", groups=("helpdesk", "b, c"), signed_in_at=then
         )
@@ -580,17 +597,21 @@ class TestTheSessionOfStaff:
         assert (session.user, session.via, session.groups) == ("carol", "sso", ("helpdesk", "b, c"))
         assert session.signed_in_at == then < session.created
 
-    async def test_was_never_signed_in_later_than_now(self, staff_sessions: Sessions) -> None:
-        ahead = time.time() + 9999
+    async def test_was_never_signed_in_later_than_now(
+        self, clock: FakeClock, staff_sessions: Sessions
+    ) -> None:
+        ahead = clock.now() + 9999
         session = await staff_sessions.start(request(), "carol", via="sso", signed_in_at=ahead)
         assert session.signed_in_at == session.created
 
-    async def test_lasts_twelve_hours_at_most(self, redis: Redis, staff_sessions: Sessions) -> None:
+    async def test_lasts_twelve_hours_at_most(
+        self, redis: Redis, clock: FakeClock, staff_sessions: Sessions
+    ) -> None:
         browser = request()
         session = await staff_sessions.start(browser, "carol", via="sso")
         assert f"Max-Age={STAFF_LIFE_SECONDS};" in set_cookie(browser)
         assert 0 < await redis.ttl(session.redis_key) <= STAFF_LIFE_SECONDS == 12 * 3600
-        await redis.hset(session.redis_key, "created", repr(time.time() - STAFF_LIFE_SECONDS))
+        clock.advance(STAFF_LIFE_SECONDS)
         assert await staff_sessions.load(request(cookie(browser))) is None
 
     async def test_has_a_cookie_with_every_attribute(self, staff_sessions: Sessions) -> None:
@@ -686,7 +707,7 @@ class TestRedisInTrouble:
     async def test_away_is_said_by_every_operation_and_takes_no_cookie_back(
         self, lost: Redis, sessions: Sessions, signed_in: str
     ) -> None:
-        away = Sessions(lost, settings())
+        away = Sessions(lost, settings(), Clock())
         session = await loaded(sessions, signed_in)
         browser = request(signed_in)
         calls: list[Callable[[], Awaitable[object]]] = [
@@ -695,7 +716,7 @@ class TestRedisInTrouble:
             lambda: away.end(browser),
             lambda: away.end_all("ann"),
             lambda: away.put_note(session, "github", Note("connected")),
-            lambda: away.drop_note(session, "github"),
+            lambda: away.notes_now(session),
         ]
         for call in calls:
             with pytest.raises(StoreUnavailable):
@@ -717,7 +738,7 @@ class TestRedisInTrouble:
     async def test_silent_ends_after_the_deadline(self, silent: str, signed_in: str) -> None:
         async with connect(silent) as client:
             with anyio.fail_after(3), pytest.raises(StoreUnavailable):
-                await Sessions(client, settings()).load(request(signed_in))
+                await Sessions(client, settings(), Clock()).load(request(signed_in))
 
     async def test_read_only_is_trouble_and_not_a_sign_out(
         self, redis: Redis, sessions: Sessions, signed_in: str
@@ -733,7 +754,7 @@ class TestRedisInTrouble:
 
     async def test_over_is_over_for_the_client_there_is(self, redis_url: str, redis: Redis) -> None:
         async with connect(redis_url) as client:
-            sessions = Sessions(client, settings())
+            sessions = Sessions(client, settings(), Clock())
             await sessions.start(request(), "ann")
             # As after a restart: the pool holds a connection that the server has closed.
             await redis.client_kill_filter(_type="normal", skipme=True)

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.kit.clock import FakeClock
 from tests.kit.every import every
 from tests.kit.fake_answers import Answer, Gate, gzip_bomb, json_answer, redirect
 from tests.kit.openid_server import CLIENT_ID, ISSUER, OpenIDServer, new_key
@@ -37,22 +38,14 @@ NONSENSE = [
 ]
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def server() -> OpenIDServer:
     return OpenIDServer()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
@@ -63,7 +56,7 @@ async def network(server: OpenIDServer) -> AsyncIterator[Transport]:
 
 
 @pytest.fixture
-def discovery(network: Transport, clock: Clock) -> Discovery:
+def discovery(network: Transport, clock: FakeClock) -> Discovery:
     return Discovery(ISSUER, network, clock)
 
 
@@ -83,14 +76,14 @@ def test_the_document_stands_behind_the_issuer() -> None:
 
 
 async def test_the_document_is_asked_for_once_an_hour(
-    server: OpenIDServer, discovery: Discovery, clock: Clock
+    server: OpenIDServer, discovery: Discovery, clock: FakeClock
 ) -> None:
     metadata = await discovery.metadata()
     assert metadata.token_endpoint == f"{ISSUER}/token"
-    clock.now = FRESH_SECONDS - 1
+    clock.advance(FRESH_SECONDS - 1)
     assert await discovery.metadata() is metadata
     assert server.calls[DOCUMENT] == 1
-    clock.now = FRESH_SECONDS
+    clock.advance(1)
     assert await discovery.metadata() == metadata
     assert server.calls[DOCUMENT] == 2
 
@@ -132,22 +125,22 @@ async def test_a_document_that_comes_late_is_known_though_nobody_waited(
 
 
 async def test_trouble_leaves_what_was_known_and_a_wrong_document_does_not(
-    server: OpenIDServer, discovery: Discovery, clock: Clock
+    server: OpenIDServer, discovery: Discovery, clock: FakeClock
 ) -> None:
     metadata = await discovery.metadata()
     server.answers[DOCUMENT] = Answer(503)
-    clock.now = FRESH_SECONDS
+    clock.advance(FRESH_SECONDS)
     assert await discovery.metadata() is metadata
     assert await discovery.metadata() is metadata
     assert server.calls[DOCUMENT] == 2
     server.answers[DOCUMENT] = json_answer(server.metadata() | {"issuer": "https://evil.test"})
-    clock.now += PAUSE_SECONDS
+    clock.advance(PAUSE_SECONDS)
     assert await code_of(discovery) == "other_issuer"
 
 
 @pytest.mark.parametrize("answer", NONSENSE)
 async def test_what_is_no_document_is_trouble_and_asked_again_soon(
-    server: OpenIDServer, discovery: Discovery, clock: Clock, answer: Answer
+    server: OpenIDServer, discovery: Discovery, clock: FakeClock, answer: Answer
 ) -> None:
     server.answers[DOCUMENT] = answer
     for _ in range(3):
@@ -155,7 +148,7 @@ async def test_what_is_no_document_is_trouble_and_asked_again_soon(
             await discovery.metadata()
     assert server.calls[DOCUMENT] == 1
     del server.answers[DOCUMENT]
-    clock.now += PAUSE_SECONDS
+    clock.advance(PAUSE_SECONDS)
     assert await discovery.metadata()
 
 
@@ -195,7 +188,7 @@ async def test_a_document_of_another_issuer_is_not_believed(
     ],
 )
 async def test_no_endpoint_may_be_where_a_secret_must_not_go(
-    server: OpenIDServer, network: Transport, clock: Clock, name: str, url: object
+    server: OpenIDServer, network: Transport, clock: FakeClock, name: str, url: object
 ) -> None:
     server.document = {name: url}
     assert await code_of(Discovery(ISSUER, network, clock)) == name
@@ -209,7 +202,7 @@ async def test_an_endpoint_that_is_missing_is_told(
     assert await code_of(discovery) == name
 
 
-async def test_on_this_machine_http_will_do(clock: Clock) -> None:
+async def test_on_this_machine_http_will_do(clock: FakeClock) -> None:
     server = OpenIDServer(issuer="http://localhost:8001/signon")
     server.document["token_endpoint"] = "http://login.example/token"
     app_path = "/signon" + DOCUMENT
@@ -218,7 +211,7 @@ async def test_on_this_machine_http_will_do(clock: Clock) -> None:
     discovery = Discovery(server.issuer, transport, clock)
     assert await code_of(discovery) == "token_endpoint"
     server.document.clear()
-    clock.now += PAUSE_SECONDS
+    clock.advance(PAUSE_SECONDS)
     assert (await discovery.metadata()).token_endpoint == "http://localhost:8001/signon/token"
     await transport.aclose()
 
@@ -242,7 +235,7 @@ async def test_iss_in_the_response_is_expected_only_where_it_is_announced(
 # Keys
 
 
-def verifying(network: Transport, clock: Clock, server: OpenIDServer) -> Any:
+def verifying(network: Transport, clock: FakeClock, server: OpenIDServer) -> Any:
     keys = Keys(network, clock)
 
     async def verify(**changes: Any) -> str:
@@ -256,7 +249,7 @@ def verifying(network: Transport, clock: Clock, server: OpenIDServer) -> Any:
 
 
 async def test_keys_are_asked_for_when_they_are_needed_and_then_kept(
-    server: OpenIDServer, network: Transport, clock: Clock
+    server: OpenIDServer, network: Transport, clock: FakeClock
 ) -> None:
     verify = verifying(network, clock, server)
     assert server.calls["/jwks"] == 0
@@ -266,23 +259,23 @@ async def test_keys_are_asked_for_when_they_are_needed_and_then_kept(
 
 
 async def test_a_new_key_is_found_by_its_name(
-    server: OpenIDServer, network: Transport, clock: Clock
+    server: OpenIDServer, network: Transport, clock: FakeClock
 ) -> None:
     verify = verifying(network, clock, server)
     assert await verify()
-    clock.now += KEYS_PAUSE_SECONDS
+    clock.advance(KEYS_PAUSE_SECONDS)
     server.keys.insert(0, new_key())
     assert await verify() == "carol"
     assert server.calls["/jwks"] == 2
 
 
 async def test_a_key_that_was_taken_back_is_not_believed_for_long(
-    server: OpenIDServer, network: Transport, clock: Clock
+    server: OpenIDServer, network: Transport, clock: FakeClock
 ) -> None:
     verify = verifying(network, clock, server)
     stolen = server.keys[0]
     assert await verify()
-    clock.now += FRESH_SECONDS
+    clock.advance(FRESH_SECONDS)
     server.keys[:] = [new_key()]
     server.sign = lambda claims: server.signed(claims, stolen)
     with pytest.raises(KeyUnknown):
@@ -290,12 +283,12 @@ async def test_a_key_that_was_taken_back_is_not_believed_for_long(
 
 
 async def test_unknown_names_make_nobody_ask_more_than_once_a_minute(
-    server: OpenIDServer, network: Transport, clock: Clock
+    server: OpenIDServer, network: Transport, clock: FakeClock
 ) -> None:
     verify = verifying(network, clock, server)
     assert await verify()
     server.sign = lambda claims: server.signed(claims, new_key())
-    clock.now += KEYS_PAUSE_SECONDS
+    clock.advance(KEYS_PAUSE_SECONDS)
     for _ in range(5):
         with pytest.raises(KeyUnknown):
             await verify()
@@ -303,7 +296,7 @@ async def test_unknown_names_make_nobody_ask_more_than_once_a_minute(
 
 
 async def test_a_wrong_claim_makes_nobody_ask_again(
-    server: OpenIDServer, network: Transport, clock: Clock
+    server: OpenIDServer, network: Transport, clock: FakeClock
 ) -> None:
     verify = verifying(network, clock, server)
     with pytest.raises(IdTokenRefused):
@@ -313,21 +306,21 @@ async def test_a_wrong_claim_makes_nobody_ask_again(
 
 @pytest.mark.parametrize("answer", [*NONSENSE, json_answer({"keys": []})])
 async def test_without_keys_nobody_signs_in_and_the_old_ones_stay(
-    server: OpenIDServer, network: Transport, clock: Clock, answer: Answer
+    server: OpenIDServer, network: Transport, clock: FakeClock, answer: Answer
 ) -> None:
     verify = verifying(network, clock, server)
     server.answers["/jwks"] = answer
     with pytest.raises(OAuthUnavailable):
         await verify()
     del server.answers["/jwks"]
-    clock.now += KEYS_TROUBLE_SECONDS
+    clock.advance(KEYS_TROUBLE_SECONDS)
     assert await verify()
     server.answers["/jwks"] = answer
     assert await verify()
 
 
 async def test_many_who_wait_for_keys_that_do_not_come_wait_for_one_answer(
-    server: OpenIDServer, network: Transport, clock: Clock
+    server: OpenIDServer, network: Transport, clock: FakeClock
 ) -> None:
     """Or each would wait for all before, ten seconds at a provider that is silent."""
     server.answers["/jwks"] = Answer(503)
@@ -345,7 +338,7 @@ async def test_many_who_wait_for_keys_that_do_not_come_wait_for_one_answer(
 
 
 async def test_a_private_key_in_the_set_only_verifies(
-    server: OpenIDServer, network: Transport, clock: Clock
+    server: OpenIDServer, network: Transport, clock: FakeClock
 ) -> None:
     """A provider's blunder, which is not ours to make worse."""
     body = {"keys": [server.keys[0].as_dict(private=True)]}

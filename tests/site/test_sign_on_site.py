@@ -6,10 +6,9 @@ import asyncio
 import hashlib
 import json
 import re
-import time
 from base64 import b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager
+from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlencode
 
@@ -62,13 +61,17 @@ def acme() -> OpenIDServer:
     return OpenIDServer()
 
 
-def signing_on(
+@asynccontextmanager
+async def signing_on(
     redis_url: str, redis: Redis, acme: OpenIDServer, **changes: Any
-) -> AbstractAsyncContextManager[Place]:
+) -> AsyncIterator[Place]:
     """A site whose staff sign in at acme."""
     fake = fake_provider()
     settings = {**SETTINGS, **changes}
-    return site_at(redis_url, redis, fake, provider_app=beside(acme, fake), **settings)
+    there = site_at(redis_url, redis, fake, provider_app=beside(acme, fake), **settings)
+    async with there as place:
+        acme.clock = place.clock
+        yield place
 
 
 @pytest.fixture
@@ -819,16 +822,10 @@ async def test_without_redis_nothing_is_guessed(acme: OpenIDServer, redis: Redis
 # How old a sign-in is
 
 
-async def grow_old(redis: Redis) -> None:
-    """Half an hour passes for every session."""
-    async for name in redis.scan_iter("stargazer:web_session:*"):
-        await redis.hset(name, "signed_in_at", repr(time.time() - 1801))
-
-
 async def test_a_session_is_as_old_as_the_sign_in_at_the_provider(
     place: Place, acme: OpenIDServer
 ) -> None:
-    acme.claims = {"auth_time": int(time.time()) - 1000}
+    acme.claims = {"auth_time": int(acme.clock.now()) - 1000}
     await sign_in(await place.browser(), acme)
     (session,) = await sessions(place.redis)
     assert float(session[b"signed_in_at"]) == acme.claims["auth_time"]
@@ -839,7 +836,7 @@ async def test_staff_whose_sign_in_is_old_are_asked_at_the_provider_anew(
 ) -> None:
     browser = await place.browser()
     await sign_in(browser, acme)
-    await grow_old(place.redis)
+    place.clock.advance(1801)
     stale = await browser.get("/support")
     assert stale.headers["location"] == "/signin?next=/support"
     page = (await browser.get(stale.headers["location"])).text
@@ -856,7 +853,7 @@ async def test_staff_whose_sign_in_is_old_are_asked_at_the_provider_anew(
 async def test_a_provider_that_does_not_ask_anew_is_named_instead_of_going_in_circles(
     place: Place, acme: OpenIDServer
 ) -> None:
-    acme.claims = {"auth_time": int(time.time()) - 1801}
+    acme.claims = {"auth_time": int(acme.clock.now()) - 1801}
     browser = await place.browser()
     answer = await sign_in(browser, acme)
     assert await is_refused(answer, place, words.text("error.signon_old.title"), 403)
@@ -868,7 +865,7 @@ async def test_a_provider_that_does_not_ask_anew_is_named_instead_of_going_in_ci
 async def test_for_ones_own_pages_any_sign_in_there_will_do(
     open_place: Place, acme: OpenIDServer
 ) -> None:
-    acme.claims = {"auth_time": int(time.time()) - 100_000, "groups": []}
+    acme.claims = {"auth_time": int(acme.clock.now()) - 100_000, "groups": []}
     browser = await open_place.browser()
     url = await begin(browser, "/connections", again="yes")
     assert {"max_age", "prompt"}.isdisjoint(query_of(url))

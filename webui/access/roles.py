@@ -9,7 +9,6 @@ are not are shown how to sign in.
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -125,7 +124,7 @@ async def _role(site: Site, sign_in: _SignIn) -> Role:
     person, settings = sign_in.person, site.settings
     if sign_in.at is None or not is_staff(settings, person, sign_in.groups):
         return Outsider(person)
-    if not time.time() - sign_in.at < STAFF_SECONDS:
+    if not site.clock.now() - sign_in.at < STAFF_SECONDS:
         return TooOld()
     if not sign_in.sealed_token or is_staff(settings, person, ()):
         return person
@@ -147,10 +146,10 @@ def is_staff(settings: Settings, person: Staff, groups: Collection[str]) -> bool
     return person.id in settings.support_users or (bool(group) and group in groups)
 
 
-def wants_newer_sign_in(settings: Settings, session: Session) -> bool:
+def wants_newer_sign_in(site: Site, session: Session) -> bool:
     """Return whether a sign-in link has to prove the person again: staff, for support pages."""
-    is_old = time.time() - session.signed_in_at >= STAFF_SECONDS
-    return session.via == "chat" and session.user in settings.support_users and is_old
+    is_old = site.clock.now() - session.signed_in_at >= STAFF_SECONDS
+    return session.via == "chat" and session.user in site.settings.support_users and is_old
 
 
 async def _signed_in(request: Request) -> AsyncIterator[_SignIn]:
@@ -158,7 +157,7 @@ async def _signed_in(request: Request) -> AsyncIterator[_SignIn]:
     site = site_of(request)
     if person := proxied_person(request):
         # The proxy vouches with every request; how old its own sign-in is, it does not say.
-        yield _SignIn(Staff(person.user, "proxy"), person.groups, time.time())
+        yield _SignIn(Staff(person.user, "proxy"), person.groups, site.clock.now())
     if session := await site.staff_sessions.load(request, renew=False):
         who, at = Staff(session.user, session.via), session.signed_in_at
         yield _SignIn(who, session.groups, at, session.sealed_token)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
 from webui.chat.phrases import say, span
@@ -15,20 +14,20 @@ _GRACE_SECONDS = 5  # a link made a moment ago lives ten minutes and not nine
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link; ``expires_at`` in epoch seconds; ``scopes`` ``()`` for the provider's usual ones."""
+    """A link with ``left`` seconds to live; ``scopes`` ``()`` for the provider's usual ones."""
 
     url: str = field(repr=False)
-    expires_at: float
+    left: float
     scopes: tuple[str, ...] = ()
 
     @property
     def is_fresh(self) -> bool:
-        return self.expires_at - time.time() > _FRESH_SECONDS
+        return self.left > _FRESH_SECONDS
 
     def after(self, sentence: str) -> str:
         """Return the sentence, how to treat the link, and the link on a line of its own."""
-        left = self.expires_at - time.time() + _GRACE_SECONDS
-        return f"{sentence} {say('link', span=span(left))}\n{self.url}"
+        living = span(self.left + _GRACE_SECONDS)
+        return f"{sentence} {say('link', span=living)}\n{self.url}"
 
 
 async def new_link(
@@ -40,7 +39,7 @@ async def new_link(
 ) -> Link:
     """Make a link; it replaces the person's open link for the same service."""
     code = await manager.create_link_code(redis, user_id, provider=provider, scopes=scopes)
-    return Link(manager.landing_url(code), time.time() + LINK_CODE_TTL, scopes)
+    return Link(manager.landing_url(code), LINK_CODE_TTL, scopes)
 
 
 async def open_link(
@@ -51,7 +50,7 @@ async def open_link(
     if found is None:
         return None
     code, request, expires_at = found
-    return Link(manager.landing_url(code), expires_at, request.scopes)
+    return Link(manager.landing_url(code), expires_at - manager.clock.now(), request.scopes)
 
 
 def scopes_to_ask(

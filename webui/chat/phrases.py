@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import unicodedata
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -39,9 +38,9 @@ def span(seconds: float) -> str:
     return say(f"{unit}s", count=count) if count > 1 else say(unit)
 
 
-def moment(epoch: float) -> str:
+def moment(epoch: float, now: float) -> str:
     """Say a past or future time: "2 hours ago", "in 3 days", and from a week on the date."""
-    away = epoch - time.time()
+    away = epoch - now
     if abs(away) >= _WEEK:
         day = datetime.fromtimestamp(min(max(epoch, 0.0), _LAST_MOMENT), UTC)
         return say("on", date=f"{day.day} {day:%B %Y}")
@@ -112,21 +111,21 @@ def trouble(provider: OAuthProvider, connection: Connection) -> str:
     return say(key, provider=provider.label, name=provider.name)
 
 
-def details(provider: OAuthProvider, connection: Connection) -> str:
+def details(provider: OAuthProvider, connection: Connection, now: float) -> str:
     """Describe one connection with all its details."""
     facts = {
         Status.CONNECTED: _what_it_allows,
         Status.RECONNECT_NEEDED: _why_it_ended,
     }.get(connection.status)
-    more = tuple(facts(provider, connection)) if facts else ()
+    more = tuple(facts(provider, connection, now)) if facts else ()
     if connection.ending:
         more = (say(f"ending_{connection.ending}", provider=provider.label),)
     return " ".join([standing(provider, connection), *more])
 
 
-def _what_it_allows(provider: OAuthProvider, connection: Connection) -> Iterator[str]:
+def _what_it_allows(provider: OAuthProvider, connection: Connection, now: float) -> Iterator[str]:
     if since := connection.profile.connected_at:
-        yield say("since", when=moment(since))
+        yield say("since", when=moment(since, now))
     if can := abilities(provider, connection.scopes):
         yield say("can", can=can)
     if connection.missing_scopes:
@@ -134,11 +133,11 @@ def _what_it_allows(provider: OAuthProvider, connection: Connection) -> Iterator
     if not_working := lost(connection):
         yield not_working
     if connection.expires_at and not connection.has_refresh_token:
-        yield say("ends", when=moment(connection.expires_at))
+        yield say("ends", when=moment(connection.expires_at, now))
 
 
-def _why_it_ended(provider: OAuthProvider, connection: Connection) -> Iterator[str]:
+def _why_it_ended(provider: OAuthProvider, connection: Connection, now: float) -> Iterator[str]:
     if since := connection.profile.problem_since:
-        yield say("ended", provider=provider.label, when=moment(since))
+        yield say("ended", provider=provider.label, when=moment(since, now))
     elif connection.expires_at:
-        yield say("ran_out", when=moment(connection.expires_at))
+        yield say("ran_out", when=moment(connection.expires_at, now))

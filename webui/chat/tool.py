@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -94,6 +93,10 @@ class Talk:
     user_id: str
     redis: RedisClient
 
+    @property
+    def now(self) -> float:
+        return self.manager.clock.now()
+
     def services(self) -> str:
         return ", ".join(self.manager.list_configured_providers())
 
@@ -118,7 +121,7 @@ class Talk:
         return await self.manager.connection(self.redis, self.user_id, provider.name)
 
     async def limit(self, name: str) -> None:
-        await Limiter(self.redis).hit(name, self.user_id)
+        await Limiter(self.redis, self.manager.clock).hit(name, self.user_id)
 
 
 async def _connect(talk: Talk, name: str) -> str:
@@ -135,22 +138,24 @@ async def _connect(talk: Talk, name: str) -> str:
     wanted = [*connection.profile.requested_scopes, *(waiting.scopes if waiting else ())]
     missing = provider.missing_scopes([*wanted, *provider.needed_scopes], connection.scopes)
     is_well = connection.status is Status.CONNECTED and not connection.profile.trouble
-    if is_well and not missing and not connection.ends_soon(time.time()):
+    if is_well and not missing and not connection.ends_soon(talk.now):
         return named("chat.already", provider, connection.profile.account.label)
     await talk.limit("link")
     scopes = scopes_to_ask(provider, connection, waiting)
     link = await new_link(talk.manager, talk.redis, talk.user_id, provider.name, scopes)
-    return link.after(_why(provider, connection, missing))
+    return link.after(_why(provider, connection, missing, talk.now))
 
 
-def _why(provider: OAuthProvider, connection: Connection, missing: tuple[str, ...]) -> str:
+def _why(
+    provider: OAuthProvider, connection: Connection, missing: tuple[str, ...], now: float
+) -> str:
     """Say the purpose of a link."""
     label = provider.label
     if connection.status is Status.CONNECTED and not missing:
         if connection.profile.is_stuck:
             return say("offer_stuck", provider=label)
         if not connection.profile.trouble:
-            return say("offer_renewal", provider=label, when=moment(connection.expires_at))
+            return say("offer_renewal", provider=label, when=moment(connection.expires_at, now))
         return say("offer_troubled", trouble=trouble(provider, connection))
     if connection.status is Status.CONNECTED:
         without = say(
@@ -196,7 +201,7 @@ async def _status(talk: Talk, name: str) -> str:
     provider = talk.provider(name)
     if provider is None:
         return talk.which(name)
-    return details(provider, await talk.standing(provider))
+    return details(provider, await talk.standing(provider), talk.now)
 
 
 async def _check(talk: Talk, name: str) -> str:
@@ -213,7 +218,7 @@ async def _check(talk: Talk, name: str) -> str:
         return trouble(provider, await talk.standing(provider))
     if health is Health.RECONNECT_NEEDED:
         await talk.manager.stories.told_of_end(talk.redis, talk.user_id, provider.name)
-    return details(provider, await talk.standing(provider))
+    return details(provider, await talk.standing(provider), talk.now)
 
 
 async def _disconnect(talk: Talk, name: str) -> str:

@@ -8,7 +8,6 @@ first outcome.
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -36,26 +35,32 @@ class Delivered:
 
 
 def remembered(
-    notes: Mapping[str, Note], provider: str, state: str, return_to: str, *, is_done: bool
+    notes: Mapping[str, Note],
+    provider: str,
+    state: str,
+    return_to: str,
+    *,
+    now: float,
+    is_done: bool,
 ) -> dict[str, Note]:
     """Return the entries to keep beside ``notes``, once an answer has used its state up."""
-    one = Delivered(_digest(state), int(time.time()), return_to, is_done)
-    others = [other for other in _kept(notes, provider) if other.digest != one.digest]
+    one = Delivered(_digest(state), int(now), return_to, is_done)
+    others = [other for other in _kept(notes, provider, now) if other.digest != one.digest]
     shown = " ".join(map(str, [*others, one][-MOST:]))
     return {_name(provider): Note("delivered", ref=shown, at=_LONG_AGO)}
 
 
-def delivered(notes: Mapping[str, Note], provider: str, state: str) -> Delivered | None:
+def delivered(notes: Mapping[str, Note], provider: str, state: str, now: float) -> Delivered | None:
     """Find the answer with this state, if this session's browser has brought it lately."""
     digest = _digest(state)
-    return next((one for one in _kept(notes, provider) if one.digest == digest), None)
+    return next((one for one in _kept(notes, provider, now) if one.digest == digest), None)
 
 
-def _kept(notes: Mapping[str, Note], provider: str) -> Iterator[Delivered]:
+def _kept(notes: Mapping[str, Note], provider: str, now: float) -> Iterator[Delivered]:
     note = notes.get(_name(provider))
     for entry in note.ref.split() if note else ():
         digest, at, return_to, done = (*entry.split(":"), "", "", "")[:4]
-        if at.isascii() and at.isdigit() and time.time() - int(at) < LINK_CODE_TTL:
+        if at.isascii() and at.isdigit() and now - int(at) < LINK_CODE_TTL:
             yield Delivered(digest, int(at), return_to, done == "done")
 
 

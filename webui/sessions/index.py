@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 from collections.abc import Sequence
 
 from webui.oauth_manager import check_user_id
@@ -71,14 +70,20 @@ def _owner(user: object) -> str:
 
 
 async def begin(
-    redis: RedisClient, key: str, fields: Sequence[str], *, user: str, idle: int, before: str | None
+    redis: RedisClient,
+    key: str,
+    fields: Sequence[str],
+    *,
+    user: str,
+    now: float,
+    idle: int,
+    before: str | None,
 ) -> bool:
     """Keep a session for ``idle`` seconds, in place of ``before``; two round trips.
 
     ``fields`` are names and values in turn.  False if it was ended meanwhile.  Raises
     ``StoreUnavailable``.
     """
-    now = time.time()
     async with redis_call("start session"):
         pipeline = redis.pipeline(transaction=False)
         enter = now, key, now - LIFE_SECONDS, LIFE_SECONDS, MOST

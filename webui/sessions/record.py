@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hmac
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -60,8 +59,8 @@ def fields_of(session: Session) -> list[str]:
     ]
 
 
-def open_session(session_id: str, stored: Mapping[bytes, bytes], life: float) -> Session | None:
-    """Build a session from a stored hash; ``None`` if it is none, or too old.
+def open_session(session_id: str, stored: Mapping[bytes, bytes], *, since: float) -> Session | None:
+    """Build a session from a stored hash; ``None`` if it is none, or not begun ``since`` then.
 
     Those of an earlier version are none either: nothing could end them all.
     """
@@ -73,7 +72,7 @@ def open_session(session_id: str, stored: Mapping[bytes, bytes], life: float) ->
         groups = texts(json.loads(stored[b"groups"]))
     except (KeyError, TypeError, ValueError, RecursionError):
         return None
-    if via not in _VIAS or time.time() - created >= life:
+    if via not in _VIAS or created <= since:
         return None
     return replace(
         new_session(session_id, user, created),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, cast
@@ -12,6 +11,7 @@ from typing import Any, cast
 from redis.asyncio import Redis
 from starlette.requests import HTTPConnection
 
+from webui.oauth_manager.clock import Clock
 from webui.oauth_manager.storage.calls import Commands, is_mistyped, redis_call
 from webui.sessions import index as session_index
 from webui.sessions.index import LIFE_SECONDS, session_key
@@ -49,8 +49,9 @@ class Sessions:
     Every method that touches Redis raises ``StoreUnavailable`` if it does not answer.
     """
 
-    def __init__(self, redis: Redis, settings: Settings, name: str = _PEOPLE) -> None:
+    def __init__(self, redis: Redis, settings: Settings, clock: Clock, name: str = _PEOPLE) -> None:
         self._redis = redis
+        self._clock = clock
         self._name = name
         self._loaded = f"webui.{name}"
         self._cookie = SignedCookie(settings, name)
@@ -93,7 +94,7 @@ class Sessions:
 
         ``signed_in_at`` 0 means now.  Two round trips.
         """
-        now = time.time()
+        now = self._clock.now()
         session_id = secrets.token_urlsafe(32)
         session = replace(
             new_session(session_id, user, now),
@@ -108,6 +109,7 @@ class Sessions:
             session.redis_key,
             fields_of(session),
             user=user,
+            now=now,
             idle=self._idle,
             before=session_key(before) if before else None,
         )
@@ -139,7 +141,9 @@ class Sessions:
 
     async def put_notes(self, session: Session, notes: Mapping[str, Note]) -> Session:
         """Keep several notes at once, like :meth:`put_note`; also those beside the cards."""
-        counted = {name: _counted(session.notes.get(name), note) for name, note in notes.items()}
+        now = self._clock.now()
+        dated = {name: replace(note, at=note.at or now) for name, note in notes.items()}
+        counted = {name: _counted(session.notes.get(name), note) for name, note in dated.items()}
         async with redis_call("put note"):
             await self.queue_notes(self._redis, session, counted)
         return replace(session, notes={**session.notes, **counted})
@@ -150,12 +154,6 @@ class Sessions:
         for name, note in notes.items():
             fields += [f"note:{name}", json.dumps(asdict(note))]
         return pipe.eval(_PUT_IF_ALIVE, 1, session.redis_key, *fields)
-
-    async def drop_note(self, session: Session, provider: str) -> Session:
-        """Forget the outcome of a card."""
-        async with redis_call("drop note"):
-            await self._redis.hdel(session.redis_key, f"note:{provider}")
-        return replace(session, notes={k: v for k, v in session.notes.items() if k != provider})
 
     async def notes_now(self, session: Session) -> Mapping[str, Note]:
         """Read the session's current notes: another request may have left one."""
@@ -180,12 +178,11 @@ class Sessions:
                 # Also if it refuses to renew: a replica may not know that the session has ended.
                 if isinstance(answer, Exception):
                     raise answer
-        return open_session(session_id, answers[0], self._life)
+        return open_session(session_id, answers[0], since=self._clock.now() - self._life)
 
 
 def _counted(before: Note | None, note: Note) -> Note:
-    """Return the note with its time, and how often it has come in a row."""
-    note = replace(note, at=note.at or time.time())
+    """Return the note with how often it has come in a row."""
     if before and before.key == note.key and note.at - before.at < NOTE_SECONDS:
         return replace(note, times=before.times + 1)
     return note

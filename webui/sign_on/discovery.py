@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from webui.oauth_manager import OAuthMisconfigured, OAuthUnavailable
+from webui.oauth_manager.clock import Clock
 from webui.oauth_manager.protocol import ProviderFailure
 from webui.oauth_manager.protocol.answers import Answer, read_json
 from webui.oauth_manager.protocol.requests import ProviderRequest
@@ -91,14 +90,9 @@ def _names(methods: object) -> frozenset[str]:
 
 
 class Discovery:
-    """Cache of the metadata: one request an hour at most; trouble keeps the old metadata.
+    """Cache of the metadata: one request an hour at most; trouble keeps the old metadata."""
 
-    ``clock`` is in seconds.
-    """
-
-    def __init__(
-        self, issuer: str, transport: Transport, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, issuer: str, transport: Transport, clock: Clock) -> None:
         self._issuer = issuer
         self._transport = transport
         self._clock = clock
@@ -109,7 +103,7 @@ class Discovery:
 
     async def metadata(self) -> Metadata:
         """Return the metadata.  Raises like :func:`read_metadata`."""
-        if self._clock() >= self._until:
+        if self._clock.monotonic() >= self._until:
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.create_task(self._ask())
             # Finished even if all waiters give up, or a slow provider would never be
@@ -130,4 +124,4 @@ class Discovery:
             self._failure = OAuthUnavailable, failure.code
         except OAuthMisconfigured as failure:
             self._known, self._failure = None, (OAuthMisconfigured, failure.code)
-        self._until = self._clock() + seconds
+        self._until = self._clock.monotonic() + seconds

@@ -15,6 +15,7 @@ from webui.oauth_manager import (
     OAuthRefused,
     OAuthUnavailable,
 )
+from webui.oauth_manager.clock import Clock
 from webui.oauth_manager.protocol import ProviderFailure
 from webui.oauth_manager.protocol.callback import AuthorizationResponse
 from webui.oauth_manager.protocol.requests import authorize_url, code_challenge, exchange_request
@@ -46,7 +47,7 @@ class SignOn:
     ``OAuthMisconfigured`` if it, or we, are set up wrongly.
     """
 
-    def __init__(self, settings: Settings, transport: Transport) -> None:
+    def __init__(self, settings: Settings, transport: Transport, clock: Clock) -> None:
         self.is_for_staff = settings.oidc_people == "staff"
         self._issuer = settings.oidc_issuer
         self._user_claim = settings.oidc_user_claim
@@ -55,8 +56,9 @@ class SignOn:
         self.redirect_uri = f"{settings.base_url}/signin/sso/callback"
         self.signed_out_uri = f"{settings.base_url}/signed-out"
         self._transport = transport
-        self._discovery = Discovery(settings.oidc_issuer, transport)
-        self._keys = Keys(transport)
+        self._clock = clock
+        self._discovery = Discovery(settings.oidc_issuer, transport, clock)
+        self._keys = Keys(transport, clock)
         self._userinfo = UserInfo(settings, self._discovery, transport)
         self.provider = OAuthProvider(
             NAME,
@@ -120,7 +122,7 @@ class SignOn:
             client_id=provider.client_id,
             nonce=attempt.nonce,
         )
-        identity = read_identity(claims, self._user_claim, self._groups_claim)
+        identity = read_identity(claims, self._user_claim, self._groups_claim, self._clock.now())
         if not (self._group and metadata.userinfo_endpoint):
             return identity
         return await self._confirmed(identity, fields["access_token"], claims["sub"])

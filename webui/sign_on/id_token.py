@@ -63,14 +63,14 @@ def read_keys(body: bytes) -> PublicKeys | None:
 
 
 def read_id_token(
-    token: str, keys: PublicKeys, *, issuer: str, client_id: str, nonce: str
+    token: str, keys: PublicKeys, *, issuer: str, client_id: str, nonce: str, now: float
 ) -> dict[str, Any]:
     """Return the claims, once every check of OpenID Connect Core 3.1.3.7 has passed.
 
-    Raises ``KeyUnknown``, ``IdTokenRefused``.
+    ``now`` is in epoch seconds.  Raises ``KeyUnknown``, ``IdTokenRefused``.
     """
     claims = _signed(token, keys)
-    _check(claims, issuer, client_id)
+    _check(claims, issuer, client_id, now)
     given = claims.get("nonce")
     # As bytes: of text, compare_digest takes ASCII alone.
     if not isinstance(given, str) or not hmac.compare_digest(
@@ -100,8 +100,9 @@ def _signed(token: str, keys: PublicKeys) -> dict[str, Any]:
     raise IdTokenRefused(reason)
 
 
-def _check(claims: dict[str, Any], issuer: str, client_id: str) -> None:
+def _check(claims: dict[str, Any], issuer: str, client_id: str, now: float) -> None:
     rules = jwt.JWTClaimsRegistry(
+        now=int(now),
         leeway=LEEWAY,
         iss={"essential": True, "value": issuer},
         sub={"essential": True},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,16 +44,19 @@ def _names(paths: Iterable[str]) -> dict[str, None]:
     return dict.fromkeys(sorted(names))
 
 
-def read_identity(claims: Mapping[str, Any], user_claim: str, groups_claim: str) -> Identity:
-    """Read a person from verified claims; a claim's name may be a path (``realm_access.roles``).
+def read_identity(
+    claims: Mapping[str, Any], user_claim: str, groups_claim: str, now: float
+) -> Identity:
+    """Read a person from claims verified ``now``.
 
-    Raises ``IdTokenRefused`` if the user's claim holds no user id.
+    A claim's name may be a path (``realm_access.roles``).  Raises ``IdTokenRefused`` if
+    the user's claim holds no user id.
     """
     try:
         user = read_user_id(_at(claims, user_claim))
     except ValueError:
         raise IdTokenRefused("user_claim") from None
-    return Identity(user, read_groups(claims, groups_claim), _signed_in_at(claims))
+    return Identity(user, read_groups(claims, groups_claim), _signed_in_at(claims, now))
 
 
 def _at(claims: Mapping[str, Any], path: str) -> Any:
@@ -85,9 +87,9 @@ def _is_group(name: object) -> bool:
         return False
 
 
-def _signed_in_at(claims: Mapping[str, Any]) -> float:
+def _signed_in_at(claims: Mapping[str, Any], now: float) -> float:
     """Return ``auth_time``, which says more than that a session there still lives; else now."""
-    now, told = time.time(), claims.get("auth_time")
+    told = claims.get("auth_time")
     if told is None:
         return now
     is_number = isinstance(told, (int, float)) and not isinstance(told, bool)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from webui.oauth_manager import OAuthUnavailable
+from webui.oauth_manager.clock import Clock
 from webui.oauth_manager.protocol.transport import Transport
 
 from .discovery import NAME, get_request
@@ -19,9 +19,9 @@ TROUBLE_SECONDS = 10.0  # after a failure; callers meanwhile get the same answer
 
 
 class Keys:
-    """One provider's key set.  ``clock`` is in seconds."""
+    """One provider's key set."""
 
-    def __init__(self, transport: Transport, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, transport: Transport, clock: Clock) -> None:
         self._transport = transport
         self._clock = clock
         self._asking = asyncio.Lock()
@@ -37,27 +37,26 @@ class Keys:
 
         Raises ``OAuthUnavailable`` too, if the provider gives no keys.
         """
-        expected = {"issuer": issuer, "client_id": client_id, "nonce": nonce}
+        read = partial(read_id_token, token, issuer=issuer, client_id=client_id, nonce=nonce)
         try:
-            return read_id_token(token, await self._keys(jwks_uri, FRESH_SECONDS), **expected)
+            return read(await self._keys(jwks_uri, FRESH_SECONDS), now=self._clock.now())
         except KeyUnknown:
-            newer = await self._keys(jwks_uri, PAUSE_SECONDS)
-            return read_id_token(token, newer, **expected)
+            return read(await self._keys(jwks_uri, PAUSE_SECONDS), now=self._clock.now())
 
     async def _keys(self, jwks_uri: str, fresh: float) -> PublicKeys:
         """Return the keys as they were at most ``fresh`` seconds ago."""
         async with self._asking:
-            if self._known is not None and self._clock() < self._asked_at + fresh:
+            if self._known is not None and self._clock.monotonic() < self._asked_at + fresh:
                 return self._known
-            if self._clock() < self._trouble_until:
+            if self._clock.monotonic() < self._trouble_until:
                 raise OAuthUnavailable(NAME, "keys", self._trouble)
             try:
                 self._known = await self._fetch(jwks_uri)
             except OAuthUnavailable as failure:
                 self._trouble = failure.code
-                self._trouble_until = self._clock() + TROUBLE_SECONDS
+                self._trouble_until = self._clock.monotonic() + TROUBLE_SECONDS
                 raise
-            self._asked_at = self._clock()
+            self._asked_at = self._clock.monotonic()
             return self._known
 
     async def _fetch(self, jwks_uri: str) -> PublicKeys:

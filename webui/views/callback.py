@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -139,14 +138,16 @@ async def _again(
     if session is None:
         is_ours = await _is_parked_here(request, answer)
         return RedirectResponse("/connect/proof", 303) if is_ours else None
-    notes, first = session.notes, delivered(session.notes, name, answer.state)
-    give_up = time.monotonic() + (_PATIENCE if first else _PAUSE)
-    while not (first and first.is_done) and time.monotonic() < give_up:
+    notes, clock = session.notes, site.clock
+    first = delivered(notes, name, answer.state, clock.now())
+    give_up = clock.monotonic() + (_PATIENCE if first else _PAUSE)
+    while not (first and first.is_done) and clock.monotonic() < give_up:
         await asyncio.sleep(_PAUSE)
         notes = await site.sessions.notes_now(session)
-        if first is None and delivered(notes, name, answer.state):
+        found = delivered(notes, name, answer.state, clock.now())
+        if first is None and found:
             give_up += _PATIENCE  # it came at the same moment
-        first = delivered(notes, name, answer.state) or first
+        first = found or first
     return _told(name, first.return_to, notes.get(name)) if first else None
 
 
@@ -182,8 +183,10 @@ async def _refused(
     if reason == "issuer":
         ref = await refer(request, note.key, provider=provider, code="other_issuer")
         note = replace(note, ref=ref)
-    done = remembered(session.notes, provider, answer.state, "list", is_done=True)
-    await site_of(request).sessions.put_notes(session, {provider: note, **done})
+    site, state = site_of(request), answer.state
+    now = site.clock.now()
+    done = remembered(session.notes, provider, state, "list", now=now, is_done=True)
+    await site.sessions.put_notes(session, {provider: note, **done})
     return RedirectResponse(address("list", provider, "n"), 303)
 
 
@@ -237,7 +240,8 @@ async def _finish(
     state = answer.state or state_of(attempt.link_code)  # it was used up when it was parked
 
     def kept(*, is_done: bool) -> dict[str, Note]:
-        return remembered(session.notes, provider, state, attempt.return_to, is_done=is_done)
+        now, back = site.clock.now(), attempt.return_to
+        return remembered(session.notes, provider, state, back, now=now, is_done=is_done)
 
     def also(pipe: Pipeline) -> None:
         site.sessions.queue_notes(pipe, session, kept(is_done=False))
@@ -286,7 +290,7 @@ async def _outcome(
         return Note(key)
     by = "chat" if attempt.return_to == "done" else "web"
     kind = "denied" if key == "denied" else "connect_failed"
-    event = Event(kind, attempt.provider, by, time.time(), detail=key)
+    event = Event(kind, attempt.provider, by, site.clock.now(), detail=key)
     await site.manager.record(site.redis, attempt.user_id, event)
     if by == "chat":
         owner = attempt.user_id

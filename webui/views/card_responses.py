@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -35,7 +34,7 @@ def where_of(values: Mapping[str, object]) -> Where:
 
 
 def screen_of(site: Site, where: Where) -> Screen:
-    return Screen(site.settings.product_name, site.settings.bot_name, time.time(), where)
+    return Screen(site.settings.product_name, site.settings.bot_name, site.clock.now(), where)
 
 
 def address(where: Where, provider: str, target: str = "t") -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -34,7 +32,7 @@ async def check(request: Request) -> Response:
         response.headers["Retry-After"] = str(limit.retry_after)
         return response
     health = await site.manager.check(site.redis, session.user, provider.name)
-    event = Event(f"checked_{health}", provider.name, "web", time.time())
+    event = Event(f"checked_{health}", provider.name, "web", site.clock.now())
     await site.manager.record(site.redis, session.user, event)
     if key := AFTER_CHECK.get(health):
         session = await site.sessions.put_note(session, provider.name, Note(key))
@@ -47,7 +45,7 @@ async def accept_limited(request: Request) -> Response:
     session = await require_session(request, site.sessions)
     where = where_of(await form_of(request))
     if await site.manager.accept_missing(site.redis, session.user, provider.name):
-        event = Event("limited_accepted", provider.name, "web", time.time())
+        event = Event("limited_accepted", provider.name, "web", site.clock.now())
         await site.manager.record(site.redis, session.user, event)
         session = await site.sessions.put_note(session, provider.name, Note("kept_limited"))
     return await done(request, session, provider, where, "t", speaks=True)
@@ -95,7 +93,7 @@ async def choose(request: Request) -> Response:
         stories = site.manager.stories
         await stories.ended_if_open(site.redis, session.user, provider.name, key)
     if key == "not_you":
-        event = Event("denied", provider.name, "web", time.time(), detail=key)
+        event = Event("denied", provider.name, "web", site.clock.now(), detail=key)
         await site.manager.record(site.redis, session.user, event)
     await site.sessions.put_note(session, provider.name, Note(key))
     if key == "connected" and offer.return_to == "done":

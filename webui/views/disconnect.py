@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -80,7 +79,8 @@ async def revoke(request: Request) -> Response:
     try:
         await site.limiter.hit("revoke", session.user)
     except TooMany as limit:
-        session = _with_note(session, provider.name, Note("too_many_retries", until=limit.retry_at))
+        note = Note("too_many_retries", until=limit.retry_at)
+        session = _with_note(site, session, provider.name, note)
         response = await answer(request, session, provider, where, focus="result", status=429)
         response.headers["Retry-After"] = str(limit.retry_after)
         return response
@@ -173,12 +173,12 @@ async def _put(site: Site, session: Session, provider: str, note: Note) -> _Told
     try:
         return _Told(await site.sessions.put_note(session, provider, note))
     except StoreUnavailable:
-        return _Told(_with_note(session, provider, note), is_kept=False)
+        return _Told(_with_note(site, session, provider, note), is_kept=False)
 
 
-def _with_note(session: Session, provider: str, note: Note) -> Session:
+def _with_note(site: Site, session: Session, provider: str, note: Note) -> Session:
     """Add the note for this response alone."""
-    note = replace(note, at=note.at or time.time())
+    note = replace(note, at=note.at or site.clock.now())
     return replace(session, notes={**session.notes, provider: note})
 
 
@@ -213,7 +213,7 @@ async def _not_disconnected(
         raise StoreUnavailable("disconnect", "not_known")
     kind = "disconnect_failed"
     ref = await refer(request, kind, status=503, provider=provider.name, keep=False)
-    session = _with_note(session, provider.name, Note(kind, ref=ref))
+    session = _with_note(site, session, provider.name, Note(kind, ref=ref))
     response = await answer(request, session, provider, where, focus="result", status=503)
     response.headers["Retry-After"] = RETRY_SECONDS
     return response

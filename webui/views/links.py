@@ -107,7 +107,7 @@ async def start(request: Request) -> Response:
         await site.manager.link_cancelled(site.redis, link)
         return await link_failure(request, "not_yours")
     await site.manager.link_used(site.redis, link)
-    if session is None or (not link.provider and wants_newer_sign_in(site.settings, session)):
+    if session is None or (not link.provider and wants_newer_sign_in(site, session)):
         response = await begin_proof(request, link)
     else:
         response = await _go_on(request, session, link)

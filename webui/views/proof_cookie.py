@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -47,8 +46,9 @@ def keep_proof(request: Request, response: Response, secret: str) -> None:
 
 def keep_link(request: Request, response: Response, code: str) -> None:
     """Remember that this browser has used a link, and when."""
-    value = f"{_digest(code)}.{time.time():.0f}"
-    keep_cookie(site_of(request).settings, response, "link", value, KEPT_SECONDS)
+    site = site_of(request)
+    value = f"{_digest(code)}.{site.clock.now():.0f}"
+    keep_cookie(site.settings, response, "link", value, KEPT_SECONDS)
 
 
 def what_became_of(request: Request, code: str = "") -> tuple[str, float]:
@@ -56,13 +56,15 @@ def what_became_of(request: Request, code: str = "") -> tuple[str, float]:
 
     ``used`` or ``ran_out`` to the browser that used it last; ``""`` to every other.
     """
-    digest, _, used = kept_cookie(site_of(request).settings, request, "link").partition(".")
-    if not (used.isascii() and used.isdigit() and len(used) == len(str(int(time.time())))):
+    site = site_of(request)
+    now = site.clock.now()
+    digest, _, used = kept_cookie(site.settings, request, "link").partition(".")
+    if not (used.isascii() and used.isdigit() and len(used) == len(str(int(now)))):
         return "", 0.0
     ends = int(used) + LINK_CODE_TTL
     if code:
         return ("used", int(used)) if digest == _digest(code) else ("", 0.0)
-    return ("ran_out", ends) if ends <= time.time() else ("", 0.0)
+    return ("ran_out", ends) if ends <= now else ("", 0.0)
 
 
 def _digest(code: str) -> str:

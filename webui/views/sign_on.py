@@ -6,7 +6,6 @@ Every sign-in that must not go on ends on the same page, without a session.
 from __future__ import annotations
 
 import logging
-import time
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -135,12 +134,13 @@ async def _refused(
     request: Request, attempt: Attempt, identity: Identity, *, has_role: bool
 ) -> Response | None:
     """Return the page for a person who may not open the page they want; None if they may."""
-    user, wants_support = identity.user, attempt.return_to.startswith(SUPPORT)
+    site, user = site_of(request), identity.user
+    wants_support = attempt.return_to.startswith(SUPPORT)
     if identity.trouble and not has_role and wants_support:
         return await _failed(request, "signon_away", code=identity.trouble, user=user)
-    if not has_role and _sign_on(site_of(request)).is_for_staff:
+    if not has_role and _sign_on(site).is_for_staff:
         return await _failed(request, "signon_refused", user=user)
-    if has_role and wants_support and _is_old(identity.signed_in_at):
+    if has_role and wants_support and _is_old(site, identity.signed_in_at):
         return await _failed(request, "signon_old", again=attempt.return_to, user=user)
     return None
 
@@ -170,14 +170,15 @@ def _return_to(sign_on: SignOn, asked: object) -> str:
     return path if path.startswith(SUPPORT) or not sign_on.is_for_staff else SUPPORT
 
 
-def _is_old(signed_in_at: float) -> bool:
-    return time.time() - signed_in_at >= STAFF_SECONDS
+def _is_old(site: Site, signed_in_at: float) -> bool:
+    return site.clock.now() - signed_in_at >= STAFF_SECONDS
 
 
 async def _is_stale(request: Request) -> bool:
     """Return whether this browser's staff session is too old for the support pages."""
-    session = await site_of(request).staff_sessions.load(request, renew=False)
-    return session is not None and _is_old(session.signed_in_at)
+    site = site_of(request)
+    session = await site.staff_sessions.load(request, renew=False)
+    return session is not None and _is_old(site, session.signed_in_at)
 
 
 async def _failed(

@@ -10,6 +10,7 @@ from webui.commands.check.proxy import proxy_fault
 from webui.commands.check.report import Report
 from webui.commands.check.way_faults import REACH_SECONDS, Way, told_of, told_of_proxy
 from webui.oauth_manager import OAuthManager, OAuthMisconfigured, OAuthProvider, OAuthUnavailable
+from webui.oauth_manager.clock import Clock
 from webui.oauth_manager.protocol.transport import Transport
 from webui.settings.settings import Settings
 from webui.sign_on import SignOn
@@ -101,7 +102,7 @@ async def check_sign_on(settings: Settings, transport: Transport, way: Way, repo
     if not settings.oidc_issuer:
         report.say("Sign-on: not set up")
         return
-    sign_on = SignOn(settings, transport)
+    sign_on = SignOn(settings, transport, Clock())
     where = urlsplit(settings.oidc_issuer).netloc
     report.say(f"Sign-on: set up; register the callback {sign_on.redirect_uri}")
     report.say(f"  and {sign_on.signed_out_uri} to come back to after signing out")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -51,7 +50,7 @@ async def _check(site: Site, user_id: str, provider: str) -> Done:
     if health is Health.RECONNECT_NEEDED:
         await site.manager.stories.told_of_end(site.redis, user_id, provider)
     key = AFTER_CHECK.get(health)
-    return Done(health, note=Note(key, at=time.time()) if key else None)
+    return Done(health, note=Note(key, at=site.clock.now()) if key else None)
 
 
 async def _disconnect(site: Site, user_id: str, provider: str) -> Done:
@@ -100,15 +99,15 @@ async def _ask(act: Act, request: Request) -> Response:
 def _question(
     request: Request, staff: Staff, act: Act, fields: Mapping[str, object], *, fault: str = ""
 ) -> Response:
-    provider = _service_of(request, act, fields)
+    site, provider = site_of(request), _service_of(request, act, fields)
     return render(
         request,
         "support_ask.html",
         422 if fault else 200,
-        **about(staff, person_of(request), field_of(fields, "reason")),
+        **about(staff, person_of(request), field_of(fields, "reason"), site.clock.now()),
         act=act.name,
         provider=provider,
-        label=site_of(request).manager.providers[provider].label if provider else "",
+        label=site.manager.providers[provider].label if provider else "",
         fault=words.text(f"support.fault.{fault}") if fault else "",
     )
 
@@ -136,7 +135,7 @@ async def _do(act: Act, request: Request) -> Response:
     return render(
         request,
         "support_done.html",
-        **about(staff, user_id, reason),
+        **about(staff, user_id, reason, site.clock.now()),
         act=act.name,
         label=site.manager.providers[provider].label if provider else "",
         said=done.said,

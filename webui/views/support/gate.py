@@ -85,7 +85,8 @@ async def may_look(request: Request, staff: Staff, *, already: int = 0) -> None:
     if await site.limiter.allows("lookup_alert", staff.id):
         await keep_record(request, staff, "too_many_lookups", result=LOOKUPS)
         log.error("%r of support has looked up more than %s", staff.id, LOOKUPS)
-    raise TooMany(looks[_MOST.amount - 1] + _SECONDS)
+    now = site.clock.now()
+    raise TooMany(now, looks[_MOST.amount - 1] + _SECONDS - now)
 
 
 async def may_act(request: Request, staff: Staff) -> None:

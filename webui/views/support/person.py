@@ -6,7 +6,6 @@ their providers, no session's life, no counter.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -48,7 +47,7 @@ async def person(request: Request) -> Response:
     return render(
         request,
         "support_person.html",
-        **about(staff, user_id, reason),
+        **about(staff, user_id, reason, site.clock.now()),
         **happened,
         is_known=known,
         rows=rows,
@@ -119,7 +118,7 @@ async def preview(request: Request) -> Response:
     return render(
         request,
         "support_preview.html",
-        **about(staff, user_id, reason),
+        **about(staff, user_id, reason, site.clock.now()),
         cards=[picture(card) for card in cards],
         summary=summarize(cards, screen),
     )
@@ -133,12 +132,12 @@ def person_of(request: Request) -> str:
         raise HTTPException(404) from None
 
 
-def about(staff: Staff, user_id: str, reason: str) -> dict[str, Any]:
+def about(staff: Staff, user_id: str, reason: str, now: float) -> dict[str, Any]:
     """Build the values that every page about a person shows."""
     path = person_path(user_id)
     return {
         "staff": spelled(staff.id),
-        "now": time.time(),
+        "now": now,
         "person": spelled(user_id),
         "path": path,
         "reason": reason,
@@ -154,7 +153,7 @@ def ask_for_reason(request: Request, staff: Staff, user_id: str, page: str = "")
         request,
         "support_reason.html",
         422 if fault else 200,
-        **about(staff, user_id, reason),
+        **about(staff, user_id, reason, site_of(request).clock.now()),
         action=person_path(user_id) + page,
         fault=words.text(f"support.fault.{fault}") if fault else "",
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 
 from starlette.requests import Request
@@ -76,17 +75,17 @@ def _page(
     *,
     status: int = 200,
 ) -> Response:
-    providers = site_of(request).manager.providers.values()
+    site = site_of(request)
     return render(
         request,
         "support_search.html",
         status,
         fragment="support_results.html",
         staff=spelled(staff.id),
-        now=time.time(),
+        now=site.clock.now(),
         question=question,
         found=found,
-        services=[(provider.name, provider.label) for provider in providers],
+        services=[(provider.name, provider.label) for provider in site.manager.providers.values()],
     )
 
 
