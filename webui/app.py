@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Scope
 
 from webui.access.roles import RoleUnknown
-from webui.access.sign_in import SignInNeeded, ask_to_sign_in
+from webui.access.sign_in import ask_to_sign_in
 from webui.middleware.stack import guarded
 from webui.oauth_manager import OAuthManager, StoreUnavailable
 from webui.oauth_manager.clock import Clock
@@ -25,7 +25,7 @@ from webui.rate_limits import Limiter, TooMany
 from webui.redis_client import connect
 from webui.rendering.render import render_error
 from webui.routes import development_routes, routes
-from webui.sessions.sessions import Sessions
+from webui.sessions.sessions import Sessions, SignInNeeded
 from webui.settings.settings import Settings
 from webui.sign_on import SignOn
 from webui.site import Site

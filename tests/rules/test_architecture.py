@@ -167,6 +167,7 @@ class TestRedis:
         assert holders <= {
             "webui/oauth_manager/storage/keys.py",
             "webui/sessions/index.py",
+            "webui/sessions/record.py",
             "webui/rate_limits.py",
             "webui/incident_codes.py",
             "webui/sign_on/attempts.py",

@@ -22,19 +22,13 @@ from starlette.types import ASGIApp, Message, Scope
 from structlog.testing import capture_logs
 
 from tests.kit.every import every
-from webui.access.sign_in import (
-    HOME,
-    SUPPORT,
-    SignInNeeded,
-    ask_to_sign_in,
-    require_session,
-    safe_next,
-)
+from webui.access.sign_in import ask_to_sign_in
 from webui.fetch_metadata import is_same_origin
 from webui.middleware.requests import MAX_BODY_BYTES
 from webui.middleware.stack import guarded
 from webui.oauth_manager.clock import Clock
-from webui.sessions.sessions import Sessions
+from webui.paths import HOME, SUPPORT, safe_next
+from webui.sessions.sessions import Sessions, SignInNeeded
 from webui.settings.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -602,7 +596,7 @@ class TestSigningIn:
         sessions = Sessions(redis, settings(), Clock())
 
         async def home(request: Request) -> Response:
-            session = await require_session(request, sessions)
+            session = await sessions.require(request)
             return PlainTextResponse(session.user)
 
         async def who(request: Request) -> Response:

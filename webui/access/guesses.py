@@ -18,7 +18,6 @@ from itsdangerous import BadSignature, Signer
 from starlette.requests import Request
 from starlette.responses import Response
 
-from webui.fetch_metadata import is_prefetch, is_visit
 from webui.rate_limits import TooMany
 from webui.sessions.cookies import keep_cookie, kept_cookie
 from webui.settings.settings import Settings
@@ -39,13 +38,6 @@ class Guesser:
     network: str
     sent: str
     own: str
-
-
-def turned_away(request: Request) -> Response | None:
-    """Return the answer to a request that no person makes, before it costs a look-up; else None."""
-    if is_prefetch(request.headers):
-        return Response(status_code=503, headers={"Retry-After": "1"})
-    return None if is_visit(request.headers) else Response(status_code=403)
 
 
 async def may_guess(request: Request, *, owner: str = "") -> None:

@@ -16,11 +16,10 @@ from dataclasses import dataclass, field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from webui.access.sign_in import SignInNeeded
 from webui.oauth_manager import AuditRecord, StoreUnavailable
 from webui.oauth_manager.protocol import ProviderFailure
 from webui.sessions.proxied import proxied_person
-from webui.sessions.sessions import Session
+from webui.sessions.sessions import Session, SignInNeeded
 from webui.settings.settings import Settings
 from webui.sign_on import is_away
 from webui.site import Site, site_of

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from webui.oauth_manager import LINK_CODE_TTL, Connection, Health, RevokeOutcome
 from webui.oauth_manager.storage import HELD_SECONDS, OFFER_SECONDS
-from webui.sessions.note import NOTE_SECONDS, Note
+from webui.sessions.note import NOTE_SECONDS, Note, is_cancelled
 
 AFTER_DISCONNECT = {
     RevokeOutcome.REVOKED: "disconnected",
@@ -37,17 +37,6 @@ _LASTING = {"still_listed", "ask_again", "asked_again", "own_list"}
 _GOING_ON = {"waiting", "still_waiting", "disconnecting", "asked"}
 _OF_NO_CARD = {"cancelled", "delivered"}
 _CANCELLED_BY_HAND = {"waiting", "needs_admin"}
-
-
-def cancellation(provider: str) -> str:
-    """Return the name of a session's note that connecting was cancelled; no service's name."""
-    return f"cancelled:{provider}"
-
-
-def is_cancelled(notes: Mapping[str, Note], provider: str, begun_at: float) -> bool:
-    """Return whether an attempt begun then (epoch seconds) has been cancelled since."""
-    cancelled = notes.get(cancellation(provider))
-    return cancelled is not None and begun_at <= cancelled.at
 
 
 def unanswered(notes: Mapping[str, Note], now: float) -> list[str]:

@@ -13,7 +13,6 @@ import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webui.access.sign_in import is_callback
 from webui.fetch_metadata import METHODS
 from webui.middleware.forwarded import ForwardedClient
 from webui.middleware.proxy_identity import ProxyIdentity
@@ -26,6 +25,7 @@ from webui.middleware.requests import (
     SameOrigin,
     WholeBody,
 )
+from webui.paths import is_callback
 from webui.sessions.signed_cookie import SessionCookie
 from webui.settings.settings import Settings
 

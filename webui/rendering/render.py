@@ -18,9 +18,9 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from webui.access.sign_in import is_callback
 from webui.cards import Card, Summary, Where
 from webui.oauth_manager import OAuthProvider
+from webui.paths import is_callback
 from webui.rendering import assets
 from webui.rendering.ways_on import fate, way_on
 from webui.sessions.sessions import loaded_session

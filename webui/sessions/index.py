@@ -7,13 +7,12 @@ is starting meanwhile is ended too, or began later.  Every script touches one ke
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections.abc import Sequence
 
 from webui.oauth_manager import check_user_id
 from webui.oauth_manager.storage import OURS, encoded
 from webui.oauth_manager.storage.calls import RedisClient, as_text, redis_call, unless_mistyped
+from webui.sessions.record import is_session_key
 
 LIFE_SECONDS = 7 * 24 * 3600
 MOST = 100  # sessions of one person; a new one ends the oldest
@@ -45,20 +44,10 @@ return was
 
 _MEMBERS = f"{OURS} return ours('ZRANGE', KEYS[1], 0, -1)"
 _LEAVE = f"{OURS} return ours('ZREM', KEYS[1], ARGV[1])"
-_SESSION = re.compile(r"stargazer:web_session:[0-9a-f]{64}")
-
-
-def session_key(session_id: str) -> str:
-    return f"stargazer:web_session:{hashlib.sha256(session_id.encode('ascii')).hexdigest()}"
 
 
 def _index(user: str) -> str:
     return f"stargazer:web_sessions:{encoded(user)}"
-
-
-def _is_session(member: object) -> bool:
-    """Tell whether it names a session: nothing else may be ended as one."""
-    return _SESSION.fullmatch(as_text(member)) is not None
 
 
 def _owner(user: object) -> str:
@@ -95,7 +84,7 @@ async def begin(
         oldest, *ended = (unless_mistyped(answer, None) for answer in (oldest, *ended))
         pipeline = redis.pipeline(transaction=False)
         pipeline.eval(_BEGIN, 1, key, idle, *fields)
-        for other in filter(_is_session, oldest):
+        for other in filter(is_session_key, oldest):
             # It may be one that is just starting, which nothing could find any more.
             pipeline.eval(_END, 1, as_text(other), _ENDED_SECONDS)
         if before and (owner := _owner(ended[0])):
@@ -128,7 +117,7 @@ async def end_all(redis: RedisClient, user: str) -> int:
     index = _index(user)
     async with redis_call("end all sessions"):
         members = await redis.eval(_MEMBERS, 1, index)
-        keys = [as_text(member) for member in members if _is_session(member)]
+        keys = [as_text(member) for member in members if is_session_key(member)]
         if not keys:
             return 0
         pipeline = redis.pipeline(transaction=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -21,3 +22,14 @@ class Note:
 
 
 NOTE_SECONDS = 15 * 60  # how long an outcome stays on its card
+
+
+def cancellation(provider: str) -> str:
+    """Return the name of a session's note that connecting was cancelled; no service's name."""
+    return f"cancelled:{provider}"
+
+
+def is_cancelled(notes: Mapping[str, Note], provider: str, begun_at: float) -> bool:
+    """Return whether an attempt begun then (epoch seconds) has been cancelled since."""
+    cancelled = notes.get(cancellation(provider))
+    return cancelled is not None and begun_at <= cancelled.at

@@ -8,16 +8,19 @@ holds the hash of the id: a copy of the database signs nobody in.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from webui.oauth_manager import check_user_id
 from webui.oauth_manager.storage import seconds, shaped, texts
-from webui.sessions.index import session_key
+from webui.oauth_manager.storage.calls import as_text
 from webui.sessions.note import Note
 
+_KEY = re.compile(r"stargazer:web_session:[0-9a-f]{64}")
 _VIAS = ("chat", "sso", "proxy")
 
 
@@ -40,6 +43,15 @@ class Session:
     groups: tuple[str, ...] = ()
     signed_in_at: float = 0.0
     sealed_token: str = field(default="", repr=False)
+
+
+def session_key(session_id: str) -> str:
+    return f"stargazer:web_session:{hashlib.sha256(session_id.encode('ascii')).hexdigest()}"
+
+
+def is_session_key(name: object) -> bool:
+    """Return whether it names a session: nothing else may be ended as one."""
+    return _KEY.fullmatch(as_text(name)) is not None
 
 
 def new_session(session_id: str, user: str, created: float) -> Session:

@@ -14,14 +14,21 @@ from starlette.requests import HTTPConnection
 from webui.oauth_manager.clock import Clock
 from webui.oauth_manager.storage.calls import Commands, is_mistyped, redis_call
 from webui.sessions import index as session_index
-from webui.sessions.index import LIFE_SECONDS, session_key
+from webui.sessions.index import LIFE_SECONDS
 from webui.sessions.note import NOTE_SECONDS, Note
 from webui.sessions.proxied import ProxiedPerson, proxied_person
-from webui.sessions.record import Session, fields_of, new_session, open_notes, open_session
+from webui.sessions.record import (
+    Session,
+    fields_of,
+    new_session,
+    open_notes,
+    open_session,
+    session_key,
+)
 from webui.sessions.signed_cookie import SignedCookie
 from webui.settings.settings import Settings
 
-__all__ = ["Session", "Sessions", "loaded_session"]
+__all__ = ["Session", "Sessions", "SignInNeeded", "loaded_session"]
 
 IDLE_SECONDS = 12 * 3600
 # For those who signed on as staff.  The support pages want a much newer sign-in
@@ -41,6 +48,10 @@ if redis.call('HEXISTS', KEYS[1], 'user') == 0 then return 0 end
 redis.call('HSET', KEYS[1], unpack(ARGV))
 return 1
 """
+
+
+class SignInNeeded(Exception):
+    """Nobody is signed in here; :mod:`webui.access.sign_in` answers it."""
 
 
 class Sessions:
@@ -78,6 +89,13 @@ class Sessions:
         if session is None and self._cookie.is_brought(request):
             self._cookie.take_back(request)
         request.scope[self._loaded] = session
+        return session
+
+    async def require(self, request: HTTPConnection) -> Session:
+        """Return this browser's session, like :meth:`load`.  Raises ``SignInNeeded``."""
+        session = await self.load(request)
+        if session is None:
+            raise SignInNeeded
         return session
 
     async def start(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from webui.access.sign_in import require_session
 from webui.cards.gallery import gallery
 from webui.cards.timeline import timeline
 from webui.rendering.render import render
@@ -17,7 +16,7 @@ from webui.views.card_responses import screen_of
 async def activity(request: Request) -> Response:
     """``GET /activity``: the person's own timeline, newest first.  Two round trips."""
     site = site_of(request)
-    session = await require_session(request, site.sessions)
+    session = await site.sessions.require(request)
     before = request.query_params.get("before", "")
     page = await site.manager.activity(site.redis, session.user, before)
     names = site.settings.product_name, site.settings.bot_name

@@ -15,8 +15,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from webui.access.guesses import count_try, turned_away
-from webui.cards import Where, is_cancelled
+from webui.access.guesses import count_try
+from webui.fetch_metadata import turned_away
 from webui.incident_codes import refer
 from webui.oauth_manager import (
     Attempt,
@@ -32,12 +32,12 @@ from webui.oauth_manager.protocol import ProviderFailure
 from webui.oauth_manager.protocol.callback import AuthorizationResponse, read_authorization_response
 from webui.oauth_manager.storage import state_of
 from webui.oauth_manager.storage.calls import Pipeline
+from webui.paths import card_address
 from webui.rate_limits import TooMany
 from webui.sessions.delivered import delivered, remembered
-from webui.sessions.note import Note
+from webui.sessions.note import Note, is_cancelled
 from webui.sessions.sessions import Session
 from webui.site import Site, provider_of, site_of
-from webui.views.card_responses import address
 from webui.views.proof_cookie import begin_proof, kept_proof
 from webui.views.returns import ended
 
@@ -187,7 +187,7 @@ async def _refused(
     now = site.clock.now()
     done = remembered(session.notes, provider, state, "list", now=now, is_done=True)
     await site.sessions.put_notes(session, {provider: note, **done})
-    return RedirectResponse(address("list", provider, "n"), 303)
+    return RedirectResponse(card_address("list", provider, "n"), 303)
 
 
 async def _not_allowed(
@@ -257,8 +257,7 @@ def _told(provider: str, return_to: str, note: Note | None) -> Response:
         return RedirectResponse(f"/connections/{provider}/switch", 303)
     if note and note.key == "connected" and return_to == "done":
         return RedirectResponse(f"/connect/done/{provider}", 303)
-    where: Where = "detail" if return_to == "detail" else "list"
-    return RedirectResponse(address(where, provider, "n"), 303)
+    return RedirectResponse(card_address(return_to, provider, "n"), 303)
 
 
 async def _outcome(

@@ -22,6 +22,7 @@ from webui.cards import (
 )
 from webui.cards.timeline import Entry, timeline
 from webui.oauth_manager import OAuthProvider, Status
+from webui.paths import card_address
 from webui.rendering.render import is_htmx, render_card
 from webui.sessions.sessions import Session
 from webui.site import Site, site_of
@@ -35,12 +36,6 @@ def where_of(values: Mapping[str, object]) -> Where:
 
 def screen_of(site: Site, where: Where) -> Screen:
     return Screen(site.settings.product_name, site.settings.bot_name, site.clock.now(), where)
-
-
-def address(where: Where, provider: str, target: str = "t") -> str:
-    """Return the page to go back to after an action, with the element that gets the focus."""
-    page = f"/connections/{provider}" if where == "detail" else "/connections"
-    return f"{page}#conn-{provider}-{target}"
 
 
 async def cards_of(
@@ -121,4 +116,4 @@ async def done(
         return await answer(
             request, session, provider, where, focus=focus, status=status, speaks=speaks
         )
-    return RedirectResponse(address(where, provider.name, target), 303)
+    return RedirectResponse(card_address(where, provider.name, target), 303)

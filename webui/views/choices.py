@@ -5,21 +5,21 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from webui.access.sign_in import require_session
 from webui.cards import AFTER_CHECK
 from webui.oauth_manager import Connection, Event, Status, SwitchOffer
+from webui.paths import card_address
 from webui.rate_limits import TooMany
 from webui.rendering.render import render
 from webui.sessions.note import Note
 from webui.sessions.sessions import Session
 from webui.site import form_of, provider_of, site_of
-from webui.views.card_responses import address, done, where_of
+from webui.views.card_responses import done, where_of
 
 
 async def check(request: Request) -> Response:
     """``POST /connections/{provider}/check``: ask the provider whether access works."""
     site, provider = site_of(request), provider_of(request)
-    session = await require_session(request, site.sessions)
+    session = await site.sessions.require(request)
     where = where_of(await form_of(request))
     try:
         await site.limiter.hit("check", session.user)
@@ -42,7 +42,7 @@ async def check(request: Request) -> Response:
 async def accept_limited(request: Request) -> Response:
     """``POST /connections/{provider}/accept-limited``: do without what was left off."""
     site, provider = site_of(request), provider_of(request)
-    session = await require_session(request, site.sessions)
+    session = await site.sessions.require(request)
     where = where_of(await form_of(request))
     if await site.manager.accept_missing(site.redis, session.user, provider.name):
         event = Event("limited_accepted", provider.name, "web", site.clock.now())
@@ -54,10 +54,10 @@ async def accept_limited(request: Request) -> Response:
 async def show_switch(request: Request) -> Response:
     """``GET /connections/{provider}/switch``: whose account came back, or which one to use."""
     site, provider = site_of(request), provider_of(request)
-    session = await require_session(request, site.sessions)
+    session = await site.sessions.require(request)
     offer = await site.manager.switch_offer(site.redis, session.user, provider.name)
     if offer is None:
-        return RedirectResponse(address("list", provider.name), 303)
+        return RedirectResponse(card_address("list", provider.name), 303)
     known = await site.manager.connection(site.redis, session.user, provider.name)
     return render(
         request,
@@ -75,7 +75,7 @@ async def choose(request: Request) -> Response:
     An answer to another offer changes nothing, and leads to the newest.
     """
     site, provider = site_of(request), provider_of(request)
-    session = await require_session(request, site.sessions)
+    session = await site.sessions.require(request)
     form = await form_of(request)
     named, use_new = str(form.get("offer", "")), form.get("choice") == "new"
     offer = await site.manager.switch_offer(site.redis, session.user, provider.name)
@@ -87,7 +87,7 @@ async def choose(request: Request) -> Response:
     if offer is None or offer.id != named:
         if not _has_chosen(session, provider.name):
             await site.sessions.put_note(session, provider.name, Note("attempt_over"))
-        return RedirectResponse(address("list", provider.name, "n"), 303)
+        return RedirectResponse(card_address("list", provider.name, "n"), 303)
     key = _came_of(offer, result, use_new=use_new)
     if key in ("kept_old", "not_you"):
         stories = site.manager.stories
@@ -98,7 +98,7 @@ async def choose(request: Request) -> Response:
     await site.sessions.put_note(session, provider.name, Note(key))
     if key == "connected" and offer.return_to == "done":
         return RedirectResponse(f"/connect/done/{provider.name}", 303)
-    return RedirectResponse(address("list", provider.name, "n"), 303)
+    return RedirectResponse(card_address("list", provider.name, "n"), 303)
 
 
 def _came_of(offer: SwitchOffer, result: Connection | None, *, use_new: bool) -> str:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from webui.access.sign_in import require_session
-from webui.cards import Focus, cancellation, changed, summarize
+from webui.cards import Focus, changed, summarize
 from webui.rendering.render import hand_off, is_htmx, render, render_changes
-from webui.sessions.note import Note
+from webui.sessions.note import Note, cancellation
 from webui.site import form_of, provider_of, site_of
 from webui.views.card_responses import answer, cards_of, done, screen_of, where_of
 
@@ -19,7 +18,7 @@ async def show_list(request: Request) -> Response:
     For htmx with the cards ``seen`` on a page: 204, or the cards that changed.
     """
     site = site_of(request)
-    session = await require_session(request, site.sessions)
+    session = await site.sessions.require(request)
     screen = screen_of(site, where_of(request.query_params))
     cards = list((await cards_of(site, session, screen)).values())
     summary = summarize(cards, screen)
@@ -37,7 +36,7 @@ async def show_list(request: Request) -> Response:
 async def show_one(request: Request) -> Response:
     """``GET /connections/{provider}``, and ``GET /oauth/{provider}/authorize`` from elsewhere."""
     provider = provider_of(request)
-    session = await require_session(request, site_of(request).sessions)
+    session = await site_of(request).sessions.require(request)
     focus: Focus = "disconnect" if request.query_params.get("from") == "confirm" else ""
     where = where_of(request.query_params) if is_htmx(request) else "detail"
     return await answer(request, session, provider, where, focus=focus, speaks=not focus)
@@ -46,7 +45,7 @@ async def show_one(request: Request) -> Response:
 async def connect(request: Request) -> Response:
     """``POST /connections/{provider}/connect``: leave for the provider."""
     site, provider = site_of(request), provider_of(request)
-    session = await require_session(request, site.sessions)
+    session = await site.sessions.require(request)
     await site.limiter.hit("connect", session.user)
     form = await form_of(request)
     where = where_of(form)
@@ -69,7 +68,7 @@ async def cancel(request: Request) -> Response:
     They are over even if the person goes on at the provider all the same.
     """
     site, provider = site_of(request), provider_of(request)
-    session = await require_session(request, site.sessions)
+    session = await site.sessions.require(request)
     where = where_of(await form_of(request))
     name = cancellation(provider.name)
     session = await site.sessions.put_note(session, name, Note("cancelled"))

@@ -10,7 +10,6 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from webui.access.sign_in import require_session
 from webui.cards import AFTER_ASKING_AGAIN, AFTER_DISCONNECT, Focus, Where, confirm_card
 from webui.incident_codes import refer
 from webui.oauth_manager import (
@@ -41,7 +40,7 @@ class _Told:
 async def ask_disconnect(request: Request) -> Response:
     """``GET /connections/{provider}/disconnect``: the question, in the card or as a page."""
     site, provider = site_of(request), provider_of(request)
-    session = await require_session(request, site.sessions)
+    session = await site.sessions.require(request)
     screen = screen_of(site, where_of(request.query_params))
     connection = await site.manager.connection(site.redis, session.user, provider.name)
     if connection.status is Status.NOT_CONNECTED:
@@ -74,7 +73,7 @@ async def disconnect(request: Request) -> Response:
 async def revoke(request: Request) -> Response:
     """``POST /connections/{provider}/revoke``: ask a provider that did not confirm once more."""
     site, provider = site_of(request), provider_of(request)
-    session = await require_session(request, site.sessions)
+    session = await site.sessions.require(request)
     where = where_of(await form_of(request))
     try:
         await site.limiter.hit("revoke", session.user)
@@ -92,7 +91,7 @@ async def revoke(request: Request) -> Response:
 async def dismiss(request: Request) -> Response:
     """``POST /connections/{provider}/dismiss``: dismiss a card's message."""
     site, provider = site_of(request), provider_of(request)
-    session = await require_session(request, site.sessions)
+    session = await site.sessions.require(request)
     where = where_of(await form_of(request))
     await site.manager.drop_leftovers(site.redis, session.user, provider.name)
     session = await site.sessions.put_note(session, provider.name, Note("dismissed"))
@@ -103,7 +102,7 @@ async def _session(request: Request) -> Session:
     """Load the session, even if Redis reads and does not write: the card can say so then."""
     sessions = site_of(request).sessions
     try:
-        return await require_session(request, sessions)
+        return await sessions.require(request)
     except StoreUnavailable as failure:
         session = await sessions.load(request, renew=False) if is_refusal(failure) else None
         if session is None:

@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from webui.access.roles import RoleUnknown
-from webui.access.sign_in import SUPPORT
 from webui.incident_codes import refer
 from webui.oauth_manager import StoreUnavailable
+from webui.paths import SUPPORT
 from webui.rate_limits import TooMany
 from webui.rendering.render import error_key, render, render_error
 from webui.sign_on import SignOn

@@ -9,7 +9,6 @@ from starlette.responses import RedirectResponse, Response
 
 from webui.access.guesses import count_try, may_guess, remember_browser
 from webui.access.roles import wants_newer_sign_in
-from webui.access.sign_in import require_session
 from webui.fetch_metadata import is_visit
 from webui.oauth_manager import LinkRequest, Status
 from webui.oauth_manager.links import Proof
@@ -239,7 +238,7 @@ async def _go_on(request: Request, session: Session, link: LinkRequest) -> Respo
 async def done(request: Request) -> Response:
     """``GET /connect/done/{provider}``: connected, and back to the chat."""
     site, provider = site_of(request), provider_of(request)
-    session = await require_session(request, site.sessions)
+    session = await site.sessions.require(request)
     connection = await site.manager.connection(site.redis, session.user, provider.name)
     if connection.status is not Status.CONNECTED:
         return RedirectResponse("/connections", 303)

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from webui.access.roles import Nobody, Role, SignedOut, Staff, TooOld, role_of
-from webui.access.sign_in import HOME, SIGN_IN, SUPPORT, safe_next
+from webui.paths import HOME, SIGN_IN, SUPPORT, safe_next
 from webui.rendering.render import render
 from webui.sessions.cookies import forget_cookie
 from webui.sessions.proxied import proxied_person

@@ -11,14 +11,15 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from webui.access.guesses import count_try, may_guess, remember_browser, turned_away
+from webui.access.guesses import count_try, may_guess, remember_browser
 from webui.access.roles import STAFF_SECONDS, Staff, is_staff
-from webui.access.sign_in import SUPPORT, is_callback, safe_next
+from webui.fetch_metadata import turned_away
 from webui.incident_codes import refer
 from webui.oauth_manager import FlowRefused, StoreUnavailable
 from webui.oauth_manager.protocol import ProviderFailure
 from webui.oauth_manager.protocol.callback import read_authorization_response
 from webui.oauth_manager.protocol.requests import is_one_time_value, new_secret
+from webui.paths import SUPPORT, is_callback, safe_next
 from webui.rate_limits import TooMany
 from webui.rendering.render import hand_off, render
 from webui.sessions.cookies import keep_cookie, kept_cookie
