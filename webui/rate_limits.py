@@ -8,8 +8,7 @@ from functools import cache
 from typing import NamedTuple
 from urllib.parse import quote
 
-from webui.oauth_manager import OAuthError
-from webui.oauth_manager.clock import Clock
+from webui.oauth_manager import Clock, OAuthError
 from webui.oauth_manager.storage.calls import RedisClient, read_text, redis_call
 
 LIMITS = {

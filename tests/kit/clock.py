@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from webui.oauth_manager.clock import Clock
+from webui.oauth_manager import Clock
 
 
 class FakeClock(Clock):

@@ -25,8 +25,7 @@ from tests.kit.library import began, connected, fake_provider, providers_config
 from tests.kit.redis_proxy import RedisProxy, redis_proxy
 from tests.kit.site_fixtures import site_in, site_settings
 from webui.app import create_app, make_manager
-from webui.oauth_manager import OAuthManager
-from webui.oauth_manager.clock import Clock
+from webui.oauth_manager import Clock, OAuthManager
 from webui.sessions.note import Note
 from webui.sessions.sessions import Session, Sessions
 from webui.settings.settings import Settings

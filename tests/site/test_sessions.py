@@ -25,7 +25,7 @@ from starlette.routing import Route
 
 from tests.kit.clock import FakeClock
 from tests.kit.site_fixtures import commands as sent
-from webui.oauth_manager.clock import Clock
+from webui.oauth_manager import Clock
 from webui.oauth_manager.errors import StoreUnavailable
 from webui.oauth_manager.storage import keys
 from webui.redis_client import connect

@@ -10,6 +10,7 @@ The library knows nothing of the site; it works in a bot's process alone.
 """
 
 from .access import get_oauth_manager, init_oauth_manager, require_oauth_token
+from .clock import Clock
 from .errors import (
     FlowRefused,
     Meaning,
@@ -54,6 +55,7 @@ __all__ = [
     "Attempt",
     "Audit",
     "AuditRecord",
+    "Clock",
     "Connection",
     "Disconnected",
     "Ending",

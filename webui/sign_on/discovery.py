@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from webui.oauth_manager import OAuthMisconfigured, OAuthUnavailable
-from webui.oauth_manager.clock import Clock
+from webui.oauth_manager import Clock, OAuthMisconfigured, OAuthUnavailable
 from webui.oauth_manager.protocol import ProviderFailure
 from webui.oauth_manager.protocol.answers import Answer, read_json
 from webui.oauth_manager.protocol.requests import ProviderRequest

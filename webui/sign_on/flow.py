@@ -8,6 +8,7 @@ from typing import Literal
 from urllib.parse import urlencode, urlsplit
 
 from webui.oauth_manager import (
+    Clock,
     FlowRefused,
     Meaning,
     OAuthMisconfigured,
@@ -15,7 +16,6 @@ from webui.oauth_manager import (
     OAuthRefused,
     OAuthUnavailable,
 )
-from webui.oauth_manager.clock import Clock
 from webui.oauth_manager.protocol import ProviderFailure
 from webui.oauth_manager.protocol.callback import AuthorizationResponse
 from webui.oauth_manager.protocol.requests import authorize_url, code_challenge, exchange_request

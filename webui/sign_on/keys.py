@@ -6,8 +6,7 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from webui.oauth_manager import OAuthUnavailable
-from webui.oauth_manager.clock import Clock
+from webui.oauth_manager import Clock, OAuthUnavailable
 from webui.oauth_manager.protocol.transport import Transport
 
 from .discovery import NAME, get_request
