@@ -140,7 +140,6 @@ STORED = WORKING | TROUBLED | ENDED | {"not_set_up_kept", "unreadable"}
 _GONE = frozenset({"not_set_up", "not_connected"})
 _ANY = (STORED | _GONE) - {"not_set_up", "not_set_up_kept"}  # a service switched off says only that
 _LIMITED = frozenset({"limited"})
-_REJECTED = frozenset({"troubled_rejected"})
 
 _WAITING = Outcome(
     "waiting", "info", _ANY, ("check_again", "start_again", "cancel", "disconnect"), "waiting"
