@@ -90,7 +90,7 @@ class Scene:
 
     def set_up(self, config: dict[str, dict[str, Any]], key: str = KEY) -> None:
         """Another installation on the same Redis."""
-        self.manager = init_oauth_manager(key, BASE_URL, config)
+        self.manager = impatient(init_oauth_manager(key, BASE_URL, config))
         self._managers.append(self.manager)
 
     def everything(self) -> dict[str, dict[str, Any]]:

@@ -21,7 +21,7 @@ from tests.kit.browser import Address, Town, Window, window
 from tests.kit.fake_answers import Answer, redirect
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.fake_requests import Recorded
-from tests.kit.library import began, connected, fake_provider, providers_config
+from tests.kit.library import began, connected, fake_provider, impatient, providers_config
 from tests.kit.redis_proxy import RedisProxy, redis_proxy
 from tests.kit.site_fixtures import site_in, site_settings
 from webui.app import create_app, make_manager
@@ -162,8 +162,9 @@ async def hosted(
                 providers_config=providers_config(fake, provider),
                 support_users=("carol",),
             )
-            bot = make_manager(settings)
+            bot = impatient(make_manager(settings))
             app = create_app(settings, development=True)
+            impatient(site_in(app).manager)
             town = Town(Address(site), provider, bot)
             made.append(Host(town, settings, site_in(app), store, fake))
             async with listening(answer, theirs), listening(front(app), own):
