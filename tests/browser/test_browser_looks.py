@@ -135,7 +135,7 @@ async def test_nothing_is_cut_off_or_wider_with_more_space_in_the_text(
 async def test_nothing_is_wider_with_larger_text(
     chromium: Browser, host: Host, redis: Redis, size: str
 ) -> None:
-    """As zoomed: 1280 px at 400 % are the 320 px of the narrow layout."""
+    """Zoom: 1280 px at 400 % are the 320 px of the narrow layout."""
     width = 1280 // (4 if size == "400%" else 2)
     async with desk(chromium, host, redis, width=width) as ann:
         await settled(ann)

@@ -66,7 +66,7 @@ async def say(page: Page, demo: Demo, text: str) -> None:
 
 
 async def walk(page: Page, demo: Demo) -> None:
-    """As Alice from the chat to a connection and out again, as Carol to the support pages."""
+    """Go as Alice from the chat to a connection and out again, as Carol to the support pages."""
     for path in ("/", "/chat", "/signon/people", "/chat/bob"):
         await page.goto(demo.sandbox + path)
     await say(page, demo, "connect github")

@@ -1,4 +1,4 @@
-"""What each control sends, what comes back, where the focus goes and what is said aloud.
+"""Each control: what it sends, what comes back, where the focus goes, what is said aloud.
 
 With JavaScript a card changes where it stands; without, every control leads to a page.
 """
@@ -677,7 +677,7 @@ class TestAnotherSitesPage:
 async def test_a_refusal_that_htmx_gets_is_told_in_the_alert(
     chromium: Browser, host: Host, redis: Redis
 ) -> None:
-    """As behind a proxy that changes where a request seems to come from."""
+    """A proxy may change where a request seems to come from."""
 
     async def elsewhere(route: Route) -> None:
         headers = {**route.request.headers, "origin": "https://elsewhere.example"}

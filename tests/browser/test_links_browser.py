@@ -58,7 +58,7 @@ def abroad(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture(scope="module")
 def team(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    """Where the browser's word is enough."""
+    """A team for whom the browser's word is enough."""
     folder = tmp_path_factory.mktemp("team")
     with settled(redis_url, folder, LINK_PROOF="confirm") as made:
         yield made
@@ -72,7 +72,7 @@ async def address(phone: Window, way: str, user: str = "ann", provider: str = "g
 
 
 async def to_the_code(phone: Window, way: str) -> str:
-    """From the chat to the code that the page shows."""
+    """Go from the chat to the code that the page shows."""
     await phone.page.goto(await address(phone, way, "ann"))
     if way == LANDING:
         await phone.press("Yes, I asked for this")

@@ -35,7 +35,7 @@ async def begin(journey: Journey) -> str:
 
 
 async def choose(journey: Journey, person: str) -> httpx.Response:
-    """From the button over the stand-in to where it ends."""
+    """Go from the button over the stand-in to the page at its end."""
     asked = await journey.browser.get(await begin(journey))
     assert heading(asked.text) == "Who is it?"
     found = re.search(r'action="([^"]+)"', asked.text)

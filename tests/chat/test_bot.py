@@ -1,4 +1,4 @@
-"""How forgiving the demo's bot is, what it makes of answers, and what it never says."""
+"""The demo's bot: the spellings it forgives, what it makes of answers, what it never says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tool ``connect_service`` says and does, in every situation there is."""
+"""The tool ``connect_service`` in every situation: what it says and does."""
 
 from __future__ import annotations
 
@@ -318,7 +318,7 @@ async def lose_and_unset(scene: Scene) -> None:
 
 @dataclass(frozen=True)
 class Situation:
-    """What happened before, what is asked (or noticed), and the whole of the answer."""
+    """Something that happened, what is asked (or noticed) then, and the whole answer."""
 
     asked: tuple[str, ...]
     answer: str

@@ -46,7 +46,7 @@ async def manager(fake: FakeProvider) -> AsyncIterator[OAuthManager]:
 
 
 async def leads_to(manager: OAuthManager, redis: Redis, url: str) -> LinkRequest:
-    """What an open link of ours is for."""
+    """Return the request behind an open link."""
     assert LINK.fullmatch(url)
     found = await manager.links.peek(redis, url.rpartition("/")[2])
     assert found
@@ -67,7 +67,7 @@ BOT = 1
 
 
 class Discord:
-    """What reaches Discord: the JSON of every message, sent there or as an answer to a command."""
+    """Everything that reaches Discord: the JSON of each message and of each answer to a command."""
 
     def __init__(self) -> None:
         self.sent: list[dict[str, Any]] = []

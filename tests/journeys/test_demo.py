@@ -234,7 +234,7 @@ def running(data: Path, ports: tuple[int, int]) -> Iterator[subprocess.Popen[str
 
 
 def refusal(data: Path, ports: tuple[int, int]) -> str:
-    """What is said where the demo does not start."""
+    """Run a demo that must not start, and return what it says."""
     ended = subprocess.run(command(data, ports), capture_output=True, text=True, timeout=60)
     assert ended.returncode == 1
     assert ended.stdout == ""

@@ -95,7 +95,7 @@ async def dumped_but_counts(place: Place) -> list[tuple[str, bytes]]:
 
 
 def same(answer: httpx.Response) -> tuple[int, tuple[tuple[str, str], ...], str]:
-    """What a prober can compare."""
+    """Return everything that a prober can compare."""
     return answer.status_code, tuple(sorted(answer.headers.multi_items())), but_reference(answer)
 
 
@@ -220,7 +220,7 @@ def _asks(place: Place, state: str) -> str:
 
 @dataclass
 class Copies:
-    """What the second phone is shown for every address of the first one."""
+    """The answers that a second phone gets for every address of the first one."""
 
     place: Place
     second: Browser

@@ -636,7 +636,7 @@ STEPS = (
 
 @dataclass
 class Model:
-    """What ought to be so: of ann's connection, and of what she has begun in two browsers."""
+    """The expected state of ann's connection, and of what she has begun in two browsers."""
 
     browsers: list[Browser]
     begun: list[tuple[int, str]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What a page tells of the last action: the newest alone, and still true when it is read later."""
+"""A page tells the newest action alone, and it is still true when it is read later."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ async def behind(
 
 @asynccontextmanager
 async def served(place: Place, own: socket) -> AsyncIterator[None]:
-    """As ``webui serve`` does it."""
+    """Serve the site with the settings of ``webui serve``."""
     server = Server(place.app, WaitingRoom())
     task = asyncio.create_task(server.serve(sockets=[own]))
     yield
@@ -83,7 +83,7 @@ async def served(place: Place, own: socket) -> AsyncIterator[None]:
 
 
 def client_of(front: Nginx, trusted: Authority) -> httpx.AsyncClient:
-    """From another address than the one that the site trusts."""
+    """Open a client at another address than the one that the site trusts."""
     context = ssl.create_default_context(cafile=str(trusted.path))
     network = httpx.AsyncHTTPTransport(verify=context, local_address=VISITOR)
     url = f"https://127.0.0.1:{front.port}"
@@ -153,7 +153,7 @@ async def test_while_the_site_is_away_no_log_has_a_code_either(
 class TestASignInByTheProxy:
     @pytest.fixture
     def sign_in(self) -> Iterator[int]:
-        """As oauth2-proxy answers with --set-xauthrequest: who has its cookie is somebody."""
+        """Answer like oauth2-proxy with --set-xauthrequest: its cookie names the person."""
 
         async def auth(request: Request) -> Response:
             person = request.cookies.get("_oauth2_proxy", "")

@@ -144,7 +144,7 @@ async def bot(server: OAuthServer, person: Person, redis: Redis) -> AsyncIterato
 
 
 def get_tokens(url: str, redis_url: str, tasks: int) -> list[str | None]:
-    """What one process of a bot gets when that many of its tools ask at once."""
+    """Return the tokens that so many tools of one bot's process get at once."""
 
     async def ask() -> list[str | None]:
         config = {
@@ -478,7 +478,7 @@ class Visitor:
         return self._browser.get(url)
 
     def post(self, url: str, **form: str) -> Any:
-        """As a button does: with htmx where JavaScript is on."""
+        """Press a button: with htmx if JavaScript is on."""
         htmx = {"HX-Request": "true"} if self._js else {}
         return self._browser.post(url, data=form, headers={"Origin": BASE_URL, **htmx})
 
@@ -534,7 +534,7 @@ class Visitor:
         assert answer.status_code == (200 if self._js else 303), answer.text
 
     def bot_token(self, user: str, provider: str, *, due: bool) -> str | None:
-        """What the bot gets for its user; ``due``: when it is time for a refresh."""
+        """Return the bot's token for its user; ``due`` if it is time for a refresh."""
 
         async def ask() -> str | None:
             bot = make_manager(self.settings, self._transport)
@@ -548,7 +548,7 @@ class Visitor:
 
 
 def way_on(html: str) -> str:
-    """Where the page that needs no JavaScript leads; its link and its refresh agree."""
+    """Return the address that the page without JavaScript leads to, by link and by refresh."""
     document = Document(html)
     links = [e.attributes["href"] for e in document.elements if e.attributes.get("rel")]
     refresh = [e.attributes["content"] for e in document.elements if e.attributes.get("http-equiv")]

@@ -100,7 +100,7 @@ async def paused(ground: Ground) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def replica(ground: Ground) -> AsyncIterator[None]:
-    """As after a failover; its primary does not exist."""
+    """A replica, left after a failover: its primary does not exist."""
     await ground.redis.replicaof("127.0.0.1", "1")
     try:
         yield
@@ -312,7 +312,7 @@ class TestARedisThatDiesAfterTheExchange:
     async def test_does_not_store_what_was_revoked_when_it_wakes_up(
         self, ground: Ground, place: Place
     ) -> None:
-        """What was sent to a frozen server is executed as soon as it goes on."""
+        """A frozen server executes what was sent to it as soon as it goes on."""
         ann = await place.signed_in("ann")
         await self.finish_during(ground, ann, frozen)
         token = await place.bot.get_token("ann", "github", ground.redis)
@@ -569,7 +569,7 @@ class TestADisconnectThatFails:
 
 
 class TestRoundTrips:
-    """What a person waits for, in questions to Redis, the session's one included."""
+    """The round trips to Redis that a person waits for, the session's own included."""
 
     async def count(self, proxy: RedisProxy, asking: Awaitable[httpx.Response]) -> int:
         before = proxy.round_trips

@@ -261,7 +261,7 @@ def told(answer: httpx.Response) -> bytes:
 
 
 def allowed_in(answer: httpx.Response) -> set[str]:
-    """What this answer has to carry."""
+    """Return the secrets that this answer has to carry."""
     path = answer.request.url.path
     carried = set()
     if "set-cookie" in answer.headers:

@@ -1,4 +1,4 @@
-"""From whatever does not work, one press leads back to access."""
+"""One press leads back to access from everything that does not work."""
 
 from __future__ import annotations
 

@@ -152,7 +152,7 @@ class Window:
         await self.page.get_by_role(role, name=name, exact=True).click()
 
     async def sign_in(self, user: str, provider: str = "") -> None:
-        """From the link in chat to the page after the proof."""
+        """Go from the link in chat to the page after the proof."""
         await self.page.goto(await self.town.link(self.redis, user, provider))
         await self.press("Yes, I asked for this")
         await self.page.wait_for_url("**/connect/proof")

@@ -1,4 +1,4 @@
-"""What an answer of the site shows of its cards."""
+"""Cards, read from an answer of the site."""
 
 from __future__ import annotations
 
@@ -31,6 +31,6 @@ def focused(page: httpx.Response) -> list[str]:
 
 
 def seen(page: httpx.Response) -> list[str]:
-    """What the page sends when it asks for news."""
+    """Return what the page sends when it asks for news."""
     fields = [e.attributes for e in Document(page.text).elements if e.tag == "input"]
     return [field["value"] for field in fields if field.get("name") == "seen"]

@@ -86,7 +86,7 @@ class FakeProvider:
         self._queues[endpoint].extend(answers)
 
     def gate(self, endpoint: Endpoint) -> Gate:
-        """From now on answers of the endpoint are made, then held until it opens."""
+        """Hold the endpoint's answers, once they are made, until the gate opens."""
         gate = self._gates[endpoint] = Gate()
         return gate
 
@@ -118,7 +118,7 @@ class FakeProvider:
         return answer
 
     def is_alive(self, token: str) -> bool:
-        """Whether the provider would still take the token."""
+        """Return True if the provider would still take the token."""
         return token in self._tokens and not self._tokens[token].spent
 
     def withdraw(self) -> None:

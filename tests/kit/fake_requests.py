@@ -1,4 +1,4 @@
-"""What the fake provider keeps of each request that reached it."""
+"""Requests that reached the fake provider."""
 
 from __future__ import annotations
 

@@ -64,11 +64,11 @@ class Desk:
         return self.window.redis
 
     async def connect(self, provider: str) -> None:
-        """What a finished connection leaves behind."""
+        """Store what a finished connection leaves behind."""
         await connected(self.bot, self.fake, self.redis, "ann", provider)
 
     async def disconnect(self, provider: str) -> None:
-        """As in another tab, or in the chat."""
+        """Disconnect in another tab, or in the chat."""
         await self.bot.delete_token(self.redis, "ann", provider)
 
     async def offer_another(self, provider: str) -> None:

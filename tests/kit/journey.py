@@ -82,14 +82,14 @@ class Journey:
         return shown[1]
 
     async def prove(self, reply: str, person: str = "alice") -> httpx.Response:
-        """What follows once the code has gone from the browser to the bot."""
+        """Send the code from the browser to the bot, and go on."""
         code = await self.reach_code(reply)
         assert "That matches." in await self.say(code.lower(), person)
         proof = await self.browser.get(f"{self.site}/connect/proof")
         return await self.press(proof, "proof-continue")
 
     async def consent(self, handoff: httpx.Response, *, without: str = "") -> httpx.Response:
-        """From the hand-off page over the provider and the callback to where it ends.
+        """Go from the hand-off page over the provider and the callback to the end.
 
         ``without`` is a permission that is unticked there.
         """

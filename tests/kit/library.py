@@ -143,7 +143,7 @@ def granted(
 async def opened(
     manager: OAuthManager, redis: Any, user_id: str = "u1", provider: str = "google"
 ) -> TokenData | None:
-    """What is stored, valid or not, without asking anybody."""
+    """Return the stored tokens, valid or not, without asking anybody."""
     return await manager._tokens.load(redis, user_id, provider)
 
 

@@ -61,7 +61,7 @@ def configure(folder: Path, example: str, certificate: Path, ports: Mapping[int,
 
 
 def complaint(configuration: Path) -> str:
-    """What ``nginx -t`` says; ``""`` if it is content."""
+    """Return the complaint of ``nginx -t``; ``""`` if it is content."""
     command = [binary(), "-t", "-q", "-c", str(configuration)]
     done = subprocess.run(command, capture_output=True, timeout=START_SECONDS, check=False)
     return done.stderr.decode() or ("failed" if done.returncode else "")

@@ -1,4 +1,4 @@
-"""What the id tokens of ``tests.kit.oauth_server`` say beyond OpenID Connect's own claims."""
+"""Claims in the id tokens of ``tests.kit.oauth_server`` beyond OpenID Connect's own."""
 
 from __future__ import annotations
 

@@ -83,7 +83,7 @@ class OAuthServer:
 
     @property
     def endpoints(self) -> dict[str, str]:
-        """As ``OAuthProvider`` fields."""
+        """Return the addresses as ``OAuthProvider`` fields."""
         return {name: self.url + path for name, path in ENDPOINTS.items()}
 
     def add_application(
@@ -108,7 +108,7 @@ class OAuthServer:
         return Person(self, name)
 
     def put_into(self, name: str, groups: Iterable[str]) -> None:
-        """From now on these are the groups of a user."""
+        """Put a user into these groups alone."""
         self._tell("put_into", name=name, groups=list(groups))
 
     def seen(self, path: str = "/o/token/") -> list[Seen]:
@@ -116,7 +116,7 @@ class OAuthServer:
         return [seen for row in self._tell("seen") if (seen := Seen(**row)).path == path]
 
     def refreshes(self) -> int:
-        """How many refresh requests came since :meth:`forget`."""
+        """Count the refresh requests since :meth:`forget`."""
         return sum(seen.grant_type == "refresh_token" for seen in self.seen())
 
     def forget(self) -> None:
@@ -124,7 +124,7 @@ class OAuthServer:
         self._tell("forget")
 
     def grants(self, name: str, client_id: str) -> int:
-        """How many refresh tokens of the person the server would still take."""
+        """Count the person's refresh tokens that the server would still take."""
         return int(self._tell("grants", name=name, client_id=client_id))
 
 
@@ -158,7 +158,7 @@ class Person:
         return self._submit(authorize_url, without="allow").headers["location"]
 
     def opens(self, authorize_url: str) -> httpx.Response:
-        """What the server answers before anything is pressed."""
+        """Open the page that the server shows before anything is pressed."""
         return self._browser.get(authorize_url)
 
     def leaves(self, logout_url: str) -> str:
@@ -345,7 +345,7 @@ def _urls() -> tuple[Any, ...]:
 
 
 def _orders(recorder: _Recorder) -> Mapping[str, Callable[..., Any]]:
-    """What the tests may ask for beyond the server's own pages."""
+    """Return the orders of the tests, beyond the server's own pages."""
     from django.contrib.auth.models import Group, User
     from oauth2_provider.models import Application, RefreshToken
 

@@ -40,7 +40,7 @@ class RedisProxy:
         self._server = await asyncio.start_unix_server(self._serve, self.path)
 
     async def go(self) -> None:
-        """As a server that has died: nobody listens, every connection ends."""
+        """Die: nobody listens, every connection ends."""
         if self._server:
             self._server.close()
             self._server = None

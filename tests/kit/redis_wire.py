@@ -19,7 +19,7 @@ from redis.exceptions import ResponseError
 
 @dataclass
 class Wire:
-    """What went over the wire, and what is to go wrong on it.
+    """A wire that keeps what went over it, and on which things go wrong.
 
     ``lost_answers`` counts down per matching write: Redis executes it, and the
     answer never arrives.  ``refused`` writes never reach Redis.  ``dies_after`` so many

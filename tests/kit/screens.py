@@ -289,7 +289,7 @@ class Element:
 
 @dataclass
 class Document(HTMLParser):
-    """What a test asks of HTML: its elements, its visible text."""
+    """An HTML document: its elements, its visible text."""
 
     html: str
     elements: list[Element] = field(default_factory=list)

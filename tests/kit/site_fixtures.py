@@ -113,7 +113,7 @@ class Browser:
     async def post(
         self, path: str, form: Mapping[str, str] | None = None, *, htmx: bool = False
     ) -> httpx.Response:
-        """As a form on a page of the site sends it."""
+        """Send a form of a page of the site."""
         headers = {**FROM_OUR_PAGE, **(HTMX if htmx else {})}
         return await self.client.post(path, data=form, headers=headers)
 
@@ -246,7 +246,7 @@ def handed_off(page: httpx.Response) -> str:
 
 
 def offer_on(page: httpx.Response) -> str:
-    """What an answer to the page's question has to name."""
+    """Return the offer that an answer to the page's question has to name."""
     found = re.search(r'name="offer" value="([\w-]+)"', page.text)
     assert found, f"no question on a page {page.status_code}"
     return found[1]
@@ -260,14 +260,14 @@ def shown_code(page: httpx.Response) -> str:
 
 
 def shown_reference(page: httpx.Response) -> str:
-    """What an error page or a card asks to quote."""
+    """Return the reference that an error page or a card asks to quote."""
     found = re.search(r"eference (?:<code>)?([A-Z0-9]{6})\b", page.text)
     assert found, f"no reference on a page {page.status_code}"
     return found[1]
 
 
 def site_in(app: Any) -> Site:
-    """What an application is made around, behind everything that guards it."""
+    """Return the site inside the application, behind everything that guards it."""
     while not isinstance(app, Starlette):
         app = app.app
     site: Site = app.state.site
@@ -312,7 +312,7 @@ def heading(page: str) -> str:
 
 @asynccontextmanager
 async def commands(redis: Redis) -> AsyncIterator[list[str]]:
-    """What every client sends to Redis meanwhile, complete when the block has ended."""
+    """Collect what every client sends to Redis, complete when the block has ended."""
     seen: list[str] = []
     async with redis.monitor() as monitor:
         end = "END OF WHAT IS WATCHED"

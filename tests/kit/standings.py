@@ -52,7 +52,7 @@ async def signed_on(
     name: str = "staff",
     ago: float = 0.0,
 ) -> Browser:
-    """As after a sign-on: a browser with a session for staff, or another ``name``'s."""
+    """Open a browser with a session for staff, or another ``name``'s, as after a sign-on."""
     browser = await place.browser()
     request = Request({"type": "http", "headers": []})
     then = place.clock.now() - ago
@@ -166,7 +166,7 @@ def sessions_of(place: Place, name: str = "session") -> Sessions:
 
 
 async def session_in(place: Place, browser: Browser, name: str = "session") -> Session | None:
-    """What a browser's cookie is worth now."""
+    """Return the session that a browser's cookie is worth now."""
     pairs = "; ".join(f"{key}={value}" for key, value in browser.client.cookies.items())
     scope = {"type": "http", "headers": [(b"cookie", pairs.encode("latin-1"))]}
     return await sessions_of(place, name).load(Request(scope), renew=False)

@@ -115,7 +115,7 @@ def own_copies(user: str) -> str:
 
 
 async def told(manager: OAuthManager, redis: Any) -> list[tuple[str, str, str]]:
-    """What the bot was given to say: kind, person, provider."""
+    """Return the notices that the bot was given: kind, person, provider."""
     entries = await redis.xrange("stargazer:oauth_notices")
     notices = [manager._notices._open(entry[b"sealed"].decode()) for _, entry in entries]
     return [(n.kind.value, n.user_id, n.provider) for n in notices if n]

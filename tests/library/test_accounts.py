@@ -1,4 +1,4 @@
-"""From an account at a provider to the people who connected it, for support."""
+"""Search by account: the people who connected one, for support."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ class TestTheIndex:
     async def test_is_only_where_to_look(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
-        """As after a backup was restored: the records decide."""
+        """A restored backup may hold less: the records decide."""
         await connected(manager, fake, redis, "ann", "github")
         await redis.delete(connection_key("ann", "github"))
         assert len(await index(redis)) == 2

@@ -263,7 +263,7 @@ MADE = ("link_made", "github", "chat")
 
 
 class TestLinks:
-    """Who used or declined one is not known: whoever holds a link may do that."""
+    """Nobody knows who used or declined a link: anyone who holds it may do that."""
 
     async def kinds(self, place: Place) -> list[tuple[str, str, str]]:
         page = await place.bot.activity(place.redis, "ann")

@@ -1,4 +1,4 @@
-"""What support did is on record in plain JSON, and reading the record writes nothing."""
+"""The audit record is plain JSON, and reading it writes nothing."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class TestWriting:
 
 
 async def copies(redis: Any) -> list[OwnCopy]:
-    """What ann is shown of it."""
+    """Return the copies that ann is shown."""
     entries = [open_copy(fields) for _, fields in await redis.xrange(OF_ANN)]
     assert all(entries)
     return [copy for copy in entries if copy]

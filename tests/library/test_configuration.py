@@ -1,4 +1,4 @@
-"""What the site's settings refuse, the library refuses as well, in the same words."""
+"""The library refuses the same settings as the site, in the same words."""
 
 from __future__ import annotations
 

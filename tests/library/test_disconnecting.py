@@ -58,7 +58,7 @@ async def disconnected(
     provider: str,
     token: TokenData | None = None,
 ) -> tuple[Disconnected, list[Recorded]]:
-    """What was said, and the requests it took."""
+    """Disconnect: the result, and the requests it took."""
     await manager.store_token(redis, "u1", token or granted(fake, provider, expires_at=4e9))
     result = await manager.delete_token(redis, "u1", provider)
     assert not await redis.exists(tokens_key("u1", provider))

@@ -76,7 +76,7 @@ async def time_passes(manager: OAuthManager, redis: Redis, name: str) -> None:
 
 
 async def looked(manager: OAuthManager, redis: Redis, name: str) -> Connection:
-    """What the next look finds, once everything it set going is done."""
+    """Look: the state that is found, once everything it set going is done."""
     await manager.connections(redis, "u1")
     await manager.aclose()
     return await manager.connection(redis, "u1", name)
@@ -88,7 +88,7 @@ async def events(manager: OAuthManager, redis: Redis) -> list[Event]:
 
 
 async def notices(redis: Redis) -> int:
-    """How many there are, that of connecting left out."""
+    """Count the notices, that of connecting left out."""
     return int(await redis.xlen("stargazer:oauth_notices")) - 1
 
 
@@ -227,7 +227,7 @@ async def test_a_new_connection_is_not_ended_by_what_an_old_disconnect_left(
 async def test_a_refresh_between_reading_and_removing_does_not_save_the_connection(
     redis: Redis, client: tuple[Redis, Wire]
 ) -> None:
-    """What is put aside to ask with is the pair that was removed, not the one before."""
+    """The pair that was removed is put aside to ask with, not the one before."""
     fake = fake_provider()
     manager, other = manager_for(fake), manager_for(fake)
     await connected(manager, fake, redis, "u1", "google")

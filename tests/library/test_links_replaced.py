@@ -107,7 +107,7 @@ class TestALinkThatIsReplaced:
         assert await manager.links.spend(redis, attempt)
 
     async def test_is_not_known_by_its_state(self) -> None:
-        """Who sees the address of a link sees that alone; nothing leads from it to the code."""
+        """The address of a link is all there is to see; nothing leads from it to the code."""
         code = "c" * 43
         assert len(state_of(code)) == 43
         assert code not in state_of(code)

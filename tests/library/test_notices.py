@@ -1,4 +1,4 @@
-"""What the bot is to say by itself: each notice at least once, whatever dies meanwhile."""
+"""Notices for the bot: each reaches it at least once, whatever dies meanwhile."""
 
 from __future__ import annotations
 
@@ -170,7 +170,7 @@ async def test_a_handler_that_fails_gets_the_notice_again(
 
 
 async def listen(redis_url: str, stop_at: str) -> None:
-    """What a bot's process does: it says whom it heard of, and hangs while handling one."""
+    """Run a bot's process: it says whom it heard of, and hangs while handling one."""
     manager = OAuthManager(KEY, BASE_URL)
     async with Redis.from_url(redis_url) as redis:
         async for notice in manager.notices(redis, consumer="killed"):

@@ -55,7 +55,7 @@ PLAIN = ["80351110224678912", "U02AB", "@ann", "a.b_c~d@e+f=g-h"]
 
 
 def older_record(token: TokenData, key: str = KEY) -> str:
-    """What the older system stored, by its specification alone."""
+    """Build a record of the older system, by its specification alone."""
     return Fernet(key).encrypt(json.dumps(token.to_dict()).encode()).decode()
 
 
@@ -68,7 +68,7 @@ def token_of(user_id: str, provider: str = "google") -> TokenData:
 
 
 async def is_moved(redis: Redis, user_id: str, provider: str = "google") -> bool:
-    """Whether the tokens are at the encoded key alone."""
+    """Return True if the tokens are at the encoded key alone."""
     there = await redis.exists(names.tokens(user_id, provider))
     return bool(there) and not await redis.exists(tokens_key(user_id, provider))
 
@@ -407,7 +407,7 @@ async def held(manager: OAuthManager, redis: Redis, user_id: str) -> str | None:
 
 
 class TestOfTwoIds:
-    """What one has is the other's in no order and under no key."""
+    """One person's records are never the other's, in any order, under any key."""
 
     @every_pair
     async def test_none_reads_or_loses_anything_by_the_other(

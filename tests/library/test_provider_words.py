@@ -179,7 +179,7 @@ async def shown(ann: Browser, row: Row) -> tuple[str, httpx.Response]:
 
 
 async def told(place: Place, ann: Browser, row: Row, caplog: pytest.LogCaptureFixture) -> None:
-    """What the person reads, what is stored, what the timeline and the log say."""
+    """Check what the person reads, what is stored, what the timeline and the log say."""
     said, page = await shown(ann, row)
     assert said.startswith(named(LEGEND[row.meaning][0], row)), said
     assert "said by the fake" not in page.text + caplog.text

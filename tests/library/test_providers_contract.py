@@ -49,7 +49,7 @@ pytestmark = pytest.mark.anyio
 
 @dataclass(frozen=True)
 class Habits:
-    """How a provider differs from the next one, as its answers show it."""
+    """Differences of a provider, as its answers show them."""
 
     account: Any
     account_id: str

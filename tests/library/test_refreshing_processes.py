@@ -36,7 +36,7 @@ LOCK = "stargazer:oauth_lock:u1:google"
 
 
 async def work(number: str, redis_url: str, base_url: str, tasks: str) -> list[str | None]:
-    """What one process of a bot does: so many tools ask for the same token at once."""
+    """Run one process of a bot: so many tools ask for the same token at once."""
     config = providers_config(FakeProvider(), base_url, ["google"])
     config["google"]["token_url"] += f"?process={number}"
     manager = OAuthManager(KEY, BASE_URL, config)
@@ -152,7 +152,7 @@ async def test_a_holder_killed_before_the_provider_acted_costs_one_more_request(
 async def test_a_holder_killed_with_the_rotated_pair_in_flight_costs_one_more_and_the_grant(
     redis: Redis, redis_url: str
 ) -> None:
-    """What the provider gave is lost for good: one more try says so, and nobody tries again."""
+    """The pair is lost for good: one more try says so, and nobody tries again."""
     fake = fake_provider()
     gate = fake.gate("token")
     await is_over(redis, fake)

@@ -265,7 +265,7 @@ class TestACheck:
     async def test_does_not_believe_an_address_that_refused_at_connecting(
         self, redis: Redis, renewable: bool
     ) -> None:
-        """As Google's, where a calendar's scope alone was asked for."""
+        """Google's refuses if a calendar's scope alone was asked for."""
         fake = fake_provider(gives_refresh_token=renewable)
         fake.always["account"] = REFUSED
         manager = manager_for(fake)
@@ -276,12 +276,12 @@ class TestACheck:
 
 
 class TestFacts:
-    """What is known beside tokens belongs to one authorization."""
+    """Facts beside tokens belong to one authorization."""
 
     async def test_of_another_authorization_are_not_shown(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis, google: str
     ) -> None:
-        """As after a kill between writing the tokens and writing the facts."""
+        """A kill between writing the tokens and writing the facts leaves them."""
         facts = await redis.get("stargazer:oauth_connection:u1:google")
         fake.account = {"sub": "77", "email": "ben@example.org"}
         await manager.delete_token(redis, "u1", "google")

@@ -35,7 +35,7 @@ TOKEN = TokenData("canary-access", "canary-refresh", 4e9, ["x"], "Bearer", "goog
 
 
 def sealed(record: object, key: str = KEY) -> str:
-    """What the older system would have stored, or somebody who holds the key."""
+    """Seal as the older system did, or somebody who holds the key."""
     return Fernet(key).encrypt(json.dumps(record).encode()).decode()
 
 

@@ -1,4 +1,4 @@
-"""Why a connection does not work and since when: kept for display, and cleared when it works."""
+"""Troubles of a connection: kept with their beginning for display, cleared when it works."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ENDED = {"error": "invalid_grant", "trace_id": "0000aaaa-11bb-cccc-dd22-eeeeee33
 
 @pytest.fixture
 async def profile(manager: OAuthManager, fake: FakeProvider, redis: Redis) -> Profile:
-    """What is known of ann's connection to Google, just made."""
+    """Make ann's connection to Google, and return the facts of it."""
     return (await connected(manager, fake, redis, "ann", "google")).profile
 
 
@@ -387,7 +387,7 @@ async def test_facts_of_an_older_version_are_read_and_written_on(
 
 
 class TestDoingWithout:
-    """What was asked for and left off, until the person says that it is fine so."""
+    """Permissions that were left off, until the person says that it is fine so."""
 
     async def test_what_is_missing_is_limited_until_it_is_accepted(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis

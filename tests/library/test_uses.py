@@ -1,4 +1,4 @@
-"""When a connection was last used: written later, seldom, and never in a tool's way."""
+"""Last uses of a connection: written later, seldom, and never in a tool's way."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ A_DAY = 86400.0
 
 
 class Written:
-    """What ``Uses`` had written: it writes at once here, and says so."""
+    """Writes of ``Uses``, which writes at once here, and says so."""
 
     def __init__(self) -> None:
         self.uses = Uses(self._write, Tasks(), delay=0)

@@ -75,7 +75,7 @@ def table(document: str, first_heading: str) -> list[list[str]]:
 
 
 def code_blocks(document: str, language: str) -> list[str]:
-    """What stands between fences, without the indentation of a list around them."""
+    """Return the text between fences, without the indentation of a list around them."""
     found = re.findall(rf"^( *)```{language}\n(.*?)^ *```$", document, re.M | re.S)
     return [re.sub(rf"^{indent}", "", text, flags=re.M) for indent, text in found]
 
@@ -262,6 +262,14 @@ def test_make_alone_lists_its_targets(target: str) -> None:
     shown = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     rows = [[bare(target), meaning] for target, meaning in table(README, "Target")]
     assert [re.split(" {2,}", line, maxsplit=1) for line in shown.splitlines()] == rows
+
+
+def test_make_runs_the_tests_of_every_room() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    (others,) = re.findall(r"^TESTS := (.*)$", makefile, re.M)
+    rooms = {path.parent for path in (ROOT / "tests").rglob("test_*.py")}
+    named = ["tests/browser", *others.split()]
+    assert sorted(named) == sorted(str(room.relative_to(ROOT)) for room in rooms)
 
 
 def test_hooks_before_a_commit_are_the_commands_of_make_lint() -> None:

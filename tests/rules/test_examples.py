@@ -34,7 +34,7 @@ EXAMPLES = sorted(path.relative_to(ROOT) for path in (ROOT / "examples").rglob("
 
 
 def included(document: Path) -> dict[str, str]:
-    """What a document says is a file, whole: its path, and the block that follows."""
+    """Return the files that a document includes whole: the path, and the block that follows."""
     found = re.findall(
         r"`(examples/[^`]+)`,\s+whole:\n\n```\w*\n(.*?)^```$", document.read_text(), re.M | re.S
     )

@@ -69,7 +69,7 @@ async def from_chat(place: Place, user: str, provider: str = "github") -> tuple[
 
 
 async def live(place: Place) -> int:
-    """How many states and links there are."""
+    """Count the states and links."""
     found = [
         key
         for kind in ("state", "link")
@@ -83,7 +83,7 @@ async def nothing_happened(place: Place) -> bool:
 
 
 def same(answer: httpx.Response) -> tuple[int, tuple[tuple[str, str], ...], str]:
-    """What a prober can compare."""
+    """Return everything that a prober can compare."""
     return answer.status_code, tuple(sorted(answer.headers.multi_items())), but_reference(answer)
 
 
@@ -102,7 +102,7 @@ def bend(state: str) -> list[str]:
 async def answers(
     place: Place, attempt: Attempt, states: list[str], jar: Browser | None = None
 ) -> set[tuple[int, tuple[tuple[str, str], ...], str]]:
-    """What the states are answered with, from few addresses enough to meet no limit."""
+    """Collect the answers to the states, from few addresses enough to meet no limit."""
     found = set()
     for start in range(0, len(states), 20):
         browser = await place.browser(jar)

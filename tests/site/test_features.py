@@ -1,4 +1,4 @@
-"""What the bot does with a service: how it is set up, and what people are told without it."""
+"""Features that need a service: their settings, and what people are told without it."""
 
 from __future__ import annotations
 

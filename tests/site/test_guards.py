@@ -1,4 +1,4 @@
-"""What stands before every request, and who may go on."""
+"""Guards before every request, and who may go on."""
 
 from __future__ import annotations
 

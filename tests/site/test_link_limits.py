@@ -1,4 +1,4 @@
-"""How often: links open at once, tries for each address and person, and what a limit says."""
+"""Limits: links open at once, tries for each address and person, and what a limit says."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PROXY = "198.51.100.7"
 
 
 def allowed(name: str) -> int:
-    """How many tries the limit lets through."""
+    """Return the number of tries that the limit lets through."""
     return int(LIMITS[name].partition("/")[0])
 
 
@@ -60,7 +60,7 @@ async def statuses(times: int, ask: Callable[[], Awaitable[httpx.Response]]) -> 
 
 
 def says_when(answer: httpx.Response) -> bool:
-    """Whether it is a 429 with a header for machines and a clock time for people."""
+    """Return True for a 429 with a header for machines and a clock time for people."""
     wait = answer.headers.get("retry-after", "")
     return (
         answer.status_code == 429
@@ -287,7 +287,7 @@ class TestTheAddress:
     async def test_behind_a_trusted_proxy_is_the_one_the_proxy_saw(
         self, redis_url: str, redis: Redis
     ) -> None:
-        """What the person wrote in front of it is no address: the last one counts."""
+        """The last address counts; what the person wrote in front of it is none."""
         async with (
             site_at(redis_url, redis, trusted_proxies=(PROXY,)) as place,
             at(place, PROXY) as proxy,

@@ -1,4 +1,4 @@
-"""What the pages of the chat link say: never more than is so, and always a way on."""
+"""Pages of the chat link say never more than is so, and always a way on."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class TestWhileItIsUnderWay:
         assert await confirm(place, "ann", shown_code(await phone.get("/connect/proof")))
 
     async def test_the_link_tapped_again_leads_back_to_the_code(self, place: Place) -> None:
-        """From the chat, where the person has gone to send it."""
+        """The person has gone to the chat to send the code."""
         phone = await place.browser()
         opened = await link(place)
         await phone.post(f"{opened}/start")

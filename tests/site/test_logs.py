@@ -24,7 +24,7 @@ Lines = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
-    """Where the log goes, at DEBUG and as JSON; all global settings are put back."""
+    """The stream of the log, at DEBUG and as JSON; all global settings are put back."""
     with everything_put_back():
         written = io.StringIO()
         configure_logs("debug", as_json=True, stream=written)

@@ -1,4 +1,4 @@
-"""What happened with a service last, on its own page; and what the timeline says of it."""
+"""The last events of a service on its own page, and in the timeline."""
 
 from __future__ import annotations
 

@@ -438,7 +438,7 @@ def test_templates_turn_escaping_off_nowhere(name: str) -> None:
 
 
 def test_the_code_to_send_is_all_there_is_to_select_in_its_place() -> None:
-    """What spells it out for a screen reader stands outside."""
+    """The text that spells it out for a screen reader stands outside."""
     (code,) = [
         e for e in Document(SCREENS["proof"]).elements if e.attributes.get("class") == "code"
     ]

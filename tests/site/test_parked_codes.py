@@ -325,7 +325,7 @@ class TestOnlyThisBrowser:
     async def test_is_tied_to_it_by_a_cookie_that_no_script_and_no_other_host_gets(
         self, place: Place
     ) -> None:
-        """Of 256 random bits"""
+        """The cookie has 256 random bits."""
         seen = set()
         for _ in range(3):
             answer = await (await place.browser()).get(await from_chat(place))

@@ -242,7 +242,7 @@ class TestAStranger:
 
 
 class TestTheHeadersThemselves:
-    """What the site behind its guards can still see."""
+    """Headers that the site behind its guards can still see."""
 
     @pytest.mark.parametrize("peer", [PROXY, MAPPED, *STRANGERS])
     async def test_are_gone_in_every_spelling_whoever_sent_them(self, peer: str) -> None:
@@ -312,7 +312,7 @@ async def test_the_command_itself_believes_its_proxy_alone(
 
 
 def statuses(site: SiteProcess, headers: Iterable[tuple[str, str]]) -> list[int]:
-    """Of the connections and of the support page, asked over a connection of its own."""
+    """Return the statuses of the connections and of the support page, over one connection."""
     found = []
     for path in ("/connections", "/support"):
         connection = http.client.HTTPConnection(*site.address, timeout=10)

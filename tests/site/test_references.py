@@ -52,12 +52,12 @@ def allowed(name: str) -> int:
 
 
 async def records(redis: Redis) -> list[str]:
-    """What is kept, as it stands in Redis."""
+    """Return the kept references, as they stand in Redis."""
     return [await text_at(redis, key) for key in await keys_at(redis, "web_reference:*")]
 
 
 async def found(place: Place, answer: httpx.Response) -> Reference:
-    """What support finds with the reference that the page shows."""
+    """Search as support for the reference that the page shows."""
     reference = await find_reference(place.redis, shown_reference(answer))
     assert reference
     assert reference.request_id
@@ -385,7 +385,7 @@ class TestTheLimit:
         shown_reference(await ben.get("/nowhere"))
 
     async def test_is_for_each_address_of_people_who_are_not_signed_in(self, place: Place) -> None:
-        """What previews of a dead link cost: twenty in ten minutes, and nothing else."""
+        """Previews of a dead link cost twenty in ten minutes, and nothing else."""
         scanner, other = await place.browser(), await place.browser()
         for _ in range(50):
             assert (await scanner.get(f"/connect/{UNKNOWN}")).status_code == 410

@@ -1,4 +1,4 @@
-"""Who is staff, and that nobody else learns that there is anything."""
+"""Roles: staff are let in, and nobody else learns that there is anything."""
 
 from __future__ import annotations
 

@@ -439,7 +439,7 @@ def lines(process: SiteProcess) -> list[dict[str, object]]:
 
 
 def stopped(process: SiteProcess, how: signal.Signals) -> dict[str, object]:
-    """What a site says last when it gets the signal."""
+    """Stop the site with the signal, and return what it says last."""
     httpx.get(process.base_url + "/healthz")  # it listens before it hears signals
     process.process.send_signal(how)
     process.process.wait(20)

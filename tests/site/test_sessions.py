@@ -63,7 +63,7 @@ def request(*cookies: str) -> Request:
 
 
 def set_cookie(request: Request) -> str:
-    """What the browser is told, or ""."""
+    """Return the cookie that the browser is told, or ""."""
     return "".join(request.scope.get("webui.session_cookies", {}).values())
 
 
@@ -767,7 +767,7 @@ class TestRedisInTrouble:
 
 
 async def commands(redis: Redis) -> Counter[str]:
-    """How often each command has been run, the asking apart."""
+    """Count the runs of each command, the asking apart."""
     stats = await redis.info("commandstats")
     calls = {name.removeprefix("cmdstat_"): found["calls"] for name, found in stats.items()}
     return Counter({name: count for name, count in calls.items() if name != "info"})

@@ -1,4 +1,4 @@
-"""What an OpenID provider publishes: when it is asked, what is believed, and for how long."""
+"""Documents of an OpenID provider: when they are asked for, what is believed, for how long."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def changed(url: str, **changes: str | None) -> str:
 
 
 async def refusal(answer: httpx.Response, place: Place, status: int = 400) -> str:
-    """Why nobody was signed in, as support reads it."""
+    """Return the reason why nobody was signed in, as support reads it."""
     assert answer.status_code == status
     assert [name async for name in place.redis.scan_iter("stargazer:web_session:*")] == []
     reference = await find_reference(place.redis, shown_reference(answer))

@@ -116,7 +116,7 @@ async def is_refused(
 
 
 async def reason(answer: httpx.Response, place: Place) -> str:
-    """What support reads about the page."""
+    """Return the reason that support reads about the page."""
     reference = await find_reference(place.redis, shown_reference(answer))
     assert reference is not None
     return reference.error

@@ -40,7 +40,7 @@ class Clock:
 
 @dataclass
 class Site:
-    """What an application does at the stand-ins; ``p`` is a provider's name."""
+    """An application at the stand-ins; ``p`` is a provider's name."""
 
     http: httpx.AsyncClient
     clock: Clock = field(default_factory=Clock)

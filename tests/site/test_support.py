@@ -1,4 +1,4 @@
-"""What support staff find, and what they see of a person."""
+"""Support pages: what staff find, and what they see of a person."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def links(answer: httpx.Response) -> list[str]:
 
 
 def row_of(page: str, service: str) -> str:
-    """What the table says of one service."""
+    """Return the table's row for one service."""
     (body,) = (part for part in page.split("<tbody")[1:] if f">{service}</th>" in part)
     return Document(f"<table><tbody{body.partition('</tbody>')[0]}</tbody></table>").text
 

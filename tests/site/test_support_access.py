@@ -1,4 +1,4 @@
-"""Who may look, how often, and what a look leaves behind."""
+"""Looks of support: who may, how often, and what each leaves behind."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def stranger(
 
 
 def next_page(path: str) -> str:
-    """Where somebody is back after signing in."""
+    """Return the address that somebody is back at after signing in."""
     is_kept = path in ("/support", "/support/people/{user_id}")
     return path.replace("{user_id}", "mona") if is_kept else "/support"
 

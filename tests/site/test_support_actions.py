@@ -1,4 +1,4 @@
-"""What support does for a person: on record first, then done, then told to them."""
+"""Actions of support for a person: on record first, then done, then told to them."""
 
 from __future__ import annotations
 
@@ -249,7 +249,7 @@ class TestNotDoing:
     async def test_nothing_is_done_in_the_persons_place(
         self, office: Place, ann: Browser, carol: Browser
     ) -> None:
-        """What people do is done to whoever is signed in."""
+        """The controls of people act for the person who is signed in."""
         before = await office.records()
         for action in ("disconnect", "check", "connect", "accept-limited", "dismiss"):
             form = {"user": "ann", "user_id": "ann", "reason": WHY}

@@ -1,4 +1,4 @@
-"""What gives access is on no support page, in no fragment, export or log."""
+"""No secret is on a support page, in a fragment, an export or a log."""
 
 from __future__ import annotations
 

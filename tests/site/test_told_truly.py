@@ -1,4 +1,4 @@
-"""What cards and the timeline tell when several things happen at once, or twice: only the truth."""
+"""Cards and the timeline tell only the truth when several things happen at once, or twice."""
 
 from __future__ import annotations
 

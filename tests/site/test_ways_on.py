@@ -1,4 +1,4 @@
-"""From every error one button leads on, and it says what became of the request."""
+"""One button leads on from every error, and it says what became of the request."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def outage(redis_url: str, redis: Redis) -> AsyncIterator[Outage]:
 
 
 def button(page: httpx.Response) -> tuple[str, str]:
-    """What the one button says and where it leads."""
+    """Return the words of the one button and the address that it leads to."""
     (found,) = re.findall(r'<a class="button[^>]* href="([^"]*)">([^<]*)</a>', page.text)
     return found[1], html.unescape(found[0])
 

@@ -87,7 +87,7 @@ async def connected(place: Place, ann: Browser) -> Browser:
 
 
 async def everything(redis: Redis) -> dict[bytes, bytes | None]:
-    """What Redis holds, but for counts of tries, references, what support was denied, and lives."""
+    """Dump Redis, but for counts of tries, references, what support was denied, and lives."""
     return {
         key: await redis.dump(key)
         for key in sorted([key async for key in redis.scan_iter()])
