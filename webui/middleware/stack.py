@@ -1,29 +1,34 @@
 """ASGI middleware around the whole site, so that nothing is left out.
 
 :func:`guarded` puts them around the site, outermost first: security headers, access log, headers
-of trusted proxies, refusals (``webui.middleware.requests``), session cookies.
+of trusted proxies, refusals (of the faults in ``webui.middleware.requests``), session cookies.
 """
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
+from functools import partial
 
 import structlog
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webui.fetch_metadata import METHODS
+from webui.fetch_metadata import METHODS, SAFE_METHODS
 from webui.middleware.forwarded import ForwardedClient
 from webui.middleware.proxy_identity import ProxyIdentity
 from webui.middleware.requests import (
-    AlwaysAnswered,
-    KnownMethod,
-    OwnHost,
-    PlainRequest,
+    BODY_SECONDS,
+    ENDS_CONNECTION,
+    MAX_BODY_BYTES,
+    Check,
+    Fault,
     Refusal,
-    SameOrigin,
-    WholeBody,
+    form_fault,
+    host_fault,
+    method_fault,
+    origin_fault,
 )
 from webui.paths import is_callback
 from webui.sessions.signed_cookie import SessionCookie
@@ -53,11 +58,11 @@ _log = structlog.get_logger("webui.access")
 def guarded(app: ASGIApp, settings: Settings, refuse: Refusal) -> ASGIApp:
     """Wrap the site in all middleware; ``refuse`` answers the refused requests."""
     app = SessionCookie(AlwaysAnswered(app, refuse))
-    app = SameOrigin(app, settings.base_url, refuse)
-    app = KnownMethod(app, refuse)
-    app = PlainRequest(app, refuse)
+    app = Bar(app, partial(origin_fault, settings.base_url), refuse)
+    app = Bar(app, method_fault, refuse)
+    app = Bar(app, form_fault, refuse)
     app = WholeBody(app, refuse)
-    app = OwnHost(app, settings.host, refuse)
+    app = Bar(app, partial(host_fault, settings.host), refuse)
     if settings.trusted_proxies:
         # Their X-Forwarded-For and -Proto count; everybody else's are ignored.
         app = ForwardedClient(app, settings.trusted_proxies)
@@ -126,3 +131,90 @@ class AccessLog:
                     status=status,  # 0: no answer was begun
                     ms=round((time.perf_counter() - began) * 1000, 1),
                 )
+
+
+class Bar:
+    """A bar to requests in which ``find`` finds a fault; and to WebSockets, not spoken here."""
+
+    def __init__(self, app: ASGIApp, find: Check, refuse: Refusal) -> None:
+        self.app = app
+        self.find = find
+        self.refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000})
+        elif scope["type"] == "http" and (fault := self.find(scope)):
+            await _refuse(self.refuse, fault, scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+async def _refuse(
+    refuse: Refusal, fault: Fault, scope: Scope, receive: Receive, send: Send
+) -> None:
+    response = await refuse(scope, fault.status, fault.reason)
+    response.headers.update(fault.headers)
+    await response(scope, receive, send)
+
+
+class WholeBody:
+    """A limit on bodies: small, and whole within ``BODY_SECONDS``, however slowly they drip."""
+
+    def __init__(self, app: ASGIApp, refuse: Refusal) -> None:
+        self.app = app
+        self.refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] in SAFE_METHODS:
+            await self.app(scope, receive, send)
+            return
+        messages, fault = await self._read(receive)
+        if messages and messages[-1]["type"] == "http.disconnect":
+            return  # half a form is none, and nobody is there to answer
+        if fault:
+            await _refuse(self.refuse, fault, scope, receive, send)
+            return
+
+        async def replay() -> Message:
+            return messages.pop(0) if messages else await receive()
+
+        await self.app(scope, replay, send)
+
+    async def _read(self, receive: Receive) -> tuple[list[Message], Fault | None]:
+        messages: list[Message] = []
+        size = 0
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                while not messages or messages[-1].get("more_body"):
+                    messages.append(await receive())
+                    size += len(messages[-1].get("body", b""))
+                    if size > MAX_BODY_BYTES:
+                        return [], Fault(413, "large", ENDS_CONNECTION)
+        except TimeoutError:
+            return [], Fault(408, "slow", ENDS_CONNECTION)
+        return messages, None
+
+
+class AlwaysAnswered:
+    """An answer, in our own words, to a request that a stopping server cuts short."""
+
+    def __init__(self, app: ASGIApp, refuse: Refusal) -> None:
+        self.app = app
+        self.refuse = refuse
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_answered = scope["type"] != "http"
+
+        async def watched(message: Message) -> None:
+            nonlocal is_answered
+            is_answered = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched)
+        except asyncio.CancelledError:
+            if not is_answered:
+                response = await self.refuse(scope, 503, "interrupted")
+                await response(scope, receive, send)
+            raise
