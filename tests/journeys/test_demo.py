@@ -252,7 +252,7 @@ def no_server_is_left(data: Path) -> bool:
     return True
 
 
-def test_it_says_what_to_open_and_ends_quietly(tmp_path: Path) -> None:
+def test_the_demo_says_what_to_open_and_ends_quietly(tmp_path: Path) -> None:
     ports = free_ports()
     with subprocess.Popen(
         command(tmp_path, ports), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -66,7 +66,7 @@ def test_whatever_is_stored_and_whatever_happened_last_access_is_one_press_away(
     assert without == []
 
 
-def test_of_the_ways_back_there_is_one_and_at_most_one_button_is_primary() -> None:
+def test_a_card_has_at_most_one_way_back_and_one_primary_button() -> None:
     for name, shown in cards():
         assert len(ways_back(shown)) <= 1, name
         assert set(ways_back(shown)) <= WAYS_BACK, name

@@ -151,7 +151,9 @@ class TestWhatIsNoSuccess:
             )
         ),
     )
-    def test_so_is_a_refresh_token(self, token: object) -> None:
+    def test_a_refresh_token_that_is_no_bounded_printable_ascii_is_refused(
+        self, token: object
+    ) -> None:
         with pytest.raises(OAuthMisconfigured):
             judge({"access_token": "a", "refresh_token": token})
 
@@ -583,7 +585,7 @@ class TestExpiry:
             '"x"',
         ],
     )
-    def test_the_same_holds_for_what_json_makes_of_it(self, written: str) -> None:
+    def test_a_lifetime_is_judged_alike_after_json_has_read_it(self, written: str) -> None:
         fields = judge(f'{{"access_token":"a","expires_in":{written}}}')
         assert 0 < token_data(PLAIN, fields, scopes=[]).expires_at - time.time() <= LONGEST_LIFETIME
 
@@ -759,7 +761,7 @@ class TestAccounts:
             assert read_account(known, answer(profile), {}) == Account()
 
     @every("status", [301, 401, 403, 404, 500])
-    def test_so_is_any_other_status(self, status: int) -> None:
+    def test_a_status_other_than_success_is_an_unknown_account(self, status: int) -> None:
         known = OAuthManager("", BASE_URL).providers["github"]
         assert read_account(known, answer({"id": 1, "login": "x"}, status), {}) == Account()
 

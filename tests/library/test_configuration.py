@@ -111,7 +111,9 @@ def test_a_providers_address_that_the_site_refuses_is_refused_in_the_same_words(
     "value",
     ["a\nb", "caf\u00e9", "x" * 1025, "\u00a0id", "'id", 'id"', "id`", "\u201cid", "`id`", "'id'"],
 )
-def test_so_is_a_client_id_or_secret(name: str, value: str) -> None:
+def test_a_client_id_or_secret_that_the_site_refuses_is_refused_in_the_same_words(
+    name: str, value: str
+) -> None:
     (fault,) = said_by_the_site(**{name: value})
     assert said_by_the_library(**{name: value}).endswith(fault.partition(" ")[2][:-1])
 
@@ -151,7 +153,7 @@ def test_without_a_key_the_library_logs_that_tokens_are_stored_as_plain_text(
     assert caplog.messages == ["no encryption_key is usable: tokens are stored as plain text"]
 
 
-def test_so_is_an_endpoint_that_moved_to_another_server_alone() -> None:
+def test_an_endpoint_that_moved_to_another_server_alone_is_refused() -> None:
     for name in ("authorize_url", "token_url"):
         with pytest.raises(ValueError, match="is missing: the other one names another server"):
             OAuthManager(KEY, BASE_URL, {"github": {name: "https://ghe.example/oauth"}})

@@ -170,7 +170,7 @@ class TestTheProvidersOwnWay:
         assert [request.endpoint for request in requests] == ["token", "revoke"]
         assert not any(fake.is_alive(secret) for secret in fake.issued)
 
-    async def test_where_that_fails_it_says_so(
+    async def test_a_grant_of_github_whose_token_cannot_be_renewed_is_unconfirmed(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
         fake.script("token", error_answer("bad_refresh_token"))

@@ -370,7 +370,7 @@ class TestAnotherClientId:
         said, _ = await shown(ann, row)
         assert said.startswith(named(LEGEND["moved"][1], row))
 
-    async def test_the_same_one_stays_the_operators_and_offers_to_reconnect(
+    async def test_a_refused_renewal_under_the_same_one_stays_the_operators_and_offers_to_reconnect(
         self, place: Place, ann: Browser
     ) -> None:
         await place.connect(ann, "google")

@@ -306,7 +306,7 @@ class TestBinding:
         await redis.rename(tokens_key("u1", "github"), tokens_key("u1", "google"))
         await assert_unreadable(manager, redis)
 
-    async def test_so_is_an_older_record_that_names_its_provider(
+    async def test_an_older_record_is_unreadable_as_that_of_another_provider(
         self, manager: OAuthManager, redis: Redis
     ) -> None:
         await redis.set(

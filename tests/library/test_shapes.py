@@ -51,7 +51,7 @@ def test_a_field_of_another_type_is_refused(name: str) -> None:
 
 
 @every("record", [None, 5, "text", [], [["name", "a"]], {}, {"at": 5}])
-def test_so_is_what_is_no_record_or_lacks_a_field(record: object) -> None:
+def test_what_is_no_record_or_lacks_a_field_is_refused(record: object) -> None:
     with pytest.raises(TypeError):
         shaped(Shape, record)
 

@@ -224,7 +224,9 @@ class TestFaultsOfTheNetwork:
             await network.send(request(f"http://127.0.0.1:{port}/token"))
         assert caught.value.code == "network"
 
-    async def test_so_is_a_name_that_does_not_resolve(self, network: Transport) -> None:
+    async def test_a_name_that_does_not_resolve_is_trouble_at_the_provider(
+        self, network: Transport
+    ) -> None:
         with pytest.raises(OAuthUnavailable) as caught:
             await network.send(request("http://no-such-host.invalid/token"))
         assert caught.value.code == "network"
@@ -243,7 +245,9 @@ class TestFaultsOfTheNetwork:
         ],
         ids=["hang-up", "ssh", "cut off", "length", "chunk", "status", "long header", "headers"],
     )
-    async def test_so_is_whatever_is_not_http(self, network: Transport, said: bytes) -> None:
+    async def test_an_answer_that_is_not_http_is_trouble_at_the_provider(
+        self, network: Transport, said: bytes
+    ) -> None:
         async with raw_server(said) as url:
             with pytest.raises(OAuthUnavailable):
                 await network.send(request(url))
@@ -263,7 +267,9 @@ class TestFaultsOfTheNetwork:
             "http://p.example/\0",
         ],
     )
-    async def test_so_is_an_address_that_is_none(self, network: Transport, url: str) -> None:
+    async def test_an_address_that_is_none_is_trouble_at_the_provider(
+        self, network: Transport, url: str
+    ) -> None:
         with pytest.raises(OAuthUnavailable):
             await network.send(request(url), SHORT)
 

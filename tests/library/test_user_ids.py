@@ -145,7 +145,7 @@ class TestKeys:
         for key in KEYS:
             assert (key(one) == key(other)) is (one == other)
 
-    def test_nor_do_the_awkward_ones(self) -> None:
+    def test_awkward_ids_never_share_a_key(self) -> None:
         for key in KEYS:
             assert len({key(user_id) for user_id in AWKWARD}) == len(AWKWARD)
 
@@ -155,7 +155,7 @@ class TestKeys:
     @example("1*", "12")
     @example("[12]", "1")
     @example("?", "1")
-    def test_nor_does_one_match_the_key_of_another_as_a_pattern(self, one: str, other: str) -> None:
+    def test_no_key_matches_that_of_another_id_as_a_pattern(self, one: str, other: str) -> None:
         assert fnmatch.fnmatchcase(names.tokens(other, "x"), names.tokens(one, "x")) is (
             one == other
         )

@@ -18,7 +18,7 @@ def test_every_offender_is_named_and_no_other() -> None:
 
 
 @pytest.mark.anyio
-async def test_so_is_every_offender_of_a_coroutine() -> None:
+async def test_every_offender_of_a_coroutine_is_named_and_no_other() -> None:
     @every("number", NUMBERS)
     @every("factor", [2, 3])
     async def is_even(number: int, factor: int) -> None:

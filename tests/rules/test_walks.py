@@ -7,6 +7,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from types import FrameType
 
@@ -58,10 +59,12 @@ def walk(title: str) -> list[str]:
     return re.findall(r"`([\w/]+\.py)`", section(title))
 
 
+@cache
 def leaves() -> tuple[str, ...]:
     return tuple(name for row in rows("Leaves") for name in re.findall(r"`([^`]+)`", row[0]))
 
 
+@cache
 def is_leaf(file: str) -> bool:
     return any(file == leaf or (leaf[-1] == "/" and file.startswith(leaf)) for leaf in leaves())
 
@@ -70,6 +73,7 @@ def module_of(file: str) -> str:
     return "webui." + file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
+@cache
 def file_of(module: str) -> str:
     path = WEBUI.joinpath(*module.split(".")[1:])
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")

@@ -81,13 +81,13 @@ def test_only_what_is_since_then(kept: str, since: str, count: int) -> None:
     assert (done.exit_code, len(done.output.splitlines())) == (0, count)
 
 
-def test_that_there_is_nothing_is_said_to_whoever_reads_it(kept: str) -> None:
+def test_an_empty_record_is_said_to_be_empty(kept: str) -> None:
     done = run(kept, "--since", "2999-01-01")
     said = "Since then support has looked at nobody, and done nothing.\n"
     assert (done.exit_code, done.output) == (0, said)
 
 
-def test_is_not_on_record_itself(kept: str) -> None:
+def test_reading_the_record_is_not_on_record_itself(kept: str) -> None:
     for _ in range(2):
         assert len(run(kept, "--since", "30d").output.splitlines()) == len(RECORDS)
 

@@ -80,7 +80,7 @@ def test_only_the_owner_can_read_the_socket_and_the_data(tmp_path: Path) -> None
         assert [path for path in private if stat.S_IMODE(path.stat().st_mode) & 0o077] == []
 
 
-def test_it_leaves_no_process_and_no_socket_behind() -> None:
+def test_an_embedded_server_leaves_no_process_and_no_socket_behind() -> None:
     with embedded_redis() as url, Redis.from_url(url) as client:
         pid = int(client.info("server")["process_id"])
     assert not socket_of(url).parent.exists()

@@ -567,7 +567,7 @@ class TestFaults:
         [("\u201c", "\u201d"), ("\u2018", "\u2019"), ("\u201e", "\u201c"), ("`", "`"), ('"', "'")],
     )
     @every("name", ["SESSION_SECRET", "ENCRYPTION_KEY", "PRODUCT_NAME"])
-    def test_so_is_one_in_curly_or_mixed_quotation_marks_or_backticks(
+    def test_a_value_in_curly_or_mixed_quotation_marks_or_backticks_is_a_fault(
         self, name: str, before: str, after: str
     ) -> None:
         value = GOOD.get(name, "Comet")

@@ -554,7 +554,7 @@ async def test_an_answer_is_good_once(place: Place, acme: OpenIDServer) -> None:
     assert acme.calls["/token"] == 1
 
 
-async def test_of_many_at_once_one_is_answered(place: Place, acme: OpenIDServer) -> None:
+async def test_one_of_many_callbacks_at_once_is_answered(place: Place, acme: OpenIDServer) -> None:
     browser = await place.browser()
     url = acme.authorize(await begin(browser))
     answers = await asyncio.gather(*(browser.after_sign_on(url) for _ in range(20)))
