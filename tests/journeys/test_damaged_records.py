@@ -29,6 +29,7 @@ from tests.site.test_sign_on_site import signing_on
 from webui.chat import connect_service, notice_text
 from webui.incident_codes import Reference, find_reference, keep_reference
 from webui.oauth_manager import AuditRecord, Clock, FlowRefused, LinkRequest, OAuthManager, access
+from webui.oauth_manager.journal import notices
 from webui.oauth_manager.storage.lock import Lock
 from webui.rate_limits import Limiter
 from webui.sign_on.attempts import begin_attempt, take_attempt
@@ -158,11 +159,11 @@ class Library:
         await connected(self.manager, self.fake, self.redis, "ann", "github")
 
         async def hear() -> None:
-            notices = self.manager._notices
+            storage = self.manager._storage
             for _, sealed in await notices._entries(self.reader, "bot-1", "0"):
-                notices._open(sealed)
+                notices._open(storage, sealed)
             for _, sealed in await notices._entries(self.reader, "bot-1", ">"):
-                if notice := notices._open(sealed):
+                if notice := notices._open(storage, sealed):
                     await notice_text(self.manager, self.reader, notice)
 
         return Kind("stargazer:oauth_notices", [hear])
@@ -207,12 +208,13 @@ class Library:
         return Kind(key, [lambda: bot.find_accounts(self.reader, "github", "mona")])
 
     async def lock(self) -> Kind:
-        lock = Lock(self.redis, "ann", "google")
+        storage = self.manager._storage
+        lock = Lock(storage, self.manager._subject(self.redis, "ann", "google"))
         await lock.acquire()
         await lock.release(failures=2)
 
         async def acquire() -> None:
-            other = Lock(self.reader, "ann", "google")
+            other = Lock(storage, self.manager._subject(self.reader, "ann", "google"))
             await other.acquire()
             await other.release(failures=1)
 

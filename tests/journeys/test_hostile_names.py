@@ -170,7 +170,7 @@ def test_a_feature_or_label_that_turns_or_breaks_a_line_does_not_start(name: str
 @EVERY_NAME
 async def test_in_chat_a_name_is_cut_and_turns_nothing(name: str) -> None:
     profile = Profile(Account("1", name), requested_scopes=("one", scope(name)))
-    known = describe(ON["wiki"], TokenData("-", scopes=[scope(name)]), profile)
+    known = describe(ON["wiki"], TokenData("-", scopes=[scope(name)]), profile, 0.0)
     told = details(ON["wiki"], known, 0.0)
     assert clean_label(name) in told
     assert "W" * 81 not in told

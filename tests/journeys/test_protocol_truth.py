@@ -20,7 +20,7 @@ from click.testing import CliRunner
 from redis.asyncio import Redis
 from starlette.testclient import TestClient
 
-from tests.kit.library import KEY, age
+from tests.kit.library import KEY, age, opened
 from tests.kit.oauth_server import OAuthServer, Person, oauth_server, query_of
 from tests.kit.screens import Document
 from webui.app import create_app, make_manager
@@ -117,7 +117,7 @@ class Bot:
         return connection
 
     async def token(self, manager: OAuthManager) -> TokenData:
-        stored = await manager._tokens.load(self.redis, self.user_id, "wiki")
+        stored = await opened(manager, self.redis, self.user_id, "wiki")
         assert stored
         return stored
 

@@ -12,10 +12,18 @@ import httpx
 from redis.asyncio import Redis
 
 from tests.kit.fake_provider import FakeProvider
-from webui.oauth_manager import Attempt, Connection, Health, OAuthManager, TokenData
+from webui.oauth_manager import (
+    Attempt,
+    Connection,
+    Health,
+    OAuthManager,
+    OAuthProvider,
+    TokenData,
+)
 from webui.oauth_manager.protocol.transport import Transport
-from webui.oauth_manager.storage import keys
+from webui.oauth_manager.storage import keys, lookup, store
 from webui.oauth_manager.storage.sealer import Sealer
+from webui.oauth_manager.storage.storage import Subject
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 OTHER_KEY = "ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA="
@@ -84,19 +92,20 @@ def manager_for(fake: FakeProvider, *, key: str = KEY, strict: bool = False) -> 
 
 def impatient(manager: OAuthManager) -> OAuthManager:
     """The same; it does not wait before it asks a provider, or Redis, once more."""
-    manager._client.pauses = ()
-    manager._arrivals.patience = 0.0
+    manager._services.client.pauses = ()
+    manager._services.patience = 0.0
     return manager
 
 
 async def checked_twice(manager: OAuthManager, redis: Any, user_id: str, provider: str) -> Health:
     """Two checks with more than a minute between them."""
     await manager.check(redis, user_id, provider)
-    stored = await manager._storage.connections.read_one(redis, user_id, provider)
-    known = manager._storage.connections.facts(user_id, provider, stored)
+    place = manager._storage, manager._subject(redis, user_id, provider)
+    stored = await lookup.read_one(*place)
+    known = stored.facts
     earlier = replace(known, trouble_since=known.trouble_since - 61)
     if known.trouble:
-        await manager._storage.connections.update_profile(redis, user_id, provider, earlier, stored)
+        await store.update_profile(*place, earlier, stored)
     return await manager.check(redis, user_id, provider)
 
 
@@ -144,7 +153,14 @@ async def opened(
     manager: OAuthManager, redis: Any, user_id: str = "u1", provider: str = "google"
 ) -> TokenData | None:
     """Return the stored tokens, valid or not, without asking anybody."""
-    return await manager._tokens.load(redis, user_id, provider)
+    place = manager._subject(redis, user_id, provider)
+    return await lookup.read_token(manager._storage, place)
+
+
+def subject(redis: Any, user_id: str, provider: str = "google") -> Subject:
+    """One connection, without a manager that knows the provider."""
+    known = OAuthProvider(provider, "https://p.example/a", "https://p.example/t", label=provider)
+    return Subject(redis, keys.check_user_id(user_id), known)
 
 
 async def age(

@@ -13,6 +13,8 @@ from redis.asyncio import Redis
 from tests.kit.library import connection_key, tokens_key
 from tests.kit.site_fixtures import Browser, Place, site_at
 from webui.oauth_manager import Account, OAuthManager, Profile, TokenData
+from webui.oauth_manager.journal import notices
+from webui.oauth_manager.storage.records import seal_profile, seal_token
 
 AUDIT = "stargazer:oauth_audit"
 DAY = 86_400.0
@@ -51,11 +53,10 @@ async def put(
     token: TokenData | None = None,
 ) -> None:
     """Records as they would stand after a while."""
-    store = manager._storage.connections
-    sealed = store.sealed_profile(user, provider, profile)
-    await redis.set(connection_key(user, provider), sealed)
+    here = manager._storage, manager._subject(redis, user, provider)
+    await redis.set(connection_key(user, provider), seal_profile(*here, profile))
     if token:
-        await redis.set(tokens_key(user, provider), store.sealed_tokens(user, token))
+        await redis.set(tokens_key(user, provider), seal_token(*here, token))
 
 
 def token(provider: str, scopes: list[str], *, refresh: bool = True) -> TokenData:
@@ -117,8 +118,9 @@ def own_copies(user: str) -> str:
 async def told(manager: OAuthManager, redis: Any) -> list[tuple[str, str, str]]:
     """Return the notices that the bot was given: kind, person, provider."""
     entries = await redis.xrange("stargazer:oauth_notices")
-    notices = [manager._notices._open(entry[b"sealed"].decode()) for _, entry in entries]
-    return [(n.kind.value, n.user_id, n.provider) for n in notices if n]
+    sealed = [entry[b"sealed"].decode() for _, entry in entries]
+    found = [notices._open(manager._storage, text) for text in sealed]
+    return [(n.kind.value, n.user_id, n.provider) for n in found if n]
 
 
 # For the modules that import them.

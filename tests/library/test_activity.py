@@ -33,7 +33,7 @@ from webui.oauth_manager import (
     OAuthManager,
     StoreUnavailable,
 )
-from webui.oauth_manager.journal.activity import KEPT_SECONDS, PAGE, Activity
+from webui.oauth_manager.journal.activity import KEPT_SECONDS, PAGE
 from webui.oauth_manager.journal.audit import OWN_KINDS
 from webui.oauth_manager.storage.sealer import Sealer
 
@@ -216,9 +216,9 @@ class TestWhatSupportDid:
         await redis.flushall()
         await happened(redis, events, copies)
         kinds, expected = WANTED[wanted]
-        activity = Activity(Sealer(KEY))
+        bot = OAuthManager(KEY)
         pages = await all_pages(
-            lambda before: activity.read(redis, "ann", before, kinds=kinds, size=size)
+            lambda before: bot.activity(redis, "ann", before, kinds=kinds, size=size)
         )
         held = {f"e{at}" for at in events} | {f"s{at}" for at in copies}
         assert joined(pages) == [name for name in expected if name in held]

@@ -6,8 +6,8 @@ import base64
 import json
 import math
 import re
-import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -30,17 +30,18 @@ from webui.oauth_manager import (
     OAuthRefused,
     OAuthUnavailable,
 )
+from webui.oauth_manager.protocol import token_answers
 from webui.oauth_manager.protocol.answers import Answer, read_account, read_json
 from webui.oauth_manager.protocol.token_answers import (
     LONGEST_LIFETIME,
     UNREADABLE_LIFETIME,
     expires_at,
     read_token_answer,
-    token_data,
 )
 
 PLAIN = OAuthProvider("plain", "https://p.example/authorize", "https://p.example/token")
 NOW = 1_800_000_000.0
+token_data = partial(token_answers.token_data, now=NOW)
 GOOD = b'{"access_token":"canary-token","token_type":"Bearer"}'
 
 
@@ -570,7 +571,7 @@ class TestExpiry:
         fields = {"access_token": "a", "expires_in": expires_in}
         assert token_data(PLAIN, fields, scopes=[]).expires_at == 0.0
         renewed = token_data(PLAIN, fields, scopes=[], refresh_token="r")
-        assert 0 < renewed.expires_at <= time.time()
+        assert renewed.expires_at == NOW
 
     @every(
         "written",
@@ -587,7 +588,7 @@ class TestExpiry:
     )
     def test_a_lifetime_is_judged_alike_after_json_has_read_it(self, written: str) -> None:
         fields = judge(f'{{"access_token":"a","expires_in":{written}}}')
-        assert 0 < token_data(PLAIN, fields, scopes=[]).expires_at - time.time() <= LONGEST_LIFETIME
+        assert 0 < token_data(PLAIN, fields, scopes=[]).expires_at - NOW <= LONGEST_LIFETIME
 
     @settings(deadline=None)
     @given(

@@ -32,6 +32,7 @@ from webui.oauth_manager import (
     Status,
 )
 from webui.oauth_manager.protocol.transport import Transport
+from webui.oauth_manager.storage import held_tokens, lookup
 
 pytestmark = pytest.mark.anyio
 
@@ -66,13 +67,11 @@ async def killed_after(
 
 async def time_passes(manager: OAuthManager, redis: Redis, name: str) -> None:
     """Whoever was asking the provider would have had its answer by now."""
-    stored = await manager._storage.connections.read_one(redis, "u1", name)
-    leftovers = manager._revocation._leftovers
-    left = leftovers.open("u1", name, stored.aside)
+    storage, place = manager._storage, manager._subject(redis, "u1", name)
+    left = (await lookup.read_one(storage, place)).left
     if left:
-        await leftovers.put(
-            redis, "u1", leftovers.sealed("u1", replace(left, asked_at=time.time() - 60))
-        )
+        earlier = held_tokens.sealed(storage, place, replace(left, asked_at=time.time() - 60))
+        await held_tokens.put(storage, redis, place, earlier)
 
 
 async def looked(manager: OAuthManager, redis: Redis, name: str) -> Connection:

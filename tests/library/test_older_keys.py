@@ -43,6 +43,7 @@ from webui.oauth_manager import (
     access,
     require_oauth_token,
 )
+from webui.oauth_manager.flows import tokens
 from webui.oauth_manager.storage import keys as names
 
 pytestmark = pytest.mark.anyio
@@ -469,7 +470,7 @@ class TestOfTwoIds:
 
 
 async def refresh(manager: OAuthManager, fake: FakeProvider, redis: Redis) -> None:
-    await manager._tokens.valid(redis, MATRIX, manager.providers["google"])
+    await tokens.valid(manager._services, manager._subject(redis, MATRIX, "google"))
 
 
 async def reconnect(manager: OAuthManager, fake: FakeProvider, redis: Redis) -> None:

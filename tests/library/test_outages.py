@@ -255,7 +255,7 @@ class TestRedisGoesAwayDuringACallback:
     async def test_the_connection_is_stored_when_redis_is_back(
         self, manager: OAuthManager, fake: FakeProvider, client: tuple[Redis, Wire], redis: Redis
     ) -> None:
-        manager._arrivals.patience = 30.0
+        manager._services.patience = 30.0
         attempt, code = await begun_in_a_browser(manager, fake, redis)
         gate = fake.gate("account")
         finishing = asyncio.create_task(manager.complete(client[0], attempt, code))
@@ -269,7 +269,7 @@ class TestRedisGoesAwayDuringACallback:
     async def test_what_cannot_be_stored_in_time_is_given_back_and_told(
         self, manager: OAuthManager, fake: FakeProvider, client: tuple[Redis, Wire], redis: Redis
     ) -> None:
-        manager._arrivals.patience = 0.3
+        manager._services.patience = 0.3
         attempt, code = await begun_in_a_browser(manager, fake, redis)
         gate = fake.gate("account")
         finishing = asyncio.create_task(manager.complete(client[0], attempt, code))
@@ -286,7 +286,7 @@ class TestRedisGoesAwayDuringACallback:
     ) -> None:
         fake.account = {"sub": "42", "email": "mona@example.org"}
         await connected(manager, fake, redis, "u1", "google")
-        manager._arrivals.patience = 30.0
+        manager._services.patience = 30.0
         attempt, code = await begun_in_a_browser(manager, fake, redis)
         gate = fake.gate("account")
         finishing = asyncio.create_task(manager.complete(client[0], attempt, code))

@@ -39,6 +39,7 @@ from webui.oauth_manager import (
     StoreUnavailable,
     TokenData,
 )
+from webui.oauth_manager.flows import refresh
 
 pytestmark = pytest.mark.anyio
 
@@ -125,8 +126,8 @@ class TestOneRefresh:
         old = granted(fake, "google")
         await manager.store_token(redis, "u1", old)
         fresh = await get(manager_for(fake), redis)
-        google = manager.providers["google"]
-        found = await manager._refresher.refreshed(redis, "u1", google, old)
+        due = manager._services, manager._subject(redis, "u1", "google"), old
+        found = await refresh.refreshed(*due)
         assert found is not None
         assert found.access_token == fresh
         assert fake.calls["refresh"] == 1
@@ -199,9 +200,9 @@ class TestOneRefresh:
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
         await redis.set(tokens_key("u1", "google"), "junk")
-        due = granted(fake, "google")
+        due = manager._services, manager._subject(redis, "u1", "google"), granted(fake, "google")
         with pytest.raises(RecordUnreadable):
-            await manager._refresher.refreshed(redis, "u1", manager.providers["google"], due)
+            await refresh.refreshed(*due)
         assert not await redis.exists(LOCK)
 
     @pytest.mark.parametrize("error", ["invalid_client", "server_error"])

@@ -25,6 +25,7 @@ from tests.kit.library import (
     fake_provider,
     granted,
     manager_for,
+    opened,
     providers_config,
 )
 from webui.oauth_manager import OAuthManager, Status
@@ -117,7 +118,7 @@ async def test_eight_processes_with_twenty_tasks_each_refresh_once_and_all_get_t
     assert fake.calls["refresh"] == 1
     assert len(answers) == 160
     assert len(set(answers)) == 1
-    token = await manager_for(fake)._tokens.load(redis, "u1", "google")
+    token = await opened(manager_for(fake), redis)
     assert token is not None
     assert answers[0] == token.access_token
     assert fake.is_alive(token.access_token)

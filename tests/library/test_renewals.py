@@ -22,6 +22,7 @@ from tests.kit.library import (
     revoke_key,
 )
 from webui.oauth_manager import Health, OAuthManager, OAuthUnavailable, Status
+from webui.oauth_manager.flows import tokens
 
 pytestmark = pytest.mark.anyio
 
@@ -196,7 +197,7 @@ class TestACheck:
     async def test_asks_again_where_a_fresh_token_is_refused(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis, github: str
     ) -> None:
-        manager._client.pauses = (0.0, 0.0)
+        manager._services.client.pauses = (0.0, 0.0)
         fake.script("account", REFUSED, REFUSED)
         assert await manager.check(redis, "u1", "github") is Health.WORKING
         assert await token_of(manager, redis, "github") == github
@@ -309,7 +310,7 @@ class TestFacts:
     ) -> None:
         fake.account = {"sub": "77", "email": "ben@example.org"}
         await manager.store_token(redis, "u1", granted(fake, "google", expires_at=4e9))
-        await manager._tokens.used(redis, "u1", manager.providers["google"])
+        await tokens.used(manager._services, manager._subject(redis, "u1", "google"))
         known = await manager.connection(redis, "u1", "google")
         assert known.profile.account.label == "ben@example.org"
         assert known.profile.used_at > time.time() - 60

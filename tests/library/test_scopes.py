@@ -64,7 +64,7 @@ SPELLINGS = {
 
 
 def held(provider: OAuthProvider, granted: list[str], **profile: Any) -> Any:
-    return describe(provider, TokenData("-", scopes=granted), Profile(**profile))
+    return describe(provider, TokenData("-", scopes=granted), Profile(**profile), 0.0)
 
 
 class TestMicrosoftsEquality:

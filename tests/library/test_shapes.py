@@ -9,8 +9,12 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.kit.every import every
+from tests.kit.library import subject
+from webui.oauth_manager.clock import Clock
 from webui.oauth_manager.shapes import shaped
 from webui.oauth_manager.storage.lock import Lock
+from webui.oauth_manager.storage.sealer import Sealer
+from webui.oauth_manager.storage.storage import Storage
 
 
 @dataclass(frozen=True)
@@ -59,8 +63,9 @@ def test_what_is_no_record_or_lacks_a_field_is_refused(record: object) -> None:
 @pytest.mark.anyio
 async def test_junk_in_the_place_of_a_lock_is_one_only_until_it_runs_out(redis: Redis) -> None:
     key = "stargazer:oauth_lock:ann:github"
+    place = Storage(Sealer(), Clock()), subject(redis, "ann", "github")
     for junk in ("junk", "sent:", "failed:x", "\0"):
         await redis.set(key, junk)
-        assert (await Lock(redis, "ann", "github").acquire()).answer == "got"
+        assert (await Lock(*place).acquire()).answer == "got"
         await redis.set(key, junk, ex=15)
-        assert (await Lock(redis, "ann", "github").acquire()).answer == "held"
+        assert (await Lock(*place).acquire()).answer == "held"

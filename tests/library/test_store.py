@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -30,6 +31,7 @@ from webui.oauth_manager import (
     SwitchOffer,
     TokenData,
 )
+from webui.oauth_manager.storage import lookup, store
 
 pytestmark = pytest.mark.anyio
 
@@ -316,19 +318,26 @@ class TestLostWhileConnecting:
         assert fake.is_alive(token)
 
 
+class NothingElse:
+    """Nothing more is written along."""
+
+    def queue(self, pipe: Any) -> None: ...
+
+    def answered(self, answers: Any) -> None: ...
+
+
 class TestAWriteThatComesTooLate:
     async def test_is_refused_by_redis_itself(self, manager: OAuthManager, redis: Redis) -> None:
         """Its sender has given up by then, told the person so and revoked the grant."""
-        store = manager._storage.connections
+        place = manager._storage, manager._subject(redis, "u1", "google")
         token = TokenData("late", provider="google")
-        before = await store.read_for_writing(redis, "u1", "google")
-        an_hour_ago = replace(before, clock=before.clock - 3_600_000)
-        write = partial(store.connect, redis, "u1", token, Profile())
+        before = await lookup.read_for_writing(*place)
+        an_hour_ago = replace(before, clock_ahead=before.clock_ahead - 3_600_000)
+        write = partial(store.connect, *place, token, Profile())
         with pytest.raises(StoreUnavailable, match="too_late"):
-            await write(an_hour_ago, lambda pipe: pipe.ping())
+            await write(an_hour_ago, NothingElse())
         assert not await manager.has_token("u1", "google", redis)
-        kept, _ = await write(before, lambda pipe: pipe.ping())
-        assert kept
+        assert await write(before, NothingElse())
         assert await manager.has_token("u1", "google", redis)
 
 

@@ -377,9 +377,8 @@ async def test_facts_of_an_older_version_are_read_and_written_on(
     token = await opened(manager, redis, "ann", "google")
     assert token is not None
     token.generation = ""
-    await redis.set(
-        tokens_key("ann", "google"), manager._storage.connections.sealed_tokens("ann", token)
-    )
+    sealed = Sealer(KEY).seal("tokens", "ann", "google", token.to_record())
+    await redis.set(tokens_key("ann", "google"), sealed)
     assert await now(manager, redis) == replace(before, generation="")
     fake.always["account"] = DOWN
     await manager.check(redis, "ann", "google")

@@ -27,6 +27,7 @@ from tests.kit.site_fixtures import (
     site_at,
 )
 from webui.oauth_manager import SwitchOffer
+from webui.oauth_manager.storage import switch_offers
 from webui.oauth_manager.storage.keys import PARKED_TTL
 from webui.oauth_manager.storage.switch_offers import OFFER_SECONDS as KEPT_SECONDS
 
@@ -73,10 +74,10 @@ async def label(place: Place, provider: str = "github", user: str = "ann") -> st
 
 async def run_out(place: Place, provider: str = "github", user: str = "ann") -> None:
     """Time passes for the offer that waits."""
-    switches = place.bot._offers._switches
-    offer = await switches.peek(place.redis, user, provider)
+    here = place.bot._storage, place.bot._subject(place.redis, user, provider)
+    offer = await switch_offers.peek(*here)
     assert offer
-    await switches.put(place.redis, user, replace(offer, until=time.time() - 1))
+    await switch_offers.put(*here, replace(offer, until=time.time() - 1))
 
 
 class TestAStrangersAccount:

@@ -11,11 +11,15 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.kit.fake_provider import FakeProvider
-from tests.kit.library import NO_REDIS, connected, granted
+from tests.kit.library import NO_REDIS, connected, granted, subject
 from tests.kit.redis_wire import Wire
-from webui.oauth_manager import OAuthManager, OAuthProvider, Profile
+from webui.oauth_manager import OAuthManager, Profile
+from webui.oauth_manager.clock import Clock
+from webui.oauth_manager.flows import tokens
 from webui.oauth_manager.flows.last_used import DELAY, WRITE_EVERY, Uses
 from webui.oauth_manager.flows.tasks import Tasks
+from webui.oauth_manager.storage import lookup, store
+from webui.oauth_manager.storage.storage import Subject
 
 pytestmark = pytest.mark.anyio
 
@@ -26,29 +30,25 @@ class Written:
     """Writes of ``Uses``, which writes at once here, and says so."""
 
     def __init__(self) -> None:
-        self.uses = Uses(self._write, Tasks(), delay=0)
+        self.uses = Uses(self._write, Tasks(), Clock(), delay=0)
         self.found: list[tuple[str, str]] = []
         self._come = asyncio.Event()
 
-    async def _write(self, redis: Any, user_id: str, provider: OAuthProvider) -> None:
-        self.found.append((user_id, provider.label))
+    async def _write(self, used: Subject) -> None:
+        self.found.append((used.user_id, used.name))
         self._come.set()
 
     def use(self, user_id: str, provider: str, token: str = "a") -> None:
-        self.uses.note(NO_REDIS, user_id, _named(provider), token)
+        self.uses.note(subject(NO_REDIS, user_id, provider), token)
 
     async def written(self) -> list[tuple[str, str]]:
         """Everything up to the end mark, whose use comes last."""
-        self.uses.note(NO_REDIS, "the end", _named(f"end-{len(self.found)}"), "")
+        self.uses.note(subject(NO_REDIS, "the end", f"end-{len(self.found)}"), "")
         async with asyncio.timeout(30):
             while self.found[-1:] == [] or self.found[-1][0] != "the end":
                 self._come.clear()
                 await self._come.wait()
         return [use for use in self.found if use[0] != "the end"]
-
-
-def _named(name: str) -> OAuthProvider:
-    return OAuthProvider(name, "https://p.example/a", "https://p.example/t", label=name)
 
 
 async def profile_of(manager: OAuthManager, redis: Any) -> Profile:
@@ -57,15 +57,14 @@ async def profile_of(manager: OAuthManager, redis: Any) -> Profile:
 
 async def used(manager: OAuthManager, redis: Any, provider: str = "google") -> None:
     """The use is written now, and not a few seconds later."""
-    await manager._tokens.used(redis, "ann", manager.providers[provider])
+    await tokens.used(manager._services, manager._subject(redis, "ann", provider))
 
 
 async def last_used(manager: OAuthManager, redis: Any, at: float) -> None:
-    stored = await manager._storage.connections.read_one(redis, "ann", "google")
+    place = manager._storage, manager._subject(redis, "ann", "google")
+    stored = await lookup.read_one(*place)
     profile = replace(await profile_of(manager, redis), used_at=at)
-    assert await manager._storage.connections.update_profile(
-        redis, "ann", "google", profile, stored
-    )
+    assert await store.update_profile(*place, profile, stored)
 
 
 async def kinds(manager: OAuthManager, redis: Any) -> list[str]:

@@ -15,6 +15,7 @@ from tests.kit.library import KEY
 from tests.kit.site_fixtures import SESSION_SECRET
 from webui.cli import main
 from webui.oauth_manager import AuditRecord
+from webui.oauth_manager.clock import Clock
 from webui.oauth_manager.journal.audit import Audit
 
 AUDIT = "stargazer:oauth_audit"
@@ -47,7 +48,7 @@ def kept(redis_url: str) -> str:
         async with client as redis:
             await redis.flushall()
             for record in RECORDS:
-                await Audit().write(redis, record)
+                await Audit(Clock()).write(redis, record)
             entries = [entry for _, entry in await redis.xrange(AUDIT)]
             await redis.delete(AUDIT)
             for record, entry in zip(RECORDS, entries, strict=True):

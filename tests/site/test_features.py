@@ -158,7 +158,7 @@ class TestWhatIsLacking:
         self, provider: OAuthProvider, held: Any, asked: Any = (), accepted: Any = ()
     ) -> Connection:
         profile = Profile(requested_scopes=tuple(asked), accepted_missing=tuple(accepted))
-        return describe(provider, TokenData("-", scopes=list(held), provider="lab"), profile)
+        return describe(provider, TokenData("-", scopes=list(held), provider="lab"), profile, 0.0)
 
     @given(CONTAINS, USES, MANY)
     def test_is_a_feature_with_a_scope_that_cannot_be_reached_from_the_grant(
@@ -227,7 +227,7 @@ def test_other_names_of_what_was_asked_for_are_not_more(
     provider: str, asked: list[str], granted: list[str], unasked: tuple[str, ...]
 ) -> None:
     token = TokenData("t", scopes=granted, provider=provider)
-    known = describe(ON[provider], token, Profile(requested_scopes=tuple(asked)))
+    known = describe(ON[provider], token, Profile(requested_scopes=tuple(asked)), 0.0)
     assert known.unasked_scopes == unasked
 
 

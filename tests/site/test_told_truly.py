@@ -17,6 +17,7 @@ from tests.kit.library import granted, revoke_key
 from tests.kit.redis_proxy import redis_proxy
 from tests.kit.site_fixtures import Browser, Place, card_state, offer_on, site_at
 from webui.oauth_manager import Health, TokenData
+from webui.oauth_manager.flows import tokens
 
 pytestmark = pytest.mark.anyio
 
@@ -168,10 +169,10 @@ class TestKeepingItAsItIs:
     ) -> None:
         place.fake.scope = "openid"
         await place.connect(ann, "google")
-        tokens = place.site.manager._tokens
+        manager = place.site.manager
         await asyncio.gather(
-            place.site.manager.accept_missing(redis, "ann", "google"),
-            tokens.used(redis, "ann", place.site.manager.providers["google"]),
+            manager.accept_missing(redis, "ann", "google"),
+            tokens.used(manager._services, manager._subject(redis, "ann", "google")),
         )
         assert not (await place.bot.connection(redis, "ann", "google")).is_limited
 

@@ -78,7 +78,7 @@ def granted(*topics: str, **profile: Any) -> Connection:
     scopes = ["openid", *(_SCOPES[topic] for topic in topics)]
     token = TokenData("-", refresh_token="-", scopes=scopes, provider="google")
     asked = {"requested_scopes": tuple(BUSY.scopes), **profile}
-    return describe(BUSY, token, connection("google", profile=asked).profile)
+    return describe(BUSY, token, connection("google", profile=asked).profile, NOW)
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,14 @@ from .providers.provider import OAuthProvider
 from .token_data import TokenData
 
 
-def describe(provider: OAuthProvider, token: TokenData | None, profile: Profile) -> Connection:
-    """Build the connection as it may be shown."""
+def describe(
+    provider: OAuthProvider, token: TokenData | None, profile: Profile, now: float
+) -> Connection:
+    """Build the connection as it may be shown at ``now`` (epoch seconds)."""
     if token is None:
         gone = Status.RECONNECT_NEEDED if profile.problem else Status.NOT_CONNECTED
         return Connection(provider.name, gone, profile=profile)
-    over = token.is_over and not token.refresh_token
+    over = token.is_over(now) and not token.refresh_token
     needed = provider.needed_scopes
     asked = profile.requested_scopes
     rules = provider.scope_rules

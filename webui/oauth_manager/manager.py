@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from . import configuration
 from .clock import Clock
-from .errors import (
-    FlowRefused,
-    RecordUnreadable,
-)
+from .errors import FlowRefused, RecordUnreadable
+from .flows import choice, connect, disconnect, offers, revocation, tokens
 from .flows.check import Health
 from .flows.display import Display
 from .flows.revocation import Ending
+from .journal import activity, notices
 from .journal.activity import Event
 from .journal.notices import NoticeKind
+from .links import open_links
 from .links.codes import Attempt
 from .models import Connection, Disconnected, RevokeOutcome
 from .protocol import requests
 from .protocol.transport import Transport
 from .providers import PROVIDER_TEMPLATES
 from .providers.provider import build_providers
-from .storage import keys
-from .storage.calls import RedisClient
+from .storage import held_tokens, lookup, store
+from .storage.calls import RedisClient, redis_call
+from .storage.keys import check_user_id
 from .storage.link_index import LinkRequest
 from .storage.sealer import Sealer
 from .storage.switch_offers import SwitchOffer
@@ -80,7 +80,7 @@ class OAuthManager(Display):
         if provider:
             self._provider(provider)
         self._need(redis)
-        request = LinkRequest(keys.check_user_id(user_id), provider, tuple(scopes))
+        request = LinkRequest(check_user_id(user_id), provider, tuple(scopes))
         made = partial(self.stories.made, user_id=user_id, provider=provider)
         return await self.links.create(redis, request, made)
 
@@ -161,8 +161,8 @@ class OAuthManager(Display):
         self._need(redis)
         asked = tuple(known.scopes if scopes is None else scopes)
         verifier = requests.new_secret() if known.pkce else ""
-        owner = keys.check_user_id(user_id)
-        attempt = Attempt(owner, provider, verifier, asked, **bound, begun_at=time.time())
+        owner = check_user_id(user_id)
+        attempt = Attempt(owner, provider, verifier, asked, **bound, begun_at=self.clock.now())
         goes_on = partial(self.stories.goes_on, attempt=attempt)
         state = await self.links.begin(redis, attempt, goes_on)
         challenge = requests.code_challenge(verifier) if verifier else ""
@@ -179,7 +179,7 @@ class OAuthManager(Display):
         each of which is a ``RuntimeError``.
         """
         known = self._provider(provider)
-        token, _ = await self._client.exchange(
+        token, _ = await self._services.client.exchange(
             known, self.redirect_uri(provider), code, code_verifier, known.scopes
         )
         return token
@@ -214,10 +214,10 @@ class OAuthManager(Display):
         else can have.  ``also`` queues commands on the first round trip's pipeline,
         which come before anything is asked of the provider.
         """
-        provider = self._configured(attempt.provider)
-        work = self._connector.complete(
-            redis, provider, attempt, code, self.redirect_uri(provider.name), also
-        )
+        self._configured(attempt.provider)
+        subject = self._subject(redis, attempt.user_id, attempt.provider)
+        back = self.redirect_uri(attempt.provider)
+        work = connect.complete(self._services, subject, attempt, code, back, also)
         return await self._tasks.finish(work)
 
     async def switch_offer(
@@ -227,8 +227,7 @@ class OAuthManager(Display):
 
         An offer not answered in time is given back to the provider meanwhile.
         """
-        known = self._checked(redis, user_id, provider)
-        return await self._offers.peek(redis, user_id, known)
+        return await offers.peek(self._services, self._subject(redis, user_id, provider))
 
     async def switch(
         self, redis: RedisClient, user_id: str, provider: str, *, offer: str, use_new: bool
@@ -239,8 +238,8 @@ class OAuthManager(Display):
         ``None``: the old connection stays or was disconnected, or there was no choice
         any more.  Returns a newer offer, and changes nothing, if that one was replaced.
         """
-        known = self._checked(redis, user_id, provider)
-        work = self._choice.take(redis, user_id, known, offer, use_new=use_new)
+        subject = self._subject(redis, user_id, provider)
+        work = choice.answer(self._services, subject, offer, use_new=use_new)
         return await self._tasks.finish(work)
 
     # Tokens
@@ -259,13 +258,10 @@ class OAuthManager(Display):
         self, redis: RedisClient | None, user_id: str, provider: str
     ) -> TokenData | None:
         """Return the token of :meth:`get_token` with scopes and expiry."""
-        known = self._provider(provider)
-        keys.check_user_id(user_id)
-        if redis is None:
-            return None
-        token = await self._tokens.valid(redis, user_id, known)
-        if token is not None:
-            self._uses.note(redis, user_id, known, token.access_token)
+        subject = self._subject_or_none(redis, user_id, provider)
+        token = await tokens.valid(self._services, subject) if subject else None
+        if subject and token:
+            self._uses.note(subject, token.access_token)
         return token
 
     async def renew(
@@ -280,8 +276,8 @@ class OAuthManager(Display):
         does not confirm that access is over.  None if it is.  Raises like
         :meth:`get_token`.
         """
-        known = self._checked(redis, user_id, provider)
-        token = await self._tokens.renewed(redis, user_id, known, refused)
+        subject = self._subject(redis, user_id, provider)
+        token = await tokens.renewed(self._services, subject, refused)
         return token.access_token if token else None
 
     async def store_token(self, redis: RedisClient, user_id: str, token: TokenData) -> None:
@@ -289,17 +285,16 @@ class OAuthManager(Display):
 
         The profile of another authorization, such as its account, is not shown beside it.
         """
-        self._checked(redis, user_id, token.provider)
-        await self._storage.connections.put_tokens(redis, user_id, token)
+        subject = self._subject(redis, user_id, token.provider)
+        await store.put_tokens(self._storage, subject, token)
 
     async def has_token(self, user_id: str, provider: str, redis: RedisClient | None) -> bool:
         """Return whether tokens are stored, valid or not; ``False`` if ``redis`` is ``None``."""
-        self._provider(provider)
-        keys.check_user_id(user_id)
-        if redis is None:
+        subject = self._subject_or_none(redis, user_id, provider)
+        if subject is None:
             return False
         try:
-            return await self._tokens.load(redis, user_id, provider) is not None
+            return await lookup.read_token(self._storage, subject) is not None
         except RecordUnreadable:
             return False
 
@@ -326,8 +321,8 @@ class OAuthManager(Display):
         If it does not confirm, the tokens to ask it with are kept for
         :meth:`ask_again`, sealed and for at most an hour.
         """
-        known = self._checked(redis, user_id, provider)
-        work = self._disconnector.disconnect(redis, user_id, known, by)
+        subject = self._subject(redis, user_id, provider)
+        work = disconnect.disconnect(self._services, subject, by)
         return await self._tasks.finish(work)
 
     async def ask_again(self, redis: RedisClient, user_id: str, provider: str) -> Ending | None:
@@ -335,35 +330,35 @@ class OAuthManager(Display):
 
         ``None`` if nothing is kept to ask with, or the service is connected.
         """
-        known = self._checked(redis, user_id, provider)
-        work = self._revocation.ask_again(redis, user_id, known)
+        subject = self._subject(redis, user_id, provider)
+        work = revocation.ask_again(self._services, subject)
         return await self._tasks.finish(work)
 
     async def drop_leftovers(self, redis: RedisClient, user_id: str, provider: str) -> None:
         """Delete the tokens that :meth:`disconnect` kept."""
-        self._checked(redis, user_id, provider)
-        await self._revocation.drop_leftovers(redis, user_id, provider)
+        subject = self._subject(redis, user_id, provider)
+        async with redis_call("drop what is left of a connection"):
+            await held_tokens.drop(redis, subject)
 
     # Looking after a connection
 
     async def check(self, redis: RedisClient, user_id: str, provider: str) -> Health:
         """Ask the provider whether the connection works, after a refresh if one is due."""
-        known = self._checked(redis, user_id, provider)
-        return await self._tokens.health(redis, user_id, known)
+        return await tokens.health(self._services, self._subject(redis, user_id, provider))
 
     async def accept_missing(self, redis: RedisClient, user_id: str, provider: str) -> bool:
         """Accept, for the person, that permissions were left off.
 
         ``False`` if no needed one was, or it is accepted already.
         """
-        known = self._checked(redis, user_id, provider)
-        return await self._tokens.accept_missing(redis, user_id, known)
+        subject = self._subject(redis, user_id, provider)
+        return await tokens.accept_missing(self._storage, subject)
 
     # The person's own timeline
 
     async def record(self, redis: RedisClient, user_id: str, event: Event) -> None:
         """Add an event to the person's timeline; a failure is only logged."""
-        await self._activity.note(redis, keys.check_user_id(user_id), event)
+        await activity.note(self._storage, redis, check_user_id(user_id), event)
 
     # Links from chat, for display and for support
 
@@ -373,7 +368,7 @@ class OAuthManager(Display):
         This sends no notice: see :meth:`tell`.
         """
         self._need(redis)
-        count = await self._open_links.cancel(redis, keys.check_user_id(user_id))
+        count = await open_links.cancel(redis, check_user_id(user_id))
         await self.stories.switched_off(redis, user_id, ["", *self.providers])
         return count
 
@@ -393,4 +388,4 @@ class OAuthManager(Display):
         """Have the bot tell the person of an action; a failure is only logged."""
         if provider:
             self._provider(provider)
-        await self._notices.put(redis, kind, keys.check_user_id(user_id), provider)
+        await notices.put(self._storage, redis, kind, check_user_id(user_id), provider)

@@ -43,6 +43,10 @@ class TokenData:
 
     @property
     def is_expired(self) -> bool:
+        """Return whether it is time to refresh, by this machine's clock: see :meth:`is_due`."""
+        return self.is_due(time.time())
+
+    def is_due(self, now: float) -> bool:
         """Return whether it is time to refresh: within ``REFRESH_BUFFER_SECONDS`` of the end.
 
         A token that lives less than twice as long is refreshed half-way:
@@ -51,12 +55,11 @@ class TokenData:
         buffer: float = REFRESH_BUFFER_SECONDS
         if 0 < self.issued_at < self.expires_at:
             buffer = min(buffer, (self.expires_at - self.issued_at) / 2)
-        return self.expires_at > 0 and time.time() >= self.expires_at - buffer
+        return self.expires_at > 0 and now >= self.expires_at - buffer
 
-    @property
-    def is_over(self) -> bool:
+    def is_over(self, now: float) -> bool:
         """Return whether the access token has truly ended, buffer or not."""
-        return self.expires_at > 0 and time.time() >= self.expires_at
+        return self.expires_at > 0 and now >= self.expires_at
 
     def to_record(self) -> dict[str, Any]:
         """Return the whole record: :meth:`to_dict`, and the fields that only we need."""

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
 
 from ..connection import describe
-from ..errors import RecordUnreadable, StoreUnavailable
+from ..errors import StoreUnavailable
+from ..journal import outbox
 from ..journal.activity import Event
-from ..journal.outbox import Outbox, Queued
 from ..models import Connection, Profile
-from ..protocol.client import ProviderClient
 from ..protocol.transport import DEADLINE_WHILE_WAITING
-from ..providers.provider import OAuthProvider
-from ..storage.calls import Pipeline, RedisClient
-from ..storage.storage import Storage
-from ..storage.store import Stored
+from ..storage import lookup, store
+from ..storage.records import Stored
+from ..storage.storage import Storage, Subject
 from ..token_data import TokenData
-from .offers import Offers
+from . import offers
+from .services import Services
 
-PATIENCE = 8.0  # seconds that a person waits for Redis, once the provider has answered
 PAUSE = 0.25  # seconds between two tries
 
 
@@ -30,112 +26,86 @@ PAUSE = 0.25  # seconds between two tries
 class Fresh:
     """A connection to store, in place of the one ``before``."""
 
-    user_id: str
+    subject: Subject
     token: TokenData
     profile: Profile
     before: Stored
     event: Event
 
 
-class Arrivals:
-    """The storing of fresh connections."""
+async def keep(services: Services, fresh: Fresh) -> Connection | None:
+    """Store the connection; ``None`` if a disconnect came in between, which wins.
 
-    def __init__(
-        self, storage: Storage, client: ProviderClient, outbox: Outbox, offers: Offers
-    ) -> None:
-        self._store = storage.connections
-        self._client = client
-        self._outbox = outbox
-        self._offers = offers
-        self.patience = PATIENCE
+    Raises ``StoreUnavailable``, after asking the provider to revoke the grant that
+    could not be stored.
+    """
+    provider = fresh.subject.provider
+    try:
+        is_kept = await _save_in_time(services, fresh)
+    except StoreUnavailable:
+        if not fresh.before.sealed.tokens:
+            await services.client.revoke(provider, fresh.token, DEADLINE_WHILE_WAITING)
+        raise
+    if not is_kept:
+        await services.client.revoke(provider, fresh.token, DEADLINE_WHILE_WAITING)
+        return None
+    return describe(provider, fresh.token, fresh.profile, services.clock.now())
 
-    async def keep(
-        self, redis: RedisClient, provider: OAuthProvider, fresh: Fresh
-    ) -> Connection | None:
-        """Store the connection; ``None`` if a disconnect came in between, which wins.
 
-        Raises ``StoreUnavailable``, after asking the provider to revoke the grant that
-        could not be stored.
-        """
+async def _save_in_time(services: Services, fresh: Fresh) -> bool:
+    """Save, and retry while the person waits and Redis does not answer."""
+    storage, clock = services.storage, services.clock
+    give_up = clock.monotonic() + services.patience
+    while True:
         try:
-            kept = await self._save_in_time(redis, provider, fresh)
+            return await _save_over_an_end(services, fresh)
         except StoreUnavailable:
-            if not fresh.before.tokens:
-                await self._client.revoke(provider, fresh.token, DEADLINE_WHILE_WAITING)
+            if clock.monotonic() >= give_up:
+                raise
+        await asyncio.sleep(PAUSE)
+        with suppress(StoreUnavailable):
+            now = await lookup.read_for_writing(storage, fresh.subject)
+            before = replace(fresh.before, clock_ahead=now.clock_ahead)
+            fresh = replace(fresh, before=before)
+
+
+async def _save_over_an_end(services: Services, fresh: Fresh) -> bool:
+    """Save; if the old tokens went meanwhile, tell an ended grant from a disconnect.
+
+    A disconnect takes both records and wins; a grant that ended leaves its reason
+    behind, and the person is just mending it.
+    """
+    if await _save(services, fresh):
+        return True
+    now = await lookup.read_for_writing(services.storage, fresh.subject)
+    if now.sealed.tokens or not now.profile.problem:
+        return False
+    return await _save(services, replace(fresh, before=now))
+
+
+async def _save(services: Services, fresh: Fresh) -> bool:
+    storage, subject, before = services.storage, fresh.subject, fresh.before
+    accounts = fresh.profile.account, before.profile.account
+    story = outbox.connected(storage, subject, fresh.event, *accounts)
+    record = subject, fresh.token, fresh.profile, before, story
+    try:
+        is_kept = await store.connect(storage, *record)
+    except StoreUnavailable:
+        if await _is_written(storage, fresh):
+            return True  # and reported: only the answer was lost
+        try:
+            is_kept = await store.connect(storage, *record)
+        except StoreUnavailable:
+            if story.is_told:  # too late to be stored, and reported all the same
+                await story.withdraw()
             raise
-        if not kept:
-            await self._client.revoke(provider, fresh.token, DEADLINE_WHILE_WAITING)
-            return None
-        return describe(provider, fresh.token, fresh.profile)
+    # The offer is over: the person has connected something since.
+    offers.drop(services, subject, story.offer)
+    if not is_kept:
+        await story.withdraw()
+    return is_kept
 
-    async def _save_in_time(
-        self, redis: RedisClient, provider: OAuthProvider, fresh: Fresh
-    ) -> bool:
-        """Save, and retry while the person waits and Redis does not answer."""
-        give_up = time.monotonic() + self.patience
-        while True:
-            try:
-                return await self._save_over_an_end(redis, provider, fresh)
-            except StoreUnavailable:
-                if time.monotonic() >= give_up:
-                    raise
-            await asyncio.sleep(PAUSE)
-            with suppress(StoreUnavailable):
-                now = await self._store.read_for_writing(redis, fresh.user_id, provider.name)
-                fresh = replace(fresh, before=replace(fresh.before, clock=now.clock))
 
-    async def _save_over_an_end(
-        self, redis: RedisClient, provider: OAuthProvider, fresh: Fresh
-    ) -> bool:
-        """Save; if the old tokens went meanwhile, tell an ended grant from a disconnect.
-
-        A disconnect takes both records and wins; a grant that ended leaves its reason
-        behind, and the person is just mending it.
-        """
-        if await self._save(redis, provider, fresh):
-            return True
-        name = provider.name
-        now = await self._store.read_for_writing(redis, fresh.user_id, name)
-        if now.tokens or not self._store.open_profile(fresh.user_id, name, now.profile).problem:
-            return False
-        return await self._save(redis, provider, replace(fresh, before=now))
-
-    async def _save(self, redis: RedisClient, provider: OAuthProvider, fresh: Fresh) -> bool:
-        user_id = fresh.user_id
-        token = fresh.token
-        profile = fresh.profile
-        known = self._store.open_profile(user_id, provider.name, fresh.before.profile).account
-
-        told = Queued()
-
-        def tell(pipe: Pipeline) -> None:
-            nonlocal told
-            told = self._outbox.connected(pipe, user_id, fresh.event, profile.account, known)
-            # An offer that waits for an answer is over: the person has connected something
-            # since.
-            self._offers.queue_take(pipe, user_id, provider.name)
-
-        write = partial(self._store.connect, redis, user_id, token, profile, fresh.before, tell)
-        try:
-            kept, answers = await write()
-        except StoreUnavailable:
-            if await self._is_written(redis, fresh):
-                return True  # and reported: only the answer was lost
-            kept, answers = await write()
-        waiting = self._offers.taken(user_id, provider.name, answers[-1])
-        self._offers.drop(redis, user_id, provider, waiting)
-        if not kept:
-            told.answered(answers)
-            gone = (provider.name, profile.account)
-            await self._outbox.withdraw(redis, user_id, told, gone)
-        return kept
-
-    async def _is_written(self, redis: RedisClient, fresh: Fresh) -> bool:
-        user_id, name = fresh.user_id, fresh.token.provider
-        now = await self._store.read_one(redis, user_id, name)
-        try:
-            written = self._store.open_tokens(user_id, name, now.tokens)
-        except RecordUnreadable:
-            return False
-        known = self._store.open_profile(user_id, name, now.profile)
-        return (written, known) == (fresh.token, fresh.profile)
+async def _is_written(storage: Storage, fresh: Fresh) -> bool:
+    now = await lookup.read_one(storage, fresh.subject)
+    return (now.token, now.profile) == (fresh.token, fresh.profile)

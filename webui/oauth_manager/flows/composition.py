@@ -4,37 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from functools import partial
 from typing import Any
 
 from ..clock import Clock
 from ..errors import OAuthMisconfigured, StoreUnavailable
-from ..journal.activity import Activity
 from ..journal.audit import Audit
-from ..journal.notices import Notices
-from ..journal.outbox import Outbox
 from ..journal.stories import Stories
 from ..links.codes import Links
-from ..links.open_links import OpenLinks
 from ..links.proofs import Proofs
 from ..protocol.client import ProviderClient
 from ..protocol.transport import DEADLINE_WHILE_WAITING, Transport
 from ..providers.provider import OAuthProvider
-from ..storage import canary, keys
+from ..storage import canary
 from ..storage.calls import RedisClient
+from ..storage.keys import check_user_id
 from ..storage.rotation import Rotation, reseal
 from ..storage.sealer import Sealer
-from ..storage.storage import storage
-from .arrivals import Arrivals
-from .check import Checker
-from .choice import Choice
-from .connect import Connector
-from .disconnect import Disconnector
+from ..storage.storage import Storage, Subject
+from . import tokens
 from .last_used import Uses
-from .offers import Offers
-from .refresh import Refresher
-from .revocation import Revocation
-from .tasks import DRAIN_SECONDS, Result, Tasks
-from .tokens import Tokens
+from .services import Services
+from .tasks import DRAIN_SECONDS, Result
 
 
 class Composition:
@@ -55,25 +46,14 @@ class Composition:
         self._transport = transport
         self._sealer = sealer
         self._fernet = sealer.fernet
-        kept = self._storage = storage(sealer, providers)
-        client = self._client = ProviderClient(transport)
-        tasks = self._tasks = Tasks()
-        notices = self._notices = Notices(sealer)
-        activity = self._activity = Activity(sealer)
-        outbox = Outbox(kept, notices, activity)
-        refresher = self._refresher = Refresher(kept, client, outbox, tasks)
-        revocation = self._revocation = Revocation(kept, client, outbox, tasks)
-        offers = self._offers = Offers(kept, client, tasks)
-        arrivals = self._arrivals = Arrivals(kept, client, outbox, offers)
-        self._disconnector = Disconnector(kept, revocation, offers, outbox, tasks)
-        self._connector = Connector(kept, client, arrivals, offers)
-        self._choice = Choice(kept, arrivals, offers, self._disconnector)
-        self._tokens = Tokens(kept, refresher, Checker(kept, client, refresher), activity)
-        self._uses = Uses(self._tokens.used, tasks)
-        self.links, self.proofs = Links(sealer), Proofs(sealer)
-        self.stories = Stories(notices, activity)
-        self._open_links = OpenLinks(sealer)
-        self.audit = Audit()
+        self._storage = Storage(sealer, clock)
+        self._services = Services(self._storage, ProviderClient(transport, clock))
+        self._tasks = self._services.tasks
+        self._uses = Uses(partial(tokens.used, self._services), self._tasks, clock)
+        self.links = Links(self._storage)
+        self.proofs = Proofs(self._storage)
+        self.stories = Stories(self._storage)
+        self.audit = Audit(clock)
 
     def __repr__(self) -> str:
         name, providers = type(self).__name__, sorted(self.providers)
@@ -99,12 +79,22 @@ class Composition:
             # Not quoting the name: it may come from anywhere.
             raise ValueError("unknown provider") from None
 
-    def _checked(self, redis: RedisClient, user_id: str, provider: str) -> OAuthProvider:
-        """Return the provider, once all three arguments are valid."""
+    def _subject(self, redis: RedisClient, user_id: str, provider: str) -> Subject:
+        """Return what a flow is about, once all three arguments are valid."""
         known = self._provider(provider)
-        keys.check_user_id(user_id)
+        checked = check_user_id(user_id)
         self._need(redis)
-        return known
+        return Subject(redis, checked, known)
+
+    def _subject_or_none(
+        self, redis: RedisClient | None, user_id: str, provider: str
+    ) -> Subject | None:
+        """Return None without Redis, as the specification has it, once the rest is valid."""
+        if redis is not None:
+            return self._subject(redis, user_id, provider)
+        self._provider(provider)
+        check_user_id(user_id)
+        return None
 
     def _configured(self, name: str) -> OAuthProvider:
         provider = self._provider(name)
@@ -136,7 +126,7 @@ class Composition:
 
     async def reseal(self, redis: RedisClient, *, writes: bool = True) -> Rotation:
         """Seal every record with the newest key, or only find those that nobody can read."""
-        return await reseal(redis, self._storage, writes=writes)
+        return await reseal(self._storage, redis, self.providers, writes=writes)
 
     def see_through(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         """Start work that survives the cancellation of its caller; :meth:`aclose` waits for it."""

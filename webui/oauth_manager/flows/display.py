@@ -6,12 +6,18 @@ from collections.abc import AsyncIterator, Collection
 from functools import partial
 from typing import Any
 
+from ..journal import activity, notices
 from ..journal.activity import PAGE, ActivityPage
-from ..journal.notices import Notice, is_news
+from ..journal.notices import Notice
+from ..links import open_links
 from ..links.open_links import OpenLink
 from ..models import Connection
-from ..storage import keys
+from ..storage import account_index, lookup
 from ..storage.calls import RedisClient
+from ..storage.keys import check_user_id
+from ..storage.records import Stored
+from ..storage.storage import Subject
+from . import disconnect, tokens
 from .composition import Composition
 
 
@@ -48,26 +54,27 @@ class Display(Composition):
         A disconnect that a dead process left unfinished is resumed meanwhile, unless
         ``resume`` is false: then nothing at all changes.
         """
-        keys.check_user_id(user_id)
+        checked = check_user_id(user_id)
         self._need(redis)
-        stored = await self._storage.connections.read(redis, user_id, self.providers)
-        if resume:
-            for name, provider in self.providers.items():
-                self._disconnector.resume(redis, user_id, provider, stored[name])
+        subjects = [Subject(redis, checked, provider) for provider in self.providers.values()]
+        found = await lookup.read(self._storage, subjects)
         return [
-            self._tokens.standing(user_id, provider, stored[name])
-            for name, provider in self.providers.items()
+            self._shown(subject, stored, resume=resume)
+            for subject, stored in zip(subjects, found, strict=True)
         ]
 
     async def connection(
         self, redis: RedisClient, user_id: str, provider: str, *, resume: bool = True
     ) -> Connection:
         """Return the user's connection of one provider, like :meth:`connections`.  One trip."""
-        known = self._checked(redis, user_id, provider)
-        stored = await self._storage.connections.read_one(redis, user_id, provider)
+        subject = self._subject(redis, user_id, provider)
+        stored = await lookup.read_one(self._storage, subject)
+        return self._shown(subject, stored, resume=resume)
+
+    def _shown(self, subject: Subject, stored: Stored, *, resume: bool) -> Connection:
         if resume:
-            self._disconnector.resume(redis, user_id, known, stored)
-        return self._tokens.standing(user_id, known, stored)
+            disconnect.resume(self._services, subject, stored)
+        return tokens.shown(self._storage, subject, stored)
 
     async def find_accounts(
         self, redis: RedisClient, provider: str, account: str
@@ -76,9 +83,9 @@ class Display(Composition):
 
         ``account`` is its id, or its label regardless of case.  Two round trips, reads only.
         """
-        self._provider(provider)
+        known = self._provider(provider)
         self._need(redis)
-        return await self._storage.accounts.find(redis, provider, account)
+        return await account_index.find(self._storage, redis, known, account)
 
     async def activity(
         self,
@@ -96,15 +103,13 @@ class Display(Composition):
         of these kinds, and may take a few more.
         """
         self._need(redis)
-        keys.check_user_id(user_id)
-        return await self._activity.read(
-            redis, user_id, before, provider=provider, kinds=kinds, size=size
-        )
+        page = redis, check_user_id(user_id), before
+        return await activity.read(self._storage, *page, provider=provider, kinds=kinds, size=size)
 
     async def open_links(self, redis: RedisClient, user_id: str) -> tuple[OpenLink, ...]:
         """List the person's connect links of the last minutes, without codes.  Reads only."""
         self._need(redis)
-        return await self._open_links.read(redis, keys.check_user_id(user_id))
+        return await open_links.read(self._storage, redis, check_user_id(user_id))
 
     def notices(self, redis: RedisClient, consumer: str) -> AsyncIterator[Notice]:
         """Yield notices of changes of connections and links, and of support: each at least once.
@@ -114,11 +119,11 @@ class Display(Composition):
         interrupted comes again.  A notice that a later one or the bot's answer has
         overtaken is left out.  Goes on while Redis is away.
         """
-        return self._notices.read(redis, consumer, partial(self._is_news, redis))
+        return notices.read(self._storage, redis, consumer, partial(self._is_news, redis))
 
     async def _is_news(self, redis: RedisClient, notice: Notice) -> bool:
-        known = self.providers.get(notice.provider)
+        known, now = self.providers.get(notice.provider), self.clock.now()
         if known is None:
-            return is_news(notice, None, is_configured=not notice.provider)
+            return notices.is_news(notice, None, now, is_configured=not notice.provider)
         connection = await self.connection(redis, notice.user_id, known.name)
-        return is_news(notice, connection, is_configured=known.is_configured)
+        return notices.is_news(notice, connection, now, is_configured=known.is_configured)

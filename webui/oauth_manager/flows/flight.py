@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from dataclasses import replace
 
 from ..errors import StoreUnavailable
-from ..providers.provider import OAuthProvider
-from ..storage.calls import RedisClient
-from ..storage.store import Store, Stored
+from ..storage import lookup, store
+from ..storage.records import Stored
+from ..storage.storage import Storage, Subject
+from ..storage.store import Written
 from ..token_data import TokenData
 
 log = logging.getLogger(__name__)
+
+# One person's tokens at one provider, requested because they are due or because an API
+# refused them; in one event loop.
+Route = tuple[asyncio.AbstractEventLoop, str, str, str, str, bool]
 
 # Seconds for one try to store a renewed pair, and the longest pause between two: together
 # less than ``lock.GRACE``, so that Redis has the pair before anybody takes the lock over.
@@ -27,17 +31,8 @@ class Flight:
     ``is_refused``: an API refused the token, which is not due by the clock.
     """
 
-    def __init__(
-        self,
-        redis: RedisClient,
-        user_id: str,
-        provider: OAuthProvider,
-        due: TokenData,
-        is_refused: bool,
-    ) -> None:
-        self.redis = redis
-        self.user_id = user_id
-        self.provider = provider
+    def __init__(self, subject: Subject, due: TokenData, is_refused: bool) -> None:
+        self.subject = subject
         self.due = due
         self.is_refused = is_refused
         self._outcome: asyncio.Future[TokenData | None] = asyncio.get_running_loop().create_future()
@@ -73,21 +68,19 @@ class Flight:
             self._outcome.set_result(work.result())
 
 
-async def kept(store: Store, flight: Flight, stored: Stored, fresh: TokenData) -> int:
-    """Store the renewed pair, however long that takes: nobody else has it.
-
-    Returns, like :meth:`Store.renew`, 1 done, 0 disconnected meanwhile, -1 reconnected meanwhile.
-    """
+async def kept(storage: Storage, flight: Flight, stored: Stored, fresh: TokenData) -> Written:
+    """Store the renewed pair, however long that takes: nobody else has it."""
     pause = 0.05
+    name = flight.subject.name
     try:
         while True:
             try:
-                return await _keep(store, flight, stored, fresh)
+                return await _keep(storage, flight, stored, fresh)
             except StoreUnavailable as failure:
                 if not flight.is_given:
                     log.warning(
                         "%s: a renewed token is not stored yet (%s); we go on trying",
-                        flight.provider.name,
+                        name,
                         failure.code,
                     )
                 flight.give(fresh)
@@ -97,26 +90,24 @@ async def kept(store: Store, flight: Flight, stored: Stored, fresh: TokenData) -
         log.error(
             "%s: a renewed token of %r could not be stored before the end and is lost; "
             "the person may have to reconnect",
-            flight.provider.name,
-            flight.user_id,
+            name,
+            flight.subject.user_id,
         )
         raise
 
 
-async def _keep(store: Store, flight: Flight, stored: Stored, fresh: TokenData) -> int:
-    redis = flight.redis
-    user_id = flight.user_id
-    name = flight.provider.name
+async def _keep(storage: Storage, flight: Flight, stored: Stored, fresh: TokenData) -> Written:
+    subject = flight.subject
     while True:
-        profile = store.open_profile(user_id, name, stored.profile).of(flight.due)
-        profile = replace(profile.without_trouble(), renewed_at=time.time())
-        outcome = await store.renew(redis, user_id, fresh, profile, stored, deadline=_TRY)
-        if outcome != -1:
+        profile = stored.profile.of(flight.due).without_trouble()
+        profile = replace(profile, renewed_at=storage.clock.now())
+        outcome = await store.renew(storage, subject, fresh, profile, stored, deadline=_TRY)
+        if outcome is not Written.CHANGED:
             return outcome
         # Resealed meanwhile, or replaced?  Only the latter is somebody else's pair.
-        stored = await store.read_one(redis, user_id, name)
-        now = store.open_tokens(user_id, name, stored.tokens)
+        stored = await lookup.read_one(storage, subject)
+        now = stored.require_token()
         if now == fresh:
-            return 1  # stored by a try whose answer was lost, and resealed since
+            return Written.DONE  # by a try whose answer was lost, and resealed since
         if now != flight.due:
-            return -1
+            return Written.CHANGED

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from ..providers.provider import OAuthProvider
-from ..storage.calls import RedisClient
+from ..clock import Clock
+from ..storage.storage import Subject
 from .tasks import Tasks
 
 WRITE_EVERY = 3600.0  # seconds, for one connection
 DELAY = 5.0  # seconds after the use, so that the user of the token does not wait for it
 _REMEMBERED = 10_000  # connections
 
-Writer = Callable[[Any, str, OAuthProvider], Coroutine[Any, Any, None]]
+Writer = Callable[[Subject], Coroutine[Any, Any, None]]
 
 
 class Uses:
@@ -25,16 +24,17 @@ class Uses:
     nothing depends on it.
     """
 
-    def __init__(self, write: Writer, tasks: Tasks, delay: float = DELAY) -> None:
+    def __init__(self, write: Writer, tasks: Tasks, clock: Clock, delay: float = DELAY) -> None:
         self._write = write
         self._tasks = tasks
+        self._clock = clock
         self._delay = delay
         self._noted: dict[tuple[str, str], tuple[float, int]] = {}
 
-    def note(self, redis: RedisClient, user_id: str, provider: OAuthProvider, token: str) -> None:
+    def note(self, subject: Subject, token: str) -> None:
         """Note that the connection was used now; another ``token`` may be of another connection."""
-        key = (user_id, provider.name)
-        now = time.monotonic()
+        key = (subject.user_id, subject.name)
+        now = self._clock.monotonic()
         mark = hash(token)
         at, known = self._noted.get(key, (-WRITE_EVERY, 0))
         is_due = now - at >= WRITE_EVERY
@@ -44,6 +44,5 @@ class Uses:
             self._noted.pop(next(iter(self._noted)))
         self._noted[key] = (now if is_due else at), mark
         asyncio.get_running_loop().call_later(
-            self._delay,
-            lambda: self._tasks.run(self._write(redis, user_id, provider)),
+            self._delay, lambda: self._tasks.run(self._write(subject))
         )

@@ -50,3 +50,9 @@ class Tasks:
 
     def _of(self, loop: asyncio.AbstractEventLoop) -> list[asyncio.Task[Any]]:
         return [task for task in self._running if task.get_loop() is loop]
+
+
+async def within(task: asyncio.Task[Result], seconds: float) -> Result | None:
+    """Return the task's result; ``None`` if it takes longer: then it runs on."""
+    done, _ = await asyncio.wait({task}, timeout=seconds)
+    return task.result() if done else None

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import logging
-import time
 
 from ..errors import Meaning, OAuthMisconfigured, OAuthUnavailable, StoreUnavailable
 from ..models import Profile
 from ..providers.provider import OAuthProvider
-from ..storage.calls import RedisClient
-from ..storage.store import Store, Stored
+from ..storage import store
+from ..storage.records import Stored
+from ..storage.storage import Storage, Subject
 
 log = logging.getLogger(__name__)
 
 
 async def note(
-    store: Store,
-    redis: RedisClient,
-    user_id: str,
-    provider: OAuthProvider,
+    storage: Storage,
+    subject: Subject,
     stored: Stored,
     failure: OAuthMisconfigured | OAuthUnavailable,
 ) -> None:
@@ -29,17 +27,16 @@ async def note(
     """
     kind = _kind(failure)
     if kind != "provider":
-        log.error("%s: %s", provider.name, _told(failure))
-    known = store.facts(user_id, provider.name, stored)
-    profile = known.with_trouble(kind, failure.code, time.time())
+        log.error("%s: %s", subject.name, _told(failure))
+    profile = stored.facts.with_trouble(kind, failure.code, storage.clock.now())
     if isinstance(failure, OAuthUnavailable):
         failure.may_reconnect = profile.is_stuck
-    if profile == known:
+    if profile == stored.facts:
         return
     try:
-        await store.update_profile(redis, user_id, provider.name, profile, stored)
+        await store.update_profile(storage, subject, profile, stored)
     except StoreUnavailable:
-        log.warning("%s: trouble could not be noted", provider.name)
+        log.warning("%s: trouble could not be noted", subject.name)
 
 
 def waiting(provider: OAuthProvider, known: Profile) -> OAuthUnavailable:

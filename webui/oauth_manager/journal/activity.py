@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
@@ -14,8 +13,9 @@ from ..errors import RecordUnreadable, StoreUnavailable
 from ..shapes import shaped, text
 from ..storage import keys
 from ..storage.calls import Pipeline, RedisClient, as_text, raw, redis_call, unless_mistyped
+from ..storage.keys import UserId
 from ..storage.scripts import APPEND
-from ..storage.sealer import Sealer
+from ..storage.storage import Storage
 from .audit import OWN_KINDS, open_copy
 
 log = logging.getLogger(__name__)
@@ -56,116 +56,116 @@ class ActivityPage:
     older: str = ""
 
 
-class Activity:
-    """The timelines, written and read."""
+def add(storage: Storage, pipe: Pipeline, user_id: UserId, event: Event) -> None:
+    """Queue the event on a pipeline."""
+    details = {
+        "event": event.kind,
+        "by": event.by,
+        "at": event.at,
+        "detail": event.detail,
+        "account": event.account,
+    }
+    sealed = storage.sealer.seal("event", user_id, event.provider, details)
+    oldest = int((storage.clock.now() - KEPT_SECONDS) * 1000)
+    pipe.eval(APPEND, 1, keys.events(user_id), "MINID", "~", oldest, "*", "sealed", sealed)
+    pipe.xtrim(keys.events(user_id), maxlen=MAX_EVENTS, approximate=True)
+    pipe.expire(keys.events(user_id), KEPT_SECONDS)
 
-    def __init__(self, sealer: Sealer) -> None:
-        self._sealer = sealer
 
-    def add(self, pipe: Pipeline, user_id: str, event: Event) -> None:
-        """Queue the event on a pipeline."""
-        details = {
-            "event": event.kind,
-            "by": event.by,
-            "at": event.at,
-            "detail": event.detail,
-            "account": event.account,
-        }
-        sealed = self._sealer.seal("event", user_id, event.provider, details)
-        oldest = int((time.time() - KEPT_SECONDS) * 1000)
-        pipe.eval(APPEND, 1, keys.events(user_id), "MINID", "~", oldest, "*", "sealed", sealed)
-        pipe.xtrim(keys.events(user_id), maxlen=MAX_EVENTS, approximate=True)
-        pipe.expire(keys.events(user_id), KEPT_SECONDS)
+async def put(storage: Storage, redis: RedisClient, user_id: UserId, event: Event) -> None:
+    """Write one event.  Raises ``StoreUnavailable``."""
+    async with redis_call("write an event"):
+        pipe = redis.pipeline(transaction=False)
+        add(storage, pipe, user_id, event)
+        await pipe.execute()
 
-    async def put(self, redis: RedisClient, user_id: str, event: Event) -> None:
-        """Write one event.  Raises ``StoreUnavailable``."""
-        async with redis_call("write an event"):
-            pipe = redis.pipeline(transaction=False)
-            self.add(pipe, user_id, event)
-            await pipe.execute()
 
-    async def note(self, redis: RedisClient, user_id: str, event: Event) -> None:
-        """Write an event that has happened anyway: a failure is only logged."""
-        try:
-            await self.put(redis, user_id, event)
-        except StoreUnavailable:
-            log.error("%s: an event (%s) could not be written", event.provider, event.kind)
+async def note(storage: Storage, redis: RedisClient, user_id: UserId, event: Event) -> None:
+    """Write an event that has happened anyway: a failure is only logged."""
+    try:
+        await put(storage, redis, user_id, event)
+    except StoreUnavailable:
+        log.error("%s: an event (%s) could not be written", event.provider, event.kind)
 
-    async def find(self, redis: RedisClient, user_id: str, event: Event) -> str:
-        """Return the id of an event that was written lately, ``""`` if it is not there.
 
-        Raises ``StoreUnavailable``.
-        """
-        async with redis_call("find an event"):
-            pipe = redis.pipeline(transaction=False)
-            raw(pipe, "XREVRANGE", keys.events(user_id), "+", "-", "COUNT", _READ_ON)
-            (entries,) = await pipe.execute(raise_on_error=False)
-            entries = unless_mistyped(entries, [])
-        found = (as_text(i) for i, fields in entries if self._open(user_id, fields) == event)
-        return next(found, "")
+async def find(storage: Storage, redis: RedisClient, user_id: UserId, event: Event) -> str:
+    """Return the id of an event that was written lately, ``""`` if it is not there.
 
-    async def read(
-        self,
-        redis: RedisClient,
-        user_id: str,
-        before: str = "",
-        *,
-        provider: str = "",
-        kinds: Collection[str] = (),
-        size: int = PAGE,
-    ) -> ActivityPage:
-        """Read one page; ``before`` is the ``older`` of the page before, else it is the first.
+    Raises ``StoreUnavailable``.
+    """
+    async with redis_call("find an event"):
+        pipe = redis.pipeline(transaction=False)
+        raw(pipe, "XREVRANGE", keys.events(user_id), "+", "-", "COUNT", _READ_ON)
+        (entries,) = await pipe.execute(raise_on_error=False)
+        entries = unless_mistyped(entries, [])
+    found = (as_text(i) for i, fields in entries if _open(storage, user_id, fields) == event)
+    return next(found, "")
 
-        Reads on until the page is full or nothing is left; the first chunk is enough if
-        every entry counts.
-        """
-        newest = f"({before}" if _ID.fullmatch(before) else "+"
-        found: list[tuple[EntryId, Event]] = []
-        # One more tells that there is an older page.
-        count = _SIEVED if provider or kinds else size + 1
-        while len(found) <= size and newest:
-            chunk, newest = await self._chunk(redis, user_id, newest, count)
-            found += [
-                (identifier, event)
-                for identifier, event in chunk
-                if provider in ("", event.provider) and (not kinds or event.kind in kinds)
-            ]
-            count = _READ_ON
-        return _page(found, size)
 
-    async def _chunk(
-        self, redis: RedisClient, user_id: str, newest: str, count: int
-    ) -> tuple[list[tuple[EntryId, Event]], str]:
-        """Read a chunk of both streams, newest first, and where to go on; ``""`` at the end.
+async def read(
+    storage: Storage,
+    redis: RedisClient,
+    user_id: UserId,
+    before: str = "",
+    *,
+    provider: str = "",
+    kinds: Collection[str] = (),
+    size: int = PAGE,
+) -> ActivityPage:
+    """Read one page; ``before`` is the ``older`` of the page before, else it is the first.
 
-        A stream that was cut off holds the other one back: of both, only entries no
-        older than the last one seen in it are known to be complete.
-        """
-        oldest = int((time.time() - KEPT_SECONDS) * 1000)
-        async with redis_call("read events"):
-            pipe = redis.pipeline(transaction=False)
-            for key in (keys.events(user_id), keys.own_audit(user_id)):
-                raw(pipe, "XREVRANGE", key, newest, oldest, "COUNT", count)
-            streams = await pipe.execute(raise_on_error=False)
-            events, copies = (unless_mistyped(stream, []) for stream in streams)
-        cut_at = max((_entry_id(s[-1]) for s in (events, copies) if len(s) == count), default=None)
-        known = [
+    Reads on until the page is full or nothing is left; the first chunk is enough if
+    every entry counts.
+    """
+    newest = f"({before}" if _ID.fullmatch(before) else "+"
+    found: list[tuple[EntryId, Event]] = []
+    # One more tells that there is an older page.
+    count = _SIEVED if provider or kinds else size + 1
+    while len(found) <= size and newest:
+        chunk, newest = await _chunk(storage, redis, user_id, newest, count)
+        found += [
             (identifier, event)
-            for stream, read in ((events, partial(self._open, user_id)), (copies, _support_event))
-            for entry in stream
-            if (identifier := _entry_id(entry)) >= (cut_at or identifier)
-            if (event := read(entry[1]))
+            for identifier, event in chunk
+            if provider in ("", event.provider) and (not kinds or event.kind in kinds)
         ]
-        known.sort(key=lambda found: found[0], reverse=True)
-        return known, f"({_text(cut_at)}" if cut_at else ""
+        count = _READ_ON
+    return _page(found, size)
 
-    def _open(self, user_id: str, fields: dict[Any, Any]) -> Event | None:
-        sealed = as_text(fields.get(b"sealed") or fields.get("sealed"))
-        try:
-            record = self._sealer.open("event", user_id, None, sealed)
-            return shaped(Event, record, kind=text(record.get("event")))
-        except (RecordUnreadable, TypeError):
-            return None
+
+async def _chunk(
+    storage: Storage, redis: RedisClient, user_id: UserId, newest: str, count: int
+) -> tuple[list[tuple[EntryId, Event]], str]:
+    """Read a chunk of both streams, newest first, and where to go on; ``""`` at the end.
+
+    A stream that was cut off holds the other one back: of both, only entries no
+    older than the last one seen in it are known to be complete.
+    """
+    oldest = int((storage.clock.now() - KEPT_SECONDS) * 1000)
+    async with redis_call("read events"):
+        pipe = redis.pipeline(transaction=False)
+        for key in (keys.events(user_id), keys.own_audit(user_id)):
+            raw(pipe, "XREVRANGE", key, newest, oldest, "COUNT", count)
+        streams = await pipe.execute(raise_on_error=False)
+        events, copies = (unless_mistyped(stream, []) for stream in streams)
+    cut_at = max((_entry_id(s[-1]) for s in (events, copies) if len(s) == count), default=None)
+    known = [
+        (identifier, event)
+        for stream, read in ((events, partial(_open, storage, user_id)), (copies, _support_event))
+        for entry in stream
+        if (identifier := _entry_id(entry)) >= (cut_at or identifier)
+        if (event := read(entry[1]))
+    ]
+    known.sort(key=lambda found: found[0], reverse=True)
+    return known, f"({_text(cut_at)}" if cut_at else ""
+
+
+def _open(storage: Storage, user_id: UserId, fields: dict[Any, Any]) -> Event | None:
+    sealed = as_text(fields.get(b"sealed") or fields.get("sealed"))
+    try:
+        record = storage.sealer.open("event", user_id, None, sealed)
+        return shaped(Event, record, kind=text(record.get("event")))
+    except (RecordUnreadable, TypeError):
+        return None
 
 
 def _entry_id(entry: tuple[Any, Any]) -> EntryId:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from ..clock import Clock
 from ..shapes import shaped
 from ..storage import keys
 from ..storage.calls import Pipeline, RedisClient, as_text, redis_call
@@ -91,6 +91,9 @@ class OwnCopy:
 class Audit:
     """The records, written and read back."""
 
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
     async def write(
         self, redis: RedisClient, record: AuditRecord, *, has_begun_before: bool = False
     ) -> None:
@@ -100,13 +103,14 @@ class Audit:
         ``StoreUnavailable``: then nothing may be shown or done.  A retry may leave the
         record twice.  Raises ``ValueError`` if ``whom`` would see it and is no user id.
         """
-        record = _bounded(record)
+        now = self._clock.now()
+        record = _bounded(record, now)
         entry = {"record": json.dumps(asdict(record))}
         async with redis_call("write an audit record"):
             pipe = redis.pipeline(transaction=False)
-            pipe.xadd(keys.AUDIT, entry, minid=_ms(-KEPT_SECONDS), approximate=True)
+            pipe.xadd(keys.AUDIT, entry, minid=_ms(now - KEPT_SECONDS), approximate=True)
             if record.whom and record.action in OWN_KINDS and not has_begun_before:
-                _copy(pipe, record)
+                _copy(pipe, record, now)
             await pipe.execute()
 
     async def lookups(self, redis: RedisClient, who: str, seconds: float) -> list[float]:
@@ -115,7 +119,7 @@ class Audit:
         Raises ``StoreUnavailable``.
         """
         newest = "+"
-        oldest = str(_ms(-seconds))
+        oldest = str(_ms(self._clock.now() - seconds))
         at = list[float]()
         while True:
             async with redis_call("count look-ups"):
@@ -144,11 +148,11 @@ class Audit:
             oldest = f"({as_text(found[-1][0])}"
 
 
-def _copy(pipe: Pipeline, record: AuditRecord) -> None:
+def _copy(pipe: Pipeline, record: AuditRecord, now: float) -> None:
     own = {"action": record.action, "provider": record.provider, "at": record.at}
-    ids = _ms(-ONE_LINE_SECONDS), _ms(-OWN_KEPT_SECONDS)
+    ids = _ms(now - ONE_LINE_SECONDS), _ms(now - OWN_KEPT_SECONDS)
     key, life = keys.own_audit(record.whom), OWN_KEPT_SECONDS
-    pipe.eval(_COPY, 1, key, _group(record), json.dumps(own), *ids, life, _ms(0))
+    pipe.eval(_COPY, 1, key, _group(record), json.dumps(own), *ids, life, _ms(now))
 
 
 def _group(record: AuditRecord) -> str:
@@ -189,14 +193,14 @@ def _record(entry: Mapping[Any, Any]) -> Any:
     return json.loads(as_text(entry.get(b"record") or entry.get("record")))
 
 
-def _bounded(record: AuditRecord) -> AuditRecord:
+def _bounded(record: AuditRecord, now: float) -> AuditRecord:
     texts = {name: value for name, value in asdict(record).items() if name != "at"}
     short = {name: value[: keys.MAX_USER_ID] for name, value in texts.items()}
     short["reason"] = record.reason[:MAX_REASON]
     short["result"] = record.result[:MAX_RESULT]
-    return replace(record, **short, at=record.at or time.time())
+    return replace(record, **short, at=record.at or now)
 
 
-def _ms(seconds: float) -> int:
-    """Return the moment so many seconds from now, as the first half of an entry's id."""
-    return max(int((time.time() + seconds) * 1000), 0)
+def _ms(at: float) -> int:
+    """Return a moment (epoch seconds) as the first half of an entry's id."""
+    return max(int(at * 1000), 0)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,8 +20,9 @@ from ..models import Connection, Status
 from ..shapes import shaped, text
 from ..storage import keys
 from ..storage.calls import Commands, RedisClient, as_text, is_mistyped, raw, redis_call
+from ..storage.keys import UserId
 from ..storage.scripts import APPEND, OURS
-from ..storage.sealer import Sealer
+from ..storage.storage import Storage
 from . import due_notices as due
 
 log = logging.getLogger(__name__)
@@ -82,14 +82,16 @@ _TELLS = {
 }
 
 
-def is_news(notice: Notice, connection: Connection | None, *, is_configured: bool) -> bool:
-    """Return whether a notice is still news, the connection being as it is now.
+def is_news(
+    notice: Notice, connection: Connection | None, now: float, *, is_configured: bool
+) -> bool:
+    """Return whether a notice is still news at ``now`` (epoch seconds), for this connection.
 
     If it has moved on, another notice or an answer in chat has reported that; nothing
     reports access that ran out by itself, or a record that cannot be read.  A fresh
     notice is always sent: it is written before the change it reports.
     """
-    age = time.time() - notice.at
+    age = now - notice.at
     if notice.kind is NoticeKind.LINK_RAN_OUT:
         return is_configured and age < _STALE_SECONDS
     told = _TELLS.get(notice.kind)
@@ -106,109 +108,117 @@ def is_news(notice: Notice, connection: Connection | None, *, is_configured: boo
     return connection.status is not Status.NOT_CONNECTED and not connection.profile.problem
 
 
-class Notices:
-    """The stream of notices, written and read."""
+def add(
+    storage: Storage,
+    pipe: Commands,
+    kind: NoticeKind,
+    user_id: UserId,
+    provider: str,
+    account: str = "",
+    detail: str = "",
+) -> Any:
+    """Queue the notice on a pipeline, or on a client: then await what is returned.
 
-    def __init__(self, sealer: Sealer) -> None:
-        self._sealer = sealer
+    The end of access waits a moment: if a tool has found it, the bot is about to
+    answer with it, and does not say it twice.
+    """
+    if kind is NoticeKind.RECONNECT_NEEDED:
+        return due.put(pipe, kind, user_id, provider, ANSWER_SECONDS)
+    details = {
+        "notice": kind.value,
+        "account": account,
+        "at": storage.clock.now(),
+        "detail": detail,
+    }
+    sealed = storage.sealer.seal("notice", user_id, provider, details)
+    return pipe.eval(APPEND, 1, keys.NOTICES, "MAXLEN", "~", MAX_LENGTH, "*", "sealed", sealed)
 
-    def add(
-        self,
-        pipe: Commands,
-        kind: NoticeKind,
-        user_id: str,
-        provider: str,
-        account: str = "",
-        detail: str = "",
-    ) -> Any:
-        """Queue the notice on a pipeline, or on a client: then await what is returned.
 
-        The end of access waits a moment: if a tool has found it, the bot is about to
-        answer with it, and does not say it twice.
-        """
-        if kind is NoticeKind.RECONNECT_NEEDED:
-            return due.put(pipe, kind, user_id, provider, ANSWER_SECONDS)
-        details = {"notice": kind.value, "account": account, "at": time.time(), "detail": detail}
-        sealed = self._sealer.seal("notice", user_id, provider, details)
-        return pipe.eval(APPEND, 1, keys.NOTICES, "MAXLEN", "~", MAX_LENGTH, "*", "sealed", sealed)
+async def put(
+    storage: Storage,
+    redis: RedisClient,
+    kind: NoticeKind,
+    user_id: UserId,
+    provider: str,
+    account: str = "",
+) -> None:
+    """Write one notice.  Its event has happened, so a failure is only logged."""
+    try:
+        async with redis_call("write a notice"):
+            await add(storage, redis, kind, user_id, provider, account)
+    except StoreUnavailable:
+        log.error("%s: a notice (%s) could not be written", provider, kind)
 
-    async def put(
-        self, redis: RedisClient, kind: NoticeKind, user_id: str, provider: str, account: str = ""
-    ) -> None:
-        """Write one notice.  Its event has happened, so a failure is only logged."""
+
+async def read(
+    storage: Storage, redis: RedisClient, consumer: str, is_news: IsNews
+) -> AsyncIterator[Notice]:
+    """Yield every notice that is news, until each was handled; ends only when the caller stops.
+
+    A notice is acknowledged when the next one is asked for.  First come the due
+    ones, those this consumer left unfinished, and those another one abandoned, then
+    new ones.  Redis may go away meanwhile.
+    """
+    start, pause = "0", 0.5
+    while True:
         try:
-            async with redis_call("write a notice"):
-                await self.add(redis, kind, user_id, provider, account)
-        except StoreUnavailable:
-            log.error("%s: a notice (%s) could not be written", provider, kind)
+            for waited in await due.take(redis):
+                notice = _timely(waited)
+                if notice is not None and await is_news(notice):
+                    yield notice
+                await due.settle(redis, waited)
+            entries = await _entries(redis, consumer, start)
+            for identifier, sealed in entries:
+                notice = _open(storage, sealed)
+                if notice is not None and await is_news(notice):
+                    yield notice
+                async with redis_call("acknowledge a notice"):
+                    await redis.xack(keys.NOTICES, GROUP, identifier)
+            start, pause = (start if entries else ">"), 0.5
+        except StoreUnavailable as error:
+            log.warning("notices wait: %s", error)
+            await asyncio.sleep(pause)
+            start, pause = "0", min(pause * 2, _LONGEST_PAUSE)
 
-    async def read(
-        self, redis: RedisClient, consumer: str, is_news: IsNews
-    ) -> AsyncIterator[Notice]:
-        """Yield every notice that is news, until each was handled; ends only when the caller stops.
 
-        A notice is acknowledged when the next one is asked for.  First come the due
-        ones, those this consumer left unfinished, and those another one abandoned, then
-        new ones.  Redis may go away meanwhile.
-        """
-        start, pause = "0", 0.5
-        while True:
-            try:
-                for waited in await due.take(redis):
-                    notice = _timely(waited)
-                    if notice is not None and await is_news(notice):
-                        yield notice
-                    await due.settle(redis, waited)
-                entries = await self._entries(redis, consumer, start)
-                for identifier, sealed in entries:
-                    notice = self._open(sealed)
-                    if notice is not None and await is_news(notice):
-                        yield notice
-                    async with redis_call("acknowledge a notice"):
-                        await redis.xack(keys.NOTICES, GROUP, identifier)
-                start, pause = (start if entries else ">"), 0.5
-            except StoreUnavailable as error:
-                log.warning("notices wait: %s", error)
-                await asyncio.sleep(pause)
-                start, pause = "0", min(pause * 2, _LONGEST_PAUSE)
-
-    async def _entries(
-        self, redis: RedisClient, consumer: str, start: str
-    ) -> list[tuple[Any, str]]:
-        async with redis_call("read notices"):
-            try:
-                claim = GROUP, consumer, _ABANDONED_MS, "0-0", "COUNT", _AT_ONCE
-                abandoned = await raw(redis, "XAUTOCLAIM", keys.NOTICES, *claim)
-                found = abandoned[1] or await self._asked(redis, consumer, start)
-            except ResponseError as error:
-                if is_mistyped(error):
-                    await redis.eval(_CLEAR, 1, keys.NOTICES)
-                elif "NOGROUP" not in str(error):
-                    raise
-                await self._make_group(redis)
-                return []
-        return [(i, as_text(f.get(b"sealed") or f.get("sealed"))) for i, f in found if f]
-
-    async def _asked(self, redis: RedisClient, consumer: str, start: str) -> list[Any]:
-        wanted = "COUNT", _AT_ONCE, "BLOCK", _BLOCK_MS, "STREAMS", keys.NOTICES, start
-        answer = await raw(redis, "XREADGROUP", "GROUP", GROUP, consumer, *wanted)
-        streams = answer.values() if isinstance(answer, dict) else [s for _, s in answer or ()]
-        return [entry for stream in streams for entry in _flat(stream)]
-
-    async def _make_group(self, redis: RedisClient) -> None:
+async def _entries(redis: RedisClient, consumer: str, start: str) -> list[tuple[Any, str]]:
+    async with redis_call("read notices"):
         try:
-            await redis.xgroup_create(keys.NOTICES, GROUP, id="0", mkstream=True)
-        except RedisError as error:
-            if "BUSYGROUP" not in str(error):
+            claim = GROUP, consumer, _ABANDONED_MS, "0-0", "COUNT", _AT_ONCE
+            abandoned = await raw(redis, "XAUTOCLAIM", keys.NOTICES, *claim)
+            found = abandoned[1] or await _asked(redis, consumer, start)
+        except ResponseError as error:
+            if is_mistyped(error):
+                await redis.eval(_CLEAR, 1, keys.NOTICES)
+            elif "NOGROUP" not in str(error):
                 raise
+            await _make_group(redis)
+            return []
+    return [(i, as_text(f.get(b"sealed") or f.get("sealed"))) for i, f in found if f]
 
-    def _open(self, sealed: str) -> Notice | None:
-        try:
-            record = self._sealer.open("notice", None, None, sealed)
-            return shaped(Notice, record, kind=NoticeKind(text(record.get("notice"))))
-        except (RecordUnreadable, TypeError, ValueError):
-            log.error("a notice cannot be read and is passed over")
-            return None
+
+async def _asked(redis: RedisClient, consumer: str, start: str) -> list[Any]:
+    wanted = "COUNT", _AT_ONCE, "BLOCK", _BLOCK_MS, "STREAMS", keys.NOTICES, start
+    answer = await raw(redis, "XREADGROUP", "GROUP", GROUP, consumer, *wanted)
+    streams = answer.values() if isinstance(answer, dict) else [s for _, s in answer or ()]
+    return [entry for stream in streams for entry in _flat(stream)]
+
+
+async def _make_group(redis: RedisClient) -> None:
+    try:
+        await redis.xgroup_create(keys.NOTICES, GROUP, id="0", mkstream=True)
+    except RedisError as error:
+        if "BUSYGROUP" not in str(error):
+            raise
+
+
+def _open(storage: Storage, sealed: str) -> Notice | None:
+    try:
+        record = storage.sealer.open("notice", None, None, sealed)
+        return shaped(Notice, record, kind=NoticeKind(text(record.get("notice"))))
+    except (RecordUnreadable, TypeError, ValueError):
+        log.error("a notice cannot be read and is passed over")
+        return None
 
 
 def _timely(waited: due.DueNotice) -> Notice | None:

@@ -3,154 +3,190 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import StoreUnavailable
 from ..models import Account
-from ..storage import keys
-from ..storage.calls import Pipeline, RedisClient, as_text, redis_call
+from ..storage import account_index, held_tokens, keys, switch_offers
+from ..storage.calls import Pipeline, as_text, redis_call, text_of
 from ..storage.held_tokens import Leftover
-from ..storage.storage import Storage
+from ..storage.storage import Storage, Subject
+from ..storage.switch_offers import SwitchOffer
+from . import activity, notices
 from . import due_notices as due
-from .activity import Activity, Event
-from .notices import NoticeKind, Notices
+from .activity import Event
+from .notices import NoticeKind
 
 log = logging.getLogger(__name__)
+
+Queue = Callable[[Pipeline], object]
+
+
+def _nothing(_: Pipeline) -> None: ...
 
 
 @dataclass
 class Queued:
-    """Places in a stream that were queued on a pipeline, and their ids once it was executed."""
+    """The story of one change, and all else that is written on its round trip.
 
-    event_at: int = -1
-    notice_at: int = -1
+    The story is the bot's notice and the event in the person's timeline.  It is queued
+    unless it ``is_told`` already; ``more`` are commands that may be repeated, and
+    ``undo`` takes those back.  Once the pipeline is answered, ``offer`` is the account
+    that waited for the person's choice, and is over with the change.
+    """
+
+    storage: Storage
+    subject: Subject
+    event: Event
+    notice: NoticeKind | None
+    more: Queue = _nothing
+    undo: Queue = _nothing
+    takes_offer: bool = True
+    is_told: bool = False
     event_id: str = ""
     notice_id: str = ""
+    offer: SwitchOffer | None = None
+    _places: dict[str, int] = field(default_factory=dict)
+
+    def queue(self, pipe: Pipeline) -> None:
+        """Queue everything, the notice first: an event that exists has been sent to the bot."""
+        self._places.clear()
+        if not self.is_told:
+            if self.notice:
+                self._places["notice"] = len(pipe)
+                _notify(self.storage, pipe, self.subject, self.event, self.notice)
+            self._places["event"] = len(pipe)
+            activity.add(self.storage, pipe, self.subject.user_id, self.event)
+        self.more(pipe)
+        if self.takes_offer:
+            self._places["offer"] = len(pipe)
+            switch_offers.queue_take(pipe, self.subject)
 
     def answered(self, answers: Sequence[Any]) -> None:
-        """Take the ids out of the pipeline's answers."""
-        if self.event_at >= 0:
-            self.event_id = as_text(answers[self.event_at])
-        if self.notice_at >= 0:
-            self.notice_id = as_text(answers[self.notice_at])
+        """Read the answers to what was queued, out of those of the whole pipeline."""
+        if "event" in self._places:
+            self.event_id = as_text(answers[self._places["event"]])
+            self.is_told = bool(self.event_id)
+        if "notice" in self._places:
+            self.notice_id = as_text(answers[self._places["notice"]])
+        if "offer" in self._places:
+            value = text_of(answers[self._places["offer"]])
+            self.offer = switch_offers.opened(self.storage, self.subject, value)
 
+    async def find(self) -> None:
+        """Look whether the event was written, if the answer was lost or its process died.
 
-class Outbox:
-    """Writer of the bot's notice, the timeline, the index of accounts, and leftover tokens."""
+        Raises ``StoreUnavailable``.
+        """
+        where = self.subject.redis, self.subject.user_id
+        self.event_id = await activity.find(self.storage, *where, self.event)
 
-    def __init__(self, storage: Storage, notices: Notices, activity: Activity) -> None:
-        self._accounts = storage.accounts
-        self._leftovers = storage.held
-        self._notices = notices
-        self._activity = activity
+    async def withdraw(self, left: Leftover | None = None) -> None:
+        """Take it back, for a change that did not happen after all, and forget ``left``.
 
-    def _tell(self, pipe: Pipeline, user_id: str, event: Event, kind: NoticeKind | None) -> Queued:
-        """Queue both, the notice first: an event that exists has been sent to the bot."""
-        told = Queued()
-        if kind:
-            told.notice_at = len(pipe)
-            self._notices.add(pipe, kind, user_id, event.provider, event.account)
-        told.event_at = len(pipe)
-        self._activity.add(pipe, user_id, event)
-        return told
-
-    def connected(
-        self, pipe: Pipeline, user_id: str, event: Event, account: Account, before: Account
-    ) -> Queued:
-        """Queue the records that follow a connection as ``account``."""
-        name = event.provider
-        self._accounts.add(pipe, user_id, name, account, before)
-        done = (NoticeKind.LINK_RAN_OUT, name), (NoticeKind.RECONNECT_NEEDED, name)
-        due.drop(pipe, user_id, *done)
-        # Asking again would end the new grant along with the old one.
-        self._leftovers.drop(pipe, user_id, name)
-        return self._tell(pipe, user_id, event, NoticeKind.CONNECTED)
-
-    def ended(self, pipe: Pipeline, user_id: str, event: Event, left: Leftover) -> Queued:
-        """Queue the records that precede the end of a grant; its tokens are kept aside."""
-        self._leftovers.put(pipe, user_id, left)
-        return self._tell(pipe, user_id, event, NoticeKind.RECONNECT_NEEDED)
-
-    def disconnected(self, pipe: Pipeline, user_id: str, event: Event) -> Queued:
-        """Queue the records that precede a disconnect."""
-        return self._tell(pipe, user_id, event, _disconnected(event))
-
-    async def find(self, redis: RedisClient, user_id: str, event: Event) -> str:
-        """Return the id of an event that has been written, ``""`` if it has not."""
-        return await self._activity.find(redis, user_id, event)
-
-    def unlist(self, pipe: Pipeline, user_id: str, provider: str, account: Account) -> None:
-        """Queue the removal from the index of accounts; twice does no harm."""
-        self._accounts.remove(pipe, user_id, provider, account)
-
-    async def withdraw(
-        self,
-        redis: RedisClient,
-        user_id: str,
-        told: Queued,
-        account: tuple[str, Account] | None = None,
-        left: Leftover | None = None,
-    ) -> None:
-        """Take back the records of a change that did not happen after all.
-
-        ``account`` is the provider's name and the account that is not connected.  A
-        failure is only logged.
+        A failure is only logged.
         """
         try:
             async with redis_call("take back what was told"):
-                pipe = redis.pipeline(transaction=False)
-                if told.event_id:
-                    pipe.xdel(keys.events(user_id), told.event_id)
-                if told.notice_id:
-                    pipe.xdel(keys.NOTICES, told.notice_id)
-                if account:
-                    self._accounts.remove(pipe, user_id, *account)
+                pipe = self.subject.redis.pipeline(transaction=False)
+                if self.event_id:
+                    pipe.xdel(keys.events(self.subject.user_id), self.event_id)
+                if self.notice_id:
+                    pipe.xdel(keys.NOTICES, self.notice_id)
+                self.undo(pipe)
                 if left:
-                    self._leftovers.forget(pipe, user_id, left)
+                    held_tokens.forget(pipe, self.subject, left)
                 await pipe.execute()
         except StoreUnavailable:
             log.error("what was told of a connection could not be taken back")
 
-    async def answered(
-        self,
-        redis: RedisClient,
-        user_id: str,
-        told: Queued | None,
-        event: Event | None,
-        left: Leftover | None,
-        kept: Leftover | None,
-    ) -> bool:
-        """Write down a provider's answer to a disconnect; return whether ``kept`` is kept.
+    async def settle(self, outcome: str, left: Leftover | None, kept: Leftover | None) -> bool:
+        """Write down how it went at the provider, in place of the event told before it was asked.
 
-        The event replaces the one that was ``told`` before the provider was asked;
-        ``kept`` replaces ``left``, and nothing does if it is None.  It has happened, so
-        a failure is only logged.
+        ``left`` and ``kept`` as in :func:`record_answer`, which is what it returns.
         """
-        try:
-            async with redis_call("write down how a disconnect went"):
-                pipe = redis.pipeline(transaction=False)
-                if event:
-                    self._activity.add(pipe, user_id, event)
-                if told and told.event_id:
-                    pipe.xdel(keys.events(user_id), told.event_id)
-                if event and told is None and (kind := _disconnected(event)):
-                    self._notices.add(pipe, kind, user_id, event.provider, event.account)
-                if left and kept:
-                    self._leftovers.exchange(pipe, user_id, left, kept)
-                elif left:
-                    self._leftovers.forget(pipe, user_id, left)
-                outcomes = await pipe.execute()
-        except StoreUnavailable:
-            log.error("the answer to a disconnect could not be written down")
-            return False
-        return bool(left and kept and int(outcomes[-1]) == 1)
+        event = replace(self.event, detail=outcome)
+        notice = None if self.is_told else self.notice
+        place = self.storage, self.subject
+        return await record_answer(*place, event, left, kept, notice, self.event_id)
 
 
-def _disconnected(event: Event) -> NoticeKind | None:
-    """Return the notice of a disconnect; none in chat, where the bot has just answered."""
-    if event.by == "chat":
-        return None
+def connected(
+    storage: Storage, subject: Subject, event: Event, account: Account, before: Account
+) -> Queued:
+    """Return the story of a connection as ``account``, in place of ``before``."""
+
+    def more(pipe: Pipeline) -> None:
+        account_index.add(storage, pipe, subject, account, before)
+        over = (NoticeKind.LINK_RAN_OUT, subject.name), (NoticeKind.RECONNECT_NEEDED, subject.name)
+        due.drop(pipe, subject.user_id, *over)
+        # Asking again would end the new grant along with the old one.
+        held_tokens.drop(pipe, subject)
+
+    def undo(pipe: Pipeline) -> None:
+        account_index.remove(storage, pipe, subject, account)
+
+    return Queued(storage, subject, event, NoticeKind.CONNECTED, more, undo)
+
+
+def ended(storage: Storage, subject: Subject, event: Event, left: Leftover) -> Queued:
+    """Return the story of a grant that is over; its tokens are kept aside."""
+
+    def more(pipe: Pipeline) -> None:
+        held_tokens.put(storage, pipe, subject, left)
+
+    kind = NoticeKind.RECONNECT_NEEDED
+    return Queued(storage, subject, event, kind, more, takes_offer=False)
+
+
+def disconnected(storage: Storage, subject: Subject, event: Event, account: Account) -> Queued:
+    """Return the story of a disconnect; none of it in chat, where the bot has just answered."""
+
+    def more(pipe: Pipeline) -> None:
+        account_index.remove(storage, pipe, subject, account)
+
     is_support = event.by == "support"
-    return NoticeKind.SUPPORT_DISCONNECTED if is_support else NoticeKind.DISCONNECTED
+    kind = NoticeKind.SUPPORT_DISCONNECTED if is_support else NoticeKind.DISCONNECTED
+    return Queued(storage, subject, event, None if event.by == "chat" else kind, more)
+
+
+async def record_answer(
+    storage: Storage,
+    subject: Subject,
+    event: Event | None,
+    left: Leftover | None,
+    kept: Leftover | None,
+    notice: NoticeKind | None = None,
+    replaces: str = "",
+) -> bool:
+    """Write down a provider's answer to a disconnect; return whether ``kept`` is kept.
+
+    The event replaces the one of the id ``replaces``; ``kept`` replaces ``left``, and
+    nothing does if it is None.  It has happened, so a failure is only logged.
+    """
+    try:
+        async with redis_call("write down how a disconnect went"):
+            pipe = subject.redis.pipeline(transaction=False)
+            if event:
+                activity.add(storage, pipe, subject.user_id, event)
+            if replaces:
+                pipe.xdel(keys.events(subject.user_id), replaces)
+            if event and notice:
+                _notify(storage, pipe, subject, event, notice)
+            if left and kept:
+                held_tokens.exchange(storage, pipe, subject, left, kept)
+            elif left:
+                held_tokens.forget(pipe, subject, left)
+            outcomes = await pipe.execute()
+    except StoreUnavailable:
+        log.error("the answer to a disconnect could not be written down")
+        return False
+    return bool(left and kept and int(outcomes[-1]) == 1)
+
+
+def _notify(
+    storage: Storage, pipe: Pipeline, subject: Subject, event: Event, kind: NoticeKind
+) -> None:
+    notices.add(storage, pipe, kind, subject.user_id, subject.name, event.account)

@@ -6,7 +6,6 @@ Each has one outcome: connected, refused, failed, cancelled, or expired unused.
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,10 +13,13 @@ from typing import Any
 from ..errors import StoreUnavailable
 from ..links.codes import Attempt
 from ..storage.calls import Pipeline, RedisClient, redis_call
+from ..storage.keys import check_user_id
 from ..storage.link_index import LinkRequest
+from ..storage.storage import Storage
+from . import activity, notices
 from . import due_notices as due
-from .activity import Activity, Event
-from .notices import LINK_SECONDS, NoticeKind, Notices
+from .activity import Event
+from .notices import LINK_SECONDS, NoticeKind
 
 log = logging.getLogger(__name__)
 
@@ -30,14 +32,13 @@ class Stories:
     Its events have happened, so a failure of what it awaits is only logged.
     """
 
-    def __init__(self, notices: Notices, activity: Activity) -> None:
-        self._notices = notices
-        self._activity = activity
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
 
     def made(self, pipe: Pipeline, user_id: str, provider: str) -> None:
         """Queue that a link was made; its person need not hear any more that access has ended."""
-        event = Event("link_made", provider, "chat", time.time())
-        self._activity.add(pipe, user_id, event)
+        event = Event("link_made", provider, "chat", self._storage.clock.now())
+        activity.add(self._storage, pipe, check_user_id(user_id), event)
         due.drop(pipe, user_id, (NoticeKind.RECONNECT_NEEDED, provider))
         due.put(pipe, _OPEN, user_id, provider, LINK_SECONDS)
 
@@ -59,15 +60,15 @@ class Stories:
     async def cancelled(self, redis: RedisClient, request: LinkRequest) -> None:
         """Record that somebody switched a link off."""
         async with self._event(redis, request, "link_cancelled") as pipe:
-            user_id, provider = request.user_id, request.provider
-            self._notices.add(pipe, NoticeKind.LINK_CANCELLED, user_id, provider)
+            user_id, provider = check_user_id(request.user_id), request.provider
+            notices.add(self._storage, pipe, NoticeKind.LINK_CANCELLED, user_id, provider)
             due.drop(pipe, user_id, (_OPEN, provider))
 
     async def ended(self, redis: RedisClient, user_id: str, provider: str, outcome: str) -> None:
         """Record a failed attempt: ``denied``, or a word that ``notice_text`` knows."""
         kind = NoticeKind.DENIED if outcome == "denied" else NoticeKind.CONNECT_FAILED
         async with _writing(redis, f"the end of a link ({outcome})") as pipe:
-            self._notices.add(pipe, kind, user_id, provider, detail=outcome)
+            notices.add(self._storage, pipe, kind, check_user_id(user_id), provider, detail=outcome)
             due.drop(pipe, user_id, (_OPEN, provider))
 
     async def ended_if_open(
@@ -98,8 +99,8 @@ class Stories:
         self, redis: RedisClient, request: LinkRequest, kind: str
     ) -> AsyncIterator[Any]:
         async with _writing(redis, f"an event ({kind})") as pipe:
-            event = Event(kind, request.provider, "", time.time())
-            self._activity.add(pipe, request.user_id, event)
+            event = Event(kind, request.provider, "", self._storage.clock.now())
+            activity.add(self._storage, pipe, check_user_id(request.user_id), event)
             yield pipe
 
 

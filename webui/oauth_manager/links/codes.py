@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -40,7 +39,7 @@ from ..storage.link_index import (
     state_of,
 )
 from ..storage.scripts import OURS
-from ..storage.sealer import Sealer
+from ..storage.storage import Storage
 
 Also = Callable[[Any], object]  # queues more commands on a pipeline
 _MOST_GIVEN = 1000  # links that a process remembers
@@ -94,8 +93,9 @@ class Attempt:
 class Links:
     """Issuer and consumer of link codes and states."""
 
-    def __init__(self, sealer: Sealer) -> None:
-        self._sealer = sealer
+    def __init__(self, storage: Storage) -> None:
+        self._sealer = storage.sealer
+        self._clock = storage.clock
         # The last link of this process by person and service: replaced on the same trip.
         self._given: OrderedDict[tuple[str, str], str] = OrderedDict()
 
@@ -147,7 +147,7 @@ class Links:
             entry = await read_field(redis, keys.links(request.user_id), request.provider)
         is_listed = bool(entry) or bool(request.provider)
         is_open = entry.startswith(f"{code}:") or not is_listed
-        return (request, time.time() + ttl) if is_open else None
+        return (request, self._clock.now() + ttl) if is_open else None
 
     async def find(
         self, redis: RedisClient, user_id: str, provider: str

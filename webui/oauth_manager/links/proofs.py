@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -22,7 +21,7 @@ from ..storage import keys
 from ..storage.calls import RedisClient, as_text, raw, read_field, redis_call, text_of
 from ..storage.link_index import LinkRequest
 from ..storage.scripts import OURS
-from ..storage.sealer import Sealer
+from ..storage.storage import Storage
 from .codes import Attempt
 
 CODE_ALPHABET = "BCDFGHJKMNPQRTVWXY3479"  # no vowels, no look-alikes
@@ -133,8 +132,9 @@ class Proofs:
     hash, so nothing found there opens a proof.
     """
 
-    def __init__(self, sealer: Sealer) -> None:
-        self._sealer = sealer
+    def __init__(self, storage: Storage) -> None:
+        self._sealer = storage.sealer
+        self._clock = storage.clock
 
     async def start(
         self, redis: RedisClient, request: LinkRequest, parked: Parked | None = None
@@ -196,7 +196,7 @@ class Proofs:
             sealed = text_of(sealed)
         try:
             record = self._sealer.open("proof", None, None, sealed)
-            proof = _proof(record, time.time() + int(ttl))
+            proof = _proof(record, self._clock.now() + int(ttl))
         except (RecordUnreadable, TypeError, ValueError):
             return None
         async with redis_call("read a proof"):

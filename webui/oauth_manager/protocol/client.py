@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..clock import Clock
 from ..errors import Meaning, OAuthMisconfigured, OAuthUnavailable
 from ..providers.provider import OAuthProvider
 from ..token_data import TokenData
@@ -27,8 +27,9 @@ PAUSES = (1.0, 2.0)
 class ProviderClient:
     """The four calls of RFC 6749, RFC 7009 and each provider's account address."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, clock: Clock) -> None:
         self._transport = transport
+        self._clock = clock
         self.pauses: tuple[float, ...] = PAUSES
 
     async def exchange(
@@ -51,7 +52,8 @@ class ProviderClient:
         except OAuthMisconfigured as fault:
             log.error("%s: exchange failed (%s): %s", provider.name, fault.meaning, fault.code)
             raise
-        return token_answers.token_data(provider, fields, scopes=scopes), fields
+        now = self._clock.now()
+        return token_answers.token_data(provider, fields, now=now, scopes=scopes), fields
 
     async def refresh(self, provider: OAuthProvider, token: TokenData) -> TokenData:
         """Return the renewed tokens; fields that the answer omits are kept.
@@ -65,7 +67,11 @@ class ProviderClient:
             provider, "refresh", answer, issued_to=token.client_id
         )
         fresh = token_answers.token_data(
-            provider, fields, scopes=token.scopes, refresh_token=token.refresh_token
+            provider,
+            fields,
+            now=self._clock.now(),
+            scopes=token.scopes,
+            refresh_token=token.refresh_token,
         )
         fresh.generation = token.generation
         return fresh
@@ -97,7 +103,7 @@ class ProviderClient:
         """
         request = requests.account_request(provider, token.access_token)
         answer = await self._transport.send(request, deadline)
-        is_fresh = 0 <= time.time() - token.issued_at < FRESH
+        is_fresh = 0 <= self._clock.now() - token.issued_at < FRESH
         for pause in self.pauses if is_fresh else ():
             if answers.refuses_token(provider, answer):
                 await asyncio.sleep(pause)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -158,13 +157,16 @@ def token_data(
     provider: OAuthProvider,
     fields: Mapping[str, Any],
     *,
+    now: float,
     scopes: Iterable[str],
     refresh_token: str = "",
 ) -> TokenData:
-    """Normalise a token answer; omitted scopes and refresh token are kept as given."""
+    """Normalise a token answer that came ``now`` (epoch seconds).
+
+    Omitted scopes and refresh token are kept as given.
+    """
     granted = _scopes(fields.get("scope"))
     renews_by = fields.get("refresh_token") or refresh_token
-    now = time.time()
     return TokenData(
         access_token=fields["access_token"],
         refresh_token=renews_by,

@@ -2,7 +2,7 @@
 
 A copy of Redis names no account and no person here: keys and fields are keyed digests,
 and the values are sealed.  The records decide; the index only says where to look.  It
-is for support.
+is for support.  It lists an account by its id, and by its label regardless of case.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from ..errors import RecordUnreadable
 from ..models import Account
 from ..providers.provider import OAuthProvider
-from . import keys, scripts
+from . import keys, records, scripts
 from .calls import Pipeline, RedisClient, as_text, raw, redis_call, text_of, unless_mistyped
-from .sealer import Sealer
-from .store import Store
+from .keys import UserId
+from .storage import Storage, Subject
 
 MOST = 11  # people that one search finds
 
@@ -26,127 +26,138 @@ _SURROGATE = re.compile("[\ud800-\udfff]")  # no text of a provider's holds one
 Place = tuple[str, str]  # a key and a field of its hash
 
 
-class Accounts:
-    """The index; an account is listed by its id, and by its label regardless of case."""
+def add(
+    storage: Storage,
+    pipe: Pipeline,
+    subject: Subject,
+    account: Account,
+    before: Account = Account(),  # noqa: B008 - frozen
+) -> None:
+    """Queue the account on a pipeline, in place of the one ``before``."""
+    remove(storage, pipe, subject, before)
+    listed = _listed(subject.provider, account)
+    for name in _names(subject.provider, account):
+        newest, *older = _places(storage, subject.user_id, subject.name, name)
+        for key, field in older if name in listed else [newest, *older]:
+            pipe.hdel(key, field)
+        if name in listed:
+            pipe.hset(*newest, storage.sealer.seal("account", subject.user_id, subject.name, {}))
 
-    def __init__(
-        self, sealer: Sealer, store: Store, providers: Mapping[str, OAuthProvider]
-    ) -> None:
-        self._sealer = sealer
-        self._store = store
-        self._providers = providers
 
-    def add(
-        self,
-        pipe: Pipeline,
-        user_id: str,
-        provider: str,
-        account: Account,
-        before: Account = Account(),  # noqa: B008 - frozen
-    ) -> None:
-        """Queue the account on a pipeline, in place of the one ``before``."""
-        self.remove(pipe, user_id, provider, before)
-        listed = self._listed(provider, account)
-        for name in self._names(provider, account):
-            newest, *older = self._places(user_id, provider, name)
-            for key, field in older if name in listed else [newest, *older]:
-                pipe.hdel(key, field)
-            if name in listed:
-                pipe.hset(*newest, self._sealer.seal("account", user_id, provider, {}))
+def remove(storage: Storage, pipe: Pipeline, subject: Subject, account: Account) -> None:
+    """Queue its removal on a pipeline."""
+    for name in _names(subject.provider, account):
+        for key, field in _places(storage, subject.user_id, subject.name, name):
+            pipe.hdel(key, field)
 
-    def remove(self, pipe: Pipeline, user_id: str, provider: str, account: Account) -> None:
-        """Queue its removal on a pipeline."""
-        for name in self._names(provider, account):
-            for key, field in self._places(user_id, provider, name):
-                pipe.hdel(key, field)
 
-    async def find(self, redis: RedisClient, provider: str, account: str) -> tuple[str, ...]:
-        """Find user ids of at most ``MOST`` people connected as ``account``.  Two round trips."""
-        asked = Account(account, account) if _SURROGATE.search(account) is None else Account()
-        label = _label_names(asked)
-        connected = await self._candidates(redis, provider, asked)
-        return tuple(
-            user_id
-            for user_id, known in connected.items()
-            if self._is_same(provider, asked, known) or (label and label == _label_names(known))
-        )
+async def find(
+    storage: Storage, redis: RedisClient, provider: OAuthProvider, account: str
+) -> tuple[str, ...]:
+    """Find user ids of at most ``MOST`` people connected as ``account``.  Two round trips."""
+    asked = Account(account, account) if _SURROGATE.search(account) is None else Account()
+    label = _label_names(asked)
+    connected = await _candidates(storage, redis, provider, asked)
+    return tuple(
+        user_id
+        for user_id, known in connected.items()
+        if provider.is_same_account(asked, known) or (label and label == _label_names(known))
+    )
 
-    async def users(self, redis: RedisClient, provider: str, account: Account) -> tuple[str, ...]:
-        """Find at most ``MOST`` people connected as this very account.  Two round trips."""
-        connected = await self._candidates(redis, provider, Account(account.id))
-        return tuple(u for u, known in connected.items() if self._is_same(provider, account, known))
 
-    async def _candidates(
-        self, redis: RedisClient, provider: str, asked: Account
-    ) -> dict[str, Account]:
-        """Find people listed under any name of the account, and the account that each has."""
-        async with redis_call("look up an account"):
-            pipe = redis.pipeline(transaction=False)
-            for name in self._names(provider, asked):
-                for key, _ in self._places("", provider, name):
-                    raw(pipe, "HSCAN", key, 0, "COUNT", MOST)
-            answers = await pipe.execute(raise_on_error=False)
-            places = [unless_mistyped(answer, (0, {})) for answer in answers]
-        values = (as_text(value) for _, found in places for value in found.values())
-        listed = {self._owner(value)[0] for value in values} - {""}
-        return await self._accounts(redis, sorted(listed)[:MOST], provider)
+async def users(
+    storage: Storage, redis: RedisClient, provider: OAuthProvider, account: Account
+) -> tuple[str, ...]:
+    """Find at most ``MOST`` people connected as this very account.  Two round trips."""
+    connected = await _candidates(storage, redis, provider, Account(account.id))
+    return tuple(u for u, known in connected.items() if provider.is_same_account(account, known))
 
-    async def prune(self, redis: RedisClient, key: str, field: str, sealed: str) -> None:
-        """Remove an entry that no record confirms, or that another key made."""
-        user_id, provider = self._owner(sealed)
-        if user_id:
-            connected = await self._accounts(redis, [user_id], provider)
-            names = self._listed(provider, connected[user_id])
-            if (key, field) in [self._places(user_id, provider, name)[0] for name in names]:
-                return
-        async with redis_call("mend the index of accounts"):
-            await redis.eval(scripts.HDEL_IF_SAME, 1, key, field, sealed)
 
-    async def _accounts(
-        self, redis: RedisClient, people: Sequence[str], provider: str
-    ) -> dict[str, Account]:
-        """Read each person's connected account from the records."""
-        if not people:
-            return {}
-        async with redis_call("read connections"):
-            pipe = redis.pipeline(transaction=False)
-            for user_id in people:
-                raw(pipe, "GET", keys.connection(user_id, provider))
-            answers = [text_of(answer) for answer in await pipe.execute(raise_on_error=False)]
-        records = zip(people, answers, strict=True)
-        return {u: self._store.open_profile(u, provider, r).account for u, r in records}
+async def prune(
+    storage: Storage,
+    redis: RedisClient,
+    providers: Mapping[str, OAuthProvider],
+    key: str,
+    field: str,
+    sealed: str,
+) -> None:
+    """Remove an entry that no record confirms, or that another key made."""
+    user_id, name = _owner(storage, sealed)
+    if user_id:
+        provider = providers.get(name) or unknown(name)
+        connected = await _accounts(storage, redis, [user_id], provider)
+        listed = _listed(provider, connected[user_id])
+        if (key, field) in [_places(storage, user_id, name, own)[0] for own in listed]:
+            return
+    async with redis_call("mend the index of accounts"):
+        await redis.eval(scripts.HDEL_IF_SAME, 1, key, field, sealed)
 
-    def _owner(self, sealed: str) -> tuple[str, str]:
-        """Return user id and provider of an entry; both ``""`` if it cannot be read."""
-        try:
-            record = self._sealer.open("account", None, None, sealed)
-        except RecordUnreadable:
-            return "", ""
-        return record["user_id"], record["provider"]
 
-    def _places(self, user_id: str, provider: str, name: str) -> list[Place]:
-        """List one name's places in the index, by every encryption key, newest first."""
-        fields = self._sealer.digests("account user", user_id)
-        found = self._sealer.digests("account", f"{provider}\0{name}")
-        return [(keys.account(d), field) for d, field in zip(found, fields, strict=True)]
+def unknown(name: str) -> OAuthProvider:
+    """Stand in for a provider that was taken out of the configuration."""
+    return OAuthProvider(name, "", "")
 
-    def _listed(self, provider: str, account: Account) -> tuple[str, ...]:
-        """List the names of an account's entries: its id in its shortest form, its label."""
-        ids = self._ids(provider, account)[:1]
-        return *(f"id\0{form}" for form in ids), *_label_names(account)
 
-    def _names(self, provider: str, account: Account) -> tuple[str, ...]:
-        """List every name that it may be listed under, by an earlier version too."""
-        ids = self._ids(provider, account)
-        return *(f"id\0{form}" for form in ids), *_label_names(account)
+async def _candidates(
+    storage: Storage, redis: RedisClient, provider: OAuthProvider, asked: Account
+) -> dict[UserId, Account]:
+    """Find people listed under any name of the account, and the account that each has."""
+    async with redis_call("look up an account"):
+        pipe = redis.pipeline(transaction=False)
+        for name in _names(provider, asked):
+            for key, _ in _places(storage, "", provider.name, name):
+                raw(pipe, "HSCAN", key, 0, "COUNT", MOST)
+        answers = await pipe.execute(raise_on_error=False)
+        places = [unless_mistyped(answer, (0, {})) for answer in answers]
+    values = (as_text(value) for _, found in places for value in found.values())
+    listed = {user_id for user_id, _ in (_owner(storage, value) for value in values) if user_id}
+    return await _accounts(storage, redis, sorted(listed)[:MOST], provider)
 
-    def _ids(self, provider: str, account: Account) -> tuple[str, ...]:
-        known = self._providers.get(provider)
-        return known.account_ids(account) if known else tuple(filter(None, [account.id]))
 
-    def _is_same(self, provider: str, one: Account, other: Account) -> bool:
-        known = self._providers.get(provider)
-        return known.is_same_account(one, other) if known else bool(one.id) and one.id == other.id
+async def _accounts(
+    storage: Storage, redis: RedisClient, people: Sequence[UserId], provider: OAuthProvider
+) -> dict[UserId, Account]:
+    """Read each person's connected account from the records."""
+    if not people:
+        return {}
+    async with redis_call("read connections"):
+        pipe = redis.pipeline(transaction=False)
+        for user_id in people:
+            raw(pipe, "GET", keys.connection(user_id, provider.name))
+        answers = [text_of(answer) for answer in await pipe.execute(raise_on_error=False)]
+    found = {}
+    for user_id, answer in zip(people, answers, strict=True):
+        profile = records.open_profile(storage, Subject(redis, user_id, provider), answer)
+        found[user_id] = profile.account
+    return found
+
+
+def _owner(storage: Storage, sealed: str) -> tuple[UserId | None, str]:
+    """Return user id and provider of an entry; no id if it cannot be read."""
+    try:
+        record = storage.sealer.open("account", None, None, sealed)
+    except RecordUnreadable:
+        return None, ""
+    return UserId(record["user_id"]), record["provider"]
+
+
+def _places(storage: Storage, user_id: str, provider: str, name: str) -> list[Place]:
+    """List one name's places in the index, by every encryption key, newest first."""
+    fields = storage.sealer.digests("account user", user_id)
+    found = storage.sealer.digests("account", f"{provider}\0{name}")
+    return [(keys.account(d), field) for d, field in zip(found, fields, strict=True)]
+
+
+def _listed(provider: OAuthProvider, account: Account) -> tuple[str, ...]:
+    """List the names of an account's entries: its id in its shortest form, its label."""
+    ids = provider.account_ids(account)[:1]
+    return *(f"id\0{form}" for form in ids), *_label_names(account)
+
+
+def _names(provider: OAuthProvider, account: Account) -> tuple[str, ...]:
+    """List every name that it may be listed under, by an earlier version too."""
+    ids = provider.account_ids(account)
+    return *(f"id\0{form}" for form in ids), *_label_names(account)
 
 
 def _label_names(account: Account) -> tuple[str, ...]:

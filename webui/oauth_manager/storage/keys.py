@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from typing import NewType
 from urllib.parse import quote, unquote
+
+UserId = NewType("UserId", str)
+"""A user id that :func:`check_user_id` has let pass."""
 
 PREFIX = "stargazer:"
 NOTICES = "stargazer:oauth_notices"
@@ -21,7 +25,7 @@ _RECORD = re.compile(r"[a-z]+:[a-z_]+:(.+):([a-z][a-z0-9_-]{0,31})", re.DOTALL)
 _LINK_CODE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
-def check_user_id(user_id: str) -> str:
+def check_user_id(user_id: str) -> UserId:
     """Return the id, if it is one.  Raises ``ValueError``; the message does not quote it."""
     if not isinstance(user_id, str):
         kind = type(user_id).__name__
@@ -30,7 +34,7 @@ def check_user_id(user_id: str) -> str:
         raise ValueError(f"a user id is text of 1 to {MAX_USER_ID} characters")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in user_id):
         raise ValueError("a user id has no control characters and no lone surrogates")
-    return user_id
+    return UserId(user_id)
 
 
 def is_link_code(value: object) -> bool:
@@ -113,14 +117,14 @@ ACCOUNT_PATTERN = "stargazer:oauth_account:*"
 RECORD_PATTERNS = {"tokens": f"{_TOKENS}*", "connection": f"{_CONNECTION}*"}
 
 
-def parse_record(key: str) -> tuple[str, str] | None:
+def parse_record(key: str) -> tuple[UserId, str] | None:
     """Parse a record's key: user id and provider; ``None`` if the key is none of ours."""
     found = _RECORD.fullmatch(key)
     user_id = decoded(found[1]) if found else ""
-    return (user_id, found[2]) if found and user_id else None
+    return (UserId(user_id), found[2]) if found and user_id else None
 
 
-def parse_older_record(key: str) -> tuple[str, str] | None:
+def parse_older_record(key: str) -> tuple[UserId, str] | None:
     """Parse a record's key that the older system wrote, with the id as it was.
 
     A provider's name holds no colon, so the last one separates.

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import random
 import secrets
-import time
 from dataclasses import dataclass
 
+from ..clock import Clock
 from ..errors import StoreUnavailable
 from . import keys
-from .calls import RedisClient, as_text, redis_call
+from .calls import as_text, redis_call
 from .scripts import OURS
+from .storage import Storage, Subject
 
 GRACE = 2.0  # seconds of a Redis that answers, for an owner whose time has passed
 _LONGEST_PAUSE = 60.0  # seconds
@@ -85,11 +86,12 @@ class Hold:
 class Lock:
     """One asker's view of the lock; ``owner`` makes a late release harmless."""
 
-    def __init__(self, redis: RedisClient, user_id: str, provider: str) -> None:
-        self._redis = redis
-        self._key = keys.lock(user_id, provider)
+    def __init__(self, storage: Storage, subject: Subject) -> None:
+        self._clock = storage.clock
+        self._redis = subject.redis
+        self._key = keys.lock(subject.user_id, subject.name)
         self._owner = secrets.token_hex(16)
-        self._takeover = Takeover()
+        self._takeover = Takeover(self._clock)
 
     async def acquire(self) -> Hold:
         """Ask, without waiting for anybody to let go.  Raises ``StoreUnavailable``.
@@ -102,7 +104,7 @@ class Lock:
         except StoreUnavailable:
             # Only the answer may be lost; then the lock is ours, and the next answer says
             # so.
-            self._takeover = Takeover()
+            self._takeover = Takeover(self._clock)
             hold = await self._ask()
         self._takeover.note(hold)
         return hold
@@ -145,15 +147,16 @@ class Takeover:
     Redis did not answer: the owner could not store anything then either.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._passed = ""
         self._since = 0.0
 
     def note(self, hold: Hold) -> None:
         if hold.passed != self._passed:
-            self._passed, self._since = hold.passed, time.monotonic()
+            self._passed, self._since = hold.passed, self._clock.monotonic()
 
     def due(self) -> str:
         """Return the holding to replace now, ``""`` while its owner still has time."""
-        is_due = self._passed and time.monotonic() - self._since >= GRACE
+        is_due = self._passed and self._clock.monotonic() - self._since >= GRACE
         return self._passed if is_due else ""

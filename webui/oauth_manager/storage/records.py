@@ -1,84 +1,111 @@
-"""The two records of a connection, sealed and opened: its tokens and its profile."""
+"""The records of a connection, sealed and opened: its tokens, its profile, its held tokens."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from ..errors import RecordUnreadable
 from ..models import Profile
 from ..token_data import TokenData
-from .sealer import Sealer
+from . import held_tokens
+from .held_tokens import Leftover
+from .storage import Storage, Subject
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
+class Sealed:
     """The records of one connection as they were read; ``""`` if there is none.
 
-    ``clock`` is Redis's less our monotonic one, in ms; ``aside`` the held tokens of a
-    connection that ended (:class:`.held_tokens.Leftover`); ``older`` the tokens under
+    ``aside`` are the held tokens of a connection that ended, ``older`` the tokens under
     the older system's key (:mod:`.older_keys`).
     """
 
     tokens: str = ""
     profile: str = ""
-    clock: float = 0.0
     aside: str = ""
     older: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The records of one connection, opened, with their seals for compare-and-set.
+
+    ``profile`` is empty if there is none, or if it cannot be read (``is_profiled``).
+    ``fault`` is the reason if there are tokens that cannot be read.  ``clock_ahead`` is
+    Redis's clock less our monotonic one, in ms.
+    """
+
+    sealed: Sealed = Sealed()
+    token: TokenData | None = None
+    profile: Profile = field(default_factory=Profile)
+    left: Leftover | None = None
+    fault: str = ""
+    is_profiled: bool = False
+    clock_ahead: float = 0.0
 
     @property
     def is_there(self) -> bool:
         """Return whether there is a connection, working or not."""
-        return bool(self.tokens or self.profile)
+        return bool(self.sealed.tokens or self.sealed.profile)
 
     @property
     def is_older(self) -> bool:
         """Tell whether the tokens are those under the older system's key."""
-        return bool(self.older) and self.tokens == self.older
+        return bool(self.sealed.older) and self.sealed.tokens == self.sealed.older
 
-
-class Records:
-    """Sealer and opener of records; no I/O."""
-
-    def __init__(self, sealer: Sealer) -> None:
-        self._sealer = sealer
-
-    def open_tokens(self, user_id: str, provider: str, sealed: str) -> TokenData | None:
-        """Open the tokens, ``None`` if there are none.  Raises ``RecordUnreadable``."""
-        if not sealed:
-            return None
-        record = self._sealer.open("tokens", user_id, provider, sealed)
-        try:
-            token = TokenData.from_dict(record)
-        except (ValueError, TypeError):
-            raise RecordUnreadable("a field has no sensible reading") from None
-        return token if token.access_token else None
-
-    def open_profile(self, user_id: str, provider: str, sealed: str) -> Profile:
-        """Open the profile; empty if it is absent or cannot be read."""
-        try:
-            record = self._sealer.open("connection", user_id, provider, sealed)
-            return Profile.from_dict(record)
-        except (RecordUnreadable, TypeError):
-            return Profile()
-
-    def facts(self, user_id: str, provider: str, stored: Stored) -> Profile:
+    @property
+    def facts(self) -> Profile:
         """Return the profile of the tokens that are stored; empty if it belongs to others."""
-        profile = self.open_profile(user_id, provider, stored.profile)
-        try:
-            return profile.of(self.open_tokens(user_id, provider, stored.tokens))
-        except RecordUnreadable:
-            return profile
+        return self.profile.of(self.token)
 
-    def can_open(self, user_id: str, provider: str, sealed: str) -> bool:
-        """Tell whether a profile is there and can be read; else it is kept as it is."""
-        try:
-            Profile.from_dict(self._sealer.open("connection", user_id, provider, sealed))
-        except (RecordUnreadable, TypeError):
-            return False
-        return True
+    def require_token(self) -> TokenData | None:
+        """Return the tokens, ``None`` if there are none.  Raises ``RecordUnreadable``."""
+        if self.fault:
+            raise RecordUnreadable(self.fault)
+        return self.token
 
-    def sealed_tokens(self, user_id: str, token: TokenData) -> str:
-        return self._sealer.seal("tokens", user_id, token.provider, token.to_record())
 
-    def sealed_profile(self, user_id: str, provider: str, profile: Profile) -> str:
-        return self._sealer.seal("connection", user_id, provider, asdict(profile))
+def opened(storage: Storage, subject: Subject, sealed: Sealed) -> Stored:
+    """Open all records of one connection; none of them raises."""
+    token, fault = None, ""
+    try:
+        token = open_token(storage, subject, sealed.tokens)
+    except RecordUnreadable as error:
+        fault = error.reason
+    profile = _readable_profile(storage, subject, sealed.profile)
+    left = held_tokens.opened(storage, subject, sealed.aside)
+    return Stored(sealed, token, profile or Profile(), left, fault, profile is not None)
+
+
+def open_token(storage: Storage, subject: Subject, sealed: str) -> TokenData | None:
+    """Open the tokens, ``None`` if there are none.  Raises ``RecordUnreadable``."""
+    if not sealed:
+        return None
+    record = storage.sealer.open("tokens", subject.user_id, subject.name, sealed)
+    try:
+        token = TokenData.from_dict(record)
+    except (ValueError, TypeError):
+        raise RecordUnreadable("a field has no sensible reading") from None
+    token.provider = subject.name  # the older system left it empty
+    return token if token.access_token else None
+
+
+def open_profile(storage: Storage, subject: Subject, sealed: str) -> Profile:
+    """Open the profile; empty if it is absent or cannot be read."""
+    return _readable_profile(storage, subject, sealed) or Profile()
+
+
+def _readable_profile(storage: Storage, subject: Subject, sealed: str) -> Profile | None:
+    try:
+        record = storage.sealer.open("connection", subject.user_id, subject.name, sealed)
+        return Profile.from_dict(record)
+    except (RecordUnreadable, TypeError):
+        return None
+
+
+def seal_token(storage: Storage, subject: Subject, token: TokenData) -> str:
+    return storage.sealer.seal("tokens", subject.user_id, subject.name, token.to_record())
+
+
+def seal_profile(storage: Storage, subject: Subject, profile: Profile) -> str:
+    return storage.sealer.seal("connection", subject.user_id, subject.name, asdict(profile))

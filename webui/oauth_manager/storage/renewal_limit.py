@@ -7,8 +7,9 @@ burn a grant: providers end grants that are renewed without end.
 from __future__ import annotations
 
 from . import keys
-from .calls import RedisClient, redis_call
+from .calls import redis_call
 from .scripts import OURS
+from .storage import Subject
 
 # ARGV: how many within the first window (s), the pause after them (s).  The value: the
 # times (ms) of the last ones, newest last; or "after:TIME" once there were too many.
@@ -43,11 +44,11 @@ WINDOW = 600  # seconds
 PAUSE = 3600  # seconds between two, after that
 
 
-async def allows(redis: RedisClient, user_id: str, provider: str) -> bool:
+async def allows(subject: Subject) -> bool:
     """Count one renewal; return whether it is within the limit.  Raises ``StoreUnavailable``.
 
     Ten within ten minutes, then one an hour; as before after two hours without any.
     """
     async with redis_call("count renewals"):
-        key = keys.renewals(user_id, provider)
-        return bool(await redis.eval(_ALLOW, 1, key, MOST, WINDOW, PAUSE))
+        key = keys.renewals(subject.user_id, subject.name)
+        return bool(await subject.redis.eval(_ALLOW, 1, key, MOST, WINDOW, PAUSE))

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from redis.exceptions import RedisError, ResponseError
 
 from ..errors import RecordUnreadable, StoreUnavailable
-from . import canary, keys
+from ..providers.provider import OAuthProvider
+from . import account_index, canary, keys, older_keys, records, store
 from .calls import RedisClient, as_text, read_text, redis_call
+from .keys import UserId
 from .older_keys import is_claim
-from .storage import Storage
+from .storage import Storage, Subject
 
 _TRIES = 5  # for a record that another process writes meanwhile
 
@@ -31,14 +33,20 @@ class Rotation:
     left: Mapping[str, str]
 
 
-async def reseal(redis: RedisClient, storage: Storage, *, writes: bool = True) -> Rotation:
+async def reseal(
+    storage: Storage,
+    redis: RedisClient,
+    providers: Mapping[str, OAuthProvider],
+    *,
+    writes: bool = True,
+) -> Rotation:
     """Seal every record with the newest key, and rebuild the index of accounts on the way.
 
     Safe to interrupt and to repeat; a record that changes meanwhile is left to the
     process that changed it.  Without ``writes`` it only looks.  Walks all keys.  Raises
     ``StoreUnavailable``.
     """
-    walk = _Walk(redis, storage, writes=writes)
+    walk = _Walk(storage, redis, providers, writes=writes)
     try:
         for kind, pattern in keys.RECORD_PATTERNS.items():
             async for key in redis.scan_iter(match=pattern, count=500, NEVER_DECODE=True):
@@ -56,11 +64,18 @@ async def reseal(redis: RedisClient, storage: Storage, *, writes: bool = True) -
 class _Walk:
     """One walk over all keys, with its findings so far."""
 
-    def __init__(self, redis: RedisClient, storage: Storage, *, writes: bool) -> None:
-        self._redis = redis
+    def __init__(
+        self,
+        storage: Storage,
+        redis: RedisClient,
+        providers: Mapping[str, OAuthProvider],
+        *,
+        writes: bool,
+    ) -> None:
+        self._storage = storage
         self._sealer = storage.sealer
-        self._store = storage.connections
-        self._accounts = storage.accounts
+        self._redis = redis
+        self._providers = providers
         self._writes = writes
         self.outcomes: Counter[str] = Counter()
         self.left: dict[str, str] = {}
@@ -99,26 +114,32 @@ class _Walk:
         if not self._writes:
             return "done"
         sealed = self._sealer.seal(kind, *ours, record)
-        is_done = await self._store.replace(self._redis, name, text, sealed)
+        is_done = await store.replace(self._redis, name, text, sealed)
         if kind == "connection":
             await self._list(*ours)
         return "done" if is_done else "changed"
 
-    async def _moved(self, owner: tuple[str, str] | None, text: str) -> str:
+    def _subject(self, user_id: UserId, name: str) -> Subject:
+        provider = self._providers.get(name) or account_index.unknown(name)
+        return Subject(self._redis, user_id, provider)
+
+    async def _moved(self, owner: tuple[UserId, str] | None, text: str) -> str:
         """Move a record of the older system to our keys."""
         if owner is None:
             raise RecordUnreadable("no possible user id")
         self._sealer.open("tokens", *owner, text)
-        is_moved = not self._writes or await self._store.older.move(self._redis, *owner)
+        subject = self._subject(*owner)
+        is_moved = not self._writes or await older_keys.move(self._storage, subject)
         return "moved" if is_moved else "changed"
 
-    async def _list(self, user_id: str, provider: str) -> None:
+    async def _list(self, user_id: UserId, provider: str) -> None:
         """Add a connection to the index of accounts."""
+        subject = self._subject(user_id, provider)
         text = await read_text(self._redis, keys.connection(user_id, provider))
-        profile = self._store.open_profile(user_id, provider, text)
-        if profile.account.id or profile.account.label:
+        account = records.open_profile(self._storage, subject, text).account
+        if account.id or account.label:
             pipe = self._redis.pipeline(transaction=False)
-            self._accounts.add(pipe, user_id, provider, profile.account)
+            account_index.add(self._storage, pipe, subject, account)
             await pipe.execute()
 
     async def visit_index(self, key: str) -> None:
@@ -127,7 +148,8 @@ class _Walk:
             return
         try:
             async for field, sealed in self._redis.hscan_iter(key):
-                await self._accounts.prune(self._redis, key, as_text(field), as_text(sealed))
+                entry = key, as_text(field), as_text(sealed)
+                await account_index.prune(self._storage, self._redis, self._providers, *entry)
         except ResponseError as error:
             if "WRONGTYPE" not in str(error):
                 raise

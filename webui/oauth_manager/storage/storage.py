@@ -1,31 +1,36 @@
-"""Everything that is kept in Redis, handed on whole."""
+"""The means to keep anything in Redis, handed on whole; and the place of one connection there."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from ..clock import Clock
 from ..providers.provider import OAuthProvider
-from .account_index import Accounts
-from .held_tokens import Leftovers
+from .calls import RedisClient
+from .keys import UserId
 from .sealer import Sealer
-from .store import Store
-from .switch_offers import Switches
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """The records of connections, the tokens put aside, and the index of accounts."""
+    """The seal of every record, and the clock of its times."""
 
     sealer: Sealer
-    connections: Store
-    held: Leftovers
-    offers: Switches
-    accounts: Accounts
+    clock: Clock
 
 
-def storage(sealer: Sealer, providers: Mapping[str, OAuthProvider]) -> Storage:
-    """Return the storage that ``sealer`` seals."""
-    connections = Store(sealer)
-    accounts = Accounts(sealer, connections, providers)
-    return Storage(sealer, connections, Leftovers(sealer), Switches(sealer), accounts)
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One person's connection with one provider, in one Redis.
+
+    The manager makes it of its callers' arguments, once they are checked.
+    """
+
+    redis: RedisClient
+    user_id: UserId
+    provider: OAuthProvider
+
+    @property
+    def name(self) -> str:
+        """Return the provider's name."""
+        return self.provider.name

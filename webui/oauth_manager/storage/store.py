@@ -5,247 +5,276 @@ Every command is portable (Redis 7, Valkey 8); the scripts are in ``scripts``.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace as replaced
+from enum import IntEnum
+from typing import Any, Protocol
 
 from ..errors import RecordUnreadable, StoreUnavailable
 from ..models import Profile
 from ..token_data import TokenData, new_generation
-from . import canary, keys, scripts
-from .calls import DEADLINE, RedisClient, exact, is_mistyped, raw, read_text, redis_call, text_of
-from .lookup import Lookup
-from .records import Stored
-
-__all__ = ["Store", "Stored"]
+from . import canary, keys, lookup, older_keys, records, scripts
+from .calls import (
+    DEADLINE,
+    Pipeline,
+    RedisClient,
+    exact,
+    is_mistyped,
+    raw,
+    read_text,
+    redis_call,
+    text_of,
+)
+from .records import Sealed, Stored
+from .storage import Storage, Subject
 
 WRITE_SECONDS = 0.9  # after which a fresh connection may no longer be written
 
 
-class Store(Lookup):
-    """Reader and writer of the records of connections."""
+class Written(IntEnum):
+    """The outcome of a write that was to replace what had been read."""
 
-    async def put_tokens(self, redis: RedisClient, user_id: str, token: TokenData) -> None:
-        """Store tokens, replacing any.
+    DONE = 1
+    GONE = 0  # removed meanwhile
+    CHANGED = -1  # replaced meanwhile
 
-        The first tokens in a Redis come with the canary.  Raises ``WrongKey``.
-        """
-        name = token.provider
-        key = keys.tokens(user_id, name)
-        if not token.generation:
-            known = await self._generation(redis, user_id, token)
-            token = replace(token, generation=known or new_generation())
-        await canary.require_for(redis, self._sealer, key, name, "store tokens")
-        async with redis_call("store tokens"):
-            await self.older.make_room(redis, user_id, name)
-            await redis.set(key, self.sealed_tokens(user_id, token))
-            await self.older.take(redis, user_id, name)
 
-    async def _generation(self, redis: RedisClient, user_id: str, token: TokenData) -> str:
-        """Return the stored generation if ``token`` is of the same authorization; else ``""``."""
-        sealed = await self.read_tokens(redis, user_id, token.provider)
-        try:
-            stored = self.open_tokens(user_id, token.provider, sealed)
-        except RecordUnreadable:
-            return ""
-        if stored is None:
-            return ""
-        held = {stored.access_token, stored.refresh_token} - {""}
-        is_same = not held.isdisjoint((token.access_token, token.refresh_token))
-        return stored.generation if is_same else ""
+class Along(Protocol):
+    """Further commands on the round trip of a write."""
 
-    async def connect(
-        self,
-        redis: RedisClient,
-        user_id: str,
-        token: TokenData,
-        profile: Profile,
-        before: Stored,
-        also: Callable[[Any], object],
-    ) -> tuple[bool, list[Any]]:
-        """Store a fresh connection; ``False`` if a disconnect came in between.
+    def queue(self, pipe: Pipeline) -> None:
+        """Queue them."""
 
-        ``also`` queues more commands on the same trip; every answer to it comes second.
-        """
-        name = token.provider
-        fresh = Stored(
-            self.sealed_tokens(user_id, token), self.sealed_profile(user_id, name, profile)
-        )
-        tokens, beside = keys.tokens(user_id, name), keys.connection(user_id, name)
-        until = int(time.monotonic() * 1000 + before.clock + WRITE_SECONDS * 1000)
-        async with redis_call("store connection"):
-            known, profiled = exact(before.tokens), exact(before.profile)
-            if before.is_older:
-                known = (await self.older.claim(redis, user_id, name)).encode() or known
-            else:
-                await self.older.make_room(redis, user_id, name)
-            pipe = redis.pipeline(transaction=False)
-            pipe.eval(scripts.CONNECT, 1, tokens, known, fresh.tokens, until, "")
-            pipe.eval(scripts.CONNECT, 1, beside, profiled, fresh.profile, until, "same")
-            also(pipe)
-            outcomes = await pipe.execute()
-            written, written_beside = int(outcomes[0]), int(outcomes[1])
-            if written == 1 and written_beside == -1:
-                # A check or a refresh wrote its time meanwhile; ours is newer.
-                again = (beside, profiled, fresh.profile, until, "")
-                written_beside = int(await redis.eval(scripts.CONNECT, 1, *again))
-            kept = written == written_beside == 1
-            if kept:
-                await self.older.take(redis, user_id, name)
-            else:
-                await self._take_back(redis, user_id, name, fresh)
-            if -2 in (written, written_beside):
-                raise StoreUnavailable("store connection", "too_late")
-        return kept, outcomes
+    def answered(self, answers: Sequence[Any]) -> None:
+        """Read their answers out of those of the whole pipeline."""
 
-    async def _take_back(
-        self, redis: RedisClient, user_id: str, provider: str, fresh: Stored
-    ) -> None:
+
+async def put_tokens(storage: Storage, subject: Subject, token: TokenData) -> None:
+    """Store tokens, replacing any.
+
+    The first tokens in a Redis come with the canary.  Raises ``WrongKey``.
+    """
+    redis, key = subject.redis, keys.tokens(subject.user_id, subject.name)
+    if not token.generation:
+        known = await _generation(storage, subject, token)
+        token = replaced(token, generation=known or new_generation())
+    await canary.require_for(redis, storage.sealer, key, subject.name, "store tokens")
+    async with redis_call("store tokens"):
+        await older_keys.make_room(storage, subject)
+        await redis.set(key, records.seal_token(storage, subject, token))
+        await older_keys.take(storage, subject)
+
+
+async def _generation(storage: Storage, subject: Subject, token: TokenData) -> str:
+    """Return the stored generation if ``token`` is of the same authorization; else ``""``."""
+    try:
+        stored = await lookup.read_token(storage, subject)
+    except RecordUnreadable:
+        return ""
+    if stored is None:
+        return ""
+    held = {stored.access_token, stored.refresh_token} - {""}
+    is_same = not held.isdisjoint((token.access_token, token.refresh_token))
+    return stored.generation if is_same else ""
+
+
+async def connect(
+    storage: Storage,
+    subject: Subject,
+    token: TokenData,
+    profile: Profile,
+    before: Stored,
+    along: Along,
+) -> bool:
+    """Store a fresh connection; ``False`` if a disconnect came in between."""
+    redis, seen = subject.redis, before.sealed
+    fresh = Sealed(
+        records.seal_token(storage, subject, token),
+        records.seal_profile(storage, subject, profile),
+    )
+    tokens, beside = _keys(subject)
+    last = int(storage.clock.monotonic() * 1000 + before.clock_ahead + WRITE_SECONDS * 1000)
+    async with redis_call("store connection"):
+        known, profiled = exact(seen.tokens), exact(seen.profile)
+        if before.is_older:
+            known = (await older_keys.claim(storage, subject)).encode() or known
+        else:
+            await older_keys.make_room(storage, subject)
         pipe = redis.pipeline(transaction=False)
-        pipe.eval(scripts.DELETE_IF_SAME, 1, keys.tokens(user_id, provider), fresh.tokens)
-        pipe.eval(scripts.DELETE_IF_SAME, 1, keys.connection(user_id, provider), fresh.profile)
-        await pipe.execute()
+        pipe.eval(scripts.CONNECT, 1, tokens, known, fresh.tokens, last, "")
+        pipe.eval(scripts.CONNECT, 1, beside, profiled, fresh.profile, last, "same")
+        along.queue(pipe)
+        answers = await pipe.execute()
+        along.answered(answers)
+        written, written_beside = int(answers[0]), int(answers[1])
+        if written == 1 and written_beside == -1:
+            # A check or a refresh wrote its time meanwhile; ours is newer.
+            again = (beside, profiled, fresh.profile, last, "")
+            written_beside = int(await redis.eval(scripts.CONNECT, 1, *again))
+        is_kept = written == written_beside == 1
+        if is_kept:
+            await older_keys.take(storage, subject)
+        else:
+            await _take_back(subject, fresh)
+        if -2 in (written, written_beside):
+            raise StoreUnavailable("store connection", "too_late")
+    return is_kept
 
-    async def renew(
-        self,
-        redis: RedisClient,
-        user_id: str,
-        token: TokenData,
-        profile: Profile,
-        before: Stored,
-        *,
-        deadline: float = DEADLINE,
-    ) -> int:
-        """Replace refreshed tokens: 1 done, 0 disconnected meanwhile, -1 reconnected meanwhile.
 
-        -1 also if a record of the older system has just been moved: read it once more.
-        """
-        name, sealed = token.provider, self.sealed_tokens(user_id, token)
-        async with redis_call("store refreshed tokens", deadline):
-            if before.is_older:
-                await self.older.move(redis, user_id, name)
-                return -1 if await self.read_tokens(redis, user_id, name) else 0
-            pipe = redis.pipeline(transaction=False)
-            pipe.eval(scripts.REPLACE, 1, keys.tokens(user_id, name), before.tokens, sealed)
-            if self.can_open(user_id, name, before.profile):
-                beside = keys.connection(user_id, name)
-                sealed_profile = self.sealed_profile(user_id, name, profile)
-                pipe.eval(scripts.REPLACE, 1, beside, before.profile, sealed_profile)
-            canary.queue_beside(pipe, self._sealer, before.tokens)
-            outcome = int((await pipe.execute())[0])
-            if outcome == 1:
-                await self.older.clear(redis, user_id, name, before.older)
-        return outcome
+async def _take_back(subject: Subject, fresh: Sealed) -> None:
+    tokens, beside = _keys(subject)
+    pipe = subject.redis.pipeline(transaction=False)
+    pipe.eval(scripts.DELETE_IF_SAME, 1, tokens, fresh.tokens)
+    pipe.eval(scripts.DELETE_IF_SAME, 1, beside, fresh.profile)
+    await pipe.execute()
 
-    async def update_profile(
-        self, redis: RedisClient, user_id: str, provider: str, profile: Profile, before: Stored
-    ) -> bool:
-        """Write the profile; ``False`` if it was removed or changed meanwhile.
 
-        Also the first profile of a connection that an older system made.
-        """
-        if before.tokens and not before.profile:
-            return await self._begin_profile(redis, user_id, provider, profile)
-        if not self.can_open(user_id, provider, before.profile):
+async def renew(
+    storage: Storage,
+    subject: Subject,
+    token: TokenData,
+    profile: Profile,
+    before: Stored,
+    *,
+    deadline: float = DEADLINE,
+) -> Written:
+    """Replace refreshed tokens.
+
+    ``CHANGED`` also if a record of the older system has just been moved: read it once more.
+    """
+    tokens, beside = _keys(subject)
+    sealed = records.seal_token(storage, subject, token)
+    async with redis_call("store refreshed tokens", deadline):
+        if before.is_older:
+            await older_keys.move(storage, subject)
+            is_there = (await lookup.read_one(storage, subject)).sealed.tokens
+            return Written.CHANGED if is_there else Written.GONE
+        pipe = subject.redis.pipeline(transaction=False)
+        pipe.eval(scripts.REPLACE, 1, tokens, before.sealed.tokens, sealed)
+        if before.is_profiled:
+            sealed_profile = records.seal_profile(storage, subject, profile)
+            pipe.eval(scripts.REPLACE, 1, beside, before.sealed.profile, sealed_profile)
+        canary.queue_beside(pipe, storage.sealer, before.sealed.tokens)
+        outcome = Written(int((await pipe.execute())[0]))
+        if outcome is Written.DONE:
+            await older_keys.clear(subject, before.sealed.older)
+    return outcome
+
+
+async def update_profile(
+    storage: Storage, subject: Subject, profile: Profile, before: Stored
+) -> bool:
+    """Write the profile; ``False`` if it was removed or changed meanwhile.
+
+    Also the first profile of a connection that an older system made.
+    """
+    if before.sealed.tokens and not before.sealed.profile:
+        return await _begin_profile(storage, subject, profile)
+    if not before.is_profiled:
+        return False  # it cannot be read, and is kept as it is
+    _, key = _keys(subject)
+    sealed = records.seal_profile(storage, subject, profile)
+    async with redis_call("store a connection's facts"):
+        return await replace(subject.redis, key, before.sealed.profile, sealed)
+
+
+async def _begin_profile(storage: Storage, subject: Subject, profile: Profile) -> bool:
+    """Write a first profile, unless the connection has gone meanwhile."""
+    redis = subject.redis
+    _, key = _keys(subject)
+    sealed = records.seal_profile(storage, subject, profile)
+    async with redis_call("store a connection's facts"):
+        pipe = redis.pipeline(transaction=False)
+        pipe.set(key, sealed, nx=True)
+        for place in filter(None, keys.token_places(subject.user_id, subject.name)):
+            raw(pipe, "GET", place)
+        is_written, *tokens = await pipe.execute(raise_on_error=False)
+        if is_written and not any(tokens):
+            await redis.eval(scripts.DELETE_IF_SAME, 1, key, sealed)
+    return bool(is_written and any(tokens))
+
+
+async def end(
+    storage: Storage,
+    subject: Subject,
+    mark: Callable[[Profile], Profile],
+    before: Stored,
+    along: Along,
+) -> bool:
+    """Drop tokens that are over, keep the reason; ``False`` if they changed or moved meanwhile.
+
+    ``mark`` writes the reason into the profile.  The commands ``along`` come ahead of
+    the removal.
+    """
+    redis, seen = subject.redis, before.sealed
+    tokens, beside = _keys(subject)
+    reason = records.seal_profile(storage, subject, mark(before.profile))
+    async with redis_call("record the end of a grant"):
+        if before.is_older:
+            await older_keys.move(storage, subject)
             return False
-        sealed = self.sealed_profile(user_id, provider, profile)
-        key = keys.connection(user_id, provider)
-        async with redis_call("store a connection's facts"):
-            return int(await redis.eval(scripts.REPLACE, 1, key, before.profile, sealed)) == 1
+        await older_keys.clear(subject, seen.older)
+        pipe = redis.pipeline(transaction=False)
+        along.queue(pipe)
+        # The reason before the removal: a crash in between must not lose it.
+        if seen.profile:
+            pipe.eval(scripts.REPLACE, 1, beside, exact(seen.profile), reason)
+        else:
+            pipe.set(beside, reason, nx=True)
+        pipe.eval(scripts.DELETE_IF_SAME, 1, tokens, seen.tokens)
+        answers = await pipe.execute()
+        along.answered(answers)
+        written, deleted = answers[-2:]
+        is_ended = int(deleted) == 1
+        if is_ended and seen.profile and int(written) == -1:
+            # Another process wrote a time meanwhile; the reason goes on top of it.
+            text = await read_text(redis, beside)
+            profile = mark(records.open_profile(storage, subject, text))
+            sealed = records.seal_profile(storage, subject, profile)
+            await redis.eval(scripts.REPLACE, 1, beside, exact(text), sealed)
+        elif not is_ended and not seen.profile and written:
+            await redis.eval(scripts.DELETE_IF_SAME, 1, beside, reason)
+    return is_ended
 
-    async def _begin_profile(
-        self, redis: RedisClient, user_id: str, provider: str, profile: Profile
-    ) -> bool:
-        """Write a first profile, unless the connection has gone meanwhile."""
-        key = keys.connection(user_id, provider)
-        sealed = self.sealed_profile(user_id, provider, profile)
-        async with redis_call("store a connection's facts"):
-            pipe = redis.pipeline(transaction=False)
-            pipe.set(key, sealed, nx=True)
-            for place in filter(None, keys.token_places(user_id, provider)):
-                raw(pipe, "GET", place)
-            is_written, *tokens = await pipe.execute(raise_on_error=False)
-            if is_written and not any(tokens):
-                await redis.eval(scripts.DELETE_IF_SAME, 1, key, sealed)
-        return bool(is_written and any(tokens))
 
-    async def end(
-        self,
-        redis: RedisClient,
-        user_id: str,
-        provider: str,
-        mark: Callable[[Profile], Profile],
-        before: Stored,
-        also: Callable[[Any], object],
-    ) -> tuple[bool, list[Any]]:
-        """Drop tokens that are over, keep the reason; ``False`` if they changed or moved meanwhile.
+async def remove(
+    storage: Storage, subject: Subject, before: Stored, along: Along
+) -> tuple[Written, Profile | None]:
+    """Remove the records, the tokens only if they are still those of ``before``.
 
-        ``mark`` writes the reason into the profile.  ``also`` queues more commands
-        ahead of the removal, on the same trip; their answers come second.
-        """
-        tokens, beside = keys.tokens(user_id, provider), keys.connection(user_id, provider)
+    The profile is removed in any case, and comes second; ``None`` if there was none.
+    The commands ``along`` come ahead of the removal.
+    """
+    redis, seen = subject.redis, before.sealed
+    tokens, beside = _keys(subject)
+    async with redis_call("disconnect"):
+        done = None
+        if before.is_older:
+            done = await older_keys.remove(storage, subject, seen.older)
+        else:
+            await older_keys.clear(subject, seen.older)
+        pipe = redis.pipeline(transaction=False)
+        along.queue(pipe)
+        pipe.eval(scripts.DELETE_IF_SAME, 1, tokens, exact(seen.tokens))
+        raw(pipe, "GETDEL", beside)
+        answers = await pipe.execute(raise_on_error=False)
+        along.answered(answers)
+        deleted, profile = answers[-2:]
+        if is_mistyped(profile):
+            await redis.delete(beside)
+        if isinstance(deleted, Exception):
+            raise deleted
+        text = text_of(profile)
+    known = records.open_profile(storage, subject, text) if text else None
+    return Written(int(deleted if done is None else done)), known
 
-        def marked(profile: str) -> str:
-            known = mark(self.open_profile(user_id, provider, profile))
-            return self.sealed_profile(user_id, provider, known)
 
-        reason = marked(before.profile)
-        async with redis_call("record the end of a grant"):
-            if before.is_older:
-                await self.older.move(redis, user_id, provider)
-                return False, []
-            await self.older.clear(redis, user_id, provider, before.older)
-            pipe = redis.pipeline(transaction=False)
-            also(pipe)
-            # The reason before the removal: a crash in between must not lose it.
-            if before.profile:
-                pipe.eval(scripts.REPLACE, 1, beside, exact(before.profile), reason)
-            else:
-                pipe.set(beside, reason, nx=True)
-            pipe.eval(scripts.DELETE_IF_SAME, 1, tokens, before.tokens)
-            *told, written, deleted = await pipe.execute()
-            is_ended = int(deleted) == 1
-            if is_ended and before.profile and int(written) == -1:
-                # Another process wrote a time meanwhile; the reason goes on top of it.
-                now = await read_text(redis, beside)
-                await redis.eval(scripts.REPLACE, 1, beside, exact(now), marked(now))
-            elif not is_ended and not before.profile and written:
-                await redis.eval(scripts.DELETE_IF_SAME, 1, beside, reason)
-        return is_ended, told
+async def replace(redis: RedisClient, key: str, before: str, after: str) -> bool:
+    """Replace one sealed value by another, if it still is there."""
+    return int(await redis.eval(scripts.REPLACE, 1, key, before, after)) == 1
 
-    async def remove(
-        self,
-        redis: RedisClient,
-        user_id: str,
-        provider: str,
-        before: Stored,
-        also: Callable[[Any], object],
-    ) -> tuple[int, str, list[Any]]:
-        """Remove the records, the tokens only if they are still those of ``before``.
 
-        1 if they were, 0 if there are none any more, -1 if they changed; and the
-        profile, which is removed in any case.  ``also`` queues more commands ahead of
-        that, on the same trip; their answers come third.
-        """
-        tokens, beside = keys.tokens(user_id, provider), keys.connection(user_id, provider)
-        async with redis_call("disconnect"):
-            done = None
-            if before.is_older:
-                done = await self.older.remove(redis, user_id, provider, before.older)
-            else:
-                await self.older.clear(redis, user_id, provider, before.older)
-            pipe = redis.pipeline(transaction=False)
-            also(pipe)
-            pipe.eval(scripts.DELETE_IF_SAME, 1, tokens, exact(before.tokens))
-            raw(pipe, "GETDEL", beside)
-            *told, deleted, profile = await pipe.execute(raise_on_error=False)
-            if is_mistyped(profile):
-                await redis.delete(beside)
-            if isinstance(deleted, Exception):
-                raise deleted
-            return int(deleted if done is None else done), text_of(profile), told
-
-    async def replace(self, redis: RedisClient, key: str, before: str, after: str) -> bool:
-        """Replace one sealed value by another, if it still is there."""
-        return int(await redis.eval(scripts.REPLACE, 1, key, before, after)) == 1
+def _keys(subject: Subject) -> tuple[str, str]:
+    """Return the keys of the tokens and of the profile."""
+    place = subject.user_id, subject.name
+    return keys.tokens(*place), keys.connection(*place)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from ..errors import RecordUnreadable
 from ..models import Account, Profile
@@ -12,8 +10,8 @@ from ..protocol.requests import new_secret
 from ..shapes import shaped
 from ..token_data import TokenData
 from . import keys, scripts
-from .calls import Pipeline, RedisClient, as_text, raw, read_text, redis_call, run, take_text
-from .sealer import Sealer
+from .calls import Pipeline, as_text, raw, read_text, redis_call, run, take_text
+from .storage import Storage, Subject
 
 # Seconds that an offer is kept after its question was over: nobody may have answered,
 # and the grant behind it is still to be ended.
@@ -55,13 +53,13 @@ class SwitchOffer:
     def new(self) -> Account:
         return self.profile.account
 
-    @property
-    def is_over(self) -> bool:
-        """Return whether the time to answer has run out."""
-        return self.until <= time.time()
+    def is_over(self, now: float) -> bool:
+        """Return whether the time to answer has run out at ``now`` (epoch seconds)."""
+        return self.until <= now
 
 
 def new_offer(
+    storage: Storage,
     old: Account,
     token: TokenData,
     profile: Profile,
@@ -80,71 +78,68 @@ def new_offer(
         is_replacing=is_replacing,
         handle=handle,
         return_to=return_to,
-        until=time.time() + keys.PARKED_TTL,
+        until=storage.clock.now() + keys.PARKED_TTL,
     )
 
 
-class Switches:
-    """The sealed offers, at most one for each connection."""
+async def put(storage: Storage, subject: Subject, offer: SwitchOffer) -> SwitchOffer | None:
+    """Keep the offer; return the one it replaces, if any."""
+    payload = {
+        **{name: getattr(offer, name) for name in ("id", "is_replacing", "handle")},
+        **{name: getattr(offer, name) for name in ("return_to", "until")},
+        "old": asdict(offer.old),
+        "token": offer.token.to_record(),
+        "profile": asdict(offer.profile),
+    }
+    sealed = storage.sealer.seal("switch", subject.user_id, subject.name, payload)
+    value, seconds = f"{offer.id}:{sealed}", keys.PARKED_TTL + OFFER_SECONDS
+    async with redis_call("keep another account aside"):
+        before = await run(subject.redis, _PUT, _key(subject), value, seconds)
+    return opened(storage, subject, as_text(before))
 
-    def __init__(self, sealer: Sealer) -> None:
-        self._sealer = sealer
 
-    async def put(self, redis: RedisClient, user_id: str, offer: SwitchOffer) -> SwitchOffer | None:
-        """Keep the offer; return the one it replaces, if any."""
-        payload = {
-            **{name: getattr(offer, name) for name in ("id", "is_replacing", "handle")},
-            **{name: getattr(offer, name) for name in ("return_to", "until")},
-            "old": asdict(offer.old),
-            "token": offer.token.to_record(),
-            "profile": asdict(offer.profile),
-        }
-        sealed = self._sealer.seal("switch", user_id, offer.provider, payload)
-        value, seconds = f"{offer.id}:{sealed}", keys.PARKED_TTL + OFFER_SECONDS
-        key = keys.switch(user_id, offer.provider)
-        async with redis_call("keep another account aside"):
-            before = await run(redis, _PUT, key, value, seconds)
-        return self.open(user_id, offer.provider, as_text(before))
+async def peek(storage: Storage, subject: Subject) -> SwitchOffer | None:
+    """Return the offer and leave it as it is, even if its time is over."""
+    async with redis_call("look at another account"):
+        value = await read_text(subject.redis, _key(subject))
+    return opened(storage, subject, value)
 
-    async def peek(self, redis: RedisClient, user_id: str, provider: str) -> SwitchOffer | None:
-        """Return the offer and leave it as it is, even if its time is over."""
-        async with redis_call("look at another account"):
-            value = await read_text(redis, keys.switch(user_id, provider))
-        return self.open(user_id, provider, value)
 
-    async def claim(
-        self, redis: RedisClient, user_id: str, provider: str, offer_id: str
-    ) -> SwitchOffer | None:
-        """Return the offer there is, consumed if it has this id and left as it is if not."""
-        async with redis_call("take another account"):
-            value = await run(redis, _TAKE, keys.switch(user_id, provider), offer_id)
-        return self.open(user_id, provider, as_text(value))
+async def claim(storage: Storage, subject: Subject, offer_id: str) -> SwitchOffer | None:
+    """Return the offer there is, consumed if it has this id and left as it is if not."""
+    async with redis_call("take another account"):
+        value = await run(subject.redis, _TAKE, _key(subject), offer_id)
+    return opened(storage, subject, as_text(value))
 
-    def take(self, pipe: Pipeline, user_id: str, provider: str) -> Any:
-        """Queue the removal of the offer on a pipeline, or on a client: then await it.
 
-        The answer is for :meth:`open`.
-        """
-        return raw(pipe, "GETDEL", keys.switch(user_id, provider))
+async def take(storage: Storage, subject: Subject) -> SwitchOffer | None:
+    """Consume the offer, whichever it is."""
+    async with redis_call("take another account"):
+        value = await take_text(subject.redis, _key(subject))
+    return opened(storage, subject, value)
 
-    async def taken(self, redis: RedisClient, user_id: str, provider: str) -> SwitchOffer | None:
-        """Consume the offer, whichever it is."""
-        async with redis_call("take another account"):
-            value = await take_text(redis, keys.switch(user_id, provider))
-        return self.open(user_id, provider, value)
 
-    def open(self, user_id: str, provider: str, value: str) -> SwitchOffer | None:
-        """Open the offer in a record; None if it holds none."""
-        offer_id, _, sealed = value.partition(":")
-        try:
-            record = self._sealer.open("switch", user_id, provider, sealed)
-            offer = shaped(
-                SwitchOffer,
-                record,
-                old=shaped(Account, record.get("old")),
-                token=TokenData.from_dict(record["token"]),
-                profile=Profile.from_dict(record.get("profile")),
-            )
-        except (RecordUnreadable, KeyError, TypeError, ValueError):
-            return None
-        return offer if offer.id == offer_id else None
+def queue_take(pipe: Pipeline, subject: Subject) -> None:
+    """Queue a :func:`take` on a pipeline; its answer is for :func:`opened`, as text."""
+    raw(pipe, "GETDEL", _key(subject))
+
+
+def opened(storage: Storage, subject: Subject, value: str) -> SwitchOffer | None:
+    """Open the offer in a record; None if it holds none."""
+    offer_id, _, sealed = value.partition(":")
+    try:
+        record = storage.sealer.open("switch", subject.user_id, subject.name, sealed)
+        offer = shaped(
+            SwitchOffer,
+            record,
+            old=shaped(Account, record.get("old")),
+            token=TokenData.from_dict(record["token"]),
+            profile=Profile.from_dict(record.get("profile")),
+        )
+    except (RecordUnreadable, KeyError, TypeError, ValueError):
+        return None
+    return offer if offer.id == offer_id else None
+
+
+def _key(subject: Subject) -> str:
+    return keys.switch(subject.user_id, subject.name)

@@ -1,0 +1,28 @@
+"""The services of one manager, handed on whole to every flow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ..clock import Clock
+from ..protocol.client import ProviderClient
+from ..storage.storage import Storage
+from .flight import Flight, Route
+from .tasks import Tasks
+
+PATIENCE = 8.0  # seconds that a person waits for Redis, once the provider has answered
+
+
+@dataclass
+class Services:
+    """Redis's records, the providers, and the work under way in this process."""
+
+    storage: Storage
+    client: ProviderClient
+    tasks: Tasks = field(default_factory=Tasks)
+    flights: dict[Route, Flight] = field(default_factory=dict)
+    patience: float = PATIENCE
+
+    @property
+    def clock(self) -> Clock:
+        return self.storage.clock
