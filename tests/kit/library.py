@@ -21,7 +21,7 @@ from webui.oauth_manager import (
     TokenData,
 )
 from webui.oauth_manager.protocol.transport import Transport
-from webui.oauth_manager.storage import keys, lookup, store
+from webui.oauth_manager.storage import keys, lookup, updates
 from webui.oauth_manager.storage.sealer import Sealer
 from webui.oauth_manager.storage.storage import Subject
 
@@ -105,7 +105,7 @@ async def checked_twice(manager: OAuthManager, redis: Any, user_id: str, provide
     known = stored.facts
     earlier = replace(known, trouble_since=known.trouble_since - 61)
     if known.trouble:
-        await store.update_profile(*place, earlier, stored)
+        await updates.update_profile(*place, earlier, stored)
     return await manager.check(redis, user_id, provider)
 
 

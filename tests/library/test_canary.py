@@ -42,7 +42,7 @@ from webui.oauth_manager import (
     access,
     init_oauth_manager,
 )
-from webui.oauth_manager.storage import store
+from webui.oauth_manager.storage import updates
 from webui.oauth_manager.storage.canary import TROUBLE, Fit
 from webui.oauth_manager.storage.sealer import Sealer
 from webui.text import words
@@ -213,7 +213,7 @@ class TestRotation:
     ) -> None:
         await manager.store_token(redis, "u1", TOKEN)
         rotating = manager_for(fake, key=f"{OTHER_KEY},{KEY}")
-        replace = store.replace
+        replace = updates.replace
         tries: list[str] = []
 
         async def overtaken(redis: Any, key: str, before: str, after: str) -> bool:
@@ -222,7 +222,7 @@ class TestRotation:
             tries.append(key)
             return await replace(redis, key, before, after)
 
-        monkeypatch.setattr(store, "replace", overtaken)
+        monkeypatch.setattr(updates, "replace", overtaken)
         assert await rotating.reseal(redis) == Rotation(1, 0, {})
         assert opens(OTHER_KEY, await text_at(redis, tokens_key("u1", "github")))
         assert opens(OTHER_KEY, await text_at(redis, CANARY))

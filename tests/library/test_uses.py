@@ -18,7 +18,7 @@ from webui.oauth_manager.clock import Clock
 from webui.oauth_manager.flows import tokens
 from webui.oauth_manager.flows.last_used import DELAY, WRITE_EVERY, Uses
 from webui.oauth_manager.flows.tasks import Tasks
-from webui.oauth_manager.storage import lookup, store
+from webui.oauth_manager.storage import lookup, updates
 from webui.oauth_manager.storage.storage import Subject
 
 pytestmark = pytest.mark.anyio
@@ -64,7 +64,7 @@ async def last_used(manager: OAuthManager, redis: Any, at: float) -> None:
     place = manager._storage, manager._subject(redis, "ann", "google")
     stored = await lookup.read_one(*place)
     profile = replace(await profile_of(manager, redis), used_at=at)
-    assert await store.update_profile(*place, profile, stored)
+    assert await updates.update_profile(*place, profile, stored)
 
 
 async def kinds(manager: OAuthManager, redis: Any) -> list[str]:

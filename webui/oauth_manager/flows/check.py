@@ -15,7 +15,7 @@ from ..models import Profile
 from ..protocol import answers
 from ..protocol.answers import Answer
 from ..protocol.transport import DEADLINE_WHILE_WAITING
-from ..storage import account_index, lookup, store
+from ..storage import account_index, lookup, updates
 from ..storage.calls import redis_call
 from ..storage.records import Stored
 from ..storage.storage import Subject
@@ -78,7 +78,7 @@ async def _verdict(
         profile = replace(known.without_trouble(), checked_at=services.clock.now())
         if known.is_account_unasked:
             profile = await _with_account(services, subject, profile, answer)
-        await store.update_profile(services.storage, subject, profile, stored)
+        await updates.update_profile(services.storage, subject, profile, stored)
         return _Verdict.ACCEPTED
     # An address that refused at connecting already cannot judge the token.
     return _Verdict.NOBODY if known.is_account_refused else _Verdict.REJECTED
@@ -140,7 +140,7 @@ async def _by_renewal(
     stored = await lookup.read_one(services.storage, subject)
     if verdict is _Verdict.NOBODY:
         checked = replace(stored.facts, checked_at=services.clock.now())
-        await store.update_profile(services.storage, subject, checked, stored)
+        await updates.update_profile(services.storage, subject, checked, stored)
         return Health.WORKING
     verdict = await _verdict(services, subject, stored, now)
     # It has just been renewed: an address that refuses it has another reason.
@@ -156,7 +156,7 @@ async def _rejected(services: Services, subject: Subject, token: TokenData) -> H
     refusal = OAuthRefused(subject.name, "check", "invalid_token")
     if known.trouble != "rejected":
         noted = known.with_trouble("rejected", refusal.code, now)
-        await store.update_profile(services.storage, subject, noted, stored)
+        await updates.update_profile(services.storage, subject, noted, stored)
     elif now - known.trouble_since >= APART:
         await refresh.ended(services, subject, stored, refusal)
         return Health.RECONNECT_NEEDED

@@ -7,7 +7,7 @@ import logging
 from dataclasses import replace
 
 from ..errors import StoreUnavailable
-from ..storage import lookup, store
+from ..storage import lookup, updates
 from ..storage.records import Stored
 from ..storage.storage import Storage, Subject
 from ..storage.store import Written
@@ -101,7 +101,7 @@ async def _keep(storage: Storage, flight: Flight, stored: Stored, fresh: TokenDa
     while True:
         profile = stored.profile.of(flight.due).without_trouble()
         profile = replace(profile, renewed_at=storage.clock.now())
-        outcome = await store.renew(storage, subject, fresh, profile, stored, deadline=_TRY)
+        outcome = await updates.renew(storage, subject, fresh, profile, stored, deadline=_TRY)
         if outcome is not Written.CHANGED:
             return outcome
         # Resealed meanwhile, or replaced?  Only the latter is somebody else's pair.

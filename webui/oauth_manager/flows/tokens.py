@@ -19,7 +19,7 @@ from ..errors import (
 from ..journal import activity
 from ..journal.activity import Event
 from ..models import Connection, Status
-from ..storage import lookup, store
+from ..storage import lookup, updates
 from ..storage import renewal_limit as renewals
 from ..storage.held_tokens import ENDED
 from ..storage.records import Stored
@@ -93,7 +93,7 @@ async def _note_check(storage: Storage, subject: Subject, found: Health) -> None
         stored = await lookup.read_one(storage, subject)
         now = storage.clock.now()
         noted = replace(stored.facts, failed_check_at=now, failed_check=found.value)
-        await store.update_profile(storage, subject, noted, stored)
+        await updates.update_profile(storage, subject, noted, stored)
     except StoreUnavailable:
         log.warning("%s: how a check went could not be noted", subject.name)
 
@@ -134,7 +134,7 @@ async def used(services: Services, subject: Subject) -> None:
     if profile.is_account_unasked:
         profile = await check.learned(services, subject, stored)
     fresh = replace(profile, used_at=now)
-    is_written = await store.update_profile(storage, subject, fresh, stored)
+    is_written = await updates.update_profile(storage, subject, fresh, stored)
     if is_written and stored.sealed.tokens and now // 86400 != profile.used_at // 86400:
         event = Event("used", subject.name, "bot", now, account=profile.account.label)
         await activity.note(storage, subject.redis, subject.user_id, event)
@@ -150,7 +150,7 @@ async def accept_missing(storage: Storage, subject: Subject) -> bool:
         before = (s for s in known.profile.accepted_missing if s in known.missing_scopes)
         accepted = tuple(dict.fromkeys([*known.lacking_scopes, *before]))
         profile = replace(known.profile, accepted_missing=accepted)
-        if await store.update_profile(storage, subject, profile, stored):
+        if await updates.update_profile(storage, subject, profile, stored):
             return True
     return False
 

@@ -7,7 +7,7 @@ import logging
 from ..errors import Meaning, OAuthMisconfigured, OAuthUnavailable, StoreUnavailable
 from ..models import Profile
 from ..providers.provider import OAuthProvider
-from ..storage import store
+from ..storage import updates
 from ..storage.records import Stored
 from ..storage.storage import Storage, Subject
 
@@ -34,7 +34,7 @@ async def note(
     if profile == stored.facts:
         return
     try:
-        await store.update_profile(storage, subject, profile, stored)
+        await updates.update_profile(storage, subject, profile, stored)
     except StoreUnavailable:
         log.warning("%s: trouble could not be noted", subject.name)
 

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from ..errors import RecordUnreadable, StoreUnavailable
 from ..providers.provider import OAuthProvider
-from . import account_index, canary, keys, older_keys, records, store
+from . import account_index, canary, keys, older_keys, records, updates
 from .calls import RedisClient, as_text, read_text, redis_call
 from .keys import UserId
 from .older_keys import is_claim
@@ -114,7 +114,7 @@ class _Walk:
         if not self._writes:
             return "done"
         sealed = self._sealer.seal(kind, *ours, record)
-        is_done = await store.replace(self._redis, name, text, sealed)
+        is_done = await updates.replace(self._redis, name, text, sealed)
         if kind == "connection":
             await self._list(*ours)
         return "done" if is_done else "changed"

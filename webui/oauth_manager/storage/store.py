@@ -1,4 +1,4 @@
-"""The records of connections in Redis: every write; :mod:`.lookup` reads.
+"""Connections in Redis: begun and ended.  :mod:`.updates` writes what changes in between.
 
 Every command is portable (Redis 7, Valkey 8); the scripts are in ``scripts``.
 """
@@ -15,9 +15,7 @@ from ..models import Profile
 from ..token_data import TokenData, new_generation
 from . import canary, keys, lookup, older_keys, records, scripts
 from .calls import (
-    DEADLINE,
     Pipeline,
-    RedisClient,
     exact,
     is_mistyped,
     raw,
@@ -92,7 +90,7 @@ async def connect(
         records.seal_token(storage, subject, token),
         records.seal_profile(storage, subject, profile),
     )
-    tokens, beside = _keys(subject)
+    tokens, beside = keys_of(subject)
     last = int(storage.clock.monotonic() * 1000 + before.clock_ahead + WRITE_SECONDS * 1000)
     async with redis_call("store connection"):
         known, profiled = exact(seen.tokens), exact(seen.profile)
@@ -122,76 +120,11 @@ async def connect(
 
 
 async def _take_back(subject: Subject, fresh: Sealed) -> None:
-    tokens, beside = _keys(subject)
+    tokens, beside = keys_of(subject)
     pipe = subject.redis.pipeline(transaction=False)
     pipe.eval(scripts.DELETE_IF_SAME, 1, tokens, fresh.tokens)
     pipe.eval(scripts.DELETE_IF_SAME, 1, beside, fresh.profile)
     await pipe.execute()
-
-
-async def renew(
-    storage: Storage,
-    subject: Subject,
-    token: TokenData,
-    profile: Profile,
-    before: Stored,
-    *,
-    deadline: float = DEADLINE,
-) -> Written:
-    """Replace refreshed tokens.
-
-    ``CHANGED`` also if a record of the older system has just been moved: read it once more.
-    """
-    tokens, beside = _keys(subject)
-    sealed = records.seal_token(storage, subject, token)
-    async with redis_call("store refreshed tokens", deadline):
-        if before.is_older:
-            await older_keys.move(storage, subject)
-            is_there = (await lookup.read_one(storage, subject)).sealed.tokens
-            return Written.CHANGED if is_there else Written.GONE
-        pipe = subject.redis.pipeline(transaction=False)
-        pipe.eval(scripts.REPLACE, 1, tokens, before.sealed.tokens, sealed)
-        if before.is_profiled:
-            sealed_profile = records.seal_profile(storage, subject, profile)
-            pipe.eval(scripts.REPLACE, 1, beside, before.sealed.profile, sealed_profile)
-        canary.queue_beside(pipe, storage.sealer, before.sealed.tokens)
-        outcome = Written(int((await pipe.execute())[0]))
-        if outcome is Written.DONE:
-            await older_keys.clear(subject, before.sealed.older)
-    return outcome
-
-
-async def update_profile(
-    storage: Storage, subject: Subject, profile: Profile, before: Stored
-) -> bool:
-    """Write the profile; ``False`` if it was removed or changed meanwhile.
-
-    Also the first profile of a connection that an older system made.
-    """
-    if before.sealed.tokens and not before.sealed.profile:
-        return await _begin_profile(storage, subject, profile)
-    if not before.is_profiled:
-        return False  # it cannot be read, and is kept as it is
-    _, key = _keys(subject)
-    sealed = records.seal_profile(storage, subject, profile)
-    async with redis_call("store a connection's facts"):
-        return await replace(subject.redis, key, before.sealed.profile, sealed)
-
-
-async def _begin_profile(storage: Storage, subject: Subject, profile: Profile) -> bool:
-    """Write a first profile, unless the connection has gone meanwhile."""
-    redis = subject.redis
-    _, key = _keys(subject)
-    sealed = records.seal_profile(storage, subject, profile)
-    async with redis_call("store a connection's facts"):
-        pipe = redis.pipeline(transaction=False)
-        pipe.set(key, sealed, nx=True)
-        for place in filter(None, keys.token_places(subject.user_id, subject.name)):
-            raw(pipe, "GET", place)
-        is_written, *tokens = await pipe.execute(raise_on_error=False)
-        if is_written and not any(tokens):
-            await redis.eval(scripts.DELETE_IF_SAME, 1, key, sealed)
-    return bool(is_written and any(tokens))
 
 
 async def end(
@@ -207,7 +140,7 @@ async def end(
     the removal.
     """
     redis, seen = subject.redis, before.sealed
-    tokens, beside = _keys(subject)
+    tokens, beside = keys_of(subject)
     reason = records.seal_profile(storage, subject, mark(before.profile))
     async with redis_call("record the end of a grant"):
         if before.is_older:
@@ -246,7 +179,7 @@ async def remove(
     The commands ``along`` come ahead of the removal.
     """
     redis, seen = subject.redis, before.sealed
-    tokens, beside = _keys(subject)
+    tokens, beside = keys_of(subject)
     async with redis_call("disconnect"):
         done = None
         if before.is_older:
@@ -269,12 +202,7 @@ async def remove(
     return Written(int(deleted if done is None else done)), known
 
 
-async def replace(redis: RedisClient, key: str, before: str, after: str) -> bool:
-    """Replace one sealed value by another, if it still is there."""
-    return int(await redis.eval(scripts.REPLACE, 1, key, before, after)) == 1
-
-
-def _keys(subject: Subject) -> tuple[str, str]:
+def keys_of(subject: Subject) -> tuple[str, str]:
     """Return the keys of the tokens and of the profile."""
     place = subject.user_id, subject.name
     return keys.tokens(*place), keys.connection(*place)
