@@ -49,12 +49,12 @@ async def keep(services: Services, fresh: Fresh) -> Connection | None:
     if not is_kept:
         await services.client.revoke(provider, fresh.token, DEADLINE_WHILE_WAITING)
         return None
-    return describe(provider, fresh.token, fresh.profile, services.clock.now())
+    return describe(provider, fresh.token, fresh.profile, services.storage.clock.now())
 
 
 async def _save_in_time(services: Services, fresh: Fresh) -> bool:
     """Save, and retry while the person waits and Redis does not answer."""
-    storage, clock = services.storage, services.clock
+    storage, clock = services.storage, services.storage.clock
     give_up = clock.monotonic() + services.patience
     while True:
         try:

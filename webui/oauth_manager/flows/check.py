@@ -75,7 +75,7 @@ async def _verdict(
         await troubles.note(services.storage, subject, stored, error)
         raise
     if not answers.refuses_token(provider, answer):
-        profile = replace(known.without_trouble(), checked_at=services.clock.now())
+        profile = replace(known.without_trouble(), checked_at=services.storage.clock.now())
         if known.is_account_unasked:
             profile = await _with_account(services, subject, profile, answer)
         await updates.update_profile(services.storage, subject, profile, stored)
@@ -139,7 +139,7 @@ async def _by_renewal(
         return Health.UNCHECKED  # renewed too often lately
     stored = await lookup.read_one(services.storage, subject)
     if verdict is _Verdict.NOBODY:
-        checked = replace(stored.facts, checked_at=services.clock.now())
+        checked = replace(stored.facts, checked_at=services.storage.clock.now())
         await updates.update_profile(services.storage, subject, checked, stored)
         return Health.WORKING
     verdict = await _verdict(services, subject, stored, now)
@@ -152,7 +152,7 @@ async def _rejected(services: Services, subject: Subject, token: TokenData) -> H
     stored = await lookup.read_one(services.storage, subject)
     if stored.require_token() != token:
         return await check(services, subject)  # of the token that replaced it
-    known, now = stored.facts, services.clock.now()
+    known, now = stored.facts, services.storage.clock.now()
     refusal = OAuthRefused(subject.name, "check", "invalid_token")
     if known.trouble != "rejected":
         noted = known.with_trouble("rejected", refusal.code, now)

@@ -25,7 +25,7 @@ async def answer(
         return None
     if offer.id != offer_id:
         return await offers.peek(services, subject)
-    if use_new and not offer.is_over(services.clock.now()):
+    if use_new and not offer.is_over(services.storage.clock.now()):
         return await _use_new(services, subject, offer)
     await offers.give_back(services, subject, offer)
     return None
@@ -50,7 +50,7 @@ async def _use_new(services: Services, subject: Subject, offer: SwitchOffer) -> 
         return None
     by = "chat" if offer.handle and offer.return_to == "done" else "web"
     kind = "account_switched" if is_replacing else "connected"
-    event = Event(kind, subject.name, by, services.clock.now(), account=offer.new.label)
+    event = Event(kind, subject.name, by, services.storage.clock.now(), account=offer.new.label)
     fresh = Fresh(subject, offer.token, offer.profile, before, event)
     connection = await arrivals.keep(services, fresh)
     if connection and old.id and offer.new.id and before.token:

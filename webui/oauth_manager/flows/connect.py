@@ -59,7 +59,7 @@ async def complete(
     if is_same and before.token and not back.token.refresh_token:
         # The answer omits it because the account is the very same.
         back.token.refresh_token = before.token.refresh_token
-    now = services.clock.now()
+    now = services.storage.clock.now()
     profile = _fresh_profile(attempt, back, account, earlier, now, is_same=is_same)
     if not is_same and (not attempt.is_bound or _is_unclear(before, account)):
         return await _ask(services, subject, attempt, before, back, profile)

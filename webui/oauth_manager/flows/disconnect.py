@@ -67,7 +67,7 @@ async def _remove(services: Services, subject: Subject, by: str) -> _Removal:
     storage = services.storage
     stored = await lookup.read_one(storage, subject)
     label = stored.facts.account.label
-    event = Event("disconnected", subject.name, by, services.clock.now(), ASKING, label)
+    event = Event("disconnected", subject.name, by, services.storage.clock.now(), ASKING, label)
     removal = _removal(storage, subject, stored, event)
     if not stored.is_there:
         removal.offer = await _other_account(storage, subject)
@@ -176,7 +176,7 @@ def resume(services: Services, subject: Subject, stored: Stored) -> None:
     ``stored`` is what a reader has found.  Of any number of readers, one goes on.
     """
     left = stored.left
-    if left and left.is_interrupted(services.clock.now()) and _is_of(stored, left):
+    if left and left.is_interrupted(services.storage.clock.now()) and _is_of(stored, left):
         services.tasks.run(_resume(services, subject, stored, left))
 
 

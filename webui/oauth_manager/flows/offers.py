@@ -27,7 +27,7 @@ async def put(services: Services, subject: Subject, offer: SwitchOffer) -> None:
 async def peek(services: Services, subject: Subject) -> SwitchOffer | None:
     """Return the offer that can be answered.  An expired one is given back meanwhile."""
     offer = await switch_offers.peek(services.storage, subject)
-    if offer is None or not offer.is_over(services.clock.now()):
+    if offer is None or not offer.is_over(services.storage.clock.now()):
         return offer
     services.tasks.run(_end_over(services, subject, offer))
     return None

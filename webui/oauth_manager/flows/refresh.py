@@ -56,7 +56,7 @@ async def refreshed(
 
 
 async def _across_processes(services: Services, flight: Flight) -> TokenData | None:
-    subject, clock = flight.subject, services.clock
+    subject, clock = flight.subject, services.storage.clock
     lock = Lock(services.storage, subject)
     give_up = clock.monotonic() + _PATIENCE
     pause = 0.02
@@ -126,7 +126,7 @@ async def ended(
 
     Returns the tokens that replaced ``stored``, if any.
     """
-    storage, now = services.storage, services.clock.now()
+    storage, now = services.storage, services.storage.clock.now()
     name, code = subject.name, refusal.code
     over = stored.require_token()
     if over is None:

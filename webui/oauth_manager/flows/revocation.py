@@ -44,7 +44,7 @@ async def ask(services: Services, provider: OAuthProvider, token: TokenData | No
         return RevokeOutcome.UNSUPPORTED, None
     if token is None or not provider.is_configured:
         return RevokeOutcome.UNCONFIRMED, None
-    clock, client = services.clock, services.client
+    clock, client = services.storage.clock, services.client
     give_up = clock.monotonic() + DEADLINE
     is_over = token.is_over(clock.now())
     if provider.revoke_style == "delete" and is_over and token.refresh_token:
@@ -81,7 +81,7 @@ async def ask_again(services: Services, subject: Subject) -> Ending | None:
     left = stored.left
     if stored.is_there or left is None or left.state == ENDED:
         return None
-    if left.state == ASKING and not left.is_interrupted(services.clock.now()):
+    if left.state == ASKING and not left.is_interrupted(services.storage.clock.now()):
         return None  # another process is asking
     claimed = await held_tokens.claim(services.storage, subject, left)
     if claimed is None:
@@ -93,7 +93,9 @@ async def _end_again(services: Services, subject: Subject, left: Leftover) -> Di
     """Ask because the person wants to; the first outcome is on record."""
     outcome, token = await ask(services, subject.provider, left.token)
     is_revoked = outcome is RevokeOutcome.REVOKED
-    event = Event("revoked", subject.name, "web", services.clock.now()) if is_revoked else None
+    event = (
+        Event("revoked", subject.name, "web", services.storage.clock.now()) if is_revoked else None
+    )
     kept = _kept(services.storage, subject, left, token)
     is_kept = await outbox.record_answer(services.storage, subject, event, left, kept)
     until = kept.until if kept and is_kept else 0.0

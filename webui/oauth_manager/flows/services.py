@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ..clock import Clock
 from ..protocol.client import ProviderClient
 from ..storage.storage import Storage
 from .flight import Flight, Route
@@ -22,7 +21,3 @@ class Services:
     tasks: Tasks = field(default_factory=Tasks)
     flights: dict[Route, Flight] = field(default_factory=dict)
     patience: float = PATIENCE
-
-    @property
-    def clock(self) -> Clock:
-        return self.storage.clock

@@ -40,7 +40,7 @@ async def valid(services: Services, subject: Subject) -> TokenData | None:
 
     A refresh that fails is raised only if the old token is over as well.
     """
-    now = services.clock.now()
+    now = services.storage.clock.now()
     try:
         token = await lookup.read_token(services.storage, subject)
         if token is None or not token.is_due(now):
@@ -50,7 +50,7 @@ async def valid(services: Services, subject: Subject) -> TokenData | None:
         try:
             return await refresh.refreshed(services, subject, token)
         except (OAuthUnavailable, OAuthMisconfigured):
-            if token.is_over(services.clock.now()):
+            if token.is_over(services.storage.clock.now()):
                 raise
             return token
     except RecordUnreadable as error:
@@ -126,7 +126,7 @@ async def used(services: Services, subject: Subject) -> None:
 
     The first use of a day is an event.
     """
-    storage, now = services.storage, services.clock.now()
+    storage, now = services.storage, services.storage.clock.now()
     stored = await lookup.read_one(storage, subject)
     profile = stored.facts
     if 0 <= now - profile.used_at < WRITE_EVERY:

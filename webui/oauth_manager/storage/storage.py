@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from ..clock import Clock
 from ..providers.provider import OAuthProvider
+from . import keys
 from .calls import RedisClient
 from .keys import UserId
 from .sealer import Sealer
@@ -34,3 +35,9 @@ class Subject:
     def name(self) -> str:
         """Return the provider's name."""
         return self.provider.name
+
+    @property
+    def record_keys(self) -> tuple[str, str]:
+        """Return the keys of the tokens and of the profile."""
+        place = self.user_id, self.provider.name
+        return keys.tokens(*place), keys.connection(*place)

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from ..errors import RecordUnreadable, StoreUnavailable
 from ..models import Profile
 from ..token_data import TokenData, new_generation
-from . import canary, keys, lookup, older_keys, records, scripts
+from . import canary, lookup, older_keys, records, scripts
 from .calls import (
     Pipeline,
     exact,
@@ -52,7 +52,8 @@ async def put_tokens(storage: Storage, subject: Subject, token: TokenData) -> No
 
     The first tokens in a Redis come with the canary.  Raises ``WrongKey``.
     """
-    redis, key = subject.redis, keys.tokens(subject.user_id, subject.name)
+    redis = subject.redis
+    key, _ = subject.record_keys
     if not token.generation:
         known = await _generation(storage, subject, token)
         token = replaced(token, generation=known or new_generation())
@@ -90,7 +91,7 @@ async def connect(
         records.seal_token(storage, subject, token),
         records.seal_profile(storage, subject, profile),
     )
-    tokens, beside = keys_of(subject)
+    tokens, beside = subject.record_keys
     last = int(storage.clock.monotonic() * 1000 + before.clock_ahead + WRITE_SECONDS * 1000)
     async with redis_call("store connection"):
         known, profiled = exact(seen.tokens), exact(seen.profile)
@@ -120,7 +121,7 @@ async def connect(
 
 
 async def _take_back(subject: Subject, fresh: Sealed) -> None:
-    tokens, beside = keys_of(subject)
+    tokens, beside = subject.record_keys
     pipe = subject.redis.pipeline(transaction=False)
     pipe.eval(scripts.DELETE_IF_SAME, 1, tokens, fresh.tokens)
     pipe.eval(scripts.DELETE_IF_SAME, 1, beside, fresh.profile)
@@ -140,7 +141,7 @@ async def end(
     the removal.
     """
     redis, seen = subject.redis, before.sealed
-    tokens, beside = keys_of(subject)
+    tokens, beside = subject.record_keys
     reason = records.seal_profile(storage, subject, mark(before.profile))
     async with redis_call("record the end of a grant"):
         if before.is_older:
@@ -179,7 +180,7 @@ async def remove(
     The commands ``along`` come ahead of the removal.
     """
     redis, seen = subject.redis, before.sealed
-    tokens, beside = keys_of(subject)
+    tokens, beside = subject.record_keys
     async with redis_call("disconnect"):
         done = None
         if before.is_older:
@@ -200,9 +201,3 @@ async def remove(
         text = text_of(profile)
     known = records.open_profile(storage, subject, text) if text else None
     return Written(int(deleted if done is None else done)), known
-
-
-def keys_of(subject: Subject) -> tuple[str, str]:
-    """Return the keys of the tokens and of the profile."""
-    place = subject.user_id, subject.name
-    return keys.tokens(*place), keys.connection(*place)

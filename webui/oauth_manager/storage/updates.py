@@ -8,7 +8,7 @@ from . import canary, keys, lookup, older_keys, records, scripts
 from .calls import DEADLINE, RedisClient, raw, redis_call
 from .records import Stored
 from .storage import Storage, Subject
-from .store import Written, keys_of
+from .store import Written
 
 
 async def renew(
@@ -24,7 +24,7 @@ async def renew(
 
     ``CHANGED`` also if a record of the older system has just been moved: read it once more.
     """
-    tokens, beside = keys_of(subject)
+    tokens, beside = subject.record_keys
     sealed = records.seal_token(storage, subject, token)
     async with redis_call("store refreshed tokens", deadline):
         if before.is_older:
@@ -54,7 +54,7 @@ async def update_profile(
         return await _begin_profile(storage, subject, profile)
     if not before.is_profiled:
         return False  # it cannot be read, and is kept as it is
-    _, key = keys_of(subject)
+    _, key = subject.record_keys
     sealed = records.seal_profile(storage, subject, profile)
     async with redis_call("store a connection's facts"):
         return await replace(subject.redis, key, before.sealed.profile, sealed)
@@ -63,7 +63,7 @@ async def update_profile(
 async def _begin_profile(storage: Storage, subject: Subject, profile: Profile) -> bool:
     """Write a first profile, unless the connection has gone meanwhile."""
     redis = subject.redis
-    _, key = keys_of(subject)
+    _, key = subject.record_keys
     sealed = records.seal_profile(storage, subject, profile)
     async with redis_call("store a connection's facts"):
         pipe = redis.pipeline(transaction=False)
