@@ -16,9 +16,9 @@ from starlette.types import ASGIApp, Scope
 from webui.access.roles import RoleUnknown
 from webui.access.sign_in import ask_to_sign_in
 from webui.middleware.stack import guarded
-from webui.oauth_manager import Clock, OAuthManager, StoreUnavailable
+from webui.oauth_manager import OAuthManager, StoreUnavailable
 from webui.oauth_manager.protocol.transport import Transport
-from webui.oauth_manager.storage import TROUBLE, Fit, WrongKey
+from webui.oauth_manager.storage import TROUBLE, Clock, Fit, WrongKey
 from webui.oauth_manager.storage.calls import RedisClient
 from webui.rate_limits import Limiter, TooMany
 from webui.redis_client import connect

@@ -8,7 +8,8 @@ from functools import cache
 from typing import NamedTuple
 from urllib.parse import quote
 
-from webui.oauth_manager import Clock, OAuthError
+from webui.oauth_manager import OAuthError
+from webui.oauth_manager.storage import Clock
 from webui.oauth_manager.storage.calls import RedisClient, read_text, redis_call
 
 LIMITS = {

@@ -8,7 +8,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from webui.addresses import counted_network
-from webui.oauth_manager import Clock, OAuthManager, OAuthProvider
+from webui.oauth_manager import OAuthManager, OAuthProvider
+from webui.oauth_manager.storage import Clock
 from webui.oauth_manager.storage.calls import RedisClient
 from webui.rate_limits import Limiter
 from webui.sessions.sessions import Sessions

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from tests.kit import browser, hosted
 from tests.kit.fake_answers import Answer, error_answer
 from tests.kit.hosted import Desk, Host, desk
-from webui.oauth_manager import Clock
+from webui.oauth_manager.storage import Clock
 from webui.rate_limits import Limiter
 
 pytestmark = pytest.mark.anyio

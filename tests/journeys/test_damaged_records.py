@@ -28,8 +28,9 @@ from tests.site.test_sign_on_site import begin as begin_sign_on
 from tests.site.test_sign_on_site import signing_on
 from webui.chat import connect_service, notice_text
 from webui.incident_codes import Reference, find_reference, keep_reference
-from webui.oauth_manager import AuditRecord, Clock, FlowRefused, LinkRequest, OAuthManager, access
+from webui.oauth_manager import AuditRecord, FlowRefused, LinkRequest, OAuthManager, access
 from webui.oauth_manager.journal import notices
+from webui.oauth_manager.storage import Clock
 from webui.oauth_manager.storage.lock import Lock
 from webui.rate_limits import Limiter
 from webui.sign_on.attempts import begin_attempt, take_attempt

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from webui.oauth_manager import Clock
+from webui.oauth_manager.storage import Clock
 
 
 class FakeClock(Clock):

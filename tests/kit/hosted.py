@@ -25,7 +25,8 @@ from tests.kit.library import began, connected, fake_provider, impatient, provid
 from tests.kit.redis_proxy import RedisProxy, redis_proxy
 from tests.kit.site_fixtures import site_in, site_settings
 from webui.app import create_app, make_manager
-from webui.oauth_manager import Clock, OAuthManager
+from webui.oauth_manager import OAuthManager
+from webui.oauth_manager.storage import Clock
 from webui.sessions.note import Note
 from webui.sessions.sessions import Session, Sessions
 from webui.settings.settings import Settings

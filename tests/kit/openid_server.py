@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from tests.kit.fake_answers import Answer, Gate, error_answer, json_answer
 from tests.kit.fake_provider import _send
 from tests.kit.fake_requests import Recorded, record
-from webui.oauth_manager import Clock
+from webui.oauth_manager.storage import Clock
 
 ISSUER = "https://login.example"
 CLIENT_ID = "the stargazer"  # with what has to be encoded in a Basic header

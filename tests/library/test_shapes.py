@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 
 from tests.kit.every import every
 from tests.kit.library import subject
-from webui.oauth_manager.clock import Clock
 from webui.oauth_manager.shapes import shaped
+from webui.oauth_manager.storage import Clock
 from webui.oauth_manager.storage.lock import Lock
 from webui.oauth_manager.storage.sealer import Sealer
 from webui.oauth_manager.storage.storage import Storage

@@ -14,11 +14,10 @@ from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import NO_REDIS, connected, granted, subject
 from tests.kit.redis_wire import Wire
 from webui.oauth_manager import OAuthManager, Profile
-from webui.oauth_manager.clock import Clock
 from webui.oauth_manager.flows import tokens
 from webui.oauth_manager.flows.last_used import DELAY, WRITE_EVERY, Uses
 from webui.oauth_manager.flows.tasks import Tasks
-from webui.oauth_manager.storage import lookup, updates
+from webui.oauth_manager.storage import Clock, lookup, updates
 from webui.oauth_manager.storage.storage import Subject
 
 pytestmark = pytest.mark.anyio

@@ -15,8 +15,8 @@ from tests.kit.library import KEY
 from tests.kit.site_fixtures import SESSION_SECRET
 from webui.cli import main
 from webui.oauth_manager import AuditRecord
-from webui.oauth_manager.clock import Clock
 from webui.oauth_manager.journal.audit import Audit
+from webui.oauth_manager.storage import Clock
 
 AUDIT = "stargazer:oauth_audit"
 NOW = time.time()

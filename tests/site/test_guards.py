@@ -27,7 +27,7 @@ from webui.access.sign_in import ask_to_sign_in
 from webui.fetch_metadata import is_same_origin
 from webui.middleware.requests import MAX_BODY_BYTES
 from webui.middleware.stack import guarded
-from webui.oauth_manager import Clock
+from webui.oauth_manager.storage import Clock
 from webui.sessions.sessions import Sessions, SignInNeeded
 from webui.settings.settings import Settings
 

@@ -25,9 +25,8 @@ from starlette.routing import Route
 
 from tests.kit.clock import FakeClock
 from tests.kit.site_fixtures import commands as sent
-from webui.oauth_manager import Clock
 from webui.oauth_manager.errors import StoreUnavailable
-from webui.oauth_manager.storage import keys
+from webui.oauth_manager.storage import Clock, keys
 from webui.redis_client import connect
 from webui.sessions.index import LIFE_SECONDS, MOST
 from webui.sessions.note import Note

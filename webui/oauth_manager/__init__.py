@@ -10,7 +10,6 @@ The library knows nothing of the site; it works in a bot's process alone.
 """
 
 from .access import get_oauth_manager, init_oauth_manager, require_oauth_token
-from .clock import Clock
 from .errors import (
     FlowRefused,
     Meaning,
@@ -55,7 +54,6 @@ __all__ = [
     "Attempt",
     "Audit",
     "AuditRecord",
-    "Clock",
     "Connection",
     "Disconnected",
     "Ending",

@@ -11,7 +11,7 @@ from typing import Any, cast
 from redis.asyncio import Redis
 from starlette.requests import HTTPConnection
 
-from webui.oauth_manager import Clock
+from webui.oauth_manager.storage import Clock
 from webui.oauth_manager.storage.calls import Commands, is_mistyped, redis_call
 from webui.sessions import index as session_index
 from webui.sessions.index import LIFE_SECONDS

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from webui.oauth_manager import Clock, OAuthMisconfigured, OAuthUnavailable
+from webui.oauth_manager import OAuthMisconfigured, OAuthUnavailable
 from webui.oauth_manager.protocol import ProviderFailure
 from webui.oauth_manager.protocol.answers import Answer, read_json
 from webui.oauth_manager.protocol.requests import ProviderRequest
 from webui.oauth_manager.protocol.transport import Transport
+from webui.oauth_manager.storage import Clock
 from webui.settings.readers import Malformed, endpoint, is_loopback
 
 NAME = "sign-on"  # in logs, in place of a provider's name

@@ -8,7 +8,6 @@ from typing import Literal
 from urllib.parse import urlencode, urlsplit
 
 from webui.oauth_manager import (
-    Clock,
     FlowRefused,
     Meaning,
     OAuthMisconfigured,
@@ -21,6 +20,7 @@ from webui.oauth_manager.protocol.callback import AuthorizationResponse
 from webui.oauth_manager.protocol.requests import authorize_url, code_challenge, exchange_request
 from webui.oauth_manager.protocol.token_answers import read_token_answer
 from webui.oauth_manager.protocol.transport import Transport
+from webui.oauth_manager.storage import Clock
 from webui.oauth_manager.storage.calls import RedisClient
 from webui.settings.settings import Settings
 

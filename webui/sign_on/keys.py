@@ -6,8 +6,9 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from webui.oauth_manager import Clock, OAuthUnavailable
+from webui.oauth_manager import OAuthUnavailable
 from webui.oauth_manager.protocol.transport import Transport
+from webui.oauth_manager.storage import Clock
 
 from .discovery import NAME, get_request
 from .id_token import KeyUnknown, PublicKeys, read_id_token, read_keys

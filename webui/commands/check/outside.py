@@ -9,14 +9,9 @@ from urllib.parse import urlsplit
 from webui.commands.check.proxy import proxy_fault
 from webui.commands.check.report import Report
 from webui.commands.check.way_faults import REACH_SECONDS, Way, told_of, told_of_proxy
-from webui.oauth_manager import (
-    Clock,
-    OAuthManager,
-    OAuthMisconfigured,
-    OAuthProvider,
-    OAuthUnavailable,
-)
+from webui.oauth_manager import OAuthManager, OAuthMisconfigured, OAuthProvider, OAuthUnavailable
 from webui.oauth_manager.protocol.transport import Transport
+from webui.oauth_manager.storage import Clock
 from webui.settings.settings import Settings
 from webui.sign_on import SignOn
 

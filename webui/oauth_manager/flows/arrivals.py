@@ -84,10 +84,10 @@ async def _save_over_an_end(services: Services, fresh: Fresh) -> bool:
 
 
 async def _save(services: Services, fresh: Fresh) -> bool:
-    storage, subject, before = services.storage, fresh.subject, fresh.before
-    accounts = fresh.profile.account, before.profile.account
+    storage, subject = services.storage, fresh.subject
+    accounts = fresh.profile.account, fresh.before.profile.account
     story = outbox.connected(storage, subject, fresh.event, *accounts)
-    record = subject, fresh.token, fresh.profile, before, story
+    record = subject, fresh.token, fresh.profile, fresh.before, story
     try:
         is_kept = await store.connect(storage, *record)
     except StoreUnavailable:

@@ -103,7 +103,8 @@ async def _other_account(storage: Storage, subject: Subject) -> SwitchOffer | No
 
 async def _put_aside(storage: Storage, removal: _Removal) -> Leftover | None:
     """Put the tokens to ask the provider with aside, before anything is removed."""
-    subject, event, token = removal.subject, removal.story.event, removal.stored.token
+    subject, event = removal.subject, removal.story.event
+    token = removal.stored.token
     if token is None:
         return None
     until, asked = event.at + HELD_SECONDS, event.at
@@ -151,14 +152,14 @@ async def _take_away(removal: _Removal) -> None:
 
 
 async def _end(services: Services, removal: _Removal) -> Disconnected:
-    subject, stored, left = removal.subject, removal.stored, removal.left
-    provider = subject.provider
+    subject, provider = removal.subject, removal.subject.provider
+    left = removal.left
     token = None
     if removal.had_tokens:
         outcome, token = await revocation.ask(services, provider, left.token if left else None)
     else:
         outcome = RevokeOutcome.ENDED if removal.problem else RevokeOutcome.NOTHING
-        left = left or stored.left
+        left = left or removal.stored.left
         if left and left.state == ENDED:
             # In case it was not over after all.
             await revocation.ask(services, provider, left.token)

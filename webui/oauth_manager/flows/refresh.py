@@ -101,7 +101,8 @@ async def _holding(
 
 
 async def _refresh(services: Services, flight: Flight, stored: Stored) -> TokenData | None:
-    storage, client, subject = services.storage, services.client, flight.subject
+    storage, client = services.storage, services.client
+    subject = flight.subject
     try:
         fresh = await client.refresh(subject.provider, flight.due)
     except OAuthRefused as refusal:

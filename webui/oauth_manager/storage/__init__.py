@@ -1,5 +1,6 @@
 """Storage: every record in Redis, its key, its seal and its script."""
 
+from ..clock import Clock
 from ..connection import describe
 from ..shapes import seconds, shaped, texts
 from .canary import TROUBLE, Fit, WrongKey, look
@@ -17,6 +18,7 @@ __all__ = [
     "PREFIX",
     "READY",
     "TROUBLE",
+    "Clock",
     "Fit",
     "Sealer",
     "WrongKey",
