@@ -19,6 +19,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from starlette.types import Receive, Scope, Send
 
+from tests.kit.clock import FakeClock
 from tests.kit.every import every
 from tests.kit.fake_answers import Answer, error_answer
 from tests.kit.fake_provider import serve
@@ -29,10 +30,10 @@ from tests.kit.library import (
     age,
     connected,
     fake_provider,
-    first_refused,
     granted,
     impatient,
     providers_config,
+    time_passes,
     tokens_key,
 )
 from webui.chat import ACTIONS, CONNECT_SERVICE_TOOL, connect_service, notice_text, split_link
@@ -90,7 +91,7 @@ class Scene:
 
     def set_up(self, config: dict[str, dict[str, Any]], key: str = KEY) -> None:
         """Another installation on the same Redis."""
-        self.manager = impatient(init_oauth_manager(key, BASE_URL, config))
+        self.manager = impatient(init_oauth_manager(key, BASE_URL, config, clock=FakeClock()))
         self._managers.append(self.manager)
 
     def everything(self) -> dict[str, dict[str, Any]]:
@@ -259,7 +260,7 @@ async def be_refused(scene: Scene) -> None:
 
 async def be_refused_for_long(scene: Scene) -> None:
     await be_refused(scene)
-    await first_refused(scene.redis, "alice", "google", time.time() - 3700)
+    time_passes(scene.manager, 3700)
     await scene.redis.delete("stargazer:oauth_lock:alice:google")
 
 

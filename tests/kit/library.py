@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 from redis.asyncio import Redis
 
+from tests.kit.clock import FakeClock
 from tests.kit.fake_provider import FakeProvider
 from webui.oauth_manager import (
     Attempt,
@@ -21,8 +21,7 @@ from webui.oauth_manager import (
     TokenData,
 )
 from webui.oauth_manager.protocol.transport import Transport
-from webui.oauth_manager.storage import keys, lookup, updates
-from webui.oauth_manager.storage.sealer import Sealer
+from webui.oauth_manager.storage import keys, lookup
 from webui.oauth_manager.storage.storage import Subject
 
 KEY = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -86,8 +85,21 @@ def manager_for(fake: FakeProvider, *, key: str = KEY, strict: bool = False) -> 
     """A manager whose network is the fake alone."""
     transport = Transport(httpx.ASGITransport(fake))
     return impatient(
-        OAuthManager(key, BASE_URL, providers_config(fake), strict=strict, transport=transport)
+        OAuthManager(
+            key,
+            BASE_URL,
+            providers_config(fake),
+            strict=strict,
+            transport=transport,
+            clock=FakeClock(),
+        )
     )
+
+
+def time_passes(manager: OAuthManager, seconds: float) -> None:
+    """So much later, by the clock of this manager; Redis has its own."""
+    assert isinstance(manager.clock, FakeClock)
+    manager.clock.advance(seconds)
 
 
 def impatient(manager: OAuthManager) -> OAuthManager:
@@ -100,12 +112,7 @@ def impatient(manager: OAuthManager) -> OAuthManager:
 async def checked_twice(manager: OAuthManager, redis: Any, user_id: str, provider: str) -> Health:
     """Two checks with more than a minute between them."""
     await manager.check(redis, user_id, provider)
-    place = manager._storage, manager._subject(redis, user_id, provider)
-    stored = await lookup.read_one(*place)
-    known = stored.facts
-    earlier = replace(known, trouble_since=known.trouble_since - 61)
-    if known.trouble:
-        await updates.update_profile(*place, earlier, stored)
+    time_passes(manager, 61)
     return await manager.check(redis, user_id, provider)
 
 
@@ -171,14 +178,6 @@ async def age(
     assert token is not None
     token.expires_at = expires_at
     await manager.store_token(redis, user_id, token)
-
-
-async def first_refused(redis: Any, user_id: str, provider: str, since: float) -> None:
-    """Time passes since renewing was refused in unknown words, for the first time."""
-    key, sealer = connection_key(user_id, provider), Sealer(KEY)
-    record = sealer.open("connection", user_id, provider, await text_at(redis, key))
-    record["refused_since"] = record["refused_at"] = since
-    await redis.set(key, sealer.seal("connection", user_id, provider, record))
 
 
 def soon(seconds: float = 30.0) -> float:

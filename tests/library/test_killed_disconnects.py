@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import replace
 
 import httpx
 import pytest
@@ -20,6 +19,7 @@ from tests.kit.library import (
     keys_at,
     manager_for,
     providers_config,
+    time_passes,
 )
 from tests.kit.redis_wire import Wire
 from webui.oauth_manager import (
@@ -32,7 +32,7 @@ from webui.oauth_manager import (
     Status,
 )
 from webui.oauth_manager.protocol.transport import Transport
-from webui.oauth_manager.storage import held_tokens, lookup
+from webui.oauth_manager.storage.held_tokens import ASKING_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -65,15 +65,6 @@ async def killed_after(
     await manager.aclose()
 
 
-async def time_passes(manager: OAuthManager, redis: Redis, name: str) -> None:
-    """Whoever was asking the provider would have had its answer by now."""
-    storage, place = manager._storage, manager._subject(redis, "u1", name)
-    left = (await lookup.read_one(storage, place)).left
-    if left:
-        earlier = held_tokens.sealed(storage, place, replace(left, asked_at=time.time() - 60))
-        await held_tokens.put(storage, redis, place, earlier)
-
-
 async def looked(manager: OAuthManager, redis: Redis, name: str) -> Connection:
     """Look: the state that is found, once everything it set going is done."""
     await manager.connections(redis, "u1")
@@ -100,7 +91,7 @@ async def test_the_next_look_finds_it_connected_or_finishes_it_and_never_half(
     manager, next_one = manager_for(fake), manager_for(fake)
     await connected(manager, fake, redis, "u1", name)
     await killed_after(steps, fake, client, name)
-    await time_passes(next_one, redis, name)
+    time_passes(next_one, ASKING_SECONDS)
     known = await looked(next_one, redis, name)
     token = await next_one.get_token("u1", name, redis)
     if known.status is Status.CONNECTED:
@@ -129,7 +120,7 @@ async def test_one_killed_between_two_commands_of_the_removal_is_finished_and_to
     await connected(next_one, fake, redis, "u1", "google")
     client[1].torn = {b"oauth_switch:u1:google": arrived}
     await killed_after(99, fake, client, "google")
-    await time_passes(next_one, redis, "google")
+    time_passes(next_one, ASKING_SECONDS)
     await looked(next_one, redis, "google")
     assert (await looked(next_one, redis, "google")).status is Status.NOT_CONNECTED
     assert [(e.kind, e.detail) for e in await events(next_one, redis)] == [
@@ -148,7 +139,7 @@ async def test_an_interrupted_one_that_is_not_confirmed_can_be_asked_again(
     manager, next_one = manager_for(fake), manager_for(fake)
     await connected(manager, fake, redis, "u1", "google")
     await killed_after(3, fake, client, "google")
-    await time_passes(next_one, redis, "google")
+    time_passes(next_one, ASKING_SECONDS)
     assert (await next_one.connection(redis, "u1", "google", resume=False)).ending == "asking"
     fake.script("revoke", answer)
     known = await looked(next_one, redis, "google")
@@ -169,7 +160,7 @@ async def test_one_of_many_who_look_at_once_finishes_it(
     await killed_after(3, fake, client, "google")
     asked = fake.calls["revoke"]
     managers = [manager_for(fake) for _ in range(5)]
-    await time_passes(managers[0], redis, "google")
+    time_passes(managers[0], ASKING_SECONDS)
     for one in managers:
         await one.connections(redis, "u1")
     for one in managers:
@@ -201,7 +192,7 @@ async def test_a_look_without_leave_to_go_on_changes_nothing(
     await connected(manager, fake, redis, "u1", "google")
     await killed_after(3, fake, client, "google")
     asked = fake.calls["revoke"]
-    await time_passes(other, redis, "google")
+    time_passes(other, ASKING_SECONDS)
     await other.connections(redis, "u1", resume=False)
     await other.connection(redis, "u1", "google", resume=False)
     await other.aclose()
@@ -215,7 +206,7 @@ async def test_a_new_connection_is_not_ended_by_what_an_old_disconnect_left(
     manager, other = manager_for(fake), manager_for(fake)
     await connected(manager, fake, redis, "u1", "google")
     await killed_after(3, fake, client, "google")
-    await time_passes(other, redis, "google")
+    time_passes(other, ASKING_SECONDS)
     await connected(other, fake, redis, "u1", "google")
     asked = fake.calls["revoke"]
     assert (await looked(other, redis, "google")).status is Status.CONNECTED

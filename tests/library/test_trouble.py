@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, fields, replace
 from types import SimpleNamespace
 from typing import Any
@@ -18,10 +17,10 @@ from tests.kit.library import (
     checked_twice,
     connected,
     connection_key,
-    first_refused,
     manager_for,
     opened,
     soon,
+    time_passes,
     tokens_key,
 )
 from webui.oauth_manager import (
@@ -198,7 +197,7 @@ async def stuck(manager: OAuthManager, fake: FakeProvider, redis: Any) -> None:
     """Renewing has been refused in unknown words for more than an hour."""
     fake.always["token"] = UNKNOWN
     await refused(manager, redis)
-    await first_refused(redis, "ann", "google", time.time() - 3601)
+    time_passes(manager, 3601)
     await no_pause(redis)
     await refused(manager, redis)
 
@@ -209,10 +208,9 @@ class TestARefusalThatRepeats:
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
         fake.always["token"] = UNKNOWN
-        for since, may_reconnect in ((0.0, False), (3500.0, False), (3601.0, True)):
+        for passed, may_reconnect in ((0.0, False), (3500.0, False), (101.0, True)):
             await age(manager, redis, "ann", "google")
-            if since:
-                await first_refused(redis, "ann", "google", time.time() - since)
+            time_passes(manager, passed)
             await no_pause(redis)
             with pytest.raises(OAuthUnavailable) as caught:
                 await manager.get_token("ann", "google", redis)
@@ -238,7 +236,7 @@ class TestARefusalThatRepeats:
     ) -> None:
         fake.always["token"] = UNKNOWN
         await refused(manager, redis)
-        await first_refused(redis, "ann", "google", time.time() - 3601)
+        time_passes(manager, 3601)
         for answer in (DOWN, Answer(429), redirect("http://elsewhere.example/")):
             fake.always["token"] = answer
             await no_pause(redis)

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import time
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -27,7 +26,6 @@ from tests.kit.site_fixtures import (
     site_at,
 )
 from webui.oauth_manager import SwitchOffer
-from webui.oauth_manager.storage import switch_offers
 from webui.oauth_manager.storage.keys import PARKED_TTL
 from webui.oauth_manager.storage.switch_offers import OFFER_SECONDS as KEPT_SECONDS
 
@@ -72,12 +70,9 @@ async def label(place: Place, provider: str = "github", user: str = "ann") -> st
     return connection.profile.account.label
 
 
-async def run_out(place: Place, provider: str = "github", user: str = "ann") -> None:
+def run_out(place: Place) -> None:
     """Time passes for the offer that waits."""
-    here = place.bot._storage, place.bot._subject(place.redis, user, provider)
-    offer = await switch_offers.peek(*here)
-    assert offer
-    await switch_offers.put(*here, replace(offer, until=time.time() - 1))
+    place.clock.advance(PARKED_TTL)
 
 
 class TestAStrangersAccount:
@@ -333,7 +328,7 @@ class TestAnAnswer:
 
     async def test_that_comes_too_late_connects_nothing(self, place: Place, ann: Browser) -> None:
         offer = await asked(place, ann, await planted(place))
-        await run_out(place)
+        run_out(place)
         answer = await place.answer(ann, "github", offer=offer)
         assert answer.headers["location"] == "/connections#conn-github-n"
         assert await place.records() == {}
@@ -363,7 +358,7 @@ class TestAnOfferThatNobodyAnswers:
         self, place: Place, ann: Browser, path: str
     ) -> None:
         await asked(place, ann, await planted(place))
-        await run_out(place)
+        run_out(place)
         for session in await keys_at(place.redis, "web_session:*"):
             kept = json.loads(await place.redis.hget(session, "note:github") or "")
             aged = json.dumps({**kept, "until": time.time() - 1})

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
+from tests.kit.clock import FakeClock
 from tests.kit.fake_provider import FakeProvider
-from tests.kit.library import NO_REDIS, connected, granted, subject
+from tests.kit.library import NO_REDIS, connected, granted, subject, time_passes
 from tests.kit.redis_wire import Wire
 from webui.oauth_manager import OAuthManager, Profile
 from webui.oauth_manager.flows import tokens
 from webui.oauth_manager.flows.last_used import DELAY, WRITE_EVERY, Uses
 from webui.oauth_manager.flows.tasks import Tasks
-from webui.oauth_manager.storage import Clock, lookup, updates
 from webui.oauth_manager.storage.storage import Subject
 
 pytestmark = pytest.mark.anyio
@@ -29,7 +28,8 @@ class Written:
     """Writes of ``Uses``, which writes at once here, and says so."""
 
     def __init__(self) -> None:
-        self.uses = Uses(self._write, Tasks(), Clock(), delay=0)
+        self.clock = FakeClock()
+        self.uses = Uses(self._write, Tasks(), self.clock, delay=0)
         self.found: list[tuple[str, str]] = []
         self._come = asyncio.Event()
 
@@ -57,13 +57,6 @@ async def profile_of(manager: OAuthManager, redis: Any) -> Profile:
 async def used(manager: OAuthManager, redis: Any, provider: str = "google") -> None:
     """The use is written now, and not a few seconds later."""
     await tokens.used(manager._services, manager._subject(redis, "ann", provider))
-
-
-async def last_used(manager: OAuthManager, redis: Any, at: float) -> None:
-    place = manager._storage, manager._subject(redis, "ann", "google")
-    stored = await lookup.read_one(*place)
-    profile = replace(await profile_of(manager, redis), used_at=at)
-    assert await updates.update_profile(*place, profile, stored)
 
 
 async def kinds(manager: OAuthManager, redis: Any) -> list[str]:
@@ -106,8 +99,7 @@ class TestWhenItIsWritten:
     async def test_after_an_hour_it_is_written_again(self) -> None:
         written = Written()
         written.use("ann", "google")
-        at, mark = written.uses._noted["ann", "google"]
-        written.uses._noted["ann", "google"] = (at - WRITE_EVERY, mark)  # an hour passes
+        written.clock.advance(WRITE_EVERY)
         written.use("ann", "google")
         assert len(await written.written()) == 2
 
@@ -165,7 +157,7 @@ class TestWhatIsWritten:
         await used(manager, redis)
         await used(manager, redis)
         assert await kinds(manager, redis) == ["used", "connected"]
-        await last_used(manager, redis, time.time() - A_DAY)
+        time_passes(manager, A_DAY)
         await used(manager, redis)
         assert await kinds(manager, redis) == ["used", "used", "connected"]
 
@@ -173,12 +165,14 @@ class TestWhatIsWritten:
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
         await connected(manager, fake, redis, "ann", "google")
-        await last_used(manager, redis, at := time.time() - WRITE_EVERY + 60)
+        await used(manager, redis)
+        at = (await profile_of(manager, redis)).used_at
+        time_passes(manager, WRITE_EVERY - 60)
         await used(manager, redis)
         assert (await profile_of(manager, redis)).used_at == at
-        await last_used(manager, redis, time.time() - WRITE_EVERY)
+        time_passes(manager, 60)
         await used(manager, redis)
-        assert (await profile_of(manager, redis)).used_at > at + 60
+        assert (await profile_of(manager, redis)).used_at >= at + WRITE_EVERY
 
     async def test_a_connection_made_anew_has_its_first_use_written(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
+from .clock import Clock
 from .errors import OAuthNotConnected, StoreUnavailable
 from .manager import OAuthManager
 
@@ -28,11 +29,17 @@ def init_oauth_manager(
     *,
     strict: bool = False,
     outgoing_proxy: str = "",
+    clock: Clock | None = None,
 ) -> OAuthManager:
     """Make the process-wide manager; parameters like :class:`OAuthManager`."""
     global _instance
     _instance = OAuthManager(
-        encryption_key, base_url, providers_config, strict=strict, outgoing_proxy=outgoing_proxy
+        encryption_key,
+        base_url,
+        providers_config,
+        strict=strict,
+        outgoing_proxy=outgoing_proxy,
+        clock=clock,
     )
     return _instance
 

@@ -223,9 +223,9 @@ async def finish(
     The work and its note survive a cancelled request: then the page that follows shows it.
     """
     site = site_of(request)
-    work = site.manager.see_through(_finish(request, session, attempt, answer))
+    work = _finish(request, session, attempt, answer)
     try:
-        note: Note | None = await asyncio.shield(work)
+        note: Note | None = await site.manager.finish(work)
     except asyncio.CancelledError:
         if task := asyncio.current_task():
             task.uncancel()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -121,8 +120,7 @@ async def _seen_through(
 
     Raises ``StoreUnavailable`` if nothing was begun.
     """
-    work_on_it = _begin(site, session, provider, work, notes)
-    return await asyncio.shield(site.manager.see_through(work_on_it))
+    return await site.manager.finish(_begin(site, session, provider, work, notes))
 
 
 async def _begin(

@@ -132,6 +132,10 @@ class Composition:
         """Start work that survives the cancellation of its caller; :meth:`aclose` waits for it."""
         return self._tasks.run(work)
 
+    async def finish(self, work: Coroutine[Any, Any, Result]) -> Result:
+        """Wait for such work; if its caller is cancelled, it goes on alone."""
+        return await self._tasks.finish(work)
+
     async def aclose(self, *, grace: float = DRAIN_SECONDS) -> None:
         """Let the work under way finish, then close this event loop's HTTP client.
 
