@@ -24,12 +24,14 @@ from tests.kit.library import (
     tokens_key,
 )
 from webui.oauth_manager import (
+    Health,
     Meaning,
     OAuthManager,
     OAuthMisconfigured,
     OAuthUnavailable,
     Profile,
     Status,
+    StoreUnavailable,
     require_oauth_token,
 )
 from webui.oauth_manager import access as access_module
@@ -349,6 +351,25 @@ class TestTheEndOfAccess:
         await age(manager, redis, "ann", "google")
         assert await manager.get_token("ann", "google", redis) is None
         assert (await now(manager, redis)).problem_trace == ""
+
+    async def test_is_not_recorded_by_halves_in_a_redis_without_room(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        """Such a one removes and does not add: the tokens without the reason."""
+        fake.gives_refresh_token = False
+        await connected(manager, fake, redis, "u1", "github")
+        fake.withdraw()
+        await manager.check(redis, "u1", "github")
+        time_passes(manager, 61)
+        await redis.config_set("maxmemory", "1")
+        try:
+            with pytest.raises(StoreUnavailable):
+                await manager.check(redis, "u1", "github")
+        finally:
+            await redis.config_set("maxmemory", "0")
+        assert await manager.has_token("u1", "github", redis)
+        assert await manager.check(redis, "u1", "github") is Health.RECONNECT_NEEDED
+        assert (await manager.connection(redis, "u1", "github")).profile.problem == "invalid_token"
 
     async def test_is_forgotten_with_a_new_connection(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
