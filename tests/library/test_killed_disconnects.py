@@ -14,6 +14,7 @@ from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import (
     BASE_URL,
     KEY,
+    began,
     connected,
     fake_provider,
     keys_at,
@@ -30,6 +31,7 @@ from webui.oauth_manager import (
     OAuthManager,
     RevokeOutcome,
     Status,
+    SwitchOffer,
 )
 from webui.oauth_manager.protocol.transport import Transport
 from webui.oauth_manager.storage.held_tokens import ASKING_SECONDS
@@ -184,6 +186,60 @@ async def test_a_look_while_the_provider_is_being_asked_leaves_it_to_whoever_ask
     assert fake.calls["revoke"] == 1
 
 
+@pytest.mark.parametrize("seconds", [-2.0, 2.0])
+async def test_a_look_by_a_clock_that_is_a_little_off_leaves_it_to_whoever_asks(
+    seconds: float, redis: Redis
+) -> None:
+    fake = fake_provider()
+    manager, other = manager_for(fake), manager_for(fake)
+    await connected(manager, fake, redis, "u1", "google")
+    gate = fake.gate("revoke")
+    ending = await manager.disconnect(redis, "u1", "google", by="web")
+    await gate.reached()
+    time_passes(other, seconds)
+    assert (await looked(other, redis, "google")).ending == "asking"
+    gate.open()
+    await ending.result
+    assert fake.calls["revoke"] == 1
+    assert len(await events(manager, redis)) == 1
+
+
+@pytest.mark.parametrize("arrived", range(1, 8))
+async def test_one_whose_wire_breaks_between_two_commands_of_the_removal_is_told_once(
+    arrived: int, redis: Redis, client: tuple[Redis, Wire]
+) -> None:
+    fake = fake_provider()
+    manager = manager_for(fake)
+    await connected(manager, fake, redis, "u1", "google")
+
+    async def mended() -> None:
+        client[1].is_down = False
+
+    client[1].torn = {b"oauth_switch:u1:google": arrived}
+    client[1].ahead = {b"HELLO": mended, b"SETINFO": mended}
+    await manager.delete_token(client[0], "u1", "google")
+    assert [(e.kind, e.detail) for e in await events(manager, redis)] == [
+        ("disconnected", RevokeOutcome.REVOKED)
+    ]
+    # A bot is told at least once: of a notice without its event nobody knows.
+    assert await notices(redis) == (2 if arrived == 1 else 1)
+
+
+async def test_one_that_is_finished_by_another_gives_the_account_back_that_waited(
+    redis: Redis, client: tuple[Redis, Wire]
+) -> None:
+    fake = fake_provider(account={"sub": "1", "email": "old@b.example"})
+    manager, next_one = manager_for(fake), manager_for(fake)
+    await connected(manager, fake, redis, "u1", "google")
+    fake.account = {"sub": "2", "email": "new@b.example"}
+    offer = await manager.complete(redis, *await began(manager, fake, redis, "u1", "google"))
+    assert isinstance(offer, SwitchOffer)
+    await killed_after(2, fake, client, "google")
+    time_passes(next_one, ASKING_SECONDS)
+    assert (await looked(next_one, redis, "google")).status is Status.NOT_CONNECTED
+    assert not any(fake.is_alive(secret) for secret in fake.issued)
+
+
 async def test_a_look_without_leave_to_go_on_changes_nothing(
     redis: Redis, client: tuple[Redis, Wire]
 ) -> None:
@@ -235,3 +291,24 @@ async def test_a_refresh_between_reading_and_removing_does_not_save_the_connecti
     assert not any(fake.is_alive(secret) for secret in fake.issued)
     assert await notices(redis) == 1
     assert len(await events(other, redis)) == 1
+
+
+async def test_a_refresh_between_reading_and_removing_does_not_save_the_account_that_waited(
+    redis: Redis, client: tuple[Redis, Wire]
+) -> None:
+    fake = fake_provider(account={"sub": "1", "email": "old@b.example"})
+    manager, other = manager_for(fake), manager_for(fake)
+    await connected(manager, fake, redis, "u1", "google")
+    fake.account = {"sub": "2", "email": "new@b.example"}
+    offer = await manager.complete(redis, *await began(manager, fake, redis, "u1", "google"))
+    assert isinstance(offer, SwitchOffer)
+
+    async def refreshed() -> None:
+        token = await other.get_token("u1", "google", redis)
+        assert token is not None
+        await other.renew(redis, "u1", "google", refused=token)
+
+    client[1].ahead = {b"oauth_revoke:u1:google\r\n$": refreshed}
+    await manager.delete_token(client[0], "u1", "google")
+    await manager.aclose()
+    assert not any(fake.is_alive(secret) for secret in fake.issued)

@@ -10,6 +10,7 @@ from ..connection import describe
 from ..errors import StoreUnavailable
 from ..journal import outbox
 from ..journal.activity import Event
+from ..journal.outbox import Queued
 from ..models import Connection, Profile
 from ..protocol.transport import DEADLINE_WHILE_WAITING
 from ..storage import lookup, store
@@ -55,10 +56,12 @@ async def keep(services: Services, fresh: Fresh) -> Connection | None:
 async def _save_in_time(services: Services, fresh: Fresh) -> bool:
     """Save, and retry while the person waits and Redis does not answer."""
     storage, clock = services.storage, services.storage.clock
+    accounts = fresh.profile.account, fresh.before.profile.account
+    story = outbox.connected(storage, fresh.subject, fresh.event, *accounts)
     give_up = clock.monotonic() + services.patience
     while True:
         try:
-            return await _save_over_an_end(services, fresh)
+            return await _save_over_an_end(services, fresh, story)
         except StoreUnavailable:
             if clock.monotonic() >= give_up:
                 raise
@@ -67,43 +70,49 @@ async def _save_in_time(services: Services, fresh: Fresh) -> bool:
             now = await lookup.read_for_writing(storage, fresh.subject)
             before = replace(fresh.before, clock_ahead=now.clock_ahead)
             fresh = replace(fresh, before=before)
+            await story.find()
 
 
-async def _save_over_an_end(services: Services, fresh: Fresh) -> bool:
+async def _save_over_an_end(services: Services, fresh: Fresh, story: Queued) -> bool:
     """Save; if the old tokens went meanwhile, tell an ended grant from a disconnect.
 
     A disconnect takes both records and wins; a grant that ended leaves its reason
     behind, and the person is just mending it.
     """
-    if await _save(services, fresh):
+    if await _save(services, fresh, story):
         return True
     now = await lookup.read_for_writing(services.storage, fresh.subject)
     if now.sealed.tokens or not now.profile.problem:
         return False
-    return await _save(services, replace(fresh, before=now))
+    return await _save(services, replace(fresh, before=now), story)
 
 
-async def _save(services: Services, fresh: Fresh) -> bool:
-    storage, subject = services.storage, fresh.subject
-    accounts = fresh.profile.account, fresh.before.profile.account
-    story = outbox.connected(storage, subject, fresh.event, *accounts)
-    record = subject, fresh.token, fresh.profile, fresh.before, story
+async def _save(services: Services, fresh: Fresh, story: Queued) -> bool:
     try:
-        is_kept = await store.connect(storage, *record)
-    except StoreUnavailable:
-        if await _is_written(storage, fresh):
-            return True  # and reported: only the answer was lost
-        try:
-            is_kept = await store.connect(storage, *record)
-        except StoreUnavailable:
-            if story.is_told:  # too late to be stored, and reported all the same
-                await story.withdraw()
-            raise
-    # The offer is over: the person has connected something since.
-    offers.drop(services, subject, story.offer)
+        is_kept = await _write(services.storage, fresh, story)
+    finally:
+        # The offer is over: the person has connected something since, or tried to.
+        offers.drop(services, fresh.subject, story.offer)
+        story.offer = None
     if not is_kept:
         await story.withdraw()
     return is_kept
+
+
+async def _write(storage: Storage, fresh: Fresh, story: Queued) -> bool:
+    record = fresh.subject, fresh.token, fresh.profile, fresh.before, story
+    try:
+        return await store.connect(storage, *record)
+    except StoreUnavailable:
+        if await _is_written(storage, fresh):
+            return True  # and reported: only the answer was lost
+        await story.find()
+        try:
+            return await store.connect(storage, *record)
+        except StoreUnavailable:
+            if story.is_told:  # too late to be stored, and reported all the same
+                await story.withdraw(stays=True)
+            raise
 
 
 async def _is_written(storage: Storage, fresh: Fresh) -> bool:

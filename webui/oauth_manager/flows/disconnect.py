@@ -9,6 +9,7 @@ answered.  The next reader finds them (:func:`resume`).
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import StoreUnavailable
@@ -61,6 +62,7 @@ async def disconnect(services: Services, subject: Subject, by: str) -> Ending:
         if removal.is_ours:
             work = _end(services, removal)
             return Ending(removal.account, services.tasks.run(work))
+        offers.drop(services, subject, removal.offer)
 
 
 async def _remove(services: Services, subject: Subject, by: str) -> _Removal:
@@ -79,6 +81,7 @@ async def _remove(services: Services, subject: Subject, by: str) -> _Removal:
     except StoreUnavailable:
         # As far as we know nothing was removed, so no process resumes it.
         await Queued(storage, subject, event, None).withdraw(removal.left)
+        offers.drop(services, subject, removal.story.offer)
         raise
     return removal
 
@@ -128,13 +131,11 @@ async def _take_away(removal: _Removal) -> None:
     try:
         written, profile = await store.remove(*write)
     except StoreUnavailable:
-        # Only the answer may be lost: records that are gone were reported.
-        was_told, story.is_told = story.is_told, True
+        # Only the answer may be lost: then it was reported.
+        story.is_told = True
         written, _ = await store.remove(*write)
         removal.offer, removal.is_ours = story.offer, written is not Written.CHANGED
-        if written is Written.DONE:
-            story.is_told = was_told
-        else:
+        with suppress(StoreUnavailable):
             await story.find()
         return
     removal.offer = story.offer
@@ -200,9 +201,9 @@ async def _resume(services: Services, subject: Subject, stored: Stored, left: Le
         removal = _removal(storage, subject, stored, event)
         removal.left = claimed
         await removal.story.find()
-        removal.story.is_told = bool(removal.story.event_id)
         if stored.is_there:
             await _take_away(removal)
+            offers.drop(services, subject, removal.offer)
             if not removal.is_ours:
                 return
         log.info("%s: going on with a disconnect that was interrupted", name)

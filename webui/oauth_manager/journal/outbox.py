@@ -32,9 +32,10 @@ class Queued:
     """The story of one change, and all else that is written on its round trip.
 
     The story is the bot's notice and the event in the person's timeline.  It is queued
-    unless it ``is_told`` already; ``more`` are commands that may be repeated, and
-    ``undo`` takes those back.  Once the pipeline is answered, ``offer`` is the account
-    that waited for the person's choice, and is over with the change.
+    unless it ``is_told`` already; ``more`` are commands that may be repeated.  ``undo``
+    takes those back if nothing is connected, and ``restore`` if the connection before
+    stays.  Once the pipeline is answered, ``offer`` is the account that waited for the
+    person's choice, and is over with the change.
     """
 
     storage: Storage
@@ -43,6 +44,7 @@ class Queued:
     notice: NoticeKind | None
     more: Queue = _nothing
     undo: Queue = _nothing
+    restore: Queue = _nothing
     takes_offer: bool = True
     is_told: bool = False
     event_id: str = ""
@@ -73,20 +75,23 @@ class Queued:
             self.notice_id = as_text(answers[self._places["notice"]])
         if "offer" in self._places:
             value = text_of(answers[self._places["offer"]])
-            self.offer = switch_offers.opened(self.storage, self.subject, value)
+            # A try before this one may have taken it.
+            self.offer = switch_offers.opened(self.storage, self.subject, value) or self.offer
 
     async def find(self) -> None:
-        """Look whether the event was written, if the answer was lost or its process died.
+        """Look whether it was told, if the answer was lost or its process died.
 
         Raises ``StoreUnavailable``.
         """
         where = self.subject.redis, self.subject.user_id
         self.event_id = await activity.find(self.storage, *where, self.event)
+        self.is_told = bool(self.event_id)
 
-    async def withdraw(self, left: Leftover | None = None) -> None:
+    async def withdraw(self, left: Leftover | None = None, *, stays: bool = False) -> None:
         """Take it back, for a change that did not happen after all, and forget ``left``.
 
-        A failure is only logged.
+        ``stays``: the connection before does.  A failure is only logged; else it can be
+        told again.
         """
         try:
             async with redis_call("take back what was told"):
@@ -95,12 +100,15 @@ class Queued:
                     pipe.xdel(keys.events(self.subject.user_id), self.event_id)
                 if self.notice_id:
                     pipe.xdel(keys.NOTICES, self.notice_id)
-                self.undo(pipe)
+                (self.restore if stays else self.undo)(pipe)
                 if left:
                     held_tokens.forget(pipe, self.subject, left)
                 await pipe.execute()
         except StoreUnavailable:
             log.error("what was told of a connection could not be taken back")
+            return
+        self.event_id = self.notice_id = ""
+        self.is_told = False
 
     async def settle(self, outcome: str, left: Leftover | None, kept: Leftover | None) -> bool:
         """Write down how it went at the provider, in place of the event told before it was asked.
@@ -108,7 +116,7 @@ class Queued:
         ``left`` and ``kept`` as in :func:`record_answer`, which is what it returns.
         """
         event = replace(self.event, detail=outcome)
-        notice = None if self.is_told else self.notice
+        notice = None if self.is_told or self.notice_id else self.notice
         place = self.storage, self.subject
         return await record_answer(*place, event, left, kept, notice, self.event_id)
 
@@ -128,7 +136,10 @@ def connected(
     def undo(pipe: Pipeline) -> None:
         account_index.remove(storage, pipe, subject, account)
 
-    return Queued(storage, subject, event, NoticeKind.CONNECTED, more, undo)
+    def restore(pipe: Pipeline) -> None:
+        account_index.add(storage, pipe, subject, before, account)
+
+    return Queued(storage, subject, event, NoticeKind.CONNECTED, more, undo, restore)
 
 
 def ended(storage: Storage, subject: Subject, event: Event, left: Leftover) -> Queued:
