@@ -174,7 +174,7 @@ def test_the_actions_and_notices_are_those_there_are() -> None:
 def test_every_switch_of_the_library_is_explained() -> None:
     parameters = inspect.signature(oauth_manager.init_oauth_manager).parameters.values()
     switches = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
-    assert switches == {"strict", "outgoing_proxy"}
+    assert switches == {"strict", "outgoing_proxy", "clock"}
     assert [name for name in switches if f"`{name}=" not in LIBRARY] == []
 
 
