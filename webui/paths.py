@@ -1,4 +1,4 @@
-"""Addresses of the site's own pages."""
+"""Paths of the site's own pages, and those that a person may be sent back to."""
 
 from __future__ import annotations
 

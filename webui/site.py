@@ -1,4 +1,4 @@
-"""The parts that every view works with: the settings, the library, Redis, sessions."""
+"""``Site``, the services that every view works with: settings, library, Redis, sessions."""
 
 from __future__ import annotations
 

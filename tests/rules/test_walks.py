@@ -86,18 +86,11 @@ def folders() -> set[str]:
     return {f"{name}/" for name in found - {"."}}
 
 
-def loose_modules() -> set[str]:
-    """Modules that lie in no room."""
-    homes = (WEBUI, WEBUI / "oauth_manager")
-    found = {path for home in homes for path in home.glob("*.py") if path.name != "__init__.py"}
-    return {path.relative_to(WEBUI).as_posix() for path in found}
-
-
 class TestTheTree:
-    def test_it_names_every_room_and_every_loose_module_and_no_other(self) -> None:
+    def test_it_names_every_room_and_no_other(self) -> None:
         named = [line.split()[0] for line in block("The tree")]
         assert len(named) == len(set(named))
-        assert set(named) == folders() | loose_modules()
+        assert set(named) == folders()
 
 
 class TestTheLayers:

@@ -16,7 +16,7 @@ from tests.kit.site_fixtures import Browser, Place, heading
 from tests.kit.support_fixtures import ACCOUNT, IDS, put, records, settle
 from webui.incident_codes import Reference, keep_reference
 from webui.oauth_manager import Account, Event, Profile, TokenData
-from webui.support.addresses import person_path
+from webui.support.paths import person_path
 from webui.text import words
 
 pytestmark = pytest.mark.anyio

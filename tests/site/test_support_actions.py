@@ -15,7 +15,7 @@ from tests.kit.screens import Document
 from tests.kit.site_fixtures import HTMX, Browser, Place, card_state, commands, heading, shown_code
 from tests.kit.support_fixtures import AUDIT, own_copies, records, told
 from webui.rate_limits import LIMITS
-from webui.support.addresses import person_path
+from webui.support.paths import person_path
 from webui.text import words
 from webui.views.support.actions import ACTS
 

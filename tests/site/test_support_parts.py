@@ -19,9 +19,9 @@ from webui.cards.gallery import CASES, ON, Case, connection
 from webui.cards.states import BASES
 from webui.oauth_manager import AuditRecord, Event, Status
 from webui.support import export
-from webui.support.addresses import PEOPLE, person_path, user_id_in, with_query
 from webui.support.history import KINDS, history
 from webui.support.identifiers import masked, spelled
+from webui.support.paths import PEOPLE, person_path, user_id_in, with_query
 from webui.support.rows import make_row
 from webui.support.search import MOST, results
 from webui.text import words

@@ -1,4 +1,4 @@
-"""The answer to a request that only a signed-in person may make."""
+"""The way to ``/signin`` and back, for a request that only a signed-in person may make."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The building of a card from a connection and the outcome of the last action."""
+"""``make_card``: from a connection and the outcome of the last action to a card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The buttons and links of a card."""
+"""The buttons and links of a card: which, in what order, with what address and label."""
 
 from __future__ import annotations
 

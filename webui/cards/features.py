@@ -1,4 +1,4 @@
-"""Features of the bot, by the operator's names: lost ones, and stopped ones."""
+"""Sentences about features of the bot that a connection has lost, or that stop without it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frozen values for a card's template."""
+"""The finished card, as its template reads it: frozen values."""
 
 from __future__ import annotations
 

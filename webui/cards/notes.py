@@ -1,4 +1,4 @@
-"""Notes: which ones show, for how long, and their change over time."""
+"""Choice of the notes to show: the key for each result, which notes show, and for how long."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from webui.oauth_manager import LINK_CODE_TTL, Connection, Health, RevokeOutcome
 from webui.oauth_manager.storage import HELD_SECONDS, OFFER_SECONDS
-from webui.sessions.note import NOTE_SECONDS, Note, is_cancelled
+from webui.sessions.note import CANCELLED, DELIVERED, NOTE_SECONDS, Note, is_cancelled
 
 AFTER_DISCONNECT = {
     RevokeOutcome.REVOKED: "disconnected",
@@ -35,7 +35,7 @@ DISCONNECTING_SECONDS = 30.0
 # Until the person has looked at the provider, or until it is over.
 _LASTING = {"still_listed", "ask_again", "asked_again", "own_list"}
 _GOING_ON = {"waiting", "still_waiting", "disconnecting", "asked"}
-_OF_NO_CARD = {"cancelled", "delivered"}
+_OF_NO_CARD = {CANCELLED, DELIVERED}
 _CANCELLED_BY_HAND = {"waiting", "needs_admin"}
 
 

@@ -1,4 +1,4 @@
-"""The pieces of a card, each from the same four facts about it.
+"""The texts of a card: its title, note, news, facts and permissions.
 
 ``keys`` are the keys of the actions that the card offers.
 """

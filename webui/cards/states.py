@@ -1,4 +1,8 @@
-"""The states of a card as data.  Keys are those of the catalogue (``card.{key}.title``)."""
+"""Every state of a card: its tag, tone, note and buttons, as data.
+
+``BASES`` are the states of stored connections, ``OUTCOMES`` what the last action adds (the keys
+of notes), ``ACTIONS`` the buttons.  Keys are those of the catalogue (``card.{key}.title``).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person's own events as plain sentences."""
+"""A person's own events, as the sentences of ``/activity``."""
 
 from __future__ import annotations
 

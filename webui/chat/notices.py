@@ -1,4 +1,4 @@
-"""Notices that the bot sends unprompted, in words."""
+"""``notice_text``: the words of each notice that the bot sends unprompted."""
 
 from __future__ import annotations
 

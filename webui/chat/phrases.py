@@ -1,4 +1,4 @@
-"""Phrases of the chat: times, names, permissions, and the state of a connection."""
+"""Times, names, permissions and the state of a connection, as the bot says them in chat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``connect_service``: all requests about connections in chat."""
+"""``connect_service``: every request about connections in chat, and the bot's answer."""
 
 from __future__ import annotations
 

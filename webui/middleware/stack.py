@@ -1,4 +1,4 @@
-"""ASGI middleware around the whole site, so that nothing is left out.
+"""The stack of middleware: security headers, access log, refusals, whole bodies, answers.
 
 :func:`guarded` puts them around the site, outermost first: security headers, access log, headers
 of trusted proxies, refusals (of the faults in ``webui.middleware.requests``), session cookies.

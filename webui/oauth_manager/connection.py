@@ -1,4 +1,4 @@
-"""The displayable state of a connection, from its stored records.  No I/O, and never a secret."""
+"""``describe``: from stored records to a displayable ``Connection``.  No I/O, never a secret."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""``OAuthManager``: the whole token lifecycle behind the names of the specification."""
+"""``OAuthManager``: checks, then delegates.  Inherits ``Display``, which inherits ``Composition``.
+
+It has the names of the specification.  Its methods make a ``Subject`` of their arguments, which
+checks them, and call a flow.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The nouns of the library: stored records, and their displayable form."""
+"""``Connection``, ``Profile``, ``Account``, ``Status``, ``Disconnected``: the library's nouns."""
 
 from __future__ import annotations
 

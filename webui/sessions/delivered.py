@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from webui.oauth_manager import LINK_CODE_TTL
-from webui.sessions.note import Note
+from webui.sessions.note import DELIVERED, Note
 
 MOST = 5  # of one service; the oldest are forgotten
 _LONG_AGO = 1.0  # so that no card treats it as news
@@ -47,7 +47,7 @@ def remembered(
     one = Delivered(_digest(state), int(now), return_to, is_done)
     others = [other for other in _kept(notes, provider, now) if other.digest != one.digest]
     shown = " ".join(map(str, [*others, one][-MOST:]))
-    return {_name(provider): Note("delivered", ref=shown, at=_LONG_AGO)}
+    return {_name(provider): Note(DELIVERED, ref=shown, at=_LONG_AGO)}
 
 
 def delivered(notes: Mapping[str, Note], provider: str, state: str, now: float) -> Delivered | None:

@@ -1,4 +1,4 @@
-"""The outcome of an action, kept in the session until the card has shown it."""
+"""``Note``: the outcome of an action, kept in the session until the card has shown it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """The outcome of the last action on a card: a key of ``OUTCOMES``.
+    """The outcome of the last action on a card: a key of ``OUTCOMES``, or one of ``WORDLESS``.
 
     ``until``, in epoch seconds, is when something works again, or how long it does;
     ``times`` is how often the same outcome came in a row.
@@ -20,6 +20,12 @@ class Note:
     until: float = 0.0
     times: int = 1
 
+
+# Keys that are none of ``OUTCOMES``: they change what counts, and no card has words for them.
+DISMISSED = "dismissed"  # in place of the outcome that the person has put away
+CANCELLED = "cancelled"  # named by :func:`cancellation`: attempts begun earlier are over
+DELIVERED = "delivered"  # of :mod:`.delivered`: answers that this browser has brought
+WORDLESS = frozenset({DISMISSED, CANCELLED, DELIVERED})
 
 NOTE_SECONDS = 15 * 60  # how long an outcome stays on its card
 

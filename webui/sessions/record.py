@@ -1,4 +1,4 @@
-"""The record of a session in Redis.
+"""The record of a session in Redis: its fields, written and read.
 
 One hash: ``user``, ``created`` and ``signed_in_at`` (epoch seconds), ``via``,
 ``groups`` (JSON), ``sealed_token`` if there is one, and one field ``note:{provider}``

@@ -1,4 +1,4 @@
-"""Readers: from the text of one setting to its value.
+"""Readers: from the text of one setting to its value, or to what is wrong with it.
 
 Every reader takes the text as it was given, trimmed and not empty, and raises
 :class:`Malformed` with the end of a sentence that begins with the variable's name.  No

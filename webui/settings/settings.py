@@ -1,4 +1,4 @@
-"""The operator's decisions, checked; the caller hands in the environment."""
+"""``Settings`` and ``load_settings``: every value of a site, and rules between two of them."""
 
 from __future__ import annotations
 

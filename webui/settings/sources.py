@@ -1,4 +1,4 @@
-"""Sources of settings, before any check of the values.
+"""Sources: environment, TOML file and files of secrets.  No value is checked here.
 
 The environment comes first, then the TOML file that ``WEBUI_CONFIG`` names: the
 same names in either case, and a table for a provider (``[github]`` with

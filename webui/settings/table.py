@@ -1,4 +1,4 @@
-"""Every setting: name, meaning, default.  Tests hold README and ``webui check`` to it."""
+"""The table of settings: name, meaning, default, reader.  README has the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person's timeline for support staff."""
+"""A person's timeline, in words for support staff."""
 
 from __future__ import annotations
 

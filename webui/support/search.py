@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from webui.incident_codes import Reference
 from webui.oauth_manager import OAuthProvider
-from webui.support.addresses import person_path, with_query
 from webui.support.identifiers import spelled
+from webui.support.paths import person_path, with_query
 from webui.text import words
 from webui.text.labels import clean_label, label_of
 

@@ -1,4 +1,4 @@
-"""Names and addresses from outside, made fit to show."""
+"""Names and addresses from outside, cleaned to be shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of people and groups as given: in a header, a claim, a setting, a form.
+"""Reading of user ids and groups: in a header, a claim, a setting, a form.
 
 There is one rule for all of them.  No part of a name is ever taken off, so that no two names
 are read as one: HTTP itself drops blanks and tabs around a value (RFC 9110, section 5.5),

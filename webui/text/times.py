@@ -1,4 +1,4 @@
-"""Times for people to read."""
+"""Times as HTML: in UTC, for the script to turn into the person's own zone."""
 
 from __future__ import annotations
 

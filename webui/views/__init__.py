@@ -1,1 +1,1 @@
-"""Views: one function a route."""
+"""Views: one function a route, as ``webui/routes.py`` has them."""

@@ -1,4 +1,4 @@
-"""Read-only pages: the timeline, the glossary, and for development every card."""
+"""Pages to read: ``/activity``, ``/help/permissions``, and for development ``/dev/cards``."""
 
 from __future__ import annotations
 

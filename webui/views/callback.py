@@ -1,4 +1,4 @@
-"""The provider's answer, which comes back through the browser.
+"""``/oauth/{provider}/callback``: a provider's answer, which comes back through the browser.
 
 Nothing is asked of the provider before the browser is proven to belong to the
 person who asked: a session binds a token, a state or a link never does.

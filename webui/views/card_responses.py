@@ -1,4 +1,4 @@
-"""The cards of one person, and responses with them."""
+"""Cards of one person, and responses with them: for the views that change a card."""
 
 from __future__ import annotations
 

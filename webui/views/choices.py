@@ -1,4 +1,4 @@
-"""A person's decisions about a connection, beside connecting and disconnecting."""
+"""``/connections/{provider}/check``, ``accept-limited``, ``switch``: decisions of a person."""
 
 from __future__ import annotations
 

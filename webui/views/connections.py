@@ -1,4 +1,4 @@
-"""The connections page: its cards, and the buttons on them."""
+"""``/connections``, the page of one service, and its buttons ``connect`` and ``cancel``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from webui.cards import Focus, changed, summarize
 from webui.rendering.render import hand_off, is_htmx, render, render_changes
-from webui.sessions.note import Note, cancellation
+from webui.sessions.note import CANCELLED, Note, cancellation
 from webui.site import form_of, provider_of, site_of
 from webui.views.card_responses import answer, cards_of, done, screen_of, where_of
 
@@ -71,7 +71,7 @@ async def cancel(request: Request) -> Response:
     session = await site.sessions.require(request)
     where = where_of(await form_of(request))
     name = cancellation(provider.name)
-    session = await site.sessions.put_note(session, name, Note("cancelled"))
+    session = await site.sessions.put_note(session, name, Note(CANCELLED))
     stories = site.manager.stories
     await stories.ended_if_open(site.redis, session.user, provider.name, "cancelled")
     return await done(request, session, provider, where, "t", focus="heading")

@@ -1,4 +1,4 @@
-"""Disconnecting: gone here at once, while the provider may take its time."""
+"""``/connections/{provider}/disconnect``, ``revoke``, ``dismiss``: gone here at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from webui.oauth_manager import (
 from webui.oauth_manager.storage.calls import is_refusal
 from webui.rate_limits import TooMany
 from webui.rendering.render import RETRY_SECONDS, render
-from webui.sessions.note import Note
+from webui.sessions.note import DISMISSED, Note
 from webui.sessions.sessions import Session
 from webui.site import Site, form_of, provider_of, site_of
 from webui.views.card_responses import answer, done, screen_of, where_of
@@ -93,7 +93,7 @@ async def dismiss(request: Request) -> Response:
     session = await site.sessions.require(request)
     where = where_of(await form_of(request))
     await site.manager.drop_leftovers(site.redis, session.user, provider.name)
-    session = await site.sessions.put_note(session, provider.name, Note("dismissed"))
+    session = await site.sessions.put_note(session, provider.name, Note(DISMISSED))
     return await done(request, session, provider, where, "t")
 
 

@@ -1,4 +1,4 @@
-"""Pages for machines: the process, Redis, and connections."""
+"""Pages for machines: ``/healthz``, ``/readyz`` and ``/oauth/status``."""
 
 from __future__ import annotations
 

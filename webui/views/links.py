@@ -1,4 +1,4 @@
-"""The way in from chat: the landing page of a link, and the proof of the right person."""
+"""The way in from chat: ``/connect/{code}``, ``/connect/proof``, ``/connect/done/{provider}``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Final pages of the way back from a provider, each at an address of its own.
+"""``/connect/ended/{how}``: how the way back from a provider ended, if nothing was connected.
 
 The callback's address holds an authorization code and a state, so nothing is shown
 there. These hold neither, and stay true however often they are loaded.

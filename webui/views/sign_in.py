@@ -1,4 +1,4 @@
-"""Signing in, explained; and signing out."""
+"""``/``, ``/signin``, ``/signout``, ``/signed-out``: ways in, explained; and signing out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signing in with an OpenID provider: leaving for it, coming back, and signing out there.
+"""``/signin/sso``, its callback, ``/signin/ended/{how}``: signing in with an OpenID provider.
 
 Every sign-in that must not go on ends on the same page, without a session.
 """

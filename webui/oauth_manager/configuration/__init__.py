@@ -1,4 +1,4 @@
-"""Configuration values of the site and the bot: one check for both.
+"""Checks of addresses, switches and providers' fields, for settings and ``OAuthManager`` alike.
 
 Every reader returns the value to use, or raises :class:`Malformed` with the end of a
 sentence that begins with the value's name.  No message repeats the value: it may be secret.

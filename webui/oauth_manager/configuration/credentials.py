@@ -1,4 +1,4 @@
-"""Client ids, secrets and keys as the site and the bot are given them.  No message repeats one."""
+"""Checks of client ids, client secrets and keys, for both too.  No message repeats one."""
 
 from __future__ import annotations
 

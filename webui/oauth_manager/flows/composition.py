@@ -1,4 +1,4 @@
-"""Composition: the services of one manager, and the checks of callers' arguments."""
+"""``Composition``: makes the services of the manager, and checks callers' arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Display: reads for people, for support and for the bot.  No secret comes out."""
+"""``Display``: the manager's methods that show connections, timelines, open links, notices.
+
+No secret comes out, and none of them renews a token.
+"""
 
 from __future__ import annotations
 

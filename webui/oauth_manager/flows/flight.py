@@ -1,4 +1,4 @@
-"""One refresh under way: the storing of its pair, and the answer to its waiters."""
+"""One refresh under way: it stores its pair, however long that takes, and answers its waiters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tokens put aside until the person has answered, and revocation of unwanted ones."""
+"""Offers of another account: tokens put aside until the person answers, or given back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The services of one manager, handed on whole to every flow."""
+"""``Services``, handed on whole to every flow: storage, client of providers, work under way."""
 
 from __future__ import annotations
 

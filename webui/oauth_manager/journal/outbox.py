@@ -1,4 +1,4 @@
-"""Notices, events and index entries written along with a change, on the same round trips."""
+"""The story of a change: its notice, event and index entry, written on its round trips."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Links that the bot gave, and the outcome of each, for the person to hear.
+"""Stories of links that the bot gave: what becomes of each, for the timeline and the bot.
 
 Each has one outcome: connected, refused, failed, cancelled, or expired unused.
 """

@@ -1,4 +1,4 @@
-"""Tokens that are no connection any more, sealed aside for at most an hour.
+"""Held tokens: of no connection any more, sealed aside for at most an hour.
 
 They are stored before anything is removed, so that a killed process leaves behind the
 tokens to ask the provider with.  Nothing else reads them.

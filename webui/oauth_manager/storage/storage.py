@@ -1,4 +1,4 @@
-"""The means to keep anything in Redis, handed on whole; and the place of one connection there."""
+"""``Storage``, the means to keep anything; ``Subject``, one connection: person and provider."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections in Redis: begun and ended.  :mod:`.updates` writes what changes in between.
+"""Connections begun and ended in Redis.  ``updates`` writes what changes in between.
 
 Every command is portable (Redis 7, Valkey 8); the scripts are in ``scripts``.
 """

@@ -1,4 +1,4 @@
-"""Tokens of a fresh authorization, kept aside until the person has answered."""
+"""Offers: tokens of a fresh authorization, kept aside until the person has answered."""
 
 from __future__ import annotations
 

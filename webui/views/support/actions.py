@@ -1,4 +1,4 @@
-"""Support's actions for a person: asked first, put on record, done, and reported to them."""
+"""``/support/people/{user_id}/{action}``: asked first, put on record, done, reported."""
 
 from __future__ import annotations
 

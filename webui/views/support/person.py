@@ -1,4 +1,4 @@
-"""Support's view of one person: the state of their services, events, their page.
+"""``/support/people/{user_id}``, ``preview``: a person's services, events and own page.
 
 Looking writes its audit record and nothing else: no refresh, no question to one of
 their providers, no session's life, no counter.
@@ -19,9 +19,9 @@ from webui.cards import Card, Screen, make_card, summarize
 from webui.oauth_manager import Connection, OpenLink, Status
 from webui.rendering.render import render
 from webui.site import Site, site_of
-from webui.support.addresses import person_path, user_id_in, with_query
 from webui.support.history import KINDS, STEPS, history
 from webui.support.identifiers import masked, spelled
+from webui.support.paths import person_path, user_id_in, with_query
 from webui.support.rows import Row, explained, make_row
 from webui.text import words
 from webui.text.labels import label_of

@@ -1,4 +1,4 @@
-"""Search for a person by support staff: exact, for a reason, and on record."""
+"""``/support``: search for a person by support staff, exact, for a reason, and on record."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Addresses of the support pages; one can hold any user id."""
+"""Paths of the support pages; one can hold any user id."""
 
 from __future__ import annotations
 
