@@ -11,18 +11,18 @@ help: ## List these targets
 run: $(VENV)/run-installed ## Start the site with everything around it, on this machine
 	@exec $(BIN)/webui demo
 
-# Three processes on two cores: a browser waits more than it computes.  Rooms with long files come
-# first, so that no process is at work alone at the end.
+# Three processes on two cores: a browser waits more than it computes.  Without browsers a third one
+# would only keep Redis waiting.  Rooms with long files come first, so that none ends long after the others.
 
-PYTEST := pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+PYTEST := pytest --dist loadfile --no-loadscope-reorder
 TESTS := tests/journeys tests/chat tests/rules tests/site tests/library
 
 test: lint ## Run every check there is
-	$(BIN)/python -m $(PYTEST) tests/browser $(TESTS)
+	$(BIN)/python -m $(PYTEST) --numprocesses 3 tests/browser $(TESTS)
 
 cover: $(VENV)/test-installed ## Run all tests but the browser's, and fail if they run too little of the code
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m $(PYTEST) $(TESTS)
+	$(BIN)/coverage run -m $(PYTEST) --numprocesses 2 $(TESTS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
