@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import difflib
 import re
 from functools import partial
 from pathlib import Path
@@ -61,7 +62,8 @@ def view_of(route: Route) -> tuple[str, str]:
 def test_the_list_of_modules_is_every_module_with_the_first_line_of_its_docstring() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text()
     (listed,) = re.findall(r"^## Modules\n.*?(?=\n### )(.*?)(?=\n## )", page, re.M | re.S)
-    assert listed == guide(), f"It should be:\n{guide()}"
+    changes = difflib.ndiff(listed.splitlines(), guide().splitlines())
+    assert listed == guide(), "\n".join(line for line in changes if line[0] in "+-")
 
 
 def test_every_module_says_what_it_is() -> None:

@@ -339,9 +339,9 @@ class OAuthManager(Display):
         return await self._tasks.finish(work)
 
     async def drop_leftovers(self, redis: RedisClient, user_id: str, provider: str) -> None:
-        """Delete the tokens that :meth:`disconnect` kept."""
+        """Delete the held tokens: those that :meth:`disconnect` put aside."""
         subject = self._subject(redis, user_id, provider)
-        async with redis_call("drop what is left of a connection"):
+        async with redis_call("drop held tokens"):
             await held_tokens.drop(redis, subject)
 
     # Looking after a connection

@@ -19,7 +19,7 @@ from ..journal.outbox import Queued
 from ..models import Account, Disconnected, RevokeOutcome
 from ..storage import held_tokens, lookup, store, switch_offers
 from ..storage.calls import is_full, redis_call
-from ..storage.held_tokens import ASKING, ENDED, HELD_SECONDS, Leftover
+from ..storage.held_tokens import ASKING, ENDED, HELD_SECONDS, HeldTokens
 from ..storage.records import Stored
 from ..storage.storage import Storage, Subject
 from ..storage.store import Written
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 class _Removal:
     """One try to remove a connection here.
 
-    ``left`` are the tokens to ask the provider with, ``had_tokens`` whether there were
+    ``held`` are the tokens to ask the provider with, ``had_tokens`` whether there were
     any, and ``problem`` why access had ended before.  It ``is_ours`` if nobody else
     was faster; ``is_something`` if there was a connection, working or not.
     """
@@ -44,7 +44,7 @@ class _Removal:
     stored: Stored
     account: Account
     story: Queued
-    left: Leftover | None = None
+    held: HeldTokens | None = None
     offer: SwitchOffer | None = None  # another account that waited for the person's choice
     had_tokens: bool = False
     problem: str = ""
@@ -75,12 +75,12 @@ async def _remove(services: Services, subject: Subject, by: str) -> _Removal:
         removal.offer = await _other_account(storage, subject)
         return removal
     if stored.token:
-        removal.left = await _put_aside(storage, removal)
+        removal.held = await _put_aside(storage, removal)
     try:
         await _take_away(removal)
     except StoreUnavailable:
         # As far as we know nothing was removed, so no process resumes it.
-        await Queued(storage, subject, event, None).withdraw(removal.left)
+        await Queued(storage, subject, event, None).withdraw(removal.held)
         offers.drop(services, subject, removal.story.offer)
         raise
     return removal
@@ -104,24 +104,24 @@ async def _other_account(storage: Storage, subject: Subject) -> SwitchOffer | No
         return None
 
 
-async def _put_aside(storage: Storage, removal: _Removal) -> Leftover | None:
+async def _put_aside(storage: Storage, removal: _Removal) -> HeldTokens | None:
     """Put the tokens to ask the provider with aside, before anything is removed."""
     subject, event = removal.subject, removal.story.event
     token = removal.stored.token
     if token is None:
         return None
     until, asked = event.at + HELD_SECONDS, event.at
-    left = Leftover(token, until, ASKING, asked, event.by, event.at, event.account)
-    left = held_tokens.sealed(storage, subject, left)
+    held = HeldTokens(token, until, ASKING, asked, event.by, event.at, event.account)
+    held = held_tokens.sealed(storage, subject, held)
     try:
         async with redis_call("put aside what a disconnect is asked with"):
-            await held_tokens.put(storage, subject.redis, subject, left)
+            await held_tokens.put(storage, subject.redis, subject, held)
     except StoreUnavailable as failure:
         if not is_full(failure):
             raise
         # A server without room still removes; only its own crash would go unnoticed.
         log.warning("%s: nothing could be put aside for a disconnect", subject.name)
-    return left
+    return held
 
 
 async def _take_away(removal: _Removal) -> None:
@@ -145,8 +145,8 @@ async def _take_away(removal: _Removal) -> None:
         removal.had_tokens, removal.problem = False, profile.problem
         return
     # Another process removed everything and reported it, or stored other tokens.
-    await story.withdraw(removal.left)
-    removal.left, removal.stored = None, Stored()
+    await story.withdraw(removal.held)
+    removal.held, removal.stored = None, Stored()
     removal.is_ours = written is Written.GONE
     removal.is_something = removal.had_tokens = False
     removal.problem = ""
@@ -154,21 +154,21 @@ async def _take_away(removal: _Removal) -> None:
 
 async def _end(services: Services, removal: _Removal) -> Disconnected:
     subject, provider = removal.subject, removal.subject.provider
-    left = removal.left
+    held = removal.held
     token = None
     if removal.had_tokens:
-        outcome, token = await revocation.ask(services, provider, left.token if left else None)
+        outcome, token = await revocation.ask(services, provider, held.token if held else None)
     else:
         outcome = RevokeOutcome.ENDED if removal.problem else RevokeOutcome.NOTHING
-        left = left or removal.stored.left
-        if left and left.state == ENDED:
+        held = held or removal.stored.held
+        if held and held.state == ENDED:
             # In case it was not over after all.
-            await revocation.ask(services, provider, left.token)
+            await revocation.ask(services, provider, held.token)
     if removal.offer:
         await offers.give_back(services, subject, removal.offer)
     if not removal.is_something:
         return Disconnected(subject.name, outcome, removal.account)
-    until = await revocation.settle(services, subject, removal.story, outcome, left, token)
+    until = await revocation.settle(services, subject, removal.story, outcome, held, token)
     return Disconnected(subject.name, outcome, removal.account, until)
 
 
@@ -177,29 +177,29 @@ def resume(services: Services, subject: Subject, stored: Stored) -> None:
 
     ``stored`` is what a reader has found.  Of any number of readers, one goes on.
     """
-    left = stored.left
-    if left and left.is_interrupted(services.storage.clock.now()) and _is_of(stored, left):
-        services.tasks.run(_resume(services, subject, stored, left))
+    held = stored.held
+    if held and held.is_interrupted(services.storage.clock.now()) and _is_of(stored, held):
+        services.tasks.run(_resume(services, subject, stored, held))
 
 
-def _is_of(stored: Stored, left: Leftover) -> bool:
+def _is_of(stored: Stored, held: HeldTokens) -> bool:
     """Return whether the stored tokens are those to remove, not newer ones."""
     if stored.fault:
         return False
     if stored.token is None:
         return not stored.profile.problem
-    return stored.token.access_token == left.token.access_token
+    return stored.token.access_token == held.token.access_token
 
 
-async def _resume(services: Services, subject: Subject, stored: Stored, left: Leftover) -> None:
+async def _resume(services: Services, subject: Subject, stored: Stored, held: HeldTokens) -> None:
     storage, name = services.storage, subject.name
-    event = Event("disconnected", name, left.by, left.at, ASKING, left.account)
+    event = Event("disconnected", name, held.by, held.at, ASKING, held.account)
     try:
-        claimed = await held_tokens.claim(storage, subject, left)
+        claimed = await held_tokens.claim(storage, subject, held)
         if claimed is None:
             return
         removal = _removal(storage, subject, stored, event)
-        removal.left = claimed
+        removal.held = claimed
         await removal.story.find()
         if stored.is_there:
             await _take_away(removal)

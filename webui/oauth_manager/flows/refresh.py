@@ -16,7 +16,7 @@ from ..models import Profile
 from ..protocol.transport import DEADLINE
 from ..storage import held_tokens, keys, lookup, store
 from ..storage import renewal_limit as renewals
-from ..storage.held_tokens import ENDED, HELD_SECONDS, Leftover
+from ..storage.held_tokens import ENDED, HELD_SECONDS, HeldTokens
 from ..storage.lock import GRACE, Lock
 from ..storage.records import Stored
 from ..storage.storage import Subject
@@ -138,14 +138,14 @@ async def ended(
 
     label = stored.facts.account.label
     event = Event("access_ended", name, "provider", now, code, label)
-    left = Leftover(over, now + HELD_SECONDS, ENDED, at=now, account=label)
-    left = held_tokens.sealed(storage, subject, left)
+    held = HeldTokens(over, now + HELD_SECONDS, ENDED, at=now, account=label)
+    held = held_tokens.sealed(storage, subject, held)
     while True:
-        story = outbox.ended(storage, subject, event, left)
+        story = outbox.ended(storage, subject, event, held)
         if await store.end(storage, subject, mark, stored, story):
             log.warning("%s: access has ended: %s", name, code)
             return None
-        await story.withdraw(left)
+        await story.withdraw(held)
         stored = await lookup.read_one(storage, subject)
         replacement = stored.require_token()
         if replacement != over:

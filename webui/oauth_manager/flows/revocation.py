@@ -14,7 +14,7 @@ from ..models import Account, Disconnected, RevokeOutcome
 from ..protocol.transport import DEADLINE
 from ..providers.provider import OAuthProvider
 from ..storage import held_tokens, lookup
-from ..storage.held_tokens import ASKING, ENDED, UNCONFIRMED, Leftover
+from ..storage.held_tokens import ASKING, ENDED, UNCONFIRMED, HeldTokens
 from ..storage.storage import Storage, Subject
 from ..token_data import TokenData
 from .services import Services
@@ -66,45 +66,45 @@ async def settle(
     subject: Subject,
     story: Queued,
     outcome: RevokeOutcome,
-    left: Leftover | None,
+    held: HeldTokens | None,
     token: TokenData | None,
 ) -> float:
     """Record the provider's answer; return until when ``token`` can ask again."""
-    kept = _kept(services.storage, subject, left, token)
-    is_kept = await story.settle(outcome.value, left, kept)
+    kept = _kept(services.storage, subject, held, token)
+    is_kept = await story.settle(outcome.value, held, kept)
     return kept.until if kept and is_kept else 0.0
 
 
 async def ask_again(services: Services, subject: Subject) -> Ending | None:
     """Ask with the held tokens; ``None`` if there are none, or something is connected."""
     stored = await lookup.read_one(services.storage, subject)
-    left = stored.left
-    if stored.is_there or left is None or left.state == ENDED:
+    held = stored.held
+    if stored.is_there or held is None or held.state == ENDED:
         return None
-    if left.state == ASKING and not left.is_interrupted(services.storage.clock.now()):
+    if held.state == ASKING and not held.is_interrupted(services.storage.clock.now()):
         return None  # another process is asking
-    claimed = await held_tokens.claim(services.storage, subject, left)
+    claimed = await held_tokens.claim(services.storage, subject, held)
     if claimed is None:
         return None
     return Ending(Account(), services.tasks.run(_end_again(services, subject, claimed)))
 
 
-async def _end_again(services: Services, subject: Subject, left: Leftover) -> Disconnected:
+async def _end_again(services: Services, subject: Subject, held: HeldTokens) -> Disconnected:
     """Ask because the person wants to; the first outcome is on record."""
-    outcome, token = await ask(services, subject.provider, left.token)
+    outcome, token = await ask(services, subject.provider, held.token)
     is_revoked = outcome is RevokeOutcome.REVOKED
     event = (
         Event("revoked", subject.name, "web", services.storage.clock.now()) if is_revoked else None
     )
-    kept = _kept(services.storage, subject, left, token)
-    is_kept = await outbox.record_answer(services.storage, subject, event, left, kept)
+    kept = _kept(services.storage, subject, held, token)
+    is_kept = await outbox.record_answer(services.storage, subject, event, held, kept)
     until = kept.until if kept and is_kept else 0.0
     return Disconnected(subject.name, outcome, retry_until=until)
 
 
 def _kept(
-    storage: Storage, subject: Subject, left: Leftover | None, token: TokenData | None
-) -> Leftover | None:
-    if left is None or token is None:
+    storage: Storage, subject: Subject, held: HeldTokens | None, token: TokenData | None
+) -> HeldTokens | None:
+    if held is None or token is None:
         return None
-    return held_tokens.sealed(storage, subject, replace(left, token=token, state=UNCONFIRMED))
+    return held_tokens.sealed(storage, subject, replace(held, token=token, state=UNCONFIRMED))

@@ -161,10 +161,10 @@ def shown(storage: Storage, subject: Subject, stored: Stored) -> Connection:
         _report(subject, stored.fault)
         return Connection(subject.name, Status.UNREADABLE, profile=stored.profile)
     known = describe(subject.provider, stored.token, stored.facts, storage.clock.now())
-    left = stored.left
-    if stored.is_there or left is None or left.state == ENDED:
+    held = stored.held
+    if stored.is_there or held is None or held.state == ENDED:
         return known
-    return replace(known, ending=left.state, ending_until=left.until)
+    return replace(known, ending=held.state, ending_until=held.until)
 
 
 def _report(subject: Subject, reason: str) -> None:

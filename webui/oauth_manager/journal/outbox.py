@@ -11,7 +11,7 @@ from ..errors import StoreUnavailable
 from ..models import Account
 from ..storage import account_index, held_tokens, keys, switch_offers
 from ..storage.calls import Pipeline, as_text, redis_call, text_of
-from ..storage.held_tokens import Leftover
+from ..storage.held_tokens import HeldTokens
 from ..storage.storage import Storage, Subject
 from ..storage.switch_offers import SwitchOffer
 from . import activity, notices
@@ -87,8 +87,8 @@ class Queued:
         self.event_id = await activity.find(self.storage, *where, self.event)
         self.is_told = bool(self.event_id)
 
-    async def withdraw(self, left: Leftover | None = None, *, stays: bool = False) -> None:
-        """Take it back, for a change that did not happen after all, and forget ``left``.
+    async def withdraw(self, held: HeldTokens | None = None, *, stays: bool = False) -> None:
+        """Take it back, for a change that did not happen after all, and forget ``held``.
 
         ``stays``: the connection before does.  A failure is only logged; else it can be
         told again.
@@ -101,8 +101,8 @@ class Queued:
                 if self.notice_id:
                     pipe.xdel(keys.NOTICES, self.notice_id)
                 (self.restore if stays else self.undo)(pipe)
-                if left:
-                    held_tokens.forget(pipe, self.subject, left)
+                if held:
+                    held_tokens.forget(pipe, self.subject, held)
                 await pipe.execute()
         except StoreUnavailable:
             log.error("what was told of a connection could not be taken back")
@@ -110,15 +110,15 @@ class Queued:
         self.event_id = self.notice_id = ""
         self.is_told = False
 
-    async def settle(self, outcome: str, left: Leftover | None, kept: Leftover | None) -> bool:
+    async def settle(self, outcome: str, held: HeldTokens | None, kept: HeldTokens | None) -> bool:
         """Write down how it went at the provider, in place of the event told before it was asked.
 
-        ``left`` and ``kept`` as in :func:`record_answer`, which is what it returns.
+        ``held`` and ``kept`` as in :func:`record_answer`, which is what it returns.
         """
         event = replace(self.event, detail=outcome)
         notice = None if self.is_told or self.notice_id else self.notice
         place = self.storage, self.subject
-        return await record_answer(*place, event, left, kept, notice, self.event_id)
+        return await record_answer(*place, event, held, kept, notice, self.event_id)
 
 
 def connected(
@@ -142,11 +142,11 @@ def connected(
     return Queued(storage, subject, event, NoticeKind.CONNECTED, more, undo, restore)
 
 
-def ended(storage: Storage, subject: Subject, event: Event, left: Leftover) -> Queued:
+def ended(storage: Storage, subject: Subject, event: Event, held: HeldTokens) -> Queued:
     """Return the story of a grant that is over; its tokens are kept aside."""
 
     def more(pipe: Pipeline) -> None:
-        held_tokens.put(storage, pipe, subject, left)
+        held_tokens.put(storage, pipe, subject, held)
 
     kind = NoticeKind.RECONNECT_NEEDED
     return Queued(storage, subject, event, kind, more, takes_offer=False)
@@ -167,14 +167,14 @@ async def record_answer(
     storage: Storage,
     subject: Subject,
     event: Event | None,
-    left: Leftover | None,
-    kept: Leftover | None,
+    held: HeldTokens | None,
+    kept: HeldTokens | None,
     notice: NoticeKind | None = None,
     replaces: str = "",
 ) -> bool:
     """Write down a provider's answer to a disconnect; return whether ``kept`` is kept.
 
-    The event replaces the one of the id ``replaces``; ``kept`` replaces ``left``, and
+    The event replaces the one of the id ``replaces``; ``kept`` replaces ``held``, and
     nothing does if it is None.  It has happened, so a failure is only logged.
     """
     try:
@@ -186,15 +186,15 @@ async def record_answer(
                 pipe.xdel(keys.events(subject.user_id), replaces)
             if event and notice:
                 _notify(storage, pipe, subject, event, notice)
-            if left and kept:
-                held_tokens.exchange(storage, pipe, subject, left, kept)
-            elif left:
-                held_tokens.forget(pipe, subject, left)
+            if held and kept:
+                held_tokens.exchange(storage, pipe, subject, held, kept)
+            elif held:
+                held_tokens.forget(pipe, subject, held)
             outcomes = await pipe.execute()
     except StoreUnavailable:
         log.error("the answer to a disconnect could not be written down")
         return False
-    return bool(left and kept and int(outcomes[-1]) == 1)
+    return bool(held and kept and int(outcomes[-1]) == 1)
 
 
 def _notify(

@@ -26,7 +26,7 @@ ENDED = "ended"  # it ended the access itself
 
 
 @dataclass(frozen=True, slots=True)
-class Leftover:
+class HeldTokens:
     """Tokens to ask the provider with, kept ``until`` then; times in epoch seconds.
 
     ``state`` is ``ASKING`` since ``asked_at``, ``UNCONFIRMED`` or ``ENDED``; ``by`` is
@@ -50,30 +50,30 @@ class Leftover:
         return self.state == ASKING and abs(now - self.asked_at) >= ASKING_SECONDS
 
 
-def sealed(storage: Storage, subject: Subject, left: Leftover) -> Leftover:
+def sealed(storage: Storage, subject: Subject, held: HeldTokens) -> HeldTokens:
     """Return the same with its sealed record, for :func:`put` and the like."""
-    payload = {name: value for name, value in asdict(left).items() if name != "sealed"}
-    payload["token"] = left.token.to_record()
+    payload = {name: value for name, value in asdict(held).items() if name != "sealed"}
+    payload["token"] = held.token.to_record()
     text = storage.sealer.seal("revoke", subject.user_id, subject.name, payload)
-    return replace(left, sealed=text)
+    return replace(held, sealed=text)
 
 
-def opened(storage: Storage, subject: Subject, text: str) -> Leftover | None:
+def opened(storage: Storage, subject: Subject, text: str) -> HeldTokens | None:
     """Open a record; None if there is none, or its time has passed."""
     if not text:
         return None
     try:
         record = storage.sealer.open("revoke", subject.user_id, subject.name, text)
         token = TokenData.from_dict(record["token"])
-        left = shaped(Leftover, record, token=token, sealed=text)
+        held = shaped(HeldTokens, record, token=token, sealed=text)
     except (RecordUnreadable, KeyError, TypeError, ValueError):
         return None
-    return left if left.until > storage.clock.now() else None
+    return held if held.until > storage.clock.now() else None
 
 
-def put(storage: Storage, pipe: Commands, subject: Subject, left: Leftover) -> Any:
+def put(storage: Storage, pipe: Commands, subject: Subject, held: HeldTokens) -> Any:
     """Queue it on a pipeline, or on a client: then await what is returned."""
-    return pipe.set(_key(subject), left.sealed, px=_life(storage, left))
+    return pipe.set(_key(subject), held.sealed, px=_life(storage, held))
 
 
 def drop(pipe: Commands, subject: Subject) -> Any:
@@ -81,25 +81,25 @@ def drop(pipe: Commands, subject: Subject) -> Any:
     return pipe.delete(_key(subject))
 
 
-def forget(pipe: Pipeline, subject: Subject, left: Leftover) -> Any:
+def forget(pipe: Pipeline, subject: Subject, held: HeldTokens) -> Any:
     """Forget this one, unless another has taken its place."""
-    return pipe.eval(scripts.DELETE_IF_SAME, 1, _key(subject), left.sealed)
+    return pipe.eval(scripts.DELETE_IF_SAME, 1, _key(subject), held.sealed)
 
 
 def exchange(
-    storage: Storage, pipe: Commands, subject: Subject, before: Leftover, after: Leftover
+    storage: Storage, pipe: Commands, subject: Subject, before: HeldTokens, after: HeldTokens
 ) -> Any:
     """Replace one by another, if it still is there: 1 if it was."""
     life = _life(storage, after)
     return pipe.eval(scripts.REPLACE, 1, _key(subject), before.sealed, after.sealed, life)
 
 
-async def claim(storage: Storage, subject: Subject, left: Leftover) -> Leftover | None:
+async def claim(storage: Storage, subject: Subject, held: HeldTokens) -> HeldTokens | None:
     """Claim the asking: of any number of callers at once, one gets it."""
-    asking = replace(left, state=ASKING, asked_at=storage.clock.now())
+    asking = replace(held, state=ASKING, asked_at=storage.clock.now())
     asking = sealed(storage, subject, asking)
-    async with redis_call("ask once more with what is left of a connection"):
-        is_ours = int(await exchange(storage, subject.redis, subject, left, asking)) == 1
+    async with redis_call("ask once more with held tokens"):
+        is_ours = int(await exchange(storage, subject.redis, subject, held, asking)) == 1
     return asking if is_ours else None
 
 
@@ -107,5 +107,5 @@ def _key(subject: Subject) -> str:
     return keys.revoke(subject.user_id, subject.name)
 
 
-def _life(storage: Storage, left: Leftover) -> int:
-    return max(int((left.until - storage.clock.now()) * 1000), 1)
+def _life(storage: Storage, held: HeldTokens) -> int:
+    return max(int((held.until - storage.clock.now()) * 1000), 1)

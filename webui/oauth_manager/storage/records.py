@@ -8,7 +8,7 @@ from ..errors import RecordUnreadable
 from ..models import Profile
 from ..token_data import TokenData
 from . import held_tokens
-from .held_tokens import Leftover
+from .held_tokens import HeldTokens
 from .storage import Storage, Subject
 
 
@@ -16,13 +16,13 @@ from .storage import Storage, Subject
 class Sealed:
     """The records of one connection as they were read; ``""`` if there is none.
 
-    ``aside`` are the held tokens of a connection that ended, ``older`` the tokens under
+    ``held`` are the held tokens of a connection that ended, ``older`` the tokens under
     the older system's key (:mod:`.older_keys`).
     """
 
     tokens: str = ""
     profile: str = ""
-    aside: str = ""
+    held: str = ""
     older: str = ""
 
 
@@ -38,7 +38,7 @@ class Stored:
     sealed: Sealed = Sealed()
     token: TokenData | None = None
     profile: Profile = field(default_factory=Profile)
-    left: Leftover | None = None
+    held: HeldTokens | None = None
     fault: str = ""
     is_profiled: bool = False
     clock_ahead: float = 0.0
@@ -73,8 +73,8 @@ def opened(storage: Storage, subject: Subject, sealed: Sealed) -> Stored:
     except RecordUnreadable as error:
         fault = error.reason
     profile = _readable_profile(storage, subject, sealed.profile)
-    left = held_tokens.opened(storage, subject, sealed.aside)
-    return Stored(sealed, token, profile or Profile(), left, fault, profile is not None)
+    held = held_tokens.opened(storage, subject, sealed.held)
+    return Stored(sealed, token, profile or Profile(), held, fault, profile is not None)
 
 
 def open_token(storage: Storage, subject: Subject, sealed: str) -> TokenData | None:
