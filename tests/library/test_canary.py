@@ -6,7 +6,6 @@ import asyncio
 import subprocess
 import sys
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -42,7 +41,6 @@ from webui.oauth_manager import (
     access,
     init_oauth_manager,
 )
-from webui.oauth_manager.storage import updates
 from webui.oauth_manager.storage.canary import TROUBLE, Fit
 from webui.oauth_manager.storage.sealer import Sealer
 from webui.text import words
@@ -209,21 +207,17 @@ class TestRotation:
         manager: OAuthManager,
         fake: FakeProvider,
         redis: Redis,
-        monkeypatch: pytest.MonkeyPatch,
+        client: tuple[Redis, Wire],
     ) -> None:
         await manager.store_token(redis, "u1", TOKEN)
+
+        async def overtake() -> None:
+            await manager.store_token(redis, "u1", TOKEN)
+
+        client[1].ahead[b"EVALSHA"] = overtake
         rotating = manager_for(fake, key=f"{OTHER_KEY},{KEY}")
-        replace = updates.replace
-        tries: list[str] = []
-
-        async def overtaken(redis: Any, key: str, before: str, after: str) -> bool:
-            if not tries:
-                await manager.store_token(redis, "u1", TOKEN)
-            tries.append(key)
-            return await replace(redis, key, before, after)
-
-        monkeypatch.setattr(updates, "replace", overtaken)
-        assert await rotating.reseal(redis) == Rotation(1, 0, {})
+        assert await rotating.reseal(client[0]) == Rotation(1, 0, {})
+        assert client[1].ahead == {}
         assert opens(OTHER_KEY, await text_at(redis, tokens_key("u1", "github")))
         assert opens(OTHER_KEY, await text_at(redis, CANARY))
 

@@ -9,13 +9,21 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from ..errors import RecordUnreadable
 from ..models import Account
 from ..providers.provider import OAuthProvider
-from . import keys, records, scripts
-from .calls import Pipeline, RedisClient, as_text, raw, redis_call, text_of, unless_mistyped
+from . import keys, records
+from .calls import (
+    Pipeline,
+    RedisClient,
+    as_text,
+    raw,
+    read_page,
+    redis_call,
+    unless_mistyped,
+)
 from .keys import UserId
 from .storage import Storage, Subject
 
@@ -73,26 +81,6 @@ async def users(
     return tuple(u for u, known in connected.items() if provider.is_same_account(account, known))
 
 
-async def prune(
-    storage: Storage,
-    redis: RedisClient,
-    providers: Mapping[str, OAuthProvider],
-    key: str,
-    field: str,
-    sealed: str,
-) -> None:
-    """Remove an entry that no record confirms, or that another key made."""
-    user_id, name = _owner(storage, sealed)
-    if user_id:
-        provider = providers.get(name) or unknown(name)
-        connected = await _accounts(storage, redis, [user_id], provider)
-        listed = _listed(provider, connected[user_id])
-        if (key, field) in [_places(storage, user_id, name, own)[0] for own in listed]:
-            return
-    async with redis_call("mend the index of accounts"):
-        await redis.eval(scripts.HDEL_IF_SAME, 1, key, field, sealed)
-
-
 def unknown(name: str) -> OAuthProvider:
     """Stand in for a provider that was taken out of the configuration."""
     return OAuthProvider(name, "", "")
@@ -110,29 +98,28 @@ async def _candidates(
         answers = await pipe.execute(raise_on_error=False)
         places = [unless_mistyped(answer, (0, {})) for answer in answers]
     values = (as_text(value) for _, found in places for value in found.values())
-    listed = {user_id for user_id, _ in (_owner(storage, value) for value in values) if user_id}
-    return await _accounts(storage, redis, sorted(listed)[:MOST], provider)
+    listed = {user_id for user_id, _ in (owner(storage, value) for value in values) if user_id}
+    people = sorted(listed)[:MOST]
+    subjects = [Subject(redis, user_id, provider) for user_id in people]
+    return dict(zip(people, await accounts(storage, redis, subjects), strict=True))
 
 
-async def _accounts(
-    storage: Storage, redis: RedisClient, people: Sequence[UserId], provider: OAuthProvider
-) -> dict[UserId, Account]:
-    """Read each person's connected account from the records."""
-    if not people:
-        return {}
+async def accounts(
+    storage: Storage, redis: RedisClient, subjects: Sequence[Subject]
+) -> list[Account]:
+    """Read the connected account of each from the records."""
+    if not subjects:
+        return []
     async with redis_call("read connections"):
-        pipe = redis.pipeline(transaction=False)
-        for user_id in people:
-            raw(pipe, "GET", keys.connection(user_id, provider.name))
-        answers = [text_of(answer) for answer in await pipe.execute(raise_on_error=False)]
-    found = {}
-    for user_id, answer in zip(people, answers, strict=True):
-        profile = records.open_profile(storage, Subject(redis, user_id, provider), answer)
-        found[user_id] = profile.account
-    return found
+        places = [keys.connection(subject.user_id, subject.name) for subject in subjects]
+        texts = await read_page(redis, places)
+    return [
+        records.open_profile(storage, subject, text).account
+        for subject, text in zip(subjects, texts, strict=True)
+    ]
 
 
-def _owner(storage: Storage, sealed: str) -> tuple[UserId | None, str]:
+def owner(storage: Storage, sealed: str) -> tuple[UserId | None, str]:
     """Return user id and provider of an entry; no id if it cannot be read."""
     try:
         record = storage.sealer.open("account", None, None, sealed)
@@ -146,6 +133,13 @@ def _places(storage: Storage, user_id: str, provider: str, name: str) -> list[Pl
     fields = storage.sealer.digests("account user", user_id)
     found = storage.sealer.digests("account", f"{provider}\0{name}")
     return [(keys.account(d), field) for d, field in zip(found, fields, strict=True)]
+
+
+def places(storage: Storage, subject: Subject, account: Account) -> list[Place]:
+    """List the places of its entries by the newest encryption key."""
+    user_id, provider = subject.user_id, subject.name
+    names = _listed(subject.provider, account)
+    return [_places(storage, user_id, provider, name)[0] for name in names]
 
 
 def _listed(provider: OAuthProvider, account: Account) -> tuple[str, ...]:

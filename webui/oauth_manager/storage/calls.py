@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
-from redis.exceptions import RedisError, ResponseError
+from redis.asyncio import RedisCluster
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from ..errors import StoreUnavailable
 
@@ -111,6 +113,46 @@ def raw(client: Commands, command: str, key: str | bytes, *more: Any) -> Any:
 def run(client: Commands, script: str, key: str, *arguments: Any) -> Any:
     """Run a script that answers with a stored value; returns bytes, like :func:`raw`."""
     return client.execute_command("EVAL", script, 1, key, *arguments, NEVER_DECODE=True)
+
+
+async def run_each(redis: RedisClient, script: str, calls: Sequence[Sequence[Any]]) -> list[int]:
+    """Run a script on each key with its arguments; returns its answers.  One round trip.
+
+    Redis is sent the digest of the script, and the script only if it does not know it.
+    """
+    digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+    answers = await _queued(redis, [("EVALSHA", digest, 1, *call) for call in calls])
+    unknown = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+    if unknown:
+        again = await _queued(redis, [("EVAL", script, 1, *calls[n]) for n in unknown])
+        for n, answer in zip(unknown, again, strict=True):
+            answers[n] = answer
+    return [int(unless_mistyped(answer, 0)) for answer in answers]
+
+
+async def _queued(redis: RedisClient, commands: Iterable[Sequence[Any]]) -> list[Any]:
+    """Send commands together; an error stands in the place of its answer."""
+    pipe = redis.pipeline(transaction=False)
+    for command in commands:
+        pipe.execute_command(*command, NEVER_DECODE=True)
+    answers: list[Any] = await pipe.execute(raise_on_error=False)
+    return answers
+
+
+async def read_texts(redis: RedisClient, places: Iterable[str | bytes]) -> list[str]:
+    """Read the value of each key, like :func:`text_of`.  One round trip."""
+    return [text_of(answer) for answer in await _queued(redis, [("GET", p) for p in places])]
+
+
+async def read_page(redis: RedisClient, places: Sequence[str | bytes]) -> list[str]:
+    """Read many values at the cost of one command; ``""`` also for a key of another type.
+
+    A Cluster has no command for keys on several servers, and is asked for each.
+    """
+    if isinstance(redis, RedisCluster):
+        return await read_texts(redis, places)
+    answers = await redis.execute_command("MGET", *places, NEVER_DECODE=True)
+    return [text_of(answer) for answer in answers]
 
 
 async def read_text(redis: RedisClient, key: str | bytes) -> str:

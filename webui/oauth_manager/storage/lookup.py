@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from typing import Any
 
 from ..token_data import TokenData
 from . import canary, keys, older_keys, records, scripts
-from .calls import RedisClient, raw, read_text, redis_call, text_of
+from .calls import raw, read_text, read_texts, redis_call, text_of
 from .records import Sealed, Stored
 from .storage import Storage, Subject
 
@@ -24,7 +24,7 @@ async def read_token(storage: Storage, subject: Subject) -> TokenData | None:
         if not older:
             sealed = await read_text(subject.redis, key)
         else:
-            theirs, ours = await _read_all(subject.redis, [older, key])
+            theirs, ours = await read_texts(subject.redis, [older, key])
             sealed, _ = older_keys.in_use(storage, subject, ours, theirs)
     return records.open_token(storage, subject, sealed)
 
@@ -66,7 +66,7 @@ async def read(storage: Storage, subjects: Sequence[Subject]) -> list[Stored]:
     places = [_places(subject) for subject in subjects]
     async with redis_call("read connections"):
         redis = subjects[0].redis
-        texts = iter(await _read_all(redis, chain.from_iterable(places)))
+        texts = iter(await read_texts(redis, chain.from_iterable(places)))
     return [
         _stored(storage, subject, list(islice(texts, len(own))))
         for subject, own in zip(subjects, places, strict=True)
@@ -87,10 +87,3 @@ def _places(subject: Subject) -> list[str]:
     user_id, name = subject.user_id, subject.name
     key, older = keys.token_places(user_id, name)
     return [*filter(None, [older]), key, keys.connection(user_id, name), keys.revoke(user_id, name)]
-
-
-async def _read_all(redis: RedisClient, places: Iterable[str]) -> list[str]:
-    pipe = redis.pipeline(transaction=False)
-    for key in places:
-        raw(pipe, "GET", key)
-    return [text_of(answer) for answer in await pipe.execute(raise_on_error=False)]

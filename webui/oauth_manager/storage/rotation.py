@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from ..errors import RecordUnreadable, StoreUnavailable
+from ..models import Account, Profile
 from ..providers.provider import OAuthProvider
-from . import account_index, canary, keys, older_keys, records, updates
-from .calls import RedisClient, as_text, read_text, redis_call
+from . import account_index, canary, keys, older_keys, scripts, stray_entries
+from .calls import (
+    RedisClient,
+    as_text,
+    exact,
+    read_page,
+    read_texts,
+    redis_call,
+    run_each,
+)
 from .keys import UserId
 from .older_keys import is_claim
 from .storage import Storage, Subject
 
+_PAGE = 500  # keys that are read and written together
 _TRIES = 5  # for a record that another process writes meanwhile
 
 
@@ -49,16 +60,40 @@ async def reseal(
     walk = _Walk(storage, redis, providers, writes=writes)
     try:
         for kind, pattern in keys.RECORD_PATTERNS.items():
-            async for key in redis.scan_iter(match=pattern, count=500, NEVER_DECODE=True):
-                await walk.visit(kind, key)
-        async for key in redis.scan_iter(match=keys.ACCOUNT_PATTERN, count=500):
-            await walk.visit_index(as_text(key))
+            async for page in _pages(redis, pattern):
+                await walk.visit(kind, page)
+        if writes:
+            async for page in _pages(redis, keys.ACCOUNT_PATTERN):
+                await walk.mend_index(page)
     except RedisError as error:
         raise StoreUnavailable("walk all records", type(error).__name__) from None
     if writes and not walk.left and not walk.outcomes["changed"]:
         await canary.renew(redis, storage.sealer)
     done = walk.outcomes["done"] + walk.outcomes["moved"]
     return Rotation(done, walk.outcomes["moved"], walk.left)
+
+
+async def _pages(redis: RedisClient, pattern: str) -> AsyncIterator[list[bytes]]:
+    """Walk all keys; a walk may meet one twice, but no page has it twice."""
+    page = dict[bytes, None]()
+    async for key in redis.scan_iter(match=pattern, count=_PAGE, NEVER_DECODE=True):
+        page[key] = None
+        if len(page) == _PAGE:
+            yield list(page)
+            page.clear()
+    if page:
+        yield list(page)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A record, its key and its seal, for compare-and-set."""
+
+    key: bytes
+    text: str
+    user_id: UserId
+    provider: str
+    record: dict[str, Any]
 
 
 class _Walk:
@@ -80,77 +115,124 @@ class _Walk:
         self.outcomes: Counter[str] = Counter()
         self.left: dict[str, str] = {}
 
-    async def visit(self, kind: str, key: bytes) -> None:
-        """Reseal one record."""
-        outcome = "changed"
+    async def visit(self, kind: str, page: Sequence[bytes]) -> None:
+        """Reseal the records of these keys."""
         for _ in range(_TRIES):
-            async with redis_call("seal a record anew"):
-                text = await read_text(self._redis, key)
-                if not text or is_claim(text):
-                    return
-                try:
-                    outcome = await self._resealed(kind, key, text)
-                except RecordUnreadable as error:
-                    if await read_text(self._redis, key) == text:
-                        self.left[as_text(key)] = error.reason
-                        return
-            if outcome != "changed":
-                break
-        self.outcomes[outcome] += 1
+            page = await self._resealed(kind, page)
+            if not page:
+                return
+        self.outcomes["changed"] += len(page)
 
-    async def _resealed(self, kind: str, key: bytes, text: str) -> str:
-        """Reseal a record's text.  Raises ``RecordUnreadable``."""
+    async def _resealed(self, kind: str, page: Sequence[bytes]) -> list[bytes]:
+        """Reseal records once; return the keys of those that changed meanwhile."""
+        again: list[bytes] = []
+        opened: list[_Opened] = []
+        faults: dict[bytes, tuple[str, str]] = {}
+        async with redis_call("read records"):
+            texts = await self._texts(page)
+        for key, text in zip(page, texts, strict=True):
+            if not text or is_claim(text):
+                continue
+            try:
+                (user_id, provider), is_raw = self._owner(kind, key, text)
+                record = self._sealer.open(kind, user_id, provider, text)
+                if not is_raw:
+                    opened.append(_Opened(key, text, user_id, provider, record))
+                elif not await self._moved(user_id, provider):
+                    again.append(key)
+            except RecordUnreadable as error:
+                faults[key] = text, error.reason
+        return [*again, *await self._left(faults), *await self._written(kind, opened)]
+
+    async def _texts(self, page: Sequence[bytes]) -> list[str]:
+        """Read the values of the keys; an absent one again: it may be of another type."""
+        texts = await read_page(self._redis, page)
+        absent = [n for n, text in enumerate(texts) if not text]
+        again = await read_texts(self._redis, [page[n] for n in absent]) if absent else []
+        for n, text in zip(absent, again, strict=True):
+            texts[n] = text
+        return texts
+
+    def _owner(self, kind: str, key: bytes, text: str) -> tuple[tuple[UserId, str], bool]:
+        """Return the owner by the key, and whether the key is one of the older system.
+
+        Raises ``RecordUnreadable``.
+        """
         try:
             name = key.decode()
         except UnicodeDecodeError:
             raise RecordUnreadable("a name that is no text") from None
         ours = keys.parse_record(name)
         older = keys.parse_older_record(name) if kind == "tokens" else ours
-        if ours != older and self._sealer.is_older(text):
-            return await self._moved(older, text)
-        if ours is None:
-            raise RecordUnreadable("no key of ours")
-        record = self._sealer.open(kind, *ours, text)
-        if not self._writes:
-            return "done"
-        sealed = self._sealer.seal(kind, *ours, record)
-        is_done = await updates.replace(self._redis, name, text, sealed)
-        if kind == "connection":
-            await self._list(*ours)
-        return "done" if is_done else "changed"
+        is_raw = ours != older and self._sealer.is_older(text)
+        owner = older if is_raw else ours
+        if owner is None:
+            raise RecordUnreadable("no possible user id" if is_raw else "no key of ours")
+        return owner, is_raw
+
+    async def _left(self, faults: Mapping[bytes, tuple[str, str]]) -> list[bytes]:
+        """Name the records that cannot be read; return the keys of those that changed."""
+        if not faults:
+            return []
+        async with redis_call("read records"):
+            texts = await read_texts(self._redis, faults)
+        changed = []
+        for (key, (before, reason)), text in zip(faults.items(), texts, strict=True):
+            if text == before:
+                self.left[as_text(key)] = reason
+            else:
+                changed.append(key)
+        return changed
+
+    async def _moved(self, user_id: UserId, provider: str) -> bool:
+        """Move a record of the older system to our keys; ``False`` if it changed meanwhile."""
+        async with redis_call("move a record"):
+            subject = self._subject(user_id, provider)
+            is_moved = not self._writes or await older_keys.move(self._storage, subject)
+        self.outcomes["moved"] += is_moved
+        return is_moved
+
+    async def _written(self, kind: str, opened: Sequence[_Opened]) -> list[bytes]:
+        """Write records anew; return the keys of those that changed meanwhile."""
+        written = opened
+        if self._writes and opened:
+            calls = [(one.key, exact(one.text), self._sealed(kind, one)) for one in opened]
+            async with redis_call("seal records anew"):
+                outcomes = await run_each(self._redis, scripts.REPLACE, calls)
+            written = [one for one, outcome in zip(opened, outcomes, strict=True) if outcome == 1]
+            if kind == "connection":
+                await self._list(written)
+        self.outcomes["done"] += len(written)
+        done = {one.key for one in written}
+        return [one.key for one in opened if one.key not in done]
+
+    def _sealed(self, kind: str, one: _Opened) -> str:
+        return self._sealer.seal(kind, one.user_id, one.provider, one.record)
 
     def _subject(self, user_id: UserId, name: str) -> Subject:
         provider = self._providers.get(name) or account_index.unknown(name)
         return Subject(self._redis, user_id, provider)
 
-    async def _moved(self, owner: tuple[UserId, str] | None, text: str) -> str:
-        """Move a record of the older system to our keys."""
-        if owner is None:
-            raise RecordUnreadable("no possible user id")
-        self._sealer.open("tokens", *owner, text)
-        subject = self._subject(*owner)
-        is_moved = not self._writes or await older_keys.move(self._storage, subject)
-        return "moved" if is_moved else "changed"
+    async def _list(self, connections: Sequence[_Opened]) -> None:
+        """Add connections to the index of accounts."""
+        pipe = self._redis.pipeline(transaction=False)
+        for one in connections:
+            subject = self._subject(one.user_id, one.provider)
+            account_index.add(self._storage, pipe, subject, _account(one.record))
+        if len(pipe):
+            async with redis_call("list accounts"):
+                await pipe.execute()
 
-    async def _list(self, user_id: UserId, provider: str) -> None:
-        """Add a connection to the index of accounts."""
-        subject = self._subject(user_id, provider)
-        text = await read_text(self._redis, keys.connection(user_id, provider))
-        account = records.open_profile(self._storage, subject, text).account
-        if account.id or account.label:
-            pipe = self._redis.pipeline(transaction=False)
-            account_index.add(self._storage, pipe, subject, account)
-            await pipe.execute()
+    async def mend_index(self, names: Sequence[bytes]) -> None:
+        """Remove the stray entries of these keys of the index of accounts."""
+        async for entries, mistyped in stray_entries.read(self._redis, names):
+            self.left |= {as_text(key): "no index of an account" for key in mistyped}
+            await stray_entries.prune(self._storage, self._redis, self._providers, entries)
 
-    async def visit_index(self, key: str) -> None:
-        """Reseal one account of the index."""
-        if not self._writes:
-            return
-        try:
-            async for field, sealed in self._redis.hscan_iter(key):
-                entry = key, as_text(field), as_text(sealed)
-                await account_index.prune(self._storage, self._redis, self._providers, *entry)
-        except ResponseError as error:
-            if "WRONGTYPE" not in str(error):
-                raise
-            self.left[key] = "no index of an account"
+
+def _account(record: Mapping[str, Any]) -> Account:
+    """Return the account of a connection's facts; an empty one if they cannot be read."""
+    try:
+        return Profile.from_dict(record).account
+    except TypeError:
+        return Account()

@@ -1,0 +1,71 @@
+"""Stray entries in the index of accounts: those that no record confirms.
+
+A crash, a backup that was restored, or a key that is no longer the newest leaves them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from ..providers.provider import OAuthProvider
+from . import account_index, scripts
+from .calls import RedisClient, as_text, is_mistyped, raw, redis_call, run_each, unless_mistyped
+from .storage import Storage, Subject
+
+_COUNT = 500  # entries of one key that are read together
+
+Entry = tuple[str, str, str]  # a key, a field of its hash, and the value there
+
+
+async def read(
+    redis: RedisClient, names: Sequence[bytes]
+) -> AsyncIterator[tuple[list[Entry], list[bytes]]]:
+    """Read the entries of these keys in pieces, and which of the keys hold no index.
+
+    Raises ``StoreUnavailable``.
+    """
+    cursors = dict.fromkeys(names, 0)
+    while cursors:
+        async with redis_call("read the index of accounts"):
+            pipe = redis.pipeline(transaction=False)
+            for key, cursor in cursors.items():
+                raw(pipe, "HSCAN", key, cursor, "COUNT", _COUNT)
+            answers = dict(zip(cursors, await pipe.execute(raise_on_error=False), strict=True))
+            mistyped = [key for key, answer in answers.items() if is_mistyped(answer)]
+            found = {key: unless_mistyped(answer, (0, {})) for key, answer in answers.items()}
+        entries = [
+            (as_text(key), as_text(field), as_text(value))
+            for key, (_, held) in found.items()
+            for field, value in held.items()
+        ]
+        yield entries, mistyped
+        cursors = {key: int(cursor) for key, (cursor, _) in found.items() if int(cursor)}
+
+
+async def prune(
+    storage: Storage,
+    redis: RedisClient,
+    providers: Mapping[str, OAuthProvider],
+    entries: Sequence[Entry],
+) -> None:
+    """Remove the entries that no record confirms, or that another key made.  Two round trips."""
+    owners = [account_index.owner(storage, sealed) for _, _, sealed in entries]
+    subjects = [
+        Subject(redis, user_id, providers.get(name) or account_index.unknown(name))
+        for user_id, name in dict.fromkeys(owners)
+        if user_id
+    ]
+    accounts = await account_index.accounts(storage, redis, subjects)
+    confirmed = {
+        (subject.user_id, subject.name, *place)
+        for subject, account in zip(subjects, accounts, strict=True)
+        for place in account_index.places(storage, subject, account)
+    }
+    stray = [
+        (key, field, sealed)
+        for (key, field, sealed), owner in zip(entries, owners, strict=True)
+        if (*owner, key, field) not in confirmed
+    ]
+    if stray:
+        async with redis_call("mend the index of accounts"):
+            await run_each(redis, scripts.HDEL_IF_SAME, stray)
