@@ -20,7 +20,7 @@ from .calls import (
     RedisClient,
     as_text,
     raw,
-    read_page,
+    read_texts,
     redis_call,
     unless_mistyped,
 )
@@ -101,10 +101,10 @@ async def _candidates(
     listed = {user_id for user_id, _ in (owner(storage, value) for value in values) if user_id}
     people = sorted(listed)[:MOST]
     subjects = [Subject(redis, user_id, provider) for user_id in people]
-    return dict(zip(people, await accounts(storage, redis, subjects), strict=True))
+    return dict(zip(people, await _accounts(storage, redis, subjects), strict=True))
 
 
-async def accounts(
+async def _accounts(
     storage: Storage, redis: RedisClient, subjects: Sequence[Subject]
 ) -> list[Account]:
     """Read the connected account of each from the records."""
@@ -112,7 +112,7 @@ async def accounts(
         return []
     async with redis_call("read connections"):
         places = [keys.connection(subject.user_id, subject.name) for subject in subjects]
-        texts = await read_page(redis, places)
+        texts = await read_texts(redis, places)
     return [
         records.open_profile(storage, subject, text).account
         for subject, text in zip(subjects, texts, strict=True)

@@ -7,9 +7,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+from ..models import Profile
 from ..providers.provider import OAuthProvider
-from . import account_index, scripts
-from .calls import RedisClient, as_text, is_mistyped, raw, redis_call, run_each, unless_mistyped
+from . import account_index, records, scripts
+from .calls import (
+    RedisClient,
+    as_text,
+    is_mistyped,
+    raw,
+    read_page,
+    redis_call,
+    run_each,
+    unless_mistyped,
+)
 from .storage import Storage, Subject
 
 _COUNT = 500  # entries of one key that are read together
@@ -55,11 +65,10 @@ async def prune(
         for user_id, name in dict.fromkeys(owners)
         if user_id
     ]
-    accounts = await account_index.accounts(storage, redis, subjects)
     confirmed = {
         (subject.user_id, subject.name, *place)
-        for subject, account in zip(subjects, accounts, strict=True)
-        for place in account_index.places(storage, subject, account)
+        for subject, profile in await _profiles(storage, redis, subjects)
+        for place in account_index.places(storage, subject, profile.account)
     }
     stray = [
         (key, field, sealed)
@@ -69,3 +78,17 @@ async def prune(
     if stray:
         async with redis_call("mend the index of accounts"):
             await run_each(redis, scripts.HDEL_IF_SAME, stray)
+
+
+async def _profiles(
+    storage: Storage, redis: RedisClient, subjects: Sequence[Subject]
+) -> list[tuple[Subject, Profile]]:
+    """Read the facts of each connection; empty ones if there are none."""
+    if not subjects:
+        return []
+    async with redis_call("read connections"):
+        texts = await read_page(redis, [subject.record_keys[1] for subject in subjects])
+    return [
+        (subject, records.open_profile(storage, subject, text))
+        for subject, text in zip(subjects, texts, strict=True)
+    ]
