@@ -80,6 +80,21 @@ class TestOneThatComesTooLate:
         assert fake.is_alive(old)
 
 
+async def test_one_in_a_redis_without_room_leaves_the_account_listed(
+    manager: OAuthManager, fake: FakeProvider, redis: Redis, old: str
+) -> None:
+    """Such a one removes and does not add."""
+    attempt, code = await began(manager, fake, redis, "ann", "google")
+    await redis.config_set("maxmemory", "1")
+    try:
+        with pytest.raises(StoreUnavailable):
+            await manager.complete(redis, attempt, code)
+    finally:
+        await redis.config_set("maxmemory", "0")
+    assert await manager.get_token("ann", "google", redis) == old
+    assert await manager.find_accounts(redis, "google", "1") == ("ann",)
+
+
 async def test_one_stored_by_a_second_try_is_told_once_although_redis_told_of_the_first(
     manager: OAuthManager, fake: FakeProvider, redis: Redis, client: tuple[Redis, Wire]
 ) -> None:

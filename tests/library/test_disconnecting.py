@@ -29,6 +29,7 @@ from tests.kit.library import (
     manager_for,
     providers_config,
     revoke_key,
+    time_passes,
     tokens_key,
 )
 from tests.kit.redis_wire import wired
@@ -45,6 +46,7 @@ from webui.oauth_manager import (
 from webui.oauth_manager.protocol.answers import Answer as Received
 from webui.oauth_manager.protocol.requests import ProviderRequest
 from webui.oauth_manager.protocol.transport import DEADLINE, DEADLINE_WHILE_WAITING, Transport
+from webui.oauth_manager.storage.held_tokens import ASKING_SECONDS
 
 pytestmark = pytest.mark.anyio
 
@@ -385,6 +387,21 @@ class TestFaults:
         assert result.account == Account("42", "mona")
         assert not await redis.exists(tokens_key("u1", "github"))
         assert not any(fake.is_alive(secret) for secret in fake.issued)
+
+    async def test_one_that_failed_is_not_finished_by_the_next_look(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis, redis_url: str
+    ) -> None:
+        """The person was told that they are still connected."""
+        await connected(manager, fake, redis, "u1", "google")
+        async with wired(redis_url) as (shaky, wire):
+            wire.lost_answers = {b"PX": 1}  # of what is put aside, for a while
+            with pytest.raises(StoreUnavailable):
+                await manager.delete_token(shaky, "u1", "google")
+        time_passes(manager, ASKING_SECONDS)
+        await manager.connections(redis, "u1")
+        await manager.aclose()
+        assert await manager.get_token("u1", "google", redis) is not None
+        assert fake.calls["revoke"] == 0
 
     async def test_a_cancelled_caller_is_still_disconnected_here_and_there(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis

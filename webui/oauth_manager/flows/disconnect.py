@@ -24,6 +24,7 @@ from ..storage.records import Stored
 from ..storage.storage import Storage, Subject
 from ..storage.store import Written
 from ..storage.switch_offers import SwitchOffer
+from ..token_data import TokenData
 from . import offers, revocation
 from .revocation import Ending
 from .services import Services
@@ -74,9 +75,9 @@ async def _remove(services: Services, subject: Subject, by: str) -> _Removal:
     if not stored.is_there:
         removal.offer = await _other_account(storage, subject)
         return removal
-    if stored.token:
-        removal.held = await _put_aside(storage, removal)
     try:
+        if stored.token:
+            await _put_aside(storage, removal, stored.token)
         await _take_away(removal)
     except StoreUnavailable:
         # As far as we know nothing was removed, so no process resumes it.
@@ -104,15 +105,12 @@ async def _other_account(storage: Storage, subject: Subject) -> SwitchOffer | No
         return None
 
 
-async def _put_aside(storage: Storage, removal: _Removal) -> HeldTokens | None:
+async def _put_aside(storage: Storage, removal: _Removal, token: TokenData) -> None:
     """Put the tokens to ask the provider with aside, before anything is removed."""
     subject, event = removal.subject, removal.story.event
-    token = removal.stored.token
-    if token is None:
-        return None
     until, asked = event.at + HELD_SECONDS, event.at
     held = HeldTokens(token, until, ASKING, asked, event.by, event.at, event.account)
-    held = held_tokens.sealed(storage, subject, held)
+    held = removal.held = held_tokens.sealed(storage, subject, held)
     try:
         async with redis_call("put aside what a disconnect is asked with"):
             await held_tokens.put(storage, subject.redis, subject, held)
@@ -121,7 +119,6 @@ async def _put_aside(storage: Storage, removal: _Removal) -> HeldTokens | None:
             raise
         # A server without room still removes; only its own crash would go unnoticed.
         log.warning("%s: nothing could be put aside for a disconnect", subject.name)
-    return held
 
 
 async def _take_away(removal: _Removal) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
+from itertools import chain
 
 from ..errors import RecordUnreadable
 from ..models import Account
@@ -41,22 +42,23 @@ def add(
     account: Account,
     before: Account = Account(),  # noqa: B008 - frozen
 ) -> None:
-    """Queue the account on a pipeline, in place of the one ``before``."""
-    remove(storage, pipe, subject, before)
-    listed = _listed(subject.provider, account)
-    for name in _names(subject.provider, account):
-        newest, *older = _places(storage, subject.user_id, subject.name, name)
-        for key, field in older if name in listed else [newest, *older]:
-            pipe.hdel(key, field)
-        if name in listed:
-            pipe.hset(*newest, storage.sealer.seal("account", subject.user_id, subject.name, {}))
+    """Queue the account on a pipeline, in place of the one ``before``.
+
+    No entry that stays is removed first: a Redis without room would not take it back.
+    """
+    whose = subject.user_id, subject.name
+    listed = places(storage, subject, account)
+    for place in _all_places(storage, subject, before, account):
+        if place not in listed:
+            pipe.hdel(*place)
+    for place in listed:
+        pipe.hset(*place, storage.sealer.seal("account", *whose, {}))
 
 
 def remove(storage: Storage, pipe: Pipeline, subject: Subject, account: Account) -> None:
     """Queue its removal on a pipeline."""
-    for name in _names(subject.provider, account):
-        for key, field in _places(storage, subject.user_id, subject.name, name):
-            pipe.hdel(key, field)
+    for place in _all_places(storage, subject, account):
+        pipe.hdel(*place)
 
 
 async def find(
@@ -140,6 +142,15 @@ def places(storage: Storage, subject: Subject, account: Account) -> list[Place]:
     user_id, provider = subject.user_id, subject.name
     names = _listed(subject.provider, account)
     return [_places(storage, user_id, provider, name)[0] for name in names]
+
+
+def _all_places(storage: Storage, subject: Subject, *accounts: Account) -> dict[Place, None]:
+    """List every place that one of the accounts may have, each once."""
+    whose = subject.user_id, subject.name
+    names = chain.from_iterable(_names(subject.provider, account) for account in accounts)
+    return dict.fromkeys(
+        place for name in dict.fromkeys(names) for place in _places(storage, *whose, name)
+    )
 
 
 def _listed(provider: OAuthProvider, account: Account) -> tuple[str, ...]:
