@@ -80,10 +80,14 @@ class TestOneThatComesTooLate:
         assert fake.is_alive(old)
 
 
-async def test_one_in_a_redis_without_room_leaves_the_account_listed(
+async def test_one_in_a_redis_without_room_keeps_the_account_listed_and_gives_back_the_other(
     manager: OAuthManager, fake: FakeProvider, redis: Redis, old: str
 ) -> None:
     """Such a one removes and does not add."""
+    fake.account = NEW
+    offer = await manager.complete(redis, *await began(manager, fake, redis, "ann", "google"))
+    assert isinstance(offer, SwitchOffer)
+    fake.account = OLD
     attempt, code = await began(manager, fake, redis, "ann", "google")
     await redis.config_set("maxmemory", "1")
     try:
@@ -91,8 +95,10 @@ async def test_one_in_a_redis_without_room_leaves_the_account_listed(
             await manager.complete(redis, attempt, code)
     finally:
         await redis.config_set("maxmemory", "0")
+    await manager.aclose()
     assert await manager.get_token("ann", "google", redis) == old
     assert await manager.find_accounts(redis, "google", "1") == ("ann",)
+    assert not fake.is_alive(offer.token.access_token)
 
 
 async def test_one_stored_by_a_second_try_is_told_once_although_redis_told_of_the_first(

@@ -32,12 +32,11 @@ from .keys import Keys
 from .userinfo import UserInfo
 
 SIGN_OUT_SECONDS = 2.0  # the longest wait for the provider's part of signing out
-_AWAY = ("provider_trouble", "misconfigured", "not_understood")
 
 
 def is_away(failure: ProviderFailure) -> bool:
     """Return whether the provider or our set-up is in trouble; else the sign-in itself is over."""
-    return failure.outcome in _AWAY
+    return not isinstance(failure, OAuthRefused)
 
 
 class SignOn:

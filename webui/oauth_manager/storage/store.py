@@ -103,8 +103,11 @@ async def connect(
         pipe.eval(scripts.CONNECT, 1, tokens, known, fresh.tokens, last, "")
         pipe.eval(scripts.CONNECT, 1, beside, profiled, fresh.profile, last, "same")
         along.queue(pipe)
-        answers = await pipe.execute()
+        answers = await pipe.execute(raise_on_error=False)
         along.answered(answers)
+        for answer in answers[:2]:
+            if isinstance(answer, Exception):
+                raise answer
         written, written_beside = int(answers[0]), int(answers[1])
         if written == 1 and written_beside == -1:
             # A check or a refresh wrote its time meanwhile; ours is newer.
