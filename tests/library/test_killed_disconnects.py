@@ -170,6 +170,28 @@ async def test_one_of_many_who_look_at_once_finishes_it(
     assert fake.calls["revoke"] == asked + 1
 
 
+async def test_one_that_the_person_repeats_while_another_finishes_it_is_told_once(
+    redis: Redis, client: tuple[Redis, Wire]
+) -> None:
+    fake = fake_provider()
+    manager, reader, other = manager_for(fake), manager_for(fake), manager_for(fake)
+    await connected(manager, fake, redis, "u1", "google")
+    await killed_after(2, fake, client, "google")
+    client[1].is_down, client[1].dies_after = False, None
+
+    async def repeated() -> None:
+        await other.delete_token(redis, "u1", "google")
+
+    client[1].ahead = {b"oauth_switch:u1:google": repeated}
+    time_passes(reader, ASKING_SECONDS)
+    assert (await looked(reader, client[0], "google")).status is Status.NOT_CONNECTED
+    assert [(e.kind, e.detail) for e in await events(other, redis)] == [
+        ("disconnected", RevokeOutcome.REVOKED)
+    ]
+    assert await notices(redis) == 1
+    assert fake.calls["revoke"] == 1
+
+
 async def test_a_look_while_the_provider_is_being_asked_leaves_it_to_whoever_asks(
     redis: Redis,
 ) -> None:

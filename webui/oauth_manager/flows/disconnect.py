@@ -81,7 +81,7 @@ async def _remove(services: Services, subject: Subject, by: str) -> _Removal:
         await _take_away(removal)
     except StoreUnavailable:
         # As far as we know nothing was removed, so no process resumes it.
-        await Queued(storage, subject, event, None).withdraw(removal.held)
+        await removal.story.withdraw(removal.held)
         offers.drop(services, subject, removal.story.offer)
         raise
     return removal
@@ -89,12 +89,15 @@ async def _remove(services: Services, subject: Subject, by: str) -> _Removal:
 
 def _removal(storage: Storage, subject: Subject, stored: Stored, event: Event) -> _Removal:
     account = stored.facts.account
-    story = outbox.disconnected(storage, subject, event, account)
-    removal = _Removal(subject, stored, account, story)
-    removal.had_tokens = bool(stored.sealed.tokens)
-    removal.problem = stored.profile.problem
-    removal.is_something = stored.is_there
-    return removal
+    return _Removal(
+        subject,
+        stored,
+        account,
+        outbox.disconnected(storage, subject, event, account),
+        had_tokens=bool(stored.sealed.tokens),
+        problem=stored.profile.problem,
+        is_something=stored.is_there,
+    )
 
 
 async def _other_account(storage: Storage, subject: Subject) -> SwitchOffer | None:
@@ -201,8 +204,8 @@ async def _resume(services: Services, subject: Subject, stored: Stored, held: He
         if stored.is_there:
             await _take_away(removal)
             offers.drop(services, subject, removal.offer)
-            if not removal.is_ours:
-                return
+            if not (removal.is_ours and removal.is_something):
+                return  # another process did it, and asks the provider itself
         log.info("%s: going on with a disconnect that was interrupted", name)
         outcome, token = await revocation.ask(services, subject.provider, claimed.token)
         await revocation.settle(services, subject, removal.story, outcome, claimed, token)
