@@ -1,13 +1,18 @@
 """The index of accounts: from an account at a provider to the people who connected it.
 
-A copy of Redis names no account and no person here: keys and fields are keyed digests,
-and the values are sealed.  The records decide; the index only says where to look.  It
-is for support.  It lists an account by its id, and by its label regardless of case.
+A copy of Redis names no account and no person here: a key is a keyed digest of the account,
+and a field of its hash is a person, sealed for that key.  The records decide; the index
+only says where to look.  It is for support.  It lists an account by its id, and by its
+label regardless of case.
+
+Earlier versions had a keyed digest in the field and the sealed person in the value, which
+cost twice the memory; such entries are found, and replaced by a rotation.
 """
 
 from __future__ import annotations
 
 import re
+import secrets
 import unicodedata
 from collections.abc import Sequence
 from itertools import chain
@@ -33,6 +38,8 @@ MOST = 11  # people that one search finds
 _SURROGATE = re.compile("[\ud800-\udfff]")  # no text of a provider's holds one
 
 Place = tuple[str, str]  # a key and a field of its hash
+Entry = tuple[str, str, str]  # and the value there
+_Places = tuple[str, str, str]  # a key, a field, and the field of earlier versions
 
 
 def add(
@@ -44,21 +51,22 @@ def add(
 ) -> None:
     """Queue the account on a pipeline, in place of the one ``before``.
 
-    No entry that stays is removed first: a Redis without room would not take it back.
+    No entry that stays is removed first: a Redis without room would not take it back.  So
+    one of an earlier version stays beside it.
     """
-    whose = subject.user_id, subject.name
     listed = places(storage, subject, account)
-    for place in _all_places(storage, subject, before, account):
-        if place not in listed:
-            pipe.hdel(*place)
-    for place in listed:
-        pipe.hset(*place, storage.sealer.seal("account", *whose, {}))
+    for key, *fields in _all_places(storage, subject, before, account):
+        if (key, fields[0]) not in listed:
+            pipe.hdel(key, *fields)
+    for key, field in listed:
+        # The value tells an entry from one that was removed and made again meanwhile.
+        pipe.hset(key, field, secrets.token_hex(4))
 
 
 def remove(storage: Storage, pipe: Pipeline, subject: Subject, account: Account) -> None:
     """Queue its removal on a pipeline."""
-    for place in _all_places(storage, subject, account):
-        pipe.hdel(*place)
+    for key, *fields in _all_places(storage, subject, account):
+        pipe.hdel(key, *fields)
 
 
 async def find(
@@ -94,13 +102,21 @@ async def _candidates(
     """Find people listed under any name of the account, and the account that each has."""
     async with redis_call("look up an account"):
         pipe = redis.pipeline(transaction=False)
-        for name in _names(provider, asked):
-            for key, _ in _places(storage, "", provider.name, name):
-                raw(pipe, "HSCAN", key, 0, "COUNT", MOST)
+        places = [
+            key
+            for name in _names(provider, asked)
+            for key, *_ in _places(storage, "", provider.name, name)
+        ]
+        for key in places:
+            raw(pipe, "HSCAN", key, 0, "COUNT", MOST)
         answers = await pipe.execute(raise_on_error=False)
-        places = [unless_mistyped(answer, (0, {})) for answer in answers]
-    values = (as_text(value) for _, found in places for value in found.values())
-    listed = {user_id for user_id, _ in (owner(storage, value) for value in values) if user_id}
+        found = [unless_mistyped(answer, (0, {}))[1] for answer in answers]
+    owners = (
+        owner(storage, (key, as_text(field), as_text(value)))
+        for key, entries in zip(places, found, strict=True)
+        for field, value in entries.items()
+    )
+    listed = {user_id for user_id, _ in owners if user_id}
     people = sorted(listed)[:MOST]
     subjects = [Subject(redis, user_id, provider) for user_id in people]
     return dict(zip(people, await _accounts(storage, redis, subjects), strict=True))
@@ -121,8 +137,18 @@ async def _accounts(
     ]
 
 
-def owner(storage: Storage, sealed: str) -> tuple[UserId | None, str]:
+def owner(storage: Storage, entry: Entry) -> tuple[UserId | None, str]:
     """Return user id and provider of an entry; no id if it cannot be read."""
+    key, field, value = entry
+    try:
+        name, _, user_id = storage.sealer.open_label(key, field).partition("\0")
+        return keys.check_user_id(user_id), name
+    except (RecordUnreadable, ValueError):
+        return _owner_in_value(storage, value)
+
+
+def _owner_in_value(storage: Storage, sealed: str) -> tuple[UserId | None, str]:
+    """Return the owner of an entry that an earlier version made."""
     try:
         record = storage.sealer.open("account", None, None, sealed)
     except RecordUnreadable:
@@ -130,21 +156,25 @@ def owner(storage: Storage, sealed: str) -> tuple[UserId | None, str]:
     return UserId(record["user_id"]), record["provider"]
 
 
-def _places(storage: Storage, user_id: str, provider: str, name: str) -> list[Place]:
+def _places(storage: Storage, user_id: str, provider: str, name: str) -> list[_Places]:
     """List one name's places in the index, by every encryption key, newest first."""
-    fields = storage.sealer.digests("account user", user_id)
-    found = storage.sealer.digests("account", f"{provider}\0{name}")
-    return [(keys.account(d), field) for d, field in zip(found, fields, strict=True)]
+    sealer, person = storage.sealer, f"{provider}\0{user_id}"
+    found = map(keys.account, sealer.digests("account", f"{provider}\0{name}"))
+    earlier = sealer.digests("account user", user_id)
+    return [
+        (key, sealer.labels(key, person)[n], earlier[n])  # each by its own encryption key
+        for n, key in enumerate(found)
+    ]
 
 
 def places(storage: Storage, subject: Subject, account: Account) -> list[Place]:
     """List the places of its entries by the newest encryption key."""
     user_id, provider = subject.user_id, subject.name
     names = _listed(subject.provider, account)
-    return [_places(storage, user_id, provider, name)[0] for name in names]
+    return [_places(storage, user_id, provider, name)[0][:2] for name in names]
 
 
-def _all_places(storage: Storage, subject: Subject, *accounts: Account) -> dict[Place, None]:
+def _all_places(storage: Storage, subject: Subject, *accounts: Account) -> dict[_Places, None]:
     """List every place that one of the accounts may have, each once."""
     whose = subject.user_id, subject.name
     names = chain.from_iterable(_names(subject.provider, account) for account in accounts)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
 
 from ..errors import RecordUnreadable
 from ..models import Profile
@@ -10,6 +12,8 @@ from ..token_data import TokenData
 from . import held_tokens
 from .held_tokens import HeldTokens
 from .storage import Storage, Subject
+
+_FACTS = frozenset(fact.name for fact in fields(Profile))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,4 +112,10 @@ def seal_token(storage: Storage, subject: Subject, token: TokenData) -> str:
 
 
 def seal_profile(storage: Storage, subject: Subject, profile: Profile) -> str:
-    return storage.sealer.seal("connection", subject.user_id, subject.name, asdict(profile))
+    facts = without_empty(asdict(profile))
+    return storage.sealer.seal("connection", subject.user_id, subject.name, facts)
+
+
+def without_empty(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the facts that say nothing: a missing one reads as empty."""
+    return {name: value for name, value in record.items() if value or name not in _FACTS}

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from ..errors import RecordUnreadable, StoreUnavailable
 from ..models import Account, Profile
 from ..providers.provider import OAuthProvider
-from . import account_index, canary, keys, older_keys, scripts, stray_entries
+from . import account_index, canary, keys, older_keys, records, scripts, stray_entries
 from .calls import (
     RedisClient,
     as_text,
@@ -207,7 +207,8 @@ class _Walk:
         return [one.key for one in opened if one.key not in done]
 
     def _sealed(self, kind: str, one: _Opened) -> str:
-        return self._sealer.seal(kind, one.user_id, one.provider, one.record)
+        record = records.without_empty(one.record) if kind == "connection" else one.record
+        return self._sealer.seal(kind, one.user_id, one.provider, record)
 
     def _subject(self, user_id: UserId, name: str) -> Subject:
         provider = self._providers.get(name) or account_index.unknown(name)

@@ -1,7 +1,11 @@
-"""Sealing of stored records: Fernet over JSON that names its kind, user and provider."""
+"""Sealing of stored records: Fernet over JSON that names its kind, user and provider.
+
+Labels are for what has to be found again by its seal: AES-SIV over a short text.
+"""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 import json
@@ -10,7 +14,9 @@ import re
 from contextlib import suppress
 from typing import Any
 
+from cryptography.exceptions import InvalidTag
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from ..configuration import Malformed, fernet_key
 from ..errors import RecordUnreadable
@@ -54,6 +60,9 @@ class Sealer:
         ciphers = _ciphers(encryption_key)
         self.fernet = MultiFernet([cipher for _, cipher in ciphers]) if ciphers else None
         self._keys = [key for key, _ in ciphers] or [b""]
+        self._labels = [
+            AESSIV(hmac.new(key, b"sealed label", hashlib.sha512).digest()) for key in self._keys
+        ]
         self._strict = strict
 
     def seal(self, kind: str, user_id: str, provider: str, payload: dict[str, Any]) -> str:
@@ -127,3 +136,23 @@ class Sealer:
         """Return keyed digests of a short secret, one for each key, newest first (hex)."""
         message = f"{purpose}\0{value}".encode()
         return [hmac.new(key, message, hashlib.sha256).hexdigest() for key in self._keys]
+
+    def labels(self, place: str, text: str) -> list[str]:
+        """Seal a short text for one place, by each key, newest first.
+
+        The same text looks the same there, so that it can be found again, and different
+        elsewhere (AES-SIV, RFC 5297).
+        """
+        sealed = (cipher.encrypt(text.encode(), [place.encode()]) for cipher in self._labels)
+        return [base64.urlsafe_b64encode(label).decode().rstrip("=") for label in sealed]
+
+    def open_label(self, place: str, label: str) -> str:
+        """Open what :meth:`labels` sealed for this place.  Raises ``RecordUnreadable``."""
+        try:
+            sealed = base64.urlsafe_b64decode(label + "=" * (-len(label) % 4))
+        except ValueError:
+            raise RecordUnreadable("no label") from None
+        for cipher in self._labels:
+            with suppress(InvalidTag, ValueError):
+                return cipher.decrypt(sealed, [place.encode()]).decode()
+        raise RecordUnreadable("damaged, or sealed with a key that is not here")

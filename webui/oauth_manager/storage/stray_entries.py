@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from ..models import Profile
 from ..providers.provider import OAuthProvider
 from . import account_index, records, scripts
+from .account_index import Entry
 from .calls import (
     RedisClient,
     as_text,
@@ -23,8 +24,6 @@ from .calls import (
 from .storage import Storage, Subject
 
 _COUNT = 500  # entries of one key that are read together
-
-Entry = tuple[str, str, str]  # a key, a field of its hash, and the value there
 
 
 async def read(
@@ -59,7 +58,7 @@ async def prune(
     entries: Sequence[Entry],
 ) -> None:
     """Remove the entries that no record confirms, or that another key made.  Two round trips."""
-    owners = [account_index.owner(storage, sealed) for _, _, sealed in entries]
+    owners = [account_index.owner(storage, entry) for entry in entries]
     subjects = [
         Subject(redis, user_id, providers.get(name) or account_index.unknown(name))
         for user_id, name in dict.fromkeys(owners)
@@ -71,9 +70,9 @@ async def prune(
         for place in account_index.places(storage, subject, profile.account)
     }
     stray = [
-        (key, field, sealed)
-        for (key, field, sealed), owner in zip(entries, owners, strict=True)
-        if (*owner, key, field) not in confirmed
+        entry
+        for entry, owner in zip(entries, owners, strict=True)
+        if (*owner, *entry[:2]) not in confirmed
     ]
     if stray:
         async with redis_call("mend the index of accounts"):
