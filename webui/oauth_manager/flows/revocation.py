@@ -23,7 +23,7 @@ from .tasks import within
 log = logging.getLogger(__name__)
 
 Asked = tuple[RevokeOutcome, TokenData | None]
-"""What the provider did, and what it can be asked with again where it did not confirm."""
+"""The provider's answer, and the tokens to ask again with if it did not confirm."""
 
 
 @dataclass(frozen=True, slots=True)

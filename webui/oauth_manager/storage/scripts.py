@@ -64,3 +64,12 @@ DELETE_IF_SAME = f"""{NOW}
 if now == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return now and -1 or 0
 """
+# The same for what must not go without another record that is written before: a server
+# without room, which would remove and not add, refuses both.
+DELETE_IF_ROOM = f"""{NOW}
+if now == ARGV[1] then
+  redis.call('SET', KEYS[1], now)
+  return redis.call('DEL', KEYS[1])
+end
+return now and -1 or 0
+"""

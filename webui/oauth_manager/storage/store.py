@@ -153,16 +153,16 @@ async def end(
         await older_keys.clear(subject, seen.older)
         pipe = redis.pipeline(transaction=False)
         along.queue(pipe)
-        # The reason before the removal: neither a crash in between nor a Redis without
-        # room, which removes and does not add, may lose it.
+        # The reason before the removal: a crash in between must not lose it.
         if seen.profile:
             pipe.eval(scripts.REPLACE, 1, beside, exact(seen.profile), reason)
         else:
             pipe.set(beside, reason, nx=True)
+        pipe.eval(scripts.DELETE_IF_ROOM, 1, tokens, seen.tokens)
         answers = await pipe.execute()
         along.answered(answers)
-        written = answers[-1]
-        is_ended = int(await redis.eval(scripts.DELETE_IF_SAME, 1, tokens, seen.tokens)) == 1
+        written, deleted = answers[-2:]
+        is_ended = int(deleted) == 1
         if is_ended and seen.profile and int(written) == -1:
             # Another process wrote a time meanwhile; the reason goes on top of it.
             text = await read_text(redis, beside)
