@@ -36,7 +36,7 @@ fix: $(VENV)/test-installed ## Correct style and format where a tool can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/test-installed ## Print what a token and a page cost on this machine
+bench: $(VENV)/test-installed ## Print what a token, a page and a person in Redis cost on this machine
 	@$(BIN)/python -m bench.tokens
 	@$(BIN)/python -m bench.pages
 

@@ -1,4 +1,4 @@
-"""The cost of tokens: get_token against its floor, and the Redis traffic of every path.
+"""The cost of tokens: get_token against its floor, the Redis traffic of every path, a person's memory.
 
 The floor is what no implementation can do without: fetch the record, decrypt
 it, read the JSON.  Redis is the embedded one, the provider a fake in this process.
@@ -8,20 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable
 from typing import Any
 
 import click
 from cryptography.fernet import Fernet
 from redis.asyncio import Redis
 
-from bench.browser import Browser, site
+from bench import memory, paths
 from bench.meter import Meter, against, interleaved, metered
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import (
-    BASE_URL,
     KEY,
-    age,
     connected,
     fake_provider,
     manager_for,
@@ -59,33 +56,23 @@ async def compare(redis: Redis, manager: OAuthManager) -> None:
         click.echo(f"  {line}")
 
 
-async def count_paths(meter: Meter, fake: FakeProvider, manager: OAuthManager) -> None:
-    redis = connect(meter.url)
-    browser = Browser(site(meter.url, fake), BASE_URL)
-    await browser.sign_in(manager, redis, "alice")
-    for provider in manager.providers:
-        await connected(manager, fake, redis, "alice", provider)
-
-    async def show(what: str, work: Awaitable[Any]) -> Any:
-        turns, commands, result = await meter.count(work)
-        click.echo(f"  {what:<38} {turns}  {commands}")
-        return result
-
+async def show_costs(meter: Meter, fake: FakeProvider, manager: OAuthManager) -> None:
+    costs = await paths.costs(meter, fake, manager)
     click.echo("Redis round trips, then the commands executed, those inside of scripts too")
-    await show("get_token, valid", manager.get_token("alice", "google", redis))
-    await age(manager, redis, "alice", "google")
-    await show("get_token, refreshed", manager.get_token("alice", "google", redis))
-    await show("has_token", manager.has_token("alice", "google", redis))
-    await show("list_user_connections, 4 connected", manager.list_user_connections("alice", redis))
-    await show("generate_connect_url", manager.generate_connect_url("alice", "google", redis))
-    await show("create_link_code", manager.create_link_code(redis, "alice", provider="google"))
-    await show("delete_token", manager.delete_token(redis, "alice", "google"))
-    await show("page /connections, session included", browser.get("/connections"))
-    url = fake.authorize(await show("button Connect", browser.leave_for("google")))
-    await show("callback, session included", browser.get(url))
-    if not await manager.has_token("alice", "google", redis):
-        raise RuntimeError("the callback did not connect")
-    await redis.aclose()
+    for path, expected in paths.EXPECTED.items():
+        turns, commands = costs[path]
+        note = "" if costs[path] == expected else f"   (expected: {expected[0]}  {expected[1]})"
+        click.echo(f"  {path:<38} {turns}  {commands}{note}")
+
+
+async def show_memory(redis: Redis, fake: FakeProvider, manager: OAuthManager) -> None:
+    held = await memory.held(redis, fake, manager)
+    floor = held[memory.FLOOR]
+    click.echo("Redis bytes of a person, with four connections and one account each")
+    for what, size in held.items():
+        click.echo(f"  {what:<54} {size:8d}")
+    in_all = sum(held.values())
+    click.echo(f"  {'in all':<54} {in_all:8d}   {in_all / floor:5.2f} times the floor")
 
 
 async def measure(redis_url: str) -> None:
@@ -97,7 +84,8 @@ async def measure(redis_url: str) -> None:
     await compare(redis, manager)
     await redis.aclose()
     async with metered(redis_url) as meter:
-        await count_paths(meter, fake, manager)
+        await show_costs(meter, fake, manager)
+        await show_memory(meter.redis, fake, manager)
     await manager.aclose()
 
 
