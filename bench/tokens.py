@@ -1,4 +1,4 @@
-"""The cost of tokens: get_token against its floor, the Redis traffic of every path, a person's memory.
+"""The cost of tokens: get_token against its floor, Redis traffic of every path, bytes of a person.
 
 The floor is what no implementation can do without: fetch the record, decrypt
 it, read the JSON.  Redis is the embedded one, the provider a fake in this process.
