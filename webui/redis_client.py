@@ -1,28 +1,27 @@
 """The site's connection to Redis.
 
 Commands are never repeated: if an answer is lost, a repeated GETDEL finds nothing,
-although the value had been there.
+although the value had been there.  Callers bound every answer (``redis_call``), and the
+site bounds how many requests are at work: so neither a time-out nor the size of a pool
+is set here, which a person could meet while Redis is idle.
 """
 
 from __future__ import annotations
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
-_SECONDS = 1.0  # to connect, to answer, to get a free connection
-_CONNECTIONS = 64
+_CONNECT_SECONDS = 1.0
 
 
 def connect(redis_url: str) -> Redis:
     """Make a client that connects on first use; close it with ``aclose()``."""
-    pool = BlockingConnectionPool.from_url(
+    pool = ConnectionPool.from_url(
         redis_url,
-        max_connections=_CONNECTIONS,
-        timeout=_SECONDS,
-        socket_timeout=_SECONDS,
-        socket_connect_timeout=_SECONDS,
+        socket_timeout=None,
+        socket_connect_timeout=_CONNECT_SECONDS,
         retry=Retry(NoBackoff(), 0),
         # A ping before use would only fail if the command itself would.
         health_check_interval=0,

@@ -66,7 +66,7 @@ class TestRedisGoesAwayWhileTheProviderAnswers:
         gate = fake.gate("token")
         wire.sent.clear()
         asking = [asyncio.create_task(get(manager, redis)) for _ in range(waiting)]
-        await wire.carried(lambda sent: sent.endswith(b":oauth_tokens:u1:google\r\n"), waiting)
+        await wire.carried(lambda sent: sent.endswith(b":oauth_tokens:u1:google\r\n"))
         await gate.reached()
         wire.is_down = True
         gate.open()

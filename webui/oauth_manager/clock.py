@@ -1,8 +1,17 @@
-"""The clock of one application: the library and the site ask it, and tests turn its hands."""
+"""The clock of one application, and the deadline of the work under way.
+
+The library and the site ask the clock, and tests turn its hands.  Deadlines are measured
+by the event loop.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 
 class Clock:
@@ -15,3 +24,28 @@ class Clock:
     def monotonic(self) -> float:
         """Return seconds that never go back, for deadlines and pauses."""
         return time.monotonic()
+
+
+_ends: ContextVar[float] = ContextVar("_ends", default=math.inf)
+
+
+@contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Let everything within take so many seconds in all, across Redis and providers.
+
+    It replaces the deadline around it; ``math.inf`` lifts that.
+    """
+    ends = asyncio.get_running_loop().time() + seconds
+    before = _ends.set(ends)
+    try:
+        yield
+    finally:
+        _ends.reset(before)
+
+
+def seconds_left(most: float = math.inf) -> float:
+    """Return what the deadline leaves of so many seconds, 0 if it is over."""
+    ends = _ends.get()
+    if ends == math.inf:
+        return most
+    return max(min(most, ends - asyncio.get_running_loop().time()), 0.0)

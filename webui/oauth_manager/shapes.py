@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from functools import cache
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -24,9 +25,9 @@ def shaped(kind: type[T], record: object, /, **given: Any) -> T:
     if not isinstance(record, Mapping):
         raise TypeError("no record")
     held = {
-        field.name: _READERS[str(field.type)](record[field.name])
-        for field in fields(kind)  # type: ignore[arg-type]
-        if field.name in record and field.name not in given
+        name: read(record[name])
+        for name, read in _readers(kind)  # type: ignore[arg-type]
+        if name in record and name not in given
     }
     return kind(**held, **given)
 
@@ -35,6 +36,8 @@ def text(value: object) -> str:
     """Check text that can be written: without lone surrogates."""
     if not isinstance(value, str):
         raise TypeError("no text")
+    if value.isascii():  # most are, and it is known without a copy
+        return value
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -66,6 +69,18 @@ def _switch(value: object) -> bool:
     if not isinstance(value, bool):
         raise TypeError("neither true nor false")
     return value
+
+
+@cache
+def _readers(kind: Any) -> tuple[tuple[str, Callable[[object], Any]], ...]:
+    """List each field of a dataclass with the reader of its type."""
+    return tuple(
+        (field.name, _READERS.get(str(field.type), _decided_elsewhere)) for field in fields(kind)
+    )
+
+
+def _decided_elsewhere(value: object) -> Any:
+    raise TypeError("no field that a record decides")
 
 
 _READERS: dict[str, Callable[[object], Any]] = {

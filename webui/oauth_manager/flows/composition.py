@@ -24,6 +24,7 @@ from ..storage.sealer import Sealer
 from ..storage.storage import Storage, Subject
 from . import tokens
 from .last_used import Uses
+from .memory import Memory
 from .services import Services
 from .tasks import DRAIN_SECONDS, Result
 
@@ -50,6 +51,7 @@ class Composition:
         self._services = Services(self._storage, ProviderClient(transport, clock))
         self._tasks = self._services.tasks
         self._uses = Uses(partial(tokens.used, self._services), self._tasks, clock)
+        self._memory = Memory()
         self.links = Links(self._storage)
         self.proofs = Proofs(self._storage)
         self.stories = Stories(self._storage)

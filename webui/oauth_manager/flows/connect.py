@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ..clock import deadline
 from ..errors import FlowRefused, OAuthUnavailable
 from ..journal.activity import Event
 from ..links.codes import Attempt
@@ -62,12 +64,14 @@ async def complete(
     now = services.storage.clock.now()
     profile = _fresh_profile(attempt, back, account, earlier, now, is_same=is_same)
     if not is_same and (not attempt.is_bound or _is_unclear(before, account)):
-        return await _ask(services, subject, attempt, before, back, profile)
+        with deadline(math.inf):
+            return await _ask(services, subject, attempt, before, back, profile)
     kind = "reconnected" if before.is_there else "connected"
     by = "chat" if attempt.return_to == "done" else "web"
     event = Event(kind, provider.name, by, now, account=account.label)
     fresh = Fresh(subject, back.token, profile, before, event)
-    return await arrivals.keep(services, fresh)
+    with deadline(math.inf):  # the provider has answered, and will not answer again
+        return await arrivals.keep(services, fresh)
 
 
 async def _back(

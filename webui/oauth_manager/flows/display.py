@@ -18,7 +18,7 @@ from ..models import Connection
 from ..storage import account_index, lookup
 from ..storage.calls import RedisClient
 from ..storage.keys import check_user_id
-from ..storage.records import Stored
+from ..storage.records import Sealed, opened
 from ..storage.storage import Subject
 from . import disconnect, tokens
 from .composition import Composition
@@ -60,10 +60,10 @@ class Display(Composition):
         checked = check_user_id(user_id)
         self._need(redis)
         subjects = [Subject(redis, checked, provider) for provider in self.providers.values()]
-        found = await lookup.read(self._storage, subjects)
+        found = await lookup.read_sealed(self._storage, subjects)
         return [
-            self._shown(subject, stored, resume=resume)
-            for subject, stored in zip(subjects, found, strict=True)
+            self._shown(subject, sealed, resume=resume)
+            for subject, sealed in zip(subjects, found, strict=True)
         ]
 
     async def connection(
@@ -71,13 +71,19 @@ class Display(Composition):
     ) -> Connection:
         """Return the user's connection of one provider, like :meth:`connections`.  One trip."""
         subject = self._subject(redis, user_id, provider)
-        stored = await lookup.read_one(self._storage, subject)
-        return self._shown(subject, stored, resume=resume)
+        (sealed,) = await lookup.read_sealed(self._storage, [subject])
+        return self._shown(subject, sealed, resume=resume)
 
-    def _shown(self, subject: Subject, stored: Stored, *, resume: bool) -> Connection:
+    def _shown(self, subject: Subject, sealed: Sealed, *, resume: bool) -> Connection:
+        if not sealed.aside and (known := self._memory.recall(subject, sealed, self.clock.now())):
+            return known
+        stored = opened(self._storage, subject, sealed)
         if resume:
             disconnect.resume(self._services, subject, stored)
-        return tokens.shown(self._storage, subject, stored)
+        connection = tokens.shown(self._storage, subject, stored)
+        if stored.is_there and not stored.fault:
+            self._memory.keep(subject, sealed, connection)
+        return connection
 
     async def find_accounts(
         self, redis: RedisClient, provider: str, account: str

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 
+from ..clock import seconds_left
 from ..errors import OAuthMisconfigured, OAuthRefused, OAuthUnavailable, StoreUnavailable
 from ..journal import outbox
 from ..journal.activity import Event
@@ -28,6 +29,9 @@ from .services import Services
 
 log = logging.getLogger(__name__)
 
+# Seconds for one caller, whoever has the lock meanwhile: a call to the provider, and what
+# goes before and after it.  The work goes on without the caller.
+CALLER_SECONDS = DEADLINE + 1.0
 # Seconds a waiter stays: the holder may die, and its successor needs its own call.
 _PATIENCE = keys.LOCK_TTL + GRACE + DEADLINE + 2.0
 
@@ -52,7 +56,11 @@ async def refreshed(
         work = services.tasks.run(_across_processes(services, flight))
         work.add_done_callback(flight.land)
         work.add_done_callback(lambda _: services.flights.pop(route, None))
-    return await flight.outcome()
+    try:
+        async with asyncio.timeout(seconds_left(CALLER_SECONDS)):
+            return await flight.outcome()
+    except TimeoutError:
+        raise OAuthUnavailable(subject.name, "refresh", "timeout") from None
 
 
 async def _across_processes(services: Services, flight: Flight) -> TokenData | None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Coroutine
 from typing import Any, TypeVar
+
+from ..clock import deadline
 
 Result = TypeVar("Result")
 
@@ -18,15 +21,19 @@ class Tasks:
         self._running: set[asyncio.Task[Any]] = set()
 
     def run(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
-        """Start ``work``; the set keeps the task alive."""
+        """Start ``work`` without the deadline of its caller; the set keeps the task alive."""
+        with deadline(math.inf):
+            return self._start(work)
+
+    def _start(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         task = asyncio.get_running_loop().create_task(work)
         self._running.add(task)
         task.add_done_callback(self._finished)
         return task
 
     async def finish(self, work: Coroutine[Any, Any, Result]) -> Result:
-        """Start ``work`` and wait for its result."""
-        return await asyncio.shield(self.run(work))
+        """Start ``work``, which keeps its caller's deadline, and wait for its result."""
+        return await asyncio.shield(self._start(work))
 
     def _finished(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 import httpx
 
 from ..configuration import is_loopback
+from ..clock import seconds_left
 from ..errors import OAuthUnavailable
 from .answers import Answer
 from .network_faults import fault_of, is_tls
@@ -122,7 +123,7 @@ class Transport:
         ``proxy_wants_password``.
         """
         try:
-            async with asyncio.timeout(deadline):
+            async with asyncio.timeout(seconds_left(deadline)):
                 return await self._exchange(request)
         except TimeoutError:
             fault = "timeout"

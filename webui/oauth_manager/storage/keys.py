@@ -22,11 +22,15 @@ MAX_USER_ID = 255  # characters
 _TOKENS = "stargazer:oauth_tokens:"
 _CONNECTION = "stargazer:oauth_connection:"
 _RECORD = re.compile(r"[a-z]+:[a-z_]+:(.+):([a-z][a-z0-9_-]{0,31})", re.DOTALL)
+# Characters that need no checking and no encoding: most ids have no others.
+_PLAIN_ID = re.compile(r"[A-Za-z0-9_.~@+=-]{1,255}")
 _LINK_CODE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 def check_user_id(user_id: str) -> UserId:
     """Return the id, if it is one.  Raises ``ValueError``; the message does not quote it."""
+    if isinstance(user_id, str) and _PLAIN_ID.fullmatch(user_id):
+        return UserId(user_id)
     if not isinstance(user_id, str):
         kind = type(user_id).__name__
         raise ValueError(f"a user id is text, not {kind}; a number has to be passed as str(number)")
@@ -44,6 +48,8 @@ def is_link_code(value: object) -> bool:
 
 def encoded(user_id: str) -> str:
     """Encode the id for keys.  Raises ``ValueError``, like :func:`check_user_id`."""
+    if isinstance(user_id, str) and _PLAIN_ID.fullmatch(user_id):
+        return user_id
     # "%" is encoded too, so no two ids share or match a key.
     return quote(check_user_id(user_id), safe="@+=")
 

@@ -8,8 +8,8 @@ from itertools import chain, islice
 from typing import Any
 
 from ..token_data import TokenData
-from . import canary, keys, older_keys, records, scripts
-from .calls import raw, read_text, read_texts, redis_call, text_of
+from . import canary, keys, older_keys, reader, records, scripts
+from .calls import raw, redis_call, text_of
 from .records import Sealed, Stored
 from .storage import Storage, Subject
 
@@ -20,12 +20,10 @@ async def read_token(storage: Storage, subject: Subject) -> TokenData | None:
     Raises ``RecordUnreadable``, also if the key holds anything but text.
     """
     key, older = keys.token_places(subject.user_id, subject.name)
-    async with redis_call("read tokens"):
-        if not older:
-            sealed = await read_text(subject.redis, key)
-        else:
-            theirs, ours = await read_texts(subject.redis, [older, key])
-            sealed, _ = older_keys.in_use(storage, subject, ours, theirs)
+    places = [key, older] if older else [key]
+    sealed, *theirs = await reader.read("read tokens", subject.redis, places)
+    if theirs:
+        sealed, _ = older_keys.in_use(storage, subject, sealed, theirs[0])
     return records.open_token(storage, subject, sealed)
 
 
@@ -58,28 +56,37 @@ async def read_for_writing(
         if isinstance(now, Exception):
             raise now
     ahead = int(now) - storage.clock.monotonic() * 1000
-    return replace(_stored(storage, subject, texts), clock_ahead=ahead)
+    stored = records.opened(storage, subject, _sorted(storage, subject, texts))
+    return replace(stored, clock_ahead=ahead)
 
 
 async def read(storage: Storage, subjects: Sequence[Subject]) -> list[Stored]:
-    """Read all records of each, of one Redis.  A mistyped key reads as an unreadable record."""
+    """Read and open all records of each, of one Redis.
+
+    A mistyped key reads as an unreadable record.
+    """
+    found = await read_sealed(storage, subjects)
+    return [records.opened(storage, *pair) for pair in zip(subjects, found, strict=True)]
+
+
+async def read_sealed(storage: Storage, subjects: Sequence[Subject]) -> list[Sealed]:
+    """Read all records of each, of one Redis, for :func:`.records.opened`."""
     places = [_places(subject) for subject in subjects]
-    async with redis_call("read connections"):
-        redis = subjects[0].redis
-        texts = iter(await read_texts(redis, chain.from_iterable(places)))
+    redis = subjects[0].redis
+    texts = iter(await reader.read("read connections", redis, list(chain.from_iterable(places))))
     return [
-        _stored(storage, subject, list(islice(texts, len(own))))
+        _sorted(storage, subject, list(islice(texts, len(own))))
         for subject, own in zip(subjects, places, strict=True)
     ]
 
 
-def _stored(storage: Storage, subject: Subject, texts: list[str]) -> Stored:
-    """Sort and open the values of :func:`_places`."""
+def _sorted(storage: Storage, subject: Subject, texts: list[str]) -> Sealed:
+    """Sort the values of :func:`_places`."""
     *older, tokens, profile, aside = texts
     before = ""
     if older:
         tokens, before = older_keys.in_use(storage, subject, tokens, older[0])
-    return records.opened(storage, subject, Sealed(tokens, profile, aside, before))
+    return Sealed(tokens, profile, aside, before)
 
 
 def _places(subject: Subject) -> list[str]:

@@ -49,6 +49,22 @@ def _ciphers(encryption_key: str | bytes) -> list[tuple[bytes, Fernet]]:
     return ciphers
 
 
+def _fernet(ciphers: list[Fernet]) -> Fernet | MultiFernet | None:
+    """Return the cipher of all keys; a single one does not look for another."""
+    if len(ciphers) == 1:
+        return ciphers[0]
+    return MultiFernet(ciphers) if ciphers else None
+
+
+def _check_named(user_id: Any, provider: Any) -> None:
+    """Raise ``RecordUnreadable`` unless a record names a possible person and a provider."""
+    try:
+        text(provider)
+        check_user_id(user_id)
+    except (TypeError, ValueError):
+        raise RecordUnreadable("sealed for nobody") from None
+
+
 class Sealer:
     """Sealer of JSON objects with the newest key; it opens those of every key.
 
@@ -58,7 +74,7 @@ class Sealer:
 
     def __init__(self, encryption_key: str | bytes = "", *, strict: bool = False) -> None:
         ciphers = _ciphers(encryption_key)
-        self.fernet = MultiFernet([cipher for _, cipher in ciphers]) if ciphers else None
+        self.fernet = _fernet([cipher for _, cipher in ciphers])
         self._keys = [key for key, _ in ciphers] or [b""]
         self._labels = [
             AESSIV(hmac.new(key, b"sealed label", hashlib.sha512).digest()) for key in self._keys
@@ -82,23 +98,20 @@ class Sealer:
         otherwise.
         """
         record = self._decrypted(sealed)
-        legacy = kind == "tokens" and "v" not in record and not self._strict
-        if legacy:
+        if kind == "tokens" and "v" not in record and not self._strict:
             bound = {"kind": kind, "user_id": user_id, "provider": provider, "v": VERSION}
-            record = {**bound, **record}
+            record = {**bound, **{name: held for name, held in record.items() if held != ""}}
         if record.get("v") != VERSION:
             raise RecordUnreadable("unknown version")
-        expected = {"kind": kind, "user_id": user_id, "provider": provider}
-        for name, value in expected.items():
-            held = record.get(name)
-            if value is not None and held != value and not (legacy and held == ""):
-                raise RecordUnreadable(f"sealed for another {name}")
-        try:
-            text(record.get("provider"))
-            if user_id is None:
-                check_user_id(record.get("user_id"))  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            raise RecordUnreadable("sealed for nobody") from None
+        if record.get("kind") != kind:
+            raise RecordUnreadable("sealed for another kind")
+        owner, name = record.get("user_id"), record.get("provider")
+        if user_id is not None and owner != user_id:
+            raise RecordUnreadable("sealed for another user_id")
+        if provider is not None and name != provider:
+            raise RecordUnreadable("sealed for another provider")
+        if user_id is None or provider is None:
+            _check_named(owner, name)
         return record
 
     def fits(self, sealed: str | bytes) -> bool:
@@ -124,7 +137,7 @@ class Sealer:
             raise RecordUnreadable("empty or too large")
         try:
             plain = self.fernet.decrypt(sealed) if self.fernet else sealed
-            record = json.loads(plain)
+            record = json.loads(plain.decode() if isinstance(plain, bytes) else plain)
         except (InvalidToken, ValueError, TypeError, RecursionError):
             # "from None": the cause may quote the text it failed on.
             raise RecordUnreadable("damaged, or sealed with a key that is not here") from None

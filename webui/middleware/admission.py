@@ -1,0 +1,49 @@
+"""Admission: a bounded number of requests at work, the rest in a fair queue, one deadline each.
+
+Busy is not broken: who has waited too long is told to come back, and nothing was begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from webui.oauth_manager.storage import deadline
+
+PAGE_SECONDS = 2.8  # for a page, of which Redis may use all
+# For a request that asks a provider, which is slower than we are.
+ASKING_SECONDS = 8.0
+RETURN_SECONDS = 15.0  # for the way back from a provider, with two questions to it
+WAIT_SECONDS = 2.5  # in the queue
+
+
+class Busy(Exception):
+    """No place came free in time; nothing was begun."""
+
+
+class Room:
+    """Places for requests at work; those who wait get one in their order."""
+
+    def __init__(self, places: int) -> None:
+        self._free = asyncio.Semaphore(places)
+
+    def admit(self, route: Route, seconds: float) -> Route:
+        """Let the route's requests in one by one, each with a deadline from then on."""
+        app = route.app
+
+        async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
+            try:
+                async with asyncio.timeout(WAIT_SECONDS):
+                    await self._free.acquire()
+            except TimeoutError:
+                raise Busy from None
+            try:
+                with deadline(seconds):
+                    await app(scope, receive, send)
+            finally:
+                self._free.release()
+
+        route.app = admitted
+        return route

@@ -1,0 +1,137 @@
+"""Reads of values: those that are asked for in one turn of the event loop go out together.
+
+Nobody joins a read that has been sent: it may be older than a disconnect.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from redis.asyncio import RedisCluster
+from redis.exceptions import RedisError, ResponseError
+
+from ..clock import seconds_left
+from ..errors import StoreUnavailable
+from .calls import DEADLINE, RedisClient, raw, text_of
+
+MOST = 100  # keys in one command: a long one holds up everybody else's
+
+
+async def read(step: str, redis: RedisClient, keys: Sequence[str]) -> list[str]:
+    """Read values as text, like :func:`.calls.text_of`.
+
+    ``step`` names the read in the ``StoreUnavailable`` that it raises.  Cancelling one
+    caller harms no other.
+    """
+    loop = asyncio.get_running_loop()
+    turn = _turns.get(redis)
+    if turn is None or turn.loop is not loop:
+        turn = _turns[redis] = _Turn(redis, loop)
+        loop.call_soon(turn.end)
+    found = await _in_time(turn.ask(keys))
+    if isinstance(found, str):
+        raise StoreUnavailable(step, found)
+    try:
+        return [text_of(value) for value in found]
+    except RedisError as error:  # a refusal in the place of one value
+        failure = type(error).__name__
+    raise StoreUnavailable(step, failure)
+
+
+async def _in_time(answer: asyncio.Future[Any]) -> Any:
+    left = seconds_left()
+    if left == math.inf:  # the turn's own deadline will do, and costs nothing here
+        return await answer
+    try:
+        async with asyncio.timeout(left):
+            return await answer
+    except TimeoutError:
+        return "timeout"
+
+
+class _Turn:
+    """The reads of one turn of an event loop from one Redis."""
+
+    def __init__(self, redis: RedisClient, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._redis = redis
+        self._asked: list[tuple[asyncio.Future[Any], Sequence[str]]] = []
+
+    def ask(self, keys: Sequence[str]) -> asyncio.Future[Any]:
+        """Return what will be the values, or the name of the failure."""
+        answer = self.loop.create_future()
+        self._asked.append((answer, keys))
+        return answer
+
+    def end(self) -> None:
+        """Send everything; who asks from now on is in another turn."""
+        if _turns.get(self._redis) is self:
+            del _turns[self._redis]
+        task = self.loop.create_task(self._send())
+        _under_way.add(task)
+        task.add_done_callback(_under_way.discard)
+
+    async def _send(self) -> None:
+        failure = "cancelled"  # by the end of the loop, if nothing else happens
+        found: dict[str, Any] = {}
+        try:
+            async with asyncio.timeout(DEADLINE):
+                found = await _values(self._redis, [keys for _, keys in self._asked])
+            failure = ""
+        except TimeoutError:
+            failure = "timeout"
+        except (RedisError, OSError) as error:
+            failure = type(error).__name__
+        finally:
+            for answer, keys in self._asked:
+                if not answer.done():
+                    answer.set_result(failure or [found[key] for key in keys])
+
+
+async def _values(redis: RedisClient, asked: Sequence[Sequence[str]]) -> dict[str, Any]:
+    """Read bytes, None, or the error in the place of a value of another type."""
+    keys = list(dict.fromkeys(key for own in asked for key in own))
+    if len(keys) < 2 or isinstance(redis, RedisCluster):
+        return await _one_by_one(redis, keys)
+    # MGET says nothing of a value of another type.  EXISTS counts it, which saves a second
+    # look at lists, where it is usual that something is absent.
+    listed = {key for own in asked if len(own) > 1 for key in own}
+    pipe = redis.pipeline(transaction=False)
+    for some in _portions(keys):
+        pipe.execute_command("MGET", *some, NEVER_DECODE=True)
+    commands = len(pipe)
+    for some in _portions(list(listed)):
+        pipe.execute_command("EXISTS", *some)
+    answers = await pipe.execute()
+    found = dict(zip(keys, (value for part in answers[:commands] for value in part), strict=True))
+    present = sum(found[key] is not None for key in listed)
+    sure = listed if present == sum(answers[commands:]) else set()
+    unsure = [key for key, value in found.items() if value is None and key not in sure]
+    return found | await _one_by_one(redis, unsure)
+
+
+async def _one_by_one(redis: RedisClient, keys: Sequence[str]) -> dict[str, Any]:
+    """Read them so that a value of another type is told from none."""
+    if not keys:
+        return {}
+    if len(keys) == 1:
+        try:
+            return {keys[0]: await raw(redis, "GET", keys[0])}
+        except ResponseError as error:
+            return {keys[0]: error}
+    pipe = redis.pipeline(transaction=False)
+    for key in keys:
+        raw(pipe, "GET", key)
+    return dict(zip(keys, await pipe.execute(raise_on_error=False), strict=True))
+
+
+def _portions(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (keys[start : start + MOST] for start in range(0, len(keys), MOST))
+
+
+_turns: WeakKeyDictionary[RedisClient, _Turn] = WeakKeyDictionary()
+_under_way: set[asyncio.Task[None]] = set()
