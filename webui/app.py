@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Scope
 
 from webui.access.roles import RoleUnknown
 from webui.access.sign_in import ask_to_sign_in
+from webui.middleware.admission import Busy
 from webui.middleware.stack import guarded
 from webui.oauth_manager import OAuthManager, StoreUnavailable
 from webui.oauth_manager.protocol.transport import Transport
@@ -125,6 +126,7 @@ def create_app(
             WrongKey: errors.store_unavailable,
             RoleUnknown: errors.role_unknown,
             TooMany: errors.too_many,
+            Busy: errors.busy,
             Exception: errors.unexpected,
         },
         lifespan=partial(_lifespan, site),

@@ -9,6 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from webui.middleware.admission import (
+    ASKING_SECONDS,
+    PAGE_SECONDS,
+    RETURN_SECONDS,
+    Room,
+)
 from webui.rendering import assets
 from webui.views import (
     activity,
@@ -26,6 +32,22 @@ from webui.views.support import actions as support_actions
 from webui.views.support import person as support_person
 from webui.views.support import search as support
 
+# Without Redis, or for a machine that asks whether we live: these never queue.
+_AT_ONCE = {"/healthz", "/readyz", "/static/{path:path}", "/favicon.ico"}
+# These ask a provider; the deadline of each, in seconds.
+_ASKING = {
+    "/signin/sso/callback": RETURN_SECONDS,
+    "/oauth/{provider}/callback": RETURN_SECONDS,
+    "/connect/proof/continue": RETURN_SECONDS,
+    "/connections/{provider}/switch": RETURN_SECONDS,
+    "/connections/{provider}/check": ASKING_SECONDS,
+    "/connections/{provider}/disconnect": ASKING_SECONDS,
+    "/connections/{provider}/revoke": ASKING_SECONDS,
+    "/signin/sso": ASKING_SECONDS,
+    "/support/people/{user_id}/check": ASKING_SECONDS,
+    "/support/people/{user_id}/disconnect": ASKING_SECONDS,
+}
+
 
 def _callback(path: str, view: Callable[[Request], Awaitable[Response]]) -> Route:
     route = Route(path, view)
@@ -41,7 +63,20 @@ def _for_person(act: str) -> list[Route]:
 
 
 def routes() -> list[Route]:
-    """List all routes; GET and HEAD change nothing, except the two callbacks."""
+    """List all routes; GET and HEAD change nothing, except the two callbacks.
+
+    Who asks a provider waits for it in a room of their own, and keeps nobody from a page.
+    """
+    pages, asking = Room(), Room()
+    for route in (found := _listed()):
+        if route.path in _ASKING and route.methods != {"GET", "HEAD"}:
+            asking.admit(route, _ASKING[route.path])
+        elif route.path not in _AT_ONCE:
+            pages.admit(route, PAGE_SECONDS)
+    return found
+
+
+def _listed() -> list[Route]:
     post = ["POST"]
     return [
         Route("/", sign_in.front),

@@ -10,8 +10,12 @@ from pathlib import Path
 from socket import create_connection
 from tempfile import TemporaryDirectory
 
+import pytest
+from redis.asyncio import Redis, RedisCluster
+
 from tests.kit.site_fixtures import free_port
 from tests.kit.tcp_server import tcp_server
+from webui.oauth_manager.storage.calls import raw
 from webui.sandbox.embedded_redis import find_server
 
 START_SECONDS = 20.0
@@ -49,6 +53,19 @@ def _wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
             process.wait(0.02)
             break
     raise AssertionError("the server did not start")
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[RedisCluster]:
+    """A cluster of one node, which has all slots."""
+    with redis_server("--cluster-enabled", "yes") as port:
+        async with Redis(port=port) as node:
+            await raw(node, "CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+            async with asyncio.timeout(20):
+                while b"cluster_state:ok" not in await raw(node, "CLUSTER", "INFO"):
+                    await node.ping()
+        async with RedisCluster(host="127.0.0.1", port=port) as client:
+            yield client
 
 
 @asynccontextmanager

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import pytest
@@ -21,12 +19,11 @@ from tests.kit.library import (
     text_at,
     tokens_key,
 )
-from tests.kit.redis_servers import redis_server
 from tests.kit.redis_wire import Wire
 from webui.oauth_manager import OAuthManager, Rotation, StoreUnavailable, TokenData
 from webui.oauth_manager.models import Account, Profile
 from webui.oauth_manager.storage import account_index, records
-from webui.oauth_manager.storage.calls import RedisClient, raw
+from webui.oauth_manager.storage.calls import RedisClient
 from webui.oauth_manager.storage.sealer import Sealer
 
 pytestmark = pytest.mark.anyio
@@ -196,19 +193,6 @@ class TestPages:
         await rotating.reseal(redis)
         entries = [await redis.hlen(key) for key in await keys_at(redis, "oauth_account:*")]
         assert entries == [1, 1]
-
-
-@pytest.fixture
-async def cluster() -> AsyncIterator[RedisCluster]:
-    """A cluster of one node, which has all slots."""
-    with redis_server("--cluster-enabled", "yes") as port:
-        async with Redis(port=port) as node:
-            await raw(node, "CLUSTER", "ADDSLOTSRANGE", 0, 16383)
-            async with asyncio.timeout(20):
-                while b"cluster_state:ok" not in await raw(node, "CLUSTER", "INFO"):
-                    await node.ping()
-        async with RedisCluster(host="127.0.0.1", port=port) as client:
-            yield client
 
 
 async def test_a_cluster_is_rotated_too(

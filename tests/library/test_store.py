@@ -235,7 +235,7 @@ class TestRedisRefuses:
     async def test_an_error_of_redis_is_never_taken_for_a_mistyped_key(
         self, manager: OAuthManager, redis: Redis
     ) -> None:
-        await redis.execute_command("ACL", "SETUSER", "default", "-get", "-getdel")  # type: ignore[no-untyped-call]
+        await redis.execute_command("ACL", "SETUSER", "default", "-get", "-mget", "-getdel")  # type: ignore[no-untyped-call]
         try:
             with pytest.raises(StoreUnavailable):
                 await manager.get_token("u1", "github", redis)
@@ -244,7 +244,7 @@ class TestRedisRefuses:
             with pytest.raises(StoreUnavailable):
                 await manager.delete_token(redis, "u1", "github")
         finally:
-            await redis.execute_command("ACL", "SETUSER", "default", "+get", "+getdel")  # type: ignore[no-untyped-call]
+            await redis.execute_command("ACL", "SETUSER", "default", "+get", "+mget", "+getdel")  # type: ignore[no-untyped-call]
         assert await manager.get_token("u1", "github", redis) is None
 
 

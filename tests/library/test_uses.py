@@ -13,9 +13,9 @@ from tests.kit.clock import FakeClock
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import NO_REDIS, connected, granted, subject, time_passes
 from tests.kit.redis_wire import Wire
-from webui.oauth_manager import OAuthManager, Profile
+from webui.oauth_manager import OAuthManager, Profile, StoreUnavailable
 from webui.oauth_manager.flows import tokens
-from webui.oauth_manager.flows.last_used import DELAY, WRITE_EVERY, Uses
+from webui.oauth_manager.flows.last_used import DELAY, WRITE_EVERY, WRITERS, Uses
 from webui.oauth_manager.flows.tasks import Tasks
 from webui.oauth_manager.storage.storage import Subject
 
@@ -116,7 +116,7 @@ class TestWhenItIsWritten:
 
     async def test_what_is_remembered_for_that_is_bounded(self) -> None:
         written = Written()
-        written.uses._noted = {(f"u{number}", "google"): (0.0, 0) for number in range(10_000)}
+        written.uses._noted.update({(f"u{number}", "google"): (0.0, 0) for number in range(10_000)})
         for user in ("ann", "ben"):
             written.use(user, "google")
         assert len(written.uses._noted) == 10_000
@@ -137,6 +137,55 @@ class TestWhenItIsWritten:
         await manager.has_token("ann", "google", redis)
         await manager.check(redis, "ann", "google")
         assert manager._uses._noted == {}
+
+
+class TestACrowd:
+    async def test_of_first_uses_is_written_whole_by_few_at_once(self) -> None:
+        at_work: list[str] = []
+        most, written = 0, []
+        gate, all_begun = asyncio.Event(), asyncio.Event()
+
+        async def write(used: Subject) -> None:
+            nonlocal most
+            at_work.append(used.user_id)
+            most = max(most, len(at_work))
+            if most == WRITERS:
+                all_begun.set()
+            await gate.wait()
+            at_work.remove(used.user_id)
+            written.append(used.user_id)
+
+        tasks = Tasks()
+        uses = Uses(write, tasks, FakeClock(), delay=0)
+        people = [f"u{number}" for number in range(300)]
+        for user_id in people:
+            uses.note(subject(NO_REDIS, user_id), "a")
+        async with asyncio.timeout(30):
+            await all_begun.wait()
+        gate.set()
+        await tasks.drain()
+        assert (sorted(written), most) == (sorted(people), WRITERS)
+        assert uses._queues == {}
+
+    async def test_is_written_on_after_one_that_could_not_be(self) -> None:
+        written = []
+
+        async def write(used: Subject) -> None:
+            if used.user_id == "u1":
+                raise StoreUnavailable("write a use")
+            written.append(used.user_id)
+            if len(written) == 2:
+                both.set()
+
+        both = asyncio.Event()
+        tasks = Tasks()
+        uses = Uses(write, tasks, FakeClock(), delay=0)
+        for user_id in ("u0", "u1", "u2"):
+            uses.note(subject(NO_REDIS, user_id), "a")
+        async with asyncio.timeout(30):
+            await both.wait()
+        await tasks.drain()
+        assert written == ["u0", "u2"]
 
 
 class TestWhatIsWritten:

@@ -16,7 +16,9 @@ PAGE_SECONDS = 2.8  # for a page, of which Redis may use all
 # For a request that asks a provider, which is slower than we are.
 ASKING_SECONDS = 8.0
 RETURN_SECONDS = 15.0  # for the way back from a provider, with two questions to it
-WAIT_SECONDS = 2.5  # in the queue
+WAIT_SECONDS = 1.5  # in the queue
+REDIS_SECONDS = 1.0  # for one call
+PLACES = 64  # requests at work at once; more would only take longer each
 
 
 class Busy(Exception):
@@ -26,24 +28,24 @@ class Busy(Exception):
 class Room:
     """Places for requests at work; those who wait get one in their order."""
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int = PLACES, wait: float = WAIT_SECONDS) -> None:
         self._free = asyncio.Semaphore(places)
+        self._wait = wait
 
-    def admit(self, route: Route, seconds: float) -> Route:
-        """Let the route's requests in one by one, each with a deadline from then on."""
+    def admit(self, route: Route, seconds: float) -> None:
+        """Let the route's requests in by their order, each with a deadline from its arrival on."""
         app = route.app
 
         async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
-            try:
-                async with asyncio.timeout(WAIT_SECONDS):
-                    await self._free.acquire()
-            except TimeoutError:
-                raise Busy from None
-            try:
-                with deadline(seconds):
+            with deadline(seconds, redis=REDIS_SECONDS):
+                try:
+                    async with asyncio.timeout(self._wait):
+                        await self._free.acquire()
+                except TimeoutError:
+                    raise Busy from None
+                try:
                     await app(scope, receive, send)
-            finally:
-                self._free.release()
+                finally:
+                    self._free.release()
 
         route.app = admitted
-        return route

@@ -26,17 +26,19 @@ class Clock:
         return time.monotonic()
 
 
-_ends: ContextVar[float] = ContextVar("_ends", default=math.inf)
+_ends: ContextVar[tuple[float, float]] = ContextVar("_ends", default=(math.inf, math.inf))
 
 
 @contextmanager
-def deadline(seconds: float) -> Iterator[None]:
-    """Let everything within take so many seconds in all, across Redis and providers.
+def deadline(seconds: float, *, redis: float | None = None) -> Iterator[None]:
+    """Let everything within take so many seconds in all, and one call to Redis ``redis``.
 
-    It replaces the deadline around it; ``math.inf`` lifts that.
+    It replaces the deadline around it, ``math.inf`` lifts that; the bound on one call
+    stays unless another is given.
     """
+    _, each = _ends.get()
     ends = asyncio.get_running_loop().time() + seconds
-    before = _ends.set(ends)
+    before = _ends.set((ends, each if redis is None else redis))
     try:
         yield
     finally:
@@ -45,7 +47,13 @@ def deadline(seconds: float) -> Iterator[None]:
 
 def seconds_left(most: float = math.inf) -> float:
     """Return what the deadline leaves of so many seconds, 0 if it is over."""
-    ends = _ends.get()
+    ends, _ = _ends.get()
     if ends == math.inf:
         return most
     return max(min(most, ends - asyncio.get_running_loop().time()), 0.0)
+
+
+def redis_seconds(most: float = math.inf) -> float:
+    """Return what it leaves of so many seconds for one call to Redis."""
+    _, each = _ends.get()
+    return seconds_left(min(most, each))

@@ -100,6 +100,11 @@ async def too_many(request: Request, error: Exception) -> Response:
     return await error_page(request, 429, retry_at=limit.retry_at, headers=headers)
 
 
+async def busy(request: Request, error: Exception) -> Response:
+    """Handle ``Busy``: nothing was begun, and Redis is not asked for it."""
+    return _elsewhere(request) or render_error(request, 503, "busy")
+
+
 def interrupted(request: Request) -> Response:
     """Answer a request that was cut short, without Redis: there may be no time for it."""
     return _elsewhere(request) or render_error(request, 503)

@@ -75,7 +75,7 @@ class Display(Composition):
         return self._shown(subject, sealed, resume=resume)
 
     def _shown(self, subject: Subject, sealed: Sealed, *, resume: bool) -> Connection:
-        if not sealed.aside and (known := self._memory.recall(subject, sealed, self.clock.now())):
+        if not sealed.held and (known := self._memory.recall(subject, sealed, self.clock.now())):
             return known
         stored = opened(self._storage, subject, sealed)
         if resume:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict, deque
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..clock import Clock
+from ..errors import OAuthError
 from ..storage.storage import Subject
 from .tasks import Tasks
 
 WRITE_EVERY = 3600.0  # seconds, for one connection
 DELAY = 5.0  # seconds after the use, so that the user of the token does not wait for it
+WRITERS = 4  # at once, so that a crowd of first uses keeps nobody else from Redis
 _REMEMBERED = 10_000  # connections
 
 Writer = Callable[[Subject], Coroutine[Any, Any, None]]
@@ -29,7 +34,8 @@ class Uses:
         self._tasks = tasks
         self._clock = clock
         self._delay = delay
-        self._noted: dict[tuple[str, str], tuple[float, int]] = {}
+        self._noted: OrderedDict[tuple[str, str], tuple[float, int]] = OrderedDict()
+        self._queues: dict[asyncio.AbstractEventLoop, _Queue] = {}
 
     def note(self, subject: Subject, token: str) -> None:
         """Note that the connection was used now; another ``token`` may be of another connection."""
@@ -41,8 +47,32 @@ class Uses:
         if not is_due and mark == known:
             return
         if len(self._noted) >= _REMEMBERED:
-            self._noted.pop(next(iter(self._noted)))
+            self._noted.popitem(last=False)
         self._noted[key] = (now if is_due else at), mark
-        asyncio.get_running_loop().call_later(
-            self._delay, lambda: self._tasks.run(self._write(subject))
-        )
+        asyncio.get_running_loop().call_later(self._delay, self._queue, subject)
+
+    def _queue(self, subject: Subject) -> None:
+        """Hand it to the writers; one more begins if not all are at work."""
+        queue = self._queues.setdefault(asyncio.get_running_loop(), _Queue())
+        queue.due.append(subject)
+        if queue.writers < WRITERS:
+            queue.writers += 1
+            self._tasks.run(self._write_all(queue))
+
+    async def _write_all(self, queue: _Queue) -> None:
+        try:
+            while queue.due:
+                with suppress(OAuthError):  # it costs this use, and no other
+                    await self._write(queue.due.popleft())
+        finally:
+            queue.writers -= 1
+            if not queue.writers:
+                self._queues.pop(asyncio.get_running_loop(), None)
+
+
+@dataclass
+class _Queue:
+    """The uses to write in one event loop, and how many writers are at it."""
+
+    due: deque[Subject] = field(default_factory=deque)
+    writers: int = 0

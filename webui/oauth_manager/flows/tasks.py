@@ -22,7 +22,7 @@ class Tasks:
 
     def run(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         """Start ``work`` without the deadline of its caller; the set keeps the task alive."""
-        with deadline(math.inf):
+        with deadline(math.inf, redis=math.inf):
             return self._start(work)
 
     def _start(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:

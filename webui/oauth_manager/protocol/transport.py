@@ -16,8 +16,8 @@ from weakref import WeakKeyDictionary
 
 import httpx
 
-from ..configuration import is_loopback
 from ..clock import seconds_left
+from ..configuration import is_loopback
 from ..errors import OAuthUnavailable
 from .answers import Answer
 from .network_faults import fault_of, is_tls

@@ -1,6 +1,6 @@
 """Storage: every record in Redis, its key, its seal and its script."""
 
-from ..clock import Clock
+from ..clock import Clock, deadline
 from ..connection import describe
 from ..shapes import seconds, shaped, texts
 from .canary import TROUBLE, Fit, WrongKey, look
@@ -22,6 +22,7 @@ __all__ = [
     "Fit",
     "Sealer",
     "WrongKey",
+    "deadline",
     "describe",
     "encoded",
     "look",

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 from redis.asyncio import RedisCluster
 from redis.exceptions import RedisError, ResponseError
 
-from ..clock import seconds_left
+from ..clock import redis_seconds
 from ..errors import StoreUnavailable
 from .calls import DEADLINE, RedisClient, raw, text_of
 
@@ -43,7 +43,7 @@ async def read(step: str, redis: RedisClient, keys: Sequence[str]) -> list[str]:
 
 
 async def _in_time(answer: asyncio.Future[Any]) -> Any:
-    left = seconds_left()
+    left = redis_seconds()
     if left == math.inf:  # the turn's own deadline will do, and costs nothing here
         return await answer
     try:
