@@ -20,6 +20,7 @@ from tests.kit.library import (
     keys_at,
     manager_for,
     providers_config,
+    revoke_key,
     time_passes,
 )
 from tests.kit.redis_wire import Wire
@@ -305,7 +306,8 @@ async def test_a_refresh_between_reading_and_removing_does_not_save_the_connecti
         assert token is not None
         await other.renew(redis, "u1", "google", refused=token)
 
-    client[1].ahead = {b"oauth_revoke:u1:google\r\n$": refreshed}
+    put_aside = b"SET\r\n$%d\r\n%s" % (len(name := revoke_key("u1", "google")), name.encode())
+    client[1].ahead = {put_aside: refreshed}
     assert (
         await manager.delete_token(client[0], "u1", "google")
     ).at_provider is RevokeOutcome.REVOKED
@@ -330,7 +332,8 @@ async def test_a_refresh_between_reading_and_removing_does_not_save_the_account_
         assert token is not None
         await other.renew(redis, "u1", "google", refused=token)
 
-    client[1].ahead = {b"oauth_revoke:u1:google\r\n$": refreshed}
+    put_aside = b"SET\r\n$%d\r\n%s" % (len(name := revoke_key("u1", "google")), name.encode())
+    client[1].ahead = {put_aside: refreshed}
     await manager.delete_token(client[0], "u1", "google")
     await manager.aclose()
     assert not any(fake.is_alive(secret) for secret in fake.issued)

@@ -58,12 +58,17 @@ async def disconnect(services: Services, subject: Subject, by: str) -> Ending:
 
     Raises ``StoreUnavailable``; then the provider was not asked.
     """
+    offer = None  # that an earlier try has taken; whose it is can be told once all is removed
     while True:
-        removal = await _remove(services, subject, by)
+        try:
+            removal = await _remove(services, subject, by)
+        except StoreUnavailable:
+            offers.drop(services, subject, offer)
+            raise
+        offer = removal.offer = removal.offer or offer
         if removal.is_ours:
             work = _end(services, removal)
             return Ending(removal.account, services.tasks.run(work))
-        offers.drop(services, subject, removal.offer)
 
 
 async def _remove(services: Services, subject: Subject, by: str) -> _Removal:
