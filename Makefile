@@ -36,8 +36,9 @@ fix: $(VENV)/test-installed ## Correct style and format where a tool can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/test-installed ## Print what a token, a page and a person in Redis cost on this machine
+bench: $(VENV)/test-installed ## Print what a token, a call, a page and a person in Redis cost on this machine
 	@$(BIN)/python -m bench.tokens
+	@$(BIN)/python -m bench.calls
 	@$(BIN)/python -m bench.pages
 
 # Resolves everything anew, for every Python from 3.11 on and every platform at once:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -32,6 +33,8 @@ from webui.site import Site
 from webui.views import errors
 
 log = logging.getLogger(__name__)
+
+_LISTENS_BY = 0.1  # seconds after the application is ready
 
 _REFUSED = {
     "path": "404",
@@ -93,11 +96,21 @@ def _site(settings: Settings, transport: Transport, clock: Clock) -> Site:
     )
 
 
+async def _warm(transport: Transport) -> None:
+    """Have the client for the providers ready, once the site listens: it takes 150 ms."""
+    await asyncio.sleep(_LISTENS_BY)
+    await transport.warm()
+
+
 @asynccontextmanager
-async def _lifespan(site: Site, _: Starlette) -> AsyncIterator[None]:
+async def _lifespan(site: Site, transport: Transport, _: Starlette) -> AsyncIterator[None]:
     try:
         await _check_keys(site.manager, site.redis)
-        yield
+        warming = asyncio.create_task(_warm(transport))
+        try:
+            yield
+        finally:
+            warming.cancel()
     finally:
         await site.manager.aclose()
         await site.redis.aclose()
@@ -129,7 +142,7 @@ def create_app(
             Busy: errors.busy,
             Exception: errors.unexpected,
         },
-        lifespan=partial(_lifespan, site),
+        lifespan=partial(_lifespan, site, transport),
     )
     app.router.redirect_slashes = False  # its redirect would trust the Host header
     app.state.site = site

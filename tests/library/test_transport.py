@@ -309,7 +309,7 @@ class TestNothingIsMixedUp:
 
     async def test_one_client_serves_a_whole_event_loop_and_ends_with_it(self) -> None:
         transport = Transport()
-        assert transport._client() is transport._client()
+        assert await transport._client() is await transport._client()
         await transport.aclose()
 
     def test_every_event_loop_has_a_client_of_its_own(self, fake: FakeProvider) -> None:

@@ -131,7 +131,14 @@ class TestThePublicFace:
 
 class TestOneImporterOfEachDangerousThing:
     def test_httpx(self) -> None:
-        assert importers("httpx") == {"webui/oauth_manager/protocol/transport.py"}
+        assert importers("httpx") == {
+            "webui/oauth_manager/protocol/network.py",
+            "webui/oauth_manager/protocol/transport.py",
+        }
+
+    @pytest.mark.parametrize("module", ["aiohttp", "httpx_aiohttp"])
+    def test_aiohttp(self, module: str) -> None:
+        assert importers(module) == {"webui/oauth_manager/protocol/network.py"}
 
     def test_cryptography(self) -> None:
         assert importers("cryptography") == {"webui/oauth_manager/storage/sealer.py"}
@@ -143,7 +150,7 @@ class TestOneImporterOfEachDangerousThing:
         assert importers("zlib") == {"webui/oauth_manager/protocol/transport.py"}
 
     @pytest.mark.parametrize(
-        "module", ["pickle", "shelve", "marshal", "requests", "urllib.request", "aiohttp"]
+        "module", ["pickle", "shelve", "marshal", "requests", "urllib.request"]
     )
     def test_of_some_there_is_none(self, module: str) -> None:
         assert importers(module) == set()

@@ -26,6 +26,7 @@ for module in pkgutil.walk_packages(webui.__path__, "webui."):
 async def reach():
     transport = Transport()
     await transport.reach("http://127.0.0.1:1/", 1)
+    await transport.warm()
     await transport.aclose()
 asyncio.run(reach())
 print(*{name.partition(".")[0] for name in sys.modules})

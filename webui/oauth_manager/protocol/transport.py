@@ -1,4 +1,4 @@
-"""Calls to providers: no redirects, one deadline, a byte cap.  The only user of httpx.
+"""Calls to providers: no redirects, one deadline, a byte cap.  It alone uses httpx, with ``network``.
 
 They go straight out, or through one proxy that the operator names.  The environment's
 own proxies are ignored: codes and tokens go this way.
@@ -12,7 +12,8 @@ import ssl
 import zlib
 from contextlib import suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from weakref import WeakKeyDictionary
+from importlib import import_module
+from types import ModuleType
 
 import httpx
 
@@ -35,15 +36,16 @@ def tls_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def _network(proxy: httpx.Proxy | None) -> httpx.AsyncBaseTransport:
-    """Build plain HTTP, straight or through the proxy."""
-    context = tls_context()
-    direct = httpx.AsyncHTTPTransport(verify=context, trust_env=False)
-    if proxy is None:
-        return direct
-    if proxy.url.scheme == "https":
-        proxy.ssl_context = context
-    return _Proxied(direct, httpx.AsyncHTTPTransport(verify=context, trust_env=False, proxy=proxy))
+def _load() -> tuple[ModuleType, ssl.SSLContext]:
+    """Import the network and read the certificates: 150 ms.  Raises ``OSError``."""
+    return import_module(".network", __package__), tls_context()
+
+
+async def _connect(proxy: httpx.Proxy | None) -> httpx.AsyncBaseTransport:
+    """Build plain HTTP, straight or through the proxy, while the event loop goes on."""
+    network, context = await asyncio.to_thread(_load)
+    direct: httpx.AsyncBaseTransport = network.Network(context)
+    return direct if proxy is None else _Proxied(direct, network.Network(context, proxy))
 
 
 def _read_proxy(address: str) -> httpx.Proxy | None:
@@ -86,32 +88,40 @@ class Transport:
     ) -> None:
         self._transport = transport
         self._proxy = _read_proxy(proxy)
-        self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, httpx.AsyncClient] = (
-            WeakKeyDictionary()
-        )
+        self._clients: dict[asyncio.AbstractEventLoop, asyncio.Task[httpx.AsyncClient]] = {}
 
     @property
     def is_out_there(self) -> bool:
         """Tell whether calls go over a network, and not to its replacement in tests."""
         return self._transport is None
 
-    def _client(self) -> httpx.AsyncClient:
+    async def warm(self) -> None:
+        """Make this event loop's client ahead of its first call; a fault waits for that call."""
+        if self.is_out_there:
+            with suppress(OSError):
+                await self._client()
+
+    async def _client(self) -> httpx.AsyncClient:
+        """Return this event loop's client, made by the first who asks for all who do."""
         loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            # The environment's proxies and .netrc are not ours to trust with credentials.
-            client = httpx.AsyncClient(
-                transport=self._transport or _network(self._proxy),
-                trust_env=False,
-                follow_redirects=False,
-                timeout=httpx.Timeout(DEADLINE),
-                # All people share this client: a provider's answer to one is not for
-                # another.
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-                headers={"User-Agent": "account-connections", "Accept-Encoding": "identity"},
-            )
-            self._clients[loop] = client
-        return client
+        making = self._clients.get(loop)
+        if making is None or (making.done() and (making.cancelled() or making.exception())):
+            making = self._clients[loop] = loop.create_task(self._make_client())
+        return making.result() if making.done() else await asyncio.shield(making)
+
+    async def _make_client(self) -> httpx.AsyncClient:
+        for loop in [each for each in self._clients if each.is_closed()]:
+            await _close(self._clients.pop(loop))  # nobody has closed it, and nobody will
+        # The environment's proxies and .netrc are not ours to trust with credentials.
+        return httpx.AsyncClient(
+            transport=self._transport or await _connect(self._proxy),
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx.Timeout(None),  # a call as a whole has a deadline
+            # All people share this client: a provider's answer to one is not for another.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            headers={"User-Agent": "account-connections", "Accept-Encoding": "identity"},
+        )
 
     async def send(self, request: ProviderRequest, deadline: float = DEADLINE) -> Answer:
         """Send once, never again.
@@ -129,7 +139,7 @@ class Transport:
             fault = "timeout"
         except httpx.TransportError as error:
             fault = self._fault_of(error, request.url)
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeError, zlib.error):
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError, zlib.error):
             fault = "unusable_answer"
         except OSError:  # httpx wraps the network's errors in its own
             fault = "own_certificates"
@@ -146,16 +156,28 @@ class Transport:
         """
         try:
             async with asyncio.timeout(deadline):
-                async with self._client().stream("HEAD", url):
+                async with self._asker(url) as client, client.stream("HEAD", url):
                     return ""
         except TimeoutError:
             return "timeout"
         except httpx.TransportError as error:
             return self._fault_of(error, url)
-        except (httpx.HTTPError, httpx.InvalidURL, UnicodeError):
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError):
             return "unusable_answer"
         except OSError:
             return "own_certificates"
+
+    def _asker(self, url: str) -> httpx.AsyncClient:
+        """Make a client for one question, which takes whatever is an answer to it.
+
+        Its network is httpx's own: aiohttp's refuses one to HEAD that has a body all the same.
+        """
+        proxy = None if is_loopback(httpx.URL(url).host) else self._proxy
+        context = tls_context()
+        if proxy is not None and proxy.url.scheme == "https":
+            proxy.ssl_context = context
+        own = httpx.AsyncHTTPTransport(verify=context, trust_env=False, proxy=proxy)
+        return httpx.AsyncClient(transport=self._transport or own, trust_env=False)
 
     def _fault_of(self, error: httpx.TransportError, url: str) -> str:
         if isinstance(error, httpx.ProxyError):
@@ -170,7 +192,8 @@ class Transport:
         return fault
 
     async def _exchange(self, request: ProviderRequest) -> Answer:
-        async with self._client().stream(
+        client = await self._client()
+        async with client.stream(
             request.method, request.url, headers=request.headers, content=request.body
         ) as response:
             encoding = response.headers.get("content-encoding", "identity").strip().lower()
@@ -190,7 +213,14 @@ class Transport:
         """Close this event loop's client."""
         client = self._clients.pop(asyncio.get_running_loop(), None)
         if client is not None:
-            await client.aclose()
+            await _close(client)
+
+
+async def _close(making: asyncio.Task[httpx.AsyncClient]) -> None:
+    """Close a client, also one that is still being made; one that could not be made is none."""
+    with suppress(OSError):
+        client = await making
+        await client.aclose()
 
 
 def _coarse(fault: str) -> str:
