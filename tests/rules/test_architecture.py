@@ -140,6 +140,13 @@ class TestOneImporterOfEachDangerousThing:
     def test_aiohttp(self, module: str) -> None:
         assert importers(module) == {"webui/oauth_manager/protocol/network.py"}
 
+    def test_no_start_waits_for_aiohttp(self) -> None:
+        script = (
+            "import sys, webui.app, webui.cli, webui.server\n"
+            "raise SystemExit('aiohttp' in sys.modules)"
+        )
+        assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
+
     def test_cryptography(self) -> None:
         assert importers("cryptography") == {"webui/oauth_manager/storage/sealer.py"}
 

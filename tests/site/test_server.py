@@ -23,8 +23,18 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from tests.kit.site_fixtures import SiteProcess, free_port, serving, site_environment
+from tests.kit.fake_provider import FakeProvider
+from tests.kit.site_fixtures import (
+    SiteProcess,
+    free_port,
+    running,
+    serving,
+    site_environment,
+    site_settings,
+)
+from webui.app import create_app
 from webui.http_connection import Patience, WaitingRoom
+from webui.oauth_manager.protocol.transport import Transport
 from webui.server import Server, listen, loop_factory
 
 SHORT = 0.15  # seconds, where a test waits for the end
@@ -510,3 +520,22 @@ class TestTheProcess:
         assert second.stdout == ""
         assert second.stderr.startswith("Cannot listen on 127.0.0.1")
         assert len(second.stderr.splitlines()) == 1
+
+
+async def test_the_client_for_the_providers_is_made_once_the_site_runs(
+    redis_url: str, fake: FakeProvider
+) -> None:
+    class Noted(Transport):
+        def __init__(self) -> None:
+            super().__init__()
+            self.is_warm = asyncio.Event()
+
+        async def warm(self) -> None:
+            await super().warm()
+            self.is_warm.set()
+
+    transport = Noted()
+    async with running(create_app(site_settings(redis_url, fake), transport=transport)):
+        await asyncio.wait_for(transport.is_warm.wait(), 10)
+        assert transport._clients[asyncio.get_running_loop()].done()
+    assert transport._clients == {}

@@ -1,7 +1,7 @@
-"""Calls to providers: no redirects, one deadline, a byte cap.  It alone uses httpx, with ``network``.
+"""Calls to providers: no redirects, one deadline, a byte cap.  The one user of httpx.
 
 They go straight out, or through one proxy that the operator names.  The environment's
-own proxies are ignored: codes and tokens go this way.
+own proxies are ignored: codes and tokens go this way.  What sends them is ``network``.
 """
 
 from __future__ import annotations
