@@ -106,11 +106,12 @@ async def _warm(transport: Transport) -> None:
 async def _lifespan(site: Site, transport: Transport, _: Starlette) -> AsyncIterator[None]:
     try:
         await _check_keys(site.manager, site.redis)
-        warming = asyncio.create_task(_warm(transport))
+        warming = asyncio.create_task(_warm(transport)) if transport.is_out_there else None
         try:
             yield
         finally:
-            warming.cancel()
+            if warming:
+                warming.cancel()
     finally:
         await site.manager.aclose()
         await site.redis.aclose()

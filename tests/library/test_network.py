@@ -135,6 +135,36 @@ class TestARequest:
         assert len(server.heard) == 1
         assert caught.value.code == "network"
 
+    @pytest.mark.parametrize("scheme", ["http", "https"])
+    async def test_goes_through_a_proxy_that_wants_a_login(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, scheme: str
+    ) -> None:
+        made = authority(tmp_path)
+        monkeypatch.setenv("SSL_CERT_FILE", str(made.path))
+        server = Server()
+        name = "provider.example"
+        tls = made.server() if scheme == "https" else None
+        async with (
+            tcp_server(server.talk, tls=made.server(name)) as port,
+            connect_proxy({f"{name}:443": port}, tls=tls, login="user:canary-é€") as proxy,
+        ):
+            login = "user:canary-%C3%A9%E2%82%AC"
+            transport = Transport(proxy=f"{scheme}://{login}@{HERE}:{proxy.port}")
+            for _ in range(2):
+                await transport.send(request(f"https://{name}/token"))
+            await transport.aclose()
+        assert proxy.seen == [f"{name}:443"]
+        assert len(server.heard) == 2
+        assert b"proxy-authorization" not in b"".join(server.heard).lower()
+
+    @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+    async def test_follows_no_redirect(self, network: Transport, status: int) -> None:
+        said = b"HTTP/1.1 %d Away\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n" % status
+        server = Server(said)
+        async with tcp_server(server.talk) as port:
+            assert (await network.send(request(at(port)))).status == status
+        assert len(server.heard) == 1
+
     async def test_that_a_reset_ends_is_told_as_trouble(self, network: Transport) -> None:
         async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             await reader.readuntil(b"canary-code")

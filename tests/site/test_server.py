@@ -522,6 +522,7 @@ class TestTheProcess:
         assert len(second.stderr.splitlines()) == 1
 
 
+@pytest.mark.anyio
 async def test_the_client_for_the_providers_is_made_once_the_site_runs(
     redis_url: str, fake: FakeProvider
 ) -> None:

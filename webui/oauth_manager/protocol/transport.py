@@ -97,9 +97,8 @@ class Transport:
 
     async def warm(self) -> None:
         """Make this event loop's client ahead of its first call; a fault waits for that call."""
-        if self.is_out_there:
-            with suppress(OSError):
-                await self._client()
+        with suppress(OSError):
+            await self._client()
 
     async def _client(self) -> httpx.AsyncClient:
         """Return this event loop's client, made by the first who asks for all who do."""
