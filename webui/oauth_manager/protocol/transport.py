@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 DEADLINE = 10.0  # seconds, for the whole of a call
 DEADLINE_WHILE_WAITING = 4.0  # seconds, while a person waits for a disconnect
 MAX_BODY = 256 * 1024  # bytes, decoded
+_HEADERS = {"User-Agent": "account-connections", "Accept-Encoding": "identity"}
 
 
 def tls_context() -> ssl.SSLContext:
@@ -119,7 +120,7 @@ class Transport:
             timeout=httpx.Timeout(None),  # a call as a whole has a deadline
             # All people share this client: a provider's answer to one is not for another.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            headers={"User-Agent": "account-connections", "Accept-Encoding": "identity"},
+            headers=_HEADERS,
         )
 
     async def send(self, request: ProviderRequest, deadline: float = DEADLINE) -> Answer:
@@ -176,7 +177,8 @@ class Transport:
         if proxy is not None and proxy.url.scheme == "https":
             proxy.ssl_context = context
         own = httpx.AsyncHTTPTransport(verify=context, trust_env=False, proxy=proxy)
-        return httpx.AsyncClient(transport=self._transport or own, trust_env=False)
+        transport = self._transport or own
+        return httpx.AsyncClient(transport=transport, trust_env=False, headers=_HEADERS)
 
     def _fault_of(self, error: httpx.TransportError, url: str) -> str:
         if isinstance(error, httpx.ProxyError):
