@@ -29,13 +29,13 @@ EXPECTED: dict[str, Cost] = {
     "create_link_code": (
         1,
         (
-            "2 del, 4 eval, 3 expire, 1 get, 1 hget, 1 hgetall, 1 hset, 1 set, 2 time"
-            ", 1 xadd, 1 xtrim, 1 zadd, 1 zrem, 1 zremrangebyrank"
+            "2 del, 4 eval, 3 expire, 1 get, 1 hget, 1 hgetall, 1 hset, 1 rpush, 1 set, 3 time"
+            ", 1 zadd, 1 zrem, 1 zremrangebyrank"
         ),
     ),
     "delete_token": (
         4,
-        "2 del, 5 eval, 2 expire, 5 get, 2 getdel, 1 set, 2 type, 3 xadd, 1 xdel, 2 xtrim",
+        "2 del, 5 eval, 2 expire, 5 get, 2 getdel, 1 lrem, 2 rpush, 1 set, 2 time, 2 type, 1 xadd",
     ),
     "page /connections, session included": (2, "1 expire, 12 get, 1 hgetall"),
     "button Connect": (
@@ -45,8 +45,8 @@ EXPECTED: dict[str, Cost] = {
     "callback, session included": (
         5,
         (
-            "2 del, 9 eval, 2 expire, 7 get, 1 getdel, 2 hexists, 1 hgetall, 2 hset, 2 set, 3 time"
-            ", 2 type, 2 xadd, 1 xtrim, 1 zrem"
+            "2 del, 9 eval, 2 expire, 7 get, 1 getdel, 2 hexists, 1 hgetall, 2 hset, 1 rpush"
+            ", 2 set, 4 time, 2 type, 1 xadd, 1 zrem"
         ),
     ),
 }

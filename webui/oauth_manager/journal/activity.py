@@ -1,4 +1,4 @@
-"""A person's own timeline: what happened, when, by whom.  One stream for each person."""
+"""A person's own timeline: what happened, when, by whom."""
 
 from __future__ import annotations
 
@@ -6,29 +6,25 @@ import logging
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from ..errors import RecordUnreadable, StoreUnavailable
 from ..shapes import shaped, text
-from ..storage import keys
+from ..storage import keys, timeline
 from ..storage.calls import Pipeline, RedisClient, as_text, raw, redis_call, unless_mistyped
 from ..storage.keys import UserId
-from ..storage.scripts import APPEND
 from ..storage.storage import Storage
+from ..storage.timeline import EntryId
 from .audit import OWN_KINDS, open_copy
 
 log = logging.getLogger(__name__)
 
 KEPT_SECONDS = 90 * 86400
-MAX_EVENTS = 2000  # about how many are kept for one person
 PAGE = 25
 
 _SIEVED = 100  # entries read at once if only some of them count
 _READ_ON = 500  # entries read at once if the first ones did not fill a page
 _ID = re.compile(r"[0-9]{1,15}-[0-9]{1,10}")
-
-EntryId = tuple[int, int]  # milliseconds, and a number among those of the same one
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +52,34 @@ class ActivityPage:
     older: str = ""
 
 
-def add(storage: Storage, pipe: Pipeline, user_id: UserId, event: Event) -> None:
-    """Queue the event on a pipeline."""
-    details = {
-        "event": event.kind,
-        "by": event.by,
-        "at": event.at,
-        "detail": event.detail,
-        "account": event.account,
-    }
+def add(
+    storage: Storage, pipe: Pipeline, user_id: UserId, event: Event, replaces: str = ""
+) -> None:
+    """Queue the event on a pipeline; the answer is its entry.
+
+    It takes the place of the one whose entry is ``replaces``.
+    """
+    details = {"event": event.kind, "by": event.by, "at": event.at}
+    more = {"detail": event.detail, "account": event.account}
+    details |= {name: value for name, value in more.items() if value}
     sealed = storage.sealer.seal("event", user_id, event.provider, details)
-    oldest = int((storage.clock.now() - KEPT_SECONDS) * 1000)
-    pipe.eval(APPEND, 1, keys.events(user_id), "MINID", "~", oldest, "*", "sealed", sealed)
-    pipe.xtrim(keys.events(user_id), maxlen=MAX_EVENTS, approximate=True)
-    pipe.expire(keys.events(user_id), KEPT_SECONDS)
+    timeline.queue_add(
+        pipe,
+        keys.events(user_id),
+        sealed,
+        oldest=_oldest(storage),
+        life=KEPT_SECONDS,
+        replaces=replaces,
+    )
+
+
+def remove(pipe: Pipeline, user_id: UserId, entry: str) -> None:
+    """Queue the removal of an event by its entry."""
+    timeline.queue_remove(pipe, keys.events(user_id), entry)
+
+
+def _oldest(storage: Storage) -> int:
+    return int((storage.clock.now() - KEPT_SECONDS) * 1000)
 
 
 async def put(storage: Storage, redis: RedisClient, user_id: UserId, event: Event) -> None:
@@ -89,16 +99,17 @@ async def note(storage: Storage, redis: RedisClient, user_id: UserId, event: Eve
 
 
 async def find(storage: Storage, redis: RedisClient, user_id: UserId, event: Event) -> str:
-    """Return the id of an event that was written lately, ``""`` if it is not there.
+    """Return the entry of an event that was written lately, ``""`` if it is not there.
 
     Raises ``StoreUnavailable``.
     """
+    asked = "+", 0, _READ_ON
     async with redis_call("find an event"):
         pipe = redis.pipeline(transaction=False)
-        raw(pipe, "XREVRANGE", keys.events(user_id), "+", "-", "COUNT", _READ_ON)
-        (entries,) = await pipe.execute(raise_on_error=False)
-        entries = unless_mistyped(entries, [])
-    found = (as_text(i) for i, fields in entries if _open(storage, user_id, fields) == event)
+        timeline.queue_read(pipe, keys.events(user_id), *asked)
+        (answer,) = await pipe.execute(raise_on_error=False)
+        entries = timeline.entries(answer, *asked)
+    found = (f"{i} {sealed}" for i, sealed in entries if _open(storage, user_id, sealed) == event)
     return next(found, "")
 
 
@@ -140,37 +151,34 @@ async def _chunk(
     A stream that was cut off holds the other one back: of both, only entries no
     older than the last one seen in it are known to be complete.
     """
-    oldest = int((storage.clock.now() - KEPT_SECONDS) * 1000)
+    oldest = _oldest(storage)
+    asked = newest, oldest, count
     async with redis_call("read events"):
         pipe = redis.pipeline(transaction=False)
-        for key in (keys.events(user_id), keys.own_audit(user_id)):
-            raw(pipe, "XREVRANGE", key, newest, oldest, "COUNT", count)
-        streams = await pipe.execute(raise_on_error=False)
-        events, copies = (unless_mistyped(stream, []) for stream in streams)
-    cut_at = max((_entry_id(s[-1]) for s in (events, copies) if len(s) == count), default=None)
+        timeline.queue_read(pipe, keys.events(user_id), *asked)
+        raw(pipe, "XREVRANGE", keys.own_audit(user_id), newest, oldest, "COUNT", count)
+        own, support = await pipe.execute(raise_on_error=False)
+        events = timeline.entries(own, *asked)
+        copies = [(as_text(i), fields) for i, fields in unless_mistyped(support, [])]
+    ends = [entries[-1][0] for entries in (events, copies) if len(entries) == count]
+    cut_at = max(map(timeline.entry_id, ends), default=None)
+    opened = [(i, _open(storage, user_id, sealed)) for i, sealed in events]
+    opened += [(i, _support_event(fields)) for i, fields in copies]
     known = [
         (identifier, event)
-        for stream, read in ((events, partial(_open, storage, user_id)), (copies, _support_event))
-        for entry in stream
-        if (identifier := _entry_id(entry)) >= (cut_at or identifier)
-        if (event := read(entry[1]))
+        for named, event in opened
+        if (identifier := timeline.entry_id(named)) >= (cut_at or identifier) and event
     ]
     known.sort(key=lambda found: found[0], reverse=True)
     return known, f"({_text(cut_at)}" if cut_at else ""
 
 
-def _open(storage: Storage, user_id: UserId, fields: dict[Any, Any]) -> Event | None:
-    sealed = as_text(fields.get(b"sealed") or fields.get("sealed"))
+def _open(storage: Storage, user_id: UserId, sealed: str) -> Event | None:
     try:
         record = storage.sealer.open("event", user_id, None, sealed)
         return shaped(Event, record, kind=text(record.get("event")))
     except (RecordUnreadable, TypeError):
         return None
-
-
-def _entry_id(entry: tuple[Any, Any]) -> EntryId:
-    milliseconds, _, number = as_text(entry[0]).partition("-")
-    return int(milliseconds), int(number)
 
 
 def _text(identifier: EntryId) -> str:

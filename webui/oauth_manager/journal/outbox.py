@@ -47,7 +47,7 @@ class Queued:
     restore: Queue = _nothing
     takes_offer: bool = True
     is_told: bool = False
-    event_id: str = ""
+    event_entry: str = ""
     notice_id: str = ""
     offer: SwitchOffer | None = None
     _places: dict[str, int] = field(default_factory=dict)
@@ -69,8 +69,8 @@ class Queued:
     def answered(self, answers: Sequence[Any]) -> None:
         """Read the answers to what was queued, out of those of the whole pipeline."""
         if "event" in self._places:
-            self.event_id = as_text(answers[self._places["event"]])
-            self.is_told = bool(self.event_id)
+            self.event_entry = as_text(answers[self._places["event"]])
+            self.is_told = bool(self.event_entry)
         if "notice" in self._places:
             self.notice_id = as_text(answers[self._places["notice"]])
         if "offer" in self._places:
@@ -84,8 +84,8 @@ class Queued:
         Raises ``StoreUnavailable``.
         """
         where = self.subject.redis, self.subject.user_id
-        self.event_id = await activity.find(self.storage, *where, self.event)
-        self.is_told = bool(self.event_id)
+        self.event_entry = await activity.find(self.storage, *where, self.event)
+        self.is_told = bool(self.event_entry)
 
     async def withdraw(self, held: HeldTokens | None = None, *, stays: bool = False) -> None:
         """Take it back, for a change that did not happen after all, and forget ``held``.
@@ -96,8 +96,8 @@ class Queued:
         try:
             async with redis_call("take back what was told"):
                 pipe = self.subject.redis.pipeline(transaction=False)
-                if self.event_id:
-                    pipe.xdel(keys.events(self.subject.user_id), self.event_id)
+                if self.event_entry:
+                    activity.remove(pipe, self.subject.user_id, self.event_entry)
                 if self.notice_id:
                     pipe.xdel(keys.NOTICES, self.notice_id)
                 (self.restore if stays else self.undo)(pipe)
@@ -107,7 +107,7 @@ class Queued:
         except StoreUnavailable:
             log.error("what was told of a connection could not be taken back")
             return
-        self.event_id = self.notice_id = ""
+        self.event_entry = self.notice_id = ""
         self.is_told = False
 
     async def settle(self, outcome: str, held: HeldTokens | None, kept: HeldTokens | None) -> bool:
@@ -118,7 +118,7 @@ class Queued:
         event = replace(self.event, detail=outcome)
         notice = None if self.is_told or self.notice_id else self.notice
         place = self.storage, self.subject
-        return await record_answer(*place, event, held, kept, notice, self.event_id)
+        return await record_answer(*place, event, held, kept, notice, self.event_entry)
 
 
 def connected(
@@ -174,16 +174,16 @@ async def record_answer(
 ) -> bool:
     """Write down a provider's answer to a disconnect; return whether ``kept`` is kept.
 
-    The event replaces the one of the id ``replaces``; ``kept`` replaces ``held``, and
+    The event replaces the one of the entry ``replaces``; ``kept`` replaces ``held``, and
     nothing does if it is None.  It has happened, so a failure is only logged.
     """
     try:
         async with redis_call("write down how a disconnect went"):
             pipe = subject.redis.pipeline(transaction=False)
             if event:
-                activity.add(storage, pipe, subject.user_id, event)
-            if replaces:
-                pipe.xdel(keys.events(subject.user_id), replaces)
+                activity.add(storage, pipe, subject.user_id, event, replaces)
+            elif replaces:
+                activity.remove(pipe, subject.user_id, replaces)
             if event and notice:
                 _notify(storage, pipe, subject, event, notice)
             if held and kept:
