@@ -249,6 +249,8 @@ async def value_of(redis: Redis, name: bytes) -> bytes:
             return repr(await redis.hgetall(name)).encode()
         case b"stream":
             return repr(await redis.xrange(name)).encode()
+        case b"list":
+            return repr(await redis.lrange(name, 0, -1)).encode()
         case b"zset":
             return repr(await redis.zrange(name, 0, -1)).encode()
         case kind:
