@@ -19,9 +19,9 @@ Cost = tuple[int, str]  # round trips; commands, those inside of scripts too
 
 EXPECTED: dict[str, Cost] = {
     "get_token, valid": (1, "1 get"),
-    "get_token, refreshed": (5, "1 del, 4 eval, 8 get, 4 set, 1 time, 2 type"),
+    "get_token, refreshed": (5, "1 del, 4 eval, 1 exists, 5 get, 1 mget, 4 set, 1 time, 2 type"),
     "has_token": (1, "1 get"),
-    "list_user_connections, 4 connected": (1, "12 get"),
+    "list_user_connections, 4 connected": (1, "1 exists, 1 mget"),
     "generate_connect_url": (
         1,
         "1 eval, 1 expire, 1 get, 1 hget, 1 hgetall, 1 hset, 2 set, 1 time",
@@ -35,12 +35,15 @@ EXPECTED: dict[str, Cost] = {
     ),
     "delete_token": (
         4,
-        "2 del, 5 eval, 2 expire, 5 get, 2 getdel, 1 lrem, 2 rpush, 1 set, 2 time, 2 type, 1 xadd",
+        (
+            "2 del, 5 eval, 1 exists, 2 expire, 2 get, 2 getdel, 1 lrem, 1 mget, 2 rpush, 1 set"
+            ", 2 time, 2 type, 1 xadd"
+        ),
     ),
-    "page /connections, session included": (2, "1 expire, 12 get, 1 hgetall"),
+    "page /connections, session included": (2, "1 exists, 1 expire, 1 hgetall, 1 mget"),
     "button Connect": (
         5,
-        "2 eval, 2 expire, 4 get, 1 hexists, 1 hgetall, 1 hset, 1 incr, 1 set",
+        "2 eval, 1 exists, 2 expire, 1 get, 1 hexists, 1 hgetall, 1 hset, 1 incr, 1 mget, 1 set",
     ),
     "callback, session included": (
         5,
