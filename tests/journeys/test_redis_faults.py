@@ -21,6 +21,7 @@ from redis.backoff import NoBackoff
 from tests.kit.library import tokens_key
 from tests.kit.redis_proxy import RedisProxy, redis_proxy
 from tests.kit.site_fixtures import Browser, Place, card_state, heading, shown_code, site_at
+from webui.middleware.admission import ASKING_SECONDS, RETURN_SECONDS
 from webui.sandbox.embedded_redis import embedded_redis
 
 pytestmark = pytest.mark.anyio
@@ -276,6 +277,48 @@ class TestARedisThatDoesNotAnswer:
         async with locked(ground):
             answer = await unavailable((await place.browser()).get("/readyz"))
         assert "canary" not in caplog.text + answer.text
+
+
+class TestASlowRedis:
+    @pytest.mark.parametrize("delay", [0.2, 0.9, 1.5])
+    async def test_keeps_nobody_past_their_deadline_and_nothing_untrue_is_said(
+        self, ground: Ground, place: Place, delay: float
+    ) -> None:
+        people = [await place.signed_in(name) for name in ("ann", "ben", "cid")]
+        for person in people:
+            await place.connect(person, "github")
+        link = await place.bot.create_link_code(ground.redis, "ann")
+        ann, ben, cid = people
+        coming_back = place.fake.authorize(await ben.begin("google"))
+        ground.proxy.delay = delay
+        async with asyncio.TaskGroup() as group:
+            for asking in requests(ann, link):
+                group.create_task(in_time(asking))
+            group.create_task(in_time(ben.get(coming_back), RETURN_SECONDS))
+            left = group.create_task(in_time(cid.post("/connections/github/disconnect", htmx=True)))
+        ground.proxy.delay = 0.0
+        await place.settled()
+        if left.result().status_code == 200:
+            assert not await place.bot.has_token("cid", "github", ground.redis)
+        if delay < 0.5:  # slow, and quick enough for everything
+            assert await ben.state_of("google") == "connected"
+            assert await cid.state_of("github") == "disconnected"
+
+    async def test_serves_a_page_as_long_as_it_answers_within_a_second(
+        self, ground: Ground, place: Place
+    ) -> None:
+        ann = await place.signed_in("ann")
+        ground.proxy.delay = 0.8
+        assert (await in_time(ann.get("/connections"))).status_code == 200
+
+
+async def in_time(
+    asking: Awaitable[httpx.Response], seconds: float = ASKING_SECONDS
+) -> httpx.Response:
+    with anyio.fail_after(seconds + 0.5):
+        answer = await asking
+    assert answer.status_code in (200, 303, 401, 404, 410, 503)
+    return answer
 
 
 class TestARedisThatDiesAfterTheExchange:

@@ -25,6 +25,7 @@ class RedisProxy:
     lost: list[bytes] = field(default_factory=list)
     cut: list[bytes] = field(default_factory=list)
     round_trips: int = 0
+    delay: float = 0.0  # seconds before each answer, of a slow server
     _server: asyncio.Server | None = None
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
@@ -114,6 +115,8 @@ class RedisProxy:
             while data := await reader.read(1 << 16):
                 if losing.is_set():
                     break
+                if self.delay:
+                    await asyncio.sleep(self.delay)
                 writer.write(data)
                 await writer.drain()
         for each in both:
