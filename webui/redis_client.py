@@ -23,9 +23,7 @@ def connect(redis_url: str) -> Redis:
         socket_timeout=None,
         socket_connect_timeout=_CONNECT_SECONDS,
         retry=Retry(NoBackoff(), 0),
-        # Neither HELLO nor SETINFO: behind a slow server each would cost a new connection
-        # as much as the command that it is for.
-        protocol=2,
+        # Behind a slow server SETINFO would cost a new connection another turn.
         driver_info=None,
         # A ping before use would only fail if the command itself would.
         health_check_interval=0,

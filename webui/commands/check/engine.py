@@ -27,13 +27,14 @@ from webui.support.identifiers import spelled
 ANSWER_SECONDS = 5.0
 MOST_NAMED = 1000  # unreadable records
 
-# Everything that the site, the bot and the commands send, scripts included; K, H, S and Z are keys
-# of the check-up's own.
+# Everything that the site, the bot and the commands send, scripts included; K, H, L, S and Z are
+# keys of the check-up's own.
 COMMANDS = """
-SET K 1 EX 10|GET K|EXPIRE K 10|TTL K|PTTL K|TYPE K|GETDEL K|INCR K|DEL K
+SET K 1 EX 10|GET K|MGET K|EXISTS K|EXPIRE K 10|TTL K|PTTL K|TYPE K|GETDEL K|INCR K|DEL K
 EVAL return(1) 1 K|TIME
+RPUSH L a|LRANGE L 0 1|LREM L 1 a
 HSET H a 1|HEXISTS H a|HGET H a|HMGET H a|HGETALL H|HSCAN H 0|HDEL H a
-XADD S * a 1|XRANGE S - +|XREVRANGE S + -|XTRIM S MAXLEN 1|XGROUP CREATE S g 0
+XADD S * a 1|XLEN S|XRANGE S - +|XREVRANGE S + -|XTRIM S MAXLEN 1|XGROUP CREATE S g 0
 XREADGROUP GROUP g c COUNT 1 STREAMS S >|XAUTOCLAIM S g c 0 0 COUNT 1|XACK S g 0-1|XDEL S 0-1
 ZADD Z 1 a|ZSCORE Z a|ZRANGE Z 0 1|ZRANGEBYSCORE Z 0 1|ZREM Z b
 ZREMRANGEBYSCORE Z 0 0|ZREMRANGEBYRANK Z 5 6
@@ -118,7 +119,7 @@ async def _check_memory(redis: Redis, about: Mapping[str, Any], report: Report) 
 
 async def _check_commands(redis: Redis, report: Report) -> bool:
     """Return whether every command we send is allowed; leaves nothing behind."""
-    names = {letter: f"{READY}:{secrets.token_hex(8)}:{letter}" for letter in "KHSZ"}
+    names = {letter: f"{READY}:{secrets.token_hex(8)}:{letter}" for letter in "KHLSZ"}
     pipe = redis.pipeline(transaction=False)
     for line in COMMANDS.replace("\n", "|").split("|"):
         if words := [names.get(word, word) for word in line.split()]:
