@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,8 +17,9 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webui.logs import configure_logs
+from webui.logs import configure_logs, tell_request
 from webui.oauth_manager.errors import OAuthMisconfigured, OAuthNotConnected, StoreUnavailable
+from webui.routes import routes
 
 Lines = Callable[[], list[dict[str, Any]]]
 
@@ -52,6 +54,10 @@ def lines(stream: io.StringIO) -> Lines:
     return lambda: [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
+def timeless(line: str) -> str:
+    return re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", "now", line)
+
+
 class TestOurEvents:
     def test_are_one_json_object_with_time_level_and_logger(self, lines: Lines) -> None:
         structlog.get_logger("webui.access").info("request", status=200, ms=1.5, ok=True)
@@ -65,6 +71,24 @@ class TestOurEvents:
             "ms": 1.5,
             "ok": True,
         }
+
+    def test_of_requests_are_what_any_event_with_their_facts_is(self, stream: io.StringIO) -> None:
+        for as_json in (True, False):
+            configure_logs("info", as_json=as_json, stream=stream)
+            for route in [*(route.path for route in routes()), "unmatched"]:
+                facts = {"method": "GET", "route": route, "status": 200, "ms": 1.5}
+                stream.seek(0)
+                stream.truncate()
+                with structlog.contextvars.bound_contextvars(request_id="r1"):
+                    structlog.get_logger("webui.access").info("request", **facts)
+                    tell_request(**facts, request_id="r1")
+                plain, told = (timeless(line) for line in stream.getvalue().splitlines())
+                assert json.loads(told) == json.loads(plain) if as_json else told == plain
+
+    def test_of_requests_are_written_at_their_level_alone(self, stream: io.StringIO) -> None:
+        configure_logs("warning", as_json=True, stream=stream)
+        tell_request(status=200)
+        assert stream.getvalue() == ""
 
     def test_of_the_standard_library_look_the_same(self, lines: Lines) -> None:
         logging.getLogger("webui.oauth_manager").info("kept %s", "github", extra={"user": "ann"})

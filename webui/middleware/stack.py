@@ -16,6 +16,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webui.fetch_metadata import METHODS, SAFE_METHODS
+from webui.logs import tell_request
 from webui.middleware.forwarded import ForwardedClient
 from webui.middleware.proxy_identity import ProxyIdentity
 from webui.middleware.requests import (
@@ -51,8 +52,6 @@ _HEADERS = {
     ),
 }
 _HSTS = "max-age=31536000"
-
-_log = structlog.get_logger("webui.access")
 
 
 def guarded(app: ASGIApp, settings: Settings, refuse: Refusal) -> ASGIApp:
@@ -124,12 +123,12 @@ class AccessLog:
             try:
                 await self.app(scope, receive, send_and_note)
             finally:
-                _log.info(
-                    "request",
+                tell_request(
                     method=scope["method"] if scope["method"] in METHODS else "other",
                     route=getattr(scope.get("route"), "path", "unmatched"),
                     status=status,  # 0: no answer was begun
                     ms=round((time.perf_counter() - began) * 1000, 1),
+                    request_id=request_id,
                 )
 
 
