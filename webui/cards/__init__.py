@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from webui.cards.build import base_key, changed, confirm_card, make_card, summarize
+from webui.cards.memory import MOST, card_of
 from webui.cards.model import (
     Action,
     Card,
@@ -30,6 +31,7 @@ __all__ = [
     "AFTER_ASKING_AGAIN",
     "AFTER_CHECK",
     "AFTER_DISCONNECT",
+    "MOST",
     "Action",
     "Card",
     "CardNote",
@@ -42,6 +44,7 @@ __all__ = [
     "Summary",
     "Where",
     "base_key",
+    "card_of",
     "changed",
     "confirm_card",
     "make_card",

@@ -102,10 +102,15 @@ def _is_new(limited: Connection | None) -> bool:
 def _ends(about: About) -> str:
     """Say when access ends: to the minute on its last day, else the date and how many days."""
     end = about.connection.expires_at if about.connection else 0.0
-    days = int((end - about.screen.now) // DAY)
+    days = days_left(about.connection, about.screen.now)
     key = {0: "today", 1: "one"}.get(days, "many")
     moment = when(end, "both" if key == "today" else "date")
     return words.markup(f"card.ending_soon.{key}", time=moment, count=days, **about.names)
+
+
+def days_left(connection: Connection | None, now: float) -> int:
+    """Count the whole days from ``now`` (epoch seconds) until access ends."""
+    return int(((connection.expires_at if connection else 0.0) - now) // DAY)
 
 
 def title(about: About, note: Note) -> str:

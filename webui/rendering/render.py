@@ -22,6 +22,7 @@ from webui.cards import Card, Summary, Where
 from webui.oauth_manager import OAuthProvider
 from webui.paths import is_callback
 from webui.rendering import assets
+from webui.rendering.card_pages import drawn_by
 from webui.rendering.ways_on import fate, way_on
 from webui.sessions.sessions import loaded_session
 from webui.site import site_of
@@ -50,6 +51,7 @@ def environment() -> Environment:
     )
     made.filters.update(when=when, isolated=isolated, netloc=lambda url: urlsplit(url).netloc)
     made.globals.update(t=_say, static=assets.static_url, mark=assets.mark_url)
+    made.globals["drawn"] = drawn_by(made)
     return made
 
 

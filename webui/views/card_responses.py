@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -13,7 +12,7 @@ from webui.cards import (
     Focus,
     Screen,
     Where,
-    make_card,
+    card_of,
     newest,
     notes_to_show,
     of_the_store,
@@ -57,9 +56,10 @@ async def cards_of(
         if is_known or provider.name == always:
             note = of_the_store(notes.get(provider.name), connection)
             own_focus = focus if provider.name == always else ""
-            card = make_card(provider, connection, note, screen, own_focus)
             is_news = provider.name == last
-            cards[provider.name] = card if is_news else replace(card, outcome="", news="")
+            cards[provider.name] = card_of(
+                provider, connection, note, screen, own_focus, is_news=is_news
+            )
     return dict(sorted(cards.items(), key=lambda item: item[1].label.lower()))
 
 

@@ -21,16 +21,16 @@ async def show_list(request: Request) -> Response:
     session = await site.sessions.require(request)
     screen = screen_of(site, where_of(request.query_params))
     cards = list((await cards_of(site, session, screen)).values())
-    summary = summarize(cards, screen)
     seen = request.query_params.getlist("seen")
     if is_htmx(request) and seen:
         news = changed(cards, seen)
+        summary = summarize(cards, screen)
         if screen.where == "detail":
             subject = next((card.outcome or card.label for card in news), "")
         else:
             subject = next((card.outcome for card in cards if card.outcome), "")
         return render_changes(request, news, summary, subject)
-    return render(request, "connections.html", cards=cards, summary=summary)
+    return render(request, "connections.html", cards=cards, summary=summarize(cards, screen))
 
 
 async def show_one(request: Request) -> Response:

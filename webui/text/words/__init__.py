@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,4 +38,10 @@ def markup(key: str, **values: object) -> Markup:
 
     Raises ``KeyError`` like :func:`text`.
     """
-    return escape(CATALOGUE[key]).format_map(values)
+    sentence = _escaped(CATALOGUE[key])
+    safe = {name: escape(value) for name, value in values.items()}
+    return Markup(str.format_map(sentence, safe))  # noqa: S704 -- both are escaped
+
+
+# A sentence holds plain {names}, without formats: so a value may be escaped before it is put in.
+_escaped = lru_cache(maxsize=4096)(escape)
