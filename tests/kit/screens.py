@@ -124,6 +124,8 @@ def _errors() -> Iterator[tuple[str, str]]:
         yield f"POST {path} 503", bytes(answer.body).decode()
     off = pages.render_error(request(), 503, "service")
     yield "link, busy", bytes(off.body).decode()
+    full = pages.render_error(request(), 503, "busy")
+    yield "too much at once", bytes(full.body).decode()
     unanswered = pages.render_error(request(), 503, "unanswered", ref="K4T9WX")
     yield "unanswered", bytes(unanswered.body).decode()
     for key in ("stale", "unsaid", "attempt"):
