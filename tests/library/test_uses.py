@@ -34,7 +34,7 @@ class Written:
         self._come = asyncio.Event()
 
     async def _write(self, used: Subject) -> None:
-        self.found.append((used.user_id, used.name))
+        self.found.append((used.user_id, used.provider.name))
         self._come.set()
 
     def use(self, user_id: str, provider: str, token: str = "a") -> None:

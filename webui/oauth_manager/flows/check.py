@@ -153,7 +153,7 @@ async def _rejected(services: Services, subject: Subject, token: TokenData) -> H
     if stored.require_token() != token:
         return await check(services, subject)  # of the token that replaced it
     known, now = stored.facts, services.storage.clock.now()
-    refusal = OAuthRefused(subject.name, "check", "invalid_token")
+    refusal = OAuthRefused(subject.provider.name, "check", "invalid_token")
     if known.trouble != "rejected":
         noted = known.with_trouble("rejected", refusal.code, now)
         await updates.update_profile(services.storage, subject, noted, stored)

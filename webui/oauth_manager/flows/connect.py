@@ -136,7 +136,7 @@ async def _ask(
     )
     if not attempt.is_bound and not back.handle:
         await offers.give_back(services, subject, offer)
-        raise FlowRefused("unnamed", subject.name)
+        raise FlowRefused("unnamed", subject.provider.name)
     await offers.put(services, subject, offer)
     return offer
 

@@ -75,7 +75,9 @@ async def _remove(services: Services, subject: Subject, by: str) -> _Removal:
     storage = services.storage
     stored = await lookup.read_one(storage, subject)
     label = stored.facts.account.label
-    event = Event("disconnected", subject.name, by, services.storage.clock.now(), ASKING, label)
+    event = Event(
+        "disconnected", subject.provider.name, by, services.storage.clock.now(), ASKING, label
+    )
     removal = _removal(storage, subject, stored, event)
     if not stored.is_there:
         removal.offer = await _other_account(storage, subject)
@@ -109,7 +111,7 @@ async def _other_account(storage: Storage, subject: Subject) -> SwitchOffer | No
     try:
         return await switch_offers.take(storage, subject)
     except StoreUnavailable:
-        log.warning("%s: another account was left to run out", subject.name)
+        log.warning("%s: another account was left to run out", subject.provider.name)
         return None
 
 
@@ -126,7 +128,7 @@ async def _put_aside(storage: Storage, removal: _Removal, token: TokenData) -> N
         if not is_full(failure):
             raise
         # A server without room still removes; only its own crash would go unnoticed.
-        log.warning("%s: nothing could be put aside for a disconnect", subject.name)
+        log.warning("%s: nothing could be put aside for a disconnect", subject.provider.name)
 
 
 async def _take_away(removal: _Removal) -> None:
@@ -172,9 +174,9 @@ async def _end(services: Services, removal: _Removal) -> Disconnected:
     if removal.offer:
         await offers.give_back(services, subject, removal.offer)
     if not removal.is_something:
-        return Disconnected(subject.name, outcome, removal.account)
+        return Disconnected(subject.provider.name, outcome, removal.account)
     until = await revocation.settle(services, subject, removal.story, outcome, held, token)
-    return Disconnected(subject.name, outcome, removal.account, until)
+    return Disconnected(subject.provider.name, outcome, removal.account, until)
 
 
 def resume(services: Services, subject: Subject, stored: Stored) -> None:
@@ -197,7 +199,7 @@ def _is_of(stored: Stored, held: HeldTokens) -> bool:
 
 
 async def _resume(services: Services, subject: Subject, stored: Stored, held: HeldTokens) -> None:
-    storage, name = services.storage, subject.name
+    storage, name = services.storage, subject.provider.name
     event = Event("disconnected", name, held.by, held.at, ASKING, held.account)
     try:
         claimed = await held_tokens.claim(storage, subject, held)

@@ -71,7 +71,7 @@ class Flight:
 async def kept(storage: Storage, flight: Flight, stored: Stored, fresh: TokenData) -> Written:
     """Store the renewed pair, however long that takes: nobody else has it."""
     pause = 0.05
-    name = flight.subject.name
+    name = flight.subject.provider.name
     try:
         while True:
             try:

@@ -48,7 +48,7 @@ async def give_back(services: Services, subject: Subject, offer: SwitchOffer) ->
     try:
         is_used = await _is_used(services.storage, subject, offer)
     except StoreUnavailable:
-        log.warning("%s: an account that was not wanted is left to run out", subject.name)
+        log.warning("%s: an account that was not wanted is left to run out", subject.provider.name)
         return
     if not is_used:
         await services.client.revoke(subject.provider, offer.token, DEADLINE_WHILE_WAITING)

@@ -48,7 +48,7 @@ async def refreshed(
     the caller is cancelled: a rotated pair must reach the store.  Raises
     ``OAuthUnavailable``, ``OAuthMisconfigured`` or ``RecordUnreadable``.
     """
-    place = asyncio.get_running_loop(), subject.user_id, subject.name
+    place = asyncio.get_running_loop(), subject.user_id, subject.provider.name
     route = (*place, due.access_token, due.refresh_token, is_refused)
     flight = services.flights.get(route)
     if flight is None:
@@ -60,7 +60,7 @@ async def refreshed(
         async with asyncio.timeout(seconds_left(CALLER_SECONDS)):
             return await flight.outcome()
     except TimeoutError:
-        raise OAuthUnavailable(subject.name, "refresh", "timeout") from None
+        raise OAuthUnavailable(subject.provider.name, "refresh", "timeout") from None
 
 
 async def _across_processes(services: Services, flight: Flight) -> TokenData | None:
@@ -105,7 +105,7 @@ async def _holding(
         try:
             await lock.release(failures=failures_now, retry_after=retry_after)
         except StoreUnavailable:
-            log.warning("%s: a lock was left to run out", subject.name)
+            log.warning("%s: a lock was left to run out", subject.provider.name)
 
 
 async def _refresh(services: Services, flight: Flight, stored: Stored) -> TokenData | None:
@@ -136,7 +136,7 @@ async def ended(
     Returns the tokens that replaced ``stored``, if any.
     """
     storage, now = services.storage, services.storage.clock.now()
-    name, code = subject.name, refusal.code
+    name, code = subject.provider.name, refusal.code
     over = stored.require_token()
     if over is None:
         return None

@@ -94,12 +94,14 @@ async def _end_again(services: Services, subject: Subject, held: HeldTokens) -> 
     outcome, token = await ask(services, subject.provider, held.token)
     is_revoked = outcome is RevokeOutcome.REVOKED
     event = (
-        Event("revoked", subject.name, "web", services.storage.clock.now()) if is_revoked else None
+        Event("revoked", subject.provider.name, "web", services.storage.clock.now())
+        if is_revoked
+        else None
     )
     kept = _kept(services.storage, subject, held, token)
     is_kept = await outbox.record_answer(services.storage, subject, event, held, kept)
     until = kept.until if kept and is_kept else 0.0
-    return Disconnected(subject.name, outcome, retry_until=until)
+    return Disconnected(subject.provider.name, outcome, retry_until=until)
 
 
 def _kept(

@@ -95,7 +95,7 @@ async def _note_check(storage: Storage, subject: Subject, found: Health) -> None
         noted = replace(stored.facts, failed_check_at=now, failed_check=found.value)
         await updates.update_profile(storage, subject, noted, stored)
     except StoreUnavailable:
-        log.warning("%s: how a check went could not be noted", subject.name)
+        log.warning("%s: how a check went could not be noted", subject.provider.name)
 
 
 async def _found(services: Services, subject: Subject) -> Health:
@@ -136,7 +136,7 @@ async def used(services: Services, subject: Subject) -> None:
     fresh = replace(profile, used_at=now)
     is_written = await updates.update_profile(storage, subject, fresh, stored)
     if is_written and stored.sealed.tokens and now // 86400 != profile.used_at // 86400:
-        event = Event("used", subject.name, "bot", now, account=profile.account.label)
+        event = Event("used", subject.provider.name, "bot", now, account=profile.account.label)
         await activity.note(storage, subject.redis, subject.user_id, event)
 
 
@@ -159,7 +159,7 @@ def shown(storage: Storage, subject: Subject, stored: Stored) -> Connection:
     """Describe a connection by its records alone."""
     if stored.fault:
         _report(subject, stored.fault)
-        return Connection(subject.name, Status.UNREADABLE, profile=stored.profile)
+        return Connection(subject.provider.name, Status.UNREADABLE, profile=stored.profile)
     known = describe(subject.provider, stored.token, stored.facts, storage.clock.now())
     held = stored.held
     if stored.is_there or held is None or held.state == ENDED:
@@ -168,4 +168,4 @@ def shown(storage: Storage, subject: Subject, stored: Stored) -> Connection:
 
 
 def _report(subject: Subject, reason: str) -> None:
-    log.error("%s tokens of %r cannot be read: %s", subject.name, subject.user_id, reason)
+    log.error("%s tokens of %r cannot be read: %s", subject.provider.name, subject.user_id, reason)

@@ -27,7 +27,7 @@ async def note(
     """
     kind = _kind(failure)
     if kind != "provider":
-        log.error("%s: %s", subject.name, _told(failure))
+        log.error("%s: %s", subject.provider.name, _told(failure))
     profile = stored.facts.with_trouble(kind, failure.code, storage.clock.now())
     if isinstance(failure, OAuthUnavailable):
         failure.may_reconnect = profile.is_stuck
@@ -36,7 +36,7 @@ async def note(
     try:
         await updates.update_profile(storage, subject, profile, stored)
     except StoreUnavailable:
-        log.warning("%s: trouble could not be noted", subject.name)
+        log.warning("%s: trouble could not be noted", subject.provider.name)
 
 
 def waiting(provider: OAuthProvider, known: Profile) -> OAuthUnavailable:

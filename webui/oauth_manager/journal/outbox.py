@@ -128,7 +128,10 @@ def connected(
 
     def more(pipe: Pipeline) -> None:
         account_index.add(storage, pipe, subject, account, before)
-        over = (NoticeKind.LINK_RAN_OUT, subject.name), (NoticeKind.RECONNECT_NEEDED, subject.name)
+        over = (
+            (NoticeKind.LINK_RAN_OUT, subject.provider.name),
+            (NoticeKind.RECONNECT_NEEDED, subject.provider.name),
+        )
         due.drop(pipe, subject.user_id, *over)
         # Asking again would end the new grant along with the old one.
         held_tokens.drop(pipe, subject)
@@ -200,4 +203,4 @@ async def record_answer(
 def _notify(
     storage: Storage, pipe: Pipeline, subject: Subject, event: Event, kind: NoticeKind
 ) -> None:
-    notices.add(storage, pipe, kind, subject.user_id, subject.name, event.account)
+    notices.add(storage, pipe, kind, subject.user_id, subject.provider.name, event.account)

@@ -129,7 +129,7 @@ async def _accounts(
     if not subjects:
         return []
     async with redis_call("read connections"):
-        places = [keys.connection(subject.user_id, subject.name) for subject in subjects]
+        places = [keys.connection(subject.user_id, subject.provider.name) for subject in subjects]
         texts = await read_texts(redis, places)
     return [
         records.open_profile(storage, subject, text).account
@@ -169,14 +169,14 @@ def _places(storage: Storage, user_id: str, provider: str, name: str) -> list[_P
 
 def places(storage: Storage, subject: Subject, account: Account) -> list[Place]:
     """List the places of its entries by the newest encryption key."""
-    user_id, provider = subject.user_id, subject.name
+    user_id, provider = subject.user_id, subject.provider.name
     names = _listed(subject.provider, account)
     return [_places(storage, user_id, provider, name)[0][:2] for name in names]
 
 
 def _all_places(storage: Storage, subject: Subject, *accounts: Account) -> dict[_Places, None]:
     """List every place that one of the accounts may have, each once."""
-    whose = subject.user_id, subject.name
+    whose = subject.user_id, subject.provider.name
     names = chain.from_iterable(_names(subject.provider, account) for account in accounts)
     return dict.fromkeys(
         place for name in dict.fromkeys(names) for place in _places(storage, *whose, name)

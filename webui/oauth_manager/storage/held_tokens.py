@@ -54,7 +54,7 @@ def sealed(storage: Storage, subject: Subject, held: HeldTokens) -> HeldTokens:
     """Return the same with its sealed record, for :func:`put` and the like."""
     payload = {name: value for name, value in asdict(held).items() if name != "sealed"}
     payload["token"] = held.token.to_record()
-    text = storage.sealer.seal("revoke", subject.user_id, subject.name, payload)
+    text = storage.sealer.seal("revoke", subject.user_id, subject.provider.name, payload)
     return replace(held, sealed=text)
 
 
@@ -63,7 +63,7 @@ def opened(storage: Storage, subject: Subject, text: str) -> HeldTokens | None:
     if not text:
         return None
     try:
-        record = storage.sealer.open("revoke", subject.user_id, subject.name, text)
+        record = storage.sealer.open("revoke", subject.user_id, subject.provider.name, text)
         token = TokenData.from_dict(record["token"])
         held = shaped(HeldTokens, record, token=token, sealed=text)
     except (RecordUnreadable, KeyError, TypeError, ValueError):
@@ -104,7 +104,7 @@ async def claim(storage: Storage, subject: Subject, held: HeldTokens) -> HeldTok
 
 
 def _key(subject: Subject) -> str:
-    return keys.revoke(subject.user_id, subject.name)
+    return keys.revoke(subject.user_id, subject.provider.name)
 
 
 def _life(storage: Storage, held: HeldTokens) -> int:

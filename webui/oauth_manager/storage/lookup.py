@@ -19,7 +19,7 @@ async def read_token(storage: Storage, subject: Subject) -> TokenData | None:
 
     Raises ``RecordUnreadable``, also if the key holds anything but text.
     """
-    key, older = keys.token_places(subject.user_id, subject.name)
+    key, older = keys.token_places(subject.user_id, subject.provider.name)
     places = [key, older] if older else [key]
     sealed, *theirs = await reader.read("read tokens", subject.redis, places)
     if theirs:
@@ -51,7 +51,7 @@ async def read_for_writing(
         pipe.eval(scripts.CLOCK, 1, places[-1])
         canary.queue(pipe)
         *answers, now, fit = (await pipe.execute(raise_on_error=False))[first:]
-        canary.require(storage.sealer, fit, subject.name, "connect")
+        canary.require(storage.sealer, fit, subject.provider.name, "connect")
         texts = [text_of(answer) for answer in answers]
         if isinstance(now, Exception):
             raise now
@@ -91,6 +91,6 @@ def _sorted(storage: Storage, subject: Subject, texts: list[str]) -> Sealed:
 
 def _places(subject: Subject) -> list[str]:
     """List the keys of the records: the older tokens' key, if it differs, and ours."""
-    user_id, name = subject.user_id, subject.name
+    user_id, name = subject.user_id, subject.provider.name
     key, older = keys.token_places(user_id, name)
     return [*filter(None, [older]), key, keys.connection(user_id, name), keys.revoke(user_id, name)]

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -107,11 +108,19 @@ async def _values(redis: RedisClient, asked: Sequence[Sequence[str]]) -> dict[st
     for some in _portions(list(listed)):
         pipe.execute_command("EXISTS", *some)
     answers = await pipe.execute()
-    found = dict(zip(keys, (value for part in answers[:commands] for value in part), strict=True))
-    present = sum(found[key] is not None for key in listed)
-    sure = listed if present == sum(answers[commands:]) else set()
-    unsure = [key for key, value in found.items() if value is None and key not in sure]
+    found = dict(zip(keys, chain.from_iterable(answers[:commands]), strict=True))
+    unsure = _unsure(found, listed, sum(answers[commands:]))
     return found | await _one_by_one(redis, unsure)
+
+
+def _unsure(found: Mapping[str, Any], listed: Collection[str], there: int) -> list[str]:
+    """List the keys without a value that may hold one of another type.
+
+    ``there`` is how many of the ``listed`` ones exist.
+    """
+    is_certain = there == sum(found[key] is not None for key in listed)
+    absent = (key for key, value in found.items() if value is None)
+    return [key for key in absent if not (is_certain and key in listed)]
 
 
 async def _one_by_one(redis: RedisClient, keys: Sequence[str]) -> dict[str, Any]:

@@ -85,12 +85,12 @@ def open_token(storage: Storage, subject: Subject, sealed: str) -> TokenData | N
     """Open the tokens, ``None`` if there are none.  Raises ``RecordUnreadable``."""
     if not sealed:
         return None
-    record = storage.sealer.open("tokens", subject.user_id, subject.name, sealed)
+    record = storage.sealer.open("tokens", subject.user_id, subject.provider.name, sealed)
     try:
         token = TokenData.from_dict(record)
     except (ValueError, TypeError):
         raise RecordUnreadable("a field has no sensible reading") from None
-    token.provider = subject.name  # the older system left it empty
+    token.provider = subject.provider.name  # the older system left it empty
     return token if token.access_token else None
 
 
@@ -101,19 +101,19 @@ def open_profile(storage: Storage, subject: Subject, sealed: str) -> Profile:
 
 def _readable_profile(storage: Storage, subject: Subject, sealed: str) -> Profile | None:
     try:
-        record = storage.sealer.open("connection", subject.user_id, subject.name, sealed)
+        record = storage.sealer.open("connection", subject.user_id, subject.provider.name, sealed)
         return Profile.from_dict(record)
     except (RecordUnreadable, TypeError):
         return None
 
 
 def seal_token(storage: Storage, subject: Subject, token: TokenData) -> str:
-    return storage.sealer.seal("tokens", subject.user_id, subject.name, token.to_record())
+    return storage.sealer.seal("tokens", subject.user_id, subject.provider.name, token.to_record())
 
 
 def seal_profile(storage: Storage, subject: Subject, profile: Profile) -> str:
     facts = without_empty(asdict(profile))
-    return storage.sealer.seal("connection", subject.user_id, subject.name, facts)
+    return storage.sealer.seal("connection", subject.user_id, subject.provider.name, facts)
 
 
 def without_empty(record: Mapping[str, Any]) -> dict[str, Any]:

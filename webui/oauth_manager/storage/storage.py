@@ -32,11 +32,6 @@ class Subject:
     provider: OAuthProvider
 
     @property
-    def name(self) -> str:
-        """Return the provider's name."""
-        return self.provider.name
-
-    @property
     def record_keys(self) -> tuple[str, str]:
         """Return the keys of the tokens and of the profile."""
         place = self.user_id, self.provider.name

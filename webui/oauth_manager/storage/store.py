@@ -57,7 +57,7 @@ async def put_tokens(storage: Storage, subject: Subject, token: TokenData) -> No
     if not token.generation:
         known = await _generation(storage, subject, token)
         token = replaced(token, generation=known or new_generation())
-    await canary.require_for(redis, storage.sealer, key, subject.name, "store tokens")
+    await canary.require_for(redis, storage.sealer, key, subject.provider.name, "store tokens")
     async with redis_call("store tokens"):
         await older_keys.make_room(storage, subject)
         await redis.set(key, records.seal_token(storage, subject, token))

@@ -65,7 +65,7 @@ async def prune(
         if user_id
     ]
     confirmed = {
-        (subject.user_id, subject.name, *place)
+        (subject.user_id, subject.provider.name, *place)
         for subject, profile in await _profiles(storage, redis, subjects)
         for place in account_index.places(storage, subject, profile.account)
     }

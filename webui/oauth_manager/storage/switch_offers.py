@@ -91,7 +91,7 @@ async def put(storage: Storage, subject: Subject, offer: SwitchOffer) -> SwitchO
         "token": offer.token.to_record(),
         "profile": asdict(offer.profile),
     }
-    sealed = storage.sealer.seal("switch", subject.user_id, subject.name, payload)
+    sealed = storage.sealer.seal("switch", subject.user_id, subject.provider.name, payload)
     value, seconds = f"{offer.id}:{sealed}", keys.PARKED_TTL + OFFER_SECONDS
     async with redis_call("keep another account aside"):
         before = await run(subject.redis, _PUT, _key(subject), value, seconds)
@@ -128,7 +128,7 @@ def opened(storage: Storage, subject: Subject, value: str) -> SwitchOffer | None
     """Open the offer in a record; None if it holds none."""
     offer_id, _, sealed = value.partition(":")
     try:
-        record = storage.sealer.open("switch", subject.user_id, subject.name, sealed)
+        record = storage.sealer.open("switch", subject.user_id, subject.provider.name, sealed)
         offer = shaped(
             SwitchOffer,
             record,
@@ -142,4 +142,4 @@ def opened(storage: Storage, subject: Subject, value: str) -> SwitchOffer | None
 
 
 def _key(subject: Subject) -> str:
-    return keys.switch(subject.user_id, subject.name)
+    return keys.switch(subject.user_id, subject.provider.name)
