@@ -42,8 +42,8 @@ EXPECTED: dict[str, Cost] = {
     ),
     "page /connections, session included": (2, "1 exists, 1 expire, 1 hgetall, 1 mget"),
     "button Connect": (
-        5,
-        "2 eval, 1 exists, 2 expire, 1 get, 1 hexists, 1 hgetall, 1 hset, 1 incr, 1 mget, 1 set",
+        3,
+        "2 eval, 2 expire, 4 get, 1 hexists, 1 hgetall, 1 hset, 1 incr, 1 set",
     ),
     "callback, session included": (
         5,

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 import re
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from webui.oauth_manager import OAuthError
 from webui.oauth_manager.storage import Clock
-from webui.oauth_manager.storage.calls import RedisClient, read_text, redis_call
+from webui.oauth_manager.storage.calls import Commands, RedisClient, read_text, redis_call
 
 LIMITS = {
     "miss": "60/minute",  # link codes and states that are not ours, for each address
@@ -78,7 +78,7 @@ return tries
 
 
 class Limiter:
-    """A counter of tries; every method is one round trip until the limit is reached."""
+    """A counter of tries; one round trip each until the limit is reached."""
 
     def __init__(self, redis: RedisClient, clock: Clock) -> None:
         self._redis = redis
@@ -86,14 +86,22 @@ class Limiter:
 
     async def allows(self, name: str, who: str) -> bool:
         """Count one try; return whether it is within the limit.  Raises ``StoreUnavailable``."""
-        known = limit(LIMITS[name])
         async with redis_call("count tries"):
-            tries = await self._redis.eval(_COUNT, 1, _key(name, who), known.seconds)
-        return int(tries) <= known.amount
+            tries = await self.queue(self._redis, name, who)
+        return int(tries) <= limit(LIMITS[name]).amount
 
     async def hit(self, name: str, who: str) -> None:
         """Count one try.  Raises ``TooMany``, or ``StoreUnavailable``."""
         if not await self.allows(name, who):
+            raise await self._too_many(name, who)
+
+    def queue(self, pipe: Commands, name: str, who: str) -> Any:
+        """Queue the count of one try on a pipeline; its answer is for :meth:`judge`."""
+        return pipe.eval(_COUNT, 1, _key(name, who), limit(LIMITS[name]).seconds)
+
+    async def judge(self, name: str, who: str, tries: int) -> None:
+        """Raise ``TooMany`` if so many are beyond the limit; no round trip if they are not."""
+        if int(tries) > limit(LIMITS[name]).amount:
             raise await self._too_many(name, who)
 
     async def check(self, name: str, who: str) -> None:

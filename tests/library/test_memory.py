@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import NO_REDIS, age, connected, manager_for, subject, text_at, time_passes
-from webui.oauth_manager import OAuthManager, Status, TokenData
+from webui.oauth_manager import OAuthManager, Status, StoreUnavailable, TokenData
 from webui.oauth_manager.flows.memory import Memory
 from webui.oauth_manager.models import Connection
 from webui.oauth_manager.storage.records import Sealed
@@ -109,3 +109,27 @@ class TestItsSize:
             memory.keep(subject(NO_REDIS, "a"), sealed, self.SHOWN)
             assert memory.recall(subject(NO_REDIS, "a"), other, 0.0) is None
             assert memory.recall(subject(NO_REDIS, "a"), sealed, 0.0) is None
+
+
+async def test_a_connection_read_beside_another_command_is_what_it_is_alone(
+    manager: OAuthManager, fake: FakeProvider, redis: Redis
+) -> None:
+    for number in range(3):
+        found, answer = await manager.connection_beside(
+            redis, "ann", "google", lambda pipe: pipe.incr("count")
+        )
+        assert found == await manager.connection(redis, "ann", "google")
+        assert answer == number + 1
+        if number == 0:
+            await connected(manager, fake, redis, "ann", "google")
+        else:
+            await redis.delete("stargazer:oauth_tokens:ann:google")
+            await redis.rpush("stargazer:oauth_tokens:ann:google", "a list")
+
+
+async def test_a_command_that_is_refused_beside_a_read_is_named_as_redis_failure(
+    manager: OAuthManager, redis: Redis
+) -> None:
+    await redis.rpush("count", "a list")
+    with pytest.raises(StoreUnavailable, match="ResponseError"):
+        await manager.connection_beside(redis, "ann", "google", lambda pipe: pipe.incr("count"))

@@ -9,7 +9,15 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.kit.fake_answers import Answer
-from tests.kit.library import BUILT_IN, KEY, OTHER_KEY, connection_key, fake_provider, tokens_key
+from tests.kit.library import (
+    BUILT_IN,
+    KEY,
+    OTHER_KEY,
+    connection_key,
+    fake_provider,
+    keys_at,
+    tokens_key,
+)
 from tests.kit.screens import Document
 from tests.kit.site_fixtures import (
     HTMX,
@@ -21,6 +29,7 @@ from tests.kit.site_fixtures import (
     query_of,
     site_at,
 )
+from webui.rate_limits import LIMITS
 
 pytestmark = pytest.mark.anyio
 
@@ -207,6 +216,24 @@ class TestConnect:
         await place.answer(ann, "github")
         query = query_of(await ann.begin("github", {"intent": "reconnect"}))
         assert {"repo", "gist"} <= set(query["scope"].replace(",", " ").split())
+
+    async def test_beyond_the_limit_stores_no_attempt_and_no_card_waits(
+        self, place: Place, ann: Browser
+    ) -> None:
+        most = int(LIMITS["connect"].partition("/")[0])
+        await place.redis.set("stargazer:web_limit:connect:ann", most, ex=60)
+        answer = await ann.post("/connections/github/connect")
+        assert answer.status_code == 429
+        assert 0 < int(answer.headers["retry-after"]) <= 60
+        assert await keys_at(place.redis, "*state*") == []
+        assert card_state((await ann.get("/connections")).text, "github") == "not_connected"
+
+    async def test_is_counted_even_if_the_record_is_no_text(
+        self, place: Place, ann: Browser
+    ) -> None:
+        await place.redis.rpush(tokens_key("ann", "github"), "a list")
+        assert (await ann.post("/connections/github/connect")).status_code == 200
+        assert await place.redis.get("stargazer:web_limit:connect:ann") == b"1"
 
     async def test_by_nobody_leads_to_signing_in(self, place: Place) -> None:
         browser = await place.browser()

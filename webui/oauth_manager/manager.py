@@ -28,7 +28,7 @@ from .protocol.transport import Transport
 from .providers import PROVIDER_TEMPLATES
 from .providers.provider import build_providers
 from .storage import held_tokens, lookup, store
-from .storage.calls import RedisClient, redis_call
+from .storage.calls import Pipeline, RedisClient, redis_call
 from .storage.keys import check_user_id
 from .storage.link_index import LinkRequest
 from .storage.sealer import Sealer
@@ -128,7 +128,7 @@ class OAuthManager(Display):
         Raises ``OAuthMisconfigured`` if the provider is not set up.
         """
         bound = {"link_code": requests.new_secret(), "return_to": "done"}
-        return await self._begin(redis, user_id, provider, scopes, **bound)
+        return await self._begin(redis, user_id, provider, scopes, lambda _: None, **bound)
 
     async def begin(
         self,
@@ -139,18 +139,18 @@ class OAuthManager(Display):
         browser: str,
         scopes: Iterable[str] | None = None,
         return_to: str = "list",
+        also: Callable[[Any], object] = lambda _: None,
     ) -> str:
         """Return the authorization address for a signed-in browser, bound to its session.
 
-        Without ``scopes`` it asks for the default ones and for those requested before:
-        a tool may have wanted more.
+        Without ``scopes`` it asks for the provider's ``scopes_for`` the connection, which
+        takes a look at it.  ``also`` queues commands on the trip that stores the attempt.
         """
         if scopes is None:
             known = await self.connection(redis, user_id, provider)
-            own = self.providers[provider]
-            scopes = own.scope_rules.united(own.scopes, known.profile.requested_scopes)
+            scopes = self.providers[provider].scopes_for(known.profile)
         return await self._begin(
-            redis, user_id, provider, scopes, browser=browser, return_to=return_to
+            redis, user_id, provider, scopes, also, browser=browser, return_to=return_to
         )
 
     async def _begin(
@@ -159,6 +159,7 @@ class OAuthManager(Display):
         user_id: str,
         provider: str,
         scopes: Iterable[str] | None,
+        also: Callable[[Any], object],
         **bound: str,
     ) -> str:
         known = self._configured(provider)
@@ -167,8 +168,12 @@ class OAuthManager(Display):
         verifier = requests.new_secret() if known.pkce else ""
         owner = check_user_id(user_id)
         attempt = Attempt(owner, provider, verifier, asked, **bound, begun_at=self.clock.now())
-        goes_on = partial(self.stories.goes_on, attempt=attempt)
-        state = await self.links.begin(redis, attempt, goes_on)
+
+        def queue(pipe: Pipeline) -> None:
+            self.stories.goes_on(pipe, attempt=attempt)
+            also(pipe)
+
+        state = await self.links.begin(redis, attempt, queue)
         challenge = requests.code_challenge(verifier) if verifier else ""
         return self.get_authorize_url(provider, state, asked, code_challenge=challenge)
 

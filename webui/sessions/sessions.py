@@ -159,15 +159,23 @@ class Sessions:
 
     async def put_notes(self, session: Session, notes: Mapping[str, Note]) -> Session:
         """Keep several notes at once, like :meth:`put_note`; also those beside the cards."""
+        told = self._told(session, notes)
+        async with redis_call("put note"):
+            await self.queue_notes(self._redis, session, told)
+        return replace(session, notes={**session.notes, **told})
+
+    def queue_note(self, pipe: Commands, session: Session, provider: str, note: Note) -> None:
+        """Queue the outcome of a card, like :meth:`put_note`, on a pipeline."""
+        self.queue_notes(pipe, session, self._told(session, {provider: note}))
+
+    def _told(self, session: Session, notes: Mapping[str, Note]) -> dict[str, Note]:
+        """Return the notes as they are kept: dated, and counted if they repeat the one before."""
         now = self._clock.now()
         dated = {name: replace(note, at=note.at or now) for name, note in notes.items()}
-        counted = {name: _counted(session.notes.get(name), note) for name, note in dated.items()}
-        async with redis_call("put note"):
-            await self.queue_notes(self._redis, session, counted)
-        return replace(session, notes={**session.notes, **counted})
+        return {name: _counted(session.notes.get(name), note) for name, note in dated.items()}
 
     def queue_notes(self, pipe: Commands, session: Session, notes: Mapping[str, Note]) -> Any:
-        """Queue notes, like :meth:`put_notes`, on a pipeline, or on a client: then await it."""
+        """Queue notes as they are, on a pipeline, or on a client: then await it."""
         fields = []
         for name, note in notes.items():
             fields += [f"note:{name}", json.dumps(asdict(note))]

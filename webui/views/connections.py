@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -43,22 +45,28 @@ async def show_one(request: Request) -> Response:
 
 
 async def connect(request: Request) -> Response:
-    """``POST /connections/{provider}/connect``: leave for the provider."""
+    """``POST /connections/{provider}/connect``: leave for the provider.  Three round trips.
+
+    The try is counted with the look at the connection, and judged before anything is stored.
+    """
     site, provider = site_of(request), provider_of(request)
     session = await site.sessions.require(request)
-    await site.limiter.hit("connect", session.user)
-    form = await form_of(request)
-    where = where_of(form)
+    who = session.user, provider.name
+    count = partial(site.limiter.queue, name="connect", who=session.user)
+    known, tries = await site.manager.connection_beside(site.redis, *who, also=count)
+    await site.limiter.judge("connect", session.user, tries)
+    where = where_of(await form_of(request))
     if not provider.is_configured:
         return await answer(request, session, provider, where, focus="result", status=409)
+    waiting = Note("waiting")
     url = await site.manager.begin(
         site.redis,
-        session.user,
-        provider.name,
+        *who,
         browser=session.binding,
+        scopes=provider.scopes_for(known.profile),
         return_to=where,
+        also=lambda pipe: site.sessions.queue_note(pipe, session, provider.name, waiting),
     )
-    await site.sessions.put_note(session, provider.name, Note("waiting"))
     return hand_off(request, provider, url, where=where)
 
 

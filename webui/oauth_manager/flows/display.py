@@ -5,7 +5,7 @@ No secret comes out, and none of them renews a token.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -73,6 +73,17 @@ class Display(Composition):
         subject = self._subject(redis, user_id, provider)
         (sealed,) = await lookup.read_sealed(self._storage, [subject])
         return self._shown(subject, sealed, resume=resume)
+
+    async def connection_beside(
+        self, redis: RedisClient, user_id: str, provider: str, also: Callable[[Any], object]
+    ) -> tuple[Connection, Any]:
+        """Return what :meth:`connection` does, and the answer to the command that ``also`` queues.
+
+        Both are one trip.
+        """
+        subject = self._subject(redis, user_id, provider)
+        sealed, answer = await lookup.read_beside(self._storage, subject, also)
+        return self._shown(subject, sealed, resume=True), answer
 
     def _shown(self, subject: Subject, sealed: Sealed, *, resume: bool) -> Connection:
         if not sealed.held and (known := self._memory.recall(subject, sealed, self.clock.now())):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from urllib.parse import quote, urlsplit
 
 from ..configuration import Malformed, check_provider
-from ..models import Account
+from ..models import Account, Profile
 from .scope_rules import ScopeRules, ScopeSentences, described
 
 AccountReader = Callable[[Mapping[str, Any], Mapping[str, Any]], Account]
@@ -150,6 +150,13 @@ class OAuthProvider:
     def described_scopes(self) -> Mapping[str, tuple[str, str, str]]:
         """Map the key of each scope to group and sentences, like :func:`described`."""
         return described(self.scope_rules, self.scope_sentences, self.scope_texts)
+
+    def scopes_for(self, known: Profile) -> tuple[str, ...]:
+        """Return the scopes to ask for: the default ones and those requested before.
+
+        A tool may have wanted more.
+        """
+        return self.scope_rules.united(self.scopes, known.requested_scopes)
 
     def missing_scopes(self, wanted: Iterable[str], granted: Iterable[str]) -> tuple[str, ...]:
         """Return those of ``wanted`` that ``granted`` neither lists nor contains, in order."""

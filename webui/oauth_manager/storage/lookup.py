@@ -60,6 +60,25 @@ async def read_for_writing(
     return replace(stored, clock_ahead=ahead)
 
 
+async def read_beside(
+    storage: Storage, subject: Subject, also: Callable[[Any], object]
+) -> tuple[Sealed, Any]:
+    """Read all records of one connection, and the answer to the command that ``also`` queues.
+
+    One round trip.  An error in the place of that answer is raised like one of ours.
+    """
+    async with redis_call("read a connection"):
+        pipe = subject.redis.pipeline(transaction=False)
+        also(pipe)
+        for key in _places(subject):
+            raw(pipe, "GET", key)
+        answer, *values = await pipe.execute(raise_on_error=False)
+        if isinstance(answer, Exception):
+            raise answer
+        texts = [text_of(value) for value in values]
+    return _sorted(storage, subject, texts), answer
+
+
 async def read(storage: Storage, subjects: Sequence[Subject]) -> list[Stored]:
     """Read and open all records of each, of one Redis.
 
