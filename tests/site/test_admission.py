@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from starlette.requests import Request
@@ -10,7 +11,16 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Message, Scope
 
-from webui.middleware.admission import Busy, Room
+from webui.middleware.admission import (
+    ASKING_SECONDS,
+    PAGE_SECONDS,
+    PLACES,
+    REDIS_SECONDS,
+    RETURN_SECONDS,
+    WAIT_SECONDS,
+    Busy,
+    Room,
+)
 from webui.oauth_manager.clock import seconds_left
 from webui.routes import routes
 
@@ -98,3 +108,20 @@ def test_machines_that_ask_whether_we_live_never_queue() -> None:
 
 
 ADMITTED = "Room.admit.<locals>.admitted"
+
+
+def test_the_figures_are_those_of_the_operators_page() -> None:
+    rush = OPERATING.partition("- **Rush.**")[2].partition("\n- **")[0]
+    said = " ".join(rush.split())
+    assert PLACES == 64
+    assert f"At most {PLACES} pages" in said
+    assert f"has {PAGE_SECONDS} seconds in all" in said
+    assert (
+        f"a provider {ASKING_SECONDS:.0f}, and the way back from one {RETURN_SECONDS:.0f}" in said
+    )
+    assert (WAIT_SECONDS, REDIS_SECONDS) == (1.5, 1.0)
+    assert "after a second and a half" in said
+    assert "one call to Redis has a second" in said
+
+
+OPERATING = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
