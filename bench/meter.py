@@ -103,44 +103,34 @@ async def _pass_on(
 
 
 async def interleaved(
-    candidates: Mapping[str, Call], *, rounds: int, calls: int
+    candidates: Mapping[str, Call],
+    *,
+    rounds: int,
+    calls: int,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
-    """Microseconds a call of each candidate, a figure a round.
+    """Microseconds a call of each candidate by the ``clock``, a figure a round.
 
     Every round has all of them, and each goes first equally often, so that
     whatever else the machine does meanwhile falls on all alike.
     """
     names = list(candidates)
     for call in candidates.values():
-        await _timed(call, calls)  # warms caches and connections
+        await _timed(call, calls, clock)  # warms caches and connections
     figures: dict[str, list[float]] = {name: [] for name in names}
     for number in range(rounds):
         first = number % len(names)
         for name in names[first:] + names[:first]:
-            figures[name].append(await _timed(candidates[name], calls))
+            figures[name].append(await _timed(candidates[name], calls, clock))
     return figures
 
 
-async def _timed(call: Call, calls: int) -> float:
-    began = time.perf_counter()
+async def _timed(call: Call, calls: int, clock: Callable[[], float]) -> float:
+    began = clock()
     for _ in range(calls):
         await call()
-    return (time.perf_counter() - began) / calls * 1e6
+    return (clock() - began) / calls * 1e6
 
 
-def against(floor: str, figures: dict[str, list[float]]) -> list[str]:
-    """A line for each: its median, and the median of its ratio to ``floor`` in the same round."""
-    lines = []
-    for name, figure in figures.items():
-        line = f"{name:<54} {statistics.median(figure):8.0f} us"
-        if name != floor:
-            lowest, median, highest = spread(figure, figures[floor])
-            line += f"   {median:5.2f} times the floor ({lowest:.2f} to {highest:.2f})"
-        lines.append(line)
-    return lines
-
-
-def spread(figure: Sequence[float], floor: Sequence[float]) -> tuple[float, float, float]:
-    """Least, median and greatest ratio, round by round."""
-    ratios = [a / b for a, b in zip(figure, floor, strict=True)]
-    return min(ratios), statistics.median(ratios), max(ratios)
+def median(figures: Sequence[float]) -> float:
+    return statistics.median(figures)

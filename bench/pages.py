@@ -1,17 +1,22 @@
-"""The cost of a page: GET /connections with four services, against a bare route.
+"""Pages and the two halves of a connection: CPU of this process, against bare routes.
 
-All of them stand behind the same guards and are asked in this process, so what
+All of them are behind the same guards and are asked in this process, so what
 is compared is the page and nothing of a server.  Redis is the embedded one.
 """
 
 from __future__ import annotations
 
-import asyncio
 import gzip
+import itertools
 import re
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+from html import unescape
+from time import process_time
 from typing import Any
+from urllib.parse import urlencode
 
-import click
 from redis.asyncio import Redis
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -19,21 +24,32 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
-from bench.browser import Browser, settings_for, site
-from bench.meter import against, interleaved
+from bench.browser import Browser, settings_for
+from bench.meter import Call, interleaved, median
+from bench.people import populate
+from bench.provider import allowed, provider
+from bench.report import Report, Size
 from tests.kit.fake_provider import FakeProvider
-from tests.kit.library import BASE_URL, connected, fake_provider, manager_for
-from webui.logs import configure_logs
+from tests.kit.library import BASE_URL, fake_provider, manager_for, providers_config
+from tests.kit.site_fixtures import HTMX, running
+from webui.app import create_app
 from webui.middleware.stack import guarded
 from webui.oauth_manager import OAuthManager
 from webui.redis_client import connect
 from webui.rendering import assets
-from webui.sandbox.embedded_redis import embedded_redis
 from webui.sessions.sessions import Sessions
 
-ROUNDS = 20
-CALLS = 60
-FLOOR = "floor: a bare route behind the same guards"
+CALLS = 60  # a round
+PEOPLE = 200
+BARE = "a bare route behind the same guards"
+READ = "the same, with session and connections read"
+PAGE = "GET /connections, four connected"
+CARD = "GET /connections/github for htmx, the card alone"
+POLL = "GET /connections for htmx, nothing new"
+READ_IN_TURN = "session and connections read, many people in turn"
+IN_TURN = "GET /connections, many people in turn"
+CONNECT = "POST /connections/github/connect"
+CALLBACK = "GET /oauth/github/callback"
 
 
 def bare_site(redis_url: str, fake: FakeProvider, manager: OAuthManager) -> tuple[ASGIApp, Redis]:
@@ -58,48 +74,100 @@ def bare_site(redis_url: str, fake: FakeProvider, manager: OAuthManager) -> tupl
     return guarded(app, settings, refuse), redis
 
 
-async def measure(redis_url: str) -> None:
+async def measure(redis_url: str, size: Size, report: Report) -> None:
     fake = fake_provider()
     manager = manager_for(fake)
-    browser = Browser(site(redis_url, fake), BASE_URL)
-    bare_app, redis = bare_site(redis_url, fake, manager)
-    await browser.sign_in(manager, redis, "alice")
-    for provider in manager.providers:
-        await connected(manager, fake, redis, "alice", provider)
-    bare = Browser(bare_app, BASE_URL, browser.cookies)
-
-    async def expect(asked: Any, part: str) -> str:
-        status, body = await asked
-        if status != 200 or part not in body:
-            raise RuntimeError(f"not the page that was to be measured: {status}")
-        return str(body)
-
-    page = await expect(browser.get("/connections"), "conn-microsoft")
-    await expect(browser.get("/connections/github", **{"hx-request": "true"}), "conn-github")
-    await expect(bare.get("/read"), "Bare")
-    figures = await interleaved(
-        {
-            FLOOR: lambda: bare.get("/bare"),
-            "the same, with session and connections read": lambda: bare.get("/read"),
-            "GET /connections, four connected": lambda: browser.get("/connections"),
-            "GET /connections/github for htmx, the card alone": lambda: browser.get(
-                "/connections/github", **{"hx-request": "true"}
-            ),
-        },
-        rounds=ROUNDS,
-        calls=CALLS,
-    )
-    click.echo(f"One page, {ROUNDS} rounds of {CALLS} calls each, medians")
-    for line in against(FLOOR, figures):
-        click.echo(f"  {line}")
-    weigh(page)
-    await redis.aclose()
+    settings = settings_for(redis_url, fake)
+    with provider() as base_url:
+        app = create_app(replace(settings, providers_config=providers_config(fake, base_url)))
+        bare_app, redis = bare_site(redis_url, fake, manager)
+        async with running(app):
+            people = await _signed_in(app, manager, fake, redis, size.of(PEOPLE))
+            page = await _reads(people, bare_app, size, report)
+            await _ways(people, bare_app, size, report)
+        weigh(page, report)
+        await redis.aclose()
     await manager.aclose()
 
 
-def weigh(page: str) -> None:
+async def _signed_in(
+    app: ASGIApp, manager: OAuthManager, fake: FakeProvider, redis: Redis, count: int
+) -> list[Browser]:
+    browsers = []
+    for person in await populate(manager, fake, redis, count, providers=list(manager.providers)):
+        browsers.append(Browser(app, BASE_URL))
+        await browsers[-1].sign_in(manager, redis, person)
+    return browsers
+
+
+async def _expect(asked: Any, status: int, part: str) -> str:
+    found, body = await asked
+    if found != status or part not in body:
+        raise RuntimeError(f"not the page that was to be measured: {found}")
+    return str(body)
+
+
+async def _reads(people: list[Browser], bare_app: ASGIApp, size: Size, report: Report) -> str:
+    browser = people[0]
+    bare = Browser(bare_app, BASE_URL, browser.cookies)
+    page = await _expect(browser.get("/connections"), 200, "conn-microsoft")
+    seen = re.findall(r'name="seen" value="([^"]*)"', page)
+    poll = "/connections?" + urlencode([("seen", unescape(value)) for value in seen])
+    await _expect(browser.get("/connections/github", **HTMX), 200, "conn-github")
+    await _expect(browser.get(poll, **HTMX), 204, "")
+    await _expect(bare.get("/read"), 200, "Bare")
+    in_turn = itertools.cycle(people)
+    bare_in_turn = itertools.cycle([Browser(bare_app, BASE_URL, p.cookies) for p in people])
+    rows: dict[str, Call] = {
+        BARE: lambda: bare.get("/bare"),
+        READ: lambda: bare.get("/read"),
+        PAGE: lambda: browser.get("/connections"),
+        CARD: lambda: browser.get("/connections/github", **HTMX),
+        POLL: lambda: browser.get(poll, **HTMX),
+        READ_IN_TURN: lambda: next(bare_in_turn).get("/read"),
+        IN_TURN: lambda: next(in_turn).get("/connections"),
+    }
+    figures = await _cpu(rows, size, report)
+    report.judge("page of four cards, one person", figures[PAGE], figures[READ])
+    report.judge("page of four cards, many people in turn", figures[IN_TURN], figures[READ_IN_TURN])
+    report.judge("one card for htmx", figures[CARD], figures[PAGE])
+    report.judge("poll without news", figures[POLL], figures[PAGE])
+    return page
+
+
+async def _ways(people: list[Browser], bare_app: ASGIApp, size: Size, report: Report) -> None:
+    """Measure both halves of a connection; the provider is in a process of its own."""
+    in_turn = itertools.cycle(people)
+    left: deque[tuple[Browser, str]] = deque()
+
+    async def leave() -> None:
+        browser = next(in_turn)
+        left.append((browser, allowed(await browser.leave_for("github"))))
+
+    async def come_back() -> None:
+        browser, callback = left.popleft()
+        await _expect(browser.get(callback), 303, "")
+
+    bare = Browser(bare_app, BASE_URL)
+    for _ in range(size.of(CALLS)):  # one round may begin with the callbacks
+        await leave()
+    rows = {BARE: lambda: bare.get("/bare"), CONNECT: leave, CALLBACK: come_back}
+    figures = await _cpu(rows, size, report)
+    report.judge("starting a connection", figures[CONNECT], figures[BARE])
+
+
+async def _cpu(rows: Mapping[str, Call], size: Size, report: Report) -> dict[str, list[float]]:
+    calls = size.of(CALLS)
+    figures = await interleaved(rows, rounds=size.rounds, calls=calls, clock=process_time)
+    report.title(f"In this process, {size.rounds} rounds of {calls}, microseconds of its CPU")
+    for name, figure in figures.items():
+        report.say(name, f"{median(figure):7.0f} us")
+    return figures
+
+
+def weigh(page: str, report: Report) -> None:
     """Measure the files of a first visit, as sent (a page itself goes uncompressed)."""
-    click.echo("What a first visit to /connections loads, in bytes: as sent, and with gzip")
+    report.title("A first visit to /connections loads, in bytes: as sent, and with gzip")
     html = page.encode()
     rows = [("the page", len(html), len(gzip.compress(html)))]
     for name in sorted(set(re.findall(r'(?:href|src)="/static/([^"]+)"', page))):
@@ -107,14 +175,4 @@ def weigh(page: str) -> None:
         rows.append((name, len(asset.gzipped), len(asset.gzipped)))
     rows.append(("in all", sum(row[1] for row in rows), sum(row[2] for row in rows)))
     for what, sent, zipped in rows:
-        click.echo(f"  {what:<54} {sent:8d} {zipped:8d}")
-
-
-def main() -> None:
-    configure_logs("error", as_json=False)
-    with embedded_redis() as redis_url:
-        asyncio.run(measure(redis_url))
-
-
-if __name__ == "__main__":
-    main()
+        report.say(what, f"{sent:8d} {zipped:8d}")

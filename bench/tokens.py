@@ -1,99 +1,76 @@
-"""The cost of tokens: get_token against its floor, Redis traffic of every path, bytes of a person.
+"""Reads of one connection and of all: against redis-py's GET, for one caller and for many.
 
-The floor is what no implementation can do without: fetch the record, decrypt
-it, read the JSON.  Redis is the embedded one, the provider a fake in this process.
+Below them, what no implementation can do without: fetch the record, decrypt it, read the JSON.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
-import click
 from cryptography.fernet import Fernet
 from redis.asyncio import Redis
 
-from bench import memory, paths
-from bench.meter import Meter, against, interleaved, metered
-from tests.kit.fake_provider import FakeProvider
-from tests.kit.library import (
-    KEY,
-    connected,
-    fake_provider,
-    manager_for,
-    tokens_key,
-)
-from webui.logs import configure_logs
+from bench.meter import Call, interleaved, median
+from bench.people import populate
+from bench.report import Report, Size
+from tests.kit.library import KEY, fake_provider, manager_for, tokens_key
 from webui.oauth_manager import OAuthManager
 from webui.redis_client import connect
-from webui.sandbox.embedded_redis import embedded_redis
 
-ROUNDS = 30
-CALLS = 300
-FLOOR = "floor: GET, Fernet decrypt, json.loads"
-
-
-async def compare(redis: Redis, manager: OAuthManager) -> None:
-    fernet = Fernet(KEY)
-    key = tokens_key("alice", "google")
-
-    async def floor() -> Any:
-        return json.loads(fernet.decrypt(await redis.get(key) or b""))["access_token"]
-
-    async def bare_get() -> Any:
-        return await redis.get(key)
-
-    async def get_token() -> Any:
-        return await manager.get_token("alice", "google", redis)
-
-    if await floor() != await get_token():
-        raise RuntimeError("the two do not read the same token")
-    candidates = {FLOOR: floor, "of that, the bare GET": bare_get, "get_token, valid": get_token}
-    figures = await interleaved(candidates, rounds=ROUNDS, calls=CALLS)
-    click.echo(f"One token, {ROUNDS} rounds of {CALLS} calls each, medians")
-    for line in against(FLOOR, figures):
-        click.echo(f"  {line}")
+CALLS = 640  # a round
+FLOOR = "redis-py's GET"
+NEEDED = "GET, Fernet decrypt, json.loads"
+ForPerson = Callable[[str], Any]
 
 
-async def show_costs(meter: Meter, fake: FakeProvider, manager: OAuthManager) -> None:
-    costs = await paths.costs(meter, fake, manager)
-    click.echo("Redis round trips, then the commands executed, those inside of scripts too")
-    for path, expected in paths.EXPECTED.items():
-        turns, commands = costs[path]
-        note = "" if costs[path] == expected else f"   (expected: {expected[0]}  {expected[1]})"
-        click.echo(f"  {path:<38} {turns}  {commands}{note}")
-
-
-async def show_memory(redis: Redis, fake: FakeProvider, manager: OAuthManager) -> None:
-    held = await memory.held(redis, fake, manager)
-    floor = held[memory.FLOOR]
-    click.echo("Redis bytes of a person, with four connections and one account each")
-    for what, size in held.items():
-        click.echo(f"  {what:<54} {size:8d}")
-    in_all = sum(held.values())
-    click.echo(f"  {'in all':<54} {in_all:8d}   {in_all / floor:5.2f} times the floor")
-
-
-async def measure(redis_url: str) -> None:
+async def measure(redis_url: str, size: Size, report: Report) -> None:
     fake = fake_provider()
     manager = manager_for(fake)
-    async with Redis.from_url(redis_url) as direct:
-        await connected(manager, fake, direct, "alice", "google")
-    redis = connect(redis_url)
-    await compare(redis, manager)
-    await redis.aclose()
-    async with metered(redis_url) as meter:
-        await show_costs(meter, fake, manager)
-        await show_memory(meter.redis, fake, manager)
+    async with Redis.from_url(redis_url) as plain, connect(redis_url) as ours:
+        people = await populate(manager, fake, plain, 64, providers=list(manager.providers))
+        for callers in (1, 64):
+            await _compare(manager, plain, ours, people[:callers], size, report)
     await manager.aclose()
 
 
-def main() -> None:
-    configure_logs("error", as_json=False)
-    with embedded_redis() as redis_url:
-        asyncio.run(measure(redis_url))
+async def _compare(
+    manager: OAuthManager, plain: Redis, ours: Redis, people: list[str], size: Size, report: Report
+) -> None:
+    fernet = Fernet(KEY)
+
+    async def get(person: str) -> Any:
+        return await plain.get(tokens_key(person, "google"))
+
+    async def needed(person: str) -> Any:
+        return json.loads(fernet.decrypt(await get(person) or b""))["access_token"]
+
+    async def get_token(person: str) -> Any:
+        return await manager.get_token(person, "google", ours)
+
+    async def listed(person: str) -> Any:
+        return await manager.list_user_connections(person, ours)
+
+    if await needed(people[0]) != await get_token(people[0]) or len(await listed(people[0])) != 4:
+        raise RuntimeError("they do not read the same")
+    who = "1 caller" if len(people) == 1 else f"{len(people)} callers"
+    rows = {FLOOR: get, NEEDED: needed, "get_token": get_token, "list_user_connections": listed}
+    calls = size.of(CALLS // len(people))
+    figures = await interleaved(
+        {name: _by_all(people, call) for name, call in rows.items()},
+        rounds=size.rounds,
+        calls=calls,
+    )
+    report.title(f"Reads, {who}: {size.rounds} rounds of {calls * len(people)}, microseconds each")
+    for name, figure in figures.items():
+        report.say(name, f"{median(figure) / len(people):7.0f} us")
+    for name in ("get_token", "list_user_connections"):
+        report.judge(f"{name}, {who}", figures[name], figures[FLOOR])
 
 
-if __name__ == "__main__":
-    main()
+def _by_all(people: list[str], call: ForPerson) -> Call:
+    if len(people) == 1:
+        return lambda: call(people[0])
+    return lambda: asyncio.gather(*map(call, people))

@@ -1,0 +1,68 @@
+"""The benchmarks run, and judge what they measure.  No time is asserted: a machine may be busy."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from bench.__main__ import ALL
+from bench.limits import LIMITS, MARGIN
+from bench.report import Report, Size
+from tests.kit.every import every
+
+pytestmark = pytest.mark.anyio
+
+BENCH = Path(__file__).parents[2] / "bench"
+COUNTED = {"get_token, 20,000 at once: failed", "first uses, 10,000: not written"}
+
+
+class Noted(Report):
+    """Keeps the names of what was judged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.judged: list[str] = []
+
+    def judge(self, name: str, figures: object, floors: object = ()) -> None:
+        self.judged.append(name)
+        super().judge(name, figures, floors)  # type: ignore[arg-type]
+
+
+@every("benchmark", list(ALL))
+async def test_a_benchmark_runs_and_judges_by_the_table_alone(
+    benchmark: str, redis: Redis, redis_url: str
+) -> None:
+    report = Noted()
+    await ALL[benchmark](redis_url, Size(rounds=1, divisor=100), report)
+    assert report.judged
+    assert set(report.beyond).isdisjoint(COUNTED)
+
+
+def test_every_limit_is_judged_by_some_benchmark() -> None:
+    sources = "".join(path.read_text() for path in BENCH.glob("*.py") if path.stem != "limits")
+    made = re.compile(r"(get_token|list_user_connections), \d+ callers?|storm, 64 callers, \d.*")
+    assert [name for name in LIMITS if not made.fullmatch(name) and f'"{name}"' not in sources] == []
+
+
+@pytest.mark.parametrize(
+    ("ratios", "status"),
+    [([1.0], 0), ([2.2 * MARGIN - 0.01], 0), ([2.2 * MARGIN + 0.01], 1), ([1, 1, 1, 9, 9], 0)],
+)
+def test_a_run_fails_if_a_median_is_beyond_limit_and_margin(
+    ratios: list[float], status: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = Report()
+    report.judge("refresh, uncontended", ratios, [1.0] * len(ratios))
+    assert report.end() == status
+    assert ("refresh, uncontended" in capsys.readouterr().err) is bool(status)
+
+
+def test_one_failure_is_beyond_a_limit_of_none() -> None:
+    report = Report()
+    report.judge("get_token, 20,000 at once: failed", [0.0])
+    assert report.beyond == []
+    report.judge("get_token, 20,000 at once: failed", [1.0])
+    assert report.beyond == ["get_token, 20,000 at once: failed"]
