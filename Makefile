@@ -36,10 +36,8 @@ fix: $(VENV)/test-installed ## Correct style and format where a tool can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/test-installed ## Print what a token, a call, a page and a person in Redis cost on this machine
-	@$(BIN)/python -m bench.tokens
-	@$(BIN)/python -m bench.calls
-	@$(BIN)/python -m bench.pages
+bench: $(VENV)/test-installed ## Measure the product on this machine, and fail if something is beyond its limit
+	@$(BIN)/python -m bench
 
 # Resolves everything anew, for every Python from 3.11 on and every platform at once:
 # run.txt is what production imports, build.txt makes the wheel, demo.txt and test.txt have both.

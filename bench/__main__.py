@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from bench import (
+    calls,
     herd,
     pages,
     refreshing,
@@ -31,6 +32,7 @@ Benchmark = Callable[[str, Size, Report], Awaitable[Any]]
 ALL: dict[str, Benchmark] = {
     "tokens": tokens.measure,
     "traffic": traffic.measure,
+    "calls": calls.measure,
     "refreshing": refreshing.measure,
     "storm": storm.measure,
     "herd": herd.measure,

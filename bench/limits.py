@@ -18,6 +18,7 @@ class Limit(NamedTuple):
 
 _GET = "redis-py's GET"
 _PAGE = "the page, CPU"
+_CALL = "aiohttp, CPU"
 _POST = "one bare POST"
 
 LIMITS = {
@@ -28,6 +29,9 @@ LIMITS = {
     "get_token, 20,000 at once: failed": Limit("", 0),
     "a bystander beside 10,000 first uses: slowest of 99 %": Limit("20 ms", 1.0),
     "first uses, 10,000: not written": Limit("", 0),
+    "a call to a provider, 1 at once": Limit(_CALL, 2.5),
+    "a call to a provider, 16 at once": Limit(_CALL, 3.5),
+    "a call to a provider, 64 at once": Limit(_CALL, 3.5),
     "refresh, uncontended": Limit(_POST, 2.2),
     "storm, 64 callers, 1 process": Limit(_POST, 2.0),
     "storm, 64 callers, 2 processes": Limit(_POST, 2.0),

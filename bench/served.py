@@ -20,7 +20,7 @@ from bench.people import populate
 from bench.processes import child, cpu_seconds, memory, wait_until_listening
 from bench.report import Report, Size
 from tests.kit.library import KEY, fake_provider, manager_for
-from tests.kit.site_fixtures import SESSION_SECRET, free_port
+from tests.kit.site_fixtures import SESSION_SECRET, free_port, running
 from webui.app import create_app
 from webui.settings.settings import load_settings
 
@@ -88,8 +88,10 @@ async def measure(redis_url: str, size: Size, report: Report) -> None:
     manager = manager_for(fake)
     async with Redis.from_url(redis_url) as plain:
         (person,) = await populate(manager, fake, plain, 1, providers=list(manager.providers))
-        browser = Browser(create_app(load_settings(settings)), settings["BASE_URL"])
-        await browser.sign_in(manager, plain, person)
+        app = create_app(load_settings(settings))
+        browser = Browser(app, settings["BASE_URL"])
+        async with running(app):
+            await browser.sign_in(manager, plain, person)
     await manager.aclose()
     cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
     with (

@@ -54,7 +54,7 @@ async def work(number: str, redis_url: str, base_url: str) -> None:
 async def measure(redis_url: str, size: Size, report: Report) -> None:
     fake = fake_provider()
     stocker = manager_for(fake)
-    numbers = PROCESSES if size.divisor == 1 else PROCESSES[:2]
+    numbers = PROCESSES if size.divisor == 1 else PROCESSES[:1]
     async with Redis.from_url(redis_url) as redis:
         count = (size.rounds + 1) * len(numbers) + max(numbers)
         people = await populate(stocker, fake, redis, count, expires_at=OVER)
