@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any
 
 from hypothesis import given
@@ -18,6 +19,8 @@ from webui.cards.states import OUTCOMES
 from webui.oauth_manager import Account, Connection, Profile, Status
 from webui.rendering import render as pages
 from webui.sessions.note import Note
+from webui.text import permissions
+from webui.text.permissions import permission_groups
 
 _VALUES: dict[str, tuple[Any, ...]] = {
     "str": ("", "invalid_token", "provider"),
@@ -128,6 +131,25 @@ def test_a_label_that_looks_like_html_of_another_card_is_a_text() -> None:
     html = replace(one, body=(Markup("<i>now</i>"),))
     assert text == html
     assert ["<i>now</i>" in card_html(card) for card in (text, html, text)] == [False, True, False]
+
+
+def test_permissions_are_grouped_for_everything_that_goes_in() -> None:
+    own, scope = ON["google"], "openid"
+    worded = replace(own, scope_texts={scope: "see {product} and {bot}"})
+    asked = [
+        partial(permission_groups, provider, scopes, *names, strongest_first=first, allowed=allowed)
+        for provider in (own, worded, replace(worded, scope_texts={scope: "more"}))
+        for scopes in ((), (scope,), (scope, "unknown"), ("unknown", scope))
+        for names in (("Stargazer", "Stella"), ("X", "Stella"), ("Stargazer", "Y"))
+        for first in (True, False)
+        for allowed in (True, False)
+    ]
+    anew = []
+    for ask in asked:
+        permissions._groups.cache_clear()
+        anew.append(ask())
+    assert [ask() for ask in asked * 2] == anew * 2
+    assert len(set(anew)) > 10
 
 
 def test_only_so_many_are_kept() -> None:

@@ -17,7 +17,7 @@ from webui.sessions.note import Note
 from webui.text import words
 from webui.text.times import when
 
-MOST = 1_000  # cards; one takes a few kB with its page
+MOST = 5_000  # cards; one takes about 6 kB with its HTML, so all of them 30 MB
 
 # The notes with a sentence that tells the time: keys are ``card.{note}.{part}``.
 _TELL_THE_TIME = frozenset(

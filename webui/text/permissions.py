@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 from webui.oauth_manager import OAuthProvider
 
@@ -71,10 +72,29 @@ def permission_groups(
 
     No scope at all is a permission of its own if the provider describes ``""``.
     """
-    given = tuple(scopes) or (("",) if "" in provider.scope_sentences else ())
+    known = _Known(provider, id(provider), product, bot)
+    return _groups(known, tuple(scopes), strongest_first, allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A provider, by its identity: its data never changes; and the names in its sentences."""
+
+    provider: OAuthProvider = field(compare=False)
+    provider_id: int
+    product: str
+    bot: str
+
+
+@lru_cache(maxsize=1000)
+def _groups(
+    known: _Known, scopes: tuple[str, ...], strongest_first: bool, allowed: bool
+) -> tuple[PermissionGroup, ...]:
+    provider = known.provider
+    given = scopes or (("",) if "" in provider.scope_sentences else ())
     inside, key = _contained(provider, given), provider.scope_rules.key
     shown = [scope for scope in given if key(scope) not in inside]
-    found = sentences(provider, shown, product, bot, allowed=allowed)
+    found = sentences(provider, shown, known.product, known.bot, allowed=allowed)
     order = (*reversed(GROUPS), *_REST) if strongest_first else (*GROUPS, *_REST)
     groups = (PermissionGroup(name, tuple(s for g, s in found if g == name)) for name in order)
     return tuple(group for group in groups if group.sentences)
