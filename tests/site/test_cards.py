@@ -8,7 +8,15 @@ import pytest
 
 from tests.kit.every import every
 from tests.kit.screens import BOT, DETAIL, PRODUCT, SCREEN, card, events
-from webui.cards import base_key, changed, confirm_card, make_card, summarize
+from webui.cards import (
+    Standing,
+    base_key,
+    changed,
+    confirm_card,
+    make_card,
+    standing,
+    summarize,
+)
 from webui.cards.gallery import CASES, NOW, OFF, ON, RENEWING, Case, connection, gallery
 from webui.cards.parts import DAY
 from webui.cards.states import OUTCOMES, TROUBLED, WORKING
@@ -455,3 +463,13 @@ def test_the_glossary_names_every_permission_once(name: str) -> None:
     groups = glossary(provider, PRODUCT, BOT).groups
     names = [n for _, meanings in groups for meaning in meanings for n in meaning.names]
     assert sorted(names) == sorted(filter(None, provider.scope_sentences))
+
+
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.connection])
+def test_a_standing_is_that_of_the_card(name: str) -> None:
+    case = CASES[name]
+    assert case.connection
+    told = standing(case.provider, case.connection, case.note, SCREEN)
+    made = card(case)
+    assert told == Standing(made.name, made.label, made.state, made.tone)
+    assert summarize([told], SCREEN) == summarize([made], SCREEN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from webui.cards.build import base_key, changed, confirm_card, make_card, summarize
+from webui.cards.build import base_key, changed, confirm_card, make_card, standing, summarize
 from webui.cards.memory import MOST, card_of
 from webui.cards.model import (
     Action,
@@ -14,6 +14,7 @@ from webui.cards.model import (
     Link,
     Permissions,
     Screen,
+    Standing,
     Summary,
     Where,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "Link",
     "Permissions",
     "Screen",
+    "Standing",
     "Summary",
     "Where",
     "base_key",
@@ -51,6 +53,7 @@ __all__ = [
     "newest",
     "notes_to_show",
     "of_the_store",
+    "standing",
     "summarize",
     "unanswered",
 ]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from webui.cards import controls, parts
-from webui.cards.model import Card, Focus, Link, Screen, Summary
+from webui.cards.model import Card, Focus, Link, Screen, Standing, Summary
 from webui.cards.states import (
     BASES,
     ENDED,
@@ -106,6 +106,14 @@ def make_card(
     if shown.note and shown.outcome:
         card = _with_outcome(card, about, shown.note, shown.outcome)
     return replace(card, focus=_focus(card, focus))
+
+
+def standing(
+    provider: OAuthProvider, connection: Connection, note: Note | None, screen: Screen
+) -> Standing:
+    """Tell what :func:`summarize` wants of the same card, without making it."""
+    shown = _resolve(base_key(provider, connection, screen.now), note, connection)
+    return Standing(provider.name, provider.label, shown.state, shown.tone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +220,7 @@ def changed(cards: Iterable[Card], seen: Collection[str]) -> list[Card]:
     return [card for card in cards if card.name in shown and card.seen not in seen]
 
 
-def summarize(cards: Iterable[Card], screen: Screen) -> Summary:
+def summarize(cards: Iterable[Card | Standing], screen: Screen) -> Summary:
     """Summarize how many are connected, and which need attention; notes do not count."""
     cards = tuple(cards)
     connected = sum(

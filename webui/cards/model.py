@@ -153,6 +153,16 @@ class Card:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """The part of a card that a summary of all tells."""
+
+    name: str
+    label: str
+    state: str
+    tone: Tone
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """A sentence about all cards, then links to those that need attention."""
 

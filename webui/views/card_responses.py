@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -11,18 +12,21 @@ from webui.cards import (
     Card,
     Focus,
     Screen,
+    Standing,
     Where,
     card_of,
     newest,
     notes_to_show,
     of_the_store,
+    standing,
     summarize,
     unanswered,
 )
 from webui.cards.timeline import Entry, timeline
-from webui.oauth_manager import OAuthProvider, Status
+from webui.oauth_manager import Connection, OAuthProvider, Status
 from webui.paths import card_address
 from webui.rendering.render import is_htmx, render_card
+from webui.sessions.note import Note
 from webui.sessions.sessions import Session
 from webui.site import Site, site_of
 
@@ -37,15 +41,35 @@ def screen_of(site: Site, where: Where) -> Screen:
     return Screen(site.settings.product_name, site.settings.bot_name, site.clock.now(), where)
 
 
-async def cards_of(
-    site: Site, session: Session, screen: Screen, always: str = "", focus: Focus = ""
-) -> dict[str, Card]:
-    """Build every card worth showing, by provider, in the order of their names.  One round trip.
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A card's place on a page: all that the card is made of."""
+
+    provider: OAuthProvider
+    connection: Connection
+    note: Note | None
+    is_news: bool
+
+    def card(self, screen: Screen, focus: Focus = "") -> Card:
+        about = self.provider, self.connection, self.note, screen
+        return card_of(*about, focus, is_news=self.is_news)
+
+    def standing(self, screen: Screen) -> Standing:
+        return standing(self.provider, self.connection, self.note, screen)
+
+
+async def cards_of(site: Site, session: Session, screen: Screen) -> list[Card]:
+    """Return every card worth showing, in the order of their names.  One round trip."""
+    return [place.card(screen) for place in await _places(site, session, screen)]
+
+
+async def _places(site: Site, session: Session, screen: Screen, always: str = "") -> list[_Place]:
+    """Find the cards worth showing, in the order of their names.  One round trip.
 
     A service that is not set up is hidden from people unless they are connected to it;
-    ``always`` is shown all the same, and gets the focus.
+    ``always`` is shown all the same.
     """
-    cards = {}
+    places = []
     for name in unanswered(session.notes, screen.now):
         # A look finds unanswered offers, and has them ended at the provider.
         site.manager.see_through(site.manager.switch_offer(site.redis, session.user, name))
@@ -55,12 +79,8 @@ async def cards_of(
         is_known = provider.is_configured or connection.status is not Status.NOT_CONNECTED
         if is_known or provider.name == always:
             note = of_the_store(notes.get(provider.name), connection)
-            own_focus = focus if provider.name == always else ""
-            is_news = provider.name == last
-            cards[provider.name] = card_of(
-                provider, connection, note, screen, own_focus, is_news=is_news
-            )
-    return dict(sorted(cards.items(), key=lambda item: item[1].label.lower()))
+            places.append(_Place(provider, connection, note, provider.name == last))
+    return sorted(places, key=lambda place: place.provider.label.lower())
 
 
 async def answer(
@@ -79,14 +99,16 @@ async def answer(
     """
     site = site_of(request)
     screen = screen_of(site, where if is_htmx(request) else "detail")
-    cards = await cards_of(site, session, screen, provider.name, focus if is_htmx(request) else "")
+    places = await _places(site, session, screen, provider.name)
+    own = next(place for place in places if place.provider is provider)
+    card = own.card(screen, focus if is_htmx(request) else "")
     return render_card(
         request,
-        cards[provider.name],
-        summarize(cards.values(), screen),
+        card,
+        summarize([place.standing(screen) for place in places], screen),
         page="connection.html",
         status=status,
-        announce=cards[provider.name].spoken if speaks else "",
+        announce=card.spoken if speaks else "",
         entries=() if is_htmx(request) else await _newest(site, session, provider),
     )
 

@@ -22,7 +22,7 @@ async def show_list(request: Request) -> Response:
     site = site_of(request)
     session = await site.sessions.require(request)
     screen = screen_of(site, where_of(request.query_params))
-    cards = list((await cards_of(site, session, screen)).values())
+    cards = await cards_of(site, session, screen)
     seen = request.query_params.getlist("seen")
     if is_htmx(request) and seen:
         news = changed(cards, seen)
