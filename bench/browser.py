@@ -43,6 +43,7 @@ class Browser:
     app: ASGIApp
     origin: str
     cookies: dict[str, str] = field(default_factory=dict, repr=False)
+    address: str = "192.0.2.1"  # whose tries are counted
 
     async def get(self, url: str, **headers: str) -> tuple[int, str]:
         return await self._ask("GET", url, headers)
@@ -65,6 +66,7 @@ class Browser:
             "path": parts.path,
             "raw_path": parts.path.encode(),
             "query_string": parts.query.encode(),
+            "client": (self.address, 0),
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         }
         answer: list[Message] = []

@@ -94,8 +94,9 @@ async def _signed_in(
     app: ASGIApp, manager: OAuthManager, fake: FakeProvider, redis: Redis, count: int
 ) -> list[Browser]:
     browsers = []
-    for person in await populate(manager, fake, redis, count, providers=list(manager.providers)):
-        browsers.append(Browser(app, BASE_URL))
+    people = await populate(manager, fake, redis, count, providers=list(manager.providers))
+    for number, person in enumerate(people):
+        browsers.append(Browser(app, BASE_URL, address=f"192.0.2.{number}"))
         await browsers[-1].sign_in(manager, redis, person)
     return browsers
 
