@@ -3,10 +3,10 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test cover lint fix bench lock clean
+.PHONY: help run test cover lint fix bench bench-peers lock clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s%s\n", $$1, $$2 }' Makefile
 
 run: $(VENV)/run-installed ## Start the site with everything around it, on this machine
 	@exec $(BIN)/webui demo
@@ -39,6 +39,12 @@ fix: $(VENV)/test-installed ## Correct style and format where a tool can
 bench: $(VENV)/test-installed ## Measure the product on this machine, and fail if something is beyond its limit
 	@$(BIN)/python -m bench
 
+PEERS := .venv-peers
+bench-peers: ## Measure other libraries at the same work, in an environment of their own
+	@$(MAKE) --no-print-directory VENV=$(PEERS) $(PEERS)/test-installed
+	@pip=$$(cat $(PEERS)/pip-command) && $$pip install --quiet --requirement bench/peers/requirements.txt
+	@$(PEERS)/bin/python -m bench.peers
+
 # Resolves everything anew, for every Python from 3.11 on and every platform at once:
 # run.txt is what production imports, build.txt makes the wheel, demo.txt and test.txt have both.
 UPGRADE := --upgrade
@@ -55,7 +61,7 @@ lock: ## Resolve the versions in lock/ again
 		--output-file lock/test.txt
 
 clean: ## Remove everything that make made
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis \
+	rm -rf $(VENV) $(PEERS) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis \
 		.coverage .coverage.*
 
 $(VENV)/run-installed: lock/demo.txt pyproject.toml $(VENV)/pip-command

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from html import unescape
 from http.cookies import SimpleCookie
+from ipaddress import IPv4Address
+from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +20,8 @@ from webui.app import create_app
 from webui.oauth_manager import OAuthManager
 from webui.oauth_manager.protocol.transport import Transport
 from webui.settings.settings import Settings
+
+_NUMBERS = count(1)
 
 
 def settings_for(redis_url: str, fake: FakeProvider) -> Settings:
@@ -43,7 +47,8 @@ class Browser:
     app: ASGIApp
     origin: str
     cookies: dict[str, str] = field(default_factory=dict, repr=False)
-    address: str = "192.0.2.1"  # whose tries are counted
+    # Each has its own: tries to sign in are limited for each address.
+    address: str = field(default_factory=lambda: str(IPv4Address("10.0.0.0") + next(_NUMBERS)))
 
     async def get(self, url: str, **headers: str) -> tuple[int, str]:
         return await self._ask("GET", url, headers)
@@ -66,7 +71,7 @@ class Browser:
             "path": parts.path,
             "raw_path": parts.path.encode(),
             "query_string": parts.query.encode(),
-            "client": (self.address, 0),
+            "client": (self.address, 50000),
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         }
         answer: list[Message] = []

@@ -134,3 +134,9 @@ async def _timed(call: Call, calls: int, clock: Callable[[], float]) -> float:
 
 def median(figures: Sequence[float]) -> float:
     return statistics.median(figures)
+
+
+def ratios(figure: Sequence[float], floor: Sequence[float]) -> tuple[float, float, float]:
+    """Least, median and greatest ratio, round by round."""
+    found = [a / b for a, b in zip(figure, floor, strict=True)]
+    return min(found), statistics.median(found), max(found)

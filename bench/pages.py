@@ -94,9 +94,8 @@ async def _signed_in(
     app: ASGIApp, manager: OAuthManager, fake: FakeProvider, redis: Redis, count: int
 ) -> list[Browser]:
     browsers = []
-    people = await populate(manager, fake, redis, count, providers=list(manager.providers))
-    for number, person in enumerate(people):
-        browsers.append(Browser(app, BASE_URL, address=f"192.0.2.{number}"))
+    for person in await populate(manager, fake, redis, count, providers=list(manager.providers)):
+        browsers.append(Browser(app, BASE_URL))
         await browsers[-1].sign_in(manager, redis, person)
     return browsers
 
@@ -149,12 +148,12 @@ async def _ways(people: list[Browser], bare_app: ASGIApp, size: Size, report: Re
         browser, callback = left.popleft()
         await _expect(browser.get(callback), 303, "")
 
-    bare = Browser(bare_app, BASE_URL)
+    bare = Browser(bare_app, BASE_URL, people[0].cookies)
     for _ in range(size.of(CALLS)):  # one round may begin with the callbacks
         await leave()
-    rows = {BARE: lambda: bare.get("/bare"), CONNECT: leave, CALLBACK: come_back}
+    rows: dict[str, Call] = {READ: lambda: bare.get("/read"), CONNECT: leave, CALLBACK: come_back}
     figures = await _cpu(rows, size, report)
-    report.judge("starting a connection", figures[CONNECT], figures[BARE])
+    report.judge("starting a connection", figures[CONNECT], figures[READ])
 
 
 async def _cpu(rows: Mapping[str, Call], size: Size, report: Report) -> dict[str, list[float]]:

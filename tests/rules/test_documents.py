@@ -251,7 +251,7 @@ def test_every_link_within_the_documents_leads_somewhere(document: str) -> None:
 def test_the_targets_of_make_are_those_there_are() -> None:
     listed = [[bare(target).split()[1], meaning] for target, meaning in table(README, "Target")]
     makefile = (ROOT / "Makefile").read_text()
-    assert listed == [list(found) for found in re.findall(r"^([a-z]+):.* ## (.*)", makefile, re.M)]
+    assert listed == [list(found) for found in re.findall(r"^([a-z-]+):.* ## (.*)", makefile, re.M)]
     (phony,) = re.findall(r"^\.PHONY: (.*)", makefile, re.M)
     assert [target for target, _ in listed] == phony.split()
 
@@ -283,9 +283,9 @@ def test_hooks_before_a_commit_are_the_commands_of_make_lint() -> None:
 @every("document", list(DOCUMENTS))
 def test_every_command_that_is_named_exists(document: str) -> None:
     text = DOCUMENTS[document]
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.M))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     code = "\n".join([*re.findall(r"`([^`\n]+)`", text), *code_blocks(text, "sh")])
-    assert set(re.findall(r"^make ([a-z]+)", code, re.M)) <= targets
+    assert set(re.findall(r"^make ([a-z-]+)", code, re.M)) <= targets
     assert set(re.findall(r"^webui ([a-z-]+)", code, re.M)) <= set(main.commands)
 
 
