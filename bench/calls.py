@@ -19,7 +19,7 @@ from bench.report import Report, Size
 from webui.oauth_manager.protocol.requests import ProviderRequest
 from webui.oauth_manager.protocol.transport import Transport
 
-CALLS = 320  # in a round
+CALLS = 192  # in a round
 BODY = b"grant_type=refresh_token&refresh_token=" + b"x" * 60
 HEADERS = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
 FLOOR = "aiohttp"
