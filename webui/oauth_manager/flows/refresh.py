@@ -29,6 +29,9 @@ from .services import Services
 
 log = logging.getLogger(__name__)
 
+_LOOK = 0.02  # seconds between two looks at a lock that another process holds,
+_QUICK = 0.5  # for so many seconds, in which most providers have answered; then ever longer
+
 # Seconds for one caller, whoever has the lock meanwhile: a call to the provider, and what
 # goes before and after it.  The work goes on without the caller.
 CALLER_SECONDS = DEADLINE + 1.0
@@ -66,8 +69,8 @@ async def refreshed(
 async def _across_processes(services: Services, flight: Flight) -> TokenData | None:
     subject, clock = flight.subject, services.storage.clock
     lock = Lock(services.storage, subject)
-    give_up = clock.monotonic() + _PATIENCE
-    pause = 0.02
+    begun = clock.monotonic()
+    pause = _LOOK
     while True:
         hold = await lock.acquire()
         if hold.answer == "got":
@@ -76,10 +79,12 @@ async def _across_processes(services: Services, flight: Flight) -> TokenData | N
         token = stored.require_token()
         if token != flight.due:
             return token
-        if hold.answer == "pausing" or clock.monotonic() > give_up:
+        waited = clock.monotonic() - begun
+        if hold.answer == "pausing" or waited > _PATIENCE:
             raise troubles.waiting(subject.provider, stored.profile)
         await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
-        pause = min(pause * 1.5, 0.25)
+        if waited > _QUICK:
+            pause = min(pause * 1.5, 0.25)
 
 
 async def _holding(
