@@ -12,6 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
+from webui.sandbox.embedded_redis import stop
+
 START_SECONDS = 30.0
 ROOT = Path(__file__).parents[1]
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -35,12 +37,7 @@ def child(
     try:
         yield process
     finally:
-        process.terminate()
-        try:
-            process.wait(START_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process, START_SECONDS)
 
 
 def wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:

@@ -30,6 +30,7 @@ from tests.kit.library import BASE_URL, KEY, fake_provider, impatient, providers
 from webui.app import create_app, make_manager
 from webui.oauth_manager import OAuthManager
 from webui.oauth_manager.protocol.transport import Transport
+from webui.sandbox.embedded_redis import stop
 from webui.settings.settings import Settings
 from webui.site import Site
 
@@ -394,12 +395,7 @@ def serving(environment: Mapping[str, str], folder: Path) -> Iterator[SiteProces
         _wait_until_listening(site)
         yield site
     finally:
-        process.terminate()
-        try:
-            process.wait(START_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        stop(process, START_SECONDS)
 
 
 def _wait_until_listening(site: SiteProcess) -> None:

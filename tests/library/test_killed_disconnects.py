@@ -68,6 +68,27 @@ async def killed_after(
     await manager.aclose()
 
 
+async def an_account_waits(manager: OAuthManager, fake: FakeProvider, redis: Redis) -> None:
+    """One account is connected, and another one waits for the person's choice."""
+    fake.account = {"sub": "1", "email": "old@b.example"}
+    await connected(manager, fake, redis, "u1", "google")
+    fake.account = {"sub": "2", "email": "new@b.example"}
+    offer = await manager.complete(redis, *await began(manager, fake, redis, "u1", "google"))
+    assert isinstance(offer, SwitchOffer)
+
+
+def refreshes_first(other: OAuthManager, redis: Redis, wire: Wire) -> None:
+    """Another process refreshes, once, just before the tokens are put aside."""
+
+    async def refreshed() -> None:
+        token = await other.get_token("u1", "google", redis)
+        assert token is not None
+        await other.renew(redis, "u1", "google", refused=token)
+
+    put_aside = b"SET\r\n$%d\r\n%s" % (len(name := revoke_key("u1", "google")), name.encode())
+    wire.ahead = {put_aside: refreshed}
+
+
 async def looked(manager: OAuthManager, redis: Redis, name: str) -> Connection:
     """Look: the state that is found, once everything it set going is done."""
     await manager.connections(redis, "u1")
@@ -251,12 +272,9 @@ async def test_one_whose_wire_breaks_between_two_commands_of_the_removal_is_told
 async def test_one_that_is_finished_by_another_gives_the_account_back_that_waited(
     redis: Redis, client: tuple[Redis, Wire]
 ) -> None:
-    fake = fake_provider(account={"sub": "1", "email": "old@b.example"})
+    fake = fake_provider()
     manager, next_one = manager_for(fake), manager_for(fake)
-    await connected(manager, fake, redis, "u1", "google")
-    fake.account = {"sub": "2", "email": "new@b.example"}
-    offer = await manager.complete(redis, *await began(manager, fake, redis, "u1", "google"))
-    assert isinstance(offer, SwitchOffer)
+    await an_account_waits(manager, fake, redis)
     await killed_after(2, fake, client, "google")
     time_passes(next_one, ASKING_SECONDS)
     assert (await looked(next_one, redis, "google")).status is Status.NOT_CONNECTED
@@ -301,14 +319,7 @@ async def test_a_refresh_between_reading_and_removing_does_not_save_the_connecti
     fake = fake_provider()
     manager, other = manager_for(fake), manager_for(fake)
     await connected(manager, fake, redis, "u1", "google")
-
-    async def refreshed() -> None:
-        token = await other.get_token("u1", "google", redis)
-        assert token is not None
-        await other.renew(redis, "u1", "google", refused=token)
-
-    put_aside = b"SET\r\n$%d\r\n%s" % (len(name := revoke_key("u1", "google")), name.encode())
-    client[1].ahead = {put_aside: refreshed}
+    refreshes_first(other, redis, client[1])
     assert (
         await manager.delete_token(client[0], "u1", "google")
     ).at_provider is RevokeOutcome.REVOKED
@@ -321,20 +332,10 @@ async def test_a_refresh_between_reading_and_removing_does_not_save_the_connecti
 async def test_a_refresh_between_reading_and_removing_does_not_save_the_account_that_waited(
     redis: Redis, client: tuple[Redis, Wire]
 ) -> None:
-    fake = fake_provider(account={"sub": "1", "email": "old@b.example"})
+    fake = fake_provider()
     manager, other = manager_for(fake), manager_for(fake)
-    await connected(manager, fake, redis, "u1", "google")
-    fake.account = {"sub": "2", "email": "new@b.example"}
-    offer = await manager.complete(redis, *await began(manager, fake, redis, "u1", "google"))
-    assert isinstance(offer, SwitchOffer)
-
-    async def refreshed() -> None:
-        token = await other.get_token("u1", "google", redis)
-        assert token is not None
-        await other.renew(redis, "u1", "google", refused=token)
-
-    put_aside = b"SET\r\n$%d\r\n%s" % (len(name := revoke_key("u1", "google")), name.encode())
-    client[1].ahead = {put_aside: refreshed}
+    await an_account_waits(manager, fake, redis)
+    refreshes_first(other, redis, client[1])
     await manager.delete_token(client[0], "u1", "google")
     await manager.aclose()
     assert not any(fake.is_alive(secret) for secret in fake.issued)
