@@ -2,15 +2,21 @@
   const doc = document, root = doc.documentElement, get = id => doc.getElementById(id);
   const all = (selector, use) => doc.querySelectorAll(selector).forEach(use);
   const date = {dateStyle: 'long'}, time = {timeStyle: 'short'};
-  const styles = {date, time, second: {timeStyle: 'medium'}, both: {...date, ...time}};
+  const day = {day: 'numeric', month: 'long'};
+  const styles = {day, date, time, second: {timeStyle: 'medium'}, both: {...date, ...time}};
   const held = new WeakMap();
   root.classList.add('js');
 
+  const write = (time, style) =>
+    new Intl.DateTimeFormat(root.lang, styles[style]).format(new Date(time.dateTime));
   function localise() {
     all('time[data-local]', time => {
-      const style = styles[time.dataset.local];
+      time.textContent = write(time, time.dataset.local);
       time.removeAttribute('data-local');
-      time.textContent = new Intl.DateTimeFormat(root.lang, style).format(new Date(time.dateTime));
+    });
+    all('time[data-title]', time => {
+      time.title = write(time, 'both');
+      time.removeAttribute('data-title');
     });
     let above;
     all('.day', day => {

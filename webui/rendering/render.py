@@ -28,7 +28,7 @@ from webui.sessions.sessions import loaded_session
 from webui.site import site_of
 from webui.text import words
 from webui.text.labels import is_web_address, isolated
-from webui.text.times import when
+from webui.text.times import ago, when
 
 RETRY_SECONDS = "5"  # Retry-After of every 503
 
@@ -49,7 +49,9 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(when=when, isolated=isolated, netloc=lambda url: urlsplit(url).netloc)
+    made.filters.update(
+        when=when, ago=ago, isolated=isolated, netloc=lambda url: urlsplit(url).netloc
+    )
     made.globals.update(t=_say, static=assets.static_url, mark=assets.mark_url)
     made.globals["drawn"] = drawn_by(made)
     return made
