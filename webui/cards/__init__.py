@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from webui.cards.build import base_key, changed, confirm_card, make_card, standing, summarize
+from webui.cards.groups import FILTER_ABOVE, CardGroup, grouped, matching, to_start_with
 from webui.cards.memory import MOST, card_of
 from webui.cards.model import (
     Action,
@@ -32,9 +33,11 @@ __all__ = [
     "AFTER_ASKING_AGAIN",
     "AFTER_CHECK",
     "AFTER_DISCONNECT",
+    "FILTER_ABOVE",
     "MOST",
     "Action",
     "Card",
+    "CardGroup",
     "CardNote",
     "Fact",
     "Focus",
@@ -49,11 +52,14 @@ __all__ = [
     "card_of",
     "changed",
     "confirm_card",
+    "grouped",
     "make_card",
+    "matching",
     "newest",
     "notes_to_show",
     "of_the_store",
     "standing",
     "summarize",
+    "to_start_with",
     "unanswered",
 ]

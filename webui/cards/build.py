@@ -6,12 +6,27 @@ import hashlib
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from webui.cards import controls, parts
-from webui.cards.model import Card, Focus, Link, Screen, Standing, Summary
+from webui.cards import parts
+from webui.cards.controls import actions, controls, offered
+from webui.cards.model import (
+    Card,
+    CardNote,
+    Focus,
+    Form,
+    Group,
+    Line,
+    Link,
+    Screen,
+    Standing,
+    Summary,
+)
 from webui.cards.states import (
     BASES,
     ENDED,
     ENDINGS,
+    LEFT,
+    LINES,
+    OPEN,
     OUTCOMES,
     REASONS,
     STORED,
@@ -22,7 +37,8 @@ from webui.cards.states import (
 from webui.oauth_manager import Connection, OAuthProvider, Profile, Status
 from webui.sessions.note import Note
 from webui.text import words
-from webui.text.labels import clean_label, isolated
+from webui.text.labels import clean_label
+from webui.text.times import ago
 
 _TROUBLES = {
     "provider": "troubled",
@@ -84,28 +100,54 @@ def make_card(
     key = base_key(provider, connection, screen.now)
     about = parts.About(key, provider, connection, screen)
     shown = _resolve(key, note, connection)
+    is_open = shown.note is not None and shown.note.key in OPEN
+    placed = controls(about, shown.actions, shown.form)
+    matter = parts.matter(about)
+    base_status = Line(shown.tone, matter.title) if matter and shown.form == "row" else None
+    line, sign = LINES.get(shown.state) or LINES[BASES[key].state]
     card = Card(
         state=shown.state,
         name=provider.name,
         label=provider.label,
-        title=provider.label,
+        title=matter.title if matter and shown.form == "card" else provider.label,
         mark=provider.name,
         where=screen.where,
+        form=shown.form,
+        group=_group(shown),
         stored=key in STORED,
+        line=line,
+        sign="ask" if shown.note and shown.note.key == "asked" else sign,
         tag=words.text(f"tag.{shown.tag}"),
         tone=shown.tone,
         account=clean_label(connection.profile.account.label) if connection else "",
-        note=parts.note(about),
-        line=None,
-        body=parts.body(about, shown.actions),
+        about=matter,
+        note=None,
+        status=base_status,
+        used=used(connection, screen.now) if key in WORKING and connection else "",
+        purpose=parts.purpose(about),
         facts=parts.facts(about),
         permissions=parts.permissions(about, shown.actions),
-        actions=controls.actions(about, shown.actions, shown.tone),
+        begin=placed.begin,
+        actions=placed.first,
+        more=placed.folded,
         fingerprint=_fingerprint(about, shown.note.key if shown.note else ""),
     )
     if shown.note and shown.outcome:
         card = _with_outcome(card, about, shown.note, shown.outcome)
+    if card.note:
+        own = {"actions": placed.noted, "elsewhere": placed.elsewhere, "away": placed.away}
+        card = replace(card, note=replace(card.note, **own))
+    if is_open and card.note:
+        card = replace(card, title=card.note.title, about=card.note, note=None)
     return replace(card, focus=_focus(card, focus))
+
+
+def used(connection: Connection, now: float) -> str:
+    """Say how long ago it was used."""
+    at = connection.profile.used_at
+    if at <= 0:
+        return words.text("row.unused")
+    return words.markup("row.used", time=ago(at, now))
 
 
 def standing(
@@ -113,7 +155,7 @@ def standing(
 ) -> Standing:
     """Tell what :func:`summarize` wants of the same card, without making it."""
     shown = _resolve(base_key(provider, connection, screen.now), note, connection)
-    return Standing(provider.name, provider.label, shown.state, shown.tone)
+    return Standing(provider.name, provider.label, shown.state, shown.tone, shown.form)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +165,7 @@ class _Shown:
     state: str
     tag: str
     tone: Tone
+    form: Form
     actions: tuple[str, ...]
     note: Note | None = None
     outcome: Outcome | None = None
@@ -131,12 +174,23 @@ class _Shown:
 def _resolve(key: str, note: Note | None, connection: Connection | None) -> _Shown:
     """Lay an outcome over a base, if it can still be true of it."""
     base = BASES[key]
+    form: Form = "card" if base.tone in ("bad", "warn") else "row" if key in STORED else "offer"
     outcome = OUTCOMES.get(note.key) if note else None
     if note is None or outcome is None or key not in outcome.over or _is_answered(note, connection):
-        return _Shown(base.state, base.tag, base.tone, controls.offered(base, None))
+        return _Shown(base.state, base.tag, base.tone, form, offered(base, None))
     tagged = outcome if outcome.tag and key not in WORKING else base
-    actions = controls.offered(base, outcome)
-    return _Shown(outcome.state or base.state, tagged.tag, tagged.tone, actions, note, outcome)
+    actions = offered(base, outcome)
+    form = "card" if note.key in OPEN else form
+    state = outcome.state or base.state
+    return _Shown(state, tagged.tag, tagged.tone, form, actions, note, outcome)
+
+
+def _group(shown: _Shown) -> Group:
+    if shown.form == "card":
+        return "needs"
+    if shown.form == "row":
+        return "connected"
+    return "just" if shown.state in LEFT else "more"
 
 
 def _with_outcome(card: Card, about: parts.About, note: Note, outcome: Outcome) -> Card:
@@ -145,7 +199,7 @@ def _with_outcome(card: Card, about: parts.About, note: Note, outcome: Outcome) 
     if about.key in outcome.silent:
         return card
     if outcome.is_line:
-        return replace(card, line=parts.line(about, note, outcome))
+        return replace(card, status=parts.line(about, note, outcome))
     return replace(card, note=parts.outcome_note(about, note, outcome))
 
 
@@ -169,7 +223,7 @@ def _fingerprint(about: parts.About, outcome: str) -> str:
     )
     going_on = outcome if goes_on else ""
     account = known.profile.account.label if known else ""
-    standing = repr((about.key, account, scopes, parts.note(about), told, going_on))
+    standing = repr((about.key, account, scopes, parts.matter(about), told, going_on))
     return hashlib.blake2s(standing.encode(errors="replace"), digest_size=6).hexdigest()
 
 
@@ -183,7 +237,7 @@ def _focus(card: Card, focus: Focus) -> str:
             return f"conn-{card.name}-t"
         case "disconnect":
             wanted = f"conn-{card.name}-disconnect"
-            has_it = any(action.id == wanted for action in card.actions)
+            has_it = any(action.id == wanted for action in card.every_action)
             return wanted if has_it else f"conn-{card.name}-t"
 
 
@@ -192,23 +246,29 @@ def confirm_card(provider: OAuthProvider, connection: Connection | None, screen:
     key = base_key(provider, connection, screen.now)
     about = parts.About(key, provider, connection, screen)
     card = make_card(provider, connection, None, screen)
-    if key in ENDED or key == "unreadable":
-        stops = "unreadable" if key == "unreadable" else "gone"
+    is_over = key in ENDED or key == "unreadable"
+    if is_over:
+        asks = "unreadable" if key == "unreadable" else "gone"
     else:
-        stops = "asks" if provider.can_revoke and provider.is_configured else "own_list"
-    account = isolated(card.account) if card.account else about.say("card.asking.your_account")
+        asks = "asks" if provider.can_revoke and provider.is_configured else "own_list"
+    said = about.say(f"card.asking.{asks}"), about.say("card.asking.again")
     return replace(
         card,
         state="asking",
+        form="card",
         title=about.say("card.asking.title"),
+        line=card.line,
+        sign="ask",
+        about=CardNote(card.tone, about.say("card.asking.title"), said),
         note=None,
-        body=(
-            words.markup(f"card.asking.{stops}", account=account, **about.names),
-            about.say("card.asking.stays"),
-        ),
+        status=None,
         facts=(),
         permissions=None,
-        actions=controls.actions(about, ("keep", "confirm"), card.tone),
+        begin=None,
+        actions=actions(about, ("keep", "confirm"), ""),
+        more=(),
+        stops=() if is_over else parts.stops(about),
+        stays=(about.say("card.asking.account"), about.say("card.asking.others")),
         focus=f"conn-{provider.name}-t",
         fingerprint="",
     )
@@ -221,19 +281,16 @@ def changed(cards: Iterable[Card], seen: Collection[str]) -> list[Card]:
 
 
 def summarize(cards: Iterable[Card | Standing], screen: Screen) -> Summary:
-    """Summarize how many are connected, and which need attention; notes do not count."""
+    """Summarize how many are connected, and which need the person; other notes do not count."""
     cards = tuple(cards)
-    connected = sum(
-        card.tone == "ok" or card.state in ("provider_trouble", "setup") for card in cards
-    )
+    connected = sum(card.form == "row" and card.state != "not_set_up" for card in cards)
     troubled = tuple(
-        Link(card.label, f"#conn-{card.name}-t") for card in cards if card.tone in ("bad", "warn")
+        Link(card.label, f"#conn-{card.name}-t") for card in cards if card.form == "card"
     )
-    if connected or troubled:
-        kind = "attention_one" if len(troubled) == 1 else "attention_many"
-        return Summary(
-            words.text("list.connected", count=connected) if connected else "",
-            words.text(f"list.{kind}", count=len(troubled)) if troubled else "",
-            troubled,
-        )
+    leads = next((card.name for card in cards if card.form == "card"), "")
+    if troubled:
+        kind = "one" if len(troubled) == 1 else "many"
+        return Summary("", kind, troubled, leads)
+    if connected:
+        return Summary(words.text("list.connected", count=connected))
     return Summary(words.text(f"list.none_{'connected' if cards else 'set_up'}", bot=screen.bot))

@@ -1,37 +1,105 @@
-"""The buttons and links of a card: which, in what order, with what address and label."""
+"""The buttons and links of a card: which, where on it, with what address and label."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from webui.cards.model import Action
+from webui.cards.model import Action, Form
 from webui.cards.parts import About
-from webui.cards.states import ACTIONS, STORED, TROUBLED, WORKING, Base, Kind, Outcome, Style, Tone
+from webui.cards.states import (
+    ACTIONS,
+    AWAY,
+    BASES,
+    ELSEWHERE,
+    FOLDED,
+    STORED,
+    TROUBLED,
+    WORKING,
+    Base,
+    Kind,
+    Outcome,
+    Style,
+)
 from webui.text.labels import is_web_address
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """Buttons by their place: an offer's own, those of the note, the first, and the fold's.
+
+    ``elsewhere`` is the link of the note to the provider's own list, ``away`` dismisses it.
+    """
+
+    begin: Action | None
+    noted: tuple[Action, ...]
+    elsewhere: Action | None
+    away: Action | None
+    first: tuple[Action, ...]
+    folded: tuple[Action, ...]
 
 
 def offered(base: Base, result: Outcome | None) -> tuple[str, ...]:
     """Return keys of the actions; the way back to access is always among them."""
     keys = (result and result.actions) or base.actions
-    if any(ACTIONS[key].path == "connect" for key in keys):
+    if any(_connects(key) for key in keys):
         return keys
-    return (*keys, *(key for key in base.actions if ACTIONS[key].path == "connect"))
+    return (*keys, *(key for key in base.actions if _connects(key)))
 
 
-def actions(about: About, keys: Iterable[str], tone: Tone) -> tuple[Action, ...]:
+def _connects(key: str) -> bool:
+    return ACTIONS[key].path == "connect"
+
+
+def controls(about: About, keys: Iterable[str], form: Form) -> Controls:
+    """Put the actions ``keys`` in their places.
+
+    An open card has all that there is to do in one row of buttons; elsewhere those that
+    an outcome brings stand with its words.
+    """
+    base = BASES[about.key].actions
+    keys = tuple(keys)
+    near = [key for key in keys if key not in FOLDED | AWAY | ELSEWHERE]
+    begin: str | None = None
+    if form == "card":
+        first, noted = near, []
+    else:
+        noted = [key for key in near if key not in base]
+        first = [key for key in base if key not in FOLDED]
+    if form == "offer":
+        begin = next((key for key in keys if _connects(key)), None)
+        noted = [key for key in noted if not _connects(key)]
+        first = []
+    folded = [key for key in ("check", "disconnect") if key in base or key in keys]
+    one = _first(about, (key for key in keys if key in AWAY))
+    return Controls(
+        begin=_first(about, [begin] if begin else [], "soft"),
+        noted=actions(about, noted, ""),
+        elsewhere=_first(about, (key for key in keys if key in ELSEWHERE)),
+        away=one,
+        first=actions(about, first, "primary" if form == "card" else ""),
+        folded=actions(about, folded, ""),
+    )
+
+
+def _first(about: About, keys: Iterable[str], must: Style = "") -> Action | None:
+    return next(iter(actions(about, keys, must)), None)
+
+
+def actions(about: About, keys: Iterable[str], must: Style) -> tuple[Action, ...]:
     """Make the buttons; "disconnect" only if something is stored, a link only if it has an address.
 
-    ``tone`` is that of the card's tag.
+    ``must`` is the style of the one that gives access.
     """
     made = (
-        _action(about, key, ACTIONS[key], tone)
+        _action(about, key, ACTIONS[key], must)
         for key in keys
         if key != "disconnect" or about.key in STORED
     )
     return tuple(action for action in made if action.url)
 
 
-def _action(about: About, key: str, kind: Kind, tone: Tone) -> Action:
+def _action(about: About, key: str, kind: Kind, must: Style) -> Action:
     url, hx_url = _addresses(about, kind)
     label = about.say(f"action.{_words(about, key, kind)}")
     return Action(
@@ -39,7 +107,7 @@ def _action(about: About, key: str, kind: Kind, tone: Tone) -> Action:
         label=label,
         method=kind.method,
         url=url,
-        style=_style(kind, tone),
+        style=must if kind.style == "must" else kind.style,
         suffix=about.provider.label if kind.path and about.provider.label not in label else "",
         busy=about.say(f"action.{kind.busy}") if kind.busy else "",
         hx_url=hx_url,
@@ -55,30 +123,26 @@ def _words(about: About, key: str, kind: Kind) -> str:
     return kind.words or key
 
 
-def _style(kind: Kind, tone: Tone) -> Style:
-    if kind.style != "must":
-        return kind.style
-    return "primary" if tone in ("bad", "warn") else "secondary"
-
-
 def _addresses(about: About, kind: Kind) -> tuple[str, str]:
     """Return the address of the plain link or form, and that for htmx (``""``: none)."""
     card = f"/connections/{about.provider.name}"
-    page = card if about.screen.where == "detail" else "/connections"
-    here = "?return=detail" if about.screen.where == "detail" else ""
+    is_alone = about.screen.where == "detail"
+    page = card if is_alone else "/connections"
+    here = "?return=detail" if is_alone else ""
     match kind.path:
         case "":
             address = about.provider.own_manage_url
             return (address if is_web_address(address) else ""), ""
         case "keep":
-            back = f"{card}?from=confirm{here.replace('?', '&')}"
-            return f"{page}#conn-{about.provider.name}-t", back
+            back = f"{card}?from=confirm"
+            return f"{page}#conn-{about.provider.name}-t", "" if is_alone else back
         case "switch":
             return f"{card}/switch", ""
         case "look":
             return page, f"{card}{here}"
         case "disconnect" if kind.method == "get":
-            return f"{card}/disconnect{here}", f"{card}/disconnect{here}"
+            # Alone on its page the question is a page too: what stands around it would stay.
+            return f"{card}/disconnect{here}", "" if is_alone else f"{card}/disconnect"
         case path:
             return f"{card}/{path}", f"{card}/{path}"
 

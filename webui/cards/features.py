@@ -27,14 +27,23 @@ def stopped(provider: OAuthProvider, connection: Connection, where: Where) -> st
     The granted scopes are only known while the tokens exist; the scopes that the person
     chose to do without, always.
     """
+    return _named(working(provider, connection), where)
+
+
+def working(provider: OAuthProvider, connection: Connection) -> list[str]:
+    """List the features of the bot that need this connection and are not known to lack a part."""
     rules = provider.scope_rules
     without = rules.keys(connection.profile.accepted_missing)
-    worked = [
+    return [
         name
         for name, needed in provider.features.items()
         if name not in connection.lacking_features and without.isdisjoint(rules.keys(needed))
     ]
-    return _named(worked, where)
+
+
+def named(features: Sequence[str]) -> Markup:
+    """Name features in one line, for a list of cards."""
+    return _named(features, "list")
 
 
 def _named(features: Sequence[str], where: Where) -> Markup:

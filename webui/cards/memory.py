@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from webui.cards.build import base_key, make_card
+from webui.cards.build import base_key, make_card, used
 from webui.cards.model import Card, Focus, Screen
 from webui.cards.parts import days_left
 from webui.oauth_manager import Connection, OAuthProvider
@@ -35,7 +35,7 @@ class _Wanted:
     note: Note | None
     screen: Screen = field(compare=False)
     place: tuple[str, str, str, Focus]
-    moment: tuple[str, int, str]
+    moment: tuple[str, int, str, str]
     is_news: bool
 
 
@@ -56,7 +56,7 @@ def card_of(
     days = days_left(connection, screen.now) if key == "ending_soon" else 0
     time = when(screen.now, "second") if note and note.key in _TELL_THE_TIME else ""
     place = (screen.product, screen.bot, screen.where, focus)
-    moment = (key, days, time)
+    moment = (key, days, time, used(connection, screen.now))
     return _made(_Wanted(provider, id(provider), connection, note, screen, place, moment, is_news))
 
 

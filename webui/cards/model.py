@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from webui.cards.states import Method, Style, Tone
+from webui.cards.states import NOTES, Method, Style, Tone
 from webui.text.permissions import PermissionGroup
 
 Where = Literal["list", "detail"]
+Form = Literal["card", "row", "offer"]
+"""Open and first, folded, or one line with the button Connect."""
+Group = Literal["needs", "connected", "just", "more"]
 Focus = Literal["", "result", "heading", "disconnect"]
 
 
@@ -45,51 +48,6 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
-class CardNote:
-    """A note; ``items`` are permissions: group and sentence, from ``permissions.sentences``.
-
-    ``after`` is said below them.  ``message`` is for the person to send on;
-    ``by_itself`` is said if the script runs and polls for news, ``by_hand`` if it does
-    not.
-    """
-
-    tone: Tone
-    title: str
-    sentences: tuple[str, ...] = ()
-    items: tuple[tuple[str, str], ...] = ()
-    after: str = ""
-    link: Link | None = None
-    message: str = ""
-    by_itself: str = ""
-    by_hand: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One sentence under the facts."""
-
-    tone: Tone
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Permissions:
-    """Granted or requested permissions, by group.
-
-    ``left_off`` are permissions the person chose to do without, and ``lost`` says what
-    does not work because of it; ``not_needed`` are those left off that nothing needs.
-    ``unasked`` are those granted without being requested, beside the groups.
-    """
-
-    summary: str
-    groups: tuple[PermissionGroup, ...]
-    left_off: tuple[tuple[str, str], ...] = ()
-    lost: str = ""
-    not_needed: tuple[tuple[str, str], ...] = ()
-    unasked: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class Action:
     """A form (``post``) or a link (``get``).
 
@@ -111,8 +69,78 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class CardNote:
+    """Sentences under a title: what is the matter with a card, or what came of an action.
+
+    ``items`` are permissions: group and sentence, from ``permissions.sentences``.
+    ``after`` is said below them.  ``message`` is for the person to send on;
+    ``by_itself`` is said if the script runs and polls for news, ``by_hand`` if it does
+    not.  ``quiet`` is for the record: when it was, and under which reference.
+    ``actions`` belong to this outcome alone, ``elsewhere`` leads to the provider's own
+    list, ``away`` dismisses it.
+    """
+
+    tone: Tone
+    title: str
+    sentences: tuple[str, ...] = ()
+    items: tuple[tuple[str, str], ...] = ()
+    after: str = ""
+    link: Link | None = None
+    message: str = ""
+    by_itself: str = ""
+    by_hand: str = ""
+    quiet: str = ""
+    actions: tuple[Action, ...] = ()
+    elsewhere: Action | None = None
+    away: Action | None = None
+
+    @property
+    def line(self) -> str:
+        return NOTES[self.tone][0]
+
+    @property
+    def sign(self) -> str:
+        return NOTES[self.tone][1]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One sentence of a row, in the place of its last use."""
+
+    tone: Tone
+    text: str
+
+    @property
+    def drawn(self) -> str:
+        return NOTES[self.tone][0]
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """Granted or requested permissions, by group.
+
+    ``left_off`` are permissions the person chose to do without, and ``lost`` says what
+    does not work because of it; ``not_needed`` are those left off that nothing needs.
+    ``unasked`` are those granted without being requested, beside the groups.
+    """
+
+    summary: str
+    groups: tuple[PermissionGroup, ...]
+    left_off: tuple[tuple[str, str], ...] = ()
+    lost: str = ""
+    not_needed: tuple[tuple[str, str], ...] = ()
+    unasked: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
-    """A card: everything that its template shows.
+    """One service on a page: everything that its template shows.
+
+    ``form`` is how it is shown, in which ``group``; ``line`` and ``sign`` are how the
+    connection is drawn (the stylesheet's classes and icons).  An open card says what is
+    the matter, ``about``; its ``title`` is the first of it, else the service's name.
+    ``status`` stands in a row for its last use, ``used``.
+    ``actions`` are the first buttons, ``more`` those of the fold, ``begin`` an offer's own.
 
     ``mark`` names the drawing; ``outcome`` starts a page's title after an action, and
     ``news`` is read aloud; ``focus`` is the id of the element to focus, or ``""``.
@@ -126,20 +154,37 @@ class Card:
     title: str
     mark: str
     where: Where
+    form: Form
+    group: Group
     stored: bool
+    line: str
+    sign: str
     tag: str
     tone: Tone
     account: str
+    about: CardNote | None
     note: CardNote | None
-    line: Line | None
-    body: tuple[str, ...]
+    status: Line | None
+    used: str
+    purpose: str
     facts: tuple[Fact, ...]
     permissions: Permissions | None
-    actions: tuple[Action, ...]
+    begin: Action | None = None
+    actions: tuple[Action, ...] = ()
+    more: tuple[Action, ...] = ()
+    stops: tuple[str, ...] = ()
+    stays: tuple[str, ...] = ()
     outcome: str = ""
     news: str = ""
     focus: str = ""
     fingerprint: str = ""
+
+    @property
+    def every_action(self) -> tuple[Action, ...]:
+        """Return all buttons and links of the card, in the order of the page."""
+        note = self.note or CardNote("info", "")
+        some = (self.begin, *note.actions, note.elsewhere, note.away, *self.actions, *self.more)
+        return tuple(action for action in some if action)
 
     @property
     def seen(self) -> str:
@@ -160,12 +205,17 @@ class Standing:
     label: str
     state: str
     tone: Tone
+    form: Form
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A sentence about all cards, then links to those that need attention."""
+    """A sentence about all cards, or links to those that need the person: ``one`` or ``many``.
+
+    ``leads`` is the first of these: it alone has a primary button.
+    """
 
     text: str
-    lead: str = ""
+    number: str = ""
     attention: tuple[Link, ...] = ()
+    leads: str = ""

@@ -16,7 +16,7 @@ from webui.cards.states import ACTIONS, BASES, ENDED, STORED, TROUBLED, WORKING,
 from webui.oauth_manager import Connection, OAuthProvider
 from webui.sessions.note import Note
 from webui.text import words
-from webui.text.labels import is_web_address
+from webui.text.labels import is_web_address, isolated
 from webui.text.permissions import permission_groups, sentences
 from webui.text.times import when
 
@@ -65,8 +65,8 @@ class About:
         return Link(said[0], url) if said else None
 
 
-def note(about: About) -> CardNote | None:
-    """Make the note that the stored connection alone calls for."""
+def matter(about: About) -> CardNote | None:
+    """Say what the stored connection alone has to tell, if anything."""
     tone = BASES[about.key].note
     if not tone:
         return None
@@ -75,37 +75,59 @@ def note(about: About) -> CardNote | None:
     return CardNote(
         tone,
         _title(about),
-        about.say_if_any(f"card.{about.key}.text"),
+        _text(about),
         items=sentences(
             about.provider, lacking, about.screen.product, about.screen.bot, allowed=False
         ),
         after=features.lost(limited, about.screen.where) if limited else "",
         link=about.link_if_any(f"card.{about.key}.status", about.provider.status_url),
+        quiet=_stopped(about) if about.key in ENDED else "",
     )
 
 
 def _title(about: About) -> str:
     if about.key == "ending_soon":
         return _ends(about)
-    is_new = about.key == "limited" and _is_new(about.connection)
-    return about.say(f"card.{about.key}.{'not_asked' if is_new else 'title'}")
+    if about.key == "limited" and about.connection:
+        if _is_new(about.connection):
+            return about.say("card.limited.not_asked")
+        count = len(about.connection.lacking_scopes)
+        return about.say(f"card.limited.{'one' if count == 1 else 'many'}", count=str(count))
+    return about.say(f"card.{about.key}.title")
 
 
-def _is_new(limited: Connection | None) -> bool:
+def _text(about: About) -> tuple[str, ...]:
+    if about.key == "ending_soon":
+        end = about.connection.expires_at if about.connection else 0.0
+        moment = when(end, "date" if days_left(about.connection, about.screen.now) else "both")
+        return (words.markup("card.ending_soon.text", time=moment, **about.names),)
+    return about.say_if_any(f"card.{about.key}.text")
+
+
+def _stopped(about: About) -> str:
+    """Say since when it has not worked, and what the bot did with it."""
+    connection = about.connection
+    if connection is None:
+        return ""
+    is_timed = about.key == "reconnect_timed"
+    since = connection.expires_at if is_timed else connection.profile.problem_since
+    if since <= 0:
+        return ""
+    what = features.stopped(about.provider, connection, about.screen.where)
+    key = "card.stopped_features" if what else "card.stopped"
+    return words.markup(key, time=when(since, "date"), features=what)
+
+
+def _is_new(limited: Connection) -> bool:
     """Return whether no missing permission was ever requested: the bot has learnt more since."""
-    if limited is None:
-        return False
     asked = limited.profile.requested_scopes
     return bool(asked) and set(asked).isdisjoint(limited.lacking_scopes)
 
 
 def _ends(about: About) -> str:
-    """Say when access ends: to the minute on its last day, else the date and how many days."""
-    end = about.connection.expires_at if about.connection else 0.0
     days = days_left(about.connection, about.screen.now)
     key = {0: "today", 1: "one"}.get(days, "many")
-    moment = when(end, "both" if key == "today" else "date")
-    return words.markup(f"card.ending_soon.{key}", time=moment, count=days, **about.names)
+    return about.say(f"card.ending_soon.{key}", count=str(days))
 
 
 def days_left(connection: Connection | None, now: float) -> int:
@@ -136,13 +158,13 @@ def _counted(said: Markup, note: Note, outcome: Outcome) -> Markup:
 
 
 def line(about: About, note: Note, outcome: Outcome) -> Line:
-    """Make the line that the last action adds under the facts."""
+    """Make the line that the last action puts in the place of the last use."""
     said = about.say_of(f"card.{note.key}.title", note)
     return Line(outcome.tone, _counted(said, note, outcome))
 
 
 def outcome_note(about: About, note: Note, outcome: Outcome) -> CardNote:
-    """Make the note that the last action calls for."""
+    """Make the note that the last action calls for, without its buttons."""
     prefix = f"card.{note.key}"
     said = about.say_if_any(f"{prefix}.kept") if about.key in STORED else ()
     keys = (f"{prefix}.text", f"{prefix}.as_of")
@@ -165,31 +187,50 @@ def outcome_note(about: About, note: Note, outcome: Outcome) -> CardNote:
     )
 
 
-def body(about: About, keys: Iterable[str]) -> tuple[str, ...]:
-    if about.key == "not_connected" and _asks(keys) and about.provider.purpose:
-        return (about.provider.purpose.replace("{bot}", about.screen.bot),)
-    if about.key == "renewing" and about.screen.where == "detail":
-        return (about.say("detail.renews"),)
-    return ()
+def purpose(about: About) -> str:
+    """Say what connecting is good for: the bot's features, else what it would be allowed."""
+    if about.connection is not None and about.key in STORED:
+        return ""
+    provider = about.provider
+    if provider.features:
+        return words.markup("offer.features", features=features.named(tuple(provider.features)))
+    names = about.screen.product, about.screen.bot
+    groups = permission_groups(provider, provider.scopes, *names, strongest_first=True)
+    asked = [said for group in groups if group.name != "Unknown" for said in group.sentences]
+    if not asked:
+        return provider.purpose.replace("{bot}", about.screen.bot)
+    key = "offer.one" if len(asked) == 1 else "offer.more"
+    return about.say(key, permission=asked[0])
+
+
+def stops(about: About) -> tuple[str, ...]:
+    """List what stops with a disconnect: the bot's features, or its work, and the last use."""
+    found: list[str] = []
+    if about.connection:
+        working = features.working(about.provider, about.connection)
+        found = [isolated(name) for name in working]
+    said = found or [about.say("card.asking.work")]
+    if about.connection and (used := about.connection.profile.used_at) > 0:
+        said[-1] = words.markup("card.asking.last_used", what=said[-1], time=when(used, "both"))
+    return tuple(said)
 
 
 def facts(about: About) -> tuple[Fact, ...]:
+    """List dates worth knowing; what is normal needs no fact."""
     connection = about.connection
     if connection is None or about.key not in STORED:
         return ()
     profile = connection.profile
-    found = [Fact(words.text("fact.connected"), at=profile.connected_at, style="date")]
-    if about.key in WORKING:
-        found += [_used(connection), _access(connection)]
-    elif about.key in TROUBLED:
+    style = "both" if about.screen.where == "detail" else "date"
+    found = [Fact(words.text("fact.connected"), at=profile.connected_at, style=style)]
+    if about.key in TROUBLED:
         worked = max(profile.renewed_at, profile.checked_at)
         found.append(Fact(words.text("fact.worked"), at=worked, is_quiet=True))
         found.append(Fact(words.text("fact.trouble"), at=profile.trouble_since))
-    elif about.key in ENDED:
-        since = connection.expires_at if about.key == "reconnect_timed" else profile.problem_since
-        what = features.stopped(about.provider, connection, about.screen.where)
-        stopped = Fact(words.text("fact.stopped"), at=since, style="date", detail=what)
-        found += [_used(connection), stopped]
+    elif about.key in WORKING | ENDED:
+        found.append(_used(connection))
+    if about.key in WORKING and not connection.has_refresh_token:
+        found.append(Fact(words.text("fact.until"), at=connection.expires_at))
     return tuple(fact for fact in found if fact.text or fact.at > 0)
 
 
@@ -197,14 +238,6 @@ def _used(connection: Connection) -> Fact:
     used = connection.profile.used_at
     text = "" if used > 0 else words.text("fact.unused")
     return Fact(words.text("fact.used"), text, used, is_quiet=True)
-
-
-def _access(connection: Connection) -> Fact:
-    if connection.has_refresh_token:
-        return Fact(words.text("fact.access"), words.text("fact.renews"))
-    if connection.expires_at > 0:
-        return Fact(words.text("fact.until"), at=connection.expires_at)
-    return Fact(words.text("fact.access"), words.text("fact.endless"))
 
 
 def _asks(keys: Iterable[str]) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 Tone = Literal["ok", "info", "warn", "bad", "neutral"]
-Style = Literal["primary", "secondary", "danger"]
+Style = Literal["primary", "", "soft", "bare", "danger"]
 Method = Literal["get", "post"]
 
 
@@ -56,13 +56,13 @@ class Kind:
     """One button or link.
 
     ``path`` is the last step of its address, ``""`` for the provider's own page;
-    ``style`` ``must`` is primary if the person has to act, else secondary; ``words``
-    names its label if that is not its own key, ``busy`` its label while it works.
+    ``style`` ``must`` is primary if the person has to act; ``words`` names its label if
+    that is not its own key, ``busy`` its label while it works.
     """
 
     path: str
     method: Method = "post"
-    style: Style | Literal["must"] = "secondary"
+    style: Style | Literal["must"] = ""
     intent: str = ""
     words: str = ""
     busy: str = ""
@@ -148,6 +148,10 @@ _LIMITED = frozenset({"limited"})
 _WAITING = Outcome(
     "waiting", "info", _ANY, ("check_again", "start_again", "cancel", "disconnect"), "waiting"
 )
+# Outcomes that are the matter with the card, and not beside it.
+OPEN = frozenset({"waiting", "still_waiting", "needs_admin", "asked", "disconnect_failed"})
+# States of what was connected a moment ago.
+LEFT = frozenset({"disconnecting", "disconnected", "still_listed", "own_list"})
 # A "disconnect" here is omitted if nothing is stored.  The way back to access is added if it
 # is not here.
 OUTCOMES: dict[str, Outcome] = {
@@ -198,16 +202,16 @@ OUTCOMES: dict[str, Outcome] = {
 }
 
 ACTIONS: dict[str, Kind] = {
-    "connect": Kind("connect", intent="connect"),
+    "connect": Kind("connect", style="must", intent="connect"),
     "reconnect": Kind("connect", style="must", intent="reconnect"),
     "renew": Kind("connect", style="must", intent="reconnect"),
     "allow": Kind("connect", style="must", intent="widen"),
     "try_again": Kind("connect", style="must"),
     "start_again": Kind("connect", style="must"),
-    "answer": Kind("switch", "get"),
+    "answer": Kind("switch", "get", style="must"),
     "check": Kind("check", busy="checking"),
-    "keep_limited": Kind("accept-limited"),
-    "cancel": Kind("cancel"),
+    "keep_limited": Kind("accept-limited", style="bare"),
+    "cancel": Kind("cancel", style="bare"),
     "ask_again": Kind("revoke"),
     "disconnect": Kind("disconnect", "get"),
     "confirm": Kind("disconnect", style="danger", words="disconnect"),
@@ -219,3 +223,32 @@ ACTIONS: dict[str, Kind] = {
     "dismiss": Kind("dismiss"),
     "done": Kind("dismiss"),
 }
+
+# Classes and icons of the stylesheet: the line to a service in a state, by default that of
+# the state it is in without an outcome; and an outcome's note.
+LINES = {
+    "connected": ("joined", "check"),
+    "renewing": ("joined", "check"),
+    "kept": ("joined", "check"),
+    "limited": ("limited", "minus"),
+    "ending_soon": ("ending", "clock"),
+    "reconnect": ("broken", "cross"),
+    "unreadable": ("broken", "cross"),
+    "provider_trouble": ("paused", "pause"),
+    "setup": ("paused", "pause"),
+    "waiting": ("waiting", "more"),
+    "needs_admin": ("waiting", "more"),
+    "not_set_up": ("parted", ""),
+    "not_connected": ("parted", ""),
+}
+NOTES: dict[Tone, tuple[str, str]] = {
+    "ok": ("joined", "check"),
+    "info": ("parted", "info"),
+    "neutral": ("parted", "info"),
+    "warn": ("limited", "alert"),
+    "bad": ("broken", "alert"),
+}
+# Actions of an outcome that are beside its text, not among the first buttons.
+AWAY = frozenset({"dismiss", "done"})
+ELSEWHERE = frozenset({"manage", "manage_list"})
+FOLDED = frozenset({"check", "disconnect"})

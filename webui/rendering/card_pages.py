@@ -23,29 +23,34 @@ class _Drawing:
     bot: str
     is_fragment: bool
     is_news: bool
+    leads: bool
 
 
 def drawn_by(environment: Environment) -> Callable[..., Markup]:
-    """Make the function ``drawn`` of templates, in the place of an include of ``card.html``.
+    """Make the function ``drawn`` of templates: ``card.html``, or alone on its page ``service.html``.
 
-    ``is_news`` as that template has it.
+    ``is_news`` and ``leads`` as those templates have them.
     """
 
     @lru_cache(maxsize=MOST)
     def draw(wanted: _Drawing) -> Markup:
-        template = environment.get_template("card.html")
+        is_list = wanted.card.where == "list"
+        template = environment.get_template("card.html" if is_list else "service.html")
         html = template.render(
             card=wanted.card,
             product=wanted.product,
             bot=wanted.bot,
             is_fragment=wanted.is_fragment,
             is_news=wanted.is_news,
+            leads=wanted.leads,
         )
         return Markup(html)  # noqa: S704 -- the template has escaped it
 
     @pass_context
-    def drawn(context: Context, card: Card, *, is_news: bool = False) -> Markup:
+    def drawn(
+        context: Context, card: Card, *, is_news: bool = False, leads: bool = False
+    ) -> Markup:
         names = context["product"], context["bot"]
-        return draw(_Drawing(card, id(card), *names, context["is_fragment"], is_news))
+        return draw(_Drawing(card, id(card), *names, context["is_fragment"], is_news, leads))
 
     return drawn

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from webui.cards import Focus, changed, summarize
+from webui.cards import (
+    FILTER_ABOVE,
+    Card,
+    Focus,
+    changed,
+    grouped,
+    matching,
+    summarize,
+    to_start_with,
+)
 from webui.rendering.render import hand_off, is_htmx, render, render_changes
 from webui.sessions.note import CANCELLED, Note, cancellation
-from webui.site import form_of, provider_of, site_of
-from webui.views.card_responses import answer, cards_of, done, screen_of, where_of
+from webui.sessions.sessions import Session
+from webui.site import Site, form_of, provider_of, site_of
+from webui.views.card_responses import NEWEST, answer, cards_of, done, screen_of, where_of
 
 
 async def show_list(request: Request) -> Response:
@@ -32,7 +43,32 @@ async def show_list(request: Request) -> Response:
         else:
             subject = next((card.outcome for card in cards if card.outcome), "")
         return render_changes(request, news, summary, subject)
-    return render(request, "connections.html", cards=cards, summary=summarize(cards, screen))
+    find = request.query_params.get("find", "").strip()[:80]
+    shown = matching(cards, find) if find else cards
+    asked_for = "" if find or not cards else await _asked_for(site, session, cards)
+    first = None if find else to_start_with(cards, asked_for)
+    return render(
+        request,
+        "connections.html",
+        cards=shown,
+        groups=grouped(card for card in shown if card is not first),
+        first=first,
+        summary=summarize(cards, screen),
+        find=find,
+        can_find=bool(find) or len(cards) > FILTER_ABOVE,
+    )
+
+
+async def _asked_for(site: Site, session: Session, cards: Sequence[Card]) -> str:
+    """Return the service that the bot made a link for last, if nothing is connected yet.
+
+    One round trip then, else none.
+    """
+    if to_start_with(cards, "") is None:
+        return ""
+    page = await site.manager.activity(site.redis, session.user, size=NEWEST)
+    made = (event.provider for event in page.events if event.kind in ("link_made", "link_used"))
+    return next((name for name in made if name), "")
 
 
 async def show_one(request: Request) -> Response:
