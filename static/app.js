@@ -25,6 +25,18 @@
     });
   }
 
+  // A card that is news moves to its group; one that was just disconnected stays in its place.
+  function place() {
+    all('#groups [data-group]', item => {
+      const list = get('group-' + item.dataset.group), focused = doc.activeElement;
+      if (!list || item.parentElement === list) return;
+      const next = [...list.children].find(other => other.dataset.order > item.dataset.order);
+      list.insertBefore(item, next ?? null);
+      if (item.contains(focused)) focused.focus();
+    });
+    all('#groups > section', group => { group.hidden = !group.querySelector('li'); });
+  }
+
   // Nobody asked for a poll: it moves no focus and tells of no trouble.
   const isPoll = ctx => ctx.sourceElement.id === 'conn-poll';
   const hasFocus = () => doc.activeElement && doc.activeElement !== doc.body;
@@ -52,11 +64,12 @@
   doc.addEventListener('htmx:after:swap', event => {
     const {ctx} = event.detail;
     localise();
+    place();
     if (!isPoll(ctx)) watch();
     else if (ctx.title) doc.title = ctx.title; // htmx does not
     const was = held.get(ctx);
     if (!was || hasFocus()) return;
-    const id = was.closest('.card, #proof')?.id;
+    const id = was.closest('[id^=conn-], #proof')?.id;
     (get(was.id) || doc.querySelector(`#${id} [data-focus]`) || get('main')).focus();
   });
 

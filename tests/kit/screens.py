@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from types import SimpleNamespace
@@ -12,7 +12,15 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 
 from tests.kit.support_screens import support_screens
-from webui.cards import Card, Screen, confirm_card, make_card, summarize
+from webui.cards import (
+    Card,
+    Screen,
+    confirm_card,
+    grouped,
+    make_card,
+    summarize,
+    to_start_with,
+)
 from webui.cards.gallery import ASKED, CASES, NOW, ON, RENEWING, Case, connection, gallery
 from webui.cards.parts import DAY
 from webui.cards.timeline import timeline
@@ -69,10 +77,21 @@ def request(
 
 def card_html(shown: Card, page: str = "", **how: Any) -> str:
     page = page or ("connection.html" if shown.where == "detail" else "connections.html")
-    answer = pages.render_card(
-        request(**how), shown, summarize([shown], SCREEN), page=page, cards=[shown], announce="Hm."
-    )
+    answer = pages.render_card(request(**how), shown, page=page, announce="Hm.", **listed([shown]))
     return bytes(answer.body).decode()
+
+
+def listed(cards: Sequence[Card], **more: Any) -> dict[str, Any]:
+    """The context of the page of all connections."""
+    first = to_start_with(cards, "")
+    groups = grouped(card for card in cards if card is not first)
+    context = {
+        "cards": cards,
+        "groups": groups,
+        "first": first,
+        "summary": summarize(cards, SCREEN),
+    }
+    return {**context, "find": "", "can_find": False, **more}
 
 
 def _page(template: str, context: dict[str, Any], *, signed_in: bool = False) -> str:
@@ -252,6 +271,26 @@ def _sign_on() -> Iterator[tuple[str, str]]:
         yield key, _page("signon_failed.html", context)
 
 
+def _lists() -> dict[str, list[Card]]:
+    """Whole pages of connections, by what they show."""
+    lists = {
+        "list": ("limited", "ended", "endless"),
+        "mixed": ("refused", "limited", "never used", "ends soon", "never looked up"),
+        "well": ("endless", "renewing", "timed", "nobody to renew"),
+        "nothing connected": ("free, github", "free, google", "free", "never looked up"),
+        "left": ("disconnected", "asked again", "own list", "timed"),
+    }
+    more = {
+        "nobody to renew": Case("connected", ON["microsoft"], connection("microsoft", **RENEWING)),
+        "free, github": Case("not_connected", ON["github"], None),
+        "free, google": Case("not_connected", ON["google"], None),
+    }
+    cases = CASES | more
+    return {"no services": []} | {
+        name: [card(cases[one]) for one in ones] for name, ones in lists.items()
+    }
+
+
 def screens() -> dict[str, str]:
     """The HTML of every screen there is, by a name for the test's report."""
     found = {name: card_html(card(case)) for name, case in CASES.items()}
@@ -264,11 +303,8 @@ def screens() -> dict[str, str]:
     unnamed = connection("google", label="", **RENEWING)
     asked = confirm_card(ON["google"], unnamed, SCREEN)
     found["ask unnamed"] = card_html(asked, "disconnect.html")
-    several = [card(CASES[name]) for name in ("limited", "ended", "endless")]
-    for name, cards in {"list": several, "no services": []}.items():
-        summary = summarize(cards, SCREEN)
-        context = {"cards": cards, "summary": summary}
-        found[name] = _page("connections.html", context, signed_in=True)
+    for name, cards in _lists().items():
+        found[name] = _page("connections.html", listed(cards), signed_in=True)
     leaving = pages.hand_off(request(), ON["github"], "https://github.com/login?a=1&b=2")
     found["handoff"] = bytes(leaving.body).decode()
     found["signin"] = _page("signin.html", {"service": "github"})

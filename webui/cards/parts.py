@@ -21,6 +21,8 @@ from webui.text.permissions import permission_groups, sentences
 from webui.text.times import when
 
 DAY = 86_400.0
+# OpenID Connect Core 5.4 and 11: nobody connects a service for these.
+_OF_SIGNING_IN = frozenset({"openid", "offline_access"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +197,8 @@ def purpose(about: About) -> str:
     if provider.features:
         return words.markup("offer.features", features=features.named(tuple(provider.features)))
     names = about.screen.product, about.screen.bot
-    groups = permission_groups(provider, provider.scopes, *names, strongest_first=True)
-    asked = [said for group in groups if group.name != "Unknown" for said in group.sentences]
+    scopes = [scope for scope in provider.scopes if scope not in _OF_SIGNING_IN]
+    asked = [s for g, s in sentences(provider, scopes, *names, allowed=True) if g != "Unknown"]
     if not asked:
         return provider.purpose.replace("{bot}", about.screen.bot)
     key = "offer.one" if len(asked) == 1 else "offer.more"
