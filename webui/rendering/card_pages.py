@@ -27,7 +27,8 @@ class _Drawing:
 
 
 def drawn_by(environment: Environment) -> Callable[..., Markup]:
-    """Make the function ``drawn`` of templates: ``card.html``, or alone on its page ``service.html``.
+    """Make the function ``drawn`` of templates: ``card.html``, or for a page of its own
+    ``service.html``.
 
     ``is_news`` and ``leads`` as those templates have them.
     """
