@@ -590,7 +590,8 @@ SITUATIONS = {
     # disconnect
     "the provider confirms": Situation(
         ("disconnect", "github"),
-        "GitHub is disconnected. GitHub has cancelled my access too.",
+        r"GitHub is disconnected\. GitHub has cancelled my access too\."
+        r"\nDisconnected GitHub \(mona\) on .* UTC, GitHub confirmed, reference \w{6}\.",
         connect_github,
     ),
     "there is nothing to disconnect": Situation(
@@ -598,18 +599,21 @@ SITUATIONS = {
     ),
     "what is disconnected had ended": Situation(
         ("disconnect", "google"),
-        r"Google is removed here\. It had already ended my access\.",
+        r"Google is removed here\. It had already ended my access\."
+        r"\nDisconnected Google.* on .* UTC, Google had already ended our access, .*\.",
         lose_google,
     ),
     "the provider does not confirm": Situation(
         ("disconnect", "discord"),
         r"I have deleted my access to Discord\. Discord did not confirm.* off it there\."
+        r"\nDisconnected Discord.* on .* UTC, Discord did not confirm, reference \w{6}\."
         r"\nhttps://discord\.example/apps",
         do_not_confirm,
     ),
     "the provider cannot be asked": Situation(
         ("disconnect", "microsoft"),
-        r"I have deleted my access to Microsoft\. Microsoft keeps .* off it there\.",
+        r"I have deleted my access to Microsoft\. Microsoft keeps .* off it there\."
+        r"\nDisconnected Microsoft.* on .* UTC, Microsoft keeps its own list, .*",
         have_no_way_to_ask,
     ),
     "disconnecting nothing": Situation(("disconnect", "all"), "I do not know that service.*"),

@@ -35,6 +35,8 @@ DISCONNECTING_SECONDS = 30.0
 # Until the person has looked at the provider, or until it is over.
 _LASTING = {"still_listed", "ask_again", "asked_again", "own_list"}
 _GOING_ON = {"waiting", "still_waiting", "disconnecting", "asked"}
+# Of a disconnect that is on record.
+RECEIPTED = frozenset({"disconnected", "already_ended", "too_many_retries"}) | _LASTING
 _OF_NO_CARD = {CANCELLED, DELIVERED}
 _CANCELLED_BY_HAND = {"waiting", "needs_admin"}
 
@@ -48,7 +50,7 @@ def unanswered(notes: Mapping[str, Note], now: float) -> list[str]:
 def notes_to_show(notes: Mapping[str, Note], now: float) -> dict[str, Note]:
     """Return the notes to show ``now``, by service.
 
-    The latest alone, and those that go on or ask for something.
+    The latest alone, those of disconnects, and those that go on or ask for something.
     """
     shown = {
         name: today
@@ -58,7 +60,7 @@ def notes_to_show(notes: Mapping[str, Note], now: float) -> dict[str, Note]:
         and note.key not in _OF_NO_CARD
     }
     latest = max((note.at for note in shown.values()), default=0.0)
-    stay = _LASTING | _GOING_ON
+    stay = _LASTING | _GOING_ON | RECEIPTED
     return {name: note for name, note in shown.items() if note.at == latest or note.key in stay}
 
 

@@ -183,6 +183,7 @@ def outcome_note(about: About, note: Note, outcome: Outcome) -> CardNote:
         _counted(about.say_of(f"{prefix}.title", note), note, outcome),
         said,
         link=about.link_if_any(f"{prefix}.status", provider.status_url),
+        quiet=note.receipt,
         message=about.say_or_nothing(f"{prefix}.message"),
         by_itself=about.say_or_nothing(f"{prefix}.by_itself"),
         by_hand=about.say_or_nothing(f"{prefix}.by_hand"),

@@ -165,9 +165,9 @@ OUTCOMES: dict[str, Outcome] = {
     "not_you": Outcome("denied", "info", _ANY),
     "start_here": Outcome("attempt_over", "info", _ANY, ("start_again", "disconnect")),
     "disconnecting": Outcome("disconnecting", "info", _GONE, ("check_again",), "disconnecting"),
-    "disconnected": Outcome("disconnected", "ok", _GONE),
-    "already_disconnected": Outcome("disconnected", "ok", _GONE),
-    "already_ended": Outcome("disconnected", "ok", _GONE),
+    "disconnected": Outcome("disconnected", "ok", _GONE, ("dismiss",)),
+    "already_disconnected": Outcome("disconnected", "ok", _GONE, ("dismiss",)),
+    "already_ended": Outcome("disconnected", "ok", _GONE, ("dismiss",)),
     "still_listed": Outcome("still_listed", "warn", _GONE, ("manage", "dismiss")),
     "ask_again": Outcome("still_listed", "warn", _GONE, ("ask_again", "manage", "dismiss")),
     "asked_again": Outcome(

@@ -6,9 +6,21 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from webui.chat.phrases import abilities, details, lost, moment, named, say, span, standing, trouble
+from webui.chat.phrases import (
+    abilities,
+    account_name,
+    details,
+    lost,
+    moment,
+    named,
+    say,
+    span,
+    standing,
+    trouble,
+)
 from webui.oauth_manager import (
     Connection,
+    Disconnected,
     Health,
     OAuthManager,
     OAuthMisconfigured,
@@ -23,7 +35,10 @@ from webui.oauth_manager import (
 from webui.oauth_manager.links import as_typed
 from webui.oauth_manager.storage.calls import RedisClient
 from webui.rate_limits import Limiter, TooMany
+from webui.text import words
 from webui.text.labels import is_web_address
+from webui.text.receipts import Receipt
+from webui.text.times import exact
 
 from .links import new_link, open_link, scopes_to_ask
 
@@ -227,9 +242,18 @@ async def _disconnect(talk: Talk, name: str) -> str:
         return talk.which(name)
     result = await talk.manager.delete_token(talk.redis, talk.user_id, provider.name, by="chat")
     outcome = say(_ENDED[result.at_provider], provider=provider.label)
+    if result.at:
+        outcome = f"{outcome}\n{_receipt(talk, provider, result)}"
     url = provider.own_manage_url
     is_listed = result.at_provider in (RevokeOutcome.UNSUPPORTED, RevokeOutcome.UNCONFIRMED)
     return f"{outcome}\n{url}" if is_listed and is_web_address(url) else outcome
+
+
+def _receipt(talk: Talk, provider: OAuthProvider, result: Disconnected) -> str:
+    about = Receipt(
+        talk.user_id, provider.name, provider.label, result.at, result.at_provider.value
+    )
+    return about.sentence(words.text, account_name(result.account.label), exact(result.at))
 
 
 async def _manage(talk: Talk, _: str) -> str:

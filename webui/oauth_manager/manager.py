@@ -319,7 +319,8 @@ class OAuthManager(Display):
         did not confirm; the request goes on.
         """
         ending = await self.disconnect(redis, user_id, provider, by=by)
-        unconfirmed = Disconnected(provider, RevokeOutcome.UNCONFIRMED, ending.account)
+        unknown = RevokeOutcome.UNCONFIRMED
+        unconfirmed = Disconnected(provider, unknown, ending.account, at=ending.at)
         return await ending.within(self.patience) or unconfirmed
 
     async def disconnect(

@@ -11,7 +11,8 @@ class Note:
     """The outcome of the last action on a card: a key of ``OUTCOMES``, or one of ``WORDLESS``.
 
     ``until``, in epoch seconds, is when something works again, or how long it does;
-    ``times`` is how often the same outcome came in a row.
+    ``times`` is how often the same outcome came in a row.  ``receipt`` is HTML for the
+    record, found when the note is shown, and never stored.
     """
 
     key: str
@@ -19,6 +20,7 @@ class Note:
     at: float = 0.0
     until: float = 0.0
     times: int = 1
+    receipt: str = ""
 
 
 # Keys that are none of ``OUTCOMES``: they change what counts, and no card has words for them.

@@ -44,7 +44,7 @@ def when(epoch: float, style: str = "both", *, is_local: bool = True) -> Markup:
     second) or ``both``.
     """
     own = f' data-local="{style}"' if is_local else ""
-    return _element(epoch, own, _exact(epoch, style))
+    return _element(epoch, own, exact(epoch, style))
 
 
 def ago(epoch: float, now: float, *, is_local: bool = True) -> Markup:
@@ -54,13 +54,13 @@ def ago(epoch: float, now: float, *, is_local: bool = True) -> Markup:
     differ may bring, is "just now" for a minute, and its date after that.  The script turns
     date and title into the person's own zone if ``is_local``.
     """
-    title = f' title="{_exact(epoch, "both")}"' + (" data-title" if is_local else "")
+    title = f' title="{exact(epoch, "both")}"' + (" data-title" if is_local else "")
     if -_MINUTE < now - epoch < _WEEK:
         return _element(epoch, title, _age(max(0, now - epoch)))
     same_year = _utc(epoch).year == _utc(now).year
     style = "day" if same_year else "date"
     own = f' data-local="{style}"' if is_local else ""
-    return _element(epoch, title + own, _exact(epoch, style))
+    return _element(epoch, title + own, exact(epoch, style))
 
 
 def _age(seconds: float) -> str:
@@ -79,7 +79,8 @@ def _utc(epoch: float) -> datetime:
     return datetime.fromtimestamp(epoch, UTC)
 
 
-def _exact(epoch: float, style: str) -> str:
+def exact(epoch: float, style: str = "both") -> str:
+    """Write a time in UTC as plain text; ``style`` as for :func:`when`."""
     at = _utc(epoch)
     return _STYLES[style].format(
         day=f"{at.day} {_MONTHS[at.month - 1]}",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from webui.cards import (
+    RECEIPTED,
     Card,
     Focus,
     Screen,
@@ -29,6 +30,10 @@ from webui.rendering.render import is_htmx, render_card
 from webui.sessions.note import Note
 from webui.sessions.sessions import Session
 from webui.site import Site, site_of
+from webui.text import words
+from webui.text.labels import isolated
+from webui.text.receipts import Receipt
+from webui.text.times import when
 
 NEWEST = 5  # events on a service's own page
 
@@ -74,13 +79,33 @@ async def _places(site: Site, session: Session, screen: Screen, always: str = ""
         # A look finds unanswered offers, and has them ended at the provider.
         site.manager.see_through(site.manager.switch_offer(site.redis, session.user, name))
     notes, last = notes_to_show(session.notes, screen.now), newest(session.notes, screen.now)
-    for connection in await site.manager.connections(site.redis, session.user):
+    known = await site.manager.connections(site.redis, session.user)
+    notes = {c.provider: note for c in known if (note := of_the_store(notes.get(c.provider), c))}
+    notes = await _with_receipts(site, session.user, notes)
+    for connection in known:
         provider = site.manager.providers[connection.provider]
         is_known = provider.is_configured or connection.status is not Status.NOT_CONNECTED
         if is_known or provider.name == always:
-            note = of_the_store(notes.get(provider.name), connection)
+            note = notes.get(provider.name)
             places.append(_Place(provider, connection, note, provider.name == last))
     return sorted(places, key=lambda place: place.provider.label.lower())
+
+
+async def _with_receipts(site: Site, user: str, notes: dict[str, Note]) -> dict[str, Note]:
+    """Add its receipt to each note of a disconnect.  One round trip if there is any."""
+    wanted = {name for name, note in notes.items() if note.key in RECEIPTED}
+    if not wanted:
+        return notes
+    found: dict[str, Note] = {}
+    for event in (await site.manager.activity(site.redis, user)).events:
+        name = event.provider
+        if event.kind == "disconnected" and name in wanted - found.keys():
+            label = site.manager.providers[name].label
+            about = Receipt(user, name, label, event.at, event.detail)
+            account = isolated(event.account) if event.account else ""
+            said = about.sentence(words.markup, account, when(event.at, "both"))
+            found[name] = replace(notes[name], receipt=said)
+    return notes | found
 
 
 async def answer(

@@ -63,7 +63,7 @@ async def disconnect(request: Request) -> Response:
     where = where_of(await form_of(request))
     work = site.manager.disconnect(site.redis, session.user, provider.name, by="web")
     try:
-        told = await _seen_through(site, session, provider.name, work)
+        told = await seen_through(site, session, provider.name, work)
     except StoreUnavailable:
         return await _not_disconnected(request, session, provider, where)
     return await _how_it_went(request, told, provider, where)
@@ -83,7 +83,7 @@ async def revoke(request: Request) -> Response:
         response.headers["Retry-After"] = str(limit.retry_after)
         return response
     work = site.manager.ask_again(site.redis, session.user, provider.name)
-    told = await _seen_through(site, session, provider.name, work, AFTER_ASKING_AGAIN)
+    told = await seen_through(site, session, provider.name, work, AFTER_ASKING_AGAIN)
     return await _how_it_went(request, told, provider, where)
 
 
@@ -109,7 +109,7 @@ async def _session(request: Request) -> Session:
         return session
 
 
-async def _seen_through(
+async def seen_through(
     site: Site,
     session: Session,
     provider: str,

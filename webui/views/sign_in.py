@@ -51,6 +51,11 @@ async def sign_in(request: Request) -> Response:
 
 async def sign_out(request: Request) -> Response:
     """``POST /signout``: every copy of both cookies is dead from here on."""
+    return await signed_out_response(request)
+
+
+async def signed_out_response(request: Request) -> Response:
+    """End both sessions of this browser, and go to the page that says so."""
     site = site_of(request)
     vias = [await sessions.end(request) for sessions in (site.sessions, site.staff_sessions)]
     response = await sign_out_there(request) if "sso" in vias else None

@@ -68,7 +68,8 @@ async def disconnect(services: Services, subject: Subject, by: str) -> Ending:
         offer = removal.offer = removal.offer or offer
         if removal.is_ours:
             work = _end(services, removal)
-            return Ending(removal.account, services.tasks.run(work))
+            at = removal.story.event.at if removal.is_something else 0.0
+            return Ending(removal.account, services.tasks.run(work), at)
 
 
 async def _remove(services: Services, subject: Subject, by: str) -> _Removal:
@@ -176,7 +177,8 @@ async def _end(services: Services, removal: _Removal) -> Disconnected:
     if not removal.is_something:
         return Disconnected(subject.provider.name, outcome, removal.account)
     until = await revocation.settle(services, subject, removal.story, outcome, held, token)
-    return Disconnected(subject.provider.name, outcome, removal.account, until)
+    at = removal.story.event.at
+    return Disconnected(subject.provider.name, outcome, removal.account, until, at)
 
 
 def resume(services: Services, subject: Subject, stored: Stored) -> None:

@@ -28,10 +28,11 @@ Asked = tuple[RevokeOutcome, TokenData | None]
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A connection that is gone here, while its provider is asked to end it."""
+    """A connection that is gone here since ``at``, while its provider is asked to end it."""
 
     account: Account
     result: asyncio.Task[Disconnected]
+    at: float = 0.0
 
     async def within(self, seconds: float) -> Disconnected | None:
         """Return the outcome; ``None`` if the provider takes longer; the request goes on."""

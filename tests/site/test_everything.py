@@ -1,0 +1,94 @@
+"""Disconnecting everything, signing out everywhere, and receipts."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.kit.fake_answers import Answer
+from tests.kit.screens import Document
+from tests.kit.site_fixtures import Browser, Place, card_state
+from webui.oauth_manager.journal import receipt_code
+
+pytestmark = pytest.mark.anyio
+
+
+def note(text: str, provider: str) -> str:
+    return " ".join(Document(text).by_id(f"conn-{provider}-n").text.split())
+
+
+class TestDisconnectingEverything:
+    async def test_lists_every_service_before_anything_is_done(
+        self, place: Place, ann: Browser
+    ) -> None:
+        await place.connect(ann, "github")
+        await place.connect(ann, "google")
+
+        page = await ann.get("/everything/disconnect")
+
+        text = Document(page.text).text
+        assert "GitHub" in text
+        assert "Google" in text
+        assert "Discord" not in text
+        assert card_state((await ann.get("/connections")).text, "github") == "connected"
+
+    async def test_ends_all_and_says_what_each_service_answered(
+        self, place: Place, ann: Browser
+    ) -> None:
+        for name in ("github", "google", "microsoft"):
+            await place.connect(ann, name)
+        place.fake.next_revoke = Answer(503)
+
+        done = await ann.post("/everything/disconnect")
+        page = (await ann.get("/connections")).text
+
+        assert (done.status_code, done.headers["location"]) == (303, "/connections")
+        states = {name: card_state(page, name) for name in ("github", "google", "microsoft")}
+        assert set(states.values()) <= {"disconnected", "still_listed", "own_list"}
+        assert states["microsoft"] == "own_list"
+
+    async def test_without_a_connection_there_is_no_question(self, ann: Browser) -> None:
+        page = await ann.get("/everything/disconnect")
+
+        assert (page.status_code, page.headers["location"]) == (303, "/connections")
+
+    async def test_needs_somebody_who_is_signed_in(self, place: Place) -> None:
+        stranger = await place.browser()
+
+        asked = await stranger.get("/everything/disconnect")
+
+        assert asked.headers["location"].startswith("/signin?next=")
+
+
+class TestSigningOutEverywhere:
+    async def test_ends_every_browser_of_the_person_and_nobody_elses(self, place: Place) -> None:
+        here, there = await place.signed_in("ann"), await place.signed_in("ann")
+        bob = await place.signed_in("bob")
+
+        done = await here.post("/signout/everywhere")
+
+        assert done.headers["location"] == "/signed-out"
+        assert (await here.get("/connections")).status_code == 303
+        assert (await there.get("/connections")).status_code == 303
+        assert (await bob.get("/connections")).status_code == 200
+
+
+class TestReceipts:
+    async def test_a_disconnect_leaves_one_sentence_to_keep(
+        self, place: Place, ann: Browser
+    ) -> None:
+        await place.connect(ann, "github")
+        await ann.post("/connections/github/disconnect")
+
+        said = note((await ann.get("/connections")).text, "github")
+
+        (event,) = [
+            event
+            for event in (await place.bot.activity(place.redis, "ann")).events
+            if event.kind == "disconnected"
+        ]
+        code = receipt_code("ann", "github", event.at)
+        assert re.search(
+            rf"Disconnected GitHub \(mona\) on .+, GitHub confirmed, reference {code}\.", said
+        )
