@@ -6,7 +6,6 @@ import re
 
 import pytest
 
-from tests.kit.fake_answers import Answer
 from tests.kit.screens import Document
 from tests.kit.site_fixtures import Browser, Place, card_state
 from webui.oauth_manager.journal import receipt_code
@@ -38,7 +37,6 @@ class TestDisconnectingEverything:
     ) -> None:
         for name in ("github", "google", "microsoft"):
             await place.connect(ann, name)
-        place.fake.next_revoke = Answer(503)
 
         done = await ann.post("/everything/disconnect")
         page = (await ann.get("/connections")).text
