@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test cover lint fix bench bench-peers lock clean
+.PHONY: help run test cover lint fix bench bench-peers pictures lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s%s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,9 @@ fix: $(VENV)/test-installed ## Correct style and format where a tool can
 
 bench: $(VENV)/test-installed ## Measure the product on this machine, and fail if something is beyond its limit
 	@$(BIN)/python -m bench
+
+pictures: $(VENV)/test-installed ## Take a picture of every screen in every width and scheme, into pictures/
+	@$(BIN)/python -m tests.kit.pictures $(SCREENS)
 
 PEERS := .venv-peers
 bench-peers: ## Measure other libraries at the same work, in an environment of their own

@@ -5,6 +5,7 @@
   const day = {day: 'numeric', month: 'long'};
   const styles = {day, date, time, second: {timeStyle: 'medium'}, both: {...date, ...time}};
   const held = new WeakMap();
+  let unfolded = [];
   root.classList.add('js');
 
   const write = (time, style) =>
@@ -58,6 +59,7 @@
       return;
     }
     if (hasFocus()) held.set(ctx, doc.activeElement);
+    unfolded = [...doc.querySelectorAll('[id^=conn-]:has(> details[open])')].map(card => card.id);
     if (!isPoll(ctx)) box().replaceChildren();
   });
 
@@ -65,6 +67,7 @@
     const {ctx} = event.detail;
     localise();
     place();
+    for (const id of unfolded) get(id)?.querySelector('details')?.setAttribute('open', '');
     if (!isPoll(ctx)) watch();
     else if (ctx.title) doc.title = ctx.title; // htmx does not
     const was = held.get(ctx);

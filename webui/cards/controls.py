@@ -89,14 +89,17 @@ def _first(about: About, keys: Iterable[str], must: Style = "") -> Action | None
 def actions(about: About, keys: Iterable[str], must: Style) -> tuple[Action, ...]:
     """Make the buttons; "disconnect" only if something is stored, a link only if it has an address.
 
-    ``must`` is the style of the one that gives access.
+    ``must`` is the style of the first that gives access: one is the thing to do.
     """
-    made = (
-        _action(about, key, ACTIONS[key], must)
-        for key in keys
-        if key != "disconnect" or about.key in STORED
-    )
-    return tuple(action for action in made if action.url)
+    made: list[Action] = []
+    for key in keys:
+        kind = ACTIONS[key]
+        if key == "disconnect" and about.key not in STORED:
+            continue
+        action = _action(about, key, kind, must)
+        must = "" if kind.style == "must" else must
+        made += [action] if action.url else []
+    return tuple(made)
 
 
 def _action(about: About, key: str, kind: Kind, must: Style) -> Action:

@@ -175,7 +175,7 @@ OUTCOMES: dict[str, Outcome] = {
     ),
     "too_many_retries": Outcome("still_listed", "info", _GONE, ("manage", "dismiss")),
     "own_list": Outcome("own_list", "info", _GONE, ("manage_list", "done")),
-    "disconnect_failed": Outcome("kept", "bad", STORED, ("keep", "retry_disconnect")),
+    "disconnect_failed": Outcome("kept", "bad", STORED, ("retry_disconnect", "keep")),
     "denied": Outcome("denied", "info", _ANY),
     "failed": Outcome("failed", "bad", _ANY, ("try_again", "disconnect")),
     "attempt_over": Outcome("attempt_over", "info", _ANY, ("start_again", "disconnect")),
