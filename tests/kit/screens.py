@@ -94,6 +94,11 @@ def listed(cards: Sequence[Card], **more: Any) -> dict[str, Any]:
     return {**context, "find": "", "can_find": False, **more}
 
 
+def list_html(cards: Sequence[Card], **more: Any) -> str:
+    """The page of all connections."""
+    return _page("connections.html", listed(cards, **more), signed_in=True)
+
+
 def _page(template: str, context: dict[str, Any], *, signed_in: bool = False) -> str:
     answer = pages.render(request(signed_in=signed_in), template, **context)
     return bytes(answer.body).decode()
@@ -304,7 +309,7 @@ def screens() -> dict[str, str]:
     asked = confirm_card(ON["google"], unnamed, SCREEN)
     found["ask unnamed"] = card_html(asked, "disconnect.html")
     for name, cards in _lists().items():
-        found[name] = _page("connections.html", listed(cards), signed_in=True)
+        found[name] = list_html(cards)
     leaving = pages.hand_off(request(), ON["github"], "https://github.com/login?a=1&b=2")
     found["handoff"] = bytes(leaving.body).decode()
     found["signin"] = _page("signin.html", {"service": "github"})

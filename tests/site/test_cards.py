@@ -7,7 +7,17 @@ from dataclasses import replace
 import pytest
 
 from tests.kit.every import every
-from tests.kit.screens import BOT, DETAIL, PRODUCT, SCREEN, card, events
+from tests.kit.screens import (
+    BOT,
+    DETAIL,
+    PRODUCT,
+    SCREEN,
+    Document,
+    card,
+    card_html,
+    events,
+    list_html,
+)
 from webui.cards import (
     Standing,
     base_key,
@@ -37,20 +47,32 @@ def test_a_case_is_shown_in_its_state(case: Case) -> None:
 
 
 @EVERY_CASE
-def test_a_card_has_at_most_one_primary_button_and_only_where_the_person_must_act(
+def test_a_card_has_at_most_one_primary_button_and_only_if_the_person_must_act(
     case: Case,
 ) -> None:
     shown = card(case)
-    primary = [a for a in shown.actions if a.style == "primary"]
+    primary = [a for a in shown.every_action if a.style == "primary"]
     assert len(primary) <= 1
-    assert not primary or shown.tone in ("bad", "warn")
+    assert not primary or (shown.form, shown.group) == ("card", "needs")
+
+
+@EVERY_CASE
+def test_a_card_is_open_if_the_person_must_act_a_row_if_it_is_stored_else_an_offer(
+    case: Case,
+) -> None:
+    shown = card(case)
+    groups = {"card": {"needs"}, "row": {"connected"}, "offer": {"more", "just"}}
+    assert shown.group in groups[shown.form]
+    assert shown.form != "row" or shown.stored
+    assert shown.form != "offer" or not shown.stored
+    assert shown.form == "card" or shown.tone not in ("bad", "warn")
 
 
 @EVERY_CASE
 def test_red_is_kept_for_the_last_confirming_press(case: Case) -> None:
-    assert all(action.style != "danger" for action in card(case).actions)
+    assert all(action.style != "danger" for action in card(case).every_action)
     asked = confirm_card(case.provider, case.connection, SCREEN)
-    assert [action.style for action in asked.actions] == ["secondary", "danger"]
+    assert [action.style for action in asked.every_action] == ["", "danger"]
     assert asked.actions[1].label == "Disconnect"
 
 
@@ -60,7 +82,7 @@ def test_only_what_can_be_used_is_offered_to_be_kept_connected(case: Case) -> No
     is_usable = base_key(case.provider, case.connection, NOW) in WORKING | TROUBLED
     failed = make_card(case.provider, case.connection, Note("disconnect_failed"), SCREEN)
     for shown in (confirm_card(case.provider, case.connection, SCREEN), failed):
-        labels = {action.label for action in shown.actions} & {"Keep connected", "Not now"}
+        labels = {action.label for action in shown.every_action} & {"Keep connected", "Not now"}
         assert labels <= {"Keep connected" if is_usable else "Not now"}
         assert labels or shown is failed
 
@@ -68,7 +90,7 @@ def test_only_what_can_be_used_is_offered_to_be_kept_connected(case: Case) -> No
 @EVERY_CASE
 def test_the_focus_is_on_something_that_is_there(case: Case) -> None:
     shown = card(case, focus="result")
-    ids = {f"conn-{shown.name}-t", *(action.id for action in shown.actions)}
+    ids = {f"conn-{shown.name}-t", *(action.id for action in shown.every_action)}
     ids |= {f"conn-{shown.name}-n"} if shown.note else set()
     assert shown.focus in ids
     assert card(case, focus="disconnect").focus in ids
@@ -77,7 +99,7 @@ def test_the_focus_is_on_something_that_is_there(case: Case) -> None:
 
 @EVERY_CASE
 def test_actions_stay_on_this_site_or_lead_to_a_web_address(case: Case) -> None:
-    for action in (*card(case).actions, *card(case, DETAIL).actions):
+    for action in (*card(case).every_action, *card(case, DETAIL).every_action):
         assert action.url.startswith(("/connections", "https://"))
         assert action.hx_url.startswith("/connections/") or not action.hx_url
         assert action.method == "get" or dict(action.fields)["return"] in ("list", "detail")
@@ -89,9 +111,9 @@ def test_access_that_can_renew_itself_looks_connected() -> None:
 
 
 def test_what_is_left_off_is_named_and_what_is_granted_is_not() -> None:
-    note = card(CASES["limited"]).note
-    assert note is not None
-    assert note.items == (("Sees", "see your main Google e-mail address"), ("Unknown", "odd:one"))
+    about = card(CASES["limited"]).about
+    assert about is not None
+    assert about.items == (("Sees", "see your main Google e-mail address"), ("Unknown", "odd:one"))
 
 
 @pytest.mark.parametrize("key", ["disconnected", "still_listed", "own_list"])
@@ -122,7 +144,9 @@ def test_a_failed_disconnect_is_not_shown_once_nothing_is_connected() -> None:
     ],
 )
 def test_the_first_button_asks_for_the_right_thing(name: str, intent: str) -> None:
-    action = card(CASES[name], DETAIL).actions[0]
+    shown = card(CASES[name], DETAIL)
+    noted = shown.note.actions if shown.note else ()
+    action = shown.begin or (*shown.actions, *noted)[0]
     assert action.url == f"/connections/{CASES[name].provider.name}/connect"
     assert dict(action.fields) == {"intent": intent, "return": "detail"}
 
@@ -130,7 +154,7 @@ def test_the_first_button_asks_for_the_right_thing(name: str, intent: str) -> No
 def test_disconnect_is_offered_only_where_something_is_stored() -> None:
     for case in CASES.values():
         shown = card(case)
-        has_it = any(a.id == f"conn-{shown.name}-disconnect" for a in shown.actions)
+        has_it = any(a.id == f"conn-{shown.name}-disconnect" for a in shown.every_action)
         assert shown.stored or not has_it
 
 
@@ -140,10 +164,7 @@ def test_keeping_leads_back_to_where_the_question_was_asked() -> None:
         return asked.actions[0].url, asked.actions[0].hx_url
 
     assert keep(SCREEN) == ("/connections#conn-github-t", "/connections/github?from=confirm")
-    assert keep(DETAIL) == (
-        "/connections/github#conn-github-t",
-        "/connections/github?from=confirm&return=detail",
-    )
+    assert keep(DETAIL) == ("/connections/github#conn-github-t", "")
 
 
 @every(
@@ -152,7 +173,7 @@ def test_keeping_leads_back_to_where_the_question_was_asked() -> None:
         (ON["github"], Status.CONNECTED, "ask GitHub to cancel our access"),
         (ON["microsoft"], Status.CONNECTED, "keeps its own list of apps"),
         (OFF["github"], Status.CONNECTED, "keeps its own list of apps"),
-        (ON["github"], Status.RECONNECT_NEEDED, "has no access to"),
+        (ON["github"], Status.RECONNECT_NEEDED, "has no access any more"),
         (ON["github"], Status.UNREADABLE, "cannot ask GitHub to cancel"),
     ],
 )
@@ -160,35 +181,42 @@ def test_the_question_promises_only_what_can_be_done(
     provider: OAuthProvider, status: Status, promise: str
 ) -> None:
     asked = confirm_card(provider, connection(provider.name, status), SCREEN)
-    assert promise in asked.body[0]
+    assert asked.about is not None
+    assert promise in asked.about.sentences[0]
 
 
 def test_the_question_isolates_the_account_and_escapes_it() -> None:
     asked = confirm_card(ON["github"], connection("github", label="<b>\u202eeve"), SCREEN)
-    assert "<bdi>&lt;b&gt;eve</bdi>" in asked.body[0]
+    for html in (card_html(asked, "disconnect.html"), card_html(asked, htmx=True)):
+        assert "<bdi>&lt;b&gt;eve</bdi>" in html
+        assert html.count("&lt;b&gt;eve") == 1
 
 
 @every(
-    ("names", "text", "lead", "links"),
+    ("names", "text", "links"),
     [
-        (["endless", "renewing", "ended"], "2 connected.", "1 needs attention:", ["Microsoft"]),
-        (["ended", "limited"], "", "2 need attention:", ["Microsoft", "Google"]),
-        (["endless"], "1 connected.", "", []),
+        (["endless", "renewing", "ended"], "Microsoft needs you.", ["Microsoft"]),
+        (["ended", "limited"], "Microsoft and Google need you.", ["Microsoft", "Google"]),
         (
-            ["free", "never looked up"],
-            "Nothing is connected yet. Connect a service to let Stella work with it.",
-            "",
-            [],
+            ["ended", "limited", "refused"],
+            "Microsoft, Google and GitHub need you.",
+            ["Microsoft", "Google", "GitHub"],
         ),
-        ([], "No services are set up here yet.", "", []),
+        (["endless"], "1 connected. Nothing needs you.", []),
+        (["endless", "provider trouble"], "2 connected. Nothing needs you.", []),
+        (["switched off"], "Nothing is connected yet.", []),
+        (["free", "never looked up"], "Nothing is connected yet.", []),
+        ([], "No services are set up here yet.", []),
     ],
 )
-def test_the_summary_counts_and_links(
-    names: list[str], text: str, lead: str, links: list[str]
-) -> None:
-    summary = summarize([card(CASES[name]) for name in names], SCREEN)
-    assert (summary.text, summary.lead) == (text, lead)
+def test_the_summary_counts_and_links(names: list[str], text: str, links: list[str]) -> None:
+    cards = [card(CASES[name]) for name in names]
+    summary = summarize(cards, SCREEN)
     assert [link.label for link in summary.attention] == links
+    assert [link.url for link in summary.attention] == [
+        f"#conn-{shown.name}-t" for shown in cards if shown.label in links
+    ]
+    assert Document(list_html(cards)).by_id("conn-summary").text == text
 
 
 def test_the_time_at_which_access_runs_out_is_already_over() -> None:
@@ -261,22 +289,22 @@ def test_every_permission_asked_for_by_default_has_a_sentence(name: str) -> None
 
 
 @every(
-    ("left", "state", "title"),
+    ("left", "state", "title", "moment"),
     [
-        (0.0, "reconnect", "has run out."),
-        (60.0, "ending_soon", "09:15 UTC</time>."),
-        (DAY - 1, "ending_soon", "09:13 UTC</time>."),
-        (DAY, "ending_soon", "4 October 2026</time>, in 1 day."),
-        (6.9 * DAY, "ending_soon", "10 October 2026</time>, in 6 days."),
-        (7 * DAY, "connected", ""),
+        (0.0, "reconnect", "Our access to Google has run out", ""),
+        (60.0, "ending_soon", "Google ends today", "09:15 UTC</time>."),
+        (DAY - 1, "ending_soon", "Google ends today", "09:13 UTC</time>."),
+        (DAY, "ending_soon", "Google ends in 1 day", "4 October 2026</time>."),
+        (6.9 * DAY, "ending_soon", "Google ends in 6 days", "10 October 2026</time>."),
+        (7 * DAY, "connected", "Google", ""),
     ],
 )
 def test_access_that_cannot_renew_itself_ends_soon_for_a_week(
-    left: float, state: str, title: str
+    left: float, state: str, title: str, moment: str
 ) -> None:
     shown = make_card(ON["google"], connection("google", expires_at=NOW + left), None, SCREEN)
-    assert shown.state == state
-    assert (shown.note.title if shown.note else "").endswith(title)
+    assert (shown.state, shown.title) == (state, title)
+    assert moment in (shown.about.sentences[0] if shown.about else "")
 
 
 def test_one_day_before_the_week_is_over_there_is_nothing_to_do_for_what_renews_itself() -> None:
@@ -286,16 +314,16 @@ def test_one_day_before_the_week_is_over_there_is_nothing_to_do_for_what_renews_
 
 def test_what_was_left_off_by_choice_is_no_trouble_but_still_named_and_still_to_be_had() -> None:
     shown = card(CASES["limited by choice"])
-    assert (shown.tone, shown.note) == ("ok", None)
+    assert (shown.tone, shown.about, shown.note) == ("ok", None, None)
     assert shown.permissions is not None
     assert [said for _, said in shown.permissions.left_off] == [
         "see your main Google e-mail address",
         "odd:one",
     ]
-    assert [(a.label, a.style) for a in shown.actions] == [
-        ("Check now", "secondary"),
-        ("Review and allow", "secondary"),
-        ("Disconnect", "secondary"),
+    assert [(a.label, a.style) for a in shown.every_action] == [
+        ("Allow the rest", ""),
+        ("Check now", ""),
+        ("Disconnect", ""),
     ]
 
 
@@ -308,13 +336,14 @@ def test_trouble_at_the_provider_or_in_our_set_up_is_not_the_persons() -> None:
     for name in ("provider trouble", "set-up trouble"):
         shown = card(CASES[name])
         assert shown.tone == "neutral"
-        assert [(a.label, a.style) for a in shown.actions] == [
-            ("Check now", "secondary"),
-            ("Reconnect", "secondary"),
-            ("Disconnect", "secondary"),
+        assert (shown.form, shown.group) == ("row", "connected")
+        assert [(a.label, a.style) for a in shown.every_action] == [
+            ("Reconnect", ""),
+            ("Check now", ""),
+            ("Disconnect", ""),
         ]
         assert [f.term for f in shown.facts] == ["Connected", "Last worked", "Not working since"]
-        assert summarize([shown], SCREEN).text == "1 connected."
+        assert summarize([shown], SCREEN).text == "1 connected. Nothing needs you."
 
 
 def test_refusals_that_repeat_for_an_hour_ask_for_the_person() -> None:
@@ -324,13 +353,13 @@ def test_refusals_that_repeat_for_an_hour_ask_for_the_person() -> None:
         "Reconnect",
         "primary",
     )
-    assert summarize([shown], SCREEN).lead == "1 needs attention:"
+    assert [link.label for link in summarize([shown], SCREEN).attention] == ["Google"]
 
 
 @every("name", [n for n, case in CASES.items() if case.provider in ON.values()])
 def test_connect_is_on_every_card_but_of_what_works_or_is_being_done(name: str) -> None:
     shown = card(CASES[name])
-    leads_there = any(a.url.endswith("/connect") for a in shown.actions)
+    leads_there = any(a.url.endswith("/connect") for a in shown.every_action)
     works = shown.tone == "ok" and shown.stored
     passing = shown.state in ("disconnecting", "kept", "unavailable")
     assert leads_there or works or passing
@@ -352,11 +381,17 @@ def test_a_line_leaves_what_the_card_says_anyway_where_it_is(key: str) -> None:
         case = CASES[name]
         plain = card(case)
         shown = make_card(case.provider, case.connection, Note(key, until=NOW), SCREEN)
-        assert (shown.note, shown.tag, shown.actions) == (plain.note, plain.tag, plain.actions)
+        is_true_of_it = base_key(case.provider, case.connection, NOW) in OUTCOMES[key].over
+        assert (shown.status != plain.status) == is_true_of_it
+        if shown.about:
+            assert Document(card_html(shown)).text.count(shown.about.title) == 1
+        assert (shown.form, shown.title, shown.tag) == (plain.form, plain.title, plain.tag)
+        assert (shown.about, shown.note) == (plain.about, plain.note)
+        assert shown.every_action == plain.every_action
 
 
 def test_who_checks_too_often_is_told_from_when_on() -> None:
-    shown = card(CASES["too many checks"]).line
+    shown = card(CASES["too many checks"]).status
     assert shown is not None
     assert shown.text.endswith(
         'Try again after <time datetime="2026-10-03T09:24:00Z" data-local="time">09:24 UTC</time>.'
@@ -471,5 +506,5 @@ def test_a_standing_is_that_of_the_card(name: str) -> None:
     assert case.connection
     told = standing(case.provider, case.connection, case.note, SCREEN)
     made = card(case)
-    assert told == Standing(made.name, made.label, made.state, made.tone)
+    assert told == Standing(made.name, made.label, made.state, made.tone, made.form)
     assert summarize([told], SCREEN) == summarize([made], SCREEN)

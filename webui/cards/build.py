@@ -135,8 +135,10 @@ def make_card(
     if shown.note and shown.outcome:
         card = _with_outcome(card, about, shown.note, shown.outcome)
     if card.note:
-        own = {"actions": placed.noted, "elsewhere": placed.elsewhere, "away": placed.away}
-        card = replace(card, note=replace(card.note, **own))
+        with_buttons = replace(
+            card.note, actions=placed.noted, elsewhere=placed.elsewhere, away=placed.away
+        )
+        card = replace(card, note=with_buttons)
     if is_open and card.note:
         card = replace(card, title=card.note.title, about=card.note, note=None)
     return replace(card, focus=_focus(card, focus))

@@ -56,7 +56,7 @@ class Kind:
     """One button or link.
 
     ``path`` is the last step of its address, ``""`` for the provider's own page;
-    ``style`` ``must`` is primary if the person has to act; ``words`` names its label if
+    the first of a card with the ``style`` ``must`` is primary if the person has to act; ``words`` names its label if
     that is not its own key, ``busy`` its label while it works.
     """
 
@@ -215,7 +215,7 @@ ACTIONS: dict[str, Kind] = {
     "ask_again": Kind("revoke"),
     "disconnect": Kind("disconnect", "get"),
     "confirm": Kind("disconnect", style="danger", words="disconnect"),
-    "retry_disconnect": Kind("disconnect", words="try_again"),
+    "retry_disconnect": Kind("disconnect", style="must", words="try_again"),
     "keep": Kind("keep", "get"),
     "check_again": Kind("look", "get"),
     "manage": Kind("", "get"),
