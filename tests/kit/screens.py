@@ -280,7 +280,7 @@ def _lists() -> dict[str, list[Card]]:
     """Whole pages of connections, by what they show."""
     lists = {
         "list": ("limited", "ended", "endless"),
-        "mixed": ("refused", "limited", "never used", "ends soon", "never looked up"),
+        "mixed": ("refused", "limited", "own provider", "ends soon", "never looked up"),
         "well": ("endless", "renewing", "timed", "nobody to renew"),
         "nothing connected": ("free, github", "free, google", "free", "never looked up"),
         "left": ("disconnected", "asked again", "own list", "timed"),
@@ -310,6 +310,9 @@ def screens() -> dict[str, str]:
     found["ask unnamed"] = card_html(asked, "disconnect.html")
     for name, cards in _lists().items():
         found[name] = list_html(cards)
+    well = _lists()["well"]
+    found["list, found"] = list_html(well[:1], find="git", can_find=True)
+    found["list, none found"] = list_html([], find="<b>\u202eeve", can_find=True)
     leaving = pages.hand_off(request(), ON["github"], "https://github.com/login?a=1&b=2")
     found["handoff"] = bytes(leaving.body).decode()
     found["signin"] = _page("signin.html", {"service": "github"})

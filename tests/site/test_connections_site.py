@@ -52,6 +52,11 @@ def title(answer: httpx.Response) -> str:
     return found[1] if found else ""
 
 
+def cards_on(answer: httpx.Response) -> list[str]:
+    """The services on a page, in its order."""
+    return re.findall(r'<li class="[^"]*" id="conn-(\w+)"', answer.text)
+
+
 def note(answer: httpx.Response, provider: str = "github") -> str:
     found = [
         e for e in Document(answer.text).elements if e.attributes.get("id") == f"conn-{provider}-n"
@@ -64,7 +69,7 @@ class TestTheList:
         self, ann: Browser
     ) -> None:
         page = await ann.get("/connections")
-        assert re.findall(r'<article class="card" id="conn-(\w+)"', page.text) == list(BUILT_IN)
+        assert cards_on(page) == ["discord", "github", "google", "microsoft"] == list(BUILT_IN)
         assert heading(page.text) == "Connections"
         assert title(page).startswith("Connections ")
         assert not is_fragment(page)
@@ -79,13 +84,13 @@ class TestTheList:
         assert "conn-github" not in page.text
         assert "No services are set up here yet." in page.text
 
-    async def test_keeps_the_order_and_counts_when_something_is_connected(
+    async def test_has_what_is_connected_first_then_the_rest_in_the_order_of_their_names(
         self, place: Place, ann: Browser
     ) -> None:
         await place.connect(ann, "microsoft")
         page = await ann.get("/connections")
-        assert re.findall(r'<article class="card" id="conn-(\w+)"', page.text) == list(BUILT_IN)
-        assert "1 connected." in page.text
+        assert cards_on(page) == ["microsoft", "discord", "github", "google"]
+        assert "1 connected. Nothing needs you." in page.text
 
     async def test_names_the_account(self, place: Place, ann: Browser) -> None:
         place.fake.account = {"id": 7, "login": "<b>mona</b>\u202e"}
@@ -204,7 +209,7 @@ class TestConnect:
         assert answer.status_code == 409
         assert is_fragment(answer) == htmx
         assert card_state(answer.text, "github") == "not_set_up"
-        assert "GitHub is not set up here." in answer.text
+        assert "GitHub is not set up here" in answer.text
         assert states == []
         assert fake.requests == []
 
@@ -289,7 +294,7 @@ class TestDisconnect:
             ),
             ("google", "disconnected", "Google is disconnected."),
             ("discord", "disconnected", "Discord is disconnected."),
-            ("microsoft", "own_list", "We have deleted our access."),
+            ("microsoft", "own_list", "Microsoft is disconnected."),
         ],
     )
     @pytest.mark.parametrize("htmx", [True, False])
@@ -341,7 +346,7 @@ class TestDisconnect:
             answer = await ann.get("/connections")
         assert answer.status_code == 200
         assert card_state(answer.text, "github") == "disconnected"
-        assert note(answer) == "GitHub was already disconnected."
+        assert note(answer) == "GitHub was already disconnected. Put this note away GitHub"
         assert place.fake.calls["revoke"] == 1
 
     async def test_leaves_everybody_elses_and_the_other_services_alone(
@@ -382,19 +387,23 @@ class TestDisconnect:
 
 
 class TestDismiss:
+    @pytest.mark.parametrize("provider", ["microsoft", "github"])
     @pytest.mark.parametrize("htmx", [True, False])
-    async def test_takes_the_note_away(self, place: Place, ann: Browser, htmx: bool) -> None:
-        await place.connect(ann, "microsoft")
-        await ann.post("/connections/microsoft/disconnect")
-        answer = await ann.post("/connections/microsoft/dismiss", htmx=htmx)
+    async def test_takes_the_note_away(
+        self, place: Place, ann: Browser, htmx: bool, provider: str
+    ) -> None:
+        await place.connect(ann, provider)
+        shown = await ann.post(f"/connections/{provider}/disconnect", htmx=True)
+        assert f'action="/connections/{provider}/dismiss"' in shown.text
+        answer = await ann.post(f"/connections/{provider}/dismiss", htmx=htmx)
         if htmx:
             assert is_fragment(answer)
-            assert autofocused(answer) == "conn-microsoft-t"
+            assert autofocused(answer) == f"conn-{provider}-t"
         else:
-            assert answer.headers["location"] == "/connections#conn-microsoft-t"
+            assert answer.headers["location"] == f"/connections#conn-{provider}-t"
             answer = await ann.get("/connections")
-        assert card_state(answer.text, "microsoft") == "not_connected"
-        assert note(answer, "microsoft") == ""
+        assert card_state(answer.text, provider) == "not_connected"
+        assert note(answer, provider) == ""
 
     async def test_without_a_note_is_calm(self, ann: Browser) -> None:
         assert (await ann.post("/connections/github/dismiss")).status_code == 303
@@ -417,18 +426,19 @@ class TestANote:
         assert card_state(page.text, "github") == "connected"
         assert "disconnected" not in note(page)
 
-    async def test_gives_way_to_the_latest_unless_it_asks_for_something(
+    async def test_gives_way_to_the_latest_unless_it_asks_for_something_or_is_a_receipt(
         self, place: Place, ann: Browser
     ) -> None:
         for provider in ("microsoft", "github", "google"):
             await place.connect(ann, provider)
+        assert note(await ann.get("/connections"), "github") == ""
+        assert note(await ann.get("/connections"), "google") != ""
         await ann.post("/connections/microsoft/disconnect")
         await ann.post("/connections/github/disconnect")
-        await ann.post("/connections/google/disconnect")
-        page = (await ann.get("/connections")).text
-        assert card_state(page, "microsoft") == "own_list"
-        assert card_state(page, "github") == "not_connected"
-        assert card_state(page, "google") == "disconnected"
+        page = await ann.get("/connections")
+        assert card_state(page.text, "microsoft") == "own_list"
+        assert card_state(page.text, "github") == "disconnected"
+        assert note(page, "google") == ""
 
     async def test_stays_over_a_reload(self, place: Place, ann: Browser) -> None:
         await place.connect(ann, "github")
@@ -450,8 +460,8 @@ class TestStates:
         assert await place.bot.get_token("ann", "google", place.redis) is None
         page = await ann.get("/connections")
         assert card_state(page.text, "google") == "reconnect"
-        assert "Google has ended our access." in page.text
-        assert "1 needs attention" in page.text
+        assert "Google has ended our access" in page.text
+        assert Document(page.text).by_id("conn-summary").text.strip() == "Google needs you."
         await ann.get(place.fake.authorize(await ann.begin("google", {"intent": "reconnect"})))
         assert await ann.state_of("google") == "connected"
 

@@ -241,8 +241,8 @@ class TestCards:
         """limited"""
         for screen in (SCREEN, DETAIL):
             text = said("one feature lacks", screen)
-            assert "Not allowed: send mail in your name" in text
-            assert re.search(r"So this will not work: mail ?\. .*Review and allow", text)
+            assert "Stella does not have permission to: send mail in your name" in text
+            assert re.search(r"So this will not work: mail ?\. .*Allow the rest", text)
 
     def test_what_was_given_unasked_stands_apart(self) -> None:
         for screen in (SCREEN, DETAIL):
@@ -251,9 +251,9 @@ class TestCards:
             assert text.count("gists") == 1
 
     def test_only_what_is_needed_is_missed(self) -> None:
-        note = card(CASES["one feature lacks"]).note
-        assert note is not None
-        assert note.items == (("Acts", "send mail in your name"),)
+        about = card(CASES["one feature lacks"]).about
+        assert about is not None
+        assert about.items == (("Acts", "send mail in your name"),)
         shown = card(CASES["one feature lacks"]).permissions
         assert shown is not None
         assert shown.not_needed == (("Sees", "see your main Google e-mail address"),)
@@ -269,13 +269,13 @@ class TestCards:
 
     def test_what_was_never_asked_for_was_not_left_off(self) -> None:
         text = said("feature not asked for")
-        assert "Some permissions have not been asked for yet." in text
-        assert "Some permissions were left off." not in text
+        assert "Stella needs more permission at Google" in text
+        assert "lacks" not in text
 
     def test_what_nothing_needs_is_no_trouble_but_listed(self) -> None:
         shown = card(CASES["no feature lacks"])
-        assert (shown.state, shown.tone, shown.note) == ("connected", "ok", None)
-        assert [action.label for action in shown.actions] == ["Check now", "Disconnect"]
+        assert (shown.state, shown.tone, shown.about) == ("connected", "ok", None)
+        assert [action.label for action in shown.every_action] == ["Check now", "Disconnect"]
         text = said("no feature lacks")
         assert "Left off, and not needed see your main Google e-mail address" in text
         assert "by your choice" not in text
@@ -285,11 +285,11 @@ class TestCards:
         chosen = "Left off by your choice change the events in your calendars"
         assert f"{chosen} So this will not work: meeting reminders" in text
         assert "Left off, and not needed see your main Google e-mail address" in text
-        assert "Review and allow" in text
+        assert "Allow the rest" in text
 
     def test_where_access_has_ended_what_stopped_is_named(self) -> None:
         """reconnect"""
-        stopped = "Stopped since 2 October 2026 : meeting reminders , mail , notes in Drive"
+        stopped = "Not working since 2 October 2026 : meeting reminders , mail , notes in Drive"
         assert f"{stopped} and 2 more" in said("features stopped")
         assert f"{stopped} , to-do lists , birthdays" in said("features stopped", DETAIL)
 
@@ -298,15 +298,16 @@ class TestCards:
         assert ended
         known = replace(ended.profile, accepted_missing=(f"{CALENDAR}.events",))
         shown = make_card(BUSY, replace(ended, profile=known), None, DETAIL)
-        (stopped,) = (fact.detail for fact in shown.facts if fact.term == "Stopped since")
-        assert "meeting reminders" not in stopped
-        assert "mail" in stopped
+        assert shown.about is not None
+        assert "meeting reminders" not in shown.about.quiet
+        assert "mail" in shown.about.quiet
 
     def test_without_features_nothing_of_it_is_said(self) -> None:
         for name in ("limited", "ended", "limited by choice"):
             assert "will not work" not in said(name)
             assert "and not needed" not in said(name)
-            assert all(not fact.detail for fact in card(CASES[name]).facts)
+            about = card(CASES[name]).about
+            assert about is None or (about.after, ": " in about.quiet) == ("", False)
 
     def test_another_feature_that_lacks_is_news(self) -> None:
         one = make_card(BUSY, granted("tasks", "contacts"), None, SCREEN)
@@ -431,7 +432,7 @@ class TestOnTheSite:
             there = await later.browser(ann)
             page = await there.get("/connections")
             assert card_state(page.text, "google") == "limited"
-            assert "Some permissions have not been asked for yet." in page.text
+            assert "needs more permission at Google" in page.text
             asked = query_of(await there.begin("google", {"intent": "widen"}))["scope"]
             assert READING in asked.split()
         manager = init_oauth_manager(KEY, BASE_URL, config)

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.asyncio import Redis
 
-from tests.kit.cards_shown import buttons, note
+from tests.kit.cards_shown import buttons, element, note
 from tests.kit.fake_answers import Answer, Gate, json_answer, redirect
 from tests.kit.library import granted, revoke_key
 from tests.kit.redis_proxy import redis_proxy
@@ -121,7 +121,7 @@ class TestAnotherAccount:
         for _ in range(2):
             await place.answer(ann, "github", offer=offer)
         told = note(await ann.get("/connections"))
-        assert told.startswith("GitHub now uses the account you just signed in with.")
+        assert told.startswith("GitHub now uses the account that you just signed in with.")
         assert await kinds(place) == ["account_switched", "connected"]
         gate.open()
 
@@ -186,7 +186,7 @@ class TestACheck:
         await ann.post("/connections/github/disconnect")
         shown = await ann.post("/connections/github/check", htmx=True)
         assert card_state(shown.text, "github") == "still_listed"
-        assert buttons(shown)[0] == "Try again at GitHub"
+        assert buttons(shown)[:2] == ["Connect GitHub", "Try again GitHub"]
 
     @pytest.mark.parametrize(
         "answer",
@@ -242,8 +242,8 @@ async def test_access_that_ran_out_by_itself_is_not_said_to_have_been_ended(
     await place.bot.store_token(place.redis, "ann", over)
     shown = await ann.get("/connections")
     assert card_state(shown.text, "discord") == "reconnect"
-    assert note(shown, "discord").startswith("Our access to Discord has run out.")
-    assert "Stopped since" in shown.text
+    assert element(shown, "conn-discord-t") == "Our access to Discord has run out"
+    assert "Not working since" in shown.text
 
 
 async def test_a_disconnect_after_which_nothing_could_be_read_is_not_said_to_have_kept_all(
