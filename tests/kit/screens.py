@@ -30,12 +30,19 @@ from webui.oauth_manager import (
     Meaning,
     OAuthProvider,
     Profile,
+    RevokeOutcome,
+    Status,
     SwitchOffer,
     TokenData,
 )
 from webui.oauth_manager.journal.activity import Event
 from webui.rendering import render as pages
+from webui.sessions.note import Note
+from webui.text import words
+from webui.text.labels import isolated
 from webui.text.permissions import glossary, permission_groups
+from webui.text.receipts import Receipt
+from webui.text.times import when
 
 BOT = "Stella"
 CONNECTING_FAILED = sorted({meaning.outcome for meaning in Meaning} - {"denied"})
@@ -296,6 +303,27 @@ def _lists() -> dict[str, list[Card]]:
     }
 
 
+def _receipts() -> dict[str, str]:
+    """What a card says after a disconnect that is on record, by the answer of its service."""
+    cards = {}
+    for outcome in (*RevokeOutcome, "asking"):
+        about = Receipt("ann", "github", "GitHub", NOW, outcome)
+        said = about.sentence(words.markup, isolated("octocat"), when(NOW, "both"))
+        free = connection("github", Status.NOT_CONNECTED)
+        cards[outcome] = make_card(ON["github"], free, Note("disconnected", receipt=said), SCREEN)
+    return {f"receipt, {outcome}": card_html(shown) for outcome, shown in cards.items()}
+
+
+def _used() -> dict[str, str]:
+    """Healthy rows, by the seconds since their last use."""
+    ages = (0, 60, 120, 3600, 7200, DAY, 2 * DAY, 40 * DAY)
+    known = {age: connection("github", profile={"used_at": NOW - age}) for age in ages}
+    return {
+        f"used {age} s ago": card_html(make_card(ON["github"], one, None, SCREEN))
+        for age, one in known.items()
+    }
+
+
 def screens() -> dict[str, str]:
     """The HTML of every screen there is, by a name for the test's report."""
     found = {name: card_html(card(case)) for name, case in CASES.items()}
@@ -310,6 +338,9 @@ def screens() -> dict[str, str]:
     found["ask unnamed"] = card_html(asked, "disconnect.html")
     for name, cards in _lists().items():
         found[name] = list_html(cards)
+    found |= _receipts() | _used()
+    listed_all = [(ON["github"], "octocat"), (ON["google"], "")]
+    found["everything"] = _page("everything.html", {"listed": listed_all}, signed_in=True)
     well = _lists()["well"]
     found["list, found"] = list_html(well[:1], find="git", can_find=True)
     found["list, none found"] = list_html([], find="<b>\u202eeve", can_find=True)

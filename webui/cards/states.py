@@ -56,8 +56,8 @@ class Kind:
     """One button or link.
 
     ``path`` is the last step of its address, ``""`` for the provider's own page;
-    the first of a card with the ``style`` ``must`` is primary if the person has to act; ``words`` names its label if
-    that is not its own key, ``busy`` its label while it works.
+    the first of a card with the ``style`` ``must`` is primary if the person has to act;
+    ``words`` names its label if that is not its own key, ``busy`` its label while it works.
     """
 
     path: str
