@@ -3,7 +3,7 @@
   const all = (selector, use) => doc.querySelectorAll(selector).forEach(use);
   const date = {dateStyle: 'long'}, time = {timeStyle: 'short'};
   const day = {day: 'numeric', month: 'long'};
-  const styles = {day, date, time, second: {timeStyle: 'medium'}, both: {...date, ...time}};
+  const styles = {day, date, time, clock: time, second: {timeStyle: 'medium'}, both: {...date, ...time}};
   const held = new WeakMap();
   let unfolded = [];
   root.classList.add('js');
@@ -19,11 +19,34 @@
       time.title = write(time, 'both');
       time.removeAttribute('data-title');
     });
-    let above;
-    all('.day', day => {
-      day.hidden = day.textContent === above;
-      above = day.textContent;
+    const days = get('days');
+    if (days) regroup(days);
+  }
+
+  // The server puts events under their days in UTC.
+  function regroup(days) {
+    const now = new Date(), {today, yesterday} = days.dataset, groups = [];
+    const names = {
+      [now.toDateString()]: today,
+      [new Date(now - 864e5).toDateString()]: yesterday,
+    };
+    let above, list;
+    all('#days .event', event => {
+      const time = event.querySelector('time'), at = new Date(time.dateTime);
+      const name = at.toDateString();
+      if (name !== above) {
+        const group = days.firstElementChild.cloneNode(true);
+        const [title, rows] = group.children;
+        const isThisYear = at.getFullYear() === now.getFullYear();
+        title.textContent = names[name] || write(time, isThisYear ? 'day' : 'date');
+        rows.replaceChildren();
+        groups.push(group);
+        list = rows;
+        above = name;
+      }
+      list.append(event);
     });
+    days.replaceChildren(...groups);
   }
 
   // A card that is news moves to its group; one that was just disconnected stays in its place.

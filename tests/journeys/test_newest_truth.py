@@ -57,11 +57,12 @@ class TestDisconnectingWhatHadEnded:
     ) -> None:
         await ended(place, ann)
         await ann.post("/connections/github/disconnect")
-        said = "GitHub was disconnected. It had already ended our access."
-        assert said in (await ann.get("/activity")).text
+        said = "GitHub had already ended our access."
+        assert f"You, in the browser. {said}" in (await ann.get("/activity")).text
         events = (await place.bot.activity(place.redis, "ann")).events
         (line,) = history(events[:1], place.bot.providers, "Stargazer", "Stella")
-        assert (line.text, line.detail) == (said, "")
+        assert line.text.startswith("GitHub disconnected (")
+        assert (line.more, line.code) == (f"They, in the browser. {said}", "")
 
     async def test_is_told_apart_from_what_the_provider_was_asked_to_end(
         self, place: Place, ann: Browser

@@ -23,7 +23,7 @@ from webui.cards import (
 )
 from webui.cards.gallery import ASKED, CASES, NOW, ON, RENEWING, Case, connection, gallery
 from webui.cards.parts import DAY
-from webui.cards.timeline import timeline
+from webui.cards.timeline import days, timeline
 from webui.oauth_manager import (
     Account,
     Health,
@@ -181,6 +181,7 @@ def events() -> list[Event]:
         *((f"checked_{health}", "web", "") for health in Health if health != "working"),
         ("limited_accepted", "web", ""),
         ("account_switched", "web", "hubot"),
+        ("account_switched", "web", ""),
         ("link_made", "chat", ""),
         ("link_used", "", ""),
         ("link_cancelled", "", ""),
@@ -215,8 +216,10 @@ def events() -> list[Event]:
         ("link_used", ""),
         ("link_cancelled", ""),
     ]
-    looks = Event("support_viewed", "", "support", NOW - 4 * DAY, "3")
-    return [*named, looks, *(Event(kind, "", by, NOW - 4 * DAY) for kind, by in others)]
+    looks = Event("support_viewed", "", "support", NOW - 4 * DAY, "3", ticket="4711")
+    accounts = {"account": "hubot", "was": "<b>\u202eeve"}
+    switched = Event("account_switched", "github", "web", NOW - 4 * DAY, **accounts)
+    return [*named, looks, switched, *(Event(kind, "", by, NOW - 4 * DAY) for kind, by in others)]
 
 
 def _offers() -> Iterator[tuple[str, SwitchOffer]]:
@@ -237,16 +240,20 @@ def _offers() -> Iterator[tuple[str, SwitchOffer]]:
 
 
 def _reading() -> Iterator[tuple[str, str]]:
-    entries = timeline(events(), ON, PRODUCT, BOT)
+    entries = timeline(events(), ON, PRODUCT, BOT, until=NOW)
+    found = days(entries, NOW)
     contexts: dict[str, dict[str, Any]] = {
-        "activity": {"entries": entries, "older": "1-0"},
-        "activity, older": {"entries": entries, "older": "", "before": "1-0"},
-        "activity, nothing older": {"entries": (), "older": "", "before": "1-0"},
-        "activity, none": {"entries": (), "older": ""},
+        "activity": {"days": found, "older": "1-0"},
+        "activity, older": {"days": found, "older": "", "before": "1-0"},
+        "activity, nothing older": {"days": (), "older": "", "before": "1-0"},
+        "activity, none": {"days": (), "older": ""},
+        "activity, of one service": {"days": found, "older": "1-0", "service": "github"},
+        "activity, none of one service": {"days": (), "older": "", "service": "github"},
     }
+    services = {"service": "", "services": [(p.name, p.label) for p in ON.values()]}
     for name, context in contexts.items():
-        yield name, _page("activity.html", context, signed_in=True)
-    recent = {"card": card(CASES["endless"], DETAIL), "entries": entries[:5]}
+        yield name, _page("activity.html", {**services, **context}, signed_in=True)
+    recent = {"card": card(CASES["endless"], DETAIL), "entries": entries[:5], "now": NOW}
     yield "one service", _page("connection.html", recent, signed_in=True)
     glossaries = [glossary(p, PRODUCT, BOT) for p in ON.values() if p.scope_sentences]
     yield "permissions", _page("permissions.html", {"glossaries": glossaries})

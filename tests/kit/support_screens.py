@@ -7,13 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from webui.access.roles import Staff
-from webui.cards import Screen, make_card, summarize
+from webui.cards import Screen, grouped, make_card, summarize
 from webui.cards.gallery import CASES, NOW, ON, connection
+from webui.cards.timeline import days
 from webui.incident_codes import Reference
 from webui.oauth_manager import LINK_CODE_TTL, Event, Health, Status
 from webui.sessions.note import Note
 from webui.support.history import KINDS, history
-from webui.support.rows import Row, explained, make_row
+from webui.support.rows import Row, explained, make_row, problems, verdict
 from webui.support.search import Question, failure_of, results
 from webui.text import words
 from webui.views.support.actions import ACTS
@@ -38,24 +39,25 @@ def _searches(screen: Screen) -> Iterator[tuple[str, dict[str, Any]]]:
     fault = "support.fault."
     questions = {
         "empty": Question(),
-        "no reason": Question("ann", "", "", {"reason": words.text(fault + "reason")}),
-        "nothing": Question("", "github", REASON, {"q": words.text(fault + "q")}),
-        "blank": Question(" ann", "", REASON, {"q": words.text(fault + "q_blank")}),
-        "long": Question("ann", "", "x" * 301, {"reason": words.text(fault + "reason_long")}),
+        "no reason": Question("ann", "", {"reason": words.text(fault + "reason")}),
+        "nothing": Question("", REASON, {"q": words.text(fault + "q")}),
+        "blank": Question(" ann", REASON, {"q": words.text(fault + "q_blank")}),
+        "long": Question("ann", "x" * 301, {"reason": words.text(fault + "reason_long")}),
     }
     for name, question in questions.items():
         yield name, {"question": question, "found": None}
+    asked = Question("<i>ann", REASON)
+    many = {f"person {number}": "GitHub account" for number in range(11)}
     found = {
-        "nobody": results([], None, REASON, names),
-        "no reference": results([], None, REASON, names, missed="reference"),
-        "nobody, or no reference": results([], None, REASON, names, missed="either"),
-        "one": results(["<b>\u202eann"], None, REASON, names),
-        "many": results([f"person {number}" for number in range(11)], None, REASON, names),
-        "reference": results([], failures[0], REASON, names),
-        "reference of one": results(["ann"], failures[1], REASON, names),
+        "nobody": results(asked, {}, None, names),
+        "nobody, or no reference": results(asked, {}, None, names, may_be_reference=True),
+        "one": results(asked, {"<b>\u202eann": "Stargazer id, GitHub account"}, None, names),
+        "many": results(asked, many, None, names),
+        "reference": results(asked, {}, failures[0], names),
+        "reference of one": results(asked, {"ann": "Reference"}, failures[1], names),
     }
     for name, each in found.items():
-        yield name, {"question": Question("ann", "reference", REASON), "found": each}
+        yield name, {"question": asked, "found": each}
 
 
 def happened(events: list[Event]) -> list[Event]:
@@ -88,15 +90,24 @@ def _never_connected(screen: Screen) -> list[Row]:
 
 def _people(screen: Screen, events: list[Event]) -> Iterator[tuple[str, dict[str, Any]]]:
     cases = [case for case in CASES.values() if case.connection]
+    rows = [
+        *(make_row(c.provider, c.connection, screen) for c in cases if c.connection),
+        *_checked(screen),
+    ]
+    # Of one service there are many here, and each has an id by its name.
+    rows = [replace(row, name=f"{row.name}-{number}") for number, row in enumerate(rows)]
     everything = {
         "is_known": True,
-        "rows": [
-            *(make_row(c.provider, c.connection, screen) for c in cases if c.connection),
-            *_never_connected(screen),
-            *_checked(screen),
+        "verdict": verdict(rows),
+        "wrong": problems(rows),
+        "fine": [row for row in rows if row.stored and not row.problem],
+        "free": _never_connected(screen),
+        "links": [
+            ("github", "GitHub", "open", NOW),
+            ("", "", "waiting", NOW),
+            ("github", "GitHub", "over", NOW),
         ],
-        "links": [("GitHub", "open", NOW), ("", "waiting", NOW), ("GitHub", "over", NOW)],
-        "events": history(happened(events), ON, screen.product, screen.bot),
+        "days": days(history(happened(events), ON, screen.product, screen.bot), NOW),
         "older": "/support/people/ann?before=1-0",
         "newest": "/support/people/ann",
         "services": SERVICES,
@@ -106,13 +117,17 @@ def _people(screen: Screen, events: list[Event]) -> Iterator[tuple[str, dict[str
     }
     yield "person", everything
     yield "nobody", {**everything, "is_known": False}
-    quiet = {"links": [], "events": (), "older": "", "newest": "", "service": "", "kind": ""}
+    quiet = {"links": [], "days": (), "older": "", "newest": "", "service": "", "kind": ""}
     yield "quiet", {**everything, **quiet}
+    well = {"verdict": verdict(rows[:1]), "wrong": [], "free": []}
+    yield "well", {**everything, **quiet, **well}
+    nothing = {"verdict": verdict([]), "wrong": [], "fine": []}
+    yield "free", {**everything, **quiet, **nothing}
 
 
 def support_screens(screen: Screen, events: list[Event]) -> Iterator[tuple[str, str, str, Any]]:
     """A name, the template, its fragment or ``""``, and the context."""
-    desk = {"staff": "carol", "now": NOW, "services": SERVICES}
+    desk = {"staff": "carol", "now": NOW}
     for name, context in _searches(screen):
         template = "support_search.html", "support_results.html"
         yield f"support search, {name}", *template, {**desk, **context}
@@ -126,7 +141,7 @@ def support_screens(screen: Screen, events: list[Event]) -> Iterator[tuple[str, 
         picture(make_card(CASES[name].provider, CASES[name].connection, None, screen))
         for name in ("limited", "ended", "endless")
     ]
-    seen = {**_about(), "cards": cards, "summary": summarize(cards, screen)}
+    seen = {**_about(), "groups": grouped(cards), "summary": summarize(cards, screen)}
     yield "support preview", "support_preview.html", "", seen
     for act in ACTS.values():
         service = {"act": act.name, "provider": "", "label": "", "fault": ""}

@@ -178,12 +178,28 @@ class TestWhatSupportDid:
     async def test_is_seen_by_the_person_without_who_and_why(
         self, manager: OAuthManager, redis: Redis, action: str, kind: str
     ) -> None:
-        record = AuditRecord("carol", "sso", action, "ann", "github", "ticket 4411", at=5.0)
+        why = "she says ticket 4411 is hers"
+        record = AuditRecord("carol", "sso", action, "ann", "github", why, at=5.0)
         await manager.audit.write(redis, record)
         (event,) = (await manager.activity(redis, "ann")).events
         assert event == Event(kind, "github", "support", 5.0)
         assert "carol" not in repr(event)
         assert "4411" not in repr(event)
+
+    async def test_names_the_ticket_if_the_reason_is_nothing_else(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        record = AuditRecord("carol", "sso", "viewed", "ann", "", "Ticket  #4411", at=5.0)
+        await manager.audit.write(redis, record)
+        (event,) = (await manager.activity(redis, "ann")).events
+        assert event == Event("support_viewed", "", "support", 5.0, ticket="4411")
+
+    async def test_an_event_keeps_the_account_before(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        switched = Event("account_switched", "github", "web", 5.0, account="hubert", was="mona")
+        await manager.record(redis, "ann", switched)
+        assert (await manager.activity(redis, "ann")).events[0] == switched
 
     async def test_stands_between_what_happened_before_and_after(
         self, manager: OAuthManager, redis: Redis

@@ -23,6 +23,7 @@ from webui.oauth_manager.journal.audit import (
     OWN_KINDS,
     OwnCopy,
     open_copy,
+    ticket_of,
 )
 
 pytestmark = pytest.mark.anyio
@@ -155,6 +156,31 @@ class TestThePersonsCopy:
         assert line == {"action": action, "provider": "github", "at": 5.0}
         stored = repr(entry)
         assert not any(word in stored for word in ("carol", "why", "r-1", "sso"))
+
+    @pytest.mark.parametrize(
+        ("reason", "ticket"),
+        [
+            ("4711", "4711"),
+            ("ticket 4711", "4711"),
+            (" Ticket:  #4711 ", "4711"),
+            ("case 12", "12"),
+            ("abc-12", "ABC-12"),
+            ("ticket ABC-12", "ABC-12"),
+            ("ticket 4711 about fraud", ""),
+            ("fraud", ""),
+            ("fraud 4711", ""),
+            ("2026-11-27", ""),
+            ("mona-4711x", ""),
+            ("4711 4712", ""),
+            ("1234567890", ""),
+            ("\u0664\u0662\u0663", ""),
+            ("\u212a-12", ""),
+        ],
+    )
+    def test_names_a_ticket_only_if_the_reason_is_its_number_alone(
+        self, reason: str, ticket: str
+    ) -> None:
+        assert ticket_of(reason) == ticket
 
     @pytest.mark.parametrize("action", UNSEEN)
     async def test_is_not_made_of_what_shows_and_does_nothing(

@@ -22,8 +22,8 @@ from webui.support import export
 from webui.support.history import KINDS, history
 from webui.support.identifiers import masked, spelled
 from webui.support.paths import PEOPLE, person_path, user_id_in, with_query
-from webui.support.rows import make_row
-from webui.support.search import MOST, results
+from webui.support.rows import Row, make_row, problems, verdict
+from webui.support.search import MOST, Question, results
 from webui.text import words
 from webui.views.support.gate import reason_fault
 
@@ -125,7 +125,9 @@ class TestRows:
             "see your main Google e-mail address",
             "odd:one",
         ]
-        assert row.tell.startswith("They left off: see your main Google e-mail address; odd:one.")
+        missing = "see your main Google e-mail address; odd:one"
+        assert row.tell.startswith(f"Stargazer does not have permission to: {missing}.")
+        assert "<code>connect google</code>" in row.tell
 
     def test_an_end_is_told_with_code_trace_and_time(self) -> None:
         profile = {"problem": "invalid_grant", "problem_since": 5.0, "problem_trace": "0a1b"}
@@ -134,9 +136,11 @@ class TestRows:
         assert row.problem
         assert asdict(row.problem) == {
             "text": "Google ended access",
+            "brief": "Google needs reconnecting",
             "since": 5.0,
             "code": "invalid_grant",
             "trace": "0a1b",
+            "staff": "",
         }
         assert row.ends_text == ""
 
@@ -159,21 +163,62 @@ class TestRows:
         assert "<script>" not in row.tell
 
 
+class TestTheVerdict:
+    def rows(self, *names: str) -> list[Row]:
+        found = (CASES[name] for name in names)
+        return [make_row(c.provider, c.connection, SCREEN) for c in found if c.connection]
+
+    def test_counts_the_problems_and_names_them_the_worst_first(self) -> None:
+        rows = self.rows("limited", "endless", "ended")
+        said = verdict(rows)
+        assert said.lead == "2 problems:"
+        assert said.text.endswith("needs reconnecting, Google is limited.")
+        assert said.line == "broken"
+        assert [row.tone for row in problems(rows)] == ["bad", "warn"]
+
+    def test_says_that_there_is_one_or_none(self) -> None:
+        assert verdict(self.rows("limited")).lead == "1 problem:"
+        assert (verdict(self.rows("endless")).lead, verdict([]).lead) == (
+            "No problems.",
+            "Nothing is connected.",
+        )
+
+    @EVERY_CASE
+    def test_has_words_for_every_problem(self, case: Case) -> None:
+        assert case.connection
+        row = make_row(case.provider, case.connection, SCREEN)
+        assert row.problem is None or row.problem.brief.startswith(case.provider.label)
+
+
 class TestTheTimeline:
     def test_has_no_word_that_is_said_to_the_person(self) -> None:
         for one in history(happened(events()), ON, PRODUCT, BOT):
-            assert not {"you", "your"} & set(
-                f"{one.text} {one.by}".lower().replace(",", "").split()
-            )
+            said = f"{one.text} {one.more}".lower().replace(",", "").replace(".", "")
+            assert not {"you", "your"} & set(said.split())
 
     def test_names_what_nobody_has_words_for(self) -> None:
         (one,) = history([Event("of_later", "gone", "web", 1.0)], ON, PRODUCT, BOT)
-        assert (one.text, one.by) == ("of_later gone", "They, in the browser")
+        assert (one.text.striptags(), one.more) == ("of_later gone", "They, in the browser")
 
     def test_masks_accounts(self) -> None:
-        event = Event("connected", "github", "web", 1.0, account="mona@example.org")
+        event = Event(
+            "account_switched", "github", "web", 1.0, account="mona@example.org", was="hubert"
+        )
         (one,) = history([event], ON, PRODUCT, BOT)
-        assert one.account == "m•••@e•••.org"
+        assert one.text.striptags() == "GitHub now uses m•••@e•••.org instead of h•••t"
+
+    def test_shows_a_code_only_if_there_are_no_words_for_it(self) -> None:
+        known = Event("connect_failed", "github", "web", 1.0, "provider_trouble")
+        unknown = Event("access_ended", "github", "provider", 1.0, "invalid_grant")
+        assert [e.code for e in history([known, unknown], ON, PRODUCT, BOT)] == [
+            "",
+            "invalid_grant",
+        ]
+
+    def test_names_the_ticket_of_what_support_did(self) -> None:
+        event = Event("support_checked", "github", "support", 1.0, ticket="4711")
+        (one,) = history([event], ON, PRODUCT, BOT)
+        assert (one.text, one.more.striptags()) == ("Support checked GitHub", "Ticket 4711")
 
     def test_every_kind_that_has_words_can_be_asked_for(self) -> None:
         found = {event.kind for event in happened(events())} - {"of a later release"}
@@ -184,14 +229,16 @@ class TestTheTimeline:
 
 class TestResults:
     def test_are_ten_at_most(self) -> None:
-        found = results([f"p{n}" for n in range(11)], None, "why", NAMES)
+        many = {f"p{number}": "GitHub account" for number in range(11)}
+        found = results(Question("octo", "why"), many, None, NAMES)
         assert len(found.people) == MOST == 10
         assert found.has_more
-        assert found.said == "10 people found."
+        assert found.said == "10 people found for “octo”"
 
-    def test_lead_on_with_the_reason(self) -> None:
-        (one,) = results(["a/b"], None, "t 1", NAMES).people
+    def test_lead_on_with_the_reason_and_say_where_it_was_found(self) -> None:
+        (one,) = results(Question("a/b", "t 1"), {"a/b": "GitHub account"}, None, NAMES).people
         assert one.url == "/support/people/a%252Fb?reason=t+1"
+        assert one.where == "GitHub account"
 
 
 class TestTheExport:

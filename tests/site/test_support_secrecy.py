@@ -27,7 +27,7 @@ LOOKS = (
     f"/support?q=mona&{WHY}",
     f"/support?q=&{WHY}",
     f"/support?q=nobody&{WHY}",
-    f"/support?q={ACCOUNT}&where=google&{WHY}",
+    f"/support?q={ACCOUNT}&{WHY}",
     "/support/people/mona",
     f"/support/people/mona?{WHY}",
     f"/support/people/mona?{WHY}&kind=links",
@@ -134,11 +134,11 @@ async def test_no_field_of_a_secrets_name_reaches_a_template(
 
     monkeypatch.setattr(pages.environment(), "context_class", Recording)
     for path in LOOKS:
-        assert (await carol.get(path)).status_code in (200, 422)
+        assert (await carol.get(path)).status_code in (200, 303, 422)
     for act in ACTS.values():
         form = {"reason": "ticket", **({"provider": "google"} if act.of_service else {})}
         assert (await carol.post(f"/support/people/mona/{act.name}", form)).status_code == 200
-    assert len(seen) >= len(LOOKS)
+    assert len(seen) >= len(LOOKS) - 1  # a search for one person alone shows no page
     plain = [
         {
             n: v
@@ -149,7 +149,7 @@ async def test_no_field_of_a_secrets_name_reaches_a_template(
     ]
     reached = set().union(*(names_in(context) for context in plain))
     assert {name for name in reached if SECRET_NAMES.search(name.rpartition(".")[2])} == set()
-    assert ".rows.account" in reached
+    assert {".wrong.account", ".fine.account"} <= reached
 
 
 async def test_what_cannot_be_read_is_said_to_be_so(carol: Browser) -> None:

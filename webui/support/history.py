@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 
-from webui.cards.timeline import times
+from markupsafe import Markup
+
+from webui.cards.episodes import count_of
+from webui.cards.timeline import Entry, first, joined, names_of, sentence
 from webui.oauth_manager import Event, Health, OAuthProvider
 from webui.support.identifiers import masked
-from webui.text import words
-from webui.text.labels import clean_label, label_of
+from webui.text.labels import clean_label, isolated
 
 KINDS: dict[str, tuple[str, ...]] = {
     "connecting": (
@@ -37,48 +39,37 @@ STEPS = (*KINDS["connecting"], *KINDS["ended"], *KINDS["links"])
 """Of these the last one says why a service is not connected."""
 
 
-@dataclass(frozen=True, slots=True)
-class Happening:
-    """One line; ``at`` in epoch seconds, ``detail`` a word of ours or an error code."""
-
-    text: str
-    by: str
-    at: float
-    account: str = ""
-    detail: str = ""
+_SECTIONS = ("support.event", "activity.event")
 
 
 def history(
     events: Iterable[Event], providers: Mapping[str, OAuthProvider], product: str, bot: str
-) -> tuple[Happening, ...]:
+) -> tuple[Entry, ...]:
     """Turn the events into lines, in order; a kind without words goes by its own name."""
-    return tuple(_happening(event, providers, product, bot) for event in events)
+    return tuple(_entry(event, providers, product, bot) for event in events)
 
 
-def _happening(
-    event: Event, providers: Mapping[str, OAuthProvider], product: str, bot: str
-) -> Happening:
-    label = label_of(event.provider, providers)
-    names = {"provider": label, "product": product, "bot": bot}
-    suffixes = (*times(event), *(() if label else ("_signin",)), "")
-    sections = ("support.event", "activity")
-    why = _first(
-        [f"{s}.detail.{event.kind}_{event.detail}" for s in ("support", "activity")], names
-    )
-    keys = [f"{s}.{event.kind}{x}" for x in suffixes for s in sections]
-    said = _first(keys, {**names, "count": event.detail})
-    return Happening(
-        text=f"{said or clean_label(f'{event.kind} {label}')} {why}".strip(),
-        by=_first([f"support.by.{event.by}", f"activity.by.{event.by}"], names),
+def _entry(event: Event, providers: Mapping[str, OAuthProvider], product: str, bot: str) -> Entry:
+    event = replace(event, account=masked(event.account), was=masked(event.was))
+    names = names_of(event, providers, product, bot)
+    count = count_of(event)
+    said = sentence(event, names, _SECTIONS, count=count)
+    unknown = isolated(f"{event.kind} {names['provider']}")
+    why = first([f"{s}.detail.{event.kind}_{event.detail}" for s in ("support", "activity")], names)
+    has_code = event.detail != event.kind and count == 1 and not why
+    return Entry(
+        text=said or unknown,
+        more=joined([*_by(event, names), why]),
         at=event.at,
-        account=masked(event.account),
-        detail=""
-        if why or times(event) or event.detail == event.kind
-        else clean_label(event.detail),
+        mark=event.provider if event.provider in providers else "",
+        label=str(names["provider"]),
+        is_support=event.by == "support",
+        code=clean_label(event.detail) if has_code else "",
     )
 
 
-def _first(keys: Iterable[str], names: Mapping[str, str]) -> str:
-    """Return the first of the sentences that the catalogue has."""
-    found = (key for key in keys if key in words.CATALOGUE)
-    return next((words.text(key, **names) for key in found), "")
+def _by(event: Event, names: Mapping[str, object]) -> list[Markup]:
+    if event.ticket:
+        return [first(["support.by.ticket"], names)]
+    is_said = event.kind.startswith("support_")
+    return [] if is_said else [first([f"support.by.{event.by}"], names)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from webui.incident_codes import Reference
@@ -18,13 +18,9 @@ MOST = 10  # people shown
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """The form: ``where`` is ``""``, ``reference`` or a provider's name.
-
-    ``faults`` maps a field to the sentence beside it; the first one gets the focus.
-    """
+    """The form; ``faults`` maps a field to the sentence beside it: the first gets the focus."""
 
     q: str = ""
-    where: str = ""
     reason: str = ""
     faults: Mapping[str, str] | None = None
 
@@ -35,10 +31,11 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One person found, with the address of their page."""
+    """One person found: the address of their page, and where their name was found."""
 
     name: str
     url: str
+    where: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,30 +63,35 @@ class Results:
 
 
 def results(
-    found: Iterable[str],
+    question: Question,
+    found: Mapping[str, str],
     failure: Failure | None,
-    reason: str,
     names: Mapping[str, str],
     *,
-    missed: str = "",
+    may_be_reference: bool = False,
 ) -> Results:
     """Build the results: at most ``MOST`` people, each with the reason given already.
 
-    ``missed`` is ``reference`` if only one of those was looked for and not found,
-    ``either`` if it may have been one.
+    ``found`` maps a user id to the places where the question was found.  It
+    ``may_be_reference`` if it looks like one: those of an outage are never kept.
     """
-    ids = tuple(found)
     people = tuple(
-        Found(spelled(user), with_query(person_path(user), reason=reason)) for user in ids[:MOST]
+        Found(spelled(user), page_of(user, question), where)
+        for user, where in list(found.items())[:MOST]
     )
     if failure and not people:
         key = "found_failure"
-    elif missed and not people:
-        key = {"reference": "not_kept", "either": "nobody_not_kept"}[missed]
+    elif not people:
+        key = "nobody_not_kept" if may_be_reference else "nobody"
     else:
-        key = {0: "nobody", 1: "found_one"}.get(len(people), "found_many")
-    said = words.text(f"support.{key}", count=len(people), **names)
-    return Results(said, people, failure, has_more=len(ids) > MOST)
+        key = "found_one" if len(people) == 1 else "found_many"
+    said = words.text(f"support.{key}", count=len(people), q=clean_label(question.q), **names)
+    return Results(said, people, failure, has_more=len(found) > MOST)
+
+
+def page_of(user_id: str, question: Question) -> str:
+    """Return the address of a person's page, with the reason given already."""
+    return with_query(person_path(user_id), reason=question.reason)
 
 
 def failure_of(

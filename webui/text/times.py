@@ -30,6 +30,7 @@ _MONTHS = (
 _STYLES = {
     "day": "{day}",
     "date": "{day} {year}",
+    "clock": "{minute}",
     "time": "{minute} UTC",
     "second": "{minute}:{second:02} UTC",
     "both": "{day} {year} at {minute} UTC",
@@ -40,8 +41,8 @@ _STYLES = {
 def when(epoch: float, style: str = "both", *, is_local: bool = True) -> Markup:
     """Write a ``<time>`` in UTC; the script turns it into the person's own zone if ``is_local``.
 
-    ``style`` is ``day`` (without its year), ``date``, ``time``, ``second`` (a time to the
-    second) or ``both``.
+    ``style`` is ``day`` (without its year), ``date``, ``clock`` (a time without its
+    zone, which the page tells), ``time``, ``second`` (a time to the second) or ``both``.
     """
     own = f' data-local="{style}"' if is_local else ""
     return _element(epoch, own, exact(epoch, style))

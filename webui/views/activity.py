@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from webui.cards.gallery import gallery
-from webui.cards.timeline import timeline
+from webui.cards.timeline import began, days, timeline
 from webui.rendering.render import render
 from webui.site import site_of
 from webui.text.permissions import glossary
@@ -17,11 +17,22 @@ async def activity(request: Request) -> Response:
     """``GET /activity``: the person's own timeline, newest first.  Two round trips."""
     site = site_of(request)
     session = await site.sessions.require(request)
-    before = request.query_params.get("before", "")
-    page = await site.manager.activity(site.redis, session.user, before)
+    providers = site.manager.providers
+    before, service = (request.query_params.get(name, "") for name in ("before", "service"))
+    service = service if service in providers else ""
+    page = await site.manager.activity(site.redis, session.user, before, provider=service)
+    now = site.clock.now()
     names = site.settings.product_name, site.settings.bot_name
-    entries = timeline(page.events, site.manager.providers, *names)
-    return render(request, "activity.html", entries=entries, older=page.older, before=before)
+    entries = timeline(page.events, providers, *names, until=min(now, began(before) or now))
+    return render(
+        request,
+        "activity.html",
+        days=days(entries, now),
+        older=page.older,
+        before=before,
+        service=service,
+        services=[(provider.name, provider.label) for provider in providers.values()],
+    )
 
 
 async def permissions(request: Request) -> Response:

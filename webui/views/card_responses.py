@@ -135,16 +135,21 @@ async def answer(
         status=status,
         announce=card.spoken if speaks else "",
         entries=() if is_htmx(request) else await _newest(site, session, provider),
+        now=site.clock.now(),
     )
 
 
 async def _newest(site: Site, session: Session, provider: OAuthProvider) -> tuple[Entry, ...]:
-    """Read the last events of one service.  One round trip, unless the timeline is long."""
+    """Read the last events of one service.  One round trip, unless the timeline is long.
+
+    Several may be one line, so more are read than are shown.
+    """
     page = await site.manager.activity(
-        site.redis, session.user, provider=provider.name, size=NEWEST
+        site.redis, session.user, provider=provider.name, size=4 * NEWEST
     )
     names = site.settings.product_name, site.settings.bot_name
-    return timeline(page.events, site.manager.providers, *names)
+    now = site.clock.now()
+    return timeline(page.events, site.manager.providers, *names, until=now)[:NEWEST]
 
 
 async def done(

@@ -50,9 +50,9 @@ async def _use_new(services: Services, subject: Subject, offer: SwitchOffer) -> 
         return None
     by = "chat" if offer.handle and offer.return_to == "done" else "web"
     kind = "account_switched" if is_replacing else "connected"
-    event = Event(
-        kind, subject.provider.name, by, services.storage.clock.now(), account=offer.new.label
-    )
+    now = services.storage.clock.now()
+    accounts = {"account": offer.new.label, "was": old.label if is_replacing else ""}
+    event = Event(kind, subject.provider.name, by, now, **accounts)
     fresh = Fresh(subject, offer.token, offer.profile, before, event)
     connection = await arrivals.keep(services, fresh)
     if connection and old.id and offer.new.id and before.token:

@@ -33,7 +33,8 @@ class Event:
 
     ``by`` is ``web``, ``chat``, ``bot``, ``provider`` or ``support``; ``at`` is in
     epoch seconds; ``detail`` is a word of ours (an outcome, an error code), or how
-    often it happened if more than once.
+    often it happened if more than once.  ``was`` is the account before ``account``;
+    ``ticket`` the number of the ticket for which support did it.
     """
 
     kind: str
@@ -42,6 +43,8 @@ class Event:
     at: float
     detail: str = ""
     account: str = ""
+    was: str = ""
+    ticket: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,7 @@ def add(
     It takes the place of the one whose entry is ``replaces``.
     """
     details = {"event": event.kind, "by": event.by, "at": event.at}
-    more = {"detail": event.detail, "account": event.account}
+    more = {"detail": event.detail, "account": event.account, "was": event.was}
     details |= {name: value for name, value in more.items() if value}
     sealed = storage.sealer.seal("event", user_id, event.provider, details)
     timeline.queue_add(
@@ -203,4 +206,5 @@ def _support_event(entry: dict[Any, Any]) -> Event | None:
     if copy is None:
         return None
     count = str(copy.count) if copy.count > 1 else ""
-    return Event(OWN_KINDS[copy.action], copy.provider, "support", copy.at, detail=count)
+    kind = OWN_KINDS[copy.action]
+    return Event(kind, copy.provider, "support", copy.at, detail=count, ticket=copy.ticket)

@@ -19,6 +19,10 @@ OWN_KEPT_SECONDS = 90 * 86400  # the person's own copy
 MAX_REASON = 300  # characters
 MAX_RESULT = 6000  # characters: ten user ids, however long
 ONE_LINE_SECONDS = 3600  # from its first look
+# The only reasons of which the person reads anything, since they say nothing of them.
+_TICKET = re.compile(
+    r"(?:ticket|case|request)?(?: |:|#)*((?:[a-z]{1,10}-)?[0-9]{1,9})", re.ASCII | re.IGNORECASE
+)
 _COUNT = re.compile(r"[0-9]{1,9}")
 _CHUNK = 500  # entries read at once
 _LOOKUPS = frozenset(("searched", "viewed", "previewed", "reference"))
@@ -79,13 +83,15 @@ return redis.call('EXPIRE', KEYS[1], ARGV[5])
 class OwnCopy:
     """The person's view of a record: that support did it, not who or why.
 
-    ``count`` is how often, for the same reason and within an hour.
+    ``count`` is how often, for the same reason and within an hour; ``ticket`` the number of
+    the ticket, if the reason is nothing else.
     """
 
     action: str
     provider: str
     at: float
     count: int = 1
+    ticket: str = ""
 
 
 class Audit:
@@ -150,9 +156,17 @@ class Audit:
 
 def _copy(pipe: Pipeline, record: AuditRecord, now: float) -> None:
     own = {"action": record.action, "provider": record.provider, "at": record.at}
+    if ticket := ticket_of(record.reason):
+        own["ticket"] = ticket
     ids = _ms(now - ONE_LINE_SECONDS), _ms(now - OWN_KEPT_SECONDS)
     key, life = keys.own_audit(record.whom), OWN_KEPT_SECONDS
     pipe.eval(_COPY, 1, key, _group(record), json.dumps(own), *ids, life, _ms(now))
+
+
+def ticket_of(reason: str) -> str:
+    """Return the number of a reason that is a ticket's number alone, ``""`` of any other."""
+    found = _TICKET.fullmatch(" ".join(reason.split()))
+    return found[1].upper() if found else ""
 
 
 def _group(record: AuditRecord) -> str:

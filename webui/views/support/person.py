@@ -15,14 +15,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from webui.access.roles import Staff, require_staff
-from webui.cards import Card, Screen, make_card, summarize
-from webui.oauth_manager import Connection, OpenLink, Status
+from webui.cards import Card, Screen, grouped, make_card, summarize
+from webui.cards.timeline import days
+from webui.oauth_manager import Connection, OAuthProvider, OpenLink, Status
 from webui.rendering.render import render
 from webui.site import Site, site_of
 from webui.support.history import KINDS, STEPS, history
 from webui.support.identifiers import masked, spelled
 from webui.support.paths import person_path, user_id_in, with_query
-from webui.support.rows import Row, explained, make_row
+from webui.support.rows import Row, explained, make_row, problems, verdict
 from webui.text import words
 from webui.text.labels import label_of
 from webui.views.card_responses import screen_of
@@ -41,7 +42,7 @@ async def person(request: Request) -> Response:
     links = await site.manager.open_links(site.redis, user_id)
     screen = screen_of(site, "list")
     happened = await _timeline(site, user_id, request.query_params, screen)
-    known = bool(happened["events"]) or await is_known(site, user_id, connections, links)
+    known = bool(happened["days"]) or await is_known(site, user_id, connections, links)
     rows = await _rows(site, user_id, connections, screen) if known else []
     await _record(request, staff, "viewed", user_id, reason, known)
     return render(
@@ -50,9 +51,16 @@ async def person(request: Request) -> Response:
         **about(staff, user_id, reason, site.clock.now()),
         **happened,
         is_known=known,
-        rows=rows,
-        links=[(label_of(link.provider, providers), link.state, link.expires_at) for link in links],
+        verdict=verdict(rows),
+        wrong=problems(rows),
+        fine=[row for row in rows if row.stored and not row.problem],
+        free=[row for row in rows if not row.stored],
+        links=[_shown(link, providers) for link in links],
     )
+
+
+def _shown(link: OpenLink, providers: Mapping[str, OAuthProvider]) -> tuple[str, str, str, float]:
+    return link.provider, label_of(link.provider, providers), link.state, link.expires_at
 
 
 async def _rows(
@@ -92,7 +100,7 @@ async def _timeline(
     )
     path, here = person_path(user_id), {"reason": reason, "service": service, "kind": kind}
     return {
-        "events": history(page.events, providers, screen.product, screen.bot),
+        "days": days(history(page.events, providers, screen.product, screen.bot), screen.now),
         "older": with_query(path, **here, before=page.older) if page.older else "",
         "newest": with_query(path, **here) if before else "",
         "services": [(provider.name, provider.label) for provider in providers.values()],
@@ -119,7 +127,7 @@ async def preview(request: Request) -> Response:
         request,
         "support_preview.html",
         **about(staff, user_id, reason, site.clock.now()),
-        cards=[picture(card) for card in cards],
+        groups=grouped(picture(card) for card in cards),
         summary=summarize(cards, screen),
     )
 

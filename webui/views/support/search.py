@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from webui.access.roles import Staff, require_staff
 from webui.incident_codes import Reference, find_reference, is_reference
 from webui.oauth_manager import check_user_id
-from webui.rendering.render import render
+from webui.rendering.render import is_htmx, render
 from webui.site import Site, site_of
 from webui.support.identifiers import masked, spelled
-from webui.support.search import MOST, Question, Results, failure_of, results
+from webui.support.search import MOST, Question, Results, failure_of, page_of, results
 from webui.text import words
+from webui.text.labels import label_of
 from webui.text.names import has_blank_ends
 from webui.views.support.gate import field_of, may_look, reason_fault, record_look, was_asked_here
 from webui.views.support.person import is_known
 
-REFERENCE = "reference"
-
 
 async def search(request: Request) -> Response:
-    """``GET /support``: the form, and with a question and a reason the results."""
+    """``GET /support``: the form, and with a question and a reason the results.
+
+    One person alone is opened at once, which puts that look on record as well.
+    """
     staff = await require_staff(request)
     site, fields = site_of(request), request.query_params
-    q, where, reason = (field_of(fields, name) for name in ("q", "where", "reason"))
-    question = Question(q, where, reason)
+    q, reason = (field_of(fields, name) for name in ("q", "reason"))
+    question = Question(q, reason)
     if not fields or not was_asked_here(request):
         return _page(request, staff, question)
     named = {"q": _search_fault(question.q), "reason": reason_fault(question.reason)}
@@ -36,28 +40,43 @@ async def search(request: Request) -> Response:
     if faults:
         return _page(request, staff, replace(question, faults=faults), status=422)
     await may_look(request, staff)
-    found, reference = await _look_up(site, question)
+    found, reference = await _look_up(site, question.q)
+    people = list(found)
+    services = {name for places in found.values() for name in places}
     await record_look(
         request,
         staff,
-        "reference" if reference or question.where == REFERENCE else "searched",
-        whom=found[0] if len(found) == 1 else "",
-        provider=question.where if question.where in site.manager.providers else "",
+        "reference" if reference else "searched",
+        whom=people[0] if len(people) == 1 else "",
+        provider=next(iter(services)) if len(services) == 1 else "",
         reason=question.reason,
-        result=_result(question, found, reference),
+        result=_result(question, people, reference),
     )
+    if len(people) == 1 and not reference:
+        return _open(request, page_of(people[0], question))
     names = {"product": site.settings.product_name, "bot": site.settings.bot_name}
     failure = failure_of(reference, site.manager.providers, names) if reference else None
-    missed = "" if reference else _missed(question)
-    shown = results(found, failure, question.reason, names, missed=missed)
+    places = {user: _places(site, of_user, reference) for user, of_user in found.items()}
+    may_be = not reference and is_reference(question.q)
+    shown = results(question, places, failure, names, may_be_reference=may_be)
     return _page(request, staff, question, shown)
 
 
-def _missed(question: Question) -> str:
-    """Return the kind of reference that may have been meant: one of an outage is never kept."""
-    if question.where == REFERENCE:
-        return "reference"
-    return "either" if not question.where and is_reference(question.q) else ""
+def _open(request: Request, url: str) -> Response:
+    if is_htmx(request):
+        return HTMLResponse(headers={"HX-Redirect": url, "X-Fragment": "1"})
+    return RedirectResponse(url, 303)
+
+
+def _places(site: Site, found: Iterable[str], reference: Reference | None) -> str:
+    """Say where a person was found: as ``_look_up`` names it."""
+    providers, product = site.manager.providers, site.settings.product_name
+    return ", ".join(
+        words.text("support.account", provider=label_of(name, providers))
+        if name
+        else words.text("support.reference" if reference else "support.id", product=product)
+        for name in found
+    )
 
 
 def _search_fault(q: str) -> str:
@@ -85,27 +104,41 @@ def _page(
         now=site.clock.now(),
         question=question,
         found=found,
-        services=[(provider.name, provider.label) for provider in site.manager.providers.values()],
     )
 
 
-async def _look_up(site: Site, question: Question) -> tuple[tuple[str, ...], Reference | None]:
-    """Find the exact matches, and the reference, if it is one."""
-    if question.where in site.manager.providers:
-        return await site.manager.find_accounts(site.redis, question.where, question.q), None
-    reference = await find_reference(site.redis, question.q)
-    if reference or question.where == REFERENCE:
-        return ((reference.user,) if reference and reference.user else ()), reference
+async def _look_up(site: Site, q: str) -> tuple[dict[str, list[str]], Reference | None]:
+    """Find the exact matches everywhere, and the reference, if it is one.
+
+    Each person is with the providers where an account of theirs is named so; ``""`` stands
+    for their own id or the reference.
+    """
+    found: dict[str, list[str]] = {}
+    reference = await find_reference(site.redis, q)
+    if reference and reference.user:
+        found[reference.user] = [""]
+    elif not reference and await _is_person(site, q):
+        found[q] = [""]
+    if reference:
+        return found, reference
+    searched = list(site.manager.providers)
+    accounts = (site.manager.find_accounts(site.redis, name, q) for name in searched)
+    for name, people in zip(searched, await asyncio.gather(*accounts), strict=True):
+        for user in people:
+            found.setdefault(user, []).append(name)
+    return found, None
+
+
+async def _is_person(site: Site, q: str) -> bool:
     try:
-        check_user_id(question.q)
+        check_user_id(q)
     except ValueError:
-        return (), None
-    connections = await site.manager.connections(site.redis, question.q, resume=False)
-    known = await is_known(site, question.q, connections)
-    return ((question.q,) if known else ()), None
+        return False
+    connections = await site.manager.connections(site.redis, q, resume=False)
+    return await is_known(site, q, connections)
 
 
-def _result(question: Question, found: tuple[str, ...], reference: Reference | None) -> str:
+def _result(question: Question, found: Sequence[str], reference: Reference | None) -> str:
     """Describe the result for the audit.  A text without a match may be a secret: it is masked."""
     if reference:
         return f"found {reference.code}"
