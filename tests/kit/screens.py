@@ -255,7 +255,7 @@ def _reading() -> Iterator[tuple[str, str]]:
         yield name, _page("activity.html", {**services, **context}, signed_in=True)
     recent = {"card": card(CASES["endless"], DETAIL), "entries": entries[:5], "now": NOW}
     yield "one service", _page("connection.html", recent, signed_in=True)
-    glossaries = [glossary(p, PRODUCT, BOT) for p in ON.values() if p.scope_sentences]
+    glossaries = [glossary(p, PRODUCT, BOT) for p in ON.values()]
     yield "permissions", _page("permissions.html", {"glossaries": glossaries})
     yield "permissions, none", _page("permissions.html", {"glossaries": []})
     for name, offer in _offers():

@@ -290,8 +290,11 @@ class TestTheOperatorsWords:
         assert "Lets Stella keep notes for you." in text
         assert "Can see your pages of Stargazer write as Stella" in text
         assert abilities(OWN, ["wiki.write"]) == "write as me"
-        ((group, meanings),) = glossary(OWN, "P", "B").groups
-        assert (group, len(meanings)) == ("Other", 2)
+        assert [(one.group, one.sentence) for one in glossary(OWN, "P", "B").asked] == [
+            ("Other", "see your pages of P"),
+            ("Other", "write as B"),
+            ("Unknown", "wiki:odd"),
+        ]
 
     def test_what_nobody_has_described_is_its_bare_name(self) -> None:
         bare = replace(OWN, scope_texts={})

@@ -36,7 +36,7 @@ from webui.oauth_manager.models import Status
 from webui.oauth_manager.providers.provider import OAuthProvider
 from webui.sessions.note import Note
 from webui.text.labels import clean_label, isolated
-from webui.text.permissions import GROUPS, glossary, permission_groups
+from webui.text.permissions import GROUPS, glossary, permission_groups, sentences
 
 EVERY_CASE = every("case", CASES)
 
@@ -496,9 +496,33 @@ def test_the_timeline_knows_services_that_are_gone_by_their_name() -> None:
 @every("name", ["discord", "github", "google", "microsoft"])
 def test_the_glossary_names_every_permission_once(name: str) -> None:
     provider = ON[name]
-    groups = glossary(provider, PRODUCT, BOT).groups
-    names = [n for _, meanings in groups for meaning in meanings for n in meaning.names]
-    assert sorted(names) == sorted(filter(None, provider.scope_sentences))
+    shown = glossary(provider, PRODUCT, BOT)
+    names = [n for meaning in (*shown.asked, *shown.rest) for n in meaning.names]
+    assert len(names) == len(set(names))
+    said = {meaning.sentence for meaning in shown.asked}
+    for scope in filter(None, {*provider.scope_sentences} - {*names}):
+        # Another name of one that is asked for.
+        ((_, sentence),) = sentences(provider, [scope], PRODUCT, BOT, allowed=True)
+        assert sentence in said
+    assert set(filter(None, provider.scopes)) <= set(names)
+
+
+@every("name", ["discord", "github", "google", "microsoft"])
+def test_the_glossary_tells_what_is_asked_for_from_the_rest(name: str) -> None:
+    provider = ON[name]
+    shown = glossary(provider, PRODUCT, BOT)
+    key = provider.scope_rules.key
+    asked = provider.scope_rules.keys(provider.scopes)
+    assert {key(n) for meaning in shown.asked for n in meaning.names} <= asked
+    assert not {key(n) for meaning in shown.rest for n in meaning.names} & asked
+    weakest_first = [(*GROUPS, "Other", "Unknown").index(meaning.group) for meaning in shown.rest]
+    assert weakest_first == sorted(weakest_first)
+
+
+def test_a_service_without_scopes_asks_for_what_it_gives_to_everybody() -> None:
+    bare = replace(ON["github"], scopes=[])
+    (meaning,) = glossary(bare, PRODUCT, BOT).asked
+    assert meaning.names == ()
 
 
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.connection])

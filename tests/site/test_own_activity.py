@@ -265,3 +265,17 @@ async def test_an_older_page_does_not_say_that_a_link_ran_out_which_led_somewher
         "You got a link to connect GitHub",
         "You got a link to sign in / It was used",
     ]
+
+
+async def test_the_permissions_page_says_what_is_asked_for_and_folds_the_rest(
+    place: Place, ann: Browser
+) -> None:
+    page = (await ann.get("/help/permissions")).text
+    for name in ("discord", "github", "google", "microsoft"):
+        assert f'<section class="card" id="{name}"' in page
+    asked, _, rest = page.partition("Not asked for here")
+    assert '<span class="raw">read:user</span>' in asked
+    assert "delete_repo" not in asked
+    assert '<span class="raw">delete_repo</span>' in rest
+    assert rest.count("<details>") == 4
+    assert re.search(r"\d+ more", rest)

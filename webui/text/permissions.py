@@ -102,29 +102,42 @@ def _groups(
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """A sentence, and every name of it at the provider."""
+    """A sentence with its group, and names of it at the provider."""
 
+    group: str
     sentence: str
     names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Glossary:
-    """All meanings of one provider's permissions: ``(group, its meanings)``, weakest first."""
+    """All meanings of one provider's permissions, weakest first: those asked for, and the rest."""
 
     name: str
     label: str
-    groups: tuple[tuple[str, tuple[Meaning, ...]], ...]
+    asked: tuple[Meaning, ...]
+    rest: tuple[Meaning, ...]
 
 
 def glossary(provider: OAuthProvider, product: str, bot: str) -> Glossary:
-    """Build the provider's own table, for reading."""
-    found: dict[str, dict[str, list[str]]] = {group: {} for group in (*GROUPS, "Other")}
-    for scope in dict.fromkeys([*provider.scope_sentences, *provider.scope_texts]):
+    """Build the provider's own table, for reading.
+
+    A permission that is asked for has the names under which it is; one without a
+    description stands under its raw name.
+    """
+    key = provider.scope_rules.key
+    wanted = provider.scopes or ([""] if "" in provider.scope_sentences else [])
+    asked = {key(scope) for scope in wanted}
+    described = [*provider.scope_sentences, *provider.scope_texts]
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for scope in dict.fromkeys([*wanted, *described]):
         ((group, sentence),) = sentences(provider, [scope], product, bot, allowed=True)
-        found[group].setdefault(sentence, []).extend([scope] if scope else [])
-    groups = (
-        (group, tuple(Meaning(sentence, tuple(names)) for sentence, names in meanings.items()))
-        for group, meanings in found.items()
-    )
-    return Glossary(provider.name, provider.label, tuple(g for g in groups if g[1]))
+        found.setdefault((group, sentence), {}).update({scope: None})
+    order = (*GROUPS, *_REST)
+    ordered = sorted(found.items(), key=lambda meaning: order.index(meaning[0][0]))
+    parts: tuple[list[Meaning], list[Meaning]] = [], []
+    for (group, sentence), names in ordered:
+        own = [name for name in names if key(name) in asked]
+        shown = tuple(name for name in own or names if name and name != sentence)
+        parts[not own].append(Meaning(group, sentence, shown))
+    return Glossary(provider.name, provider.label, *map(tuple, parts))

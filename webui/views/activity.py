@@ -44,7 +44,7 @@ async def permissions(request: Request) -> Response:
     return render(
         request,
         "permissions.html",
-        glossaries=[glossary(p, *names) for p in providers if p.scope_sentences or p.scope_texts],
+        glossaries=[glossary(provider, *names) for provider in providers],
     )
 
 
