@@ -49,7 +49,7 @@ async def demo(redis_url: str, redis: Redis) -> AsyncIterator[Demo]:
     with create_server(("127.0.0.1", 0)) as own, create_server(("127.0.0.1", 0)) as theirs:
         made = Demo(
             f"http://127.0.0.1:{own.getsockname()[1]}",
-            f"http://localhost:{theirs.getsockname()[1]}",
+            f"http://127.0.0.1:{theirs.getsockname()[1]}",
         )
         apps = create_demo(redis_url, make_secrets(), made.site, made.sandbox)
         async with AsyncExitStack() as stack:

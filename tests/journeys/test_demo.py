@@ -252,7 +252,7 @@ def no_server_is_left(data: Path) -> bool:
     return True
 
 
-def test_the_demo_says_what_to_open_and_ends_quietly(tmp_path: Path) -> None:
+def test_the_demo_prints_one_address_and_ends_quietly(tmp_path: Path) -> None:
     ports = free_ports()
     with subprocess.Popen(
         command(tmp_path, ports), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -263,8 +263,7 @@ def test_the_demo_says_what_to_open_and_ends_quietly(tmp_path: Path) -> None:
             said += process.stdout.readline()
         process.send_signal(signal.SIGINT)
         rest, errors = process.communicate(timeout=30)
-    assert f"http://localhost:{ports[1]}/chat" in said
-    assert f"http://127.0.0.1:{ports[0]}" in said
+    assert re.findall(r"http\S+", said) == [f"http://127.0.0.1:{ports[1]}"]
     assert (process.returncode, rest.strip(), errors) == (0, "", "")
     assert no_server_is_left(tmp_path)
 
@@ -273,7 +272,7 @@ async def test_a_second_start_finds_the_connection_again(tmp_path: Path) -> None
     ports = free_ports()
     async with AsyncExitStack() as stack:
         browser = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
-        journey = Journey(f"http://127.0.0.1:{ports[0]}", f"http://localhost:{ports[1]}", browser)
+        journey = Journey(f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}", browser)
         with running(tmp_path, ports):
             await journey.connect("github")
         with running(tmp_path, ports):

@@ -118,7 +118,7 @@ async def demo(redis_url: str, *, token_lifetime: int) -> AsyncIterator[Journey]
             stack.enter_context(closing(socket.create_server(("127.0.0.1", 0)))) for _ in range(2)
         ]
         ports = [listener.getsockname()[1] for listener in listeners]
-        site, sandbox = f"http://127.0.0.1:{ports[0]}", f"http://localhost:{ports[1]}"
+        site, sandbox = f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}"
         apps = create_demo(redis_url, make_secrets(), site, sandbox, token_lifetime=token_lifetime)
         for app, listener in zip(apps, listeners, strict=True):
             await stack.enter_async_context(_serving(app, listener))

@@ -223,8 +223,8 @@ def test_every_key_in_redis_is_listed() -> None:
 def test_the_first_steps_name_addresses_and_buttons_that_are_there() -> None:
     first_steps = README.partition("## For a bot's author")[0]
     ports = {p.name: p.default for p in main.commands["demo"].params}
-    assert f"<http://{demo.SANDBOX_HOST}:{ports['provider_port']}/chat>" in first_steps
-    assert f"<http://{demo.SITE_HOST}:{ports['port']}>" in first_steps
+    assert f"<http://{demo.HOST}:{ports['provider_port']}>" in first_steps
+    assert f"<http://{demo.HOST}:{ports['port']}/signin?next=/support>" in first_steps
     assert f"`{ports['data']}`" in first_steps
     buttons = {
         words.text("link.yes"),

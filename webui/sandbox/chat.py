@@ -12,19 +12,17 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from webui.fetch_metadata import is_same_origin
-from webui.rendering.assets import folder
-from webui.sandbox.quirks import HABITS
 
 from .bot import NAME, Reply
+from .frames import FRAMED
+from .pages import HEADERS, TEMPLATES, files, page
 
 PEOPLE = {"alice": "Alice", "bob": "Bob"}
 MAX_TEXT = 300  # characters of one message
@@ -33,25 +31,8 @@ MAX_MESSAGES = 200  # of one conversation; the oldest go first
 Answer = Callable[[str, str], Awaitable[Reply]]
 """From user id and text to the bot's reply."""
 
-_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-}
 _COOKIE = "person"
-_FILES = {"chat.css": "text/css", "chat.js": "text/javascript"}
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(folder("templates") / "sandbox"),
-    autoescape=True,
-    auto_reload=False,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-)
-_TEMPLATES.globals.update(bot=NAME, people=PEOPLE, max_text=MAX_TEXT)
+TEMPLATES.globals.update(bot=NAME, people=PEOPLE, max_text=MAX_TEXT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +62,25 @@ class Chat:
 
     def routes(self) -> list[Route]:
         return [
-            Route("/", _start),
             Route("/chat", _choose),
             Route("/chat/mine", _mine),
             Route("/chat/{person}", self._show),
             Route("/chat/{person}", self._send, methods=["POST"]),
             Route("/chat/{person}/new", self._show_new),
-            *(Route(f"/{name}", _file) for name in _FILES),
+            *files(),
         ]
+
+    def messages(self, person: str) -> list[Message]:
+        """List a person's conversation, oldest first."""
+        return list(self._conversations[person])
+
+    async def hear(self, person: str, text: str) -> Reply:
+        """Take a person's message, and return the bot's answer."""
+        async with self._turns[person]:
+            self._add(person, Reply(text), is_mine=True)
+            answer = await self._answer(person, text)
+            self._add(person, answer)
+        return answer
 
     async def say(self, person: str, saying: Awaitable[Reply]) -> None:
         """Send a message of the bot, but only once it has answered the person's last one."""
@@ -101,8 +93,8 @@ class Chat:
 
     async def _show(self, request: Request) -> Response:
         person = _person(request)
-        page = _page("chat.html", person=person, messages=self._conversations[person])
-        return _remembered(page, person)
+        shown = page("chat.html", person=person, messages=self._conversations[person])
+        return _remembered(shown, person)
 
     async def _show_new(self, request: Request) -> Response:
         """Return the messages after the one of number ``after``: 204 if there are none."""
@@ -110,35 +102,34 @@ class Chat:
         last = int(after) if after.isascii() and after.isdigit() and len(after) < 20 else 0
         person = _person(request)
         new = [m for m in self._conversations[person] if m.number > last]
-        page = _page("chat_messages.html", messages=new) if new else Response(status_code=204)
-        return _remembered(page, person)
+        found = page("chat_messages.html", messages=new) if new else Response(status_code=204)
+        return _remembered(found, person)
 
     async def _send(self, request: Request) -> Response:
         person = _person(request)
         if not is_same_origin(request.headers, self._origin):
-            return PlainTextResponse("This did not come from the chat page.\n", 403, _HEADERS)
+            return PlainTextResponse("This did not come from the chat page.\n", 403, HEADERS)
         text = (await request.form()).get("text", "")
         text = " ".join(text.split())[:MAX_TEXT] if isinstance(text, str) else ""
         if text:
-            async with self._turns[person]:
-                self._add(person, Reply(text), is_mine=True)
-                self._add(person, await self._answer(person, text))
-        return RedirectResponse(f"/chat/{person}", 303, _HEADERS)
-
-
-async def _start(_: Request) -> Response:
-    return _page("chat_start.html", standins=HABITS.values())
+            await self.hear(person, text)
+        return RedirectResponse(f"/chat/{person}", 303, HEADERS)
 
 
 async def _choose(_: Request) -> Response:
-    return _page("chat_people.html")
+    return page("chat_people.html")
 
 
 async def _mine(request: Request) -> Response:
-    """Lead to the chat of this browser's person; ask for the person if none was opened yet."""
+    """Lead to the chat of this browser's person; ask for the person if none was opened yet.
+
+    In the guide's frame for the site: the chat is beside it.
+    """
+    if request.scope.get(FRAMED):
+        return page("chat_beside.html")
     person = request.cookies.get(_COOKIE, "")
     path = f"/chat/{person}" if person in PEOPLE else "/chat"
-    return RedirectResponse(path, 303, _HEADERS)
+    return RedirectResponse(path, 303, HEADERS)
 
 
 def _remembered(response: Response, person: str) -> Response:
@@ -147,19 +138,8 @@ def _remembered(response: Response, person: str) -> Response:
     return response
 
 
-async def _file(request: Request) -> Response:
-    name = request.url.path.removeprefix("/")
-    source = (folder("templates") / "sandbox" / name).read_bytes()
-    return Response(source, headers=_HEADERS, media_type=_FILES[name])
-
-
 def _person(request: Request) -> str:
     person: str = request.path_params["person"]
     if person not in PEOPLE:
         raise HTTPException(404)
     return person
-
-
-def _page(template: str, **values: Any) -> Response:
-    html = _TEMPLATES.get_template(template).render(values)
-    return HTMLResponse(html, headers=_HEADERS)

@@ -28,13 +28,16 @@ from webui.settings.settings import Settings
 from .bot import Reply, answer, told
 from .chat import PEOPLE, Chat
 from .demo_secrets import Secrets, read_secrets
+from .frames import Framed
+from .guide import Guide
 from .standins import create_standins, endpoints, manage_urls
 from .whoami import Caller
 
-# Two names for one machine: browsers keep cookies by host and not by port, so this keeps
-# the site's cookies from the chat and the providers.
-SITE_HOST = "127.0.0.1"
-SANDBOX_HOST = "localhost"
+# One name for all of it, and a port each for the site and for the rest: browsers go by the host.
+# The site's cookies are SameSite=Lax, so the guide's frames, and a callback that a stand-in leads
+# to in one, keep them only if guide, site and stand-ins are one "site". So the chat and the
+# stand-ins get the site's cookies too: that costs nothing, since one process serves them all.
+HOST = "127.0.0.1"
 TOKEN_SECONDS = 120
 MAX_BODY_BYTES = 64 * 1024
 _PAUSE_SECONDS = 1.0
@@ -45,28 +48,13 @@ _WHOAMI_NEEDS = {
     "microsoft": "User.Read",
 }
 
-_TO_TRY = """\
+_TO_OPEN = """\
 The demo is running, on this machine alone; no account in it is real.
 
-  Chat with the bot     {sandbox}/chat
-  Your connections      {site}
-  Stand-in providers    {sandbox}
+  {guide}
 
-What to try:
-  1. Open the chat as Alice and send: connect github
-  2. Open the link, and send the code that the page shows to the bot.
-  3. Allow access, go back to the chat and send: whoami github
-  4. Send it again after a minute: the token, which lives two minutes, is renewed.
-  5. Send: connect google. As Bob, open that link in a private window and send the
-     code in Bob's chat: it does not match. A forwarded link is worth nothing.
-     Choose "This was not me" there: the bot tells Alice that her link was cancelled.
-  6. Remove access at the stand-in GitHub, and ask the bot again: whoami github
-  7. Disconnect on your connections page: the bot says so in your chat.
-  8. Connect google with a permission unticked: the page says what will not work.
-  9. Sign in as Carol, who is support staff, at {site}/signin?next=/support
-     and look for alice: her activity page then says that support looked.
-
-Ctrl-C ends everything. What you connected is kept in {data} for the next start.
+Open that address: it leads you through everything.
+Ctrl-C ends the demo. What you connected is kept in {data} for the next start.
 """
 
 
@@ -77,7 +65,7 @@ def run_demo(data: Path, port: int, provider_port: int) -> None:
     ``click.ClickException``.
     """
     configure_logs("warning", as_json=False)
-    site, sandbox = _origin(SITE_HOST, port), _origin(SANDBOX_HOST, provider_port)
+    site, sandbox = _origin(port), _origin(provider_port)
     with embedded_redis(data) as redis_url:
         try:
             site_app, sandbox_app = create_demo(
@@ -87,15 +75,15 @@ def run_demo(data: Path, port: int, provider_port: int) -> None:
                 sandbox,
                 state_file=data / "providers.json",
                 # Both ports are ours by the time that an application starts.
-                on_start=lambda: click.echo(_TO_TRY.format(site=site, sandbox=sandbox, data=data)),
+                on_start=lambda: click.echo(_TO_OPEN.format(guide=sandbox, data=data)),
             )
         except ValueError as error:
             raise click.ClickException(f"{error}.") from None
-        run_server([(site_app, SITE_HOST, port), (sandbox_app, SITE_HOST, provider_port)])
+        run_server([(site_app, HOST, port), (sandbox_app, HOST, provider_port)])
 
 
-def _origin(host: str, port: int) -> str:
-    return f"http://{host}" if port == 80 else f"http://{host}:{port}"
+def _origin(port: int) -> str:
+    return f"http://{HOST}" if port == 80 else f"http://{HOST}:{port}"
 
 
 def create_demo(
@@ -144,13 +132,14 @@ def create_demo(
         state_file=state_file,
     )
     init_oauth_manager(keys.encryption_key, site, config)  # for the bot, as in a bot's process
-    return create_app(settings, development=True), _create_sandbox(
-        sandbox, redis_url, sign_on, standins, on_start
-    )
+    site_app = create_app(settings, development=True)
+    sandbox_app = _create_sandbox(sandbox, site, redis_url, sign_on, standins, on_start)
+    return Framed(site_app, sandbox), Framed(sandbox_app, sandbox)
 
 
 def _create_sandbox(
     origin: str,
+    site: str,
     redis_url: str,
     sign_on: SignOnStandin,
     standins: ASGIApp,
@@ -163,6 +152,7 @@ def _create_sandbox(
         return await answer(Caller(person, redis, http), text)
 
     chat = Chat(origin, reply)
+    guide = Guide(site, chat, redis)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -175,10 +165,10 @@ def _create_sandbox(
         await redis.aclose()
 
     app = Starlette(
-        routes=[*chat.routes(), *sign_on.routes(), Mount("/", standins)],
+        routes=[*guide.routes(), *chat.routes(), *sign_on.routes(), Mount("/", standins)],
         middleware=[
             # Another name for this machine could be another site's (DNS rebinding).
-            Middleware(TrustedHostMiddleware, allowed_hosts=[SANDBOX_HOST], www_redirect=False)
+            Middleware(TrustedHostMiddleware, allowed_hosts=[HOST], www_redirect=False)
         ],
         lifespan=lifespan,
         max_body_size=MAX_BODY_BYTES,

@@ -59,6 +59,7 @@ def create_standins(
     routes: list[BaseRoute] = [
         Route("/favicon.ico", icon),
         Route("/", partial(index, standins)),
+        Route("/standins", partial(index, standins)),  # the guide has the other
         Route("/standin.css", stylesheet),
     ]
     for standin in standins:
