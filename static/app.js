@@ -55,10 +55,11 @@
       const list = get('group-' + item.dataset.group), focused = doc.activeElement;
       if (!list || item.parentElement === list) return;
       const next = [...list.children].find(other => other.dataset.order > item.dataset.order);
+      list.parentElement.hidden = false;
       list.insertBefore(item, next ?? null);
       if (item.contains(focused)) focused.focus();
     });
-    all('#groups > section', group => { group.hidden = !group.querySelector('li'); });
+    all('#groups > *', group => { group.hidden = !group.querySelector('li'); });
   }
 
   // Nobody asked for a poll: it moves no focus and tells of no trouble.
@@ -81,21 +82,22 @@
       say(ctx, 'tpl-server');
       return;
     }
-    if (hasFocus()) held.set(ctx, doc.activeElement);
+    const folds = [...doc.querySelectorAll('[id^=conn-] > details[open]')];
+    held.set(ctx, [hasFocus() && doc.activeElement, folds.map(fold => fold.parentElement.id)]);
     unfolded = [...doc.querySelectorAll('[id^=conn-]:has(> details[open])')].map(card => card.id);
     if (!isPoll(ctx)) box().replaceChildren();
   });
 
   doc.addEventListener('htmx:after:swap', event => {
-    const {ctx} = event.detail;
+    const {ctx} = event.detail, [was, open] = held.get(ctx) ?? [null, []];
+    open.forEach(id => all(`#${id} > details`, fold => { fold.open = true; }));
     localise();
     place();
     for (const id of unfolded) get(id)?.querySelector('details')?.setAttribute('open', '');
     if (!isPoll(ctx)) watch();
     else if (ctx.title) doc.title = ctx.title; // htmx does not
-    const was = held.get(ctx);
     if (!was || hasFocus()) return;
-    const id = was.closest('[id^=conn-], #proof')?.id;
+    const id = was.closest('[data-state], #proof')?.id;
     (get(was.id) || doc.querySelector(`#${id} [data-focus]`) || get('main')).focus();
   });
 

@@ -235,7 +235,7 @@ async def test_a_name_from_outside_is_only_text(
             await ann.window.fits()
             assert await page.locator("main img[src*=canary], main [hx-get*=canary]").count() == 0
         await ann.window.go("/connections")
-        who = page.locator(".who bdi")
+        who = page.locator(".row-who bdi")
         shown = [
             text.replace("\N{HORIZONTAL ELLIPSIS}", "") for text in await who.all_inner_texts()
         ]
@@ -244,7 +244,7 @@ async def test_a_name_from_outside_is_only_text(
         assert "{{7*7}}{% raw %}${7*7}<script>alert(1)</script>" in shown[1]
         assert shown[2] == "moc.elpmaxe@lisa[31m"
         for provider in BUILT_IN:
-            await page.locator(f"#conn-{provider}-disconnect").click()
+            await ann.window.press_on(provider, "disconnect")
             await ann.window.card(provider, "asking")
             await ann.window.fits()
             await page.locator(f"#conn-{provider}-keep").click()

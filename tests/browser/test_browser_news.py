@@ -52,7 +52,7 @@ async def test_nothing_new_is_no_content_and_touches_nothing(ann: Desk) -> None:
     page = ann.window.page
     card = page.locator("#conn-github")
     await card.evaluate("e => e.isTheSame = true")
-    await page.locator("#conn-github-check").focus()
+    await (await ann.window.reach("github", "check")).focus()
     assert await look(page) == 204
     assert await card.evaluate("e => e.isTheSame")
     assert await ann.window.focused() == "conn-github-check"
@@ -63,6 +63,7 @@ async def test_another_tab_that_disconnects_changes_the_card_of_the_first(ann: D
     page = ann.window.page
     other = await page.context.new_page()
     await other.goto(page.url)
+    await other.locator("#conn-github summary").click()
     await other.locator("#conn-github-disconnect").click()
     await other.locator("#conn-github-confirm").click()
     await other.locator('#conn-github[data-state="disconnected"]').wait_for()
@@ -79,20 +80,16 @@ async def test_another_tab_that_disconnects_changes_the_card_of_the_first(ann: D
 
 async def test_a_title_follows_what_another_tab_has_done(ann: Desk) -> None:
     page = ann.window.page
-    await page.locator("#conn-github-disconnect").click()
+    await ann.window.press_on("github", "disconnect")
     await page.locator("#conn-github-confirm").click()
-    await expect(page).to_have_title(
-        "GitHub disconnected \N{EN DASH} Connections \N{EN DASH} Stargazer"
-    )
+    await expect(page).to_have_title("GitHub disconnected \N{EN DASH} Stargazer")
     other = await page.context.new_page()
     await other.goto(page.url)
     await other.locator("#conn-github-connect").click()
     await other.locator('#conn-github[data-state="connected"]').wait_for()
     await other.close()
     assert await look(page) == 200
-    await expect(page).to_have_title(
-        "GitHub connected \N{EN DASH} Connections \N{EN DASH} Stargazer"
-    )
+    await expect(page).to_have_title("GitHub connected \N{EN DASH} Stargazer")
     assert await said(ann) == ["GitHub is connected."]
 
 
@@ -127,7 +124,7 @@ async def test_a_tab_hears_that_another_waits_at_the_provider_and_comes_back(ann
 async def test_a_provider_that_takes_its_time_is_heard_of_in_the_end(ann: Desk) -> None:
     page, gate = ann.window.page, ann.fake.gate("revoke")
     ann.host.site.manager.patience = 0.01
-    await page.locator("#conn-github-disconnect").click()
+    await ann.window.press_on("github", "disconnect")
     await page.locator("#conn-github-confirm").click()
     await ann.window.card("github", "disconnecting")
     await ann.window.focuses("conn-github-n")
@@ -143,6 +140,7 @@ async def test_a_provider_that_takes_its_time_is_heard_of_in_the_end(ann: Desk) 
 
 @pytest.mark.parametrize("inside", ["#conn-github-disconnect", "#conn-github summary"])
 async def test_a_focus_inside_what_changes_stays_in_the_card(ann: Desk, inside: str) -> None:
+    await ann.window.reach("github", "disconnect")
     await ann.window.page.locator(inside).focus()
     await ann.disconnect("github")
     assert await look(ann.window.page) == 200
@@ -151,7 +149,7 @@ async def test_a_focus_inside_what_changes_stays_in_the_card(ann: Desk, inside: 
 
 
 async def test_a_question_is_not_taken_away_while_it_is_read(ann: Desk) -> None:
-    await ann.window.page.locator("#conn-github-disconnect").click()
+    await ann.window.press_on("github", "disconnect")
     await ann.window.card("github", "asking")
     await ann.disconnect("github")
     assert await look(ann.window.page) == 204
@@ -160,7 +158,7 @@ async def test_a_question_is_not_taken_away_while_it_is_read(ann: Desk) -> None:
 
 async def test_trouble_is_not_told_since_nobody_asked(ann: Desk) -> None:
     page = ann.window.page
-    await page.locator("#conn-github-check").focus()
+    await (await ann.window.reach("github", "check")).focus()
     await ann.host.store.go()
     try:
         assert await look(page) == 503
@@ -222,10 +220,8 @@ async def test_a_title_tells_no_outcome_while_nobody_looks_and_the_newest_afterw
     ann: Desk,
 ) -> None:
     page = ann.window.page
-    await page.locator("#conn-github-check").click()
-    await expect(page).to_have_title(
-        "GitHub checked: working \N{EN DASH} Connections \N{EN DASH} Stargazer"
-    )
+    await ann.window.press_on("github", "check")
+    await expect(page).to_have_title("GitHub checked: working \N{EN DASH} Stargazer")
     await expect(page.locator("#announce")).to_have_text("GitHub checked: working.")
     await page.evaluate(HIDE, True)
     await expect(page).to_have_title("Connections \N{EN DASH} Stargazer")
@@ -238,11 +234,9 @@ async def test_a_title_tells_no_outcome_while_nobody_looks_and_the_newest_afterw
 
 async def test_the_live_region_is_emptied_by_what_moves_the_focus(ann: Desk) -> None:
     page = ann.window.page
-    await page.locator("#conn-github-check").click()
+    await ann.window.press_on("github", "check")
     await expect(page.locator("#announce")).to_have_text("GitHub checked: working.")
-    await page.locator("#conn-github-disconnect").click()
+    await ann.window.press_on("github", "disconnect")
     await ann.window.card("github", "asking")
     await expect(page.locator("#announce")).to_have_text("")
-    await expect(page).to_have_title(
-        "Disconnect GitHub? \N{EN DASH} Connections \N{EN DASH} Stargazer"
-    )
+    await expect(page).to_have_title("Disconnect GitHub? \N{EN DASH} Stargazer")

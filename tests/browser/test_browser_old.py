@@ -69,11 +69,11 @@ async def test_every_button_of_a_card_works(
         await ann.window.go(row.page)
         *first, last = row.buttons.split()
         for button in first:
-            await control(ann, row, button).click()
-        await control(ann, row, last).wait_for()
+            await (await control(ann, row, button)).click()
+        await (await control(ann, row, last)).wait_for()
         await row.meanwhile(ann)
         async with ann.window.page.expect_response(lambda r: r.request.method == "POST"):
-            await control(ann, row, last).click()
+            await (await control(ann, row, last)).click()
         await ann.window.card(row.provider, row.state)
         assert (row.sends.removeprefix("POST "), row.statuses[0 if script else 1]) in sent
         assert not [status for _, status in sent if status >= 400]

@@ -126,7 +126,7 @@ async def test_what_was_done_is_not_done_again_by_loading_the_page_again(
         page = ann.window.page
         await ann.connect("github")
         await ann.window.go("/connections")
-        await page.locator("#conn-github-disconnect").click()
+        await ann.window.press_on("github", "disconnect")
         await page.locator("#conn-github-confirm").click()
         await ann.window.card("github", "disconnected")
         posts: list[str] = []

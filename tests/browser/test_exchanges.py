@@ -167,8 +167,8 @@ ROWS = [
     leaves("Connect", nothing, "connect", "github"),
     leaves("Connect, and say no", refusing, "connect", "github", "denied"),
     leaves("Reconnect", ended, "reconnect", "github"),
-    leaves("Renew now", ending_soon, "renew", "google"),
-    leaves("Review and allow", limited, "allow", "google"),
+    leaves("Renew", ending_soon, "renew", "google"),
+    leaves("Allow the rest", limited, "allow", "google"),
     leaves("Start again", noted("attempt_over"), "start_again", "github"),
     leaves("Try again", noted("failed"), "try_again", "github"),
     leaves("Start again: was waiting", noted("waiting"), "start_again", "github"),
@@ -421,7 +421,7 @@ ROWS = [
         MICROSOFT + "t",
     ),
     Row(
-        "I have removed it",
+        "Put this note away: still listed",
         noted("still_listed"),
         "dismiss",
         "POST /connections/github/dismiss",
@@ -431,7 +431,7 @@ ROWS = [
         GITHUB + "t",
     ),
     Row(
-        "Done",
+        "Put this note away: its own list",
         noted("own_list", "microsoft"),
         "done",
         "POST /connections/microsoft/dismiss",
@@ -478,9 +478,10 @@ ROWS = [
 ]
 
 
-def control(ann: Desk, row: Row, button: str) -> Locator:
-    page = ann.window.page
-    return page.locator(f"#conn-{row.provider}-{button}, button[value={button}]").first
+async def control(ann: Desk, row: Row, button: str) -> Locator:
+    if row.page.endswith("/switch"):
+        return ann.window.page.locator(f"button[value={button}]")
+    return await ann.window.reach(row.provider, button)
 
 
 @SCRIPT
@@ -494,8 +495,8 @@ async def test_a_control_sends_shows_focuses_and_says_what_its_row_tells(
         await ann.window.go(row.page)
         *first, last = row.buttons.split()
         for button in first:
-            await control(ann, row, button).click()
-        looked_at = control(ann, row, last)
+            await (await control(ann, row, button)).click()
+        looked_at = await control(ann, row, last)
         await looked_at.wait_for()
         await row.meanwhile(ann)
 
@@ -538,11 +539,10 @@ async def at(ann: Desk, button: str) -> Locator:
     """A control of a connected GitHub, ready to be pressed."""
     await ann.connect("github")
     await ann.window.go("/connections")
-    page = ann.window.page
     if button == "confirm":
-        await page.locator("#conn-github-disconnect").click()
+        await ann.window.press_on("github", "disconnect")
         await ann.window.card("github", "asking")
-    return page.locator(f"#conn-github-{button}")
+    return await ann.window.reach("github", button)
 
 
 async def alerted(ann: Desk, words: str) -> None:
@@ -643,11 +643,11 @@ async def test_a_control_pressed_twice_asks_once(
         await ann.window.go("/connections")
         *first, last = buttons.split()
         for button in first:
-            await page.locator(f"#conn-{provider}-{button}").click()
+            await ann.window.press_on(provider, button)
             await ann.window.card(provider, "asking")
         posts: list[str] = []
         page.on("request", lambda r: posts.append(r.url) if r.method == "POST" else None)
-        await page.locator(f"#conn-{provider}-{last}").dblclick()
+        await (await ann.window.reach(provider, last)).dblclick()
         await ann.window.card(provider, state)
         assert len(posts) == 1
 

@@ -12,7 +12,14 @@ from typing import Any, Protocol
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    async_playwright,
+)
 from redis.asyncio import Redis
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -169,6 +176,17 @@ class Window:
         await self.page.wait_for_url(self.town.standins + "/**")
         await self.press(answer)
         await self.page.wait_for_url(self.town.site.base_url + "/**")
+
+    async def reach(self, provider: str, key: str) -> Locator:
+        """Find a control of a card, and open the fold that it is in."""
+        control = self.page.locator(f"#conn-{provider}-{key}")
+        await control.wait_for(state="attached")
+        if not await control.is_visible():
+            await self.page.locator(f"#conn-{provider} > details:not([open]) > summary").click()
+        return control
+
+    async def press_on(self, provider: str, key: str) -> None:
+        await (await self.reach(provider, key)).click()
 
     async def card(self, provider: str, state: str) -> None:
         """Wait until the card stands in the state."""
