@@ -63,7 +63,7 @@
   }
 
   // Nobody asked for a poll: it moves no focus and tells of no trouble.
-  const isPoll = ctx => ctx.sourceElement.id === 'conn-poll';
+  const isPoll = ctx => ctx.sourceElement.id.endsWith('-poll');
   const hasFocus = () => doc.activeElement && doc.activeElement !== doc.body;
   const box = () => get('page-alert');
 
@@ -130,6 +130,25 @@
     else held.set(form, now);
   });
 
+  // Copies the text that a button names. What the browser does not copy is marked, to do it by hand.
+  doc.addEventListener('click', async event => {
+    const button = event.target.closest('[data-copy]');
+    if (!button) return;
+    const from = get(button.dataset.copy), says = get('announce');
+    let copied = true;
+    try {
+      await navigator.clipboard.writeText(from.textContent.trim());
+    } catch {
+      getSelection().selectAllChildren(from);
+      copied = doc.execCommand('copy');
+    }
+    says.textContent = copied ? says.dataset.copied : says.dataset.marked;
+    button.classList.toggle('copied', copied);
+    setTimeout(() => button.classList.remove('copied'), 3000);
+  });
+
+  // Without htmx nothing goes on by itself: then every button is shown.
+  addEventListener('load', () => window.htmx || root.classList.remove('js'));
   doc.addEventListener('DOMContentLoaded', localise);
   // Out of memory, Back shows an old state.
   addEventListener('pageshow', event => event.persisted && location.reload());

@@ -36,7 +36,7 @@ class Reference:
 
     code: str
     at: float  # epoch seconds
-    kind: str  # a section of the catalogue's ``error`` or ``card``, or a link page's name
+    kind: str  # a section of the catalogue's ``error``, ``card`` or ``ended``
     status: int = 0  # 0: shown on a card
     route: str = ""  # the template, not the path
     method: str = ""
@@ -99,8 +99,7 @@ async def _is_allowed(limiter: Limiter, found: Reference, address: str) -> bool:
     who = f"user {found.user}" if found.user else f"address {address}"
     if not await limiter.allows("reference", who):
         return False
-    everybody = "stray_reference" if found.kind == "404" else "anonymous_reference"
-    return bool(found.user) or await limiter.allows(everybody, "all")
+    return bool(found.user) or await limiter.allows("anonymous_reference", "all")
 
 
 async def keep_reference(redis: RedisClient, reference: Reference) -> str:

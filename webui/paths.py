@@ -20,6 +20,7 @@ _LANDING = re.compile(
 _LONGEST = 300  # characters
 # Their addresses hold an authorization code; also if a surplus slash makes them unknown.
 _CALLBACK = re.compile(r"(/oauth/[^/]+|/signin/sso)/callback")
+_LANDING_PAGE = re.compile(r"/connect/[^/]+")  # its address holds a link's code
 
 
 def safe_next(path: str | None) -> str:
@@ -35,6 +36,14 @@ def safe_next(path: str | None) -> str:
 def is_callback(path: str) -> bool:
     """Return whether the address may hold a code, which not even our own pages may see."""
     return _CALLBACK.match(path) is not None
+
+
+def hides_address(path: str) -> bool:
+    """Return whether the page's address stays out of the ``Referer`` of what it loads.
+
+    A sprite cannot say so for itself, unlike a stylesheet, and a proxy may log the header.
+    """
+    return is_callback(path) or _LANDING_PAGE.fullmatch(path) is not None
 
 
 def card_address(where: str, provider: str, target: str = "t") -> str:

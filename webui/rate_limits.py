@@ -21,9 +21,7 @@ LIMITS = {
     "revoke": "10/10 minutes",  # providers asked once more to end a grant, for each person
     "guess": "20/10 minutes",  # codes sent in chat, for each person
     "reference": "20/10 minutes",  # references kept, for each person, else for each address
-    # Of all who are not signed in; a search for pages must not use up everybody's.
-    "stray_reference": "60/hour",
-    "anonymous_reference": "300/hour",
+    "anonymous_reference": "300/hour",  # the same, of all together who are not signed in
     "denied": "5/10 minutes",  # records of people who tried support pages, for each person
     "act": "30/10 minutes",  # things done for people, for each of support's staff
     "act_alert": "1/10 minutes",  # alerts that the limit above was reached, for each of them

@@ -56,7 +56,7 @@ async def test_the_whole_journey(
         await ann.sign_in("ann", "github")
         await ann.decide("Allow")
         assert ann.page.url.endswith("/connect/done/github")
-        assert await ann.page.locator("h1").inner_text() == "Done. GitHub is connected."
+        assert await ann.page.locator("h1").inner_text() == "GitHub is connected"
         await ann.fits()
         await ann.press("See or remove this connection", "link")
         await ann.card("github", "connected")

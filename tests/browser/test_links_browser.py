@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -112,9 +113,10 @@ class TestOnASmallPhone:
             await phone.press("Yes, I asked for this")
             await phone.page.wait_for_url("**/connect/proof")
             await phone.fits()
-            await phone.press("I have sent it")
-            await phone.page.get_by_text("has not received the code yet").wait_for()
-            await phone.fits()
+            if not script:
+                await phone.press("I have sent it")
+                await phone.page.get_by_text("has not received the code yet").wait_for()
+                await phone.fits()
             code = await phone.page.locator(".code [aria-hidden]").inner_text()
             assert await send(phone, code)
             await phone.go("/connect/proof")
@@ -123,7 +125,7 @@ class TestOnASmallPhone:
             await phone.decide("Allow")
             await phone.page.wait_for_url("**/connect/done/github")
             await phone.fits()
-            assert await phone.page.locator("h1").inner_text() == "Done. GitHub is connected."
+            assert await phone.page.locator("h1").inner_text() == "GitHub is connected"
             assert await phone.town.bot.has_token("ann", "github", redis)
             await phone.press("See or remove this connection", "link")
             await phone.card("github", "connected")
@@ -146,7 +148,7 @@ class TestOnASmallPhone:
                 await is_on_the_first_screen(phone, name)
             await phone.press("Yes, that is me")
             await phone.page.wait_for_url("**/connect/done/github")
-            assert await phone.page.locator("h1").inner_text() == "Done. GitHub is connected."
+            assert await phone.page.locator("h1").inner_text() == "GitHub is connected"
             await phone.fits()
 
     async def test_sending_the_code_and_saying_so_is_enough(
@@ -154,7 +156,7 @@ class TestOnASmallPhone:
     ) -> None:
         async with window(chromium, abroad, redis, script=script, width=WIDTH) as phone:
             assert await send(phone, await to_the_code(phone, LANDING))
-            await phone.page.locator("#proof-sent, #proof-continue").click()
+            await phone.page.locator("#proof-sent:visible, #proof-continue").click()
             await phone.decide("Allow")
             await phone.page.wait_for_url("**/connect/done/github")
 
@@ -175,30 +177,20 @@ class TestOnASmallPhone:
             assert sizes[0]["width"] == sizes[1]["width"], "as prominent as each other"
             assert sizes[0]["height"] == sizes[1]["height"]
 
-    async def test_the_button_below_the_code_is_on_the_first_screen(
+    async def test_the_code_and_what_to_do_with_it_are_on_the_first_screen(
         self, chromium: Browser, abroad: Town, redis: Redis, script: bool
     ) -> None:
         async with window(chromium, abroad, redis, script=script, width=WIDTH) as phone:
             await to_the_code(phone, LANDING)
-            await is_on_the_first_screen(phone, "I have sent it")
-            await phone.press("I have sent it")
-            await phone.page.get_by_text("has not received the code yet").wait_for()
-            await is_on_the_first_screen(phone, "I have sent it")
-
-    async def test_saying_too_early_that_it_is_sent_changes_the_page_each_time(
-        self, chromium: Browser, abroad: Town, redis: Redis, script: bool
-    ) -> None:
-        async with window(chromium, abroad, redis, script=script, width=WIDTH) as phone:
-            await to_the_code(phone, LANDING)
-            shown = []
-            for _ in range(3):
+            copy = phone.page.get_by_role("button", name="Copy code")
+            sent = phone.page.get_by_role("button", name="I have sent it")
+            assert await copy.is_visible() == script
+            assert await sent.is_visible() == (not script)
+            await is_on_the_first_screen(phone, "Copy code" if script else "I have sent it")
+            if not script:
                 await phone.press("I have sent it")
-                shown.append(await phone.page.locator(".note.info").inner_text())
-                assert await phone.page.locator(".note.info").evaluate(
-                    "e => e === document.activeElement"
-                )
-            assert len(set(shown)) == 3
-            assert (await phone.page.title()).startswith("Code not received yet \N{EN DASH} ")
+                await phone.page.get_by_text("has not received the code yet").wait_for()
+                await is_on_the_first_screen(phone, "I have sent it")
 
     async def test_one_tap_selects_the_code_and_nothing_else(
         self, chromium: Browser, abroad: Town, redis: Redis, script: bool
@@ -240,6 +232,70 @@ class TestOnASmallPhone:
             phone.complaints.clear()  # Chromium reports the status of a dead link
 
 
+class TestWithoutTheScript:
+    async def test_saying_too_early_that_it_is_sent_changes_the_page_each_time(
+        self, chromium: Browser, abroad: Town, redis: Redis
+    ) -> None:
+        async with window(chromium, abroad, redis, script=False, width=WIDTH) as phone:
+            await to_the_code(phone, LANDING)
+            shown = []
+            note = phone.page.locator("#proof .note")
+            for _ in range(3):
+                await phone.press("I have sent it")
+                shown.append(await note.inner_text())
+                assert await note.evaluate("e => e === document.activeElement")
+            assert len(set(shown)) == 3
+            assert (await phone.page.title()).startswith("Code not received yet \N{EN DASH} ")
+
+
+class TestCopying:
+    @pytest.fixture
+    async def phone(self, chromium: Browser, abroad: Town, redis: Redis) -> AsyncIterator[Window]:
+        async with window(chromium, abroad, redis, width=WIDTH) as opened:
+            await opened.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+            yield opened
+
+    async def test_puts_the_code_on_the_clipboard_and_says_so(self, phone: Window) -> None:
+        code = await to_the_code(phone, LANDING)
+        await phone.press("Copy code")
+        await phone.page.locator("#announce", has_text="Copied").wait_for(state="attached")
+        assert await phone.page.evaluate("navigator.clipboard.readText()") == code
+        assert await phone.page.get_by_role("button", name="Copied", exact=True).is_visible()
+        await phone.page.get_by_role("button", name="Copy code", exact=True).wait_for()
+
+    async def test_copies_the_words_to_send_from_the_sign_in_page(self, phone: Window) -> None:
+        await phone.go("/signin")
+        await phone.press("Copy connect")
+        await phone.page.locator("#announce", has_text="Copied").wait_for(state="attached")
+        assert await phone.page.evaluate("navigator.clipboard.readText()") == "connect"
+
+    async def test_in_a_browser_without_a_clipboard_marks_the_text(self, phone: Window) -> None:
+        """On plain http but on loopback, and in older browsers."""
+        await phone.page.add_init_script(
+            "Object.defineProperty(navigator, 'clipboard', {value: undefined})"
+        )
+        code = await to_the_code(phone, LANDING)
+        await phone.press("Copy code")
+        await phone.page.locator("#announce", has_text=re.compile("Copied|Marked")).wait_for(
+            state="attached"
+        )
+        assert await phone.page.evaluate("getSelection().toString().trim()") == code
+
+    async def test_of_what_the_browser_refuses_says_that_it_is_only_marked(
+        self, phone: Window
+    ) -> None:
+        await phone.page.add_init_script(
+            "Object.defineProperty(navigator, 'clipboard', {value: undefined});"
+            "document.execCommand = () => false"
+        )
+        code = await to_the_code(phone, LANDING)
+        await phone.press("Copy code")
+        marked = phone.page.locator("#announce", has_text="Marked. Copy it now.")
+        await marked.wait_for(state="attached")
+        assert await phone.page.evaluate("getSelection().toString().trim()") == code
+        assert await phone.page.get_by_role("button", name="Copy code", exact=True).is_visible()
+
+
 class TestThePageThatWaits:
     @pytest.fixture
     async def phone(self, chromium: Browser, abroad: Town, redis: Redis) -> AsyncIterator[Window]:
@@ -249,10 +305,13 @@ class TestThePageThatWaits:
     async def test_asks_by_itself_until_the_code_has_arrived(self, phone: Window) -> None:
         """Nothing else happens to the page: no click, no event, no jump."""
         code = await to_the_code(phone, PROVIDERS_OWN)
-        assert await phone.page.get_by_text("notices by itself").is_visible()
+        assert await phone.page.get_by_text("Waiting for your message").is_visible()
         assert await send(phone, code)
         await phone.page.locator("#proof-continue").wait_for()
-        assert await phone.page.locator("#announce").inner_text() == "Confirmed. You can go on."
+        said = await phone.page.locator("#announce").inner_text()
+        assert said == "Confirmed. Stella has your code. You can go on."
+        assert (await phone.page.title()).startswith("Confirmed \N{EN DASH} ")
+        assert await phone.page.locator("h1").inner_text() == "Confirmed"
         assert phone.page.url.endswith("/connect/proof")
         assert await phone.page.locator(".code").count() == 0
         assert not await phone.town.bot.has_token("ann", "github", phone.redis)
@@ -264,7 +323,7 @@ class TestThePageThatWaits:
 
     async def test_gives_the_focus_on_and_never_loses_it(self, phone: Window) -> None:
         code = await to_the_code(phone, LANDING)
-        await phone.page.locator("#proof-sent").focus()
+        await phone.page.get_by_role("button", name="Copy code").focus()
         assert await send(phone, code)
         await phone.focuses("proof-continue")
         await phone.page.keyboard.press("Enter")
@@ -283,7 +342,7 @@ class TestThePageThatWaits:
         for wrong in ("BCDFGH", "BCDFGJ", "BCDFGK", "BCDFGM", "BCDFGN"):
             assert not await send(phone, wrong)
         await phone.page.get_by_role("heading", name="does not work any more").wait_for()
-        assert await phone.page.get_by_text("Ask Stella for a new link").is_visible()
+        assert await phone.page.get_by_text("For a new link, send this to Stella").is_visible()
         phone.complaints.clear()  # Chromium reports the status of a dead link
 
     async def test_does_not_deny_what_was_done_when_the_person_goes_back(
@@ -332,10 +391,11 @@ async def test_every_page_of_the_way_is_accessible(
     """axe, in light and dark, and nothing wider than the phone."""
     async with window(chromium, abroad, redis, width=WIDTH) as phone:
         await phone.page.goto(await address(phone, LANDING))
-        await phone.page.locator("summary").click()
         await is_good(phone)
         code = await to_the_code(phone, PROVIDERS_OWN)
-        await phone.press("I have sent it")
+        await is_good(phone)
+        await phone.page.locator("#proof-sent").evaluate("button => button.form.requestSubmit()")
+        await phone.page.get_by_text("has not received the code yet").wait_for()
         await is_good(phone)
         assert await send(phone, code)
         await phone.go("/connect/proof")

@@ -627,9 +627,7 @@ SITUATIONS = {
         ("manage",), f"Here are your connections. This link is {LINK}"
     ),
     "something else": Situation(("delete",), f"I can do this: {', '.join(ACTIONS)}."),
-    "in a group": Situation(
-        ("list",), "That is between you and me: write to me in a private chat.", in_a_group
-    ),
+    "in a group": Situation(("list",), "Please ask me that in a private chat.", in_a_group),
     "of nobody": Situation(("list",), "I cannot tell who you are.*", nobody),
     "without Redis": Situation(
         ("connect", "github"),
@@ -1010,7 +1008,7 @@ async def test_nothing_is_done_or_said_where_others_read(
     code = await scene.code_shown()
     before = sorted(await redis.keys("*"))
     said = await scene.say(action, "github", code, **where)
-    assert said == "That is between you and me: write to me in a private chat."
+    assert said == "Please ask me that in a private chat."
     assert sorted(await redis.keys("*")) == before
     assert "That matches." in await scene.say("confirm", code=code)
 

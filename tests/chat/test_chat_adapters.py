@@ -215,7 +215,7 @@ async def test_on_discord_nothing_is_done_in_a_channel(
     code = await code_shown(manager, redis, str(PERSON))
     before = sorted(await redis.keys("*"))
     answer = await write(bot, sent, f"!{action} {code}", in_public=True)
-    assert answer["content"] == "That is between you and me: write to me in a private chat."
+    assert answer["content"] == "Please ask me that in a private chat."
     assert not answer["components"]
     assert sorted(await redis.keys("*")) == before
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -23,7 +24,7 @@ from tests.kit.fake_answers import error_answer
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import connected, fake_provider, granted, keys_at, manager_for
 from tests.kit.openid_server import OpenIDServer
-from tests.kit.site_fixtures import Browser, Place, shown_code, shown_reference
+from tests.kit.site_fixtures import Browser, Place, query_of, shown_code, shown_reference
 from tests.site.test_sign_on_site import begin as begin_sign_on
 from tests.site.test_sign_on_site import signing_on
 from webui.chat import connect_service, notice_text
@@ -336,7 +337,10 @@ class OnTheSite:
         place.fake.account = {"id": "42", "login": "mona", "name": "Mona"}
         await place.connect(ann, "github")
         code = await place.bot.create_link_code(redis, "ben", provider="github")
-        reference = shown_reference(await ann.get("/nowhere"))
+        url = await place.bot.generate_connect_url("erin", "google", redis)
+        fields = {"error": "server_error", "state": query_of(url)["state"]}
+        failed = await ann.come_back(f"/oauth/google/callback?{urlencode(fields)}")
+        reference = shown_reference(failed)
         waiting, stranger = await place.browser(), await place.browser()
         proof = await place.bot.create_link_code(redis, "dora", provider="github")
         await waiting.post(f"/connect/{proof}/start")

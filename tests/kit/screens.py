@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -47,6 +48,7 @@ from webui.text.times import when
 BOT = "Stella"
 CONNECTING_FAILED = sorted({meaning.outcome for meaning in Meaning} - {"denied"})
 PRODUCT = "Stargazer"
+CHAT = {"chat_url": "https://chat.example/"}
 SCREEN = Screen(PRODUCT, BOT, NOW)
 DETAIL = Screen(PRODUCT, BOT, NOW, "detail")
 
@@ -113,7 +115,7 @@ def _page(template: str, context: dict[str, Any], *, signed_in: bool = False) ->
 
 def _link_pages() -> Iterator[tuple[str, str]]:
     github = ON["github"]
-    landing = {"start_url": "/start", "decline_url": "/decline", "expires_at": NOW}
+    landing = {"start_url": "/start", "decline_url": "/decline", "expires_at": NOW, "last": 3}
     groups = permission_groups(github, ("repo",), PRODUCT, BOT, strongest_first=True)
     yield "link", _page("link_landing.html", {"provider": github, "groups": groups, **landing})
     yield "link signs in", _page("link_landing.html", {"provider": None, "groups": (), **landing})
@@ -125,22 +127,49 @@ def _link_pages() -> Iterator[tuple[str, str]]:
         "expires_at": NOW,
     }
     yield "proof", _page("link_proof.html", waiting)
-    more = {"asked": 2, "chat_url": "https://chat.example/", "poll_url": "/poll"}
+    more = {"asked": 2, "poll_url": "/poll", **CHAT}
     yield "proof asked", _page("link_proof.html", waiting | more)
     owner = {"owner": "ann@chat", "continue_url": "/go"}
     yield "proof by name", _page("link_proof.html", waiting | owner)
     for name, provider in {"proof confirmed": github, "proof signs in": None}.items():
         context = {"confirmed": True, "continue_url": "/go", "provider": provider}
         yield name, _page("link_proof.html", context)
-    yield "link of another", _page("link_not_yours.html", {"ref": "K4T9WX"}, signed_in=True)
-    done = {"provider": github, "account": "octocat", "chat_url": "https://chat.example/"}
-    yield "link done", _page("link_done.html", done, signed_in=True)
-    yield "dead link, stranger", _page("link_dead.html", {"ref": "K4T9WX", "reason": ""})
-    for reason in ("used", "ran_out"):
-        context = {"ref": "", "reason": reason, "at": NOW, "chat_url": "https://chat.example/"}
-        yield f"dead link, {reason}", _page("link_dead.html", context, signed_in=True)
-    yield "link declined", _page("link_declined.html", {})
-    yield "another browser", _page("link_other_browser.html", {"ref": "K4T9WX"})
+    groups = permission_groups(github, ("read:user",), PRODUCT, BOT)
+    done = {"provider": github, "account": "octocat", "groups": groups}
+    yield "link done", _page("link_done.html", {**done, **CHAT}, signed_in=True)
+    unnamed = {"provider": github, "account": "", "groups": ()}
+    yield "link done, unnamed", _page("link_done.html", unnamed, signed_in=True)
+    yield from _endings()
+
+
+def _endings() -> Iterator[tuple[str, str]]:
+    """Every end of a link, as its view makes it, for somebody signed in and for a stranger."""
+    github = ON["github"]
+    outcomes = [f"connecting.{outcome}" for outcome in CONNECTING_FAILED]
+    reasons = ("used", "ran_out")
+    context: dict[str, Any] = {}
+    asks = [key for key in words.CATALOGUE if re.fullmatch(r"ended\.[a-z_]+", key)]
+    for key in ("dead", "declined", "denied", "not_yours", "other_browser", "over", *outcomes):
+        service = github if key in ("denied", *outcomes) else None
+        context = {
+            "key": f"ended.{key}",
+            "provider": service,
+            "reason": "",
+            "command": f"connect {service.name}" if service else "connect",
+            "ask": "ended.to_renew",
+            "ref": "K4T9WX" if key in outcomes else "",
+            "signs_out": key == "not_yours",
+        }
+        yield f"link {key}", _page("link_ended.html", context)
+        known = {**context, **CHAT}
+        yield f"link {key}, signed in", _page("link_ended.html", known, signed_in=True)
+    for reason in reasons:
+        over = {**context, "key": "ended.dead", "reason": reason, "at": NOW}
+        yield f"dead link, {reason}", _page("link_ended.html", over)
+    for ask in asks:
+        if ask.rpartition(".")[2] not in reasons:
+            yield f"link, {ask}", _page("link_ended.html", {**context, "ask": ask})
+    yield "link, no way on", _page("link_ended.html", {**context, "command": ""})
 
 
 def _errors() -> Iterator[tuple[str, str]]:
@@ -159,13 +188,10 @@ def _errors() -> Iterator[tuple[str, str]]:
     yield "too much at once", bytes(full.body).decode()
     unanswered = pages.render_error(request(), 503, "unanswered", ref="K4T9WX")
     yield "unanswered", bytes(unanswered.body).decode()
-    for key in ("stale", "unsaid", "attempt"):
+    for key in ("stale", "unsaid"):
         for htmx in (False, True):
             answer = pages.render_error(request(htmx=htmx), 400, key)
             yield f"{key} {htmx}", bytes(answer.body).decode()
-    for outcome in CONNECTING_FAILED:
-        answer = pages.render_error(request(), 400, f"connecting.{outcome}", label="GitHub")
-        yield f"connecting {outcome}", bytes(answer.body).decode()
     for htmx in (False, True):
         answer = pages.render_error(request(htmx=htmx), 503, "signon_role", label="Acme")
         yield f"role unknown {htmx}", bytes(answer.body).decode()
@@ -353,7 +379,7 @@ def screens() -> dict[str, str]:
     found["list, none found"] = list_html([], find="<b>\u202eeve", can_find=True)
     leaving = pages.hand_off(request(), ON["github"], "https://github.com/login?a=1&b=2")
     found["handoff"] = bytes(leaving.body).decode()
-    found["signin"] = _page("signin.html", {"service": "github"})
+    found["signin"] = _page("signin.html", {**CHAT})
     found["signin stale"] = _page("signin.html", {"is_stale": True, "next": "/support"})
     acme = OAuthProvider("sign-on", "", "", label="Acme")
     over = {"is_over": True, "next": "/support", "sign_on": acme, "is_for_staff": True}

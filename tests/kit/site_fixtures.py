@@ -77,7 +77,10 @@ async def running(app: ASGIApp) -> AsyncIterator[None]:
 
 
 class Browser:
-    """One cookie jar at the site; redirects are not followed."""
+    """One cookie jar at the site.
+
+    Redirects are not followed, but those from a link's page to the page on which it ends.
+    """
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self.client = client
@@ -85,15 +88,23 @@ class Browser:
     async def get(
         self, path: str, *, htmx: bool = False, headers: Mapping[str, str] | None = None
     ) -> httpx.Response:
-        return await self.client.get(path, headers={**(HTMX if htmx else {}), **(headers or {})})
+        sent = {**(HTMX if htmx else {}), **(headers or {})}
+        return await self._shown(path, await self.client.get(path, headers=sent))
 
     async def come_back(self, callback: str) -> httpx.Response:
         """Open a callback that leads nowhere: the page of its own on which that ends."""
-        answer = await self.get(callback)
+        return await self.end_of(await self.get(callback))
+
+    async def end_of(self, answer: httpx.Response) -> httpx.Response:
+        """Open the page on which a link ends: its address has no code, and works again."""
         location = answer.headers["location"]
         assert (answer.status_code, answer.text) == (303, "")
         assert re.fullmatch(r"/connect/ended/[a-z_-]+(\?[a-z]+=\w+(&ref=[A-Z0-9]{6})?)?", location)
-        return await self.get(location)
+        return await self.client.get(location)
+
+    async def _shown(self, path: str, answer: httpx.Response) -> httpx.Response:
+        is_end = answer.headers.get("location", "").startswith("/connect/ended/")
+        return await self.end_of(answer) if is_end and path.startswith("/connect/") else answer
 
     async def after_sign_on(self, callback: str) -> httpx.Response:
         """Open a callback of the sign-on, and where it leads to an end, the page that tells of it.
@@ -116,7 +127,7 @@ class Browser:
     ) -> httpx.Response:
         """Send a form of a page of the site."""
         headers = {**FROM_OUR_PAGE, **(HTMX if htmx else {})}
-        return await self.client.post(path, data=form, headers=headers)
+        return await self._shown(path, await self.client.post(path, data=form, headers=headers))
 
     async def begin(self, provider: str, form: Mapping[str, str] | None = None) -> str:
         """Press Connect: the authorize URL that the hand-off page leads to."""
@@ -262,7 +273,7 @@ def shown_code(page: httpx.Response) -> str:
 
 def shown_reference(page: httpx.Response) -> str:
     """Return the reference that an error page or a card asks to quote."""
-    found = re.search(r"eference (?:<code>)?([A-Z0-9]{6})\b", page.text)
+    found = re.search(r"(?:eference|look up) (?:<code>)?([A-Z0-9]{6})\b", page.text)
     assert found, f"no reference on a page {page.status_code}"
     return found[1]
 

@@ -184,7 +184,6 @@ def test_the_limits_are_those_there_are() -> None:
         "miss": "address",
         "start": "address",
         "reference": "caller:",
-        "stray_reference": "together",
         "anonymous_reference": "together",
     }
     limits = {**LIMITS, "lookups": LOOKUPS}

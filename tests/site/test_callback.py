@@ -138,7 +138,7 @@ class TestTheRightAnswer:
         answer = await browser.get(place.fake.authorize(url.replace("&amp;", "&")))
         assert answer.headers["location"] == "/connect/done/github"
         page = await browser.get("/connect/done/github")
-        assert heading(page.text) == "Done. GitHub is connected."
+        assert heading(page.text) == "GitHub is connected"
 
     async def test_of_the_bots_own_address_connects_in_a_browser_of_the_same_person(
         self, place: Place, ann: Browser
@@ -353,7 +353,7 @@ class TestAnotherBrowser:
         attempt = await allowed(place, ann)
         answer = await (await place.browser()).come_back(attempt.url())
         assert answer.status_code == 400
-        assert heading(answer.text) == "You came back in another browser."
+        assert heading(answer.text) == "You came back in another browser"
         assert "set-cookie" not in answer.headers
         assert await nothing_happened(place)
 
@@ -362,7 +362,7 @@ class TestAnotherBrowser:
     ) -> None:
         attempt = await allowed(place, ann)
         answer = await ben.come_back(attempt.url())
-        assert heading(answer.text) == "You came back in another browser."
+        assert heading(answer.text) == "You came back in another browser"
         assert await ben.state_of("github") == "not_connected"
         assert await nothing_happened(place)
 
@@ -381,7 +381,7 @@ class TestAnotherBrowser:
         attempt = await allowed(place, ann)
         other = await place.signed_in("ann")
         answer = await other.come_back(attempt.url())
-        assert heading(answer.text) == "You came back in another browser."
+        assert heading(answer.text) == "You came back in another browser"
         assert await other.state_of("github") == "not_connected"
         assert await ann.state_of("github") == "waiting"
         assert await nothing_happened(place)

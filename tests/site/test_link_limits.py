@@ -31,6 +31,7 @@ from webui.rate_limits import LIMITS
 
 pytestmark = pytest.mark.anyio
 
+DEAD = 303  # to the page that says so
 TOO_MANY = "Too many tries"
 UNKNOWN = "/connect/" + "u" * 43
 PROXY = "198.51.100.7"
@@ -153,14 +154,14 @@ class TestOpening:
         good = await link(place)
         async with at(place, "192.0.2.77") as prober, at(place, "192.0.2.78") as other:
             times = allowed("miss")
-            assert set(await statuses(times, lambda: prober.get(UNKNOWN))) == {410}
+            assert set(await statuses(times, lambda: prober.get(UNKNOWN))) == {DEAD}
             refused = await prober.get(UNKNOWN)
             assert says_when(refused)
             assert heading(refused.text) == TOO_MANY
             hidden = await prober.get(good)
             assert hidden.status_code == 429, "a hit among the misses would show"
             assert len(hidden.content) == len(refused.content)
-            assert (await other.get(UNKNOWN)).status_code == 410
+            assert (await other.get(UNKNOWN)).status_code == DEAD
             assert (await other.get(good)).status_code == 200
 
     @pytest.mark.parametrize("method", ["GET", "HEAD", "start", "decline"])
@@ -172,7 +173,7 @@ class TestOpening:
                     return await prober.request(method, UNKNOWN)
                 return await prober.post(f"{UNKNOWN}/{method}")
 
-            assert set(await statuses(allowed("miss"), ask)) == {410}
+            assert set(await statuses(allowed("miss"), ask)) == {DEAD}
             assert (await ask()).status_code == 429
 
     async def test_a_good_link_is_not_counted(self, place: Place) -> None:
@@ -303,7 +304,7 @@ class TestTheAddress:
             again = via("203.0.113.200", "192.0.2.1")
             assert (await proxy.get(UNKNOWN, headers=again)).status_code == 429
             other = via("192.0.2.1", "192.0.2.2")
-            assert (await proxy.get(UNKNOWN, headers=other)).status_code == 410
+            assert (await proxy.get(UNKNOWN, headers=other)).status_code == DEAD
             for number in range(allowed("miss")):
                 await outsider.get(UNKNOWN, headers=via("", f"203.0.113.{number}"))
             claimed = via("", "203.0.113.200")
@@ -317,7 +318,7 @@ class TestTheAddress:
         ):
             headers = {"x-forwarded-for": claimed.encode("latin-1")}
             answer = await proxy.get(UNKNOWN, headers=headers)  # type: ignore[arg-type]
-            assert answer.status_code == 410
+            assert answer.headers["location"] == "/connect/ended/dead"
             for key in await keys_at(redis, "web_limit*"):
                 assert re.fullmatch(r"[\x21-\x7e]+", key)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -25,10 +26,11 @@ from webui.oauth_manager import LINK_CODE_TTL
 
 pytestmark = pytest.mark.anyio
 
-DEAD = "This link does not work any more."
-OTHER_BROWSER = "You came back in another browser."
+DEAD = "This link does not work any more"
+OTHER_BROWSER = "You came back in another browser"
 NOTHING = re.compile("nothing was connected", re.IGNORECASE)
 WAYS = ("landing page", "provider's address")
+OVER = ("/connect/ended/used", "/connect/ended/ran-out")
 
 
 async def link(place: Place, user: str = "ann", provider: str = "github") -> str:
@@ -102,14 +104,13 @@ class TestAfterItWorked:
         await phone.get(place.fake.authorize(url))
         page = await phone.get(opened)
         assert page.status_code == 410
-        assert "Or connect a service from your connections page." in page.text
-        assert 'href="/connections"' in page.text
+        assert re.search('href="/connections">Go to connections<', page.text)
         assert not NOTHING.search(page.text)
 
     async def test_done_is_said_only_while_it_is_so(self, place: Place) -> None:
         phone = await place.browser()
         await connected(place, phone, WAYS[0])
-        assert heading((await phone.get("/connect/done/github")).text).startswith("Done.")
+        assert heading((await phone.get("/connect/done/github")).text).endswith("is connected")
         await place.bot.delete_token(place.redis, "ann", "github")
         answer = await phone.get("/connect/done/github")
         assert answer.headers["location"] == "/connections"
@@ -153,7 +154,7 @@ class TestWhileItIsUnderWay:
         page = await phone.post("/connect/proof/continue")
         piece = await phone.post("/connect/proof/continue", htmx=True)
         assert shown_code(page) == shown_code(piece) == shown
-        assert piece.text.lstrip().startswith('<div id="proof">')
+        assert piece.text.lstrip().startswith('<div id="proof" class="card panel">')
         assert "<html" not in piece.text
         assert piece.headers["x-fragment"] == "1"
 
@@ -197,8 +198,8 @@ class TestTimeOver:
             await phone.get("/connect/proof"),
         ):
             assert (answer.status_code, heading(answer.text)) == (410, DEAD)
-            assert "Ask Stella for a new link" in answer.text
-            assert "connect</code> in your chat" in answer.text
+            assert "For a new link, send this to Stella in your chat:" in answer.text
+            assert ">connect</code>" in answer.text
         fresh = await begun(place, phone, way)
         assert await confirm(place, "ann", shown_code(fresh)), "and the new one works at once"
 
@@ -215,7 +216,7 @@ class TestTimeOver:
 class TestWhatBecameOfALink:
     """Told to the browser that used the link, and to nobody else."""
 
-    USED, RAN_OUT = "It was used at", "It ran out at"
+    USED, RAN_OUT = "You used it at", "It ran out at"
 
     async def test_is_told_where_it_was_used(self, place: Place) -> None:
         phone, opened = await place.browser(), await link(place)
@@ -271,8 +272,12 @@ class TestWhatBecameOfALink:
     async def test_of_a_made_up_cookie_nothing_is_told(self, place: Place, value: str) -> None:
         nobody = await place.browser()
         cookie = f"__Host-link={value}; __Host-proof=x".encode()
-        for path in (f"/connect/{'u' * 43}", "/connect/proof"):
-            answer = await nobody.client.get(path, headers={"cookie": cookie})  # type: ignore[arg-type]
+        headers: Any = {"cookie": cookie}
+        for path in (f"/connect/{'u' * 43}", "/connect/proof", *OVER):
+            answer = await nobody.client.get(path, headers=headers)
+            if path not in OVER:
+                assert answer.headers["location"] == "/connect/ended/dead"
+                answer = await nobody.get(answer.headers["location"], headers=headers)
             assert (answer.status_code, heading(answer.text)) == (410, DEAD)
             assert self.USED not in answer.text
             assert self.RAN_OUT not in answer.text
@@ -377,7 +382,7 @@ class TestConfirmingInTheBrowser:
         await begun(team, phone, way)
         secret = phone.client.cookies["__Host-proof"]
         answer = await phone.post("/connect/proof/decline")
-        assert heading(answer.text).startswith("Thanks.")
+        assert heading(answer.text).endswith("is switched off")
         phone.client.cookies.set("__Host-proof", secret)
         assert (await phone.post("/connect/proof/continue")).status_code == 410
         assert team.fake.calls["token"] == 0
@@ -461,4 +466,12 @@ class TestToPreviews:
             assert "og:" not in page.text
             assert page.headers["cache-control"] == "no-store"
             assert page.headers["referrer-policy"] == "same-origin"
-            assert page.text.count("referrerpolicy") == page.text.count("/static/") - 1  # the icon
+            files = re.findall(
+                r'<(?:link rel="stylesheet"|script|img) [^>]*/static/[^>]*>', page.text
+            )
+            assert files
+            assert all('referrerpolicy="no-referrer"' in tag for tag in files)
+        for page in pages:
+            # A drawing cannot say so for itself.
+            is_secret = re.fullmatch("/connect/[^/]+", page.request.url.path) is not None
+            assert ('name="referrer" content="origin"' in page.text) == is_secret

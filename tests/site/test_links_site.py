@@ -27,7 +27,7 @@ from tests.kit.site_fixtures import (
 
 pytestmark = pytest.mark.anyio
 
-DEAD = "This link does not work any more."
+DEAD = "This link does not work any more"
 UNKNOWN = "u" * 43
 PREVIEWS = (
     "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
@@ -107,7 +107,7 @@ class TestTheProof:
         assert answer.headers["location"] == f"/connect/done/{provider}"
         page = await phone.get(f"/connect/done/{provider}")
         assert page.status_code == 200
-        assert heading(page.text).startswith("Done.")
+        assert heading(page.text).endswith("is connected")
         assert await phone.state_of(provider) == "connected"
 
     async def test_is_asked_for_before_anything_is_asked_of_the_provider(
@@ -213,7 +213,7 @@ class TestALinkInTheBrowserOf:
         code = await link(place, "ann", "github")
         page = await ben.get(f"/connect/{code}")
         assert page.status_code == 403
-        assert heading(page.text) == "This link belongs to a different Stargazer account."
+        assert heading(page.text) == "This link belongs to a different Stargazer account"
         assert ">ann<" not in page.text
         refused = await ben.post(f"/connect/{code}/start")
         assert refused.status_code == 403
@@ -277,7 +277,8 @@ class TestALinkThatIsOver:
     async def test_says_how_to_get_another(self, place: Place) -> None:
         page = await (await place.browser()).get(f"/connect/{UNKNOWN}")
         assert heading(page.text) == DEAD
-        assert "connect</code> in your chat" in page.text
+        assert "For a new link, send this to Stella in your chat:" in page.text
+        assert ">connect</code>" in page.text
 
 
 class TestAtOnce:
@@ -313,7 +314,7 @@ class TestSayingNo:
         code = await link(place, "ann", "github")
         answer = await stranger.post(f"/connect/{code}/decline")
         assert answer.status_code == 200
-        assert heading(answer.text).startswith("Thanks. The link is switched off")
+        assert heading(answer.text).startswith("The link is switched off")
         assert (await (await place.browser()).get(f"/connect/{code}")).status_code == 410
         assert await nothing_happened(place)
 
@@ -432,5 +433,7 @@ class TestDone:
         await place.connect(ann, "github")
         for _ in range(2):
             page = await ann.get("/connect/done/github")
-            assert "Connected as <bdi>" in page.text
+            assert ">As <bdi>" in page.text
+            assert "Stargazer can now" in page.text
+            assert "read your full profile" in page.text
         assert card_state((await ann.get("/connections")).text, "github") == "connected"

@@ -52,7 +52,7 @@ from webui.text import words
 pytestmark = pytest.mark.anyio
 
 OVER = "That attempt is over"
-DEAD = "This link does not work any more."
+DEAD = "This link does not work any more"
 OTHER_KEY = "b3RoZXIgZGVwbG95bWVudCwgb3RoZXIga2V5ISEhISE="
 
 
@@ -131,14 +131,14 @@ class TestTheWholeWay:
         answer = await place.answer(phone, "github")
         assert answer.headers["location"] == "/connect/done/github"
         page = await phone.get("/connect/done/github")
-        assert heading(page.text) == "Done. GitHub is connected."
-        assert "You can go back to your chat." in page.text
+        assert heading(page.text) == "GitHub is connected"
+        assert "Go back to your chat, or close this page." in page.text
 
     async def test_shows_the_warning_with_the_code(self, place: Place) -> None:
         """There was no landing page on this way: the proof page has to say it all."""
         phone, _ = await parked(place)
         page = (await phone.get("/connect/proof")).text
-        assert "Never give this code to a person." in page
+        assert "Send it only to Stella, in your own chat. Nobody else needs it." in page
         assert 'action="/connect/proof/decline"' in page
         assert "ann" not in re.sub(r"<[^>]*>", " ", page).split()
 
@@ -226,7 +226,7 @@ class TestWhileItWaits:
         answer = await go_on(phone)
         assert answer.status_code == 410
         assert heading(answer.text) == DEAD
-        assert "connect</code> in your chat" in answer.text
+        assert ">connect</code>" in answer.text
         assert place.fake.calls["token"] == 0
         assert await nothing_stored(place)
 
@@ -403,7 +403,7 @@ class TestTheCode:
         assert not await confirm(place, "ann", shown)
         answer = await go_on(phone)
         assert answer.status_code == 410
-        assert "connect</code> in your chat" in answer.text
+        assert ">connect</code>" in answer.text
         assert place.fake.calls["token"] == 0
 
     async def test_that_was_wrong_four_times_may_still_be_right(self, place: Place) -> None:
@@ -426,7 +426,7 @@ class TestSayingNo:
         phone, shown = await parked(place)
         assert await confirm(place, "ann", shown)
         answer = await phone.post("/connect/proof/decline")
-        assert heading(answer.text).startswith("Thanks. The link is switched off")
+        assert heading(answer.text).startswith("The link is switched off")
         assert await keys_at(place.redis, "oauth_pending:*") == []
         assert (await go_on(phone)).status_code == 410
         assert place.fake.calls["token"] == 0
@@ -455,7 +455,7 @@ class TestSayingNo:
         state = query_of(url)["state"]
         phone = await place.browser()
         answer = await phone.come_back(f"/oauth/github/callback?error=access_denied&state={state}")
-        assert heading(answer.text).startswith("Thanks. The link is switched off")
+        assert heading(answer.text) == "You chose not to connect GitHub"
         assert "set-cookie" not in answer.headers
         assert await keys_at(place.redis, "oauth_pending:*") == []
         assert await place.redis.xlen("stargazer:oauth_notices") == 1
@@ -487,24 +487,27 @@ class TestAnErrorAnswer:
     async def test_that_is_no_refusal_is_not_taken_for_the_persons_own(
         self, place: Place, error: str
     ) -> None:
-        """ "Thanks. The link is switched off" is for a person who said no."""
+        """ "You chose not to connect" is for a person who said no."""
         url = await place.bot.generate_connect_url("ann", "github", place.redis)
         state = query_of(url)["state"]
         answer = await (await place.browser()).come_back(
             f"/oauth/github/callback?state={state}&error={error}"
         )
         assert answer.status_code == 400
-        assert not heading(answer.text).startswith("Thanks.")
+        assert not heading(answer.text).endswith("is switched off")
 
     @pytest.mark.parametrize(
         ("error", "told"),
         [
-            ("server_error", "GitHub is not answering us right now."),
-            ("application_suspended", "Our own set-up with GitHub has to be put right first."),
+            ("server_error", "GitHub is not answering"),
+            ("application_suspended", "GitHub cannot be connected at the moment"),
             ("consent_required", "GitHub says that only an administrator can allow Stargazer."),
             ("unverified_user_email", "GitHub wants you to verify your e-mail address"),
-            ("never_heard_of", "GitHub answered in a way we do not understand."),
-            ("login_required", "GitHub did not let it finish."),
+            (
+                "never_heard_of",
+                "We do not understand GitHub\N{RIGHT SINGLE QUOTATION MARK}s answer",
+            ),
+            ("login_required", "GitHub did not accept it."),
         ],
     )
     async def test_says_why_and_what_to_do_to_a_person_who_is_not_signed_in(
@@ -517,7 +520,7 @@ class TestAnErrorAnswer:
         )
         assert answer.status_code == 400
         assert told in answer.text
-        assert "It had run out" not in answer.text
+        assert "It took too long" not in answer.text
 
     async def test_without_a_session_is_one_line_of_the_log(
         self, place: Place, caplog: pytest.LogCaptureFixture
@@ -752,7 +755,7 @@ class TestRedisLost:
         await place.redis.flushall()
         for answer in (await phone.get("/connect/proof"), await go_on(phone)):
             assert (answer.status_code, heading(answer.text)) == (410, DEAD)
-            assert "connect</code> in your chat" in answer.text
+            assert ">connect</code>" in answer.text
         assert place.fake.calls["token"] == 0
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.kit.every import every
 from tests.kit.hostile_paths import ELSEWHERE
-from webui.paths import HOME, SUPPORT, card_address, is_callback, safe_next
+from webui.paths import HOME, SUPPORT, card_address, hides_address, is_callback, safe_next
 
 ORIGIN = "https://connect.test"
 
@@ -96,6 +96,16 @@ class TestACallback:
     @every("path", ["/connections", "/oauth/github/authorize", "/signin/sso", "/x/oauth/a"])
     def test_is_no_other_page(self, path: str) -> None:
         assert not is_callback(path)
+
+
+class TestAnAddressWithACode:
+    @every("path", [f"/connect/{'u' * 43}", "/connect/x", "/oauth/github/callback"])
+    def test_is_kept_out_of_every_referer(self, path: str) -> None:
+        assert hides_address(path)
+
+    @every("path", ["/connections", "/connections/github", "/connect/done/github", "/signin"])
+    def test_is_no_other_address(self, path: str) -> None:
+        assert not hides_address(path)
 
 
 class TestACard:

@@ -1,8 +1,7 @@
-"""Every failure shows six characters, and support finds with them what failed."""
+"""A failure of ours or of an attempt shows six characters: support finds with them what failed."""
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -10,6 +9,7 @@ from dataclasses import replace
 from itertools import count
 from types import SimpleNamespace
 from typing import Any, cast
+from urllib.parse import urlencode
 
 import anyio
 import httpx
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.anyio
 
 CANARY = "canary-of-a-reference"
 UNKNOWN = "u" * 43
-QUOTE = "If you ask for help, quote reference"
+QUOTE = "If it goes on, support can look up"
 NAVIGATION = "<nav "
 
 
@@ -120,83 +120,119 @@ async def another_persons_link(place: Place, ann: Browser) -> httpx.Response:
 
 Ask = Callable[[Place, Browser], Awaitable[httpx.Response]]
 
-PAGES: dict[Ask, Reference] = {
-    stale: Reference("", 0, "stale", 403, "unmatched", "POST"),
-    unsaid: Reference("", 0, "unsaid", 403, "unmatched", "POST"),
-    nowhere: Reference("", 0, "404", 404, "unmatched", "GET"),
-    encoded: Reference("", 0, "404", 404, "unmatched", "GET"),
-    no_service: Reference("", 0, "404", 404, "/connections/{provider}", "GET"),
-    wrong_method: Reference("", 0, "404", 405, "/signout", "GET"),
-    strange_method: Reference("", 0, "404", 405, "unmatched", "other"),
-    too_large: Reference("", 0, "413", 413, "unmatched", "POST"),
-    too_often: Reference("", 0, "429", 429, "/connections/{provider}/connect", "POST"),
-    dead_link: Reference("", 0, "dead", 410, "/connect/{code}", "GET"),
-    another_persons_link: Reference("", 0, "not_yours", 403, "/connect/{code}", "GET"),
+# What went wrong is all said on these, and there is nothing to look up.
+PLAIN: dict[Ask, int] = {
+    stale: 403,
+    unsaid: 403,
+    nowhere: 404,
+    encoded: 404,
+    no_service: 404,
+    wrong_method: 405,
+    strange_method: 405,
+    too_large: 413,
+    too_often: 429,
+    dead_link: 410,
+    another_persons_link: 403,
 }
 
 
-@pytest.fixture(params=PAGES, ids=lambda ask: ask.__name__)
-def page(request: pytest.FixtureRequest) -> Ask:
-    ask: Ask = request.param
-    return ask
+async def failed(place: Place, browser: Browser, owner: str) -> httpx.Response:
+    """An attempt to connect by a link from chat, which began in no browser."""
+    url = await place.bot.generate_connect_url(owner, "github", place.redis)
+    fields = {"error": "server_error", "error_description": CANARY, "state": query_of(url)["state"]}
+    return await browser.come_back(f"/oauth/github/callback?{urlencode(fields)}")
+
+
+FAILED = Reference(
+    "",
+    0,
+    "connecting.provider_trouble",
+    400,
+    "/oauth/{provider}/callback",
+    "GET",
+    provider="github",
+    error="server_error",
+)
+
+
+class TestAPageThatSaysEverything:
+    @pytest.mark.parametrize("page", PLAIN, ids=lambda ask: ask.__name__)
+    async def test_shows_no_reference_and_none_is_kept(
+        self, place: Place, ann: Browser, page: Ask
+    ) -> None:
+        with capture_logs() as lines:
+            answer = await page(place, ann)
+        assert answer.status_code == PLAIN[page]
+        assert QUOTE not in answer.text
+        assert await records(place.redis) == []
+        assert "reference" not in [line["event"] for line in lines]
+        assert CANARY not in str(lines)
+
+    async def test_shows_none_with_htmx_either(self, place: Place, ann: Browser) -> None:
+        answer = await ann.get("/connections/nobody", htmx=True)
+        assert answer.headers["hx-retarget"] == "#page-alert"
+        assert QUOTE not in answer.text
+
+    async def test_is_one_though_redis_goes(self, redis_url: str, redis: Redis) -> None:
+        async with redis_proxy(redis_url) as proxy, site_at(proxy.url, redis) as place:
+            ann = await place.signed_in("ann")
+            for path, lost in (("/nowhere", b"HGETALL"), ("/a%2fb", b"EVAL")):
+                proxy.cut = [lost]
+                answer = await ann.get(path)
+                assert (answer.status_code, QUOTE in answer.text) == (404, False)
+            assert await records(redis) == []
 
 
 class TestAnErrorPage:
-    async def test_shows_a_reference_with_the_facts(
-        self, place: Place, ann: Browser, page: Ask
-    ) -> None:
+    async def test_shows_a_reference_with_the_facts(self, place: Place, ann: Browser) -> None:
         began = time.time()
-        answer = await page(place, ann)
+        answer = await failed(place, ann, "ann")
         reference = await found(place, answer)
         assert answer.status_code == reference.status
         assert QUOTE in answer.text
         assert began <= reference.at <= time.time()
         assert reference == replace(
-            PAGES[page],
+            FAILED,
             code=shown_reference(answer),
             at=reference.at,
             user="ann",
             request_id=reference.request_id,
         )
 
-    async def test_is_kept_without_a_word_of_the_requests(
-        self, place: Place, ann: Browser, page: Ask
-    ) -> None:
+    async def test_is_kept_without_a_word_of_the_requests(self, place: Place, ann: Browser) -> None:
         with capture_logs() as lines:
-            await page(place, ann)
+            await failed(place, ann, "ann")
         (record,) = await records(place.redis)
         for text in (record, str(lines)):
             assert CANARY not in text
         cookies = ann.client.cookies
         assert not [name for name in cookies if cookies[name] in record + str(lines)]
 
-    async def test_stands_in_the_log_with_its_code(
-        self, place: Place, ann: Browser, page: Ask
-    ) -> None:
+    async def test_stands_in_the_log_with_its_code(self, place: Place, ann: Browser) -> None:
         with capture_logs() as lines:
-            answer = await page(place, ann)
+            answer = await failed(place, ann, "ann")
         (line,) = [line for line in lines if line["event"] == "reference"]
         assert line["reference"] == shown_reference(answer)
         assert line["kept"] is True
         assert line["log_level"] == "info"
 
     async def test_is_kept_for_ninety_days(self, place: Place, ann: Browser) -> None:
-        await nowhere(place, ann)
+        await failed(place, ann, "ann")
         (key,) = await keys_at(place.redis, "web_reference:*")
         assert KEPT_SECONDS == 90 * 24 * 3600
         assert 0 < await place.redis.ttl(key) <= KEPT_SECONDS
 
-    async def test_with_htmx_shows_it_in_the_alert(self, place: Place, ann: Browser) -> None:
-        answer = await ann.get("/connections/nobody", htmx=True)
+    async def test_with_htmx_shows_it_in_the_alert(self, redis_url: str, redis: Redis) -> None:
+        async with redis_proxy(redis_url) as proxy, site_at(proxy.url, redis) as place:
+            ann = await place.signed_in("ann")
+            await proxy.go()
+            answer = await ann.get("/connections/github", htmx=True)
         assert answer.headers["hx-retarget"] == "#page-alert"
-        assert (await found(place, answer)).kind == "404"
+        assert QUOTE in answer.text
+        shown_reference(answer)
 
     async def test_of_a_stranger_names_no_user(self, place: Place) -> None:
-        nobody = await place.browser()
-        assert (await found(place, await nobody.get("/nowhere"))).user == ""
-        answer = await nobody.get("/connect/proof")
-        reference = await found(place, answer)
-        assert (reference.kind, reference.status, reference.user) == ("other_browser", 400, "")
+        assert (await found(place, await failed(place, await place.browser(), "owner"))).user == ""
 
     async def test_of_a_service_that_is_switched_off_names_it(
         self, place: Place, redis_url: str
@@ -239,7 +275,7 @@ class TestAnErrorPage:
         assert line.endswith(f"reference {code}")
         assert await find_reference(redis, code) is None
 
-    async def test_of_a_body_that_never_came_has_one(self, place: Place) -> None:
+    async def test_of_a_body_that_never_came_has_none(self, place: Place) -> None:
         seen: list[Message] = []
 
         async def receive() -> Message:
@@ -259,8 +295,8 @@ class TestAnErrorPage:
         }
         await place.app(scope, receive, send)
         assert seen[0]["status"] == 408
-        (record,) = await records(place.redis)
-        assert json.loads(record)["code"].encode() in seen[1]["body"]
+        assert QUOTE.encode() not in seen[1]["body"]
+        assert await records(place.redis) == []
 
     @pytest.mark.parametrize("headers", [{"host": "evil.example"}, {"transfer-encoding": "x"}])
     async def test_of_a_machines_mistake_has_none(
@@ -274,7 +310,8 @@ class TestAnErrorPage:
         assert await records(place.redis) == []
 
     async def test_asked_for_with_head_keeps_none(self, place: Place, ann: Browser) -> None:
-        assert (await ann.client.head("/nowhere")).status_code == 404
+        ways = [await ann.client.head(path) for path in ("/nowhere", "/connect/ended/unanswered")]
+        assert [answer.status_code for answer in ways] == [404, 503]
         assert await records(place.redis) == []
 
 
@@ -376,48 +413,43 @@ class TestTheLimit:
         again = await place.signed_in("ann")
         most = allowed("reference")
         for number in range(most):
-            shown_reference(await (ann, again)[number % 2].get("/nowhere"))
+            shown_reference(await failed(place, (ann, again)[number % 2], "ann"))
         for browser in (ann, again):
-            answer = await browser.get("/nowhere")
-            assert (answer.status_code, heading(answer.text)) == (404, "Page not found")
+            answer = await failed(place, browser, "ann")
+            assert (answer.status_code, heading(answer.text)) == (400, "GitHub is not answering")
             assert QUOTE not in answer.text
         assert len(await records(place.redis)) == most
-        shown_reference(await ben.get("/nowhere"))
+        shown_reference(await failed(place, ben, "ben"))
 
     async def test_is_for_each_address_of_people_who_are_not_signed_in(self, place: Place) -> None:
-        """Previews of a dead link cost twenty in ten minutes, and nothing else."""
-        scanner, other = await place.browser(), await place.browser()
+        stranger, other = await place.browser(), await place.browser()
+        for _ in range(allowed("reference") + 5):
+            await failed(place, stranger, "owner")
+        assert len(await records(place.redis)) == allowed("reference")
+        shown_reference(await failed(place, other, "owner"))
+
+    async def test_previews_of_a_dead_link_keep_nothing(self, place: Place) -> None:
+        scanner = await place.browser()
         for _ in range(50):
             assert (await scanner.get(f"/connect/{UNKNOWN}")).status_code == 410
         kinds = {key.split(":")[1] for key in await keys_at(place.redis)}
-        assert kinds == {"canary", "web_limit", "web_reference"}
-        assert len(await records(place.redis)) == allowed("reference")
-        shown_reference(await other.get(f"/connect/{UNKNOWN}"))
+        assert kinds == {"canary", "web_limit"}
 
-    @pytest.mark.parametrize(
-        ("name", "spent", "other"),
-        [
-            ("anonymous_reference", f"/connect/{UNKNOWN}", "/nowhere"),
-            ("stray_reference", "/nowhere", f"/connect/{UNKNOWN}"),
-        ],
-    )
-    async def test_of_all_together_leaves_the_other_kind_and_who_is_signed_in(
-        self, place: Place, ann: Browser, name: str, spent: str, other: str
+    async def test_of_all_together_leaves_who_is_signed_in(
+        self, place: Place, ann: Browser
     ) -> None:
-        """Whoever searches for pages does not use up what people with a dead link need."""
-        for _ in range(allowed(name) - 1):
-            assert await Limiter(place.redis, place.clock).allows(name, "all")
-        shown_reference(await (await place.browser()).get(spent))
-        assert QUOTE not in (await (await place.browser()).get(spent)).text
-        shown_reference(await (await place.browser()).get(other))
-        shown_reference(await ann.get(spent))
+        for _ in range(allowed("anonymous_reference") - 1):
+            assert await Limiter(place.redis, place.clock).allows("anonymous_reference", "all")
+        shown_reference(await failed(place, await place.browser(), "owner"))
+        assert QUOTE not in (await failed(place, await place.browser(), "owner")).text
+        shown_reference(await failed(place, ann, "ann"))
 
     async def test_tells_an_address_and_a_user_of_that_name_apart(self, place: Place) -> None:
         nobody = await place.browser()
         namesake = await place.signed_in("192.0.2.1")
         for _ in range(allowed("reference")):
-            await nobody.get("/nowhere")
-        shown_reference(await namesake.get("/nowhere"))
+            await failed(place, nobody, "owner")
+        shown_reference(await failed(place, namesake, "192.0.2.1"))
 
 
 # Without Redis
@@ -429,24 +461,15 @@ class TestWithoutRedis:
         async with redis_proxy(redis_url) as proxy, site_at(proxy.url, redis) as place:
             yield SimpleNamespace(proxy=proxy, place=place, ann=await place.signed_in("ann"))
 
-    @pytest.mark.parametrize(
-        ("path", "status", "lost"),
-        [
-            ("/connections", 503, b"HGETALL"),
-            ("/nowhere", 404, b"HGETALL"),
-            ("/a%2fb", 404, b"EVAL"),
-        ],
-    )
     async def test_the_code_stands_in_the_log_alone_and_redis_is_asked_no_more(
-        self, proxied: SimpleNamespace, path: str, status: int, lost: bytes
+        self, proxied: SimpleNamespace
     ) -> None:
-        browser = proxied.ann if lost == b"HGETALL" else await proxied.place.browser()
-        proxied.proxy.cut = [lost]
+        proxied.proxy.cut = [b"HGETALL"]
         before = proxied.proxy.round_trips
         with capture_logs() as lines:
-            answer = await browser.get(path)
+            answer = await proxied.ann.get("/connections")
         assert proxied.proxy.round_trips == before + 1
-        assert answer.status_code == status
+        assert answer.status_code == 503
         (line,) = [line for line in lines if line["event"] == "reference"]
         assert line["reference"] == shown_reference(answer)
         assert line["kept"] is False

@@ -185,7 +185,7 @@ async def test_who_removes_our_access_there_has_to_sign_in_again(
     assert person.remove_access()
     answer = await browser.get("/support")
     assert answer.headers["location"] == "/signin?next=/support"
-    assert "is over." in (await browser.get(answer.headers["location"])).text
+    assert "You are no longer signed in at" in (await browser.get(answer.headers["location"])).text
     await browser.get(person.allow(await begin(browser)))
     assert (await browser.get("/support")).status_code == 200
     person.close()

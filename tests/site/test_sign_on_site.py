@@ -157,7 +157,7 @@ async def test_somebody_without_the_role_is_refused_and_not_told_why(
     assert await is_refused(answer, place, words.text("error.signon_refused.title"), 403)
     for word in ("dave", "payroll", "group", "staff"):
         assert word not in answer.text
-    assert "ask Stella for a link in your chat" in answer.text  # the way for everybody else
+    assert "send Stella: connect" in answer.text  # the way for everybody else
     assert (await browser.get("/support")).headers["location"].startswith("/signin")
 
 
@@ -454,18 +454,18 @@ async def test_the_button_for_staff_stands_below_the_way_for_people(
 ) -> None:
     for_staff = (await (await place.browser()).get("/signin")).text
     for_all = (await (await open_place.browser()).get("/signin")).text
-    explained = words.text("signin.step_link", bot="Stella")
-    assert for_staff.index(explained) < for_staff.index("Sign in with Acme")
-    assert words.text("signon.staff") in for_staff
+    explained = words.text("signin.send")
+    assert for_staff.index(explained) < for_staff.index("Support staff: sign in with Acme")
+    assert "Support staff:" in for_staff
     assert for_all.index("Sign in with Acme") < for_all.index(explained)
-    assert words.text("signon.staff") not in for_all
+    assert "Support staff:" not in for_all
 
 
 async def test_a_provider_without_a_name_is_called_by_its_host(
     redis_url: str, redis: Redis, acme: OpenIDServer
 ) -> None:
     async with signing_on(redis_url, redis, acme, oidc_label="") as place:
-        assert "Sign in with login.example" in (await (await place.browser()).get("/signin")).text
+        assert "sign in with login.example" in (await (await place.browser()).get("/signin")).text
 
 
 # Coming back
@@ -840,10 +840,8 @@ async def test_staff_whose_sign_in_is_old_are_asked_at_the_provider_anew(
     stale = await browser.get("/support")
     assert stale.headers["location"] == "/signin?next=/support"
     page = (await browser.get(stale.headers["location"])).text
-    assert page.index("Sign in with Acme") < page.index(
-        words.text("signin.step_link", bot="Stella")
-    )
-    assert words.text("signon.staff") not in page  # who they are is known
+    assert page.index("Sign in with Acme") < page.index(words.text("signin.send"))
+    assert "Support staff:" not in page  # who they are is known
     url = await begin(browser)
     assert query_of(url)["prompt"] == "login"
     await browser.get(acme.authorize(url))

@@ -148,7 +148,7 @@ async def test_whose_sign_in_there_is_over_signs_in_again(
     assert await is_asked_to_sign_in(carol)
     assert (await carol.get("/support", htmx=True)).status_code == 401
     page = await carol.get("/signin?next=/support")
-    assert "Your sign-in at Acme is over." in page.text
+    assert "You are no longer signed in at Acme." in page.text
     assert "Sign in with Acme" in page.text
     del acme.answers[USERINFO]
     await sign_in(carol, acme)

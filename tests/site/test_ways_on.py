@@ -145,6 +145,7 @@ class TestAFormThatBrokeDown:
             f"{BASE_URL}.evil.example/connections",
             f"{BASE_URL}@evil.example/",
             f"{BASE_URL}//evil.example/connections",
+            f"{BASE_URL}/",  # of a page that hides its address
             f"{BASE_URL}/nowhere",
             f"{BASE_URL}/signout",
             f"{BASE_URL}/connections/github/check",

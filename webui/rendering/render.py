@@ -20,14 +20,14 @@ from starlette.responses import HTMLResponse, Response
 
 from webui.cards import Card, Summary, Where
 from webui.oauth_manager import OAuthProvider
-from webui.paths import is_callback
+from webui.paths import hides_address
 from webui.rendering import assets
 from webui.rendering.card_pages import drawn_by
 from webui.rendering.ways_on import fate, way_on
 from webui.sessions.sessions import loaded_session
 from webui.site import site_of
 from webui.text import words
-from webui.text.labels import is_web_address, isolated
+from webui.text.labels import initials, is_web_address, isolated
 from webui.text.times import ago, when
 
 RETRY_SECONDS = "5"  # Retry-After of every 503
@@ -49,9 +49,8 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters.update(
-        when=when, ago=ago, isolated=isolated, netloc=lambda url: urlsplit(url).netloc
-    )
+    made.filters.update(when=when, ago=ago, isolated=isolated, initials=initials)
+    made.filters.update(netloc=lambda url: urlsplit(url).netloc)
     made.globals.update(t=_say, static=assets.static_url, mark=assets.mark_url)
     made.globals["drawn"] = drawn_by(made)
     return made
@@ -69,7 +68,7 @@ def _shared(request: Request) -> dict[str, Any]:
         "chat_url": settings.chat_url,
         "host": settings.host,
         "signed_in": loaded_session(request) is not None,
-        "hides_address": is_callback(request.scope["path"]),
+        "hides_address": hides_address(request.scope["path"]),
     }
 
 
@@ -177,6 +176,7 @@ def render_error(
         retry_at=math.ceil(retry_at / 60) * 60,  # shown to the minute, and never too early
         fate=fate(request, key),
         way_on=way_on(request, key),
+        is_ours=status >= 500,
         **context,
     )
 

@@ -67,7 +67,8 @@ def _page_with_button(request: Request) -> str:
 def _candidates(request: Request) -> Iterator[str]:
     if referer := request.headers.get("referer"):
         own = site_of(request).settings.base_url + "/"
-        if referer.startswith(own):
+        # A page that hides its address gives the site's alone.
+        if referer.startswith(own) and referer != own:
             yield "/" + referer.removeprefix(own)
     path = quote(request.scope["path"], safe="/@+=~")
     while path.strip("/"):

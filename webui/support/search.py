@@ -99,8 +99,7 @@ def failure_of(
 ) -> Failure:
     """Describe a reference in the words that the person saw."""
     label = label_of(reference.provider, providers)
-    keys = [f"{section}.{reference.kind}.title" for section in ("error", "card")]
-    keys.append(f"{reference.kind}.title")
+    keys = [f"{section}.{reference.kind}.title" for section in ("error", "card", "ended")]
     found = next((key for key in keys if key in words.CATALOGUE), "")
     known = defaultdict(lambda: "…", names | ({"provider": label} if label else {}))
     said = words.CATALOGUE[found].format_map(known) if found else reference.kind

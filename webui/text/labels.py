@@ -62,6 +62,11 @@ def isolated(label: str) -> Markup:
     return Markup("<bdi>") + escape(clean_label(label)) + Markup("</bdi>")
 
 
+def initials(label: str) -> str:
+    """Return the cleaned label's first two characters, in the place of a picture."""
+    return clean_label(label)[:2]
+
+
 def is_web_address(url: str) -> bool:
     """Return whether a page may lead there: only http and https."""
     return url.startswith(("https://", "http://"))

@@ -199,7 +199,7 @@ async def _not_allowed(
     if answer.outcome == "denied":
         link = LinkRequest(attempt.user_id, provider, attempt.scopes)
         await site.manager.link_cancelled(site.redis, link)
-        return ended("declined")
+        return ended("denied", service=provider)
     outcome = answer.outcome
     await site.manager.stories.ended(site.redis, attempt.user_id, provider, outcome)
     kind = f"connecting.{outcome}"
@@ -257,6 +257,8 @@ def _told(provider: str, return_to: str, note: Note | None) -> Response:
         return RedirectResponse(f"/connections/{provider}/switch", 303)
     if note and note.key == "connected" and return_to == "done":
         return RedirectResponse(f"/connect/done/{provider}", 303)
+    if note and note.key == "denied" and return_to == "done":
+        return ended("denied", service=provider)
     return RedirectResponse(card_address(return_to, provider, "n"), 303)
 
 

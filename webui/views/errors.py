@@ -1,6 +1,6 @@
 """Errors as pages, or for htmx as fragments: what happened, and what to do next.
 
-Each shows a reference by which support finds it (``webui.incident_codes``).
+One on our side shows a reference by which support finds it (``webui.incident_codes``).
 """
 
 from __future__ import annotations
@@ -18,12 +18,10 @@ from webui.incident_codes import refer
 from webui.oauth_manager import StoreUnavailable
 from webui.paths import SUPPORT
 from webui.rate_limits import TooMany
-from webui.rendering.render import error_key, render, render_error
+from webui.rendering.render import error_key, render_error
 from webui.sign_on import SignOn
 from webui.site import site_of
 from webui.views.returns import ended, sign_in_ended
-
-_LINK_PAGES = {"dead": 410, "not_yours": 403, "other_browser": 400}
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +37,7 @@ async def error_page(
     headers: Mapping[str, str] | None = None,
     **context: Any,
 ) -> Response:
-    """Render an error with its reference, for the person who asks.
+    """Render an error, for the person who asks; one on our side has a reference.
 
     ``code`` is the provider's error code.  Works without Redis.
     """
@@ -50,18 +48,12 @@ async def error_page(
     except StoreUnavailable:
         is_up = False
     kind = key or error_key(status)
-    ref = await refer(
-        request, kind, status=status, provider=provider, code=code, user=user, keep=is_up
-    )
+    ref = ""
+    if status >= 500:
+        about = {"provider": provider, "code": code, "user": user}
+        ref = await refer(request, kind, status=status, keep=is_up, **about)
     context |= {"ref": ref, "retry_at": retry_at, "signed_in": bool(user)}
     return render_error(request, status, kind, headers=headers, **context)
-
-
-async def link_failure(request: Request, kind: str, provider: str = "", **context: Any) -> Response:
-    """Answer a link that leads nowhere: ``dead``, ``not_yours`` or ``other_browser``."""
-    status = _LINK_PAGES[kind]
-    ref = await refer(request, kind, status=status, provider=provider)
-    return render(request, f"link_{kind}.html", status, ref=ref, **context)
 
 
 async def http_error(request: Request, error: Exception) -> Response:

@@ -19,7 +19,7 @@ from webui.sessions.sessions import Session
 from webui.site import Site, form_of, provider_of, site_of
 from webui.text.permissions import permission_groups
 from webui.views.callback import finish
-from webui.views.errors import error_page, link_failure
+from webui.views.errors import error_page
 from webui.views.proof_cookie import (
     begin_proof,
     keep_link,
@@ -27,13 +27,13 @@ from webui.views.proof_cookie import (
     proof_counter,
     what_became_of,
 )
+from webui.views.returns import ended
 
 
 async def _dead(request: Request) -> Response:
     """Answer an unknown, used, replaced or expired link: alike to strangers, against probing."""
     await count_try(request, "miss")
-    reason, at = what_became_of(request, request.path_params.get("code", ""))
-    return await link_failure(request, "dead", reason=reason, at=at)
+    return ended(what_became_of(request, request.path_params.get("code", "")))
 
 
 async def _over(request: Request) -> Response:
@@ -72,7 +72,7 @@ async def landing(request: Request) -> Response:
         return await _over(request)
     link, expires_at = found
     if session is not None and session.user != link.user_id:
-        return await link_failure(request, "not_yours")
+        return ended("not-yours")
     provider = site.manager.providers.get(link.provider)
     if _is_switched_off(site, link):
         return await _switched_off(request, link.provider)
@@ -88,7 +88,12 @@ async def landing(request: Request) -> Response:
         start_url=f"/connect/{code}/start",
         decline_url=f"/connect/{code}/decline",
         expires_at=expires_at,
+        last=1 + _is_to_prove(site, session, link) + bool(provider),
     )
+
+
+def _is_to_prove(site: Site, session: Session | None, link: LinkRequest) -> bool:
+    return session is None or (not link.provider and wants_newer_sign_in(site, session))
 
 
 async def start(request: Request) -> Response:
@@ -104,9 +109,9 @@ async def start(request: Request) -> Response:
         return await _over(request)
     if session is not None and session.user != link.user_id:
         await site.manager.link_cancelled(site.redis, link)
-        return await link_failure(request, "not_yours")
+        return ended("not-yours")
     await site.manager.link_used(site.redis, link)
-    if session is None or (not link.provider and wants_newer_sign_in(site, session)):
+    if session is None or _is_to_prove(site, session, link):
         response = await begin_proof(request, link)
     else:
         response = await _go_on(request, session, link)
@@ -122,7 +127,7 @@ async def decline(request: Request) -> Response:
     if link is None:
         return await _dead(request)
     await site.manager.link_cancelled(site.redis, link)
-    return render(request, "link_declined.html")
+    return ended("declined", service=link.provider)
 
 
 async def show_proof(request: Request) -> Response:
@@ -144,7 +149,7 @@ async def _lost(request: Request) -> Response:
         # Pressed twice, or gone back to: the first time it worked.
         return RedirectResponse("/connections", 303)
     if not kept_proof(request):
-        return await link_failure(request, "other_browser")
+        return ended("other-browser")
     return await _dead(request)
 
 
@@ -210,7 +215,7 @@ async def decline_proof(request: Request) -> Response:
     if link is None:
         return await _lost(request)
     await site.manager.link_cancelled(site.redis, link)
-    response = render(request, "link_declined.html")
+    response = ended("declined", service=link.provider)
     # The secret stays: a person who goes back reads that it is over, not that it began
     # elsewhere.
     forget_cookie(site.settings, request, response, "link")
@@ -242,5 +247,11 @@ async def done(request: Request) -> Response:
     connection = await site.manager.connection(site.redis, session.user, provider.name)
     if connection.status is not Status.CONNECTED:
         return RedirectResponse("/connections", 303)
-    account = connection.profile.account.label
-    return render(request, "link_done.html", provider=provider, account=account)
+    names = site.settings.product_name, site.settings.bot_name
+    return render(
+        request,
+        "link_done.html",
+        provider=provider,
+        account=connection.profile.account.label,
+        groups=permission_groups(provider, connection.scopes, *names, strongest_first=True),
+    )

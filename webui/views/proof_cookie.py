@@ -51,20 +51,34 @@ def keep_link(request: Request, response: Response, code: str) -> None:
     keep_cookie(site.settings, response, "link", value, KEPT_SECONDS)
 
 
-def what_became_of(request: Request, code: str = "") -> tuple[str, float]:
-    """Return why a link, or without ``code`` its proof, is over, and since when (epoch seconds).
+def what_became_of(request: Request, code: str = "") -> str:
+    """Return how a link, or without ``code`` its proof, is over: a name of ``/connect/ended``.
 
-    ``used`` or ``ran_out`` to the browser that used it last; ``""`` to every other.
+    ``used`` or ``ran-out`` to the browser that used it last; ``dead`` to every other.
     """
-    site = site_of(request)
-    now = site.clock.now()
-    digest, _, used = kept_cookie(site.settings, request, "link").partition(".")
-    if not (used.isascii() and used.isdigit() and len(used) == len(str(int(now)))):
-        return "", 0.0
-    ends = int(used) + LINK_CODE_TTL
+    digest, used = _kept_link(request)
     if code:
-        return ("used", int(used)) if digest == _digest(code) else ("", 0.0)
-    return ("ran_out", ends) if ends <= now else ("", 0.0)
+        return "used" if used and digest == _digest(code) else "dead"
+    has_run_out = used and when_over(request, "ran-out") <= site_of(request).clock.now()
+    return "ran-out" if has_run_out else "dead"
+
+
+def when_over(request: Request, how: str) -> float:
+    """Return since when this browser's last link is ``used`` or ``ran-out`` (epoch seconds).
+
+    0 for every other end, and to a browser that has used none lately.
+    """
+    _, used = _kept_link(request)
+    lasts = {"used": 0, "ran-out": LINK_CODE_TTL}.get(how)
+    return used + lasts if used and lasts is not None else 0.0
+
+
+def _kept_link(request: Request) -> tuple[str, int]:
+    """Return the digest of the code, and when it was used, 0 for never (epoch seconds)."""
+    site = site_of(request)
+    digest, _, used = kept_cookie(site.settings, request, "link").partition(".")
+    is_time = used.isascii() and used.isdigit() and len(used) == len(str(int(site.clock.now())))
+    return digest, int(used) if is_time else 0
 
 
 def _digest(code: str) -> str:

@@ -1,12 +1,13 @@
-"""``/connect/ended/{how}``: how the way back from a provider ended, if nothing was connected.
+"""``/connect/ended/{how}``: ends of a link or of a way back from a provider, unconnected.
 
-The callback's address holds an authorization code and a state, so nothing is shown
-there. These hold neither, and stay true however often they are loaded.
+The addresses that lead here hold a code or a state, so nothing is shown there.  These hold
+neither, and stay true however often they are loaded.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
@@ -18,18 +19,39 @@ from webui.oauth_manager.links import CODE_ALPHABET, CODE_LENGTH
 from webui.rendering.render import render, render_error
 from webui.site import site_of
 from webui.text import words
+from webui.views.proof_cookie import when_over
 
-# Pages with a template of their own: template and status.
-_PAGES = {
-    "declined": ("link_declined.html", 200),
-    "not-yours": ("link_not_yours.html", 403),
-    "other-browser": ("link_other_browser.html", 400),
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """``key`` and ``ask`` are of the catalogue's ``ended``: the section, and the way on."""
+
+    key: str
+    status: int
+    ask: str = "to_renew"
+
+
+_ENDINGS = {
+    "declined": _Ending("declined", 200, "after_all"),
+    "denied": _Ending("denied", 200, "to_undo"),
+    "dead": _Ending("dead", 410),
+    "used": _Ending("dead", 410),
+    "ran-out": _Ending("dead", 410),
+    "not-yours": _Ending("not_yours", 403, "other_account"),
+    "other-browser": _Ending("other_browser", 400, "go_on"),
+    "over": _Ending("over", 400, "start_again"),
+    "too-many": _Ending("over", 400, "start_again"),
 }
-# The others: a section of the catalogue's ``error``, and the status.
-_ERRORS = {
-    "over": ("attempt", 400),
-    "too-many": ("attempt", 400),
-    "unanswered": ("unanswered", 503),
+_OF_A_SERVICE = ("denied",)  # and the outcomes of connecting
+# The way on after an outcome of connecting, by its name; "" if another link does not help.
+_ASKS = {
+    "needs_admin": "allowed",
+    "verify": "verified",
+    "other_account": "another",
+    "other_browser": "usual",
+    "provider_trouble": "later",
+    "misconfigured": "",
+    "not_understood": "",
 }
 _REFERENCE = re.compile(f"[{CODE_ALPHABET}]{{{CODE_LENGTH}}}")
 
@@ -37,7 +59,7 @@ _REFERENCE = re.compile(f"[{CODE_ALPHABET}]{{{CODE_LENGTH}}}")
 def ended(how: str, ref: str = "", *, service: str = "") -> Response:
     """Lead to the page of that name; ``ref`` is the reference it shows.
 
-    With a ``service`` it is about that, and ``how`` is an outcome of connecting.
+    ``how`` may be an outcome of connecting, with the ``service`` that it is about.
     """
     return _to(f"/connect/ended/{how}", service=service, ref=ref)
 
@@ -65,14 +87,30 @@ async def show(request: Request) -> Response:
     if how == "too-many":
         await may_guess(request)  # says until when, as long as the limit holds
     await site.sessions.load(request)  # for the header
-    if how in _PAGES:
-        template, status = _PAGES[how]
-        return render(request, template, status, ref=ref)
-    if how in _ERRORS:
-        key, status = _ERRORS[how]
-        return render_error(request, status, key, ref=ref)
+    if how == "unanswered":
+        return render_error(request, 503, how, ref=ref)
     service = site.manager.providers.get(request.query_params.get("service", ""))
-    key = f"connecting.{how}"
-    if service is None or f"error.{key}.title" not in words.CATALOGUE:
+    ending = _ENDINGS.get(how) or _outcome(how)
+    if ending is None or (service is None and (how in _OF_A_SERVICE or how not in _ENDINGS)):
         raise HTTPException(404)
-    return render_error(request, 400, key, ref=ref, label=service.label)
+    at = when_over(request, how)
+    command = f"connect {service.name}" if service else "connect"
+    return render(
+        request,
+        "link_ended.html",
+        ending.status,
+        key=f"ended.{ending.key}",
+        provider=service,
+        reason=how.replace("-", "_") if at else "",
+        at=at,
+        command=command if ending.ask else "",
+        ask=f"ended.{ending.ask}",
+        ref=ref,
+        signs_out=how == "not-yours",
+    )
+
+
+def _outcome(how: str) -> _Ending | None:
+    key = f"connecting.{how}"
+    is_known = f"ended.{key}.title" in words.CATALOGUE
+    return _Ending(key, 400, _ASKS.get(how, "again")) if is_known else None

@@ -35,11 +35,9 @@ async def sign_in(request: Request) -> Response:
         is_signed_in = isinstance(role, Staff) or (is_signed_in and not site.sign_on)
     if is_signed_in and not isinstance(role, TooOld | SignedOut):
         return RedirectResponse(landing, 303)
-    configured = site.manager.list_configured_providers()
     return render(
         request,
         "signin.html",
-        service=configured[0] if configured else "",
         sign_on=site.sign_on.provider if site.sign_on else None,
         is_for_staff=bool(site.sign_on and site.sign_on.is_for_staff),
         next=landing,
