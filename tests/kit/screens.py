@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from types import SimpleNamespace
 from typing import Any
@@ -245,7 +245,16 @@ def events() -> list[Event]:
     looks = Event("support_viewed", "", "support", NOW - 4 * DAY, "3", ticket="4711")
     accounts = {"account": "hubot", "was": "<b>\u202eeve"}
     switched = Event("account_switched", "github", "web", NOW - 4 * DAY, **accounts)
-    return [*named, looks, switched, *(Event(kind, "", by, NOW - 4 * DAY) for kind, by in others)]
+    more = [Event(kind, "", by, NOW - 4 * DAY) for kind, by in others]
+    more += [
+        Event("disconnected", "google", "web", NOW - 5 * DAY, account="mona"),
+        Event("access_ended", "google", "provider", NOW - 5 * DAY, account="mona"),
+        Event("support_cancelled_links", "", "support", NOW - 6 * DAY, ticket="1"),
+        Event("support_ended_sessions", "", "support", NOW - 6 * DAY, ticket="2"),
+        Event("link_used", "google", "", NOW - 7 * DAY),
+        Event("link_made", "google", "chat", NOW - 7 * DAY - 60),
+    ]
+    return [*named, looks, switched, *more]
 
 
 def _offers() -> Iterator[tuple[str, SwitchOffer]]:
@@ -281,7 +290,8 @@ def _reading() -> Iterator[tuple[str, str]]:
         yield name, _page("activity.html", {**services, **context}, signed_in=True)
     recent = {"card": card(CASES["endless"], DETAIL), "entries": entries[:5], "now": NOW}
     yield "one service", _page("connection.html", recent, signed_in=True)
-    glossaries = [glossary(p, PRODUCT, BOT) for p in ON.values()]
+    nothing = replace(ON["wiki"], name="nothing", scopes=[])
+    glossaries = [glossary(p, PRODUCT, BOT) for p in (*ON.values(), nothing)]
     yield "permissions", _page("permissions.html", {"glossaries": glossaries})
     yield "permissions, none", _page("permissions.html", {"glossaries": []})
     for name, offer in _offers():

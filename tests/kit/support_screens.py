@@ -48,13 +48,14 @@ def _searches(screen: Screen) -> Iterator[tuple[str, dict[str, Any]]]:
         yield name, {"question": question, "found": None}
     asked = Question("<i>ann", REASON)
     many = {f"person {number}": "GitHub account" for number in range(11)}
+    by_reference = {"ann": words.text("support.reference")}
     found = {
         "nobody": results(asked, {}, None, names),
         "nobody, or no reference": results(asked, {}, None, names, may_be_reference=True),
         "one": results(asked, {"<b>\u202eann": "Stargazer id, GitHub account"}, None, names),
         "many": results(asked, many, None, names),
         "reference": results(asked, {}, failures[0], names),
-        "reference of one": results(asked, {"ann": "Reference"}, failures[1], names),
+        "reference of one": results(asked, by_reference, failures[1], names),
     }
     for name, each in found.items():
         yield name, {"question": asked, "found": each}
@@ -119,7 +120,11 @@ def _people(screen: Screen, events: list[Event]) -> Iterator[tuple[str, dict[str
     yield "nobody", {**everything, "is_known": False}
     quiet = {"links": [], "days": (), "older": "", "newest": "", "service": "", "kind": ""}
     yield "quiet", {**everything, **quiet}
-    well = {"verdict": verdict(rows[:1]), "wrong": [], "free": []}
+    wrong = problems(rows)[:1]
+    one = {"verdict": verdict(wrong), "wrong": wrong, "fine": [], "free": []}
+    yield "one problem", {**everything, **quiet, **one}
+    fine = [row for row in rows if row.stored and not row.problem]
+    well = {"verdict": verdict(fine), "wrong": [], "fine": fine, "free": []}
     yield "well", {**everything, **quiet, **well}
     nothing = {"verdict": verdict([]), "wrong": [], "fine": []}
     yield "free", {**everything, **quiet, **nothing}
