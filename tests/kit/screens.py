@@ -41,6 +41,7 @@ from webui.rendering import render as pages
 from webui.sessions.note import Note
 from webui.text import words
 from webui.text.labels import isolated
+from webui.settings.logo import Logo
 from webui.text.permissions import glossary, permission_groups
 from webui.text.receipts import Receipt
 from webui.text.times import when
@@ -63,6 +64,8 @@ class _Settings:
     bot_name: str = BOT
     chat_url: str = ""
     host: str = "connect.example.org"
+    product_colour: str = ""
+    product_logo: Logo | None = None
 
 
 def request(

@@ -154,7 +154,14 @@ class TestOneImporterOfEachDangerousThing:
         assert importers("joserfc") == {"webui/sign_on/id_token.py"}
 
     def test_zlib(self) -> None:
-        assert importers("zlib") == {"webui/oauth_manager/protocol/transport.py"}
+        assert importers("zlib") == {
+            "webui/oauth_manager/protocol/transport.py",
+            "webui/settings/png.py",
+        }
+
+    def test_parsers_of_xml(self) -> None:
+        assert importers("xml.parsers.expat") == {"webui/settings/svg_elements.py"}
+        assert importers("xml.etree") == set()
 
     @pytest.mark.parametrize(
         "module", ["pickle", "shelve", "marshal", "requests", "urllib.request"]

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from tests.kit.every import every
+from tests.kit.logos import DRAWING
 from webui.commands.check import run_checkup
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES
 from webui.oauth_manager.providers.provider import build_providers
@@ -91,6 +92,17 @@ class TestWhatIsRead:
 
     def test_the_bot_is_called_as_the_product_unless_it_has_a_name(self) -> None:
         assert settings(PRODUCT_NAME="Comet").bot_name == "Comet"
+
+    def test_a_colour_and_a_logo_are_read_once_at_the_start(self, tmp_path: Path) -> None:
+        logo = tmp_path / "logo.svg"
+        logo.write_text(DRAWING)
+        found = settings(PRODUCT_COLOUR="#5b2a86", PRODUCT_LOGO=str(logo))
+        logo.unlink()
+        assert found.product_colour == "#5B2A86"
+        assert found.product_logo is not None
+        assert found.product_logo.body.startswith(b"<svg ")
+        assert str(tmp_path) not in repr(found)
+        assert (settings().product_colour, settings().product_logo) == ("", None)
 
     def test_several_keys_and_secrets_keep_their_order_newest_first(self) -> None:
         other = SECRET[::-1]
@@ -480,6 +492,8 @@ BAD_VALUES = {
         ",",
     ],
     "PRODUCT_NAME": ["two\nlines", "x" * 65, "bell\a"],
+    "PRODUCT_COLOUR": ["0F5468", "#0F5", "#0F546G", "rebeccapurple", "#FFD500", "#FF0000"],
+    "PRODUCT_LOGO": ["/nowhere/at/all.svg", "/dev/zero", "https://example.test/logo.svg"],
     "SUPPORT_USERS": ["ann,b\x00b", "x" * 256],
     "TRUSTED_PROXIES": ["proxy.test", "*", "0.0.0.0/0", "::/0", "10.0.0.1/8"],
     "SUPPORT_GROUP": ["two\nlines", "x" * 256],
@@ -785,6 +799,19 @@ class TestTheCheck:
             assert f"  {line}\n" in said
         assert "DISCORD_CLIENT_ID" not in said
         assert "canary" not in said
+
+    async def test_names_a_colour_that_would_do_and_what_is_wrong_with_the_logo(
+        self, redis_url: str, tmp_path: Path
+    ) -> None:
+        logo = tmp_path / "logo.svg"
+        logo.write_text(DRAWING.replace("/>", ' onclick="x()"/>'))
+        is_well, said = await self.said(
+            redis_url, PRODUCT_COLOUR="#FFD500", PRODUCT_LOGO=str(logo)
+        )
+        assert not is_well
+        assert "  PRODUCT_COLOUR is too hard to see: in the light scheme, a button on" in said
+        assert "The nearest colour that would do is #A78B00." in said
+        assert "  PRODUCT_LOGO names an SVG with an event attribute (on...); take it out." in said
 
     async def test_sends_no_command_to_the_terminal(self, redis_url: str) -> None:
         _, said = await self.said(redis_url, PRODUCT_NAME="a\x1b[2Jb\u202ec")

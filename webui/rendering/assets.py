@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -35,6 +35,17 @@ class Asset:
     media_type: str
     digest: str
 
+    def url(self, name: str) -> str:
+        """Return ``/static/app.{hash}.css`` for ``app.css``."""
+        stem, dot, suffix = name.rpartition(".")
+        return f"/static/{stem}.{self.digest}{dot}{suffix}"
+
+
+def asset(body: bytes, media_type: str) -> Asset:
+    """Make a static file of its bytes."""
+    digest = hashlib.sha256(body).hexdigest()[:12]
+    return Asset(body, gzip.compress(body, mtime=0), media_type, digest)
+
 
 def folder(name: str) -> Path:
     """Find ``templates`` or ``static``: inside an installed package, beside it in the sources."""
@@ -50,20 +61,13 @@ def load() -> dict[str, Asset]:
     found = {}
     for path in sorted(root.rglob("*")):
         if media_type := _MEDIA_TYPES.get(path.suffix):
-            body = path.read_bytes()
-            found[path.relative_to(root).as_posix()] = Asset(
-                body,
-                gzip.compress(body, mtime=0),
-                media_type,
-                hashlib.sha256(body).hexdigest()[:12],
-            )
+            found[path.relative_to(root).as_posix()] = asset(path.read_bytes(), media_type)
     return found
 
 
 def static_url(name: str) -> str:
-    """Return ``/static/app.{hash}.css`` for ``app.css``.  Raises ``KeyError`` if unknown."""
-    stem, dot, suffix = name.rpartition(".")
-    return f"/static/{stem}.{load()[name].digest}{dot}{suffix}"
+    """Return the address of a file under ``static``.  Raises ``KeyError`` if unknown."""
+    return load()[name].url(name)
 
 
 def mark_url(provider: str) -> str:
@@ -89,14 +93,19 @@ def takes_gzip(accepted: Iterable[str]) -> bool:
 
 
 async def serve(request: Request) -> Response:
-    """Serve ``/static/{path:path}``: cached for ever under the right hash, else checked each time.
+    """Serve ``/static/{path:path}`` from the files under ``static`` alone."""
+    return answer(request, load())
+
+
+def answer(request: Request, files: Mapping[str, Asset]) -> Response:
+    """Answer with one of the files: cached for ever under the right hash, else checked each time.
 
     A page from before a deployment asks for the older hash and gets today's file.
     """
     path = request.path_params["path"]
     match = _HASHED.fullmatch(path)
     name = match["stem"] + match["suffix"] if match else path
-    asset = load().get(name)
+    asset = files.get(name)
     if asset is None:
         raise HTTPException(404)
     is_current = match is not None and match["digest"] == asset.digest
@@ -112,6 +121,10 @@ async def serve(request: Request) -> Response:
 
 async def icon(_: Request) -> Response:
     """Serve ``/favicon.ico``, which browsers request beside a response that is no page of ours."""
-    asset = load()["favicon.svg"]
+    return answer_icon(load()["favicon.svg"])
+
+
+def answer_icon(asset: Asset) -> Response:
+    """Answer with an icon, to keep for a day."""
     headers = {"Cache-Control": "public, max-age=86400"}
     return Response(asset.body, media_type=asset.media_type, headers=headers)

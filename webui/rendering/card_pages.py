@@ -21,6 +21,7 @@ class _Drawing:
     card_id: int
     product: str
     bot: str
+    logo_url: str
     is_fragment: bool
     is_news: bool
     leads: bool
@@ -41,6 +42,7 @@ def drawn_by(environment: Environment) -> Callable[..., Markup]:
             card=wanted.card,
             product=wanted.product,
             bot=wanted.bot,
+            logo_url=wanted.logo_url,
             is_fragment=wanted.is_fragment,
             is_news=wanted.is_news,
             leads=wanted.leads,
@@ -51,7 +53,7 @@ def drawn_by(environment: Environment) -> Callable[..., Markup]:
     def drawn(
         context: Context, card: Card, *, is_news: bool = False, leads: bool = False
     ) -> Markup:
-        names = context["product"], context["bot"]
+        names = context["product"], context["bot"], context["logo_url"]
         return draw(_Drawing(card, id(card), *names, context["is_fragment"], is_news, leads))
 
     return drawn

@@ -1,7 +1,7 @@
 """Responses from templates: a page, or a marked fragment for htmx.
 
-Templates find ``product``, ``bot`` and ``host`` of the settings, and
-``signed_in``, in every context.
+Templates find ``product``, ``bot`` and ``host`` of the settings, the addresses of the
+operator's own look, and ``signed_in``, in every context.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from webui.cards import Card, Summary, Where
 from webui.oauth_manager import OAuthProvider
 from webui.paths import hides_address
 from webui.rendering import assets
+from webui.rendering.branding import branding_of
 from webui.rendering.card_pages import drawn_by
 from webui.rendering.ways_on import fate, way_on
 from webui.sessions.sessions import loaded_session
@@ -62,11 +63,16 @@ def is_htmx(request: Request) -> bool:
 
 def _shared(request: Request) -> dict[str, Any]:
     settings = site_of(request).settings
+    look = branding_of(settings)
     return {
         "product": settings.product_name,
         "bot": settings.bot_name,
         "chat_url": settings.chat_url,
         "host": settings.host,
+        "accent_url": look.accent_url,
+        "logo_url": look.logo_url,
+        "icon_url": look.icon_url,
+        "icon_type": look.icon.media_type,
         "signed_in": loaded_session(request) is not None,
         "hides_address": hides_address(request.scope["path"]),
     }

@@ -12,6 +12,7 @@ from webui.oauth_manager.configuration import half_moved
 from webui.settings import identity
 from webui.settings import readers as values
 from webui.settings.features import unasked
+from webui.settings.logo import Logo
 from webui.settings.sources import Given, survey
 from webui.settings.table import PROVIDER_SETTINGS, all_settings, provider_names, variable
 
@@ -38,6 +39,8 @@ class Settings:
     encryption_keys: tuple[str, ...] = field(repr=False)  # newest first
     session_secrets: tuple[str, ...] = field(repr=False)  # newest first
     product_name: str = "Stargazer"
+    product_colour: str = ""  # #RRGGBB in upper case; "" for the usual one
+    product_logo: Logo | None = None
     bot_name: str = "Stargazer"
     chat_url: str = ""
     support_users: frozenset[str] = frozenset()
@@ -92,6 +95,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         encryption_keys=read["ENCRYPTION_KEY"],
         session_secrets=read["SESSION_SECRET"],
         product_name=read["PRODUCT_NAME"],
+        product_colour=read.get("PRODUCT_COLOUR", ""),
+        product_logo=read.get("PRODUCT_LOGO"),
         bot_name=read.get("BOT_NAME", read["PRODUCT_NAME"]),
         chat_url=read.get("CHAT_URL", ""),
         link_proof=read["LINK_PROOF"],

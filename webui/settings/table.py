@@ -9,6 +9,8 @@ from typing import Any
 from webui.oauth_manager import PROVIDER_TEMPLATES
 from webui.settings import features, identity, texts
 from webui.settings import readers as values
+from webui.settings.accent import product_colour
+from webui.settings.logo import product_logo
 
 FILE_SUFFIX = "_FILE"
 
@@ -55,6 +57,16 @@ SETTINGS = (
         is_required=True,
     ),
     Setting("PRODUCT_NAME", "The title on the pages.", values.line, "Stargazer"),
+    Setting(
+        "PRODUCT_COLOUR",
+        "Your own colour, for buttons, links and the icon: #RRGGBB.",
+        product_colour,
+    ),
+    Setting(
+        "PRODUCT_LOGO",
+        "Path of your own logo, SVG or PNG, for a white ground; it stands beside the title.",
+        product_logo,
+    ),
     Setting("BOT_NAME", "What the bot is called; PRODUCT_NAME unless given.", values.line),
     Setting(
         "CHAT_URL",

@@ -1,0 +1,77 @@
+"""The operator's own colour and logo: static files of one application, beside everybody's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from webui.rendering import assets
+from webui.rendering.assets import Asset
+from webui.settings.accent import LIGHT, stylesheet, tokens
+from webui.settings.logo import Logo
+from webui.settings.settings import Settings
+from webui.site import site_of
+
+_MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png"}
+_MOST = 16  # applications with a look of their own in one process
+
+
+@dataclass(frozen=True, slots=True)
+class Branding:
+    """The addresses that pages name, ``""`` for what is not set, and every static file."""
+
+    accent_url: str
+    logo_url: str
+    icon_name: str
+    files: Mapping[str, Asset] = field(repr=False)
+
+    @property
+    def icon(self) -> Asset:
+        """Return the icon of the tab: the logo, or the usual sign in the operator's colour."""
+        return self.files[self.icon_name]
+
+    @property
+    def icon_url(self) -> str:
+        return self.icon.url(self.icon_name)
+
+
+def branding_of(settings: Settings) -> Branding:
+    """Return the look of one application; equal settings share it."""
+    return _made(settings.product_colour, settings.product_logo)
+
+
+@lru_cache(maxsize=_MOST)
+def _made(colour: str, logo: Logo | None) -> Branding:
+    own = {}
+    if colour:
+        own["accent.css"] = assets.asset(stylesheet(colour).encode(), "text/css; charset=utf-8")
+        own["favicon.svg"] = _favicon(colour)
+    if logo:
+        own[f"logo.{logo.kind}"] = assets.asset(logo.body, _MEDIA_TYPES[logo.kind])
+    urls = {name.partition(".")[0]: file.url(name) for name, file in own.items()}
+    icon_name = f"logo.{logo.kind}" if logo else "favicon.svg"
+    files = {**assets.load(), **own}
+    return Branding(urls.get("accent", ""), urls.get("logo", ""), icon_name, files)
+
+
+def _favicon(colour: str) -> Asset:
+    """Draw the usual sign in another colour; it can read no token of a page."""
+    usual, found = assets.load()["favicon.svg"], tokens(colour, LIGHT)
+    body = usual.body
+    for was, name in ((b"#0F5468", "accent"), (b"#FFFFFF", "on-brand")):
+        body = body.replace(was, found[name].encode())
+    return assets.asset(body, usual.media_type)
+
+
+async def serve(request: Request) -> Response:
+    """Serve ``/static/{path:path}``, the application's own files among them."""
+    return assets.answer(request, branding_of(site_of(request).settings).files)
+
+
+async def icon(request: Request) -> Response:
+    """Serve ``/favicon.ico``, for browsers that are shown no page of ours."""
+    return assets.answer_icon(branding_of(site_of(request).settings).icon)
