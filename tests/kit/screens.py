@@ -39,9 +39,9 @@ from webui.oauth_manager import (
 from webui.oauth_manager.journal.activity import Event
 from webui.rendering import render as pages
 from webui.sessions.note import Note
+from webui.settings.logo import Logo
 from webui.text import words
 from webui.text.labels import isolated
-from webui.settings.logo import Logo
 from webui.text.permissions import glossary, permission_groups
 from webui.text.receipts import Receipt
 from webui.text.times import when

@@ -97,9 +97,7 @@ def test_the_sign_of_the_pages_reads_the_token() -> None:
 
 
 @pytest.mark.parametrize("logo", [VECTOR, BITMAP], ids=["svg", "png"])
-async def test_the_logo_stands_beside_the_name_and_is_the_icon(
-    plain: Settings, logo: Logo
-) -> None:
+async def test_the_logo_stands_beside_the_name_and_is_the_icon(plain: Settings, logo: Logo) -> None:
     async with site(replace(plain, product_logo=logo)) as anybody:
         page = (await anybody.get("/signin")).text
         (brand,) = re.findall(r'<a class="brand".*?</a>', page)

@@ -805,9 +805,7 @@ class TestTheCheck:
     ) -> None:
         logo = tmp_path / "logo.svg"
         logo.write_text(DRAWING.replace("/>", ' onclick="x()"/>'))
-        is_well, said = await self.said(
-            redis_url, PRODUCT_COLOUR="#FFD500", PRODUCT_LOGO=str(logo)
-        )
+        is_well, said = await self.said(redis_url, PRODUCT_COLOUR="#FFD500", PRODUCT_LOGO=str(logo))
         assert not is_well
         assert "  PRODUCT_COLOUR is too hard to see: in the light scheme, a button on" in said
         assert "The nearest colour that would do is #A78B00." in said
