@@ -136,7 +136,7 @@ async def test_the_logo_takes_the_place_of_the_sign_in_every_pair(
         other.client.cookies = ann.client.cookies
         page = (await other.get("/connections/github")).text
         assert 'class="tile own"' not in page
-        assert re.search(rf'<span class="tile logo" aria-hidden="true">{LOGO.pattern}', page)
+        assert re.search(rf'<span class="pair [^>]*aria-hidden="true">\s*{LOGO.pattern}', page)
     assert not LOGO.search((await ann.get("/connections/github")).text)
 
 
