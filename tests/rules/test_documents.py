@@ -396,6 +396,9 @@ def test_the_settings_of_every_example_are_taken(text: str) -> None:
     given = {name: value for name, value in environment(text).items() if value}
     beside = {"GITHUB_CLIENT_ID": "id"} if "GITHUB_CLIENT_SECRET" in given else {}
     assert set(given) - known_names(["gitea"]) <= {"SSL_CERT_FILE"}
+    if "PRODUCT_LOGO" in given:
+        assert given["PRODUCT_LOGO"].endswith(".svg")
+        given["PRODUCT_LOGO"] = str(ROOT / "static" / "favicon.svg")
     load_settings({**REQUIRED, **given, **beside})
 
 

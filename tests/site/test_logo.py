@@ -8,6 +8,7 @@ import re
 import zlib
 from contextlib import suppress
 from pathlib import Path
+from time import process_time
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -258,6 +259,27 @@ class TestDrawings:
         family = "x" * 20_000
         body = svg(f"<style>g{{font-family:{family}}}</style>" + "<g/>" * 1000)
         assert "too often" in refused(body)
+
+    @every(
+        "inside",
+        {
+            "word": f'<g style="fill:{"x" * 60_000}"/>',
+            "words before parentheses": f'<g fill="{"rgb (" * 12_000}"/>',
+            "blanks": f'<g style="fill:red{" " * 60_000}x"/>',
+            "marks": f'<g style="fill:{"! " * 30_000}"/>',
+            "local names": f'<g fill="{"url(" * 12_000}#a"/>',
+            "local names that never end": f'<g fill="url(#{"a" * 60_000}"/>',
+            "comments": f"<style>{'/*' * 30_000}</style>",
+            "selectors": f"<style>{'a,' * 30_000}{{}}</style>",
+            "declarations": f'<g style="{";:" * 30_000}"/>',
+            "size": f'<svg viewBox="{"0 " * 30_000}"/>',
+        },
+    )
+    def test_a_long_value_is_read_in_no_time(self, inside: str) -> None:
+        began = process_time()
+        with suppress(Malformed):
+            svgs.cleaned(svg(inside))
+        assert process_time() - began < 1
 
     # But for the set of symbols, which has tokens of the page.
     @every("path", sorted(folder("static").rglob("[!i]*.svg")))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -21,9 +22,8 @@ PROPERTIES = frozenset(
 """Presentation attributes that may stay (SVG 2, section 6.6)."""
 
 _LOCAL = re.compile(r"""url\(\s*(["']?)#(?P<name>[\w.:-]+)\1\s*\)""")
-_CALL = re.compile(r"([\w-]*)\(")
+_WORD = string.ascii_letters + string.digits + "-_"
 _CALLS = frozenset(words("matrix translate scale rotate skewx skewy rgb rgba hsl hsla"))
-_IMPORTANT = re.compile(r"\s*!\s*important$", re.IGNORECASE)
 _SELECTOR = re.compile(r"[.#]?[A-Za-z_][\w-]*|\*")
 
 
@@ -38,10 +38,17 @@ def checked(value: str) -> str:
     A backslash or a comment could hide a call from this check.
     """
     rest = _LOCAL.sub("", value)
-    calls = (call.lower() for call in _CALL.findall(rest))
-    if "\\" in rest or "/*" in rest or "@" in rest or any(call not in _CALLS for call in calls):
+    hides = any(sign in rest for sign in ("\\", "/*", "@"))
+    if hides or any(call not in _CALLS for call in _calls(rest)):
         raise refused("a value that could load something", "write plain colours and numbers")
     return value
+
+
+def _calls(value: str) -> Iterator[str]:
+    """Yield the word before each opening parenthesis."""
+    for before in value.split("(")[:-1]:
+        before = before.rstrip()
+        yield before[len(before.rstrip(_WORD)) :].lower()
 
 
 def local_names(value: str) -> Iterator[str]:
@@ -54,9 +61,12 @@ def declarations(text: str) -> dict[str, str]:
     said = {}
     for part in _without_comments(text).split(";"):
         name, _, value = part.partition(":")
-        value = checked(_IMPORTANT.sub("", value.strip()))
-        if name.strip().lower() in PROPERTIES and value:
-            said[name.strip().lower()] = value
+        plain, mark, important = value.rpartition("!")
+        if mark and important.strip().lower() == "important":
+            value = plain
+        name, value = name.strip().lower(), checked(value.strip())
+        if name in PROPERTIES and value:
+            said[name] = value
     return said
 
 
