@@ -140,11 +140,11 @@ async def listening(app: ASGIApp, listener: socket) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def hosted(
-    redis_url: str, front: Callable[[ASGIApp], ASGIApp] = lambda app: app
+    redis_url: str, front: Callable[[ASGIApp], ASGIApp] = lambda app: app, **changes: Any
 ) -> AsyncIterator[Host]:
     """The site as in development, so with the page of all cards, and its provider.
 
-    ``front`` stands before the site.
+    ``front`` stands before the site; ``changes`` are settings.
     """
     made: list[Host] = []
 
@@ -162,6 +162,7 @@ async def hosted(
                 base_url=site,
                 providers_config=providers_config(fake, provider),
                 support_users=("carol",),
+                **changes,
             )
             bot = impatient(make_manager(settings))
             app = create_app(settings, development=True)
