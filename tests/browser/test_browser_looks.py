@@ -251,3 +251,31 @@ async def test_a_name_from_outside_is_only_text(
             await page.locator(f"#conn-{provider}-check").wait_for()
         assert opened == []
         assert not any("canary" in url for url in ann.window.requested)
+
+
+async def test_four_healthy_connections_fit_on_half_a_phone(
+    chromium: Browser, host: Host, redis: Redis
+) -> None:
+    async with desk(chromium, host, redis, width=390) as ann:
+        for provider in BUILT_IN:
+            await ann.connect(provider)
+        await ann.window.go("/connections")
+        rows = ann.window.page.locator("#group-connected > li")
+        heights = [box["height"] for row in await rows.all() if (box := await row.bounding_box())]
+        assert len(heights) == len(BUILT_IN)
+        assert max(heights) <= 76
+        groups = await ann.window.page.locator("#groups").bounding_box()
+        assert groups
+        assert groups["y"] + groups["height"] <= 520
+
+
+async def test_a_connection_in_forced_colours_is_accessible(
+    chromium: Browser, host: Host, redis: Redis
+) -> None:
+    async with desk(chromium, host, redis, width=390) as ann:
+        await settled(ann)
+        await ann.window.page.emulate_media(forced_colors="active")
+        for path in ("/connections", "/connections/github"):
+            await ann.window.go(path)
+            await ann.window.fits()
+            await ann.window.is_accessible()

@@ -240,3 +240,56 @@ async def test_the_live_region_is_emptied_by_what_moves_the_focus(ann: Desk) -> 
     await ann.window.card("github", "asking")
     await expect(page.locator("#announce")).to_have_text("")
     await expect(page).to_have_title("Disconnect GitHub? \N{EN DASH} Stargazer")
+
+
+async def group(ann: Desk, provider: str) -> str:
+    """The group that a card stands in, by its name."""
+    card = ann.window.page.locator(f"#conn-{provider}")
+    return str(await card.evaluate("e => e.parentElement.id.replace('group-', '')"))
+
+
+async def test_news_moves_a_card_to_its_group_and_keeps_the_focus_in_it(ann: Desk) -> None:
+    page = ann.window.page
+    await page.locator("#conn-google-connect").focus()
+    await ann.connect("google")
+    assert await look(page) == 200
+    await ann.window.card("google", "connected")
+    await ann.window.focuses("conn-google-t")
+    assert await group(ann, "google") == "connected"
+    order = "[...document.querySelectorAll('#group-connected > li')].map(e => e.id)"
+    assert await page.evaluate(order) == ["conn-github", "conn-google"]
+
+
+async def test_news_shows_a_group_with_its_first_card_and_hides_one_without_any(ann: Desk) -> None:
+    page = ann.window.page
+    await expect(page.get_by_role("heading", name="Connected", exact=True)).to_have_count(1)
+    await ann.disconnect("github")
+    assert await look(page) == 200
+    await expect(page.get_by_role("heading", name="Connected", exact=True)).to_have_count(0)
+    assert await group(ann, "github") == "more"
+    await ann.connect("github")
+    assert await look(page) == 200
+    await expect(page.get_by_role("heading", name="Connected", exact=True)).to_have_count(1)
+
+
+async def test_a_fold_that_is_open_stays_open_over_news_and_its_own_buttons(ann: Desk) -> None:
+    page = ann.window.page
+    await ann.window.reach("github", "check")
+    await ann.connect("google")
+    assert await look(page) == 200
+    await ann.window.card("google", "connected")
+    assert await page.locator("#conn-github > details").evaluate("e => e.open")
+    await ann.window.press_on("github", "check")
+    await expect(page.locator("#announce")).to_have_text("GitHub checked: working.")
+    assert await page.locator("#conn-github > details").evaluate("e => e.open")
+    await ann.window.focuses("conn-github-check")
+
+
+async def test_what_was_just_disconnected_stays_in_its_place_until_the_next_load(ann: Desk) -> None:
+    page = ann.window.page
+    await ann.window.press_on("github", "disconnect")
+    await page.locator("#conn-github-confirm").click()
+    await ann.window.card("github", "disconnected")
+    assert await group(ann, "github") == "connected"
+    await page.reload()
+    assert await group(ann, "github") == "just"

@@ -43,14 +43,14 @@ class TestDisconnectingWhatHadEnded:
         await ended(place, ann)
         await ann.post("/connections/github/disconnect")
         shown = await ann.get("/connections")
-        assert note(shown) == "GitHub is removed here. It had already ended our access."
-        assert title(shown) == ["GitHub removed here", "Connections", "Stargazer"]
+        assert note(shown).startswith("GitHub is removed here. It had already ended our access.")
+        assert title(shown) == ["GitHub removed here", "Stargazer"]
 
     async def test_says_so_only_the_first_time(self, place: Place, ann: Browser) -> None:
         await ended(place, ann)
         await ann.post("/connections/github/disconnect")
         shown = await ann.post("/connections/github/disconnect", htmx=True)
-        assert note(shown) == "GitHub was already disconnected."
+        assert note(shown).startswith("GitHub was already disconnected.")
 
     async def test_says_the_same_in_the_timeline_of_the_person_and_of_support(
         self, place: Place, ann: Browser
@@ -83,7 +83,7 @@ class TestTryingAgain:
         assert re.match(said, note(shown, "google"))
         assert note(shown, "google") != before
         assert re.fullmatch(said, element(shown, "announce"))
-        assert "Try again at Google" in buttons(shown, "google")
+        assert "Try again Google" in buttons(shown, "google")
         assert focused(shown) == []  # the same button is there again
         assert title(shown)[0] == "Google asked again: still no answer"
 
@@ -120,8 +120,8 @@ class TestTryingAgain:
         await ann.post("/connections/google/revoke")
         await place.bot.drop_leftovers(place.redis, "ann", "google")
         shown = await ann.post("/connections/google/revoke", htmx=True)
-        assert note(shown, "google").startswith("We have deleted our access to Google.")
-        assert "Try again at Google" not in buttons(shown, "google")
+        assert note(shown, "google").startswith("Google is disconnected here.")
+        assert "Try again Google" not in buttons(shown, "google")
 
     @pytest.mark.parametrize("answer", [None, Answer(503)], ids=["works", "no answer"])
     async def test_of_a_check_changes_what_is_shown_and_said_each_time(
@@ -131,8 +131,7 @@ class TestTryingAgain:
         if answer:
             place.fake.always["account"] = answer
         answers = [await ann.post("/connections/google/check", htmx=True) for _ in range(4)]
-        lines = [re.search(r'class="line.*?</p>', shown.text, re.DOTALL) for shown in answers]
-        assert len({line[0] for line in lines if line}) == 4
+        assert len({note(shown, "google") for shown in answers}) == 4
         assert len({element(shown, "announce") for shown in answers}) == 4
 
     async def test_after_something_else_counts_from_one(self, place: Place, ann: Browser) -> None:
@@ -199,14 +198,14 @@ class TestATitle:
         await place.connect(ann, "github")
         query = "&".join(f"seen={mark}" for mark in seen(first))
         news = await ann.get(f"/connections?{query}", htmx=True)
-        assert title(news) == ["GitHub connected", "Connections", "Stargazer"]
+        assert title(news) == ["GitHub connected", "Stargazer"]
         assert element(news, "announce") == "GitHub is connected."
 
     @pytest.mark.parametrize(
         ("page", "left"),
         [
             ("/connections", ["Connections", "Stargazer"]),
-            ("/connections/github", ["GitHub", "Connections", "Stargazer"]),
+            ("/connections/github", ["GitHub", "Stargazer"]),
         ],
     )
     async def test_of_another_tab_tells_nothing_where_it_was_done_elsewhere(
