@@ -99,7 +99,7 @@ class TestASlowProvider:
         await place.settled()
         page = await ann.get("/connections")
         assert card_state(page.text, "github") == "still_listed"
-        assert buttons(page)[0] == "Try again at GitHub"
+        assert buttons(page)[:2] == ["Connect GitHub", "Try again GitHub"]
 
     async def test_is_told_of_in_every_browser_of_the_person(
         self, place: Place, ann: Browser, held: Gate
@@ -113,7 +113,7 @@ class TestASlowProvider:
         await place.settled()
         page = await other.get("/connections")
         assert card_state(page.text, "github") == "still_listed"
-        assert buttons(page)[0] == "Try again at GitHub"
+        assert buttons(page)[:2] == ["Connect GitHub", "Try again GitHub"]
         await other.post("/connections/github/revoke")
         assert await other.state_of("github") == "disconnected"
         await other.post("/connections/github/dismiss")
@@ -203,7 +203,7 @@ class TestASlowProvider:
         await remember(place, "disconnecting", age=31)
         after = await news(ann, seen(during))
         assert card_state(after.text, "github") == "still_listed"
-        assert buttons(after) == ["I have removed it GitHub", "Connect GitHub"]
+        assert buttons(after) == ["Connect GitHub", "Put this note away GitHub"]
 
     async def test_stands_beside_what_happens_elsewhere(
         self, place: Place, ann: Browser, held: Gate
@@ -240,15 +240,15 @@ class TestTryingAgain:
         shown = await refused(place, ann)
         assert card_state(shown.text, "github") == "still_listed"
         assert buttons(shown) == [
-            "Try again at GitHub",
-            "Remove Stargazer at GitHub",
-            "I have removed it GitHub",
             "Connect GitHub",
+            "Try again GitHub",
+            "Remove Stargazer at GitHub yourself",
+            "Put this note away GitHub",
         ]
         assert note(shown).startswith(
-            "We have stopped using GitHub. GitHub did not confirm, so it may still list Stargazer."
+            "GitHub is disconnected here. GitHub did not confirm, so it may still list Stargazer."
         )
-        assert "We can ask it again until" in note(shown)
+        assert "We can try again until" in note(shown)
         assert 3500 < await place.redis.ttl(revoke_key("ann", "github")) <= 3600
 
     @pytest.mark.parametrize("htmx", [True, False])
@@ -272,7 +272,7 @@ class TestTryingAgain:
         answer = await ann.post("/connections/github/revoke", htmx=True)
         assert answer.status_code == 200
         assert card_state(answer.text, "github") == "still_listed"
-        assert buttons(answer)[0] == "Try again at GitHub"
+        assert buttons(answer)[:2] == ["Connect GitHub", "Try again GitHub"]
 
     async def test_of_a_slow_provider_goes_on(self, place: Place, ann: Browser) -> None:
         await refused(place, ann)
@@ -300,7 +300,7 @@ class TestTryingAgain:
         assert card_state(answer.text, "github") == "still_listed"
         assert "Try again after" in note(answer)
         assert place.fake.calls["revoke"] == calls
-        assert buttons(await ann.get("/connections"))[0] == "Try again at GitHub"
+        assert buttons(await ann.get("/connections"))[1] == "Try again GitHub"
 
     async def test_of_what_is_connected_again_says_how_it_stands(
         self, place: Place, ann: Browser
@@ -324,13 +324,13 @@ class TestTryingAgain:
         await place.redis.delete(revoke_key("ann", "github"))
         answer = await ann.post("/connections/github/revoke", htmx=True)
         assert card_state(answer.text, "github") == "still_listed"
-        assert buttons(answer) == ["I have removed it GitHub", "Connect GitHub"]
-        assert note(answer).startswith("We have deleted our access to GitHub.")
+        assert buttons(answer) == ["Connect GitHub", "Put this note away GitHub"]
+        assert note(answer).startswith("GitHub is disconnected here.")
 
     async def test_ends_with_its_hour(self, place: Place, ann: Browser) -> None:
         await remember(place, "still_listed", age=3601, until=place.clock.now() + 3600)
         page = await ann.get("/connections")
-        assert buttons(page) == ["I have removed it GitHub", "Connect GitHub"]
+        assert buttons(page) == ["Connect GitHub", "Put this note away GitHub"]
 
     async def test_ends_when_the_person_has_removed_it(self, place: Place, ann: Browser) -> None:
         await refused(place, ann)

@@ -21,7 +21,7 @@ from webui.sessions.note import Note
 
 pytestmark = pytest.mark.anyio
 
-WAYS_BACK = {"Connect", "Reconnect", "Try again", "Start again", "Renew now", "Review and allow"}
+WAYS_BACK = {"Connect", "Reconnect", "Try again", "Start again", "Renew", "Allow the rest"}
 
 
 def stored() -> dict[str, Case]:
@@ -51,7 +51,7 @@ def cards() -> Iterator[tuple[str, Card]]:
 
 
 def ways_back(shown: Card) -> list[str]:
-    return [a.label for a in shown.actions if a.url.endswith("/connect") and a.method == "post"]
+    return [a.label for a in shown.every_action if a.url.endswith("/connect") and a.method == "post"]
 
 
 def test_whatever_is_stored_and_whatever_happened_last_access_is_one_press_away() -> None:
@@ -70,7 +70,7 @@ def test_a_card_has_at_most_one_way_back_and_one_primary_button() -> None:
     for name, shown in cards():
         assert len(ways_back(shown)) <= 1, name
         assert set(ways_back(shown)) <= WAYS_BACK, name
-        assert sum(a.style == "primary" for a in shown.actions) <= 1, name
+        assert sum(a.style == "primary" for a in shown.every_action) <= 1, name
 
 
 def test_what_is_not_set_up_offers_no_way_that_leads_nowhere() -> None:
@@ -81,7 +81,7 @@ def test_what_is_not_set_up_offers_no_way_that_leads_nowhere() -> None:
 
 def test_every_button_of_a_card_has_a_name_of_its_own() -> None:
     for name, shown in cards():
-        labels = [action.label for action in shown.actions]
+        labels = [action.label for action in shown.every_action]
         assert len(labels) == len(set(labels)), name
 
 
@@ -89,7 +89,7 @@ def test_every_button_of_a_card_has_a_name_of_its_own() -> None:
 def test_what_is_switched_off_says_that_alone(outcome: str) -> None:
     kept = Connection("github", Status.CONNECTED)
     shown = make_card(OFF["github"], kept, Note(outcome), SCREEN)
-    assert (shown.state, [a.label for a in shown.actions]) == ("not_set_up", ["Disconnect"])
+    assert (shown.state, [a.label for a in shown.every_action]) == ("not_set_up", ["Disconnect"])
 
 
 # On the site, in the browser where it happened

@@ -253,7 +253,7 @@ class TestSentences:
         known = held(asked, ["odd:one"], requested_scopes=(scope,))
         ((_, said),) = sentences(asked, [scope], PRODUCT, BOT, allowed=False)
         page = " ".join(Document(card_html(make_card(asked, known, None, SCREEN))).text.split())
-        assert f"Not allowed: {said}" in page
+        assert f"{BOT} does not have permission to: {said}" in page
         ((_, mine),) = sentences(asked, [scope], "me", "me", allowed=False)
         assert f"Not allowed: {mine}." in details(asked, known, 0.0)
 

@@ -66,6 +66,8 @@ def controls(about: About, keys: Iterable[str], form: Form) -> Controls:
     else:
         noted = [key for key in near if key not in base]
         first = [key for key in base if key not in FOLDED]
+        if any(_connects(key) for key in noted):  # one way back is enough
+            first = [key for key in first if not _connects(key)]
     if form == "offer":
         begin = next((key for key in keys if _connects(key)), None)
         noted = [key for key in noted if not _connects(key)]
