@@ -74,7 +74,7 @@ async def test_every_card_is_accessible_and_fits(
 ) -> None:
     async with desk(chromium, host, redis, width=width) as ann:
         await ann.window.go("/dev/cards")
-        assert await ann.window.page.locator(".card").count() > 50
+        assert await ann.window.page.locator("[data-state]").count() > 50
         await ann.window.fits()
         await ann.window.page.evaluate(
             "document.querySelectorAll('details').forEach(d => d.open = true)"
@@ -248,7 +248,7 @@ async def test_a_name_from_outside_is_only_text(
             await ann.window.card(provider, "asking")
             await ann.window.fits()
             await page.locator(f"#conn-{provider}-keep").click()
-            await page.locator(f"#conn-{provider}-check").wait_for()
+            await page.locator(f"#conn-{provider}-check").wait_for(state="attached")
         assert opened == []
         assert not any("canary" in url for url in ann.window.requested)
 
