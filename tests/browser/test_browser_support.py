@@ -179,6 +179,20 @@ async def test_every_service_is_named_with_its_state_at_every_width(
         assert "Status: Connected." in tree
 
 
+async def test_what_to_tell_them_is_copied_with_its_command(
+    chromium: Browser, host: Host, redis: Redis, people: None
+) -> None:
+    async with desk(chromium, host, redis, user="carol") as carol:
+        page = carol.window.page
+        await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+        await carol.window.go(f"{MONA}?reason=ticket")
+        await page.get_by_role("button", name="Copy what to tell them about Discord").click()
+        await expect(page.locator("#announce")).to_have_text(words.text("site.copied"))
+        copied = await page.evaluate("navigator.clipboard.readText()")
+        assert copied == await page.locator("#tell-discord").inner_text()
+        assert "connect discord" in copied
+
+
 async def test_print_says_who_printed_and_leaves_the_controls_out(
     chromium: Browser, host: Host, redis: Redis, people: None
 ) -> None:

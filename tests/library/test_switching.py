@@ -152,7 +152,9 @@ class TestTheNewAccount:
         assert fake.is_alive(offer.token.access_token)
         await manager.aclose()
         assert not fake.is_alive(old.access_token)
-        assert (await kinds(manager, redis))[0] == "account_switched"
+        event = (await manager.activity(redis, "ann")).events[0]
+        assert event.kind == "account_switched"
+        assert (event.account, event.was) == (offer.new.label, offer.old.label)
 
     async def test_is_refused_by_a_disconnect_meanwhile(
         self,
