@@ -62,7 +62,7 @@ class TestDisconnectingWhatHadEnded:
         events = (await place.bot.activity(place.redis, "ann")).events
         (line,) = history(events[:1], place.bot.providers, "Stargazer", "Stella")
         assert line.text.startswith("GitHub disconnected (")
-        assert (line.more, line.code) == (f"They, in the browser. {said}", "")
+        assert (line.more, line.code) == (f"By them, in the browser. {said}", "")
 
     async def test_is_told_apart_from_what_the_provider_was_asked_to_end(
         self, place: Place, ann: Browser

@@ -342,7 +342,7 @@ class TestThePersonsPage:
                 Event("connect_failed", "github", "web", ago, "provider_trouble"),
                 "GitHub was not answering",
             ),
-            "chat": (Event("disconnected", "github", "chat", ago), "They, in their chat"),
+            "chat": (Event("disconnected", "github", "chat", ago), "By them, in their chat"),
             "support": (Event("disconnected", "github", "support", ago), "Support."),
             "again": (
                 Event("revoked", "github", "web", ago),

@@ -198,7 +198,7 @@ class TestTheTimeline:
 
     def test_names_what_nobody_has_words_for(self) -> None:
         (one,) = history([Event("of_later", "gone", "web", 1.0)], ON, PRODUCT, BOT)
-        assert (one.text.striptags(), one.more) == ("of_later gone", "They, in the browser")
+        assert (one.text.striptags(), one.more) == ("of_later gone", "By them, in the browser")
 
     def test_masks_accounts(self) -> None:
         event = Event(

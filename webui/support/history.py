@@ -71,5 +71,5 @@ def _entry(event: Event, providers: Mapping[str, OAuthProvider], product: str, b
 def _by(event: Event, names: Mapping[str, object]) -> list[Markup]:
     if event.ticket:
         return [first(["support.by.ticket"], names)]
-    is_said = event.kind.startswith("support_")
+    is_said = event.kind.startswith(("support_", "link_"))
     return [] if is_said else [first([f"support.by.{event.by}"], names)]
