@@ -3,6 +3,7 @@
 
 const messages = document.getElementById("messages");
 const trouble = document.getElementById("trouble");
+const chips = document.getElementById("chips");
 const text = document.getElementById("text");
 let looking = Promise.resolve();
 
@@ -12,7 +13,17 @@ async function lookNow() {
   if (answer.status === 200) {
     messages.insertAdjacentHTML("beforeend", await answer.text());
     document.getElementById("log").scrollTop = 0; // the box is upside down: its end
+    await offer();
   }
+}
+
+// The messages that make sense now; a press has had its effect when the bot says something.
+async function offer() {
+  const answer = await fetch(chips.dataset.new);
+  if (!answer.ok) return;
+  const had = chips.contains(document.activeElement);
+  chips.innerHTML = await answer.text();
+  if (had) text.focus();
 }
 
 // One after the other, or a message would be added twice.

@@ -24,13 +24,17 @@ async def echo(person: str, text: str) -> Reply:
     return Reply(f"{person} said: {text}", "https://site.test/?a=1&b=2", "Open <it>")
 
 
+async def offers(person: str) -> list[str]:
+    return [f"{person} first", "<then>"]
+
+
 async def news() -> Reply:
     return Reply("The bot speaks first.")
 
 
 @pytest.fixture
 def chat() -> Chat:
-    return Chat(ORIGIN, echo)
+    return Chat(ORIGIN, echo, offers)
 
 
 @pytest.fixture
@@ -98,7 +102,7 @@ async def test_the_bot_finishes_its_answer_before_it_says_anything_else() -> Non
         await may_answer.wait()
         return Reply("The answer.")
 
-    chat = Chat(ORIGIN, slowly)
+    chat = Chat(ORIGIN, slowly, offers)
     transport = httpx.ASGITransport(Starlette(routes=chat.routes()))
     async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as browser:
         async with anyio.create_task_group() as tasks:
@@ -110,6 +114,13 @@ async def test_the_bot_finishes_its_answer_before_it_says_anything_else() -> Non
         page = (await browser.get("/chat/alice")).text
     said = ["a question", "The answer.", "The bot speaks first."]
     assert [text for text in re.findall("<p>(.*?)</p>", page) if text in said] == said
+
+
+@pytest.mark.parametrize("path", ["/chat/bob", "/chat/bob/chips"])
+async def test_a_press_sends_what_makes_sense_now(browser: httpx.AsyncClient, path: str) -> None:
+    page = (await browser.get(path)).text
+    offered = re.findall(r'<button name="text" value="([^"]+)">', page)
+    assert offered == ["bob first", "&lt;then&gt;"]
 
 
 @pytest.mark.parametrize("after", ["", "x", "-1", "9" * 30, "²", "1\x00"])
@@ -137,7 +148,9 @@ async def test_nothing_is_sent_for_another_site(
     assert (await browser.get("/chat/alice")).text == before
 
 
-@pytest.mark.parametrize("path", ["/chat", "/chat/alice", "/chat/alice/new", "/chat.js"])
+@pytest.mark.parametrize(
+    "path", ["/chat", "/chat/alice", "/chat/alice/new", "/chat/alice/chips", "/chat.js"]
+)
 async def test_reading_changes_nothing_and_is_not_stored(
     browser: httpx.AsyncClient, path: str
 ) -> None:
@@ -184,7 +197,7 @@ async def test_strange_forms_do_no_harm(browser: httpx.AsyncClient, form: bytes)
     assert (await browser.get("/chat/bob")).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/chat/eve", "/chat/eve/new", "/chat/ALICE"])
+@pytest.mark.parametrize("path", ["/chat/eve", "/chat/eve/new", "/chat/eve/chips", "/chat/ALICE"])
 async def test_there_is_nobody_else(browser: httpx.AsyncClient, path: str) -> None:
     assert (await browser.get(path)).status_code == 404
     assert (await browser.post(path, headers=OWN_PAGE)).status_code in (404, 405)

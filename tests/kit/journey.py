@@ -17,7 +17,8 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from webui.sandbox.demo import create_demo
-from webui.sandbox.demo_secrets import make_secrets
+from webui.sandbox.demo_secrets import Secrets, make_secrets
+from webui.sandbox.switches import PAUSE_SECONDS
 
 HEARD_WITHIN = 20  # seconds
 
@@ -111,15 +112,28 @@ class Journey:
 
 
 @asynccontextmanager
-async def demo(redis_url: str, *, token_lifetime: int) -> AsyncIterator[Journey]:
-    """The whole demo on two free ports; ``token_lifetime`` in seconds."""
+async def demo(
+    redis_url: str,
+    *,
+    token_lifetime: int,
+    redis_pause: float = PAUSE_SECONDS,
+    keys: Secrets | None = None,
+) -> AsyncIterator[Journey]:
+    """The whole demo on two free ports; ``token_lifetime`` and ``redis_pause`` in seconds."""
     async with AsyncExitStack() as stack:
         listeners = [
             stack.enter_context(closing(socket.create_server(("127.0.0.1", 0)))) for _ in range(2)
         ]
         ports = [listener.getsockname()[1] for listener in listeners]
         site, sandbox = f"http://127.0.0.1:{ports[0]}", f"http://127.0.0.1:{ports[1]}"
-        apps = create_demo(redis_url, make_secrets(), site, sandbox, token_lifetime=token_lifetime)
+        apps = create_demo(
+            redis_url,
+            keys or make_secrets(),
+            site,
+            sandbox,
+            token_lifetime=token_lifetime,
+            redis_pause=redis_pause,
+        )
         for app, listener in zip(apps, listeners, strict=True):
             await stack.enter_async_context(_serving(app, listener))
         browser = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))

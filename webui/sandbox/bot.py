@@ -16,6 +16,7 @@ from webui.oauth_manager import (
     OAuthNotConnected,
     OAuthProvider,
     OAuthUnavailable,
+    Status,
     StoreUnavailable,
     get_oauth_manager,
 )
@@ -60,6 +61,20 @@ async def told(redis: RedisClient, notice: Notice) -> Reply:
     """Put a notice into a message.  Raises ``StoreUnavailable``."""
     manager = get_oauth_manager()
     return _reply(await notice_text(manager, redis, notice), manager.providers.get(notice.provider))
+
+
+async def chips(redis: RedisClient, person: str) -> list[str]:
+    """List messages that make sense to send now; never a code, which only its page shows."""
+    manager, general = get_oauth_manager(), ["list", "help"]
+    try:
+        mine = await manager.connections(redis, person)
+    except StoreUnavailable:
+        return general
+    mine.sort(key=lambda each: each.provider != "github")  # the guide begins with it
+    there = [each.provider for each in mine if each.status is Status.CONNECTED][:1]
+    others = [each.provider for each in mine if each.status is not Status.CONNECTED][:1]
+    used = [f"{verb} {name}" for name in there for verb in ("whoami", "disconnect")]
+    return [*used, *(f"connect {name}" for name in others), *general]
 
 
 def _read(text: str) -> tuple[str, str]:

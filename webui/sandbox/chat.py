@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from starlette.exceptions import HTTPException
@@ -31,6 +31,9 @@ MAX_MESSAGES = 200  # of one conversation; the oldest go first
 Answer = Callable[[str, str], Awaitable[Reply]]
 """From user id and text to the bot's reply."""
 
+Chips = Callable[[str], Awaitable[Sequence[str]]]
+"""From user id to the messages that a press sends."""
+
 _COOKIE = "person"
 TEMPLATES.globals.update(bot=NAME, people=PEOPLE, max_text=MAX_TEXT)
 
@@ -47,9 +50,10 @@ class Message:
 class Chat:
     """The conversations, in memory, and their pages below ``/chat`` of ``origin``."""
 
-    def __init__(self, origin: str, answer: Answer) -> None:
+    def __init__(self, origin: str, answer: Answer, chips: Chips) -> None:
         self._origin = origin
         self._answer = answer
+        self._chips = chips
         # A page that stayed open over a restart asks for messages after its last one.
         self._numbers = itertools.count(int(time.time() * 1000))
         self._conversations: dict[str, deque[Message]] = {
@@ -67,6 +71,7 @@ class Chat:
             Route("/chat/{person}", self._show),
             Route("/chat/{person}", self._send, methods=["POST"]),
             Route("/chat/{person}/new", self._show_new),
+            Route("/chat/{person}/chips", self._show_chips),
             *files(),
         ]
 
@@ -93,7 +98,8 @@ class Chat:
 
     async def _show(self, request: Request) -> Response:
         person = _person(request)
-        shown = page("chat.html", person=person, messages=self._conversations[person])
+        messages, chips = self._conversations[person], await self._chips(person)
+        shown = page("chat.html", person=person, messages=messages, chips=chips)
         return _remembered(shown, person)
 
     async def _show_new(self, request: Request) -> Response:
@@ -104,6 +110,9 @@ class Chat:
         new = [m for m in self._conversations[person] if m.number > last]
         found = page("chat_messages.html", messages=new) if new else Response(status_code=204)
         return _remembered(found, person)
+
+    async def _show_chips(self, request: Request) -> Response:
+        return page("chat_chips.html", chips=await self._chips(_person(request)))
 
     async def _send(self, request: Request) -> Response:
         person = _person(request)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 import httpx
@@ -25,12 +27,14 @@ from webui.sandbox.openid import SignOnStandin
 from webui.server import run_server
 from webui.settings.settings import Settings
 
-from .bot import Reply, answer, told
+from .attacks import Attacks
+from .bot import Reply, answer, chips, told
 from .chat import PEOPLE, Chat
 from .demo_secrets import Secrets, read_secrets
 from .frames import Framed
-from .guide import Guide
+from .guide import PERSON, PROVIDER, Guide
 from .standins import create_standins, endpoints, manage_urls
+from .switches import PAUSE_SECONDS, Switches
 from .whoami import Caller
 
 # One name for all of it, and a port each for the site and for the rest: browsers go by the host.
@@ -94,23 +98,14 @@ def create_demo(
     *,
     state_file: Path | None = None,
     token_lifetime: int = TOKEN_SECONDS,
+    redis_pause: float = PAUSE_SECONDS,
     on_start: Callable[[], object] = lambda: None,
 ) -> tuple[ASGIApp, ASGIApp]:
     """Create the application of the site at origin ``site``, and of the rest at ``sandbox``.
 
-    ``token_lifetime`` is in seconds.  Raises ``ValueError`` if the state file is not ours.
+    ``token_lifetime`` and ``redis_pause`` are in seconds.  Raises ``ValueError`` if the
+    state file is not ours.
     """
-    addresses, lists = endpoints(sandbox), manage_urls(sandbox)
-    config = {
-        name: {
-            **addresses[name],
-            "client_id": client_id,
-            "client_secret": client_secret,
-            "manage_url": lists[name],
-            "features": {"answers to whoami": (_WHOAMI_NEEDS[name],)},
-        }
-        for name, (client_id, client_secret) in keys.clients.items()
-    }
     sign_on = SignOnStandin(sandbox, site)
     settings = Settings(
         base_url=site,
@@ -119,7 +114,7 @@ def create_demo(
         session_secrets=(keys.session_secret,),
         log_level="warning",
         chat_url=f"{sandbox}/chat/mine",
-        providers_config=config,
+        providers_config=_providers(sandbox, keys),
         **sign_on.settings(),  # type: ignore[arg-type]
     )
     standins = create_standins(
@@ -131,50 +126,60 @@ def create_demo(
         token_lifetime=token_lifetime,
         state_file=state_file,
     )
-    init_oauth_manager(keys.encryption_key, site, config)  # for the bot, as in a bot's process
-    site_app = create_app(settings, development=True)
-    sandbox_app = _create_sandbox(sandbox, site, redis_url, sign_on, standins, on_start)
-    return Framed(site_app, sandbox), Framed(sandbox_app, sandbox)
-
-
-def _create_sandbox(
-    origin: str,
-    site: str,
-    redis_url: str,
-    sign_on: SignOnStandin,
-    standins: ASGIApp,
-    on_start: Callable[[], object],
-) -> ASGIApp:
-    manager, redis = get_oauth_manager(), connect(redis_url)
-    http = httpx.AsyncClient(trust_env=False)
-
-    async def reply(person: str, text: str) -> Reply:
-        return await answer(Caller(person, redis, http), text)
-
-    chat = Chat(origin, reply)
-    guide = Guide(site, chat, redis)
-
-    @asynccontextmanager
-    async def lifespan(_: Starlette) -> AsyncIterator[None]:
-        on_start()
-        listening = asyncio.create_task(_speak_first(chat, redis))
-        yield
-        await _stop(listening)
-        await manager.aclose()
-        await http.aclose()
-        await redis.aclose()
-
-    app = Starlette(
+    # For the bot, as in a bot's process.
+    init_oauth_manager(keys.encryption_key, site, settings.providers_config)
+    redis, http = connect(redis_url), httpx.AsyncClient(trust_env=False)
+    chat = Chat(sandbox, partial(_reply, redis, http), partial(chips, redis))
+    github = standins.state.standins[PROVIDER]
+    attacks = Attacks(site, redis, http, github.grants)
+    guide = Guide(sandbox, chat, redis, attacks, Switches(redis, PERSON, github, redis_pause))
+    rest = Starlette(
         routes=[*guide.routes(), *chat.routes(), *sign_on.routes(), Mount("/", standins)],
         middleware=[
             # Another name for this machine could be another site's (DNS rebinding).
             Middleware(TrustedHostMiddleware, allowed_hosts=[HOST], www_redirect=False)
         ],
-        lifespan=lifespan,
+        lifespan=partial(_lifespan, chat, redis, http, on_start),
         max_body_size=MAX_BODY_BYTES,
     )
-    app.router.redirect_slashes = False
-    return app
+    rest.router.redirect_slashes = False
+    return Framed(create_app(settings, development=True), sandbox), Framed(rest, sandbox)
+
+
+def _providers(sandbox: str, keys: Secrets) -> dict[str, dict[str, Any]]:
+    """Return the configuration of the four stand-ins."""
+    addresses, lists = endpoints(sandbox), manage_urls(sandbox)
+    return {
+        name: {
+            **addresses[name],
+            "client_id": client_id,
+            "client_secret": client_secret,
+            "manage_url": lists[name],
+            "features": {"answers to whoami": (_WHOAMI_NEEDS[name],)},
+        }
+        for name, (client_id, client_secret) in keys.clients.items()
+    }
+
+
+async def _reply(redis: RedisClient, http: httpx.AsyncClient, person: str, text: str) -> Reply:
+    return await answer(Caller(person, redis, http), text)
+
+
+@asynccontextmanager
+async def _lifespan(
+    chat: Chat,
+    redis: RedisClient,
+    http: httpx.AsyncClient,
+    on_start: Callable[[], object],
+    _: Starlette,
+) -> AsyncIterator[None]:
+    on_start()
+    listening = asyncio.create_task(_speak_first(chat, redis))
+    yield
+    await _stop(listening)
+    await get_oauth_manager().aclose()
+    await http.aclose()
+    await redis.aclose()
 
 
 async def _speak_first(chat: Chat, redis: RedisClient) -> None:

@@ -66,6 +66,7 @@ def create_standins(
         routes += _routes(standin)
     app = Starlette(routes=routes, max_body_size=MAX_BODY_BYTES)
     app.router.redirect_slashes = False
+    app.state.standins = {standin.habits.name: standin for standin in standins}
     return app
 
 
