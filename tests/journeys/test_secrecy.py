@@ -20,6 +20,7 @@ from redis.asyncio import Redis
 from tests.kit.fake_answers import Answer, error_answer, json_answer
 from tests.kit.fake_provider import FakeProvider, serve
 from tests.kit.library import BUILT_IN, KEY, fake_provider, providers_config
+from tests.kit.logos import DRAWING
 from tests.kit.site_fixtures import (
     HTMX,
     SESSION_SECRET,
@@ -149,15 +150,23 @@ async def journey(guarded_redis_url: str, tmp_path: Path) -> AsyncIterator[Journ
     base_url = f"http://127.0.0.1:{free_port()}"
     with serve(fake) as provider:
         config = providers_config(fake, provider)
-        environment = site_environment(base_url, guarded_redis_url, config)
+        logo = tmp_path / "canary-of-the-operators-folder" / "logo.svg"
+        logo.parent.mkdir()
+        logo.write_text(f"<!-- canary-of-the-designer -->{DRAWING}")
+        environment = {
+            **site_environment(base_url, guarded_redis_url, config),
+            "PRODUCT_LOGO": str(logo),
+            "LOG_LEVEL": "debug",
+        }
         bot = OAuthManager(KEY, base_url, config)
         async with Redis.from_url(guarded_redis_url) as redis:
-            with serving(environment | {"LOG_LEVEL": "debug"}, tmp_path) as site:
+            with serving(environment, tmp_path) as site:
                 made = Journey(site, fake, redis, bot)
                 made.secrets.add("client secret", CLIENT_SECRET)
                 made.secrets.add("encryption key", KEY)
                 made.secrets.add("session secret", SESSION_SECRET)
                 made.secrets.add("redis password", REDIS_PASSWORD)
+                made.secrets.add("logo", logo.parent.name, "canary-of-the-designer")
                 yield made
                 for browser in made.browsers:
                     await browser.client.aclose()
@@ -167,6 +176,7 @@ async def journey(guarded_redis_url: str, tmp_path: Path) -> AsyncIterator[Journ
 async def good_days(journey: Journey) -> None:
     """Links, proofs, all four connected, refreshed by looking, disconnected."""
     browser = await journey.browser()
+    assert (await browser.get("/favicon.ico")).text.startswith("<svg ")
     for provider in BUILT_IN:
         browser, leaving = await journey.signed_in("ann", provider)
         await journey.callback(browser, handed_off(leaving))

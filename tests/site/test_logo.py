@@ -106,9 +106,14 @@ class TestDrawings:
     @every("inside", HOSTILE)
     def test_what_could_run_or_load_is_refused_with_what_to_do(self, inside: str) -> None:
         said = refused(svg(inside))
-        assert re.match("names an SVG with .+; [a-z]+ ", said)
+        assert re.match("names an SVG with .+; [a-z]+ [a-z]+", said)
         assert "evil" not in said
         assert "alert" not in said
+
+    def test_what_would_be_missed_is_told_to_be_drawn_otherwise(self) -> None:
+        cure = "turn it into paths, or give a PNG"
+        assert refused(svg("<image/>")).endswith(f"<image>, which no logo may have; {cure}")
+        assert refused(svg("<script/>")).endswith("<script>, which no logo may have; take it out")
 
     @every(
         "before",

@@ -20,6 +20,7 @@ _DRAWN = frozenset(
         "linearGradient radialGradient stop clipPath mask pattern style"
     )
 )
+_LOOKS = frozenset({"filter", "foreignObject", "image", "marker", "switch", "textPath"})
 _NOT_DRAWN = frozenset({"title", "desc", "metadata"})
 _ATTRIBUTES = PROPERTIES | frozenset(
     words(
@@ -102,7 +103,8 @@ class _Reader:
         if name in _NOT_DRAWN or is_foreign:
             return True
         said = f"<{name}>" if re.fullmatch("[A-Za-z]{1,30}", name) else "an element"
-        raise refused(f"{said}, which no logo may have", "take it out, or turn it into paths")
+        cure = "turn it into paths, or give a PNG" if name in _LOOKS else "take it out"
+        raise refused(f"{said}, which no logo may have", cure)
 
     def _end(self, _: str) -> None:
         if self._passed_over:
