@@ -133,6 +133,7 @@ class TestWhatIsTaken:
             assert contrast(found["on-accent"], found["accent-fill"]) >= 4.5
             assert contrast(found["on-accent"], found["accent-over"]) >= 4.5
             assert contrast(found["on-brand"], found["accent"]) >= 4.5
+            assert contrast(found["muted"], found["accent-soft"]) >= 4.5
 
     @every("colour", PALE)
     def test_what_is_too_pale_is_told_with_its_contrast_and_a_darker_one_of_its_hue(

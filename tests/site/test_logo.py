@@ -154,6 +154,7 @@ class TestDrawings:
     def test_what_an_editor_adds_is_left_out(self) -> None:
         body = svg(
             "<?php echo 1 ?><!-- made by evil -->"
+            '<color-profile name="evil" xlink:href="file:///evil.icc"/><view id="evil"/>'
             "<title>evil</title><desc>evil</desc><metadata><script>evil</script></metadata>"
             '<ink:view xmlns:ink="http://ink.test" ink:evil="1"><ink:grid/></ink:view>'
             '<path d="M0 0h9" data-name="evil" ink:label="evil" xmlns:ink="http://ink.test"/>'

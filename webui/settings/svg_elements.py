@@ -21,7 +21,7 @@ _DRAWN = frozenset(
     )
 )
 _LOOKS = frozenset({"filter", "foreignObject", "image", "marker", "switch", "textPath"})
-_NOT_DRAWN = frozenset({"title", "desc", "metadata"})
+_NOT_DRAWN = frozenset({"color-profile", "desc", "metadata", "title", "view"})
 _ATTRIBUTES = PROPERTIES | frozenset(
     words(
         "class id x y width height viewBox preserveAspectRatio d points cx cy r rx ry fx fy fr "
@@ -102,7 +102,7 @@ class _Reader:
         is_foreign = namespace not in (NAMESPACE, _XHTML) and name.lower() != "script"
         if name in _NOT_DRAWN or is_foreign:
             return True
-        said = f"<{name}>" if re.fullmatch("[A-Za-z]{1,30}", name) else "an element"
+        said = f"<{name}>" if re.fullmatch("[A-Za-z-]{1,30}", name) else "an element"
         cure = "turn it into paths, or give a PNG" if name in _LOOKS else "take it out"
         raise refused(f"{said}, which no logo may have", cure)
 
