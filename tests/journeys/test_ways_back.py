@@ -51,7 +51,9 @@ def cards() -> Iterator[tuple[str, Card]]:
 
 
 def ways_back(shown: Card) -> list[str]:
-    return [a.label for a in shown.every_action if a.url.endswith("/connect") and a.method == "post"]
+    return [
+        a.label for a in shown.every_action if a.url.endswith("/connect") and a.method == "post"
+    ]
 
 
 def test_whatever_is_stored_and_whatever_happened_last_access_is_one_press_away() -> None:
