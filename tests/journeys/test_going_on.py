@@ -74,7 +74,7 @@ class TestASlowProvider:
             shown = await ann.get("/connections")
         assert card_state(shown.text, "github") == "disconnecting"
         assert note(shown).startswith("We have stopped using GitHub. Telling GitHub now…")
-        assert buttons(shown) == ["Check again GitHub", "Connect GitHub"]
+        assert buttons(shown) == ["Connect GitHub", "Check again GitHub"]
         held.open()
 
     async def test_is_heard_of_by_the_page(self, place: Place, ann: Browser, held: Gate) -> None:
@@ -359,7 +359,8 @@ class TestWaiting:
         await ann.begin("github")
         page = await ann.get("/connections")
         assert card_state(page.text, "github") == "waiting"
-        assert note(page).startswith("Waiting for you to finish at GitHub.")
+        assert element(page, "conn-github-t") == "Finish at GitHub"
+        assert "it was not finished." in note(page)
         assert buttons(page) == ["Check again GitHub", "Start again GitHub", "Cancel GitHub"]
 
     async def test_ends_with_the_answer_which_the_page_hears_of(
@@ -401,7 +402,8 @@ class TestWaiting:
         assert card_state(during.text, "github") == "waiting"
         await remember(place, "waiting", age=121)
         after = await news(ann, seen(during))
-        assert note(after).startswith("Still waiting. If you have finished, choose Check again.")
+        assert element(after, "conn-github-t") == "Still waiting for GitHub"
+        assert note(after).startswith("If you have finished there, choose Check again.")
         assert element(after, "announce") == "Still waiting for GitHub."
 
     async def test_is_over_when_the_attempt_is(self, place: Place, ann: Browser) -> None:
@@ -425,7 +427,8 @@ class TestWaiting:
         page = await ann.get("/connections")
         assert card_state(page.text, "github") == "waiting"
         assert "Disconnect GitHub" in buttons(page)
-        assert "1 connected." in page.text
+        assert "Status: Connected" in element(page, "conn-github")
+        assert element(page, "conn-summary") == "GitHub needs you."
         answer = await ann.post("/connections/github/disconnect", htmx=True)
         assert card_state(answer.text, "github") == "disconnected"
 
@@ -525,8 +528,10 @@ class TestAnAdministrator:
 
     def expect_told(self, page: httpx.Response) -> None:
         assert card_state(page.text, "microsoft") == "needs_admin"
-        assert note(page, "microsoft").startswith(
-            "Your organisation has to allow Stargazer before you can connect Microsoft."
+        title = element(page, "conn-microsoft-t")
+        assert title == "Your organisation has to allow Stargazer at Microsoft"
+        assert "Send this to its administrator: Please allow" in " ".join(
+            note(page, "microsoft").replace(":", ": ").split()
         )
         assert buttons(page, "microsoft") == ["Try again Microsoft", "Cancel Microsoft"]
         assert "Waiting for approval" in page.text
@@ -602,7 +607,12 @@ class TestAnAdministrator:
         page = await self.come_back(place, ann, error="consent_required")
         assert card_state(page.text, "microsoft") == "needs_admin"
         assert "Your old connection is unchanged." in note(page, "microsoft")
-        assert buttons(page, "microsoft") == ["Try again Microsoft", "Cancel Microsoft"]
+        assert buttons(page, "microsoft") == [
+            "Try again Microsoft",
+            "Cancel Microsoft",
+            "Check now Microsoft Checking…",
+            "Disconnect Microsoft",
+        ]
         assert await place.records() == before
         answer = await ann.post("/connections/microsoft/cancel", htmx=True)
         assert card_state(answer.text, "microsoft") == "connected"

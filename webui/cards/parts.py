@@ -175,16 +175,21 @@ def outcome_note(about: About, note: Note, outcome: Outcome) -> CardNote:
     if provider.manage_label and provider.manage_url == provider.own_manage_url:
         # The link leads to a list, not to our entry in it: say where to look.
         said += about.say_if_any(f"{prefix}.look", manage=provider.manage_label)
+    message, quiet = about.say_or_nothing(f"{prefix}.message"), note.receipt
     if note.ref:
         own = about.say_if_any(f"{prefix}.ref", ref=note.ref)
-        said += own or (about.say("card.ref", ref=note.ref),)
+        ref = own or (about.say("card.ref", ref=note.ref),)
+        if message:  # the text leads to the message
+            quiet = ref[0]
+        else:
+            said += ref
     return CardNote(
         outcome.tone,
         _counted(about.say_of(f"{prefix}.title", note), note, outcome),
         said,
         link=about.link_if_any(f"{prefix}.status", provider.status_url),
-        quiet=note.receipt,
-        message=about.say_or_nothing(f"{prefix}.message"),
+        quiet=quiet,
+        message=message,
         by_itself=about.say_or_nothing(f"{prefix}.by_itself"),
         by_hand=about.say_or_nothing(f"{prefix}.by_hand"),
     )
