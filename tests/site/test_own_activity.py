@@ -12,7 +12,7 @@ from tests.kit.every import every
 from tests.kit.screens import BOT, PRODUCT
 from tests.kit.site_fixtures import Browser, Place
 from webui.cards.gallery import NOW, ON
-from webui.cards.timeline import days, timeline
+from webui.cards.timeline import began, days, timeline
 from webui.oauth_manager import Event
 
 pytestmark = pytest.mark.anyio
@@ -217,6 +217,15 @@ def test_lines_are_under_their_days_in_utc() -> None:
         ("", "day", 1),
         ("", "date", 1),
     ]
+
+
+@every("before", ["", "x", "1-", "-1", "1.5-0", "9" * 400 + "-1"])
+def test_a_page_that_no_other_page_leads_to_begins_now(before: str) -> None:
+    assert began(before) == 0.0
+
+
+def test_an_older_page_begins_where_the_one_before_ends() -> None:
+    assert began("1791018840500-3") == 1_791_018_840.5
 
 
 class TestTheFilter:

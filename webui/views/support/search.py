@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from starlette.requests import Request
@@ -41,25 +41,43 @@ async def search(request: Request) -> Response:
         return _page(request, staff, replace(question, faults=faults), status=422)
     await may_look(request, staff)
     found, reference = await _look_up(site, question.q)
+    await _record(request, staff, question, found, reference)
+    if len(found) == 1 and not reference:
+        return _open(request, page_of(next(iter(found)), question))
+    return _page(request, staff, question, _results(site, question, found, reference))
+
+
+async def _record(
+    request: Request,
+    staff: Staff,
+    question: Question,
+    found: Mapping[str, list[str]],
+    reference: Reference | None,
+) -> None:
     people = list(found)
-    services = {name for places in found.values() for name in places}
+    places = {name for names in found.values() for name in names}
     await record_look(
         request,
         staff,
         "reference" if reference else "searched",
         whom=people[0] if len(people) == 1 else "",
-        provider=next(iter(services)) if len(services) == 1 else "",
+        provider=next(iter(places)) if len(places) == 1 else "",
         reason=question.reason,
         result=_result(question, people, reference),
     )
-    if len(people) == 1 and not reference:
-        return _open(request, page_of(people[0], question))
+
+
+def _results(
+    site: Site,
+    question: Question,
+    found: Mapping[str, list[str]],
+    reference: Reference | None,
+) -> Results:
     names = {"product": site.settings.product_name, "bot": site.settings.bot_name}
     failure = failure_of(reference, site.manager.providers, names) if reference else None
     places = {user: _places(site, of_user, reference) for user, of_user in found.items()}
     may_be = not reference and is_reference(question.q)
-    shown = results(question, places, failure, names, may_be_reference=may_be)
-    return _page(request, staff, question, shown)
+    return results(question, places, failure, names, may_be_reference=may_be)
 
 
 def _open(request: Request, url: str) -> Response:
