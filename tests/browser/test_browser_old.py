@@ -87,6 +87,7 @@ async def test_a_link_from_chat_leads_through_its_proof_to_the_service_and_out_a
         sent = posted(ann)
         await ann.sign_in("ann", "github")
         await ann.page.wait_for_url("**/connect/done/github")
+        await ann.press("See or remove this connection", "link")
         await ann.press("Sign out")
         await ann.page.wait_for_url("**/signed-out")
         await ann.page.goto(await ann.town.link(redis, "ann", "github"))
