@@ -339,7 +339,9 @@ class OnTheSite:
         code = await place.bot.create_link_code(redis, "ben", provider="github")
         url = await place.bot.generate_connect_url("erin", "google", redis)
         fields = {"error": "server_error", "state": query_of(url)["state"]}
-        failed = await ann.come_back(f"/oauth/google/callback?{urlencode(fields)}")
+        failed = await (await place.browser()).come_back(
+            f"/oauth/google/callback?{urlencode(fields)}"
+        )
         reference = shown_reference(failed)
         waiting, stranger = await place.browser(), await place.browser()
         proof = await place.bot.create_link_code(redis, "dora", provider="github")

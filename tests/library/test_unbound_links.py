@@ -500,8 +500,8 @@ class TestAnAccountThatIsNotKnown:
         answer = await place.connect(ann, "github")
         assert answer.headers["location"] == QUESTION.format("github")
         page = (await ann.get(QUESTION.format("github"))).text
-        assert "We do not know which account you were connected with." in page
-        assert "You have just signed in as <bdi>mona</bdi>." in page
+        assert "We do not know which account it was until now." in page
+        assert "You came back as <bdi>mona</bdi>." in page
         assert "cannot tell whether it is the same one" in page
 
     async def test_now_is_asked_about_by_the_name_of_the_old_one(
@@ -512,8 +512,8 @@ class TestAnAccountThatIsNotKnown:
         answer = await place.connect(ann, "github")
         assert answer.headers["location"] == QUESTION.format("github")
         page = (await ann.get(QUESTION.format("github"))).text
-        assert "You were connected as <bdi>mona</bdi>." in page
-        assert "GitHub did not say which account you have just signed in with." in page
+        assert "Until now it was <bdi>mona</bdi>." in page
+        assert "GitHub did not say which account you came back with." in page
 
     @pytest.mark.parametrize("choice", ["new", "old"])
     @pytest.mark.parametrize("unknown", [0, 1])

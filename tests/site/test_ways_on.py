@@ -95,7 +95,9 @@ class TestAFormThatBrokeDown:
         ("/connect/uuuu/decline", "/connect/uuuu"),
         ("/connect/proof/continue", "/connect/proof/continue"),
         ("/connect/proof/decline", "/connect/proof"),
+        ("/everything/disconnect", "/everything/disconnect"),
         ("/signout", "/"),
+        ("/signout/everywhere", "/"),
         ("/support/people/bo%20b/end-sessions", "/support/people/bo%20b/end-sessions"),
     )
 
