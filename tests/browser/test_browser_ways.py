@@ -115,7 +115,7 @@ async def test_the_way_in_from_the_chat_is_the_same_after_back_forward_and_reloa
         await page.go_back()  # to the link, which is used and so leads on in this browser
         assert await page.locator(".code").inner_text() == code
         await page.go_back()
-        assert await page.locator("h1").inner_text() == "Sign in"
+        assert await page.locator("h1").inner_text() == "Sign in from your chat with Stella"
 
 
 @SCRIPT

@@ -278,7 +278,7 @@ async def test_signing_out_ends_the_session_there_too_and_comes_back(
     await browser.get(person.allow(await begin(browser)))
     back = person.leaves(handed_off(await browser.post("/signout")))
     assert back == f"{SITE}/signed-out"
-    assert "You are signed out." in (await browser.get(back)).text
+    assert "You are signed out" in (await browser.get(back)).text
     assert (await browser.get("/support")).headers["location"].startswith("/signin")
     asked = person.opens(await begin(browser))
     assert urlsplit(asked.headers["location"]).path == "/login/"
