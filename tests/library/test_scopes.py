@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from tests.kit.every import every
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import age, callback_query, connected, fake_provider, manager_for
-from tests.kit.screens import BOT, PRODUCT, SCREEN, Document, card_html
+from tests.kit.screens import BOT, DETAIL, PRODUCT, SCREEN, Document, card_html
 from tests.kit.site_fixtures import Place, card_state, site_at
 from webui.cards import make_card
 from webui.cards.gallery import ON, connection
@@ -285,10 +285,13 @@ class TestTheOperatorsWords:
     def test_they_stand_on_the_card_the_glossary_and_in_chat(self) -> None:
         groups = {g.name: g.sentences for g in permission_groups(OWN, OWN.scopes, "P", "B")}
         assert groups == {"Other": ("see your pages of P", "write as B"), "Unknown": ("wiki:odd",)}
-        html = card_html(make_card(OWN, None, None, SCREEN))
-        text = " ".join(Document(html).text.split())
-        assert "Lets Stella keep notes for you." in text
-        assert "Can see your pages of Stargazer write as Stella" in text
+        row, alone = (
+            " ".join(Document(card_html(make_card(OWN, None, None, screen))).text.split())
+            for screen in (SCREEN, DETAIL)
+        )
+        assert "Lets Stella keep notes for you." in row
+        assert "Lets Stella keep notes for you." in alone
+        assert "What we will ask for see your pages of Stargazer write as Stella" in alone
         assert abilities(OWN, ["wiki.write"]) == "write as me"
         assert [(one.group, one.sentence) for one in glossary(OWN, "P", "B").asked] == [
             ("Other", "see your pages of P"),
@@ -298,8 +301,8 @@ class TestTheOperatorsWords:
 
     def test_what_nobody_has_described_is_its_bare_name(self) -> None:
         bare = replace(OWN, scope_texts={})
-        html = card_html(make_card(bare, None, None, SCREEN))
-        assert re.search(r'<dd class="raw"><code>.*wiki:odd.*</code></dd>', html)
+        html = card_html(make_card(bare, None, None, DETAIL))
+        assert "<code><bdi>wiki:odd</bdi></code>" in html
         assert "no description" not in html
 
     def test_they_go_before_ours_and_keep_the_group(self) -> None:
@@ -323,7 +326,9 @@ class TestTheOperatorsWords:
             ann = await place.signed_in("ann")
             page = (await ann.get("/connections")).text
             assert card_state(page, "wiki") == "not_connected"
-            assert "see your &lt;pages&gt;" in page
+            alone = (await ann.get("/connections/wiki")).text
+            assert "see your &lt;pages&gt;" in alone
+            assert "Lets Stella &amp; you keep notes." in alone
             assert "Lets Stella &amp; you keep notes." in page
             await connect_and_look(place, fake)
 

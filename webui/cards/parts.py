@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from webui.cards import features
 from webui.cards.model import CardNote, Fact, Line, Link, Permissions, Screen
 from webui.cards.states import ACTIONS, BASES, ENDED, STORED, TROUBLED, WORKING, Outcome
-from webui.oauth_manager import Connection, OAuthProvider
+from webui.oauth_manager import PROVIDER_TEMPLATES, Connection, OAuthProvider
 from webui.sessions.note import Note
 from webui.text import words
 from webui.text.labels import is_web_address, isolated
@@ -21,6 +21,8 @@ from webui.text.permissions import permission_groups, sentences
 from webui.text.times import when
 
 DAY = 86_400.0
+# Purposes that no operator has written: they say less than the permissions.
+_OURS = frozenset(template.get("purpose", "") for template in PROVIDER_TEMPLATES.values())
 # OpenID Connect Core 5.4 and 11: nobody connects a service for these.
 _OF_SIGNING_IN = frozenset({"openid", "offline_access"})
 
@@ -196,17 +198,23 @@ def outcome_note(about: About, note: Note, outcome: Outcome) -> CardNote:
 
 
 def purpose(about: About) -> str:
-    """Say what connecting is good for: the bot's features, else what it would be allowed."""
+    """Say what connecting is good for.
+
+    The operator's words, else the bot's features, else what it would be allowed.
+    """
     if about.connection is not None and about.key in STORED:
         return ""
     provider = about.provider
+    own = provider.purpose.replace("{bot}", about.screen.bot)
+    if own and provider.purpose not in _OURS:
+        return own
     if provider.features:
         return words.markup("offer.features", features=features.named(tuple(provider.features)))
     names = about.screen.product, about.screen.bot
     scopes = [scope for scope in provider.scopes if scope not in _OF_SIGNING_IN]
     asked = [s for g, s in sentences(provider, scopes, *names, allowed=True) if g != "Unknown"]
     if not asked:
-        return provider.purpose.replace("{bot}", about.screen.bot)
+        return own
     key = "offer.one" if len(asked) == 1 else "offer.more"
     return about.say(key, permission=asked[0])
 
