@@ -553,7 +553,7 @@ def way_on(html: str) -> str:
     links = [e.attributes["href"] for e in document.elements if e.attributes.get("rel")]
     refresh = [e.attributes["content"] for e in document.elements if e.attributes.get("http-equiv")]
     [link] = [link for link in links if link.startswith("http")]
-    assert refresh == [f"0;url={link}"]
+    assert refresh == [f"0; url={link}"]
     return link
 
 

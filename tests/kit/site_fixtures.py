@@ -252,7 +252,7 @@ async def ben(place: Place) -> Browser:
 
 def handed_off(page: httpx.Response) -> str:
     """The address a hand-off page leaves for."""
-    found = re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', page.text)
+    found = re.search(r'http-equiv="refresh" content="0; url=([^"]+)"', page.text)
     assert found, f"no hand-off page but {page.status_code}"
     return html.unescape(found[1])
 

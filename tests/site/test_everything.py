@@ -90,3 +90,16 @@ class TestReceipts:
         assert re.search(
             rf"Disconnected GitHub \(mona\) on .+, GitHub confirmed, reference {code}\.", said
         )
+
+    async def test_the_same_words_stand_in_the_activity_and_for_support(
+        self, place: Place, ann: Browser
+    ) -> None:
+        await place.connect(ann, "github")
+        await ann.post("/connections/github/disconnect")
+        said = note((await ann.get("/connections")).text, "github")
+
+        page = Document((await ann.get("/activity")).text).by_id("main")
+        activity = " ".join(page.text.split())
+
+        (receipt,) = re.findall(r"Disconnected GitHub .+ reference \w{6}\.", said)
+        assert receipt in activity

@@ -35,8 +35,10 @@ async def test_the_newest_five_of_the_service_are_on_its_page(place: Place, ann:
     await happen(place, "used", "connected", provider="google")
     await happen(place, "account_switched", "disconnected")
     page = (await ann.get("/connections/github")).text
-    assert told(page) == [
-        "GitHub disconnected / You, in the browser",
+    first, *rest = told(page)
+    receipt = r"Disconnected GitHub on .+, reference \w{6}\."
+    assert re.fullmatch(f"GitHub disconnected / You, in the browser. {receipt}", first)
+    assert rest == [
         "GitHub now uses another account / You, in the browser",
         "GitHub kept with fewer permissions / You, in the browser",
         "GitHub checked: it did not answer / You, in the browser",
@@ -93,11 +95,13 @@ async def test_a_disconnect_tells_what_the_service_did(place: Place, ann: Browse
         await place.connect(ann, provider)
         await ann.post(f"/connections/{provider}/disconnect")
     first = [told((await ann.get(f"/connections/{p}")).text)[0] for p in ("github", "microsoft")]
-    account, by = "mona", "You, in the browser."
-    assert first == [
-        f"GitHub disconnected ({account}) / {by} GitHub confirmed that our access has ended.",
-        f"Microsoft disconnected / {by} Microsoft keeps its own list of apps.",
+    by = r"You, in the browser\. Disconnected"
+    said = [
+        rf"GitHub disconnected \(mona\) / {by} GitHub \(mona\) on .+, GitHub confirmed, .+\.",
+        rf"Microsoft disconnected / {by} Microsoft on .+, Microsoft keeps its own list, .+\.",
     ]
+    for line, pattern in zip(first, said, strict=True):
+        assert re.fullmatch(pattern, line), line
 
 
 def lines(*events: Event) -> list[tuple[str, str]]:

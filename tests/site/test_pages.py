@@ -372,7 +372,7 @@ def test_htmx_is_told_to_stay_here_and_keep_nothing() -> None:
 def test_leaving_goes_by_a_page_that_moves_on_by_itself() -> None:
     document = Document(SCREENS["handoff"])
     (refresh,) = (e for e in document.elements if e.attributes.get("http-equiv") == "refresh")
-    assert refresh.attributes["content"] == "0;url=https://github.com/login?a=1&b=2"
+    assert refresh.attributes["content"] == "0; url=https://github.com/login?a=1&b=2"
     assert "check that the address starts with github.com" in document.text
 
 

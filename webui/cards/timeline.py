@@ -13,6 +13,7 @@ from webui.cards.episodes import OUTCOMES, Episode, episodes
 from webui.oauth_manager import Event, OAuthProvider
 from webui.text import words
 from webui.text.labels import clean_label, isolated, label_of
+from webui.text.receipts import receipt_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +52,15 @@ def timeline(
     product: str,
     bot: str,
     until: float,
+    whose: str = "",
 ) -> tuple[Entry, ...]:
     """Turn the events into lines, in order; those of a kind without words are left out.
 
-    ``until`` is for :func:`webui.cards.episodes.episodes`.
+    ``until`` is for :func:`webui.cards.episodes.episodes`; ``whose`` is the person's id,
+    which receipts are worked out from.
     """
     made = (
-        _entry(episode, names_of(episode.event, providers, product, bot), providers)
+        _entry(episode, names_of(episode.event, providers, product, bot), providers, whose)
         for episode in episodes(events, until)
     )
     return tuple(entry for entry in made if entry.text)
@@ -127,18 +130,21 @@ def first(keys: Iterable[str], names: Mapping[str, object]) -> Markup:
 
 def joined(pieces: Iterable[Markup]) -> Markup:
     """Write sentences without their full stops as one line; one alone stays without."""
-    said = [piece for piece in pieces if piece]
+    said = [piece[:-1] if piece.endswith(".") else piece for piece in pieces if piece]
     return Markup(". ").join(said) + ("." if len(said) > 1 else "")
 
 
 def _entry(
-    episode: Episode, names: Mapping[str, object], providers: Mapping[str, OAuthProvider]
+    episode: Episode,
+    names: Mapping[str, object],
+    providers: Mapping[str, OAuthProvider],
+    whose: str,
 ) -> Entry:
     event = episode.event
     told = _looked(event) if episode.looks else event
     return Entry(
         text=sentence(told, names, ["activity.event"], count=episode.looks),
-        more=joined(_more(episode, names, providers)),
+        more=joined(_more(episode, names, providers, whose)),
         at=event.at,
         mark=event.provider if event.provider in providers and not episode.looks else "",
         label="" if episode.looks else str(names["provider"]),
@@ -147,7 +153,10 @@ def _entry(
 
 
 def _more(
-    episode: Episode, names: Mapping[str, object], providers: Mapping[str, OAuthProvider]
+    episode: Episode,
+    names: Mapping[str, object],
+    providers: Mapping[str, OAuthProvider],
+    whose: str,
 ) -> list[Markup]:
     """Say who did it, how it ended or why, and what else support did."""
     event = episode.event
@@ -164,7 +173,9 @@ def _more(
         first([f"activity.act.{act.kind}"], {"provider": label_of(act.provider, providers)})
         for act in episode.acts
     ]
-    return [first(by, names), first(why, names), *acts]
+    is_receipt = event.kind == "disconnected" and whose
+    reason = receipt_of(event, whose, str(names["provider"])) if is_receipt else first(why, names)
+    return [first(by, names), reason, *acts]
 
 
 def _looked(event: Event) -> Event:

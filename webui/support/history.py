@@ -12,6 +12,7 @@ from webui.cards.timeline import Entry, first, joined, names_of, sentence
 from webui.oauth_manager import Event, Health, OAuthProvider
 from webui.support.identifiers import masked
 from webui.text.labels import clean_label, isolated
+from webui.text.receipts import receipt_of
 
 KINDS: dict[str, tuple[str, ...]] = {
     "connecting": (
@@ -43,19 +44,30 @@ _SECTIONS = ("support.event", "activity.event")
 
 
 def history(
-    events: Iterable[Event], providers: Mapping[str, OAuthProvider], product: str, bot: str
+    events: Iterable[Event],
+    providers: Mapping[str, OAuthProvider],
+    product: str,
+    bot: str,
+    whose: str = "",
 ) -> tuple[Entry, ...]:
-    """Turn the events into lines, in order; a kind without words goes by its own name."""
-    return tuple(_entry(event, providers, product, bot) for event in events)
+    """Turn the events into lines, in order; a kind without words goes by its own name.
+
+    ``whose`` is the person's id, which receipts are worked out from.
+    """
+    return tuple(_entry(event, providers, product, bot, whose) for event in events)
 
 
-def _entry(event: Event, providers: Mapping[str, OAuthProvider], product: str, bot: str) -> Entry:
+def _entry(
+    event: Event, providers: Mapping[str, OAuthProvider], product: str, bot: str, whose: str
+) -> Entry:
     event = replace(event, account=masked(event.account), was=masked(event.was))
     names = names_of(event, providers, product, bot)
     count = count_of(event)
     said = sentence(event, names, _SECTIONS, count=count)
     unknown = isolated(f"{event.kind} {names['provider']}")
     why = first([f"{s}.detail.{event.kind}_{event.detail}" for s in ("support", "activity")], names)
+    if event.kind == "disconnected" and whose:
+        why = receipt_of(event, whose, str(names["provider"]), is_local=False)
     has_code = event.detail != event.kind and count == 1 and not why
     return Entry(
         text=said or unknown,

@@ -6,9 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from webui.oauth_manager import RevokeOutcome
+from markupsafe import Markup
+
+from webui.oauth_manager import Event
 from webui.oauth_manager.journal import receipt_code
 from webui.text import words
+from webui.text.labels import clean_label, isolated
+from webui.text.times import when
 
 Text = TypeVar("Text", bound=str)
 
@@ -35,9 +39,16 @@ class Receipt:
         """
         key = f"receipt.{self.outcome}"
         if key not in words.CATALOGUE:
-            key = f"receipt.{RevokeOutcome.ENDED}"
+            key = "receipt.unknown"
         what = say(
             "receipt.account" if account else "receipt.plain", provider=self.label, account=account
         )
         code = receipt_code(self.user_id, self.provider, self.at)
         return say(key, what=what, time=time, provider=self.label, ref=code)
+
+
+def receipt_of(event: Event, user_id: str, label: str, *, is_local: bool = True) -> Markup:
+    """Write the receipt of a person's event ``disconnected`` as HTML."""
+    about = Receipt(user_id, event.provider, label, event.at, event.detail)
+    account = isolated(event.account) if clean_label(event.account) else Markup()
+    return about.sentence(words.markup, account, when(event.at, "both", is_local=is_local))

@@ -23,7 +23,9 @@ async def activity(request: Request) -> Response:
     page = await site.manager.activity(site.redis, session.user, before, provider=service)
     now = site.clock.now()
     names = site.settings.product_name, site.settings.bot_name
-    entries = timeline(page.events, providers, *names, until=min(now, began(before) or now))
+    entries = timeline(
+        page.events, providers, *names, until=min(now, began(before) or now), whose=session.user
+    )
     return render(
         request,
         "activity.html",

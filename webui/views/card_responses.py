@@ -30,10 +30,7 @@ from webui.rendering.render import is_htmx, render_card
 from webui.sessions.note import Note
 from webui.sessions.sessions import Session
 from webui.site import Site, site_of
-from webui.text import words
-from webui.text.labels import isolated
-from webui.text.receipts import Receipt
-from webui.text.times import when
+from webui.text.receipts import receipt_of
 
 NEWEST = 5  # events on a service's own page
 
@@ -101,10 +98,7 @@ async def _with_receipts(site: Site, user: str, notes: dict[str, Note]) -> dict[
         name = event.provider
         if event.kind == "disconnected" and name in wanted - found.keys():
             label = site.manager.providers[name].label
-            about = Receipt(user, name, label, event.at, event.detail)
-            account = isolated(event.account) if event.account else ""
-            said = about.sentence(words.markup, account, when(event.at, "both"))
-            found[name] = replace(notes[name], receipt=said)
+            found[name] = replace(notes[name], receipt=receipt_of(event, user, label))
     return notes | found
 
 
@@ -149,7 +143,8 @@ async def _newest(site: Site, session: Session, provider: OAuthProvider) -> tupl
     )
     names = site.settings.product_name, site.settings.bot_name
     now = site.clock.now()
-    return timeline(page.events, site.manager.providers, *names, until=now)[:NEWEST]
+    about = page.events, site.manager.providers, *names
+    return timeline(*about, until=now, whose=session.user)[:NEWEST]
 
 
 async def done(

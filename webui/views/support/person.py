@@ -100,7 +100,9 @@ async def _timeline(
     )
     path, here = person_path(user_id), {"reason": reason, "service": service, "kind": kind}
     return {
-        "days": days(history(page.events, providers, screen.product, screen.bot), screen.now),
+        "days": days(
+            history(page.events, providers, screen.product, screen.bot, user_id), screen.now
+        ),
         "older": with_query(path, **here, before=page.older) if page.older else "",
         "newest": with_query(path, **here) if before else "",
         "services": [(provider.name, provider.label) for provider in providers.values()],
