@@ -241,9 +241,10 @@ async def test_whoever_is_not_signed_in_is_shown_how_to(
 ) -> None:
     async with window(chromium, host.town, redis, script=script) as opened:
         await opened.go("/support/people/mona?reason=ticket+4411")
-        assert await opened.page.locator("h1").inner_text() == "Sign in"
+        title = words.text("signin.heading", bot=host.settings.bot_name)
+        assert await opened.page.locator("h1").inner_text() == title
         assert opened.page.url.endswith("/signin?next=/support/people/mona")
-        assert "Sign in to open the support pages." in await opened.page.content()
+        assert words.text("signin.lede_support") in await opened.page.content()
 
 
 async def test_a_person_sees_in_her_activity_that_support_looked(
