@@ -120,7 +120,7 @@ class TestWhoeverIsNotSignedIn:
 
     async def test_is_told_what_the_sign_in_is_for(self, stranger: Browser) -> None:
         answer = await stranger.get("/signin?next=/support")
-        assert "Sign in to open the support pages." in answer.text
+        assert words.text("signin.lede_support") in answer.text
         assert "Sign in to see your connections." not in answer.text
 
     async def test_finds_nothing_where_nobody_is_of_support(
