@@ -15,7 +15,7 @@ from webui.middleware.admission import (
     RETURN_SECONDS,
     Room,
 )
-from webui.rendering import branding
+from webui.rendering import brand
 from webui.views import (
     activity,
     callback,
@@ -121,8 +121,8 @@ def _listed() -> list[Route]:
         Route("/support/people/{user_id}", support_person.person),
         Route("/support/people/{user_id}/preview", support_person.preview),
         *chain.from_iterable(map(_for_person, support_actions.ACTS)),
-        Route("/static/{path:path}", branding.serve),
-        Route("/favicon.ico", branding.icon),
+        Route("/static/{path:path}", brand.serve),
+        Route("/favicon.ico", brand.icon),
         Route("/healthz", health.healthz),
         Route("/readyz", health.readyz),
     ]

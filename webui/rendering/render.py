@@ -22,7 +22,7 @@ from webui.cards import Card, Summary, Where
 from webui.oauth_manager import OAuthProvider
 from webui.paths import hides_address
 from webui.rendering import assets
-from webui.rendering.branding import branding_of
+from webui.rendering.brand import brand_of
 from webui.rendering.card_pages import drawn_by
 from webui.rendering.ways_on import fate, way_on
 from webui.sessions.sessions import loaded_session
@@ -63,7 +63,7 @@ def is_htmx(request: Request) -> bool:
 
 def _shared(request: Request) -> dict[str, Any]:
     settings = site_of(request).settings
-    look = branding_of(settings)
+    look = brand_of(settings)
     return {
         "product": settings.product_name,
         "bot": settings.bot_name,

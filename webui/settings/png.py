@@ -77,15 +77,9 @@ def _rows(header: bytes, palette: bytes | None, alpha: bytes | None) -> Iterator
         ">IIBBBBB", header
     )
     channels, depths = _COLOUR_TYPES.get(colour_type, (0, ()))
-    has_palette = palette is not None and not len(palette) % 3 and 3 <= len(palette) <= 768
-    is_indexed = colour_type == 3
-    if depth not in depths or compression or method or interlaced > 1:
+    if depth not in depths or (compression, method) != (0, 0) or interlaced > 1:
         raise Malformed(_DAMAGED)
-    if (is_indexed and not has_palette) or (palette is not None and colour_type in (0, 4)):
-        raise Malformed(_DAMAGED)
-    most_alpha = {0: 2, 2: 6, 3: len(palette or b"") // 3}.get(colour_type, 0)
-    if alpha is not None and len(alpha) > most_alpha:
-        raise Malformed(_DAMAGED)
+    _check_colours(colour_type, palette, alpha)
     if not (1 <= width <= MOST_PIXELS and 1 <= height <= MOST_PIXELS):
         raise Malformed(
             f"names a PNG of more than {MOST_PIXELS} by {MOST_PIXELS} pixels, or of none; scale "
@@ -95,6 +89,17 @@ def _rows(header: bytes, palette: bytes | None, alpha: bytes | None) -> Iterator
         columns, lines = -((column - width) // across), -((row - height) // down)
         if columns > 0 and lines > 0:
             yield lines, (columns * channels * depth + 7) // 8
+
+
+def _check_colours(colour_type: int, palette: bytes | None, alpha: bytes | None) -> None:
+    """See that there is a palette where one is needed, and no more alpha than colours."""
+    if palette is None:
+        fits = colour_type != 3
+    else:
+        fits = colour_type in (2, 3, 6) and len(palette) in range(3, 769, 3)
+    most_alpha = {0: 2, 2: 6, 3: len(palette or b"") // 3}.get(colour_type, 0)
+    if not fits or len(alpha or b"") > most_alpha:
+        raise Malformed(_DAMAGED)
 
 
 def _check_picture(packed: bytes, rows: list[tuple[int, int]]) -> None:

@@ -21,7 +21,7 @@ _MOST = 16  # applications with a look of their own in one process
 
 
 @dataclass(frozen=True, slots=True)
-class Branding:
+class Brand:
     """The addresses that pages name, ``""`` for what is not set, and every static file."""
 
     accent_url: str
@@ -39,13 +39,13 @@ class Branding:
         return self.icon.url(self.icon_name)
 
 
-def branding_of(settings: Settings) -> Branding:
+def brand_of(settings: Settings) -> Brand:
     """Return the look of one application; equal settings share it."""
     return _made(settings.product_colour, settings.product_logo)
 
 
 @lru_cache(maxsize=_MOST)
-def _made(colour: str, logo: Logo | None) -> Branding:
+def _made(colour: str, logo: Logo | None) -> Brand:
     own = {}
     if colour:
         own["accent.css"] = assets.asset(stylesheet(colour).encode(), "text/css; charset=utf-8")
@@ -55,7 +55,7 @@ def _made(colour: str, logo: Logo | None) -> Branding:
     urls = {name.partition(".")[0]: file.url(name) for name, file in own.items()}
     icon_name = f"logo.{logo.kind}" if logo else "favicon.svg"
     files = {**assets.load(), **own}
-    return Branding(urls.get("accent", ""), urls.get("logo", ""), icon_name, files)
+    return Brand(urls.get("accent", ""), urls.get("logo", ""), icon_name, files)
 
 
 def _favicon(colour: str) -> Asset:
@@ -69,9 +69,9 @@ def _favicon(colour: str) -> Asset:
 
 async def serve(request: Request) -> Response:
     """Serve ``/static/{path:path}``, the application's own files among them."""
-    return assets.answer(request, branding_of(site_of(request).settings).files)
+    return assets.answer(request, brand_of(site_of(request).settings).files)
 
 
 async def icon(request: Request) -> Response:
     """Serve ``/favicon.ico``, for browsers that are shown no page of ours."""
-    return assets.answer_icon(branding_of(site_of(request).settings).icon)
+    return assets.answer_icon(brand_of(site_of(request).settings).icon)
