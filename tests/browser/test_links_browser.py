@@ -321,6 +321,15 @@ class TestThePageThatWaits:
         await phone.press("Yes, that is me")
         await phone.page.wait_for_url("**/connect/done/github")
 
+    async def test_without_htmx_has_the_button_that_asks(self, phone: Window) -> None:
+        """A filter in the network lets one file through and not the other."""
+        await phone.page.route("**/htmx-*", lambda route: route.abort())
+        assert await send(phone, await to_the_code(phone, LANDING))
+        assert not await phone.page.get_by_text("Waiting for your message").is_visible()
+        await phone.press("I have sent it")
+        await phone.page.wait_for_url(phone.town.standins + "/**")
+        phone.complaints.clear()  # Chromium reports the file that did not load
+
     async def test_gives_the_focus_on_and_never_loses_it(self, phone: Window) -> None:
         code = await to_the_code(phone, LANDING)
         await phone.page.get_by_role("button", name="Copy code").focus()
