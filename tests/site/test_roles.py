@@ -30,6 +30,7 @@ from tests.kit.standings import (
 )
 from webui.access.roles import STAFF_SECONDS
 from webui.oauth_manager import AuditRecord
+from webui.text import words
 
 pytestmark = pytest.mark.anyio
 
@@ -129,7 +130,7 @@ class TestStaff:
         browser = await standing(place)
         page = await browser.get("/signin?next=/support")
         assert page.status_code == 200
-        assert "Support pages want a sign-in of the last 30 minutes." in page.text
+        assert "Support pages require a sign-in within the last 30 minutes." in page.text
         assert '<a href="/support">' in page.text
 
     async def test_who_is_welcome_is_sent_on_from_signing_in(self, place: Place) -> None:
@@ -146,7 +147,7 @@ class TestStaff:
         page = await (await standing(place)).get("/signin?next=/support")
         assert page.status_code == 200
         assert "30 minutes" not in page.text
-        assert "Sign in to open the support pages." in page.text
+        assert words.text("signin.lede_support") in page.text
 
     async def test_just_within_the_time_is_let_in(self, place: Place) -> None:
         browser = await signed_on(place, ago=STAFF_SECONDS - 60)
