@@ -80,7 +80,7 @@ class _Turn:
         found: dict[str, Any] = {}
         # Nobody else cancels this task while the loop runs: a plain timer will do, at a
         # third of the cost of ``asyncio.timeout``.
-        timer = self.loop.call_later(DEADLINE, self._give_up, asyncio.current_task())
+        timer = self.loop.call_later(DEADLINE, self._give_up)
         try:
             found = await _values(self._redis, [keys for _, keys in self._asked])
             self._failure = ""
@@ -94,9 +94,10 @@ class _Turn:
                 if not answer.done():
                     answer.set_result(self._failure or [found[key] for key in keys])
 
-    def _give_up(self, sending: asyncio.Task[None]) -> None:
+    def _give_up(self) -> None:
         self._failure = "timeout"
-        sending.cancel()
+        if self._sending:
+            self._sending.cancel()
 
 
 async def _values(redis: RedisClient, asked: Sequence[Sequence[str]]) -> dict[str, Any]:

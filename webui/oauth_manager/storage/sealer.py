@@ -22,6 +22,7 @@ from ..configuration import Malformed, fernet_key
 from ..errors import RecordUnreadable
 from ..shapes import text
 from .keys import check_user_id
+from .packed import KINDS, pack, unpacked
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +97,10 @@ class Sealer:
         """Seal ``payload``, bound to its kind, user and provider."""
         bound = {**payload, "provider": provider, "user_id": user_id, "kind": kind, "v": VERSION}
         text = json.dumps(bound, separators=(",", ":"))
-        return self.fernet.encrypt(text.encode()).decode() if self.fernet else text
+        if self.fernet is None:
+            return text
+        plain = text.encode()
+        return self.fernet.encrypt(pack(plain) if kind in KINDS else plain).decode()
 
     def open(
         self, kind: str, user_id: str | None, provider: str | None, sealed: str | bytes
@@ -147,7 +151,9 @@ class Sealer:
         if not sealed or len(sealed) > _MAX_SEALED:
             raise RecordUnreadable("empty or too large")
         try:
-            plain = self.fernet.decrypt(sealed) if self.fernet else sealed
+            plain = sealed
+            if self.fernet:
+                plain = unpacked(self.fernet.decrypt(sealed), _MAX_SEALED)
             record = _read_json(plain.decode() if isinstance(plain, bytes) else plain)
         except (InvalidToken, ValueError, TypeError, RecursionError):
             # "from None": the cause may quote the text it failed on.
