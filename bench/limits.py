@@ -20,6 +20,7 @@ _GET = "redis-py's GET"
 _PAGE = "the page, CPU"
 _CALL = "aiohttp, CPU"
 _POST = "one bare POST"
+_FEW = "the same with 1,000 people"
 
 LIMITS = {
     "get_token, 1 caller": Limit(_GET, 2.0),
@@ -29,6 +30,7 @@ LIMITS = {
     "get_token, 20,000 at once: failed": Limit("", 0),
     "a bystander beside 10,000 first uses: slowest of 99 %": Limit("20 ms", 1.0),
     "first uses, 10,000: not written": Limit("", 0),
+    "asked at once after a disconnect: a token": Limit("", 0),
     "a call to a provider, 1 at once": Limit(_CALL, 2.5),
     "a call to a provider, 16 at once": Limit(_CALL, 3.5),
     "a call to a provider, 64 at once": Limit(_CALL, 3.5),
@@ -50,5 +52,8 @@ LIMITS = {
     "rotation": Limit("open and seal alone", 7.0),
     # 1.3 was asked for.
     "start-up to listening": Limit("a bare application of the same packages", 2.0),
+    "get_token, 100,000 people": Limit(_FEW, 1.15),
+    "list_user_connections, 100,000 people": Limit(_FEW, 1.15),
+    "page, 100,000 people": Limit(_FEW, 1.15),
     "Redis bytes of a person, four connections": Limit("the four sealed values", 1.7),
 }
