@@ -40,7 +40,7 @@ from bench.peers import (
 )
 from bench.peers.postgres import postgres
 from bench.peers.rows import CALLERS, OURS, PAGES, ROUNDS, compare, read_all, say
-from bench.people import populate
+from bench.people import populate, records_of
 from bench.provider import allowed, provider
 from bench.report import Report
 from tests.kit.library import BASE_URL, fake_provider, manager_for, providers_config
@@ -93,10 +93,12 @@ class Peers:
 
     async def pages(self, bare_app: Any) -> None:
         bare = Browser(bare_app, BASE_URL, self.browsers[0].cookies)
+        everything = list(self.manager.providers)
+        records = await records_of(self.manager, self.redis, self.people[0], everything)
         by_hand = await _result(
             self.in_thread,
             lambda: django_page.page(
-                self.redis_url, self.alice.user, self.people[0], allauth_site.urlpatterns
+                self.redis_url, self.alice.user, records, allauth_site.urlpatterns
             ),
         )
         rows: dict[str, Call] = {

@@ -1,13 +1,14 @@
-"""A hand-written Django page of four connections, from the same records in Redis as ours.
+"""A hand-written Django page of four connections, from the same records as ours.
 
-It is a view and a template with the middleware of a new project, its sessions in Redis too:
-read the records in one MGET, decrypt them, and show of them what our cards show.
+It is a view and a template with the middleware of a new project.  Its sessions and the
+records, as JSON under Fernet, are in Redis: it reads them in one MGET, decrypts them, and
+shows of them what our cards show.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,7 +16,9 @@ from cryptography.fernet import Fernet
 from redis import Redis
 
 from bench.peers.wsgi import WsgiBrowser
-from tests.kit.library import BUILT_IN, KEY, connection_key, tokens_key
+from tests.kit.library import KEY
+
+Record = dict[str, Any]
 
 _MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
@@ -35,13 +38,24 @@ def settings(redis_url: str) -> dict[str, Any]:
     return {"CACHES": {"default": memory, "redis": redis}, "SESSION_CACHE_ALIAS": "redis"}
 
 
-def page(redis_url: str, user: Any, person: str, urlpatterns: list[Any]) -> Callable[[], None]:
-    """Return a call that asks for the page as ``user``, of the connections of ``person``."""
+def page(
+    redis_url: str, user: Any, records: Sequence[Record], urlpatterns: list[Any]
+) -> Callable[[], None]:
+    """Return a call that asks for the page as ``user``.
+
+    Of each connection the ``records`` are its tokens and its facts, in this order.
+    """
     from django.core.wsgi import get_wsgi_application
     from django.test import Client, override_settings
     from django.urls import path
 
-    view = _view(Redis.from_url(redis_url), person)
+    redis, fernet = Redis.from_url(redis_url), Fernet(KEY)
+    sealed = {
+        f"by-hand:{user.username}:{number}": fernet.encrypt(json.dumps(record).encode())
+        for number, record in enumerate(records)
+    }
+    redis.mset(sealed)
+    view = _view(redis, fernet, list(sealed))
     urlpatterns.append(path("connections", view))
     urlpatterns.extend(
         path(f"connections/<slug:provider>/{name}", view, name=name)
@@ -62,12 +76,9 @@ def page(redis_url: str, user: Any, person: str, urlpatterns: list[Any]) -> Call
     return ask
 
 
-def _view(redis: Redis, person: str) -> Callable[[Any], Any]:
+def _view(redis: Redis, fernet: Fernet, keys: list[str]) -> Callable[[Any], Any]:
     from django.contrib.auth.decorators import login_required
     from django.shortcuts import render
-
-    fernet = Fernet(KEY)
-    keys = [key(person, name) for name in BUILT_IN for key in (tokens_key, connection_key)]
 
     def connections(request: Any) -> Any:
         texts: Any = redis.mget(keys)
@@ -79,7 +90,7 @@ def _view(redis: Redis, person: str) -> Callable[[Any], Any]:
     return guarded
 
 
-def _shown(tokens: dict[str, Any], facts: dict[str, Any]) -> dict[str, Any]:
+def _shown(tokens: Record, facts: Record) -> Record:
     until = datetime.fromtimestamp(tokens["expires_at"], UTC)
     used = facts.get("used_at")
     renews = bool(tokens.get("refresh_token"))
