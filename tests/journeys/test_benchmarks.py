@@ -9,8 +9,12 @@ import pytest
 from redis.asyncio import Redis
 
 from bench.__main__ import ALL
+from bench.disconnects import other_process
 from bench.limits import LIMITS, MARGIN
+from bench.people import populate
 from bench.report import Report, Size
+from tests.kit.fake_provider import FakeProvider
+from webui.oauth_manager import OAuthManager
 
 pytestmark = pytest.mark.anyio
 
@@ -42,6 +46,17 @@ async def test_a_benchmark_runs_and_judges_by_the_table_alone(
     await ALL[benchmark](redis_url, Size(rounds=1, divisor=100), report)
     assert report.judged
     assert set(report.beyond).isdisjoint(COUNTED)
+
+
+async def test_the_process_beside_the_disconnects_tells_a_token_from_none(
+    manager: OAuthManager, fake: FakeProvider, redis: Redis, redis_url: str
+) -> None:
+    (person,) = await populate(manager, fake, redis, 1)
+    async with other_process(redis_url) as other:
+        assert await other.has_token(person, "watch")
+        assert await other.has_token(person)
+        await manager.delete_token(redis, person, "google")
+        assert not await other.has_token(person)
 
 
 def test_every_limit_is_judged_by_some_benchmark() -> None:
