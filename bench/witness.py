@@ -27,19 +27,17 @@ class Witness:
         self._manager = manager
         self._redis = redis
         self._watched: dict[str, asyncio.Task[None]] = {}
-        self._work: set[asyncio.Task[None]] = set()
 
     async def serve(self, orders: asyncio.StreamReader) -> None:
-        """Take orders until the other side closes the pipe."""
-        while line := (await orders.readline()).decode():
-            task = asyncio.create_task(self._answer(*line.split()))
-            self._work.add(task)
-            task.add_done_callback(self._work.discard)
+        """Take orders until the other side closes the pipe; end if one of them fails."""
+        async with asyncio.TaskGroup() as work:
+            while line := (await orders.readline()).decode():
+                work.create_task(self._answer(work, *line.split()))
 
-    async def _answer(self, order: str, person: str) -> None:
+    async def _answer(self, work: asyncio.TaskGroup, order: str, person: str) -> None:
         has_token = await self._has_token(person)
         if order == "watch":
-            self._watched[person] = asyncio.create_task(self._keep_reading(person))
+            self._watched[person] = work.create_task(self._keep_reading(person))
         elif watch := self._watched.pop(person, None):
             watch.cancel()
         click.echo(f"{person} {'token' if has_token else 'none'}")
