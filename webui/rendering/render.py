@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -35,7 +35,15 @@ RETRY_SECONDS = "5"  # Retry-After of every 503
 
 @pass_context
 def _say(context: Context, key: str, **values: object) -> Markup:
-    return words.markup(key, product=context["product"], bot=context["bot"], **values)
+    names = context["product"], context["bot"]
+    return _said(key, *names, **values) if values else _said_always(key, *names)
+
+
+def _said(key: str, product: str, bot: str, **values: object) -> Markup:
+    return words.markup(key, product=product, bot=bot, **values)
+
+
+_said_always = lru_cache(maxsize=4096)(_said)
 
 
 @cache
