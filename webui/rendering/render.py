@@ -35,15 +35,15 @@ RETRY_SECONDS = "5"  # Retry-After of every 503
 
 @pass_context
 def _say(context: Context, key: str, **values: object) -> Markup:
-    names = context["product"], context["bot"]
-    return _said(key, *names, **values) if values else _said_always(key, *names)
-
-
-def _said(key: str, product: str, bot: str, **values: object) -> Markup:
+    product, bot = context["product"], context["bot"]
+    if not values:
+        return _said(key, product, bot)
     return words.markup(key, product=product, bot=bot, **values)
 
 
-_said_always = lru_cache(maxsize=4096)(_said)
+@lru_cache(maxsize=4096)
+def _said(key: str, product: str, bot: str) -> Markup:
+    return words.markup(key, product=product, bot=bot)
 
 
 @cache
