@@ -60,9 +60,9 @@ class _Turn:
         self.loop = loop
         self._redis = redis
         self._asked: list[tuple[asyncio.Future[Any], Sequence[str]]] = []
-        self._sending: asyncio.Task[None] | None = None
         self._failure = "cancelled"  # by the end of the loop, if nothing else happens
-        loop.call_soon(self._end)
+        # Not by the loop's own factory: an eager one would send before anybody has asked.
+        self._sending = asyncio.Task(self._send(), loop=loop)
 
     def ask(self, keys: Sequence[str]) -> asyncio.Future[Any]:
         """Return what will be the values, or the name of the failure."""
@@ -70,13 +70,10 @@ class _Turn:
         self._asked.append((answer, keys))
         return answer
 
-    def _end(self) -> None:
-        """Send everything; who asks from now on is in another turn."""
+    async def _send(self) -> None:
+        """Send everything; who asks from now on, in the next turn, is in another one."""
         if _turns.get(self._redis) is self:
             del _turns[self._redis]
-        self._sending = self.loop.create_task(self._send())
-
-    async def _send(self) -> None:
         found: dict[str, Any] = {}
         # Nobody else cancels this task while the loop runs: a plain timer will do, at a
         # third of the cost of ``asyncio.timeout``.
@@ -96,8 +93,7 @@ class _Turn:
 
     def _give_up(self) -> None:
         self._failure = "timeout"
-        if self._sending:
-            self._sending.cancel()
+        self._sending.cancel()
 
 
 async def _values(redis: RedisClient, asked: Sequence[Sequence[str]]) -> dict[str, Any]:
