@@ -12,10 +12,12 @@ import click
 
 from bench import (
     calls,
+    disconnects,
     herd,
     pages,
     refreshing,
     rotation,
+    scale,
     served,
     starting,
     storm,
@@ -36,9 +38,11 @@ ALL: dict[str, Benchmark] = {
     "refreshing": refreshing.measure,
     "storm": storm.measure,
     "herd": herd.measure,
+    "disconnects": disconnects.measure,
     "pages": pages.measure,
     "served": served.measure,
     "rotation": rotation.measure,
+    "scale": scale.measure,
     "starting": starting.measure,
 }
 

@@ -49,6 +49,7 @@ class Browser:
     cookies: dict[str, str] = field(default_factory=dict, repr=False)
     # Each has its own: tries to sign in are limited for each address.
     address: str = field(default_factory=lambda: str(IPv4Address("10.0.0.0") + next(_NUMBERS)))
+    location: str = ""  # of the last answer
 
     async def get(self, url: str, **headers: str) -> tuple[int, str]:
         return await self._ask("GET", url, headers)
@@ -83,6 +84,7 @@ class Browser:
             answer.append(message)
 
         await self.app(scope, receive, send)
+        self.location = dict(answer[0]["headers"]).get(b"location", b"").decode()
         for name, value in answer[0]["headers"]:
             if name == b"set-cookie":
                 self.cookies |= {k: m.value for k, m in SimpleCookie(value.decode()).items()}

@@ -17,9 +17,10 @@ class Limit(NamedTuple):
 
 
 _GET = "redis-py's GET"
-_PAGE = "the page, CPU"
+_READS = "a bare page of the same reads, CPU"
 _CALL = "aiohttp, CPU"
 _POST = "one bare POST"
+_FEW = "the same with 1,000 people"
 
 LIMITS = {
     "get_token, 1 caller": Limit(_GET, 2.0),
@@ -29,6 +30,7 @@ LIMITS = {
     "get_token, 20,000 at once: failed": Limit("", 0),
     "a bystander beside 10,000 first uses: slowest of 99 %": Limit("20 ms", 1.0),
     "first uses, 10,000: not written": Limit("", 0),
+    "asked at once after a disconnect: a token": Limit("", 0),
     "a call to a provider, 1 at once": Limit(_CALL, 2.5),
     "a call to a provider, 16 at once": Limit(_CALL, 3.5),
     "a call to a provider, 64 at once": Limit(_CALL, 3.5),
@@ -38,17 +40,18 @@ LIMITS = {
     "storm, 64 callers, 4 processes": Limit(_POST, 2.0),
     "storm, 64 callers, 8 processes": Limit(_POST, 2.0),
     "storm: failed, or asked twice": Limit("", 0),
-    "page of four cards, one person": Limit("a bare page of the same reads, CPU", 1.6),
-    "page of four cards, many people in turn": Limit("a bare page of the same reads, CPU", 3.0),
-    # Half and a third were asked for; the reads alone are more than half of a page.
-    "one card for htmx": Limit(_PAGE, 0.85),
-    "poll without news": Limit(_PAGE, 0.75),
-    "starting a connection": Limit("a bare page of the same reads, CPU", 3.2),
+    "page of four cards, one person": Limit(_READS, 1.6),
+    "page of four cards, many people in turn": Limit(_READS, 3.0),
+    "one card for htmx": Limit(_READS, 1.5),
+    "poll without news": Limit(_READS, 1.3),
+    "starting a connection": Limit(_READS, 3.2),
     "answer on a kept connection": Limit("one on a new connection", 1.0),
     "500 kept connections: refused": Limit("", 0),
     "500 kept connections: memory at the end": Limit("in the middle", 1.05),
     "rotation": Limit("open and seal alone", 7.0),
-    # 1.3 was asked for.
-    "start-up to listening": Limit("a bare application of the same packages", 2.0),
+    "start-up to listening": Limit("a bare application of the same packages", 1.3),
+    "get_token, 100,000 people": Limit(_FEW, 1.15),
+    "list_user_connections, 100,000 people": Limit(_FEW, 1.15),
+    "page, 100,000 people": Limit(_FEW, 1.15),
     "Redis bytes of a person, four connections": Limit("the four sealed values", 1.7),
 }

@@ -130,8 +130,8 @@ async def _reads(people: list[Browser], bare_app: ASGIApp, size: Size, report: R
     figures = await _cpu(rows, size, report)
     report.judge("page of four cards, one person", figures[PAGE], figures[READ])
     report.judge("page of four cards, many people in turn", figures[IN_TURN], figures[READ_IN_TURN])
-    report.judge("one card for htmx", figures[CARD], figures[PAGE])
-    report.judge("poll without news", figures[POLL], figures[PAGE])
+    report.judge("one card for htmx", figures[CARD], figures[READ])
+    report.judge("poll without news", figures[POLL], figures[READ])
     return page
 
 

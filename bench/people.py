@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -42,11 +43,29 @@ async def populate(
     return people
 
 
+async def records_of(
+    manager: OAuthManager, redis: Redis, person: str, providers: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Return what is stored of each connection: the record of each kind, opened."""
+    return [
+        await _open(manager, redis, kind, provider, person)
+        for provider in providers
+        for kind in KINDS
+    ]
+
+
+async def _open(
+    manager: OAuthManager, redis: Redis, kind: str, provider: str, person: str
+) -> dict[str, Any]:
+    text = await text_at(redis, KINDS[kind](person, provider))
+    return manager._storage.sealer.open(kind, person, provider, text)
+
+
 async def _copy(
     manager: OAuthManager, redis: Redis, kind: str, provider: str, people: Sequence[str]
 ) -> None:
     sealer, key_of = manager._storage.sealer, KINDS[kind]
-    record = sealer.open(kind, "model", provider, await text_at(redis, key_of("model", provider)))
+    record = await _open(manager, redis, kind, provider, "model")
     for start in range(0, len(people), _PAGE):
         sealed = {
             key_of(person, provider): sealer.seal(kind, person, provider, record)

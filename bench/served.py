@@ -81,8 +81,8 @@ class Client:
             self._streams = None
 
 
-async def measure(redis_url: str, size: Size, report: Report) -> None:
-    port = free_port()
+async def visitor(redis_url: str, port: int) -> tuple[dict[str, str], Client]:
+    """Return the settings of a site on this port, and a client of one with four connections."""
     settings = environment(redis_url, port)
     fake = fake_provider()
     manager = manager_for(fake)
@@ -93,14 +93,19 @@ async def measure(redis_url: str, size: Size, report: Report) -> None:
         async with running(app):
             await browser.sign_in(manager, plain, person)
     await manager.aclose()
-    cookies = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
+    return settings, Client(port, "; ".join(f"{k}={v}" for k, v in browser.cookies.items()))
+
+
+async def measure(redis_url: str, size: Size, report: Report) -> None:
+    port = free_port()
+    settings, client = await visitor(redis_url, port)
     with (
         TemporaryDirectory() as folder,
         (Path(folder) / "site.log").open("wb") as log,
         child("-m", "webui", "serve", environment=settings, log=log) as process,
     ):
         wait_until_listening(process, port)
-        await _load(Client(port, cookies), process.pid, size, report)
+        await _load(client, process.pid, size, report)
 
 
 async def _load(client: Client, pid: int, size: Size, report: Report) -> None:

@@ -1,13 +1,12 @@
-"""SQLAlchemy's asynchronous engine on SQLite, a row for each connection, sealed with Fernet."""
+"""SQLAlchemy's asynchronous engine, a row for each connection, sealed with Fernet."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from cryptography.fernet import Fernet
 from sqlalchemy import Column, MetaData, String, Table, insert, select
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from bench.meter import Call
 from tests.kit.library import KEY
@@ -22,9 +21,8 @@ _TOKENS = Table(
 )
 
 
-async def reader(folder: Path, token: str) -> Call:
+async def reader(engine: AsyncEngine, token: str) -> Call:
     fernet = Fernet(KEY)
-    engine = create_async_engine(f"sqlite+aiosqlite:///{folder / 'tokens.sqlite'}")
     sealed = fernet.encrypt(json.dumps({"access_token": token}).encode()).decode()
     async with engine.begin() as connection:
         await connection.run_sync(_METADATA.create_all)

@@ -9,13 +9,21 @@ import pytest
 from redis.asyncio import Redis
 
 from bench.__main__ import ALL
+from bench.disconnects import other_process
 from bench.limits import LIMITS, MARGIN
+from bench.people import populate
 from bench.report import Report, Size
+from tests.kit.fake_provider import FakeProvider
+from webui.oauth_manager import OAuthManager
 
 pytestmark = pytest.mark.anyio
 
 BENCH = Path(__file__).parents[2] / "bench"
-COUNTED = {"get_token, 20,000 at once: failed", "first uses, 10,000: not written"}
+COUNTED = {
+    "get_token, 20,000 at once: failed",
+    "first uses, 10,000: not written",
+    "asked at once after a disconnect: a token",
+}
 
 
 class Noted(Report):
@@ -40,10 +48,22 @@ async def test_a_benchmark_runs_and_judges_by_the_table_alone(
     assert set(report.beyond).isdisjoint(COUNTED)
 
 
+async def test_the_process_beside_the_disconnects_tells_a_token_from_none(
+    manager: OAuthManager, fake: FakeProvider, redis: Redis, redis_url: str
+) -> None:
+    (person,) = await populate(manager, fake, redis, 1)
+    async with other_process(redis_url) as other:
+        assert await other.has_token(person, "watch")
+        assert await other.has_token(person)
+        await manager.delete_token(redis, person, "google")
+        assert not await other.has_token(person)
+
+
 def test_every_limit_is_judged_by_some_benchmark() -> None:
     sources = "".join(path.read_text() for path in BENCH.glob("*.py") if path.stem != "limits")
     made = re.compile(
         r"(get_token|list_user_connections), \d+ callers?|storm, 64 callers, \d.*|a call .*"
+        r"|(get_token|list_user_connections|page), 100,000 people"
     )
     assert [
         name for name in LIMITS if not made.fullmatch(name) and f'"{name}"' not in sources

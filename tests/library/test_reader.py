@@ -126,3 +126,14 @@ class TestHarm:
         wire.is_frozen = True
         with deadline(0.05), pytest.raises(StoreUnavailable, match="timeout"):
             await reader.read("read", redis, ["k"])
+
+    async def test_a_frozen_redis_holds_nobody_past_the_deadline_of_one_read(
+        self, client: tuple[Redis, Wire]
+    ) -> None:
+        redis, wire = client
+        wire.is_frozen = True
+        reads = (reader.read(step, redis, ["k"]) for step in ("one", "other"))
+        failures = await asyncio.gather(*reads, return_exceptions=True)
+        assert [str(failure) for failure in failures] == [
+            str(StoreUnavailable(step, "timeout")) for step in ("one", "other")
+        ]

@@ -137,5 +137,5 @@ def test_the_wheel_carries_every_page_and_file(folder: str, wheel: zipfile.Path)
 
 def test_the_wheel_installs_the_command_and_carries_the_licence(wheel: zipfile.Path) -> None:
     info = f"stargazer_webui-{project()['version']}.dist-info"
-    assert "webui = webui.cli:main" in (wheel / info / "entry_points.txt").read_text()
+    assert "webui = webui.__main__:main" in (wheel / info / "entry_points.txt").read_text()
     assert (wheel / info / "licenses" / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()

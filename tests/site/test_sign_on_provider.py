@@ -17,7 +17,7 @@ from tests.kit.openid_server import CLIENT_ID, ISSUER, OpenIDServer, new_key
 from webui.oauth_manager import OAuthMisconfigured, OAuthUnavailable
 from webui.oauth_manager.protocol.transport import Transport
 from webui.sign_on.discovery import FRESH_SECONDS, PAUSE_SECONDS, Discovery, document_url
-from webui.sign_on.id_token import IdTokenRefused, KeyUnknown
+from webui.sign_on.identity import IdTokenRefused, KeyUnknown
 from webui.sign_on.keys import PAUSE_SECONDS as KEYS_PAUSE_SECONDS
 from webui.sign_on.keys import TROUBLE_SECONDS as KEYS_TROUBLE_SECONDS
 from webui.sign_on.keys import Keys

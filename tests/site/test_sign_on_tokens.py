@@ -18,13 +18,11 @@ from tests.kit.every import every
 from tests.kit.openid_server import jwk_set, new_key, unsigned
 from webui.sign_on.id_token import (
     ALGORITHMS,
-    IdTokenRefused,
-    KeyUnknown,
     PublicKeys,
     read_id_token,
     read_keys,
 )
-from webui.sign_on.identity import Identity, read_identity
+from webui.sign_on.identity import Identity, IdTokenRefused, KeyUnknown, read_identity
 
 ISSUER = "https://login.example"
 CLIENT = "client"

@@ -85,21 +85,25 @@ class TokenData:
         """
         if not isinstance(d, (dict, Mapping)):  # a dict is told at a tenth of the cost
             raise TypeError("no record")
-        access_token, refresh_token = d.get("access_token") or "", d.get("refresh_token") or ""
         scopes = d.get("scopes") or []
-        if isinstance(scopes, str):
-            scopes = scopes.split()
-        return cls(
-            access_token=text(access_token),
-            refresh_token=text(refresh_token),
+        made = cls(
+            access_token=d.get("access_token") or "",
+            refresh_token=d.get("refresh_token") or "",
             expires_at=_epoch(d.get("expires_at")),
-            scopes=[text(str(scope)) for scope in scopes],
-            token_type=text(str(d.get("token_type") or "Bearer")),
-            provider=text(str(d.get("provider") or "")),
+            scopes=scopes.split() if isinstance(scopes, str) else list(map(str, scopes)),
+            token_type=str(d.get("token_type") or "Bearer"),
+            provider=str(d.get("provider") or ""),
             issued_at=_epoch(d.get("issued_at")),
-            client_id=text(str(d.get("client_id") or "")),
-            generation=text(str(d.get("generation") or "")),
+            client_id=str(d.get("client_id") or ""),
+            generation=str(d.get("generation") or ""),
         )
+        made._check_texts()
+        return made
+
+    def _check_texts(self) -> None:
+        """Raise ``TypeError`` unless each is text that can be written; together they cost less."""
+        named = self.token_type, self.provider, self.client_id, self.generation
+        text("".join((self.access_token, self.refresh_token, *named, *self.scopes)))
 
     def __repr__(self) -> str:
         return (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -36,7 +36,15 @@ RETRY_SECONDS = "5"  # Retry-After of every 503
 
 @pass_context
 def _say(context: Context, key: str, **values: object) -> Markup:
-    return words.markup(key, product=context["product"], bot=context["bot"], **values)
+    product, bot = context["product"], context["bot"]
+    if not values:
+        return _said(key, product, bot)
+    return words.markup(key, product=product, bot=bot, **values)
+
+
+@lru_cache(maxsize=4096)
+def _said(key: str, product: str, bot: str) -> Markup:
+    return words.markup(key, product=product, bot=bot)
 
 
 @cache

@@ -7,8 +7,7 @@ attempt with ``attempts``, has the id token checked by ``id_token`` and read by
 
 from .attempts import ATTEMPT_SECONDS, Attempt, take_attempt
 from .flow import SignOn, is_away
-from .id_token import IdTokenRefused
-from .identity import Identity
+from .identity import Identity, IdTokenRefused
 
 __all__ = [
     "ATTEMPT_SECONDS",

@@ -26,8 +26,14 @@ from webui.settings.settings import Settings
 
 from .attempts import Attempt, begin_attempt
 from .discovery import NAME, Discovery, Metadata
-from .id_token import IdTokenRefused
-from .identity import Identity, claims_request, has_groups, read_groups, read_identity
+from .identity import (
+    Identity,
+    IdTokenRefused,
+    claims_request,
+    has_groups,
+    read_groups,
+    read_identity,
+)
 from .keys import Keys
 from .userinfo import UserInfo
 

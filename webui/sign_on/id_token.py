@@ -11,8 +11,9 @@ from joserfc.errors import InvalidKeyIdError, JoseError, SecurityWarning
 from joserfc.jwk import KeySet, import_key
 from joserfc.jws import JWSRegistry
 
-from webui.oauth_manager import OAuthError
 from webui.oauth_manager.protocol.answers import read_json
+
+from .identity import LEEWAY, IdTokenRefused, KeyUnknown
 
 # Signatures alone, made with a key that only the provider has: never "none", and never an HMAC,
 # for which the public key could be passed off as the secret.
@@ -20,27 +21,11 @@ ALGORITHMS = (
     *("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
     *("ES256", "ES384", "ES512", "EdDSA", "Ed25519"),
 )
-LEEWAY = 60  # seconds that two clocks may be apart
 _KEY_TYPES = ("RSA", "EC", "OKP")
 _MOST_KEYS = 100
 _LONGEST_HEADER = 16 * 1024  # characters; the certificates of the key may be in it (x5c)
 
 PublicKeys = KeySet
-
-
-class IdTokenRefused(OAuthError):
-    """An id token that proves nothing; ``reason`` is a word of ours, for the log."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(f"id token refused: {reason}")
-
-
-class KeyUnknown(IdTokenRefused):
-    """Signed with a key that the key set does not have; a newer one may."""
-
-    def __init__(self) -> None:
-        super().__init__("unknown_key")
 
 
 def read_keys(body: bytes) -> PublicKeys | None:

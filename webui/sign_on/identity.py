@@ -7,9 +7,25 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from webui.oauth_manager import OAuthError
 from webui.text.names import read_group, read_user_id
 
-from .id_token import LEEWAY, IdTokenRefused
+LEEWAY = 60  # seconds that two clocks may be apart
+
+
+class IdTokenRefused(OAuthError):
+    """An id token that proves nothing; ``reason`` is a word of ours, for the log."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"id token refused: {reason}")
+
+
+class KeyUnknown(IdTokenRefused):
+    """Signed with a key that the key set does not have; a newer one may."""
+
+    def __init__(self) -> None:
+        super().__init__("unknown_key")
 
 
 @dataclass(frozen=True, slots=True)

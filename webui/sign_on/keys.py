@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from webui.oauth_manager import OAuthUnavailable
 from webui.oauth_manager.protocol.transport import Transport
 from webui.oauth_manager.storage import Clock
 
 from .discovery import NAME, get_request
-from .id_token import KeyUnknown, PublicKeys, read_id_token, read_keys
+from .identity import KeyUnknown
+
+if TYPE_CHECKING:
+    from .id_token import PublicKeys
 
 FRESH_SECONDS = 3600.0
 PAUSE_SECONDS = 60.0  # between two fetches, however many tokens name an unknown key
@@ -22,6 +25,11 @@ class Keys:
     """One provider's key set."""
 
     def __init__(self, transport: Transport, clock: Clock) -> None:
+        # joserfc is slow to import: only a site that somebody signs on to waits for it.
+        from .id_token import read_id_token, read_keys
+
+        self._read_id_token = read_id_token
+        self._read_keys = read_keys
         self._transport = transport
         self._clock = clock
         self._asking = asyncio.Lock()
@@ -33,11 +41,12 @@ class Keys:
     async def verify(
         self, token: str, jwks_uri: str, *, issuer: str, client_id: str, nonce: str
     ) -> dict[str, Any]:
-        """Return an id token's claims, like :func:`read_id_token`; fetch newer keys if need be.
+        """Return an id token's claims; fetch newer keys if need be.
 
-        Raises ``OAuthUnavailable`` too, if the provider gives no keys.
+        Raises what :func:`.id_token.read_id_token` does, and ``OAuthUnavailable`` if the
+        provider gives no keys.
         """
-        read = partial(read_id_token, token, issuer=issuer, client_id=client_id, nonce=nonce)
+        read = partial(self._read_id_token, token, issuer=issuer, client_id=client_id, nonce=nonce)
         try:
             return read(await self._keys(jwks_uri, FRESH_SECONDS), now=self._clock.now())
         except KeyUnknown:
@@ -61,7 +70,7 @@ class Keys:
 
     async def _fetch(self, jwks_uri: str) -> PublicKeys:
         answer = await self._transport.send(get_request("keys", jwks_uri))
-        keys = read_keys(answer.body) if answer.status == 200 else None
+        keys = self._read_keys(answer.body) if answer.status == 200 else None
         if keys is None:
             raise OAuthUnavailable(NAME, "keys", f"http_{answer.status}")
         return keys

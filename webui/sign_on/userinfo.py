@@ -23,7 +23,7 @@ from webui.oauth_manager.storage import Sealer
 from webui.settings.settings import Settings
 
 from .discovery import NAME, Discovery, get_request
-from .id_token import IdTokenRefused
+from .identity import IdTokenRefused
 
 STEP = "userinfo"
 _KIND = "staff"  # the kind of sealed record

