@@ -63,6 +63,11 @@ async def test_connect_is_understood_in_many_ways(caller: Caller, text: str) -> 
     assert reply.label == "Connect GitHub"
 
 
+@pytest.mark.parametrize("text", ["whoami github", "who am I on GitHub?", "Who am I at github"])
+async def test_the_question_that_the_site_suggests_is_understood(caller: Caller, text: str) -> None:
+    assert (await answer(caller, text)).text.startswith("I cannot ask GitHub who you are.")
+
+
 @pytest.mark.parametrize("text", ["connect github", "whoami github", "connect", "manage"])
 async def test_a_link_leads_to_our_own_page_and_is_not_in_a_repr(caller: Caller, text: str) -> None:
     reply = await answer(caller, text)

@@ -76,7 +76,7 @@ async def test_links_open_beside_the_chat_and_do_not_tell_where_they_were(
     browser: httpx.AsyncClient,
 ) -> None:
     await say(browser, "alice", "hello")
-    (link,) = re.findall(r"<a class=\"go\"[^>]*>", (await browser.get("/chat/alice")).text)
+    (link,) = re.findall(r"<a class=\"go [^>]*>", (await browser.get("/chat/alice")).text)
     assert 'target="site"' in link  # the guide's frame, or a tab of its own
     assert 'referrerpolicy="no-referrer"' in link
 

@@ -81,7 +81,8 @@ def _read(text: str) -> tuple[str, str]:
     """Split a message into the command and its arguments; a code alone is a command too."""
     if _CODE.fullmatch("".join(text.upper().split())):
         return "confirm", text
-    verb, *rest = _WORD.findall(text.lower()) or [""]
+    # The site suggests the question in words.
+    verb, *rest = _WORD.findall(text.lower().replace("who am i", "whoami")) or [""]
     return verb, " ".join(rest)
 
 

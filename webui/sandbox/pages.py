@@ -22,9 +22,8 @@ HEADERS = {
 }
 _FOLDER = assets.folder("templates") / "sandbox"
 _FILES = {
-    "chat.css": "text/css",
+    "demo.css": "text/css",
     "chat.js": "text/javascript",
-    "guide.css": "text/css",
     "guide.js": "text/javascript",
     "steps.js": "text/javascript",
 }

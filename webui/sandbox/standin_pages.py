@@ -7,20 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
-from jinja2 import Environment, FileSystemLoader
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from webui.rendering.assets import folder
-
+from .pages import TEMPLATES
 from .standin import NO_STORE, Standin
 
-_TEMPLATES = Environment(
-    loader=FileSystemLoader(folder("templates") / "sandbox"),
-    autoescape=True,
-    auto_reload=False,
-    trim_blocks=True,
-)
 _POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; "
     "frame-ancestors 'none'; form-action {}"
@@ -31,7 +23,7 @@ def _day(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
-_TEMPLATES.filters["day"] = _day
+TEMPLATES.filters["day"] = _day
 
 
 def page(template: str, status: int = 200, *, form_target: str = "", **values: Any) -> Response:
@@ -39,7 +31,7 @@ def page(template: str, status: int = 200, *, form_target: str = "", **values: A
 
     Chromium applies ``form-action`` to the target of an answered form's redirect.
     """
-    html = _TEMPLATES.get_template(template).render(values)
+    html = TEMPLATES.get_template(template).render(values)
     headers = NO_STORE | {
         "Content-Security-Policy": _POLICY.format(f"'self' {form_target}".strip()),
         "Referrer-Policy": "no-referrer",
@@ -51,12 +43,6 @@ def page(template: str, status: int = 200, *, form_target: str = "", **values: A
 def cross_site(request: Request) -> bool:
     """Return whether a browser says that another site's page sent this form."""
     return request.headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}
-
-
-async def stylesheet(request: Request) -> Response:
-    source = _TEMPLATES.get_template("standin_style.css").render()
-    headers = {"Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
-    return Response(source, headers=headers, media_type="text/css")
 
 
 async def index(standins: Sequence[Standin], request: Request) -> Response:

@@ -21,9 +21,10 @@ from webui.sandbox.quirks import HABITS
 from .account import account
 from .consent import authorize, decide, show_consent
 from .grants import Grants
+from .pages import files
 from .revocation import REVOCATIONS
 from .standin import Client, Standin
-from .standin_pages import index, remove_access, settings, stylesheet, switch_trouble
+from .standin_pages import index, remove_access, settings, switch_trouble
 from .token_endpoint import token
 
 MAX_BODY_BYTES = 64 * 1024
@@ -60,7 +61,7 @@ def create_standins(
         Route("/favicon.ico", icon),
         Route("/", partial(index, standins)),
         Route("/standins", partial(index, standins)),  # the guide has the other
-        Route("/standin.css", stylesheet),
+        *files(),
     ]
     for standin in standins:
         routes += _routes(standin)
