@@ -276,7 +276,9 @@ async def test_the_site_opens_a_link_in_the_guides_frame_and_in_no_other_hosts(
 async def test_the_way_back_to_the_chat_says_in_a_frame_that_it_is_beside(journey: Journey) -> None:
     mine = f"{journey.sandbox}/chat/mine"
     framed = {"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "same-site"}
-    assert "Your chat is beside this page" in (await journey.browser.get(mine, headers=framed)).text
+    beside = (await journey.browser.get(mine, headers=framed)).text
+    assert "Your chat is beside this page" in beside
+    assert f'href="{journey.site}/connections"' in beside
     assert (await journey.browser.get(mine)).headers["location"].startswith("/chat")
 
 

@@ -24,7 +24,7 @@ PROVIDER = "github"
 _ACCOUNT = "hubert"  # Mallory's at the provider
 _TAG = re.compile(r"<[^>]+>")
 _CODE = re.compile(r'aria-hidden="true">(\w{3} \w{3})<')
-_LEAVING = re.compile(r'http-equiv="refresh" content="0;url=([^"]+)"')
+_LEAVING = re.compile(r'http-equiv="refresh" content="0; *url=([^"]+)"')
 
 
 class NotPlayed(Exception):

@@ -19,6 +19,7 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from webui.fetch_metadata import is_same_origin
+from webui.oauth_manager import get_oauth_manager
 
 from .bot import NAME, Reply
 from .frames import FRAMED
@@ -135,7 +136,7 @@ async def _mine(request: Request) -> Response:
     In the guide's frame for the site: the chat is beside it.
     """
     if request.scope.get(FRAMED):
-        return page("chat_beside.html")
+        return page("chat_beside.html", site=get_oauth_manager().base_url)
     person = request.cookies.get(_COOKIE, "")
     path = f"/chat/{person}" if person in PEOPLE else "/chat"
     return RedirectResponse(path, 303, HEADERS)
