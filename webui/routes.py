@@ -17,12 +17,12 @@ from webui.middleware.admission import (
 )
 from webui.rendering import brand
 from webui.views import (
+    account_menu,
     activity,
     callback,
     choices,
     connections,
     disconnect,
-    everything,
     health,
     links,
     returns,
@@ -87,7 +87,7 @@ def _listed() -> list[Route]:
         _callback("/signin/sso/callback", sign_on.callback),
         Route("/signin/ended/{how}", sign_on.ended),
         Route("/signout", sign_in.sign_out, methods=post),
-        Route("/signout/everywhere", everything.sign_out, methods=post),
+        Route("/signout/everywhere", account_menu.sign_out, methods=post),
         Route("/signed-out", sign_in.signed_out),
         Route("/connections", connections.show_list),
         Route("/connections/{provider}", connections.show_one),
@@ -101,13 +101,29 @@ def _listed() -> list[Route]:
         Route("/connections/{provider}/accept-limited", choices.accept_limited, methods=post),
         Route("/connections/{provider}/switch", choices.show_switch),
         Route("/connections/{provider}/switch", choices.choose, methods=post),
-        Route("/everything/disconnect", everything.ask_disconnect),
-        Route("/everything/disconnect", everything.disconnect, methods=post),
+        Route("/everything/disconnect", account_menu.ask_disconnect),
+        Route("/everything/disconnect", account_menu.disconnect, methods=post),
         Route("/activity", activity.activity),
         Route("/help/permissions", activity.permissions),
         Route("/oauth/status", health.status),
         Route("/oauth/{provider}/authorize", connections.show_one),
         _callback("/oauth/{provider}/callback", callback.callback),
+        *_of_links(),
+        Route("/support", support.search),
+        Route("/support/people/{user_id}", support_person.person),
+        Route("/support/people/{user_id}/preview", support_person.preview),
+        *chain.from_iterable(map(_for_person, support_actions.ACTS)),
+        Route("/static/{path:path}", brand.serve),
+        Route("/favicon.ico", brand.icon),
+        Route("/healthz", health.healthz),
+        Route("/readyz", health.readyz),
+    ]
+
+
+def _of_links() -> list[Route]:
+    """List the routes of links from chat."""
+    post = ["POST"]
+    return [
         Route("/connect/proof", links.show_proof),
         Route("/connect/proof/continue", links.back_to_proof),
         Route("/connect/proof/continue", links.finish_proof, methods=post),
@@ -117,14 +133,6 @@ def _listed() -> list[Route]:
         Route("/connect/{code}", links.landing),
         Route("/connect/{code}/start", links.start, methods=post),
         Route("/connect/{code}/decline", links.decline, methods=post),
-        Route("/support", support.search),
-        Route("/support/people/{user_id}", support_person.person),
-        Route("/support/people/{user_id}/preview", support_person.preview),
-        *chain.from_iterable(map(_for_person, support_actions.ACTS)),
-        Route("/static/{path:path}", brand.serve),
-        Route("/favicon.ico", brand.icon),
-        Route("/healthz", health.healthz),
-        Route("/readyz", health.readyz),
     ]
 
 

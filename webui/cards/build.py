@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from webui.cards import parts
-from webui.cards.controls import actions, controls, offered
+from webui.cards.controls import Controls, actions, controls, offered
 from webui.cards.model import (
     Card,
     CardNote,
@@ -100,48 +100,46 @@ def make_card(
     key = base_key(provider, connection, screen.now)
     about = parts.About(key, provider, connection, screen)
     shown = _resolve(key, note, connection)
-    is_open = shown.note is not None and shown.note.key in OPEN
     placed = controls(about, shown.actions, shown.form)
+    card = _without_outcome(about, shown, placed)
+    if shown.note and shown.outcome:
+        card = _with_outcome(card, about, shown.note, shown.outcome, placed)
+    return replace(card, focus=_focus(card, focus))
+
+
+def _without_outcome(about: parts.About, shown: _Shown, placed: Controls) -> Card:
+    """Make the card of what is stored, drawn as the outcome makes it, without its words."""
+    provider, connection = about.provider, about.connection
+    told = shown.note.key if shown.note else ""
     matter = parts.matter(about)
-    base_status = Line(shown.tone, matter.title) if matter and shown.form == "row" else None
-    line, sign = LINES.get(shown.state) or LINES[BASES[key].state]
-    card = Card(
+    line, sign = LINES.get(shown.state) or LINES[BASES[about.key].state]
+    return Card(
         state=shown.state,
         name=provider.name,
         label=provider.label,
         title=matter.title if matter and shown.form == "card" else provider.label,
         mark=provider.name,
-        where=screen.where,
+        where=about.screen.where,
         form=shown.form,
         group=_group(shown),
-        stored=key in STORED,
+        stored=about.key in STORED,
         line=line,
-        sign="ask" if shown.note and shown.note.key == "asked" else sign,
+        sign="ask" if told == "asked" else sign,
         tag=words.text(f"tag.{shown.tag}"),
         tone=shown.tone,
         account=clean_label(connection.profile.account.label) if connection else "",
         about=matter,
         note=None,
-        status=base_status,
-        used=used(connection, screen.now) if key in WORKING and connection else "",
+        status=Line(shown.tone, matter.title) if matter and shown.form == "row" else None,
+        used=used(connection, about.screen.now) if connection and about.key in WORKING else "",
         purpose=parts.purpose(about),
         facts=parts.facts(about),
         permissions=parts.permissions(about, shown.actions),
         begin=placed.begin,
         actions=placed.first,
         more=placed.folded,
-        fingerprint=_fingerprint(about, shown.note.key if shown.note else ""),
+        fingerprint=_fingerprint(about, told),
     )
-    if shown.note and shown.outcome:
-        card = _with_outcome(card, about, shown.note, shown.outcome)
-    if card.note:
-        with_buttons = replace(
-            card.note, actions=placed.noted, elsewhere=placed.elsewhere, away=placed.away
-        )
-        card = replace(card, note=with_buttons)
-    if is_open and card.note:
-        card = replace(card, title=card.note.title, about=card.note, note=None)
-    return replace(card, focus=_focus(card, focus))
 
 
 def used(connection: Connection, now: float) -> str:
@@ -195,14 +193,24 @@ def _group(shown: _Shown) -> Group:
     return "just" if shown.state in LEFT else "more"
 
 
-def _with_outcome(card: Card, about: parts.About, note: Note, outcome: Outcome) -> Card:
+def _with_outcome(
+    card: Card, about: parts.About, note: Note, outcome: Outcome, placed: Controls
+) -> Card:
     """Return the card with the last action's outcome, in its title, its news and its text."""
     card = replace(card, outcome=parts.title(about, note), news=parts.news(about, note, outcome))
     if about.key in outcome.silent:
         return card
     if outcome.is_line:
         return replace(card, status=parts.line(about, note, outcome))
-    return replace(card, note=parts.outcome_note(about, note, outcome))
+    told = replace(
+        parts.outcome_note(about, note, outcome),
+        actions=placed.noted,
+        elsewhere=placed.elsewhere,
+        away=placed.away,
+    )
+    if note.key in OPEN:
+        return replace(card, title=told.title, about=told)
+    return replace(card, note=told)
 
 
 def _is_answered(note: Note, connection: Connection | None) -> bool:

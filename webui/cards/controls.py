@@ -57,34 +57,37 @@ def controls(about: About, keys: Iterable[str], form: Form) -> Controls:
     An open card has all that there is to do in one row of buttons; elsewhere those that
     an outcome brings stand with its words.
     """
-    base = BASES[about.key].actions
-    keys = tuple(keys)
+    base, keys = BASES[about.key].actions, tuple(keys)
     near = [key for key in keys if key not in FOLDED | AWAY | ELSEWHERE]
-    begin: str | None = None
-    if form == "card":
-        first, noted = near, []
-    else:
-        noted = [key for key in near if key not in base]
-        first = [key for key in base if key not in FOLDED]
-        if any(_connects(key) for key in noted):  # one way back is enough
-            first = [key for key in first if not _connects(key)]
-    if form == "offer":
-        begin = next((key for key in keys if _connects(key)), None)
-        noted = [key for key in noted if not _connects(key)]
-        first = []
+    first, noted = _first_and_noted(base, near, form)
+    begins = (key for key in keys if form == "offer" and _connects(key))
     folded = [key for key in ("check", "disconnect") if key in base or key in keys]
-    one = _first(about, (key for key in keys if key in AWAY))
     return Controls(
-        begin=_first(about, [begin] if begin else [], "soft"),
+        begin=_one(about, begins, "soft"),
         noted=actions(about, noted, ""),
-        elsewhere=_first(about, (key for key in keys if key in ELSEWHERE)),
-        away=one,
+        elsewhere=_one(about, (key for key in keys if key in ELSEWHERE)),
+        away=_one(about, (key for key in keys if key in AWAY)),
         first=actions(about, first, "primary" if form == "card" else ""),
         folded=actions(about, folded, ""),
     )
 
 
-def _first(about: About, keys: Iterable[str], must: Style = "") -> Action | None:
+def _first_and_noted(
+    base: tuple[str, ...], near: list[str], form: Form
+) -> tuple[list[str], list[str]]:
+    """Divide the actions into those of the card and those of the note; one way back is enough."""
+    if form == "card":
+        return near, []
+    noted = [key for key in near if key not in base]
+    if form == "offer":
+        return [], [key for key in noted if not _connects(key)]
+    first = [key for key in base if key not in FOLDED]
+    if any(_connects(key) for key in noted):
+        first = [key for key in first if not _connects(key)]
+    return first, noted
+
+
+def _one(about: About, keys: Iterable[str], must: Style = "") -> Action | None:
     return next(iter(actions(about, keys, must)), None)
 
 

@@ -1,7 +1,6 @@
 """``OAuthManager``: checks, then delegates.  Inherits ``Display``, which inherits ``Composition``.
 
-It has the names of the specification.  Its methods make a ``Subject`` of their arguments, which
-checks them, and call a flow.
+It has the specification's names.  Methods check arguments by a ``Subject``, and call a flow.
 """
 
 from __future__ import annotations

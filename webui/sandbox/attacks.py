@@ -33,7 +33,7 @@ class NotPlayed(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was done, in sentences; ``is_held`` is None if it could not be played."""
+    """Sentences about an attack; ``is_held`` is None if it could not be played."""
 
     lines: tuple[str, ...]
     verdict: str

@@ -1,4 +1,4 @@
-"""``/everything/disconnect`` and ``/signout/everywhere``: an end to all at once."""
+"""The account menu, ``/everything/disconnect`` and ``/signout/everywhere``: all at once."""
 
 from __future__ import annotations
 
