@@ -273,6 +273,13 @@ async def test_the_site_opens_a_link_in_the_guides_frame_and_in_no_other_hosts(
         assert opened.status_code == status
 
 
+async def test_the_cookies_of_chat_and_site_have_names_of_their_own(journey: Journey) -> None:
+    await journey.connect("github")  # one host has all of them, whatever the port
+    names = [cookie.name for cookie in journey.browser.cookies.jar]
+    assert len(set(names)) == len(names)
+    assert {"session", "person"} <= set(names)
+
+
 async def test_the_way_back_to_the_chat_says_in_a_frame_that_it_is_beside(journey: Journey) -> None:
     mine = f"{journey.sandbox}/chat/mine"
     framed = {"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Site": "same-site"}

@@ -107,16 +107,7 @@ def create_demo(
     state file is not ours.
     """
     sign_on = SignOnStandin(sandbox, site)
-    settings = Settings(
-        base_url=site,
-        redis_url=redis_url,
-        encryption_keys=(keys.encryption_key,),
-        session_secrets=(keys.session_secret,),
-        log_level="warning",
-        chat_url=f"{sandbox}/chat/mine",
-        providers_config=_providers(sandbox, keys),
-        **sign_on.settings(),  # type: ignore[arg-type]
-    )
+    settings = _settings(redis_url, keys, site, sandbox, sign_on)
     standins = create_standins(
         sandbox,
         clients={
@@ -144,6 +135,21 @@ def create_demo(
     )
     rest.router.redirect_slashes = False
     return Framed(create_app(settings, development=True), sandbox), Framed(rest, sandbox)
+
+
+def _settings(
+    redis_url: str, keys: Secrets, site: str, sandbox: str, sign_on: SignOnStandin
+) -> Settings:
+    return Settings(
+        base_url=site,
+        redis_url=redis_url,
+        encryption_keys=(keys.encryption_key,),
+        session_secrets=(keys.session_secret,),
+        log_level="warning",
+        chat_url=f"{sandbox}/chat/mine",
+        providers_config=_providers(sandbox, keys),
+        **sign_on.settings(),  # type: ignore[arg-type]
+    )
 
 
 def _providers(sandbox: str, keys: Secrets) -> dict[str, dict[str, Any]]:
