@@ -149,7 +149,8 @@
 
   // Without htmx nothing goes on by itself: then every button is shown.
   addEventListener('load', () => window.htmx || root.classList.remove('js'));
-  doc.addEventListener('DOMContentLoaded', localise);
+  // As soon as the page is read: the next event waits for htmx, and would move what is seen.
+  doc.addEventListener('readystatechange', localise);
   // Out of memory, Back shows an old state.
   addEventListener('pageshow', event => event.persisted && location.reload());
 })();
