@@ -5,7 +5,6 @@
   const day = {day: 'numeric', month: 'long'};
   const styles = {day, date, time, clock: time, second: {timeStyle: 'medium'}, both: {...date, ...time}};
   const held = new WeakMap();
-  let unfolded = [];
   root.classList.add('js');
 
   const write = (time, style) =>
@@ -84,7 +83,6 @@
     }
     const folds = [...doc.querySelectorAll('[id^=conn-] > details[open]')];
     held.set(ctx, [hasFocus() && doc.activeElement, folds.map(fold => fold.parentElement.id)]);
-    unfolded = [...doc.querySelectorAll('[id^=conn-]:has(> details[open])')].map(card => card.id);
     if (!isPoll(ctx)) box().replaceChildren();
   });
 
@@ -93,7 +91,6 @@
     open.forEach(id => all(`#${id} > details`, fold => { fold.open = true; }));
     localise();
     place();
-    for (const id of unfolded) get(id)?.querySelector('details')?.setAttribute('open', '');
     if (!isPoll(ctx)) watch();
     else if (ctx.title) doc.title = ctx.title; // htmx does not
     if (!was || hasFocus()) return;

@@ -102,6 +102,7 @@ def listed(cards: Sequence[Card], **more: Any) -> dict[str, Any]:
         "groups": groups,
         "first": first,
         "summary": summarize(cards, SCREEN),
+        "has_stored": any(card.stored for card in cards),
     }
     return {**context, "find": "", "can_find": False, **more}
 
@@ -385,7 +386,8 @@ def screens() -> dict[str, str]:
     for name, cards in _lists().items():
         found[name] = list_html(cards)
     found |= _receipts() | _used()
-    listed_all = [(ON["github"], "octocat"), (ON["google"], "")]
+    held = [CASES[name] for name in ("endless", "ended", "one feature lacks")]
+    listed_all = [confirm_card(case.provider, case.connection, SCREEN) for case in held]
     found["everything"] = _page("everything.html", {"listed": listed_all}, signed_in=True)
     well = _lists()["well"]
     found["list, found"] = list_html(well[:1], find="git", can_find=True)

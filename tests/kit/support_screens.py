@@ -149,7 +149,7 @@ def support_screens(screen: Screen, events: list[Event]) -> Iterator[tuple[str, 
     seen = {**_about(), "groups": grouped(cards), "summary": summarize(cards, screen)}
     yield "support preview", "support_preview.html", "", seen
     for act in ACTS.values():
-        service = {"act": act.name, "provider": "", "label": "", "fault": ""}
+        service = {"act": act.name, "will": act.name, "provider": "", "label": "", "fault": ""}
         if act.of_service:
             service.update(provider="github", label="GitHub")
         yield f"support asks {act.name}", "support_ask.html", "", {**_about(), **service}

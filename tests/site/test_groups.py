@@ -19,7 +19,7 @@ from tests.kit.screens import (
     screens,
 )
 from tests.kit.site_fixtures import Browser, Place, commands, site_at
-from webui.cards import FILTER_ABOVE, Card, confirm_card, grouped, make_card, matching
+from webui.cards import FILTER_ABOVE, Card, confirm_card, grouped, make_card, matching, summarize
 from webui.cards.gallery import BUSY, CASES, NOW, OFF, ON, RENEWING, Case, connection
 from webui.cards.parts import DAY
 from webui.cards.states import OUTCOMES
@@ -132,6 +132,14 @@ def test_what_is_normal_is_said_nowhere() -> None:
             assert "enews the next time" not in html, name
 
 
+def test_the_permissions_of_a_connection_lead_to_what_they_mean_for_that_service() -> None:
+    for name in ("endless", "limited"):
+        shown = card(CASES[name])
+        html = card_html(shown, htmx=True)
+        assert f'href="/help/permissions#{shown.name}"' in html
+    assert "/help/permissions#" not in SCREENS["support preview"]
+
+
 class TestWithNothingConnected:
     def test_one_story_has_the_only_primary_button_and_the_rest_is_below(self) -> None:
         html = list_html(FREE)
@@ -224,7 +232,7 @@ class TestTheFilter:
         assert "<b>" not in page.text
         assert "\u202e" not in re.sub(r'value="[^"]*"', "", page.text)
         assert "x" * 81 not in page.text
-        assert "No service has" in page.text
+        assert "No service or account has" in page.text
         assert 'href="/connections">Show all services</a>' in page.text
 
     def test_finds_by_the_name_of_the_service_or_of_the_account(self) -> None:
@@ -232,6 +240,20 @@ class TestTheFilter:
         assert [c.name for c in matching(cards, "GIT")] == ["github"]
         assert [c.name for c in matching(cards, "Octo")] == ["github", "google"]
         assert matching(cards, "nothing") == []
+
+    def test_leaves_the_way_to_a_card_that_it_does_not_show(self) -> None:
+        """The summary is of all cards, so its links lead to the page of all."""
+        cards = [card(CASES[name]) for name in ("limited", "own provider")]
+        html = list_html(cards[1:], summary=summarize(cards, SCREEN), find="wiki", can_find=True)
+        assert 'id="conn-google"' not in html
+        assert 'href="/connections#conn-google-t"' in html
+        assert 'href="#conn-google-t"' in SCREENS["support preview"]
+
+    async def test_leaves_the_way_to_disconnect_everything(
+        self, place: Place, ann: Browser
+    ) -> None:
+        await place.connect(ann, "github")
+        assert 'id="disconnect-everything"' in (await ann.get("/connections?find=discord")).text
 
 
 class TestTheQuestion:

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
+from redis.asyncio import Redis
 
 from tests.kit.library import keys_at, let_time_pass
 from tests.kit.site_fixtures import (
@@ -20,6 +21,7 @@ from tests.kit.site_fixtures import (
     heading,
     query_of,
     shown_code,
+    site_at,
 )
 from tests.library.test_stories import told
 from webui.oauth_manager import Meaning
@@ -227,6 +229,15 @@ class TestAnAddressOfAnEnd:
         assert page.status_code == 400
         assert ('<code id="command">connect github</code>' in page.text) != is_ours
         assert "support can look up <code>K4T9WX</code>" in page.text
+
+    @pytest.mark.parametrize("outcome", sorted({m.outcome for m in Meaning} - {"denied"}))
+    async def test_leads_back_to_the_chat_whatever_happened(
+        self, redis_url: str, redis: Redis, outcome: str
+    ) -> None:
+        async with site_at(redis_url, redis, chat_url="https://chat.example/") as place:
+            stranger = await place.browser()
+            page = await stranger.get(f"/connect/ended/{outcome}?service=github")
+        assert 'href="https://chat.example/"' in page.text
 
     async def test_leads_who_is_signed_in_to_their_connections(
         self, place: Place, ann: Browser

@@ -46,7 +46,7 @@ from tests.kit.site_fixtures import (
     site_environment,
 )
 from webui.chat import connect_service
-from webui.oauth_manager import OAuthManager, init_oauth_manager
+from webui.oauth_manager import PROVIDER_TEMPLATES, OAuthManager, init_oauth_manager
 from webui.text import words
 
 pytestmark = pytest.mark.anyio
@@ -112,6 +112,8 @@ class TestTheWholeWay:
         assert place.fake.calls["token"] == 0, "the bot's word alone exchanges nothing"
         page = await phone.get("/connect/proof")
         assert 'id="proof-continue"' in page.text
+        label = PROVIDER_TEMPLATES[provider]["label"]
+        assert f"Go on with {label}" in page.text, "they come from there"
         assert place.fake.calls["token"] == 0
         place.fake.account = ACCOUNTS[provider]
         answer = await go_on(phone)

@@ -47,6 +47,17 @@ async def ann(office: Place) -> Browser:
 
 
 class TestAsking:
+    async def test_to_disconnect_promises_no_question_that_a_service_does_not_take(
+        self, carol: Browser
+    ) -> None:
+        asks = {
+            name: (await carol.get(f"{HERS}/disconnect?provider={name}&reason=4411")).text
+            for name in ("github", "microsoft")
+        }
+        assert "we ask GitHub to cancel our access" in asks["github"]
+        assert "cancel our access" not in asks["microsoft"]
+        assert "Microsoft keeps its own list of apps" in asks["microsoft"]
+
     @EVERY_ACT
     async def test_says_what_will_happen_and_looks_nothing_up(
         self, office: Place, carol: Browser, act: str

@@ -120,7 +120,6 @@ def _action(about: About, key: str, kind: Kind, must: Style) -> Action:
         busy=about.say(f"action.{kind.busy}") if kind.busy else "",
         hx_url=hx_url,
         fields=_fields(about, kind),
-        starts=key == "connect",
     )
 
 

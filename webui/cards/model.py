@@ -52,8 +52,7 @@ class Action:
     """A form (``post``) or a link (``get``).
 
     ``hx_url`` is ``""`` if htmx takes no part; ``suffix`` completes the accessible
-    name; ``busy`` replaces the label while it works; ``fields`` are hidden; ``starts``
-    marks a first connection.
+    name; ``busy`` replaces the label while it works; ``fields`` are hidden.
     """
 
     id: str
@@ -65,7 +64,6 @@ class Action:
     busy: str = ""
     hx_url: str = ""
     fields: tuple[tuple[str, str], ...] = ()
-    starts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import asyncio
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from webui.cards import AFTER_DISCONNECT
+from webui.cards import AFTER_DISCONNECT, confirm_card
 from webui.incident_codes import refer
 from webui.oauth_manager import Connection, Status, StoreUnavailable
 from webui.paths import HOME
@@ -15,20 +15,20 @@ from webui.rendering.render import render
 from webui.sessions.note import Note
 from webui.sessions.sessions import Session
 from webui.site import Site, site_of
-from webui.text.labels import clean_label
+from webui.views.card_responses import screen_of
 from webui.views.disconnect import seen_through
 from webui.views.sign_in import signed_out_response
 
 
 async def ask_disconnect(request: Request) -> Response:
-    """``GET /everything/disconnect``: one question that lists every connection."""
+    """``GET /everything/disconnect``: one question that lists every connection, and what stops."""
     site = site_of(request)
     session = await site.sessions.require(request)
     connections = await _connected(site, session)
     if not connections:
         return RedirectResponse(HOME, 303)
-    providers = site.manager.providers
-    listed = [(providers[c.provider], clean_label(c.profile.account.label)) for c in connections]
+    providers, screen = site.manager.providers, screen_of(site, "list")
+    listed = [confirm_card(providers[c.provider], c, screen) for c in connections]
     return render(request, "everything.html", listed=listed)
 
 

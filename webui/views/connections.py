@@ -28,6 +28,8 @@ from webui.views.card_responses import NEWEST, answer, cards_of, done, screen_of
 async def show_list(request: Request) -> Response:
     """``GET /connections``.  Two round trips, session included.
 
+    One more with nothing connected, and while a receipt is shown.
+
     For htmx with the cards ``seen`` on a page: 204, or the cards that changed.
     """
     site = site_of(request)
@@ -56,6 +58,7 @@ async def show_list(request: Request) -> Response:
         summary=summarize(cards, screen),
         find=find,
         can_find=bool(find) or len(cards) > FILTER_ABOVE,
+        has_stored=any(card.stored for card in cards),
     )
 
 

@@ -159,6 +159,7 @@ def _proof_page(request: Request, site: Site, proof: Proof, *, asked: int = 0) -
         "owner": proof.request.user_id if site.settings.link_proof == "confirm" else "",
         "provider": site.manager.providers.get(proof.request.provider),
         "confirmed": proof.confirmed,
+        "is_parked": proof.parked is not None,
         "continue_url": "/connect/proof/continue",
         "check_url": "/connect/proof/continue",
         "decline_url": "/connect/proof/decline",

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from webui.access.roles import Staff, require_staff
 from webui.cards import AFTER_CHECK, AFTER_DISCONNECT, Card, make_card
-from webui.oauth_manager import Health, NoticeKind, StoreUnavailable
+from webui.oauth_manager import Health, NoticeKind, OAuthProvider, StoreUnavailable
 from webui.rendering.render import render
 from webui.sessions.note import Note
 from webui.site import Site, form_of, site_of
@@ -106,10 +106,17 @@ def _question(
         422 if fault else 200,
         **about(staff, person_of(request), field_of(fields, "reason"), site.clock.now()),
         act=act.name,
+        will=_effect(act, site.manager.providers.get(provider)),
         provider=provider,
         label=site.manager.providers[provider].label if provider else "",
         fault=words.text(f"support.fault.{fault}") if fault else "",
     )
+
+
+def _effect(act: Act, provider: OAuthProvider | None) -> str:
+    """Return the name of the sentence on what the action does."""
+    asks_nobody = act.name == "disconnect" and provider and not provider.can_revoke
+    return "disconnect_own_list" if asks_nobody else act.name
 
 
 async def _do(act: Act, request: Request) -> Response:
