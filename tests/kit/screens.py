@@ -135,6 +135,8 @@ def _link_pages() -> Iterator[tuple[str, str]]:
     yield "proof asked", _page("link_proof.html", waiting | more)
     owner = {"owner": "ann@chat", "continue_url": "/go"}
     yield "proof by name", _page("link_proof.html", waiting | owner)
+    came = {"confirmed": True, "continue_url": "/go", "provider": github, "is_parked": True}
+    yield "proof of an authorization that waits", _page("link_proof.html", came)
     for name, provider in {"proof confirmed": github, "proof signs in": None}.items():
         context = {"confirmed": True, "continue_url": "/go", "provider": provider}
         yield name, _page("link_proof.html", context)

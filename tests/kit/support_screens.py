@@ -155,6 +155,9 @@ def support_screens(screen: Screen, events: list[Event]) -> Iterator[tuple[str, 
         yield f"support asks {act.name}", "support_ask.html", "", {**_about(), **service}
         faulty = {**_about(), **service, "fault": words.text("support.fault.reason")}
         yield f"support asks {act.name} again", "support_ask.html", "", faulty
+        if act.name == "disconnect":
+            listed = {**_about(), **service, "will": "disconnect_own_list"}
+            yield "support asks disconnect of a list", "support_ask.html", "", listed
         done = {**_about(), **_done(act.name, screen)}
         yield f"support did {act.name}", "support_done.html", "", done
 
