@@ -24,7 +24,7 @@ PAGE = 25
 
 _SIEVED = 100  # entries read at once if only some of them count
 _READ_ON = 500  # entries read at once if the first ones did not fill a page
-_ID = re.compile(r"[0-9]{1,15}-[0-9]{1,10}")
+_ID = re.compile(r"(?!0+-0+$)[0-9]{1,15}-[0-9]{1,10}")  # Redis refuses to go back from 0-0
 
 
 @dataclass(frozen=True, slots=True)
