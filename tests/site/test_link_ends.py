@@ -256,3 +256,14 @@ class TestAnAddressOfAnEnd:
         page = await ann.get("/connect/ended/not-yours")
         assert 'id="switch-account"' in page.text
         assert 'id="switch-account"' not in (await ann.get("/connect/ended/dead")).text
+
+    async def test_of_another_persons_link_tells_nobody_who_is_signed_out_that_they_are_in(
+        self, place: Place, ann: Browser
+    ) -> None:
+        signed_in = await ann.get("/connect/ended/not-yours")
+        await ann.post("/signout")
+        signed_out = await ann.get("/connect/ended/not-yours")
+        assert "You are signed in here with another one" in signed_in.text
+        assert "You are signed in here" not in signed_out.text
+        assert "sign out here" not in signed_out.text
+        assert heading(signed_out.text) == heading(signed_in.text)

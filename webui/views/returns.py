@@ -42,6 +42,7 @@ _ENDINGS = {
     "over": _Ending("over", 400, "start_again"),
     "too-many": _Ending("over", 400, "start_again"),
 }
+_SIGNED_OUT = _Ending("not_yours_now", 403)  # by then nobody is signed in under another account
 _OF_A_SERVICE = ("denied",)  # and the outcomes of connecting
 # The way on after an outcome of connecting, by its name; "" if another link does not help.
 _ASKS = {
@@ -86,13 +87,15 @@ async def show(request: Request) -> Response:
     ref = shown_reference(request)
     if how == "too-many":
         await may_guess(request)  # says until when, as long as the limit holds
-    await site.sessions.load(request)  # for the header
+    session = await site.sessions.load(request)
     if how == "unanswered":
         return render_error(request, 503, how, ref=ref)
     service = site.manager.providers.get(request.query_params.get("service", ""))
     ending = _ENDINGS.get(how) or _outcome(how)
     if ending is None or (service is None and (how in _OF_A_SERVICE or how not in _ENDINGS)):
         raise HTTPException(404)
+    if how == "not-yours" and session is None:
+        ending = _SIGNED_OUT
     at = when_over(request, how)
     command = f"connect {service.name}" if service else "connect"
     return render(
@@ -106,7 +109,7 @@ async def show(request: Request) -> Response:
         command=command if ending.ask else "",
         ask=f"ended.{ending.ask}",
         ref=ref,
-        signs_out=how == "not-yours",
+        signs_out=ending.key == "not_yours",
     )
 
 
