@@ -905,6 +905,27 @@ async def test_signing_out_goes_on_to_the_provider_without_any_token(
     assert (await thief.get("/support")).headers["location"].startswith("/signin")
 
 
+async def test_signing_out_everywhere_goes_on_to_the_provider_too(
+    open_place: Place, acme: OpenIDServer
+) -> None:
+    here, there = await open_place.browser(), await open_place.browser()
+    for browser in (here, there):
+        await sign_in(browser, acme, "/connections")
+    url = handed_off(await here.post("/signout/everywhere"))
+    assert url.startswith(f"{ISSUER}/logout?")
+    assert (await there.get("/connections")).headers["location"].startswith("/signin")
+
+
+async def test_signing_out_everywhere_ends_a_staff_session_at_the_provider_too(
+    place: Place, acme: OpenIDServer
+) -> None:
+    browser = await place.browser()
+    await place.prove(browser, "carol")
+    await sign_in(browser, acme)
+    assert handed_off(await browser.post("/signout/everywhere")).startswith(f"{ISSUER}/logout?")
+    assert (await browser.get("/support")).headers["location"].startswith("/signin")
+
+
 @pytest.mark.parametrize("trouble", ["none", "away", "other", "silent"])
 async def test_without_the_provider_signing_out_works_all_the_same(
     redis_url: str, redis: Redis, trouble: str

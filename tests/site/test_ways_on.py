@@ -178,6 +178,7 @@ class TestAFormThatBrokeDown:
         [
             ("/connections/github/connect", "What you have connected is kept."),
             ("/signout", "You may still be signed in."),
+            ("/signout/everywhere", "You may still be signed in."),
             ("/connections/github/dismiss", UNKNOWN),
             ("/connect/uuuu/decline", UNKNOWN),
         ],

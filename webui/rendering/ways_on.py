@@ -21,6 +21,7 @@ _PASSING = ("408", "429", "500", "503", "service", "signon_role")
 _FATES = {
     "check": "unchanged",
     "connect": "kept",
+    "everywhere": "signed_in",
     "preview": "unchanged",
     "signout": "signed_in",
     "sso": "unchanged",

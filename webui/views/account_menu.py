@@ -48,8 +48,9 @@ async def sign_out(request: Request) -> Response:
     """``POST /signout/everywhere``: every browser of this person, this one included."""
     site = site_of(request)
     session = await site.sessions.require(request)
+    staff = await site.staff_sessions.load(request, renew=False)
     await site.sessions.end_all(session.user)
-    return await signed_out_response(request)
+    return await signed_out_response(request, *(each.via for each in (session, staff) if each))
 
 
 async def _connected(site: Site, session: Session) -> list[Connection]:

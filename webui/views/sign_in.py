@@ -52,10 +52,14 @@ async def sign_out(request: Request) -> Response:
     return await signed_out_response(request)
 
 
-async def signed_out_response(request: Request) -> Response:
-    """End both sessions of this browser, and go to the page that says so."""
+async def signed_out_response(request: Request, *ended: str) -> Response:
+    """End both sessions of this browser, and go to the page that says so.
+
+    ``ended`` are the ``via`` of those that have ended already.
+    """
     site = site_of(request)
-    vias = [await sessions.end(request) for sessions in (site.sessions, site.staff_sessions)]
+    both = site.sessions, site.staff_sessions
+    vias = [*ended, *[await sessions.end(request) for sessions in both]]
     response = await sign_out_there(request) if "sso" in vias else None
     response = response or RedirectResponse("/signed-out", 303)
     # Sign-ins that are under way end with the session.
