@@ -105,7 +105,7 @@
 
   // A page polls for two minutes from the last press, and when somebody comes back.
   function look() {
-    const poll = get('conn-poll');
+    const poll = get('cards-poll');
     if (poll && doc.hidden) doc.title = poll.dataset.title;
     else poll?.dispatchEvent(new Event('look'));
   }

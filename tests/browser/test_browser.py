@@ -68,14 +68,14 @@ async def test_the_whole_journey(
             assert ann.page.url.endswith(f"/connections#conn-{provider}-n")
             assert await ann.focused() == f"conn-{provider}-n"
             await ann.fits()
-        assert await ann.page.locator("#conn-summary").inner_text() == ALL_WELL.format(4)
+        assert await ann.page.locator("#cards-summary").inner_text() == ALL_WELL.format(4)
         for provider, state in {
             "github": "disconnected",
             "google": "disconnected",
             "microsoft": "own_list",
         }.items():
             await disconnect(ann, provider, state)
-        assert await ann.page.locator("#conn-summary").inner_text() == ALL_WELL.format(1)
+        assert await ann.page.locator("#cards-summary").inner_text() == ALL_WELL.format(1)
         await ann.press("Sign out")
         assert ann.page.url.endswith("/signed-out")
         await ann.fits()

@@ -72,7 +72,7 @@ async def test_another_tab_that_disconnects_changes_the_card_of_the_first(ann: D
     assert await look(page) == 200
     await ann.window.card("github", "disconnected")
     assert await ann.window.focused() == "conn-google-connect"
-    await expect(page.locator("#conn-summary")).to_contain_text("Nothing is connected yet.")
+    await expect(page.locator("#cards-summary")).to_contain_text("Nothing is connected yet.")
     assert await said(ann) == ["GitHub is disconnected."]
     assert await look(page) == 204
     assert await said(ann) == ["GitHub is disconnected."]

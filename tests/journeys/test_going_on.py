@@ -428,7 +428,7 @@ class TestWaiting:
         assert card_state(page.text, "github") == "waiting"
         assert "Disconnect GitHub" in buttons(page)
         assert "Status: Connected" in element(page, "conn-github")
-        assert element(page, "conn-summary") == "GitHub needs you."
+        assert element(page, "cards-summary") == "GitHub needs you."
         answer = await ann.post("/connections/github/disconnect", htmx=True)
         assert card_state(answer.text, "github") == "disconnected"
 

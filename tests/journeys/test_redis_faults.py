@@ -27,7 +27,7 @@ from webui.sandbox.embedded_redis import embedded_redis
 pytestmark = pytest.mark.anyio
 
 ANSWER_SECONDS = 3  # longer than that nobody is to wait for an error
-UNAVAILABLE = "Stargazer is not available"
+UNAVAILABLE = "Stargazer is not available right now"
 TAKES_A_STATE = b"oauth_state:"
 WRITES_TOKENS = b"ARGV[4] == 'same'"  # a line of the script that stores a connection
 
@@ -188,6 +188,10 @@ def requests(browser: Browser, link: str) -> list[Awaitable[httpx.Response]]:
         browser.post(f"/connect/{link}/decline"),
         browser.get("/connect/done/github"),
         browser.post("/signout"),
+        browser.get("/everything/disconnect"),
+        browser.post("/everything/disconnect"),
+        browser.post("/signout/everywhere"),
+        browser.get("/activity"),
         browser.get("/readyz"),
     ]
 

@@ -216,7 +216,7 @@ def test_the_summary_counts_and_links(names: list[str], text: str, links: list[s
     assert [link.url for link in summary.attention] == [
         f"#conn-{shown.name}-t" for shown in cards if shown.label in links
     ]
-    assert Document(list_html(cards)).by_id("conn-summary").text == text
+    assert Document(list_html(cards)).by_id("cards-summary").text == text
 
 
 def test_the_time_at_which_access_runs_out_is_already_over() -> None:

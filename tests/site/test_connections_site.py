@@ -127,7 +127,7 @@ class TestOneCard:
 
     async def test_fragment_brings_the_summary_along(self, ann: Browser) -> None:
         fragment = await ann.get("/connections/github", htmx=True)
-        assert 'id="conn-summary" hx-swap-oob="outerHTML"' in fragment.text
+        assert 'id="cards-summary" hx-swap-oob="outerHTML"' in fragment.text
 
     @pytest.mark.parametrize("htmx", [True, False])
     async def test_is_never_stored_and_varies_with_who_asks_how(
@@ -461,7 +461,7 @@ class TestStates:
         page = await ann.get("/connections")
         assert card_state(page.text, "google") == "reconnect"
         assert "Google has ended our access" in page.text
-        assert Document(page.text).by_id("conn-summary").text.strip() == "Google needs you."
+        assert Document(page.text).by_id("cards-summary").text.strip() == "Google needs you."
         await ann.get(place.fake.authorize(await ann.begin("google", {"intent": "reconnect"})))
         assert await ann.state_of("google") == "connected"
 

@@ -147,7 +147,7 @@ def test_every_control_works_without_the_script(html: str) -> None:
             assert a["href"].startswith("/connections")
         if "hx-get" in a or "hx-post" in a:
             assert a["hx-target"].startswith("#")
-            swap = "none" if a.get("id") == "conn-poll" else "outerHTML"
+            swap = "none" if a.get("id") == "cards-poll" else "outerHTML"
             assert (a["hx-swap"], a["hx-sync"]) == (swap, "this:drop")
         else:
             assert not {"hx-target", "hx-swap", "hx-sync", "hx-trigger", "hx-include"} & a.keys()
@@ -264,7 +264,7 @@ def test_a_fragment_is_marked_and_brings_the_summary_and_the_announcement() -> N
     html = bytes(answer.body).decode()
     document = read(html)
     assert document.elements[0].tag == "li"
-    assert document.by_id("conn-summary").attributes["hx-swap-oob"] == "outerHTML"
+    assert document.by_id("cards-summary").attributes["hx-swap-oob"] == "outerHTML"
     assert document.by_id("announce").attributes["hx-swap-oob"] == "innerHTML"
     assert "Tea &lt;is&gt; ready." in html
 
@@ -284,7 +284,7 @@ def test_news_swaps_each_card_where_it_stands_and_moves_no_focus() -> None:
     assert [e.attributes["id"] for e in swapped] == [
         "conn-microsoft",
         "conn-github",
-        "conn-summary",
+        "cards-summary",
         "announce",
     ]
     assert swapped[-1].text == "Microsoft: Reconnect needed. GitHub: Connected."
@@ -294,7 +294,7 @@ def test_news_swaps_each_card_where_it_stands_and_moves_no_focus() -> None:
 
 def test_a_page_that_asks_for_news_says_what_it_shows() -> None:
     for name, where in (("list", "/connections"), ("ended, alone", "/connections?return=detail")):
-        poll = Document(SCREENS[name]).by_id("conn-poll").attributes
+        poll = Document(SCREENS[name]).by_id("cards-poll").attributes
         assert (poll["hx-get"], poll["hx-include"]) == (where, "[name=seen]")
     seen = [e.attributes for e in Document(SCREENS["list"]).elements if e.tag == "input"]
     shown = [card(CASES[name]).seen for name in ("limited", "ended", "endless")]
