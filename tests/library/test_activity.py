@@ -122,7 +122,22 @@ class TestPages:
         assert names((await manager.activity(redis, "ann", first.older)).events)[0] == "e34"
 
     @pytest.mark.parametrize(
-        "before", ["", "x", "0", "1-", "-1", "(5-0", "5-0 ", "9" * 16 + "-0", "+", "\0", "٣-٣", "0-0", "000-00"]
+        "before",
+        [
+            "",
+            "x",
+            "0",
+            "1-",
+            "-1",
+            "(5-0",
+            "5-0 ",
+            "9" * 16 + "-0",
+            "+",
+            "\0",
+            "٣-٣",
+            "0-0",
+            "000-00",
+        ],
     )
     async def test_asked_for_with_nonsense_are_the_first(
         self, manager: OAuthManager, redis: Redis, before: str
