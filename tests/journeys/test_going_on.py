@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from tests.kit.cards_shown import buttons, element, focused, note, seen
 from tests.kit.fake_answers import Answer, Gate, error_answer, json_answer
 from tests.kit.library import dumped, fake_provider, revoke_key, tokens_key
+from tests.kit.screens import Document
 from tests.kit.site_fixtures import Browser, Place, card_state, heading, site_at
 from webui.sessions.note import Note
 from webui.sessions.sessions import Session
@@ -263,6 +264,11 @@ class TestTryingAgain:
             answer = await ann.get("/connections")
         assert card_state(answer.text, "github") == "disconnected"
         assert "GitHub has cancelled our access too." in note(answer)
+        assert "GitHub confirmed, reference" in note(answer)
+        assert "did not confirm" not in note(answer)
+        activity = Document((await ann.get("/activity")).text).text
+        assert "GitHub confirmed, reference" in activity
+        assert "did not confirm" not in activity
         assert not any(place.fake.is_alive(token) for token in place.fake.issued)
         assert not await place.redis.exists(revoke_key("ann", "github"))
 

@@ -13,7 +13,7 @@ from webui.cards.episodes import OUTCOMES, Episode, episodes
 from webui.oauth_manager import Event, OAuthProvider
 from webui.text import words
 from webui.text.labels import clean_label, isolated, label_of
-from webui.text.receipts import receipt_of
+from webui.text.receipts import answered, receipt_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def timeline(
     """
     made = (
         _entry(episode, names_of(episode.event, providers, product, bot), providers, whose)
-        for episode in episodes(events, until)
+        for episode in episodes(answered(events), until)
     )
     return tuple(entry for entry in made if entry.text)
 

@@ -12,7 +12,7 @@ from webui.cards.timeline import Entry, first, joined, names_of, sentence
 from webui.oauth_manager import Event, Health, OAuthProvider
 from webui.support.identifiers import masked
 from webui.text.labels import clean_label, isolated
-from webui.text.receipts import receipt_of
+from webui.text.receipts import answered, receipt_of
 
 KINDS: dict[str, tuple[str, ...]] = {
     "connecting": (
@@ -54,7 +54,7 @@ def history(
 
     ``whose`` is the person's id, which receipts are worked out from.
     """
-    return tuple(_entry(event, providers, product, bot, whose) for event in events)
+    return tuple(_entry(event, providers, product, bot, whose) for event in answered(events))
 
 
 def _entry(

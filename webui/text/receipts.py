@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from markupsafe import Markup
 
-from webui.oauth_manager import Event
+from webui.oauth_manager import Event, RevokeOutcome
 from webui.oauth_manager.journal import receipt_code
 from webui.text import words
 from webui.text.labels import clean_label, isolated
@@ -45,6 +45,23 @@ class Receipt:
         )
         code = receipt_code(self.user_id, self.provider, self.at)
         return say(key, what=what, time=time, provider=self.label, ref=code)
+
+
+def answered(events: Iterable[Event]) -> tuple[Event, ...]:
+    """Give each disconnect the answer that its provider gave when asked once more.
+
+    Events are newest first, as they are read.
+    """
+    confirmed: set[str] = set()
+    found = []
+    for event in events:
+        if event.kind == "revoked":
+            confirmed.add(event.provider)
+        elif event.kind == "disconnected" and event.provider in confirmed:
+            confirmed.remove(event.provider)
+            event = replace(event, detail=RevokeOutcome.REVOKED)
+        found.append(event)
+    return tuple(found)
 
 
 def receipt_of(event: Event, user_id: str, label: str, *, is_local: bool = True) -> Markup:

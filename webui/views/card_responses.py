@@ -30,7 +30,7 @@ from webui.rendering.render import is_htmx, render_card
 from webui.sessions.note import Note
 from webui.sessions.sessions import Session
 from webui.site import Site, site_of
-from webui.text.receipts import receipt_of
+from webui.text.receipts import answered, receipt_of
 
 NEWEST = 5  # events on a service's own page
 
@@ -94,7 +94,7 @@ async def _with_receipts(site: Site, user: str, notes: dict[str, Note]) -> dict[
     if not wanted:
         return notes
     found: dict[str, Note] = {}
-    for event in (await site.manager.activity(site.redis, user)).events:
+    for event in answered((await site.manager.activity(site.redis, user)).events):
         name = event.provider
         if event.kind == "disconnected" and name in wanted - found.keys():
             label = site.manager.providers[name].label
