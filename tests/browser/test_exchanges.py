@@ -422,7 +422,7 @@ ROWS = [
         MICROSOFT + "t",
     ),
     Row(
-        "Put this note away: still listed",
+        "Dismiss this message: still listed",
         noted("still_listed"),
         "dismiss",
         "POST /connections/github/dismiss",
@@ -432,7 +432,7 @@ ROWS = [
         GITHUB + "t",
     ),
     Row(
-        "Put this note away: its own list",
+        "Dismiss this message: its own list",
         noted("own_list", "microsoft"),
         "done",
         "POST /connections/microsoft/dismiss",

@@ -228,7 +228,7 @@ class TestOnASmallPhone:
             await phone.fits()
             assert await phone.page.goto(link)
             await phone.fits()
-            assert "does not work any more" in await phone.page.locator("h1").inner_text()
+            assert "no longer works" in await phone.page.locator("h1").inner_text()
             phone.complaints.clear()  # Chromium reports the status of a dead link
 
 
@@ -350,7 +350,7 @@ class TestThePageThatWaits:
         await to_the_code(phone, LANDING)
         for wrong in ("BCDFGH", "BCDFGJ", "BCDFGK", "BCDFGM", "BCDFGN"):
             assert not await send(phone, wrong)
-        await phone.page.get_by_role("heading", name="does not work any more").wait_for()
+        await phone.page.get_by_role("heading", name="no longer works").wait_for()
         assert await phone.page.get_by_text("For a new link, send this to Stella").is_visible()
         phone.complaints.clear()  # Chromium reports the status of a dead link
 

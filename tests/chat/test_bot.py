@@ -105,8 +105,8 @@ async def test_help_names_every_command_and_service(caller: Caller) -> None:
     [
         (json_answer({"login": "mo\u202ena\n"}), "GitHub knows you as mona. The token "),
         (json_answer({"login": ["mona"]}), "GitHub answered, and did not say who you are."),
-        (Answer(200, {}, b"not JSON"), "GitHub does not answer right now."),
-        (Answer(503), "GitHub does not answer right now."),
+        (Answer(200, {}, b"not JSON"), "GitHub is not answering."),
+        (Answer(503), "GitHub is not answering."),
     ],
 )
 async def test_whatever_a_provider_answers_becomes_a_sentence_without_the_token(
@@ -146,7 +146,7 @@ async def test_a_provider_that_refuses_every_token_is_in_trouble(
     right = fake.respond
     fake.script("account", error_answer("invalid_token", 401), right, error_answer("x", 401))
     reply = await answer(caller, "whoami github")
-    assert reply.text.startswith("GitHub does not answer right now.")
+    assert reply.text.startswith("GitHub is not answering.")
     assert await manager.has_token("alice", "github", caller.redis)
 
 
@@ -156,7 +156,7 @@ async def test_a_set_up_that_is_wrong_is_not_blamed_on_the_person(
     await manager.store_token(caller.redis, "alice", granted(fake, "google"))
     fake.script("token", error_answer("invalid_client", 401))
     reply = await answer(caller, "whoami google")
-    assert reply.text.startswith("Google is not set up correctly here.")
+    assert reply.text.startswith("Our set-up for Google has a fault")
 
 
 async def test_a_list_at_the_provider_becomes_a_button(

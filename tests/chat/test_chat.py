@@ -399,7 +399,7 @@ SITUATIONS = {
     ),
     "connected with too little": Situation(
         ("connect", "google"),
-        "Google is connected. Not allowed: see your main Google e-mail address. "
+        "Google is connected. I do not have permission to: see your main Google e-mail address. "
         f"Here is a link to allow it. This link is {LINK}",
         leave_permissions_off,
     ),
@@ -411,7 +411,7 @@ SITUATIONS = {
     ),
     "a provider that nobody can ask": Situation(
         ("check", "discord"),
-        "Discord gives me no way to check that just now. Your connection is kept.",
+        "Discord gives me no way to check that. Your connection is kept.",
         lose_the_account_address,
     ),
     "a provider that takes its time": Situation(
@@ -422,7 +422,7 @@ SITUATIONS = {
     "a provider that did not confirm": Situation(
         ("status", "github"),
         "GitHub: not connected. GitHub did not confirm that it has cancelled my access, so it "
-        "may still list me. I cannot use that entry any more.",
+        "may still list me. I cannot use that entry.",
         ask_a_provider_that_does_not_confirm,
     ),
     "access has ended": Situation(
@@ -447,12 +447,12 @@ SITUATIONS = {
     ),
     "the provider is away": Situation(
         ("connect", "github"),
-        f"GitHub is not answering right now.* This link is {LINK}",
+        f"GitHub is not answering.* This link is {LINK}",
         find_trouble,
     ),
     "the set-up is wrong": Situation(
         ("connect", "google"),
-        f"Google cannot be used here at the moment.* This link is {LINK}",
+        f"Our set-up for Google has a fault.* This link is {LINK}",
         find_setup_wrong,
     ),
     "stored, and not to be read": Situation(
@@ -504,7 +504,7 @@ SITUATIONS = {
         leave_permissions_off,
     ),
     "one that does not work just now": Situation(
-        ("list",), r"GitHub: connected as mona\. GitHub is not answering .*", find_trouble
+        ("list",), r"GitHub: connected as mona\. GitHub is not answering\. .*", find_trouble
     ),
     "one that has ended": Situation(
         ("list",),
@@ -527,7 +527,7 @@ SITUATIONS = {
     "status of what lacks permissions": Situation(
         ("status", "google"),
         r"Google: connected\. Some permissions .* I can now: recognise you as the same Google "
-        r"account next time\. Not allowed: see your main Google e-mail address\.",
+        r"account next time\. I do not have permission to: see your main Google e-mail address\.",
         leave_permissions_off,
     ),
     "status of what ended": Situation(
@@ -566,12 +566,12 @@ SITUATIONS = {
     ),
     "the provider is in trouble": Situation(
         ("check", "github"),
-        rf"GitHub is not answering right now\. Your connection is safe\. {SAYS_NO_MORE}",
+        rf"GitHub is not answering\. Your connection is safe\. {SAYS_NO_MORE}",
         be_in_trouble,
     ),
     "renewing is refused": Situation(
         ("check", "google"),
-        "Google does not renew my access, and does not say why in a way I understand. "
+        "Google does not renew my access, and gives no reason that I understand. "
         "Your connection is kept.",
         be_refused,
     ),
@@ -583,7 +583,7 @@ SITUATIONS = {
     ),
     "our set-up is wrong": Situation(
         ("check", "google"),
-        "Google cannot be used here at the moment: our own set-up .* nothing you need to do.*",
+        "Our set-up for Google has a fault, .* You do not need to do anything.*",
         be_set_up_wrongly,
     ),
     "checking nothing": Situation(("check",), r"Which service\?.*"),
@@ -605,14 +605,14 @@ SITUATIONS = {
     ),
     "the provider does not confirm": Situation(
         ("disconnect", "discord"),
-        r"I have deleted my access to Discord\. Discord did not confirm.* off it there\."
+        r"I have deleted my access to Discord\. Discord did not confirm.* remove me there\."
         r"\nDisconnected Discord.* on .* UTC, Discord did not confirm, reference \w{6}\."
         r"\nhttps://discord\.example/apps",
         do_not_confirm,
     ),
     "the provider cannot be asked": Situation(
         ("disconnect", "microsoft"),
-        r"I have deleted my access to Microsoft\. Microsoft keeps .* off it there\."
+        r"I have deleted my access to Microsoft\. Microsoft keeps .* remove me there\."
         r"\nDisconnected Microsoft.* on .* UTC, Microsoft keeps its own list, .*",
         have_no_way_to_ask,
     ),
@@ -620,7 +620,7 @@ SITUATIONS = {
     # everything
     "all of them with another key": Situation(
         ("manage",),
-        r"That does not work here at the moment: our own set-up .* nothing you need to do.*",
+        r"That does not work here: our set-up has a fault, .* You do not need to do anything.*",
         have_another_key_than_the_site,
     ),
     "the connections page": Situation(
@@ -631,12 +631,12 @@ SITUATIONS = {
     "of nobody": Situation(("list",), "I cannot tell who you are.*", nobody),
     "without Redis": Situation(
         ("connect", "github"),
-        "I cannot look that up just now. Nothing was changed. Try again in a moment.",
+        "I cannot look that up. Nothing was changed. Try again in a moment.",
         redis_away,
     ),
     "without Redis, to change something": Situation(
         ("disconnect", "github"),
-        "Something on our side is not answering, so I do not know whether that was done.*",
+        "Part of our system is not answering, so I do not know whether that worked.*",
         redis_away,
     ),
     "too often": Situation(
@@ -657,8 +657,7 @@ SITUATIONS = {
     ),
     "disconnected": notice(
         "disconnected",
-        "GitHub is disconnected. I do not use it any more. "
-        "To connect it again, send: connect github",
+        "GitHub is disconnected. I no longer use it. To connect it again, send: connect github",
     ),
     "reconnect needed": notice(
         "reconnect_needed",
@@ -668,7 +667,7 @@ SITUATIONS = {
     ),
     "reconnect needed, and not set up": notice(
         "reconnect_needed",
-        "Google needs reconnecting, but it is not set up here any more.",
+        "Google needs reconnecting, but it is switched off here.",
         lose_and_unset,
         provider="google",
     ),
@@ -692,13 +691,13 @@ SITUATIONS = {
         for detail, said in {
             "failed": r"Connecting GitHub did not finish\. Nothing was changed\. .*connect github",
             "of a later release": r"Connecting GitHub did not finish\. .*connect github",
-            "misconfigured": r"GitHub cannot be connected at the moment: our own .* was changed\.",
-            "provider_trouble": r"GitHub is not answering right now, so .*send: connect github",
-            "needs_admin": r"Your organisation has to allow me before .* Nothing was changed\.",
+            "misconfigured": r"GitHub was not connected\. Our set-up has a fault, .* was changed\.",
+            "provider_trouble": r"GitHub is not answering, so .*send: connect github",
+            "needs_admin": r"Your organisation has to allow me at GitHub .* was changed\..* connect github",
             "not_understood": r"GitHub answered in a way I do not understand, .* was changed\.",
-            "verify": r"GitHub wants you to verify .* Then send: connect github",
+            "verify": r"GitHub wants you to verify .* When you have done that, send: connect github",
             "other_account": r"GitHub does not allow this with that account.* connect github",
-            "other_browser": r"GitHub does not let you sign in in that window.* connect github",
+            "other_browser": r"GitHub does not allow sign-in in that window.* connect github",
             "elsewhere": r"The way back from GitHub was opened in another .*connect github",
             "cancelled": r"You cancelled connecting GitHub\. .*send: connect github",
             "kept_old": r"GitHub keeps the account it had\.",
@@ -718,13 +717,13 @@ SITUATIONS = {
     ),
     "connected, and gone again": notice(
         "connected",
-        "Something has changed with GitHub. This is how it stands now. GitHub: not connected.",
+        "Something has changed with GitHub. This is its state now. GitHub: not connected.",
     ),
     "disconnected, and back": notice(
-        "disconnected", ".* stands now. GitHub: connected as mona.", connect_github
+        "disconnected", ".* its state now. GitHub: connected as mona.", connect_github
     ),
     "broken, and mended": notice(
-        "reconnect_needed", ".* stands now. GitHub: connected as mona.", connect_github
+        "reconnect_needed", ".* its state now. GitHub: connected as mona.", connect_github
     ),
     "support checked": notice(
         "support_checked",
@@ -738,11 +737,11 @@ SITUATIONS = {
     ),
     "support disconnected": notice(
         "support_disconnected",
-        "Support has disconnected GitHub for you. I do not use it any more. "
+        "Support has disconnected GitHub for you. I no longer use it. "
         "To connect it again, send: connect github",
     ),
     "support disconnected, and back": notice(
-        "support_disconnected", ".* stands now. GitHub: connected as mona.", connect_github
+        "support_disconnected", ".* its state now. GitHub: connected as mona.", connect_github
     ),
     "support ended sessions": notice(
         "support_ended_sessions",
@@ -899,7 +898,7 @@ async def test_a_connected_service_may_lack_what_a_tool_needs(scene: Scene) -> N
     with pytest.raises(OAuthNotConnected):
         await require_oauth_token(context, "github", ["gist"])
     offered = await scene.say("connect", "github")
-    assert "Not allowed: create and change your gists." in offered
+    assert "I do not have permission to: create and change your gists." in offered
     assert await scene.asks_for(offered) == ("read:user", "gist")
 
 

@@ -149,7 +149,7 @@ async def test_trouble_at_the_provider_is_told_and_keeps_the_connection(
 ) -> None:
     await journey.connect("google")
     await journey.post(f"{journey.sandbox}/google/settings/trouble", {"trouble": "on"})
-    assert "Google does not answer right now." in await journey.say("whoami google")
+    assert "Google is not answering." in await journey.say("whoami google")
     assert "Google: connected" in await journey.say("list")
 
 
@@ -157,8 +157,8 @@ async def test_a_permission_that_is_unticked_is_told_with_what_it_costs(journey:
     handoff = await journey.prove(await journey.say("connect google"))
     await journey.consent(handoff, without="email")
     page = await journey.browser.get(f"{journey.site}/connections")
-    assert "So this will not work: <bdi>answers to whoami</bdi>." in page.text
-    assert "So this will not work: answers to whoami." in await journey.say("status google")
+    assert "So this does not work: <bdi>answers to whoami</bdi>." in page.text
+    assert "So this does not work: answers to whoami." in await journey.say("status google")
 
 
 # The bot speaks first
@@ -172,7 +172,7 @@ async def test_connected_and_disconnected_are_told_to_that_person_alone(journey:
     page = f"{journey.site}/connections/discord/disconnect"
     assert (await journey.post(page)).status_code == 303
 
-    await journey.hear("Discord is disconnected. I do not use it any more.")
+    await journey.hear("Discord is disconnected. I no longer use it.")
     bobs = await journey.browser.get(f"{journey.sandbox}/chat/bob")
     assert "Discord is" not in bobs.text
 

@@ -471,7 +471,7 @@ class TestToAStranger:
             seen.add(same(answer))
             assert answer.headers["location"] == "/connect/ended/dead"
             end = await stranger.get(answer.headers["location"])
-            assert (end.status_code, heading(end.text)) == (410, "This link does not work any more")
+            assert (end.status_code, heading(end.text)) == (410, "This link no longer works")
             assert not [reason for reason in self.REASONS if reason in end.text]
         ((status, _, _),) = seen
         assert status == 303

@@ -204,7 +204,7 @@ class TestASlowProvider:
         await remember(place, "disconnecting", age=31)
         after = await news(ann, seen(during))
         assert card_state(after.text, "github") == "still_listed"
-        assert buttons(after) == ["Connect GitHub", "Put this note away GitHub"]
+        assert buttons(after) == ["Connect GitHub", "Dismiss this message GitHub"]
 
     async def test_stands_beside_what_happens_elsewhere(
         self, place: Place, ann: Browser, held: Gate
@@ -244,7 +244,7 @@ class TestTryingAgain:
             "Connect GitHub",
             "Try again GitHub",
             "Remove Stargazer at GitHub yourself",
-            "Put this note away GitHub",
+            "Dismiss this message GitHub",
         ]
         assert note(shown).startswith(
             "GitHub is disconnected here. GitHub did not confirm, so it may still list Stargazer."
@@ -330,13 +330,13 @@ class TestTryingAgain:
         await place.redis.delete(revoke_key("ann", "github"))
         answer = await ann.post("/connections/github/revoke", htmx=True)
         assert card_state(answer.text, "github") == "still_listed"
-        assert buttons(answer) == ["Connect GitHub", "Put this note away GitHub"]
+        assert buttons(answer) == ["Connect GitHub", "Dismiss this message GitHub"]
         assert note(answer).startswith("GitHub is disconnected here.")
 
     async def test_ends_with_its_hour(self, place: Place, ann: Browser) -> None:
         await remember(place, "still_listed", age=3601, until=place.clock.now() + 3600)
         page = await ann.get("/connections")
-        assert buttons(page) == ["Connect GitHub", "Put this note away GitHub"]
+        assert buttons(page) == ["Connect GitHub", "Dismiss this message GitHub"]
 
     async def test_ends_when_the_person_has_removed_it(self, place: Place, ann: Browser) -> None:
         await refused(place, ann)

@@ -727,7 +727,7 @@ class TestTheSiteSetUpOtherwise:
         visitor = set_up(WIKI_CLIENT_SECRET="something else", WIKI_TOKEN_AUTH=auth)
         visitor.connect("wiki")
         assert visitor.state("wiki") == "misconfigured"
-        assert "nothing you need to do" in visitor.note("wiki")
+        assert "You do not need to do anything" in visitor.note("wiki")
 
     def test_a_scope_the_server_does_not_know_is_not_blamed_on_the_person(
         self, set_up: Any

@@ -18,6 +18,16 @@ def note(page: httpx.Response, provider: str = "github") -> str:
     return element(page, f"conn-{provider}-n")
 
 
+def said_by(page: httpx.Response, provider: str = "github") -> str:
+    """Return all that a card says: an open one begins in its heading, a row in its note."""
+    headings = [
+        " ".join(e.text.split()).removesuffix(".")
+        for e in Document(page.text).elements
+        if e.attributes.get("id") == f"conn-{provider}-t" and e.attributes.get("class") == "title"
+    ]
+    return ". ".join([*headings, note(page, provider)])
+
+
 def buttons(page: httpx.Response, provider: str = "github") -> list[str]:
     """The names of the card's buttons, complete, in their order."""
     ids = rf'id="conn-{provider}-(?!t"|n"|p")\w+"'

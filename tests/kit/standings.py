@@ -157,7 +157,7 @@ def shape(answer: httpx.Response) -> tuple[int, list[tuple[str, str]], str]:
     headers = sorted(
         (name, value) for name, value in answer.headers.items() if name != "content-length"
     )
-    reference = r'<p class="hint">[^<]*<code>[A-Z0-9]{6}</code>[^<]*</p>'
+    reference = r'<p class="muted small">[^<]*<code>[A-Z0-9]{6}</code>[^<]*</p>'
     return answer.status_code, headers, re.sub(reference, "", answer.text)
 
 

@@ -18,7 +18,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from tests.kit.cards_shown import note
+from tests.kit.cards_shown import said_by
 from tests.kit.every import every
 from tests.kit.fake_answers import Answer, error_answer, json_answer
 from tests.kit.library import age
@@ -175,7 +175,7 @@ def test_a_word_about_the_client_is_the_operators_at_every_step(said: str, step:
 
 async def shown(ann: Browser, row: Row) -> tuple[str, httpx.Response]:
     page = await ann.get("/connections")
-    return note(page, row.provider), page
+    return said_by(page, row.provider), page
 
 
 async def told(place: Place, ann: Browser, row: Row, caplog: pytest.LogCaptureFixture) -> None:

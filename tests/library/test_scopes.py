@@ -164,7 +164,7 @@ class TestMicrosoftsEquality:
     def test_the_page_shows_no_limit_for_another_spelling(self) -> None:
         known = held(MICROSOFT, ["user.read"], requested_scopes=("User.Read",))
         assert make_card(MICROSOFT, known, None, SCREEN).state == "connected"
-        assert "Not allowed" not in details(MICROSOFT, known, 0.0)
+        assert "I do not have permission to" not in details(MICROSOFT, known, 0.0)
 
     def test_of_another_resource_nothing_is_held_by_the_whole_of_graph(self) -> None:
         office = "https://outlook.office.com/Mail.Read"
@@ -255,7 +255,7 @@ class TestSentences:
         page = " ".join(Document(card_html(make_card(asked, known, None, SCREEN))).text.split())
         assert f"{BOT} does not have permission to: {said}" in page
         ((_, mine),) = sentences(asked, [scope], "me", "me", allowed=False)
-        assert f"Not allowed: {mine}." in details(asked, known, 0.0)
+        assert f"I do not have permission to: {mine}." in details(asked, known, 0.0)
 
     @every("name", ["discord", "github", "google", "microsoft"])
     def test_nothing_is_said_to_be_lacking_that_another_permission_includes(

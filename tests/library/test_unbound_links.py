@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from tests.kit.cards_shown import note
+from tests.kit.cards_shown import note, said_by
 from tests.kit.fake_answers import Answer, json_answer
 from tests.kit.library import ACCOUNTS, BUILT_IN, age, granted, keys_at
 from tests.kit.site_fixtures import (
@@ -342,7 +342,7 @@ class TestAnOfferThatNobodyAnswers:
     ) -> None:
         await asked(place, ann, await planted(place))
         page = await ann.get("/connections")
-        assert note(page).startswith("There is a question for you about GitHub.")
+        assert said_by(page).startswith("There is a question for you about GitHub.")
         assert 'href="/connections/github/switch"' in page.text
 
     async def test_stays_an_hour_past_its_question(self, place: Place, ann: Browser) -> None:

@@ -173,7 +173,7 @@ def test_keeping_leads_back_to_where_the_question_was_asked() -> None:
         (ON["github"], Status.CONNECTED, "ask GitHub to cancel our access"),
         (ON["microsoft"], Status.CONNECTED, "keeps its own list of apps"),
         (OFF["github"], Status.CONNECTED, "keeps its own list of apps"),
-        (ON["github"], Status.RECONNECT_NEEDED, "has no access any more"),
+        (ON["github"], Status.RECONNECT_NEEDED, "no longer has access"),
         (ON["github"], Status.UNREADABLE, "cannot ask GitHub to cancel"),
     ],
 )

@@ -346,7 +346,7 @@ class TestDisconnect:
             answer = await ann.get("/connections")
         assert answer.status_code == 200
         assert card_state(answer.text, "github") == "disconnected"
-        assert note(answer) == "GitHub was already disconnected. Put this note away GitHub"
+        assert note(answer) == "GitHub was already disconnected. Dismiss this message GitHub"
         assert place.fake.calls["revoke"] == 1
 
     async def test_leaves_everybody_elses_and_the_other_services_alone(

@@ -242,7 +242,7 @@ class TestCards:
         for screen in (SCREEN, DETAIL):
             text = said("one feature lacks", screen)
             assert "Stella does not have permission to: send mail in your name" in text
-            assert re.search(r"So this will not work: mail ?\. .*Allow the rest", text)
+            assert re.search(r"So this does not work: mail ?\. .*Allow the rest", text)
 
     def test_what_was_given_unasked_stands_apart(self) -> None:
         for screen in (SCREEN, DETAIL):
@@ -261,8 +261,8 @@ class TestCards:
 
     def test_of_many_a_list_names_three_and_the_page_all(self) -> None:
         three, rest = "meeting reminders , mail , notes in Drive", ", birthdays"
-        assert f"will not work: {three} and 1 more." in said("many features lack")
-        assert f"will not work: {three} {rest}" in said("many features lack", DETAIL)
+        assert f"does not work: {three} and 1 more." in said("many features lack")
+        assert f"does not work: {three} {rest}" in said("many features lack", DETAIL)
         assert (
             card(CASES["many features lack"]).seen == card(CASES["many features lack"], DETAIL).seen
         )
@@ -283,7 +283,7 @@ class TestCards:
     def test_what_was_given_up_is_named_with_what_it_costs(self) -> None:
         text = said("feature given up")
         chosen = "Left off by your choice change the events in your calendars"
-        assert f"{chosen} So this will not work: meeting reminders" in text
+        assert f"{chosen} So this does not work: meeting reminders" in text
         assert "Left off, and not needed see your main Google e-mail address" in text
         assert "Allow the rest" in text
 
@@ -304,7 +304,7 @@ class TestCards:
 
     def test_without_features_nothing_of_it_is_said(self) -> None:
         for name in ("limited", "ended", "limited by choice"):
-            assert "will not work" not in said(name)
+            assert "does not work" not in said(name)
             assert "and not needed" not in said(name)
             about = card(CASES[name]).about
             assert about is None or (about.after, ": " in about.quiet) == ("", False)
@@ -318,15 +318,15 @@ class TestCards:
 class TestInChat:
     def test_missing_permissions_are_told_with_what_they_cost(self) -> None:
         told = details(BUSY, granted("calendar.events", "tasks", "contacts"), 0.0)
-        assert "Not allowed: send mail in your name; " in told
-        assert "So this will not work: mail, notes in Drive." in told
+        assert "I do not have permission to: send mail in your name; " in told
+        assert "So this does not work: mail, notes in Drive." in told
 
     def test_what_nothing_needs_limits_nothing(self) -> None:
         known = granted("calendar.events", "gmail.send", "drive.file", "tasks", "contacts")
         assert standing(BUSY, known) == "Google: connected as octocat."
         told = details(BUSY, known, 0.0)
-        assert "Not allowed: see your main Google e-mail address." in told
-        assert "will not work" not in told
+        assert "I do not have permission to: see your main Google e-mail address." in told
+        assert "does not work" not in told
 
     def test_a_long_list_is_cut(self) -> None:
         uses = {f"thing {number}": ("email",) for number in range(9)}
@@ -359,7 +359,7 @@ async def test_the_bot_that_tells_of_a_connection_tells_what_will_not_work_with_
         told = await notice_text(there.bot, redis, notice)
     assert (
         "Some permissions were left off (send connect google to allow them). "
-        "So this will not work: meeting reminders. Not you? Send:"
+        "So this does not work: meeting reminders. Not you? Send:"
     ) in told
 
 
@@ -374,7 +374,7 @@ class TestOnTheSite:
             await place.connect(ann, "google")
             page = await ann.get("/connections")
             assert card_state(page.text, "google") == "limited"
-            assert "So this will not work: <bdi>meeting reminders</bdi>." in page.text
+            assert "So this does not work: <bdi>meeting reminders</bdi>." in page.text
             known = await place.bot.connection(redis, "ann", "google")
             assert known.lacking_features == ("meeting reminders",)
             assert known.unneeded_scopes == ("profile",)
@@ -382,7 +382,7 @@ class TestOnTheSite:
             await ann.post("/connections/google/accept-limited")
             page = await ann.get("/connections")
             assert card_state(page.text, "google") == "connected"
-            assert "So this will not work: <bdi>meeting reminders</bdi>." in page.text
+            assert "So this does not work: <bdi>meeting reminders</bdi>." in page.text
             known = await place.bot.connection(redis, "ann", "google")
             assert known.profile.accepted_missing == (READING,)
 
@@ -390,7 +390,7 @@ class TestOnTheSite:
             await place.connect(ann, "google")
             page = await ann.get("/connections")
             assert card_state(page.text, "google") == "connected"
-            assert "will not work" not in page.text
+            assert "does not work" not in page.text
 
     @pytest.mark.parametrize(
         ("scope", "state"),
@@ -440,7 +440,7 @@ class TestOnTheSite:
         told = await connect_service(chat, "connect", "google")
         await manager.aclose()
         assert re.match(
-            "Google is connected. Not allowed: see all calendars you can open. "
-            "So this will not work: meeting reminders. Here is a link to allow it.",
+            "Google is connected. I do not have permission to: see all calendars you can open. "
+            "So this does not work: meeting reminders. Here is a link to allow it.",
             told,
         )

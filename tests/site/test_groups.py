@@ -337,7 +337,7 @@ class TestAfterADisconnect:
         assert shown.note
         assert shown.note.away
         cross = Document(card_html(shown, htmx=True)).by_id(shown.note.away.id)
-        assert " ".join(cross.text.split()) == f"Put this note away {shown.label}"
+        assert " ".join(cross.text.split()) == f"Dismiss this message {shown.label}"
 
 
 @every("key", [key for key in OUTCOMES if key != "checked_ended"])

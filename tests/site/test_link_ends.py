@@ -125,7 +125,7 @@ class End:
 
 RAN_OUT = ("link_ran_out",)
 CANCELLED = ("link_cancelled",)
-DEAD = "This link does not work any more"
+DEAD = "This link no longer works"
 Scene = Callable[[Place, Browser], Awaitable[httpx.Response]]
 ENDS: dict[Scene, End] = {
     declined: End("declined", 200, "The link is switched off", "connect github", CANCELLED),
@@ -228,7 +228,7 @@ class TestAnAddressOfAnEnd:
         )
         assert page.status_code == 400
         assert ('<code id="command">connect github</code>' in page.text) != is_ours
-        assert "support can look up <code>K4T9WX</code>" in page.text
+        assert "give support the reference <code>K4T9WX</code>" in page.text
 
     @pytest.mark.parametrize("outcome", sorted({m.outcome for m in Meaning} - {"denied"}))
     async def test_leads_back_to_the_chat_whatever_happened(

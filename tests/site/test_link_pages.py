@@ -26,7 +26,7 @@ from webui.oauth_manager import LINK_CODE_TTL
 
 pytestmark = pytest.mark.anyio
 
-DEAD = "This link does not work any more"
+DEAD = "This link no longer works"
 OTHER_BROWSER = "You came back in another browser"
 NOTHING = re.compile("nothing was connected", re.IGNORECASE)
 WAYS = ("landing page", "provider's address")
@@ -297,7 +297,7 @@ class TestAServiceSwitchedOff:
         answer = await (await off.browser()).get(opened)
         assert answer.status_code == 503
         assert "retry-after" in answer.headers
-        assert "Your link stays as it is" in answer.text
+        assert "Your link is kept" in answer.text
         assert (await (await place.browser()).get(opened)).status_code == 200
 
     async def test_does_not_take_the_link_of_a_page_opened_before(

@@ -27,7 +27,7 @@ from tests.kit.site_fixtures import (
 
 pytestmark = pytest.mark.anyio
 
-DEAD = "This link does not work any more"
+DEAD = "This link no longer works"
 UNKNOWN = "u" * 43
 PREVIEWS = (
     "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",

@@ -97,7 +97,7 @@ class TestWhatAnotherSitesPageEmbeds:
         for path in ("/nowhere", JUNK_LINK, "/oauth/github/callback", failing):
             await flood(victim, path, {**EMBEDDED[0], "sec-fetch-site": "cross-site"}, 30)
         assert await keys_at(place.redis, "*web_*") == []
-        assert "support can look up" in (await victim.come_back(failing)).text
+        assert "give support the reference" in (await victim.come_back(failing)).text
 
 
 class TestWhatAnotherSitesPageOpens:

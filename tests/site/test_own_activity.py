@@ -116,7 +116,7 @@ def lines(*events: Event) -> list[tuple[str, str]]:
     ("detail", "why"),
     [
         ("failed", "GitHub did not accept the attempt"),
-        ("misconfigured", "Our own set-up has to be put right first"),
+        ("misconfigured", "Our set-up has a fault, and we have to fix it"),
         ("provider_trouble", "GitHub was not answering"),
         ("needs_admin", "Your organisation has to allow it first"),
         ("invalid_grant <b>", ""),

@@ -194,6 +194,21 @@ def test_every_section_of_the_catalogue_names_the_templates_and_modules_that_sho
                 assert name in TEMPLATES or (PACKAGE / name).exists(), name
 
 
+@every("key", sorted(words.CATALOGUE))
+def test_a_sentence_has_at_most_19_words(key: str) -> None:
+    for sentence in re.split(r"[.?!:]", words.CATALOGUE[key]):
+        assert len(sentence.split()) < 20, sentence
+
+
+@every("key", sorted(words.CATALOGUE))
+def test_a_sentence_is_free_of_idioms_and_idle_words(key: str) -> None:
+    idle = ["put right", "whoever", "lets you in", "lets nobody", "at the moment", "any more"]
+    idle += ["anew", "right now", "all the same"]
+    assert [said for said in idle if said in words.CATALOGUE[key].lower()] == []
+    if key not in ("ago.now", "link.only", "switch.just_now"):  # there it is the time that is meant
+        assert "just now" not in words.CATALOGUE[key].lower()
+
+
 def test_the_catalogue_tells_of_a_missing_key_or_value() -> None:
     with pytest.raises(KeyError):
         words.text("card.nonsense")

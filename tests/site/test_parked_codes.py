@@ -52,7 +52,7 @@ from webui.text import words
 pytestmark = pytest.mark.anyio
 
 OVER = "That attempt is over"
-DEAD = "This link does not work any more"
+DEAD = "This link no longer works"
 OTHER_KEY = "b3RoZXIgZGVwbG95bWVudCwgb3RoZXIga2V5ISEhISE="
 
 
@@ -502,7 +502,7 @@ class TestAnErrorAnswer:
         ("error", "told"),
         [
             ("server_error", "GitHub is not answering"),
-            ("application_suspended", "GitHub cannot be connected at the moment"),
+            ("application_suspended", "GitHub was not connected"),
             ("consent_required", "GitHub says that only an administrator can allow Stargazer."),
             ("unverified_user_email", "GitHub wants you to verify your e-mail address"),
             (

@@ -43,7 +43,7 @@ pytestmark = pytest.mark.anyio
 
 CANARY = "canary-of-a-reference"
 UNKNOWN = "u" * 43
-QUOTE = "If it goes on, support can look up"
+QUOTE = "If this happens again, give support the reference"
 NAVIGATION = "<nav "
 
 

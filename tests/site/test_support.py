@@ -348,7 +348,7 @@ class TestThePersonsPage:
                 Event("revoked", "github", "web", ago),
                 "GitHub confirmed that our access has ended",
             ),
-            "late": (Event("link_made", "github", "chat", ago), "The link you got could be"),
+            "late": (Event("link_made", "github", "chat", ago), "Your link worked until"),
         }
         for user, (event, reason) in steps.items():
             await bot.record(office.redis, user, Event("disconnected", "github", "web", ago - 9))

@@ -114,16 +114,16 @@ async def _use(caller: Caller, provider: OAuthProvider | None) -> Reply:
         offer = await connect_service(caller, "connect", provider.name)
         return _reply(f"I cannot ask {provider.label} who you are. {offer}", provider)
     except StoreUnavailable:
-        return Reply("Something on our side does not answer. Try again in a moment.")
+        return Reply("Part of our system is not answering. Try again in a moment.")
     except OAuthUnavailable:
         return Reply(
-            f"{provider.label} does not answer right now. "
-            "Your connection is kept; try again in a few minutes."
+            f"{provider.label} is not answering. "
+            "Your connection is safe. Try again in a few minutes."
         )
     except OAuthMisconfigured:
         return Reply(
-            f"{provider.label} is not set up correctly here. "
-            "There is nothing you can do about it; whoever runs me has to."
+            f"Our set-up for {provider.label} has a fault, and we have to fix it. "
+            "You do not need to do anything."
         )
 
 

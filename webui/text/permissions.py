@@ -1,4 +1,4 @@
-"""Permissions as sentences: each completes "{Product} can …", and fits after "Not allowed:"."""
+"""Permissions as sentences: each fits after "{Product} can" and "I do not have permission to:"."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 ScopeSentences = Mapping[str, tuple[str, str] | tuple[str, str, str]]
 """Scope -> what it allows, its group, and perhaps the same more exactly.
 
-The first completes "{Product} can …" and is as true after "Not allowed:"; the third,
-which may name limits, stands in its place where it is allowed.
+The first completes "{Product} can …" and is as true after "I do not have permission to:"; the
+third, which may name limits, stands in its place where it is allowed.
 """
 
 
