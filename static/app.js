@@ -133,6 +133,7 @@
     if (!button) return;
     const from = get(button.dataset.copy), says = get('announce');
     let copied = true;
+    says.textContent = ''; // else the same words again are no news
     try {
       await navigator.clipboard.writeText(from.textContent.trim());
     } catch {

@@ -107,8 +107,9 @@ class TestARow:
         healthy = connection("github", profile={"used_at": used_at})
         html = card_html(make_card(ON["github"], healthy, None, SCREEN), htmx=True)
         (head,) = (e.text for e in Document(html).elements if e.tag == "summary")
-        assert head.split() == f"GitHub octocat {said}".split()
-        assert "status" not in html
+        assert head.split() == f"GitHub octocat Status: Connected. {said}".split()
+        assert 'class="vh">Status: Connected. <' in html, "the group says so to the eye"
+        assert 'class="status' not in html
 
     def test_of_a_healthy_connection_has_its_exact_last_use_on_hover(self) -> None:
         html = card_html(card(CASES["endless"]), htmx=True)
