@@ -144,7 +144,7 @@ def support_screens(screen: Screen, events: list[Event]) -> Iterator[tuple[str, 
         yield f"support asks why {fault}", "support_reason.html", "", asked
     cards = [
         picture(make_card(CASES[name].provider, CASES[name].connection, None, screen))
-        for name in ("limited", "ended", "endless")
+        for name in ("limited", "ended", "endless", "free")
     ]
     seen = {**_about(), "groups": grouped(cards), "summary": summarize(cards, screen)}
     yield "support preview", "support_preview.html", "", seen
@@ -166,7 +166,7 @@ def _done(act: str, screen: Screen) -> dict[str, Any]:
     if not ACTS[act].of_service:
         said = words.text(f"support.done.{act}", count=2)
         return {"act": act, "label": "", "said": said, "card": None}
-    case = CASES["free" if act == "disconnect" else "endless"]
-    note = Note({"disconnect": "disconnected", "check": "checked"}[act])
+    case = CASES["to be asked again" if act == "disconnect" else "endless"]
+    note = case.note if act == "disconnect" else Note("checked")
     card = picture(make_card(case.provider, case.connection, note, screen))
     return {"act": act, "label": case.provider.label, "said": "", "card": card}

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from tests.kit.every import every
-from tests.kit.screens import BOT, PRODUCT, SCREEN, events
+from tests.kit.screens import BOT, PRODUCT, SCREEN, Document, events, screens
 from tests.kit.support_fixtures import IDS
 from tests.kit.support_screens import happened
 from webui.cards import base_key, make_card
@@ -308,3 +308,18 @@ def test_a_reason_without_three_letters_or_digits_that_can_be_seen_is_none(reaso
 @every("reason", ["abc", "T-42", "4711", "a b c", "票据号", "a\u200bb\u200bc", "٤٢٣"])
 def test_three_letters_or_digits_of_any_script_are_a_reason(reason: str) -> None:
     assert reason_fault(reason) == ""
+
+
+def test_a_picture_names_every_button_that_the_person_sees() -> None:
+    shown = screens()
+    after = Document(shown["support did disconnect"]).text
+    assert "Buttons: Try again, Remove Stargazer at Google yourself" in after
+    assert "Buttons: Connect" in after
+    text = Document(shown["support preview"]).text
+    for names in (
+        "Allow the rest, Keep as it is",
+        "Reconnect",
+        "Check now, Disconnect",
+        "Connect",
+    ):
+        assert f"Buttons: {names}" in text
