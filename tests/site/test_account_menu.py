@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
@@ -58,6 +59,16 @@ class TestDisconnectingEverything:
 
         assert card_state(page, "google") == "disconnected"
         assert card_state(page, "github") in ("kept", "connected")
+
+    @pytest.mark.parametrize("path", ["/everything/disconnect", "/connections/github/disconnect"])
+    async def test_that_is_pressed_twice_at_once_still_says_what_the_service_answered(
+        self, place: Place, ann: Browser, path: str
+    ) -> None:
+        await place.connect(ann, "github")
+        await asyncio.gather(*(ann.post(path) for _ in range(5)))
+        page = (await ann.get("/connections")).text
+        assert "GitHub confirmed, reference" in note(page, "github")
+        assert place.fake.calls["revoke"] == 1
 
     async def test_ends_all_and_says_what_each_service_answered(
         self, place: Place, ann: Browser
