@@ -279,6 +279,7 @@ class TestDrawings:
             "selectors": f"<style>{'a,' * 30_000}{{}}</style>",
             "declarations": f'<g style="{";:" * 30_000}"/>',
             "size": f'<svg viewBox="{"0 " * 30_000}"/>',
+            "rules": f"<style>{'*{fill:red}' * 2_000}</style>{'<g/>' * 8_000}",
         },
     )
     def test_a_long_value_is_read_in_no_time(self, inside: str) -> None:

@@ -18,6 +18,7 @@ from webui.settings.svg_styles import Rule, refused
 
 _MOST_DRAWN = 20_000  # elements, with those that others refer to as often as they do
 _MOST_HOPS = 8  # from reference to reference
+_MOST_TRIED = 500_000  # rules, for each element; a drawing has dozens
 _LONGEST = 128 * 1024  # characters of the file that is served
 _NUMBER = r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 
@@ -29,6 +30,8 @@ def cleaned(body: bytes) -> bytes:
     except UnicodeDecodeError:
         raise Malformed("names an SVG that is not in UTF-8; save it again in UTF-8") from None
     root, rules = read(text)
+    if len(rules) * text.count("<") > _MOST_TRIED:
+        raise _applied_too_often()
     _dress(root, sorted(rules, key=lambda rule: rule.weight))
     _frame(root)
     _Count(root)
@@ -37,7 +40,7 @@ def cleaned(body: bytes) -> bytes:
 
 def _dress(element: Element, rules: list[Rule]) -> None:
     """Write what style sheets and ``style`` say as attributes, all through the tree."""
-    classes = element.attributes.pop("class", "").split()
+    classes = frozenset(element.attributes.pop("class", "").split())
     for rule in rules:
         if rule.applies(element.name, element.attributes.get("id", ""), classes):
             element.attributes |= rule.said
@@ -45,6 +48,10 @@ def _dress(element: Element, rules: list[Rule]) -> None:
     element.inside = [child for child in element.inside if not _is_style(child)]
     for child in element.elements:
         _dress(child, rules)
+
+
+def _applied_too_often() -> Malformed:
+    return refused("styles that apply too often", "save it with attributes instead")
 
 
 def _is_style(child: Element | str) -> bool:
@@ -115,7 +122,7 @@ def _written(root: Element) -> str:
         said = "".join(f" {k}={quoteattr(v)}" for k, v in (own | element.attributes).items())
         left -= len(said)
         if left < 0:
-            raise refused("styles that apply too often", "save it with attributes instead")
+            raise _applied_too_often()
         parts.append(f"<{element.name}{said}>")
         for child in element.inside:
             if isinstance(child, str):
