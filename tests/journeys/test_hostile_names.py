@@ -95,6 +95,7 @@ async def visited(place: Place, name: str) -> dict[str, httpx.Response]:
     await browser.get(fake.authorize(handed_off(pages["hand-off"])))
     pages["done"] = await browser.get("/connect/done/github")
     await _look_around(browser, pages, "limited")
+    pages["end of all"] = await browser.get("/everything/disconnect")
     await browser.post("/connections/github/accept-limited")
     await _look_around(browser, pages, "kept")
     fake.account = {"id": "2", "login": f"{name}2"}
