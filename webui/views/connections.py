@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from starlette.requests import Request
@@ -12,6 +12,7 @@ from webui.cards import (
     FILTER_ABOVE,
     Card,
     Focus,
+    Screen,
     changed,
     grouped,
     matching,
@@ -38,13 +39,7 @@ async def show_list(request: Request) -> Response:
     cards = await cards_of(site, session, screen)
     seen = request.query_params.getlist("seen")
     if is_htmx(request) and seen:
-        news = changed(cards, seen)
-        summary = summarize(cards, screen)
-        if screen.where == "detail":
-            subject = next((card.outcome or card.label for card in news), "")
-        else:
-            subject = next((card.outcome for card in cards if card.outcome), "")
-        return render_changes(request, news, summary, subject)
+        return _news(request, cards, seen, screen)
     find = request.query_params.get("find", "").strip()[:80]
     shown = matching(cards, find) if find else cards
     asked_for = "" if find or not cards else await _asked_for(site, session, cards)
@@ -60,6 +55,18 @@ async def show_list(request: Request) -> Response:
         can_find=bool(find) or len(cards) > FILTER_ABOVE,
         has_stored=any(card.stored for card in cards),
     )
+
+
+def _news(
+    request: Request, cards: Sequence[Card], seen: Collection[str], screen: Screen
+) -> Response:
+    """Answer a page's poll; its title begins with the last outcome, or the one service's name."""
+    news = changed(cards, seen)
+    if screen.where == "detail":
+        subject = next((card.outcome or card.label for card in news), "")
+    else:
+        subject = next((card.outcome for card in cards if card.outcome), "")
+    return render_changes(request, news, summarize(cards, screen), subject)
 
 
 async def _asked_for(site: Site, session: Session, cards: Sequence[Card]) -> str:
