@@ -276,7 +276,7 @@ class TestCopying:
         )
         code = await to_the_code(phone, LANDING)
         await phone.press("Copy code")
-        await phone.page.locator("#announce", has_text=re.compile("Copied|Marked")).wait_for(
+        await phone.page.locator("#announce", has_text=re.compile("Copied|Selected")).wait_for(
             state="attached"
         )
         assert await phone.page.evaluate("getSelection().toString().trim()") == code
@@ -290,7 +290,7 @@ class TestCopying:
         )
         code = await to_the_code(phone, LANDING)
         await phone.press("Copy code")
-        marked = phone.page.locator("#announce", has_text="Marked. Copy it now.")
+        marked = phone.page.locator("#announce", has_text="Selected. Copy it now.")
         await marked.wait_for(state="attached")
         assert await phone.page.evaluate("getSelection().toString().trim()") == code
         assert await phone.page.get_by_role("button", name="Copy code", exact=True).is_visible()

@@ -27,7 +27,7 @@ from webui.sandbox.embedded_redis import embedded_redis
 pytestmark = pytest.mark.anyio
 
 ANSWER_SECONDS = 3  # longer than that nobody is to wait for an error
-UNAVAILABLE = "Stargazer is not available right now"
+UNAVAILABLE = "Stargazer is not available"
 TAKES_A_STATE = b"oauth_state:"
 WRITES_TOKENS = b"ARGV[4] == 'same'"  # a line of the script that stores a connection
 
