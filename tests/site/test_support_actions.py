@@ -66,7 +66,7 @@ class TestAsking:
             answer = await carol.get(f"{HERS}/{act}?provider=github&reason={quote(WHY)}")
         assert answer.status_code == 200
         document = Document(answer.text)
-        assert words.text("support.told") in document.text
+        assert words.text("support.told", bot=office.settings.bot_name) in document.text
         assert document.by_id("reason").attributes["value"] == WHY
         (form,) = (e for e in document.elements if e.attributes.get("action", "").startswith(HERS))
         assert (form.attributes["method"], form.attributes["action"]) == ("post", f"{HERS}/{act}")
