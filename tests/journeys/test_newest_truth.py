@@ -57,12 +57,14 @@ class TestDisconnectingWhatHadEnded:
     ) -> None:
         await ended(place, ann)
         await ann.post("/connections/github/disconnect")
-        said = "GitHub had already ended our access."
-        assert f"You, in the browser. {said}" in (await ann.get("/activity")).text
+        said = "GitHub had already ended our access"
+        activity = (await ann.get("/activity")).text
+        assert "You, in the browser. Disconnected GitHub (" in activity
+        assert f", {said}, reference " in activity
         events = (await place.bot.activity(place.redis, "ann")).events
         (line,) = history(events[:1], place.bot.providers, "Stargazer", "Stella")
         assert line.text.startswith("GitHub disconnected (")
-        assert (line.more, line.code) == (f"By them, in the browser. {said}", "")
+        assert (line.more, line.code) == (f"By them, in the browser. {said}.", "")
 
     async def test_is_told_apart_from_what_the_provider_was_asked_to_end(
         self, place: Place, ann: Browser
