@@ -55,6 +55,20 @@ def group_of(html: str, name: str) -> str:
     return Document(html).by_id(f"group-{name}").text
 
 
+@pytest.mark.parametrize("name", ["poll", "summary", "find", "main", "announce"])
+@pytest.mark.parametrize("where", ["/connections", "/connections/{}"])
+async def test_a_service_may_have_the_name_of_another_part_of_its_page(
+    redis_url: str, redis: Redis, name: str, where: str
+) -> None:
+    own = {name: services(1)["service0"]}
+    async with site_at(redis_url, redis, providers_config=own) as place:
+        page = await (await place.signed_in("ann")).get(where.format(name))
+    ids = [e.attributes["id"] for e in Document(page.text).elements if "id" in e.attributes]
+    assert page.status_code == 200
+    assert f"conn-{name}" in ids
+    assert len(ids) == len(set(ids))
+
+
 class TestTheGroups:
     def test_come_in_one_order_and_each_card_in_its_own(self) -> None:
         names = ("never looked up", "endless", "limited", "own provider", "ended")
