@@ -170,7 +170,7 @@ def weigh(page: str, report: Report) -> None:
     report.title("A first visit to /connections loads, in bytes: as sent, and with gzip")
     html = page.encode()
     rows = [("the page", len(html), len(gzip.compress(html)))]
-    for name in sorted(set(re.findall(r'(?:href|src)="/static/([^"]+)"', page))):
+    for name in sorted(set(re.findall(r'(?:href|src)="/static/([^"#]+)', page))):
         asset = assets.load()[re.sub(r"\.[0-9a-f]{12}(?=\.)", "", name)]
         rows.append((name, len(asset.gzipped), len(asset.gzipped)))
     rows.append(("in all", sum(row[1] for row in rows), sum(row[2] for row in rows)))
