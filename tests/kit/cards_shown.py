@@ -23,7 +23,8 @@ def said_by(page: httpx.Response, provider: str = "github") -> str:
     headings = [
         " ".join(e.text.split()).removesuffix(".")
         for e in Document(page.text).elements
-        if e.attributes.get("id") == f"conn-{provider}-t" and e.attributes.get("class") == "title"
+        if e.attributes.get("id") == f"conn-{provider}-t"
+        and (e.tag, e.attributes.get("class")) == ("h3", "title")
     ]
     return ". ".join([*headings, note(page, provider)])
 
