@@ -372,6 +372,11 @@ async def ask_a_provider_that_does_not_confirm(scene: Scene) -> None:
     await scene.manager.delete_token(scene.redis, "alice", "github")
 
 
+async def hold_up_the_answer(scene: Scene) -> None:
+    await scene.connect()
+    scene.after.append(scene.fake.gate("revoke").open)
+
+
 SITUATIONS = {
     # connect
     "a link": Situation(
@@ -593,6 +598,12 @@ SITUATIONS = {
         r"GitHub is disconnected\. GitHub has cancelled my access too\."
         r"\nDisconnected GitHub \(mona\) on .* UTC, GitHub confirmed, reference \w{6}\.",
         connect_github,
+    ),
+    "the provider has not answered yet": Situation(
+        ("disconnect", "github"),
+        r"I have deleted my access to GitHub\. .*"
+        r"\nDisconnected GitHub \(mona\) on .* UTC, GitHub has not answered yet, reference .*",
+        hold_up_the_answer,
     ),
     "there is nothing to disconnect": Situation(
         ("disconnect", "github"), "GitHub was not connected."

@@ -21,6 +21,7 @@ from webui.chat.phrases import (
 from webui.oauth_manager import (
     Connection,
     Disconnected,
+    Ending,
     Health,
     OAuthManager,
     OAuthMisconfigured,
@@ -240,20 +241,23 @@ async def _disconnect(talk: Talk, name: str) -> str:
     provider = talk.provider(name)
     if provider is None:
         return talk.which(name)
-    result = await talk.manager.delete_token(talk.redis, talk.user_id, provider.name, by="chat")
-    outcome = say(_ENDED[result.at_provider], provider=provider.label)
-    if result.at:
-        outcome = f"{outcome}\n{_receipt(talk, provider, result)}"
+    ending = await talk.manager.disconnect(talk.redis, talk.user_id, provider.name, by="chat")
+    known = await ending.within(talk.manager.patience)
+    answer = known.at_provider if known else RevokeOutcome.UNCONFIRMED
+    outcome = say(_ENDED[answer], provider=provider.label)
+    if ending.at:
+        outcome = f"{outcome}\n{_receipt(talk, provider, ending, known)}"
     url = provider.own_manage_url
-    is_listed = result.at_provider in (RevokeOutcome.UNSUPPORTED, RevokeOutcome.UNCONFIRMED)
+    is_listed = answer in (RevokeOutcome.UNSUPPORTED, RevokeOutcome.UNCONFIRMED)
     return f"{outcome}\n{url}" if is_listed and is_web_address(url) else outcome
 
 
-def _receipt(talk: Talk, provider: OAuthProvider, result: Disconnected) -> str:
-    about = Receipt(
-        talk.user_id, provider.name, provider.label, result.at, result.at_provider.value
-    )
-    return about.sentence(words.text, account_name(result.account.label), exact(result.at))
+def _receipt(
+    talk: Talk, provider: OAuthProvider, ending: Ending, known: Disconnected | None
+) -> str:
+    answer = known.at_provider.value if known else "asking"
+    about = Receipt(talk.user_id, provider.name, provider.label, ending.at, answer)
+    return about.sentence(words.text, account_name(ending.account.label), exact(ending.at))
 
 
 async def _manage(talk: Talk, _: str) -> str:
