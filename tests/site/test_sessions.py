@@ -218,6 +218,20 @@ class TestNotes:
         await sessions.put_note(tabs[1], "google", Note("connected"))
         assert set((await loaded(sessions, signed_in)).notes) == {"github", "google"}
 
+    async def test_that_say_less_give_way_to_one_that_came_meanwhile(
+        self, redis: Redis, sessions: Sessions, signed_in: str, key: bytes
+    ) -> None:
+        tabs = [await loaded(sessions, signed_in) for _ in range(2)]
+        first = await sessions.put_note(tabs[0], "github", Note("disconnected", at=20.0))
+        late = await sessions.put_note_unless_told(tabs[1], "github", Note("late"))
+        assert late.notes == first.notes == (await loaded(sessions, signed_in)).notes
+        later = await sessions.put_note_unless_told(late, "github", Note("later"))
+        assert later.notes["github"].key == "later"
+        for junk in (b"", b"{", b"[]", b"1", b'{"at": "x"}', b'{"at": []}'):
+            await redis.hset(key, "note:github", junk)
+            kept = await sessions.put_note_unless_told(tabs[1], "github", Note("kept"))
+            assert kept.notes["github"].key == "kept"
+
     async def test_take_one_round_trip_each(
         self, redis: Redis, sessions: Sessions, signed_in: str
     ) -> None:
@@ -715,6 +729,7 @@ class TestRedisInTrouble:
             lambda: away.end(browser),
             lambda: away.end_all("ann"),
             lambda: away.put_note(session, "github", Note("connected")),
+            lambda: away.put_note_unless_told(session, "github", Note("connected")),
             lambda: away.notes_now(session),
         ]
         for call in calls:

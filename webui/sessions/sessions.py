@@ -49,6 +49,16 @@ redis.call('HSET', KEYS[1], unpack(ARGV))
 return 1
 """
 
+# The note of one card, unless it has a newer one than that of ARGV[3] (epoch seconds).
+_PUT_UNLESS_NEWER = """
+if redis.call('HEXISTS', KEYS[1], 'user') == 0 then return 0 end
+local is_note, held = pcall(cjson.decode, redis.call('HGET', KEYS[1], ARGV[1]) or '')
+local at = is_note and type(held) == 'table' and tonumber(held.at)
+if at and at > tonumber(ARGV[3]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+return 1
+"""
+
 
 class SignInNeeded(Exception):
     """Nobody is signed in here; :mod:`webui.access.sign_in` answers it."""
@@ -156,6 +166,17 @@ class Sessions:
         ``at`` 0 means now.
         """
         return await self.put_notes(session, {provider: note})
+
+    async def put_note_unless_told(self, session: Session, provider: str, note: Note) -> Session:
+        """Keep an outcome like :meth:`put_note`, unless another request has just left one.
+
+        The session returned has the notes as they are now.  Two round trips.
+        """
+        seen, told = session.notes.get(provider), self._told(session, {provider: note})[provider]
+        fields = f"note:{provider}", json.dumps(asdict(told)), repr(seen.at if seen else 0.0)
+        async with redis_call("put note"):
+            await cast("Any", self._redis.eval(_PUT_UNLESS_NEWER, 1, session.redis_key, *fields))
+        return replace(session, notes=await self.notes_now(session))
 
     async def put_notes(self, session: Session, notes: Mapping[str, Note]) -> Session:
         """Keep several notes at once, like :meth:`put_note`; also those beside the cards."""

@@ -169,10 +169,8 @@ async def _nothing_to_ask(site: Site, session: Session, provider: str) -> _Told:
 async def _put(site: Site, session: Session, provider: str, note: Note) -> _Told:
     try:
         if note.key == "already_disconnected":
-            notes = await site.sessions.notes_now(session)
-            if notes.get(provider) != session.notes.get(provider):
-                # Pressed twice: the press that did it has said what came of it.
-                return _Told(replace(session, notes=notes))
+            # Pressed twice, the press that did it says what came of it.
+            return _Told(await site.sessions.put_note_unless_told(session, provider, note))
         return _Told(await site.sessions.put_note(session, provider, note))
     except StoreUnavailable:
         return _Told(_with_note(site, session, provider, note), is_kept=False)
