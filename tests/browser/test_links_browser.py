@@ -140,7 +140,7 @@ class TestOnASmallPhone:
             assert not await phone.town.bot.has_token("ann", "github", redis)
             assert await send(phone, code)
             await phone.go("/connect/proof")
-            await phone.press("Continue to GitHub")
+            await phone.press("Go on with GitHub")
             await phone.page.wait_for_url("**/connections/github/switch")
             assert await phone.page.locator(".lede code").inner_text() == "mona"
             await phone.fits()
@@ -315,7 +315,7 @@ class TestThePageThatWaits:
         assert phone.page.url.endswith("/connect/proof")
         assert await phone.page.locator(".code").count() == 0
         assert not await phone.town.bot.has_token("ann", "github", phone.redis)
-        await phone.press("Continue to GitHub")
+        await phone.press("Go on with GitHub")
         await phone.page.wait_for_url("**/connections/github/switch")
         assert not await phone.town.bot.has_token("ann", "github", phone.redis)
         await phone.press("Yes, that is me")
@@ -359,7 +359,7 @@ class TestThePageThatWaits:
     ) -> None:
         assert await send(phone, await to_the_code(phone, PROVIDERS_OWN))
         await phone.go("/connect/proof")
-        await phone.press("Continue to GitHub")
+        await phone.press("Go on with GitHub")
         await phone.press("Yes, that is me")
         await phone.page.wait_for_url("**/connect/done/github")
         await phone.page.go_back()
@@ -409,7 +409,7 @@ async def test_every_page_of_the_way_is_accessible(
         assert await send(phone, code)
         await phone.go("/connect/proof")
         await is_good(phone)
-        await phone.press("Continue to GitHub")
+        await phone.press("Go on with GitHub")
         await phone.page.wait_for_url("**/connections/github/switch")
         await is_good(phone)
         await phone.press("Yes, that is me")

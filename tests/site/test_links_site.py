@@ -433,7 +433,7 @@ class TestDone:
         await place.connect(ann, "github")
         for _ in range(2):
             page = await ann.get("/connect/done/github")
-            assert ">As <bdi>" in page.text
+            assert ">Connected as <bdi>" in page.text
             assert "Stargazer can now" in page.text
             assert "read your full profile" in page.text
         assert card_state((await ann.get("/connections")).text, "github") == "connected"

@@ -163,7 +163,7 @@ async def test_in_trouble_nothing_is_shown_and_nothing_done(
     for path in PAGES:
         page = await carol.get(path)
         assert (page.status_code, heading(page.text)) == (503, UNKNOWN)
-        assert "asked of Acme" in page.text
+        assert "We ask Acme each time who may see them." in page.text
         assert page.headers["retry-after"]
         assert 'id="way-on" href="">Try again</a>' in page.text
     ann = await place.signed_in("ann")
