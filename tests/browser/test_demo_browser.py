@@ -60,9 +60,10 @@ async def demo(redis_url: str, redis: Redis) -> AsyncIterator[Demo]:
 
 async def say(page: Page, demo: Demo, text: str) -> None:
     await page.goto(f"{demo.sandbox}/chat/alice")
+    answers = await page.locator("li.bot").count()
     await page.fill("#text", text)
     await page.get_by_role("button", name="Send", exact=True).click()
-    await page.get_by_text(text, exact=True).last.wait_for()
+    await page.locator("li.bot").nth(answers).wait_for()
 
 
 async def walk(page: Page, demo: Demo) -> None:
