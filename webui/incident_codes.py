@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import logging
 import re
-import secrets
 from dataclasses import asdict, dataclass, replace
 
 import structlog
@@ -16,7 +15,7 @@ from starlette.requests import Request
 
 from webui.fetch_metadata import METHODS, is_visit
 from webui.oauth_manager import StoreUnavailable
-from webui.oauth_manager.links import CODE_ALPHABET, CODE_LENGTH, as_typed
+from webui.oauth_manager.links import CODE_ALPHABET, CODE_LENGTH, as_typed, new_code
 from webui.oauth_manager.storage import shaped
 from webui.oauth_manager.storage.calls import RedisClient, read_text, redis_call
 from webui.rate_limits import Limiter
@@ -81,9 +80,9 @@ async def refer(
         request_id=getattr(request.state, "request_id", ""),
     )
     try:
-        shown = await _keep(site, found, caller_of(request)) if keep else _new_code()
+        shown = await _keep(site, found, caller_of(request)) if keep else new_code()
     except StoreUnavailable:
-        shown, keep = _new_code(), False
+        shown, keep = new_code(), False
     if shown:
         _write(found, shown, is_kept=keep)
     return shown
@@ -105,7 +104,7 @@ async def _is_allowed(limiter: Limiter, found: Reference, address: str) -> bool:
 async def keep_reference(redis: RedisClient, reference: Reference) -> str:
     """Keep it under an unused code; ``""`` if none was found."""
     for _ in range(_TRIES):
-        code = _new_code()
+        code = new_code()
         value = json.dumps({k: v for k, v in asdict(replace(reference, code=code)).items() if v})
         async with redis_call("keep a reference"):
             if await redis.set(_key(code), value, nx=True, ex=KEPT_SECONDS):
@@ -146,10 +145,6 @@ def _write(found: Reference, code: str, *, is_kept: bool) -> None:
         trace=found.trace,
         kept=is_kept,
     )
-
-
-def _new_code() -> str:
-    return "".join(secrets.choice(CODE_ALPHABET) for _ in range(CODE_LENGTH))
 
 
 def _key(code: str) -> str:

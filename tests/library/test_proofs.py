@@ -11,7 +11,8 @@ from redis.asyncio import Redis
 from tests.kit.library import BASE_URL, KEY, OTHER_KEY, dumped, keys_at
 from tests.kit.redis_wire import wired
 from webui.oauth_manager import LinkRequest, OAuthManager, StoreUnavailable
-from webui.oauth_manager.links.proofs import CODE_ALPHABET, MAX_OPEN, TRIES, Proof, Proofs, as_typed
+from webui.oauth_manager.links import CODE_ALPHABET
+from webui.oauth_manager.links.proofs import MAX_OPEN, TRIES, Proof, Proofs, as_typed
 
 pytestmark = pytest.mark.anyio
 

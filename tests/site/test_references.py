@@ -36,7 +36,7 @@ from tests.kit.site_fixtures import (
 )
 from webui.incident_codes import KEPT_SECONDS, Reference, find_reference, keep_reference
 from webui.middleware.requests import MAX_BODY_BYTES
-from webui.oauth_manager.links.proofs import CODE_ALPHABET
+from webui.oauth_manager.links import CODE_ALPHABET
 from webui.rate_limits import LIMITS, Limiter
 
 pytestmark = pytest.mark.anyio

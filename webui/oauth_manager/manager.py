@@ -318,8 +318,7 @@ class OAuthManager(Display):
         did not confirm; the request goes on.
         """
         ending = await self.disconnect(redis, user_id, provider, by=by)
-        unknown = RevokeOutcome.UNCONFIRMED
-        unconfirmed = Disconnected(provider, unknown, ending.account, at=ending.at)
+        unconfirmed = Disconnected(provider, RevokeOutcome.UNCONFIRMED, ending.account)
         return await ending.within(self.patience) or unconfirmed
 
     async def disconnect(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from .shapes import shaped
@@ -174,12 +174,10 @@ class RevokeOutcome(StrEnum):
 class Disconnected:
     """The truth about a disconnect: the local copy is gone; ``at_provider`` says the rest.
 
-    ``retry_until`` (epoch seconds) is how long the provider can be asked again, ``0`` if it
-    cannot; ``at`` is when it was removed here, ``0`` if nothing was.
+    ``retry_until`` (epoch seconds) is how long the provider can be asked again, ``0`` if it cannot.
     """
 
     provider: str
     at_provider: RevokeOutcome
     account: Account = Account()
     retry_until: float = 0.0
-    at: float = field(default=0.0, compare=False)

@@ -177,8 +177,7 @@ async def _end(services: Services, removal: _Removal) -> Disconnected:
     if not removal.is_something:
         return Disconnected(subject.provider.name, outcome, removal.account)
     until = await revocation.settle(services, subject, removal.story, outcome, held, token)
-    at = removal.story.event.at
-    return Disconnected(subject.provider.name, outcome, removal.account, until, at)
+    return Disconnected(subject.provider.name, outcome, removal.account, until)
 
 
 def resume(services: Services, subject: Subject, stored: Stored) -> None:

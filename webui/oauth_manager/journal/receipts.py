@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-ALPHABET = "BCDFGHJKMNPQRTVWXY3479"  # no vowels, no look-alikes: it is read out and typed
-LENGTH = 6
+from ..readable_codes import CODE_ALPHABET, CODE_LENGTH
 
 
 def receipt_code(user_id: str, provider: str, at: float) -> str:
@@ -16,7 +15,7 @@ def receipt_code(user_id: str, provider: str, at: float) -> str:
     about = f"{user_id}\0{provider}\0{int(at * 1000)}".encode(errors="surrogatepass")
     number = int.from_bytes(hashlib.blake2s(about, person=b"receipt").digest())
     letters = []
-    for _ in range(LENGTH):
-        number, place = divmod(number, len(ALPHABET))
-        letters.append(ALPHABET[place])
+    for _ in range(CODE_LENGTH):
+        number, place = divmod(number, len(CODE_ALPHABET))
+        letters.append(CODE_ALPHABET[place])
     return "".join(letters)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ..errors import RecordUnreadable
 from ..protocol.requests import is_one_time_value, new_secret
+from ..readable_codes import new_code
 from ..shapes import shaped
 from ..storage import keys
 from ..storage.calls import RedisClient, as_text, raw, read_field, redis_call, text_of
@@ -24,8 +24,6 @@ from ..storage.scripts import OURS
 from ..storage.storage import Storage
 from .codes import Attempt
 
-CODE_ALPHABET = "BCDFGHJKMNPQRTVWXY3479"  # no vowels, no look-alikes
-CODE_LENGTH = 6
 TRIES = 5
 MAX_OPEN = 3  # proofs a person may have open at once; the oldest gives way
 
@@ -146,7 +144,7 @@ class Proofs:
         index = keys.proofs(request.user_id)
         browser_secret = new_secret()
         identifier = _identifier(browser_secret)
-        code = "".join(secrets.choice(CODE_ALPHABET) for _ in range(CODE_LENGTH))
+        code = new_code()
         payload = {
             "scopes": list(request.scopes),
             "code": code,
