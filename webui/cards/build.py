@@ -131,7 +131,7 @@ def _without_outcome(about: parts.About, shown: _Shown, placed: Controls) -> Car
         about=matter,
         note=None,
         status=Line(shown.tone, matter.title) if matter and shown.form == "row" else None,
-        used=used(connection, about.screen.now) if connection and about.key in WORKING else "",
+        used=_used(connection, about.screen.now) if connection and about.key in WORKING else "",
         purpose=parts.purpose(about),
         facts=parts.facts(about),
         permissions=parts.permissions(about, shown.actions),
@@ -142,7 +142,7 @@ def _without_outcome(about: parts.About, shown: _Shown, placed: Controls) -> Car
     )
 
 
-def used(connection: Connection, now: float) -> str:
+def _used(connection: Connection, now: float) -> str:
     """Say how long ago it was used."""
     at = connection.profile.used_at
     if at <= 0:

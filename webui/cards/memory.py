@@ -9,13 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
-from webui.cards.build import base_key, make_card, used
+from webui.cards.build import base_key, make_card
 from webui.cards.model import Card, Focus, Screen
 from webui.cards.parts import days_left
+from webui.cards.states import WORKING
 from webui.oauth_manager import Connection, OAuthProvider
 from webui.sessions.note import Note
 from webui.text import words
-from webui.text.times import when
+from webui.text.times import age, when
 
 MOST = 5_000  # cards; one takes about 6 kB with its HTML, so all of them 30 MB
 
@@ -35,7 +36,7 @@ class _Wanted:
     note: Note | None
     screen: Screen = field(compare=False)
     place: tuple[str, str, str, Focus]
-    moment: tuple[str, int, str, str]
+    moment: tuple[str, int, str, tuple[str, int] | None]
     is_news: bool
 
 
@@ -56,7 +57,8 @@ def card_of(
     days = days_left(connection, screen.now) if key == "ending_soon" else 0
     time = when(screen.now, "second") if note and note.key in _TELL_THE_TIME else ""
     place = (screen.product, screen.bot, screen.where, focus)
-    moment = (key, days, time, used(connection, screen.now))
+    used = age(connection.profile.used_at, screen.now) if key in WORKING else None
+    moment = (key, days, time, used)
     return _made(_Wanted(provider, id(provider), connection, note, screen, place, moment, is_news))
 
 

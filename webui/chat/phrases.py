@@ -10,11 +10,10 @@ from webui.oauth_manager import Connection, OAuthProvider, Status
 from webui.text import words
 from webui.text.labels import clean_label
 from webui.text.permissions import permission_groups
+from webui.text.times import MINUTE, WEEK, largest_unit
 
 MOST_PERMISSIONS = 5  # of one message; chat services cut long ones off
 _LAST_MOMENT = 253_402_300_799.0  # the end of the year 9999; a provider may claim any number
-_UNITS = {"day": 86_400, "hour": 3600, "minute": 60}  # seconds
-_WEEK = 7 * 86_400
 
 
 def say(key: str, **values: object) -> str:
@@ -33,18 +32,17 @@ def span(seconds: float) -> str:
 
     A chat knows no zone, so a clock's time would be somebody else's.
     """
-    unit = next((unit for unit in _UNITS if seconds >= _UNITS[unit]), "minute")
-    count = max(int(seconds // _UNITS[unit]), 1)
+    unit, count = largest_unit(seconds)
     return say(f"{unit}s", count=count) if count > 1 else say(unit)
 
 
 def moment(epoch: float, now: float) -> str:
     """Say a past or future time: "2 hours ago", "in 3 days", and from a week on the date."""
     away = epoch - now
-    if abs(away) >= _WEEK:
+    if abs(away) >= WEEK:
         day = datetime.fromtimestamp(min(max(epoch, 0.0), _LAST_MOMENT), UTC)
         return say("on", date=f"{day.day} {day:%B %Y}")
-    if -_UNITS["minute"] < away <= 0:
+    if -MINUTE < away <= 0:
         return say("lately")
     return say("in" if away > 0 else "ago", span=span(abs(away)))
 

@@ -9,10 +9,9 @@ from markupsafe import Markup
 
 from webui.text import words
 
-_MINUTE = 60
-_HOUR = 60 * _MINUTE
-_DAY = 24 * _HOUR
-_WEEK = 7 * _DAY
+_UNITS = {"day": 86_400, "hour": 3600, "minute": 60}  # seconds
+MINUTE = _UNITS["minute"]
+WEEK = 7 * _UNITS["day"]
 _MONTHS = (
     "January",
     "February",
@@ -55,25 +54,32 @@ def ago(epoch: float, now: float, *, is_local: bool = True) -> Markup:
     differ may bring, is "just now" for a minute, and its date after that.  The script turns
     date and title into the person's own zone if ``is_local``.
     """
+    return _aged(epoch, *age(epoch, now), is_local)
+
+
+def age(epoch: float, now: float) -> tuple[str, int]:
+    """Return all that :func:`ago` makes of ``now``: a unit and how many, or a style and 0."""
+    if not -MINUTE < now - epoch < WEEK:
+        same_year = _utc(epoch).year == _utc(now).year
+        return "day" if same_year else "date", 0
+    unit, count = largest_unit(now - epoch)
+    return (unit, count) if count > 0 else ("now", 1)
+
+
+def largest_unit(seconds: float) -> tuple[str, int]:
+    """Return the largest unit of a length of time, at least the minute, and how many whole ones."""
+    unit = next((unit for unit in _UNITS if seconds >= _UNITS[unit]), "minute")
+    return unit, int(seconds // _UNITS[unit])
+
+
+@lru_cache(maxsize=4096)
+def _aged(epoch: float, unit: str, count: int, is_local: bool) -> Markup:
     title = f' title="{exact(epoch, "both")}"' + (" data-title" if is_local else "")
-    if -_MINUTE < now - epoch < _WEEK:
-        return _element(epoch, title, _age(max(0, now - epoch)))
-    same_year = _utc(epoch).year == _utc(now).year
-    style = "day" if same_year else "date"
-    own = f' data-local="{style}"' if is_local else ""
-    return _element(epoch, title + own, exact(epoch, style))
-
-
-def _age(seconds: float) -> str:
-    if seconds < _MINUTE:
-        return words.text("ago.now")
-    unit, length = next(
-        (unit, length)
-        for unit, length in (("day", _DAY), ("hour", _HOUR), ("minute", _MINUTE))
-        if seconds >= length
-    )
-    count = int(seconds // length)
-    return words.text(f"ago.{unit}" if count == 1 else f"ago.{unit}s", count=count)
+    if count:
+        key = f"ago.{unit}" if count == 1 else f"ago.{unit}s"
+        return _element(epoch, title, words.text(key, count=count))
+    own = f' data-local="{unit}"' if is_local else ""
+    return _element(epoch, title + own, exact(epoch, unit))
 
 
 def _utc(epoch: float) -> datetime:
