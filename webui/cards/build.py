@@ -261,15 +261,15 @@ def confirm_card(provider: OAuthProvider, connection: Connection | None, screen:
         asks = "unreadable" if key == "unreadable" else "gone"
     else:
         asks = "asks" if provider.can_revoke and provider.is_configured else "own_list"
+    title = about.say("card.asking.title")
     said = about.say(f"card.asking.{asks}"), about.say("card.asking.again")
     return replace(
         card,
         state="asking",
         form="card",
-        title=about.say("card.asking.title"),
-        line=card.line,
+        title=title,
         sign="ask",
-        about=CardNote(card.tone, about.say("card.asking.title"), said),
+        about=CardNote(card.tone, title, said),
         note=None,
         status=None,
         facts=(),
@@ -294,13 +294,10 @@ def summarize(cards: Iterable[Card | Standing], screen: Screen) -> Summary:
     """Summarize how many are connected, and which need the person; other notes do not count."""
     cards = tuple(cards)
     connected = sum(card.form == "row" and card.state != "not_set_up" for card in cards)
-    troubled = tuple(
-        Link(card.label, f"#conn-{card.name}-t") for card in cards if card.form == "card"
-    )
-    leads = next((card.name for card in cards if card.form == "card"), "")
-    if troubled:
-        kind = "one" if len(troubled) == 1 else "many"
-        return Summary("", kind, troubled, leads)
+    needing = [card for card in cards if card.form == "card"]
+    if needing:
+        links = tuple(Link(card.label, f"#conn-{card.name}-t") for card in needing)
+        return Summary("", "one" if len(needing) == 1 else "many", links, needing[0].name)
     if connected:
         return Summary(words.text("list.connected", count=connected))
     return Summary(words.text(f"list.none_{'connected' if cards else 'set_up'}", bot=screen.bot))

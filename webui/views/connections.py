@@ -42,8 +42,7 @@ async def show_list(request: Request) -> Response:
         return _news(request, cards, seen, screen)
     find = request.query_params.get("find", "").strip()[:80]
     shown = matching(cards, find) if find else cards
-    asked_for = "" if find or not cards else await _asked_for(site, session, cards)
-    first = None if find else to_start_with(cards, asked_for)
+    first = None if find else await _first(site, session, cards)
     return render(
         request,
         "connections.html",
@@ -69,16 +68,17 @@ def _news(
     return render_changes(request, news, summarize(cards, screen), subject)
 
 
-async def _asked_for(site: Site, session: Session, cards: Sequence[Card]) -> str:
-    """Return the service that the bot made a link for last, if nothing is connected yet.
+async def _first(site: Site, session: Session, cards: Sequence[Card]) -> Card | None:
+    """Return the service to begin with: the one that the bot made a link for last, if it can be.
 
-    One round trip then, else none.
+    None if something is connected; else one round trip.
     """
-    if to_start_with(cards, "") is None:
-        return ""
+    first = to_start_with(cards, "")
+    if first is None:
+        return None
     page = await site.manager.activity(site.redis, session.user, size=NEWEST)
     made = (event.provider for event in page.events if event.kind in ("link_made", "link_used"))
-    return next((name for name in made if name), "")
+    return to_start_with(cards, next((name for name in made if name), ""))
 
 
 async def show_one(request: Request) -> Response:
