@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from html import unescape
 from http.cookies import SimpleCookie
@@ -108,3 +109,14 @@ class Browser:
         if found is None:
             raise RuntimeError("there is no way to the provider")
         return unescape(found[1])
+
+
+async def signed_in(
+    app: ASGIApp, manager: OAuthManager, redis: Any, people: Iterable[str]
+) -> list[Browser]:
+    """Sign everybody in, each in a browser of their own."""
+    browsers = []
+    for person in people:
+        browsers.append(Browser(app, BASE_URL))
+        await browsers[-1].sign_in(manager, redis, person)
+    return browsers

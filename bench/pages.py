@@ -24,7 +24,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
-from bench.browser import Browser, settings_for
+from bench.browser import Browser, settings_for, signed_in
 from bench.meter import Call, interleaved, median
 from bench.people import populate
 from bench.provider import allowed, provider
@@ -82,22 +82,14 @@ async def measure(redis_url: str, size: Size, report: Report) -> None:
         app = create_app(replace(settings, providers_config=providers_config(fake, base_url)))
         bare_app, redis = bare_site(redis_url, fake, manager)
         async with running(app):
-            people = await _signed_in(app, manager, fake, redis, size.of(PEOPLE))
+            everything = list(manager.providers)
+            ids = await populate(manager, fake, redis, size.of(PEOPLE), providers=everything)
+            people = await signed_in(app, manager, redis, ids)
             page = await _reads(people, bare_app, size, report)
             await _ways(people, bare_app, size, report)
         weigh(page, report)
         await redis.aclose()
     await manager.aclose()
-
-
-async def _signed_in(
-    app: ASGIApp, manager: OAuthManager, fake: FakeProvider, redis: Redis, count: int
-) -> list[Browser]:
-    browsers = []
-    for person in await populate(manager, fake, redis, count, providers=list(manager.providers)):
-        browsers.append(Browser(app, BASE_URL))
-        await browsers[-1].sign_in(manager, redis, person)
-    return browsers
 
 
 async def _expect(asked: Any, status: int, part: str) -> str:

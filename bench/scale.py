@@ -13,12 +13,12 @@ from itertools import cycle
 
 from redis.asyncio import Redis
 
-from bench.browser import Browser, site
+from bench.browser import signed_in, site
 from bench.meter import Call, interleaved, median
 from bench.people import populate
 from bench.report import Report, Size
 from tests.kit.fake_provider import FakeProvider
-from tests.kit.library import BASE_URL, fake_provider, manager_for
+from tests.kit.library import fake_provider, manager_for
 from tests.kit.site_fixtures import running
 from webui.oauth_manager import OAuthManager
 from webui.redis_client import connect
@@ -65,9 +65,7 @@ async def _stored(
         people = await populate(manager, fake, plain, count)
         others = [name for name in manager.providers if name != "google"]
         some = await populate(manager, fake, plain, min(WITH_FOUR, count), providers=others)
-        browsers = [Browser(app, BASE_URL) for _ in some]
-        for browser, person in zip(browsers, some, strict=True):
-            await browser.sign_in(manager, plain, person)
+        browsers = await signed_in(app, manager, plain, some)
         asked = cycle(people[:: max(count // FEW, 1)])
         listed = cycle(some)
         visitors = cycle(browsers)

@@ -24,7 +24,7 @@ import click
 from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from bench.browser import Browser, settings_for
+from bench.browser import Browser, settings_for, signed_in
 from bench.meter import Call
 from bench.pages import bare_site
 from bench.peers import (
@@ -188,9 +188,7 @@ async def measure(redis_url: str, folder: Path, postgres_url: str) -> None:
         bare_app, bare_redis = bare_site(redis_url, fake, manager)
         stack.push_async_callback(bare_redis.aclose)
         stack.push_async_callback(manager.aclose)
-        browsers = [Browser(app, BASE_URL) for _ in people]
-        for browser, person in zip(browsers, people, strict=True):
-            await browser.sign_in(manager, plain, person)
+        browsers = await signed_in(app, manager, plain, people)
 
         in_thread = partial(_in_thread, threads)
         allauth_site.configure(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from socket import create_server
@@ -20,20 +19,9 @@ from tests.kit.hosted import listening
 from webui.sandbox.demo import create_demo
 from webui.sandbox.demo_secrets import make_secrets
 
-# A frame that is left while its request still connects to Redis leaves a socket to the collector.
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-chromium = browser.chromium
+pytestmark = [pytest.mark.anyio, browser.LEFT_BY_FRAMES]
+chromium, collected = browser.chromium, browser.collected
 SCRIPT = pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """Collect what this test left before the next one begins."""
-    yield
-    gc.collect()
 
 
 @dataclass

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import monotonic
 
@@ -16,23 +15,12 @@ from tests.kit import browser
 from tests.kit.browser import AXE_COLOURS, AXE_RULES
 from tests.kit.journey import Journey, demo
 
-# A frame that is left while its request still connects to Redis leaves a socket to the collector.
-pytestmark = [
-    pytest.mark.anyio,
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-chromium = browser.chromium
+pytestmark = [pytest.mark.anyio, browser.LEFT_BY_FRAMES]
+chromium, collected = browser.chromium, browser.collected
 SCRIPT = pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
 WIDTHS = (320, 390, 800, 1280)
 PRESSES = 4
 SECONDS = 60
-
-
-@pytest.fixture(autouse=True)
-def collected() -> Iterator[None]:
-    """Collect what this test left before the next one begins."""
-    yield
-    gc.collect()
 
 
 @pytest.fixture

@@ -41,10 +41,8 @@ from webui.rendering import render as pages
 from webui.sessions.note import Note
 from webui.settings.logo import Logo
 from webui.text import words
-from webui.text.labels import isolated
 from webui.text.permissions import glossary, permission_groups
-from webui.text.receipts import Receipt
-from webui.text.times import when
+from webui.text.receipts import receipt_of
 
 BOT = "Stella"
 CONNECTING_FAILED = sorted({meaning.outcome for meaning in Meaning} - {"denied"})
@@ -356,8 +354,8 @@ def _receipts() -> dict[str, str]:
     """What a card says after a disconnect that is on record, by the answer of its service."""
     cards = {}
     for outcome in (*RevokeOutcome, "asking"):
-        about = Receipt("ann", "github", "GitHub", NOW, outcome)
-        said = about.sentence(words.markup, isolated("octocat"), when(NOW, "both"))
+        event = Event("disconnected", "github", "web", NOW, outcome, "octocat")
+        said = receipt_of(event, "ann", "GitHub")
         free = connection("github", Status.NOT_CONNECTED)
         cards[outcome] = make_card(ON["github"], free, Note("disconnected", receipt=said), SCREEN)
     return {f"receipt, {outcome}": card_html(shown) for outcome, shown in cards.items()}

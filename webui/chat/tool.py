@@ -22,6 +22,7 @@ from webui.oauth_manager import (
     Connection,
     Disconnected,
     Ending,
+    Event,
     Health,
     OAuthManager,
     OAuthMisconfigured,
@@ -38,7 +39,7 @@ from webui.oauth_manager.storage.calls import RedisClient
 from webui.rate_limits import Limiter, TooMany
 from webui.text import words
 from webui.text.labels import is_web_address
-from webui.text.receipts import Receipt
+from webui.text.receipts import receipt
 from webui.text.times import exact
 
 from .links import new_link, open_link, scopes_to_ask
@@ -256,8 +257,9 @@ def _receipt(
     talk: Talk, provider: OAuthProvider, ending: Ending, known: Disconnected | None
 ) -> str:
     answer = known.at_provider.value if known else "asking"
-    about = Receipt(talk.user_id, provider.name, provider.label, ending.at, answer)
-    return about.sentence(words.text, account_name(ending.account.label), exact(ending.at))
+    event = Event("disconnected", provider.name, "chat", ending.at, answer)
+    account = account_name(ending.account.label)
+    return receipt(words.text, event, talk.user_id, provider.label, account, exact(ending.at))
 
 
 async def _manage(talk: Talk, _: str) -> str:

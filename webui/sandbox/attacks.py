@@ -67,6 +67,13 @@ class Visitor:
         page = await self.press(await self.browser.get(link), "link-yes")
         return page, _first(_CODE, page, "there was no code")
 
+    async def try_link_of(self, asker: Visitor) -> str:
+        """Open somebody else's link, and send its code from the own chat; returns the answer."""
+        page, code = await self.accept(await asker.say(f"connect {PROVIDER}"))
+        said = await self.say(code)
+        await self.press(page, "proof-sent")
+        return said
+
     async def sign_in(self, text: str) -> httpx.Response:
         """Ask for a link, use it, and send its code: as somebody does who means it."""
         page, code = await self.accept(await self.say(text))
@@ -127,9 +134,7 @@ class Attacks:
 
     async def _stranger(self, mallory: Visitor, vera: Visitor) -> Outcome:
         """Mallory's own link, for Vera to connect her account to him."""
-        page, code = await vera.accept(await mallory.say(f"connect {PROVIDER}"))
-        said = await vera.say(code)
-        await vera.press(page, "proof-sent")
+        said = await vera.try_link_of(mallory)
         return await _judged(
             mallory,
             vera,
@@ -142,9 +147,7 @@ class Attacks:
 
     async def _forwarded(self, mallory: Visitor, vera: Visitor) -> Outcome:
         """Vera's link, in Mallory's hands, for him to become her."""
-        page, code = await mallory.accept(await vera.say(f"connect {PROVIDER}"))
-        said = await mallory.say(code)
-        await mallory.press(page, "proof-sent")
+        said = await mallory.try_link_of(vera)
         return await _judged(
             mallory,
             vera,

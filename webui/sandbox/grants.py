@@ -149,6 +149,10 @@ class Grants:
         self.tokens = {key: t for key, t in self.tokens.items() if id(t) not in gone}
         self.save()
 
+    def given_at(self, provider: str) -> list[Grant]:
+        """List what was granted at one stand-in."""
+        return [grant for grant in self.grants.values() if grant.provider == provider]
+
     def end_family(self, family: str) -> None:
         self.drop([t for t in self.tokens.values() if t.family == family])
 

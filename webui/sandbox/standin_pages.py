@@ -51,8 +51,7 @@ async def index(standins: Sequence[Standin], request: Request) -> Response:
 
 async def settings(standin: Standin, request: Request) -> Response:
     """Show the account holder's view: which application may do what, and an end to it."""
-    name = standin.habits.name
-    grants = [grant for grant in standin.grants.grants.values() if grant.provider == name]
+    grants = standin.grants.given_at(standin.habits.name)
     return page("standin_settings.html", standin=standin, grants=grants)
 
 

@@ -84,10 +84,10 @@ class Switches:
         return DOWN if self.standin.in_trouble else UP
 
     async def _remove(self) -> str:
-        grants, name = self.standin.grants, self.standin.habits.name
-        given = [grant.id for grant in grants.grants.values() if grant.provider == name]
+        grants = self.standin.grants
+        given = grants.given_at(self.standin.habits.name)
         for grant in given:
-            grants.end_grant(grant)
+            grants.end_grant(grant.id)
         return REMOVED if given else NO_GRANT
 
     async def _stop_redis(self) -> str:

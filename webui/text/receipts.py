@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from markupsafe import Markup
@@ -17,34 +17,22 @@ from webui.text.times import when
 Text = TypeVar("Text", bound=str)
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """A disconnect of ``user_id`` at ``at`` (epoch seconds).
+def receipt(
+    say: Callable[..., Text], event: Event, user_id: str, label: str, account: str, time: str
+) -> Text:
+    """Say what was disconnected, when, what the provider answered, and the code to quote.
 
-    ``label`` is the provider's name to show.  ``outcome`` is the detail of its event: a
-    value of ``RevokeOutcome``, or ``asking``.
+    ``say`` is ``words.text`` or ``words.markup``.  ``event`` is the ``disconnected`` of
+    ``user_id``, with a value of ``RevokeOutcome`` or ``asking`` as its detail.  ``label``
+    is the provider's name, ``account`` that of the person there (``""`` if unknown) and
+    ``time`` the event's in words, all ready to be shown.
     """
-
-    user_id: str
-    provider: str
-    label: str
-    at: float
-    outcome: str
-
-    def sentence(self, say: Callable[..., Text], account: str, time: str) -> Text:
-        """Say what was disconnected, when, what the provider answered, and the code to quote.
-
-        ``say`` is ``words.text`` or ``words.markup``; ``account`` is ready to be shown,
-        ``""`` if unknown, and ``time`` is ``at`` in words.
-        """
-        key = f"receipt.{self.outcome}"
-        if key not in words.CATALOGUE:
-            key = "receipt.unknown"
-        what = say(
-            "receipt.account" if account else "receipt.plain", provider=self.label, account=account
-        )
-        code = receipt_code(self.user_id, self.provider, self.at)
-        return say(key, what=what, time=time, provider=self.label, ref=code)
+    key = f"receipt.{event.detail}"
+    if key not in words.CATALOGUE:
+        key = "receipt.unknown"
+    what = say("receipt.account" if account else "receipt.plain", provider=label, account=account)
+    code = receipt_code(user_id, event.provider, event.at)
+    return say(key, what=what, time=time, provider=label, ref=code)
 
 
 def answered(events: Iterable[Event]) -> tuple[Event, ...]:
@@ -66,6 +54,6 @@ def answered(events: Iterable[Event]) -> tuple[Event, ...]:
 
 def receipt_of(event: Event, user_id: str, label: str, *, is_local: bool = True) -> Markup:
     """Write the receipt of a person's event ``disconnected`` as HTML."""
-    about = Receipt(user_id, event.provider, label, event.at, event.detail)
     account = isolated(event.account) if clean_label(event.account) else Markup()
-    return about.sentence(words.markup, account, when(event.at, "both", is_local=is_local))
+    time = when(event.at, "both", is_local=is_local)
+    return receipt(words.markup, event, user_id, label, account, time)
