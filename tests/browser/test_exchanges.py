@@ -653,6 +653,28 @@ async def test_a_control_pressed_twice_asks_once(
         assert len(posts) == 1
 
 
+# As soon as the first answer is in: the page is still there until the provider's comes.
+PRESSED_AGAIN = """button => {
+  const again = () => setTimeout(() => button.click());
+  document.addEventListener('htmx:finally:request', again, {once: true});
+  button.click();
+}"""
+
+
+async def test_connect_pressed_again_on_the_way_to_the_provider_begins_nothing_more(
+    chromium: Browser, host: Host, redis: Redis
+) -> None:
+    async with desk(chromium, host, redis) as ann:
+        page = ann.window.page
+        await ann.window.go("/connections")
+        button = await ann.window.reach("github", "connect")
+        posts: list[str] = []
+        page.on("request", lambda r: posts.append(r.url) if r.method == "POST" else None)
+        await button.evaluate(PRESSED_AGAIN)
+        await ann.window.card("github", "connected")
+        assert len(posts) == 1
+
+
 @SCRIPT
 class TestAnotherSitesPage:
     async def test_cannot_press_a_control(

@@ -169,9 +169,11 @@ async def hosted(
             impatient(site_in(app).manager)
             town = Town(Address(site), provider, bot)
             made.append(Host(town, settings, site_in(app), store, fake))
-            async with listening(answer, theirs), listening(front(app), own):
-                yield made[0]
-            await bot.aclose()
+            try:
+                async with listening(answer, theirs), listening(front(app), own):
+                    yield made[0]
+            finally:
+                await bot.aclose()
 
 
 # For the modules that name them: ``housed, host = hosted.housed, hosted.host``.
