@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webui.oauth_manager.journal.receipts import receipt_code
-from webui.oauth_manager.readable_codes import CODE_ALPHABET
+from webui.oauth_manager.links.readable_codes import CODE_ALPHABET
 
 
 @given(user=st.text(min_size=1), at=st.floats(0, 4e9))

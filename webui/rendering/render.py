@@ -23,7 +23,7 @@ from webui.oauth_manager import OAuthProvider
 from webui.paths import hides_address
 from webui.rendering import assets
 from webui.rendering.brand import brand_of
-from webui.rendering.card_pages import drawn_by
+from webui.rendering.card_pages import drawn_by, kept_by
 from webui.rendering.ways_on import fate, way_on
 from webui.sessions.sessions import loaded_session
 from webui.site import site_of
@@ -61,7 +61,7 @@ def environment() -> Environment:
     made.filters.update(when=when, ago=ago, isolated=isolated, initials=initials)
     made.filters.update(netloc=lambda url: urlsplit(url).netloc)
     made.globals.update(t=_say, static=assets.static_url, mark=assets.mark_url)
-    made.globals["drawn"] = drawn_by(made)
+    made.globals.update(drawn=drawn_by(made), kept=kept_by(made))
     return made
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from ..readable_codes import CODE_ALPHABET, CODE_LENGTH
+from ..links.readable_codes import CODE_ALPHABET, CODE_LENGTH
 
 
 def receipt_code(user_id: str, provider: str, at: float) -> str:

@@ -15,7 +15,6 @@ from typing import Any
 
 from ..errors import RecordUnreadable
 from ..protocol.requests import is_one_time_value, new_secret
-from ..readable_codes import new_code
 from ..shapes import shaped
 from ..storage import keys
 from ..storage.calls import RedisClient, as_text, raw, read_field, redis_call, text_of
@@ -23,6 +22,7 @@ from ..storage.link_index import LinkRequest
 from ..storage.scripts import OURS
 from ..storage.storage import Storage
 from .codes import Attempt
+from .readable_codes import new_code
 
 TRIES = 5
 MAX_OPEN = 3  # proofs a person may have open at once; the oldest gives way
