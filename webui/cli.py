@@ -6,26 +6,19 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
 
-from webui.app import make_manager
+from webui.commands.runner import UNAVAILABLE, fail, read_settings, with_store
 from webui.logs import configure_logs
-from webui.oauth_manager import OAuthError, OAuthManager, StoreUnavailable
+from webui.oauth_manager import OAuthManager
 from webui.oauth_manager.storage.calls import RedisClient
-from webui.redis_client import connect
-from webui.settings.settings import Settings, SettingsError, load_settings
 from webui.support.identifiers import spelled
 from webui.text.names import read_user_id
 
-T = TypeVar("T")
-
-BAD_SETTINGS = 2
-UNAVAILABLE = 1
 PORT = click.IntRange(1, 65535)
 
 
@@ -47,41 +40,6 @@ def main() -> None:
     """Account connections: people give a chat bot access to their accounts, and take it away."""
 
 
-def _settings() -> Settings:
-    try:
-        return load_settings(os.environ)
-    except SettingsError as error:
-        click.echo("The settings are not right; nothing was started.", err=True)
-        for fault in error.faults:
-            click.echo(f"  - {fault}", err=True)
-        sys.exit(BAD_SETTINGS)
-
-
-def _with_store(work: Callable[[OAuthManager, Any], Awaitable[T]]) -> T:
-    """Run one piece of work against the configured Redis; exit with a message if it fails."""
-    settings = _settings()
-
-    async def run() -> T:
-        manager, redis = make_manager(settings), connect(settings.redis_url)
-        try:
-            return await work(manager, redis)
-        finally:
-            await redis.aclose()
-            await manager.aclose()
-
-    try:
-        return asyncio.run(run())
-    except StoreUnavailable:
-        _fail("Redis does not answer, or refuses. `webui check` says why, and what to do about it.")
-    except (OAuthError, ValueError) as error:
-        _fail(f"{error}.")
-
-
-def _fail(sentence: str) -> NoReturn:
-    click.echo(sentence, err=True)
-    sys.exit(UNAVAILABLE)
-
-
 @main.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
@@ -92,14 +50,14 @@ def serve(host: str, port: int | None) -> None:
     from webui.app import create_app
     from webui.server import NotStarted, PortTaken, run_server
 
-    settings = _settings()
+    settings = read_settings()
     configure_logs(settings.log_level, as_json=not sys.stderr.isatty())
     public = urlsplit(settings.base_url)
     own_port = port or (public.port if not settings.is_secure and public.port else 8000)
     try:
         run_server([(create_app(settings), host, own_port)])
     except PortTaken as error:
-        _fail(str(error))
+        fail(str(error))
     except NotStarted:
         sys.exit(UNAVAILABLE)
 
@@ -129,7 +87,7 @@ def demo(port: int, provider_port: int, data: Path) -> None:
     try:
         run_demo(data, port, provider_port)
     except (EmbeddedRedisError, PortTaken) as error:
-        _fail(str(error))
+        fail(str(error))
     except NotStarted:
         sys.exit(UNAVAILABLE)
 
@@ -146,7 +104,7 @@ def link(user: str, provider: str) -> None:
         code = await manager.create_link_code(redis, user, provider=provider)
         return manager.landing_url(code)
 
-    click.echo(_with_store(work))
+    click.echo(with_store(work))
 
 
 def _not_set_up(manager: OAuthManager, provider: str) -> str:
@@ -160,9 +118,9 @@ def _not_set_up(manager: OAuthManager, provider: str) -> str:
 @click.argument("code", nargs=-1, required=True)
 def confirm(user: str, code: tuple[str, ...]) -> None:
     """Take CODE, shown by a browser, as sent by USER to the bot in chat."""
-    left = _with_store(lambda manager, redis: manager.proofs.confirm(redis, user, "".join(code)))
+    left = with_store(lambda manager, redis: manager.proofs.confirm(redis, user, "".join(code)))
     if left is not None:
-        _fail(
+        fail(
             f"That code does not match. Check the page and send it again ({left} tries left)."
             if left
             else "That code does not match, and no code of this person can be used any more. "
@@ -178,7 +136,7 @@ def connections(user: str, is_json: bool) -> None:
     """List the connections of USER, without secrets."""
     from webui.commands import connections as terminal
 
-    rows = _with_store(lambda manager, redis: manager.connections(redis, user))
+    rows = with_store(lambda manager, redis: manager.connections(redis, user))
     held = [row for row in rows if row.status != "not_connected"]
     for row in held:
         click.echo(terminal.as_json(row) if is_json else terminal.as_line(row))
@@ -205,14 +163,14 @@ def audit(since: str, is_json: bool) -> None:
             is_empty = False
         return is_empty
 
-    if _with_store(work) and not is_json:
+    if with_store(work) and not is_json:
         click.echo("Since then support has looked at nobody, and done nothing.")
 
 
 @main.command("rotate-keys")
 def rotate_keys() -> None:
     """Reseal every record with the newest key; safe to repeat and to interrupt."""
-    found = _with_store(lambda manager, redis: manager.reseal(redis))
+    found = with_store(lambda manager, redis: manager.reseal(redis))
     click.echo(f"{found.done} records sealed anew; {found.moved} had keys of an older system.")
     if found.left:
         click.echo(f"{len(found.left)} keys were not understood and were left alone:")
