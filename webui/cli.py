@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import click
 
 from webui.commands.runner import UNAVAILABLE, fail, read_settings, with_store
+from webui.commands.status import status
 from webui.logs import configure_logs
 from webui.oauth_manager import OAuthManager
 from webui.oauth_manager.storage.calls import RedisClient
@@ -187,3 +188,6 @@ def check(*, strict: bool) -> None:
 
     if not asyncio.run(run_checkup(os.environ, click.echo, strict=strict)):
         sys.exit(UNAVAILABLE)
+
+
+main.add_command(status)

@@ -201,12 +201,13 @@ class TestRedis:
         for path in product():
             assert not re.search(banned, path.read_text()), name_of(path)
 
-    def test_only_the_rotation_of_keys_and_the_search_for_a_first_record_walk_the_keys(
+    def test_only_rotation_census_and_the_search_for_a_first_record_walk_the_keys(
         self,
     ) -> None:
         walks = re.compile(r"\.h?scan_iter\(")
         walkers = {name_of(path) for path in product() if walks.search(path.read_text())}
         assert walkers <= {
+            "webui/oauth_manager/flows/census.py",
             "webui/oauth_manager/storage/rotation.py",
             "webui/oauth_manager/storage/canary.py",
         }

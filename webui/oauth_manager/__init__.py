@@ -21,6 +21,7 @@ from .errors import (
     RecordUnreadable,
     StoreUnavailable,
 )
+from .flows.census import Census
 from .flows.check import Health
 from .flows.revocation import Ending
 from .journal.activity import ActivityPage, Event
@@ -54,6 +55,7 @@ __all__ = [
     "Attempt",
     "Audit",
     "AuditRecord",
+    "Census",
     "Connection",
     "Disconnected",
     "Ending",

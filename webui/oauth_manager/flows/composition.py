@@ -22,7 +22,7 @@ from ..storage.keys import check_user_id
 from ..storage.rotation import Rotation, reseal
 from ..storage.sealer import Sealer
 from ..storage.storage import Storage, Subject
-from . import tokens
+from . import census, tokens
 from .last_used import Uses
 from .memory import Memory
 from .services import Services
@@ -129,6 +129,11 @@ class Composition:
     async def reseal(self, redis: RedisClient, *, writes: bool = True) -> Rotation:
         """Seal every record with the newest key, or only find those that nobody can read."""
         return await reseal(self._storage, redis, self.providers, writes=writes)
+
+    async def census(self, redis: RedisClient) -> census.Census:
+        """Count people, connections, open links and unread notices.  Walks all keys."""
+        self._need(redis)
+        return await census.count(self._storage, redis, self.providers)
 
     def see_through(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         """Start work that survives the cancellation of its caller; :meth:`aclose` waits for it."""

@@ -4,6 +4,7 @@ from ..clock import Clock, deadline
 from ..connection import describe
 from ..shapes import seconds, shaped, texts
 from .canary import TROUBLE, Fit, WrongKey, look
+from .engine import SAFE_POLICY, Engine, facts
 from .held_tokens import HELD_SECONDS
 from .keys import PREFIX, READY, encoded
 from .link_index import state_of
@@ -17,14 +18,17 @@ __all__ = [
     "OURS",
     "PREFIX",
     "READY",
+    "SAFE_POLICY",
     "TROUBLE",
     "Clock",
+    "Engine",
     "Fit",
     "Sealer",
     "WrongKey",
     "deadline",
     "describe",
     "encoded",
+    "facts",
     "look",
     "seconds",
     "shaped",

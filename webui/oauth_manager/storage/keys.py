@@ -68,6 +68,15 @@ def connection(user_id: str, provider: str) -> str:
     return f"{_CONNECTION}{encoded(user_id)}:{provider}"
 
 
+def is_token_key(key: str) -> bool:
+    return key.startswith(_TOKENS)
+
+
+def record_places(user_id: str, provider: str) -> list[str]:
+    """List every key in which a connection may have a record."""
+    return [*filter(None, token_places(user_id, provider)), connection(user_id, provider)]
+
+
 def lock(user_id: str, provider: str) -> str:
     return f"stargazer:oauth_lock:{encoded(user_id)}:{provider}"
 
@@ -120,6 +129,7 @@ CANARY = "stargazer:canary"
 READY = "stargazer:ready"  # written to find out whether Redis takes writes
 RECORD_PATTERN = PREFIX + "oauth_[ct]o*"  # tokens and connections, in one walk
 ACCOUNT_PATTERN = "stargazer:oauth_account:*"
+LINKS_PATTERN = "stargazer:oauth_links:*"
 RECORD_PATTERNS = {"tokens": f"{_TOKENS}*", "connection": f"{_CONNECTION}*"}
 
 

@@ -1,0 +1,171 @@
+"""A count of everything that is stored: people, connections by state, open links, notices.
+
+For an operator and for gauges, never for a request: it walks all keys, in pages.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from redis.exceptions import RedisError
+
+from ..connection import describe
+from ..errors import StoreUnavailable
+from ..journal import unread_notices
+from ..models import Status
+from ..providers.provider import OAuthProvider
+from ..storage import account_index, canary, keys, lookup
+from ..storage.calls import RedisClient, raw, redis_call, unless_mistyped
+from ..storage.canary import Fit
+from ..storage.keys import UserId
+from ..storage.link_index import listed
+from ..storage.records import Stored
+from ..storage.storage import Storage, Subject
+
+_PAGE = 500  # keys that are read together
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """The counts.  ``connections`` is by provider and state, a word of :class:`Status`.
+
+    ``notices_unread`` are those that no bot has acknowledged, and those whose
+    time has come; ``fit`` is that of our keys, by the canary or else the records.
+    """
+
+    people: int
+    connections: Mapping[str, Mapping[str, int]]
+    open_links: int
+    notices_unread: int
+    fit: Fit
+
+
+async def count(
+    storage: Storage, redis: RedisClient, providers: Mapping[str, OAuthProvider]
+) -> Census:
+    """Walk all keys once for records and once for links.  Memory does not grow with them.
+
+    What changes meanwhile is counted as it is met.  Raises ``StoreUnavailable``.
+    """
+    walk = _Walk(storage, redis, providers)
+    links = 0
+    try:
+        async for page in _pages(redis, keys.RECORD_PATTERN):
+            await walk.visit(page)
+        async for page in _pages(redis, keys.LINKS_PATTERN):
+            links += await _open_links(storage, redis, page)
+    except RedisError as error:
+        raise StoreUnavailable("count the records", type(error).__name__) from None
+    connections: dict[str, dict[str, int]] = {}
+    for (provider, state), number in sorted(walk.states.items()):
+        connections.setdefault(provider, {})[state] = number
+    fit = await canary.look(redis, storage.sealer)
+    if fit is Fit.NOTHING and {state for _, state in walk.states} == {Status.UNREADABLE}:
+        fit = Fit.NO_RECORD_OPENS
+    unread = await unread_notices.count(storage, redis)
+    return Census(walk.people, connections, links, unread, fit)
+
+
+async def _pages(redis: RedisClient, pattern: str) -> AsyncIterator[list[bytes]]:
+    """Walk all keys of a pattern; a walk may meet one twice, but no page has it twice."""
+    page = dict[bytes, None]()
+    async for key in redis.scan_iter(match=pattern, count=_PAGE, NEVER_DECODE=True):
+        page[key] = None
+        if len(page) == _PAGE:
+            yield list(page)
+            page.clear()
+    if page:
+        yield list(page)
+
+
+@dataclass
+class _Walk:
+    """One walk over the records, with its counts so far.
+
+    Each person is counted at the one of their providers that the walk met first at all:
+    so nobody has to be remembered.
+    """
+
+    storage: Storage
+    redis: RedisClient
+    providers: Mapping[str, OAuthProvider]
+    states: Counter[tuple[str, str]] = field(default_factory=Counter)
+    people: int = 0
+    met: list[str] = field(default_factory=list)  # names of providers
+
+    async def visit(self, page: Sequence[bytes]) -> None:
+        subjects = {}
+        for key in page:
+            name = key.decode("utf-8", "replace")
+            ours = keys.parse_record(name)
+            owner = ours or keys.parse_older_record(name)
+            if owner:
+                place = keys.is_token_key(name), ours is None
+                subjects[*place, *owner] = self._subject(*owner)
+        if not subjects:
+            return
+        stored = await lookup.read(self.storage, list(subjects.values()))
+        counted = [
+            (subject, one)
+            for (is_token, is_older, *_), subject, one in zip(
+                subjects, subjects.values(), stored, strict=True
+            )
+            if _is_counted_here(one, is_token=is_token, is_older=is_older)
+        ]
+        for subject, one in counted:
+            self._count(subject, one)
+        self.people += await self._new_people([subject for subject, _ in counted])
+
+    def _subject(self, user_id: UserId, name: str) -> Subject:
+        provider = self.providers.get(name) or account_index.unknown(name)
+        return Subject(self.redis, user_id, provider)
+
+    def _count(self, subject: Subject, stored: Stored) -> None:
+        provider, now = subject.provider, self.storage.clock.now()
+        state = (
+            Status.UNREADABLE
+            if stored.fault
+            else describe(provider, stored.token, stored.facts, now).status
+        )
+        if state is not Status.NOT_CONNECTED:
+            self.states[provider.name, state.value] += 1
+
+    async def _new_people(self, subjects: Sequence[Subject]) -> int:
+        """Count those who have no record at a provider that was met before theirs."""
+        asked: list[int] = []
+        async with redis_call("count people"):
+            pipe = self.redis.pipeline(transaction=False)
+            for number, subject in enumerate(subjects):
+                name = subject.provider.name
+                if name not in self.met:
+                    self.met.append(name)
+                for other in self.met[: self.met.index(name)]:
+                    for key in keys.record_places(subject.user_id, other):
+                        raw(pipe, "EXISTS", key)
+                        asked.append(number)
+            answers = await pipe.execute() if asked else []
+        known = {number for number, is_there in zip(asked, answers, strict=True) if is_there}
+        return len(subjects) - len(known)
+
+
+def _is_counted_here(stored: Stored, *, is_token: bool, is_older: bool) -> bool:
+    """Return whether a connection is counted at this key: at that of the tokens in use.
+
+    Without tokens it is counted at that of its profile.
+    """
+    if stored.sealed.tokens:
+        return is_token and is_older == stored.is_older
+    return not is_token and bool(stored.sealed.profile)
+
+
+async def _open_links(storage: Storage, redis: RedisClient, page: Sequence[bytes]) -> int:
+    now = storage.clock.now()
+    async with redis_call("count the open links"):
+        pipe = redis.pipeline(transaction=False)
+        for key in page:
+            raw(pipe, "HGETALL", key)
+        answers = await pipe.execute(raise_on_error=False)
+    entries = (listed(unless_mistyped(answer, {})) for answer in answers)
+    return sum(bool(code) and expires > now for one in entries for _, code, expires in one)
