@@ -127,6 +127,11 @@ def proofs(user_id: str) -> str:
 
 CANARY = "stargazer:canary"
 READY = "stargazer:ready"  # written to find out whether Redis takes writes
+LAST_ROTATION = "stargazer:oauth_last_rotation"  # epoch seconds of the end of the last whole one
+LAST_KEEP_ALIVE = "stargazer:oauth_last_keep_alive"  # the same for a keep-alive pass
+ROTATION = "stargazer:oauth_rotation"  # places that a rotation has reached
+KEEP_ALIVE = "stargazer:oauth_keep_alive"  # places that a keep-alive pass has reached
+KEEP_ALIVE_LOCK = "stargazer:oauth_keep_alive_lock"  # owner of the pass under way
 RECORD_PATTERN = PREFIX + "oauth_[ct]o*"  # tokens and connections, in one walk
 ACCOUNT_PATTERN = "stargazer:oauth_account:*"
 LINKS_PATTERN = "stargazer:oauth_links:*"
