@@ -38,6 +38,7 @@ from .models import (
     RevokeOutcome,
     Status,
 )
+from .protocol.steps import Step
 from .providers import PROVIDER_TEMPLATES
 from .providers.provider import OAuthProvider
 from .storage.keys import LINK_CODE_TTL, check_user_id
@@ -79,6 +80,7 @@ __all__ = [
     "RevokeOutcome",
     "Rotation",
     "Status",
+    "Step",
     "StoreUnavailable",
     "SwitchOffer",
     "TokenData",

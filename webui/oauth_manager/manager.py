@@ -23,6 +23,7 @@ from .links import open_links
 from .links.codes import Attempt
 from .models import Connection, Disconnected, RevokeOutcome
 from .protocol import requests
+from .protocol.steps import Observer
 from .protocol.transport import Transport
 from .providers import PROVIDER_TEMPLATES
 from .providers.provider import build_providers
@@ -44,7 +45,7 @@ class OAuthManager(Display):
     a provider of the deployment's own.  ``strict`` refuses token records that
     do not name their user; ``outgoing_proxy`` is the address of an HTTP proxy that
     calls to providers go through; ``transport`` replaces the network and ``clock`` the
-    time, for tests.
+    time, for tests; ``observer`` is called with each :class:`Step` as it ends.
 
     Methods take an asyncio Redis client.  Each raises ``ValueError`` for an
     unknown provider or an impossible user id, and ``StoreUnavailable`` when
@@ -61,6 +62,7 @@ class OAuthManager(Display):
         outgoing_proxy: str = "",
         transport: Transport | None = None,
         clock: Clock | None = None,
+        observer: Observer | None = None,
     ) -> None:
         transport = transport or Transport(proxy=outgoing_proxy)
         providers = build_providers(
@@ -68,7 +70,7 @@ class OAuthManager(Display):
         )
         sealer = Sealer(encryption_key, strict=strict)
         base_url = configuration.checked_base_url(base_url)
-        super().__init__(sealer, base_url, providers, transport, clock or Clock())
+        super().__init__(sealer, base_url, providers, transport, clock or Clock(), observer)
 
     # Starting a connection
 

@@ -196,6 +196,7 @@ async def _not_allowed(
     """End an attempt by a link that began in no browser, after an error instead of a code."""
     site, provider = site_of(request), attempt.provider
     log.warning("%s: connecting did not finish: %s", provider, answer.error)
+    site.manager.steps.tell_answer(provider, answer.outcome)
     if answer.outcome == "denied":
         link = LinkRequest(attempt.user_id, provider, attempt.scopes)
         await site.manager.link_cancelled(site.redis, link)
@@ -273,6 +274,8 @@ async def _outcome(
     key = answer.outcome
     error = answer.error
     trace = ""
+    if key:
+        site.manager.steps.tell_answer(attempt.provider, key)
     try:
         if not key:
             result = await site.manager.complete(site.redis, attempt, answer.code, also=also)

@@ -14,6 +14,7 @@ from ..journal.stories import Stories
 from ..links.codes import Links
 from ..links.proofs import Proofs
 from ..protocol.client import ProviderClient
+from ..protocol.steps import Observer, Steps
 from ..protocol.transport import DEADLINE_WHILE_WAITING, Transport
 from ..providers.provider import OAuthProvider
 from ..storage import canary
@@ -39,6 +40,7 @@ class Composition:
         providers: dict[str, OAuthProvider],
         transport: Transport,
         clock: Clock,
+        observer: Observer | None = None,
     ) -> None:
         self.base_url = base_url
         self.clock = clock
@@ -48,7 +50,9 @@ class Composition:
         self._sealer = sealer
         self._fernet = sealer.fernet
         self._storage = Storage(sealer, clock)
-        self._services = Services(self._storage, ProviderClient(transport, clock))
+        self.steps = Steps(clock, observer)
+        client = ProviderClient(transport, clock, self.steps)
+        self._services = Services(self._storage, client, self.steps)
         self._tasks = self._services.tasks
         self._uses = Uses(partial(tokens.used, self._services), self._tasks, clock)
         self._memory = Memory()

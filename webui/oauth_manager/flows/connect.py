@@ -44,6 +44,25 @@ async def complete(
     redirect_uri: str,
     also: Callable[[Any], object],
 ) -> Connection | SwitchOffer | None:
+    """Finish an attempt, and tell how it ended: see :func:`_complete`."""
+    work = _complete(services, subject, attempt, code, redirect_uri, also)
+    return await services.steps.told("connect", subject.provider.name, work, _outcome)
+
+
+def _outcome(result: Connection | SwitchOffer | None) -> str:
+    if isinstance(result, SwitchOffer):
+        return "asked"
+    return "connected" if result else "over"
+
+
+async def _complete(
+    services: Services,
+    subject: Subject,
+    attempt: Attempt,
+    code: str,
+    redirect_uri: str,
+    also: Callable[[Any], object],
+) -> Connection | SwitchOffer | None:
     """Finish an attempt whose person has been proven.  Two round trips.
 
     ``also`` queues more commands on the first.  ``None`` if a disconnect came in

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from dataclasses import dataclass
 
 from ..clock import seconds_left
 from ..errors import OAuthMisconfigured, OAuthRefused, OAuthUnavailable, StoreUnavailable
@@ -59,6 +60,8 @@ async def refreshed(
         work = services.tasks.run(_across_processes(services, flight))
         work.add_done_callback(flight.land)
         work.add_done_callback(lambda _: services.flights.pop(route, None))
+    else:
+        services.steps.tell("saved", subject.provider.name, "flight", services.steps.now())
     try:
         async with asyncio.timeout(seconds_left(CALLER_SECONDS)):
             return await flight.outcome()
@@ -71,17 +74,28 @@ async def _across_processes(services: Services, flight: Flight) -> TokenData | N
     lock = Lock(services.storage, subject)
     begun = clock.monotonic()
     pause = _LOOK
+    has_waited = False
+
+    def tell(outcome: str) -> None:
+        if has_waited:
+            services.steps.tell("lock", subject.provider.name, outcome, begun)
+
     while True:
         hold = await lock.acquire()
         if hold.answer == "got":
+            tell("got")
             return await _holding(services, flight, lock, hold.failures)
         stored = await lookup.read_one(services.storage, subject)
         token = stored.require_token()
         if token != flight.due:
+            tell("newer")
+            services.steps.tell("saved", subject.provider.name, "lock", begun)
             return token
         waited = clock.monotonic() - begun
         if hold.answer == "pausing" or waited > _PATIENCE:
+            tell("gave_up")
             raise troubles.waiting(subject.provider, stored.profile)
+        has_waited = True
         await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311
         if waited > _QUICK:
             pause = min(pause * 1.5, 0.25)
@@ -97,10 +111,13 @@ async def _holding(
         stored = await lookup.read_one(services.storage, subject)
         token = stored.require_token()
         if token != flight.due:
+            services.steps.tell("saved", subject.provider.name, "lock", services.steps.now())
             return token
         if flight.is_refused and not await renewals.allows(subject):
             return token
-        return await _refresh(services, flight, stored)
+        work = _refresh(services, flight, stored)
+        renewed = await services.steps.told("refresh", subject.provider.name, work, _outcome)
+        return renewed.token
     except StoreUnavailable:
         raise  # no fault of the provider's, so no pause for others
     except OAuthUnavailable as error:
@@ -113,24 +130,37 @@ async def _holding(
             log.warning("%s: a lock was left to run out", subject.provider.name)
 
 
-async def _refresh(services: Services, flight: Flight, stored: Stored) -> TokenData | None:
+@dataclass(frozen=True, slots=True)
+class _Renewal:
+    """The result of one refresh: tokens that work now, if any, and the class of its outcome."""
+
+    token: TokenData | None
+    outcome: str
+
+
+def _outcome(renewal: _Renewal) -> str:
+    return renewal.outcome
+
+
+async def _refresh(services: Services, flight: Flight, stored: Stored) -> _Renewal:
     storage, client = services.storage, services.client
     subject = flight.subject
     try:
         fresh = await client.refresh(subject.provider, flight.due)
     except OAuthRefused as refusal:
-        return await ended(services, subject, stored, refusal)
+        newer = await ended(services, subject, stored, refusal)
+        return _Renewal(newer, "newer" if newer else "ended")
     except (OAuthMisconfigured, OAuthUnavailable) as failure:
         await troubles.note(storage, subject, stored, failure)
         raise
     outcome = await kept(storage, flight, stored, fresh)
     if outcome is Written.DONE:
-        return fresh
+        return _Renewal(fresh, "renewed")
     if outcome is Written.GONE:
         # Disconnected meanwhile, which wins: the pair just issued must not outlive it.
         await client.revoke(subject.provider, fresh)
-        return None
-    return await lookup.read_token(storage, subject)
+        return _Renewal(None, "over")
+    return _Renewal(await lookup.read_token(storage, subject), "newer")
 
 
 async def ended(

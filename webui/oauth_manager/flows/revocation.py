@@ -41,6 +41,11 @@ class Ending:
 
 async def ask(services: Services, provider: OAuthProvider, token: TokenData | None) -> Asked:
     """Ask the provider, within ``DEADLINE`` seconds in all, if it can be asked."""
+    work = _ask(services, provider, token)
+    return await services.steps.told("revoke", provider.name, work, lambda asked: asked[0].value)
+
+
+async def _ask(services: Services, provider: OAuthProvider, token: TokenData | None) -> Asked:
     if not provider.can_revoke:
         return RevokeOutcome.UNSUPPORTED, None
     if token is None or not provider.is_configured:

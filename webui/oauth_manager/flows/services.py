@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from ..protocol.client import ProviderClient
+from ..protocol.steps import Steps
 from ..storage.storage import Storage
 from .flight import Flight, Route
 from .tasks import Tasks
@@ -18,6 +19,7 @@ class Services:
 
     storage: Storage
     client: ProviderClient
+    steps: Steps
     tasks: Tasks = field(default_factory=Tasks)
     flights: dict[Route, Flight] = field(default_factory=dict)
     patience: float = PATIENCE

@@ -81,7 +81,8 @@ async def renewed(services: Services, subject: Subject, refused: str) -> TokenDa
 
 async def health(services: Services, subject: Subject) -> Health:
     """Return whether the connection works at the provider.  Raises ``StoreUnavailable``."""
-    found = await _found(services, subject)
+    work = _found(services, subject)
+    found = await services.steps.told("check", subject.provider.name, work, str)
     if found not in (Health.WORKING, Health.NOT_CONNECTED):
         await _note_check(services.storage, subject, found)
     return found

@@ -14,6 +14,8 @@ from ..token_data import TokenData
 from . import answers, requests, token_answers
 from .answers import Answer
 from .meanings import meaning_of
+from .requests import ProviderRequest
+from .steps import Steps, answer_class
 from .transport import DEADLINE, Transport
 
 log = logging.getLogger(__name__)
@@ -27,10 +29,24 @@ PAUSES = (1.0, 2.0)
 class ProviderClient:
     """The four calls of RFC 6749, RFC 7009 and each provider's account address."""
 
-    def __init__(self, transport: Transport, clock: Clock) -> None:
+    def __init__(self, transport: Transport, clock: Clock, steps: Steps) -> None:
         self._transport = transport
         self._clock = clock
+        self._steps = steps
         self.pauses: tuple[float, ...] = PAUSES
+
+    async def _send(self, request: ProviderRequest, deadline: float = DEADLINE) -> Answer:
+        since = self._steps.now()
+        outcome = "cancelled"
+        try:
+            answer = await self._transport.send(request, deadline)
+            outcome = answer_class(answer.status)
+            return answer
+        except OAuthUnavailable as failure:
+            outcome = failure.code
+            raise
+        finally:
+            self._steps.tell("call", request.provider, outcome, since, request.step)
 
     async def exchange(
         self,
@@ -46,7 +62,7 @@ class ProviderClient:
         ``OAuthRefused``, ``OAuthMisconfigured`` or ``OAuthUnavailable``.
         """
         request = requests.exchange_request(provider, redirect_uri, code, verifier)
-        answer = await self._transport.send(request)
+        answer = await self._send(request)
         try:
             fields = token_answers.read_token_answer(provider, "exchange", answer)
         except OAuthMisconfigured as fault:
@@ -62,7 +78,7 @@ class ProviderClient:
         """
         if not provider.is_configured:
             raise OAuthMisconfigured(provider.name, "refresh", "not_set_up")
-        answer = await self._transport.send(requests.refresh_request(provider, token))
+        answer = await self._send(requests.refresh_request(provider, token))
         fields = token_answers.read_token_answer(
             provider, "refresh", answer, issued_to=token.client_id
         )
@@ -83,7 +99,7 @@ class ProviderClient:
         if not provider.can_revoke or not provider.is_configured:
             return False
         try:
-            answer = await self._transport.send(requests.revoke_request(provider, token), deadline)
+            answer = await self._send(requests.revoke_request(provider, token), deadline)
         except OAuthUnavailable:
             return False
         is_confirmed = answers.confirms_revocation(answer)
@@ -102,10 +118,10 @@ class ProviderClient:
         Each request has ``deadline`` seconds.  Raises ``OAuthUnavailable``.
         """
         request = requests.account_request(provider, token.access_token)
-        answer = await self._transport.send(request, deadline)
+        answer = await self._send(request, deadline)
         is_fresh = 0 <= self._clock.now() - token.issued_at < FRESH
         for pause in self.pauses if is_fresh else ():
             if answers.refuses_token(provider, answer):
                 await asyncio.sleep(pause)
-                answer = await self._transport.send(request, deadline)
+                answer = await self._send(request, deadline)
         return answer
