@@ -27,7 +27,7 @@ from bench import (
 from bench.report import Report, Size
 from webui.logs import configure_logs
 from webui.sandbox.embedded_redis import embedded_redis
-from webui.server import loop_factory
+from webui.serving.server import loop_factory
 
 Benchmark = Callable[[str, Size, Report], Awaitable[Any]]
 

@@ -22,7 +22,7 @@ from tests.kit.library import fake_provider, manager_for
 from webui.oauth_manager import OAuthManager
 from webui.redis_client import connect
 from webui.sandbox.embedded_redis import embedded_redis
-from webui.server import loop_factory
+from webui.serving.server import loop_factory
 
 TIMES = 5_000
 AT_ONCE = 16  # people, each of them watched by the other process meanwhile

@@ -21,7 +21,8 @@ from starlette.types import Receive, Scope, Send
 from bench.processes import child, wait_until_listening
 from tests.kit.library import ACCOUNTS, ISSUERS
 from tests.kit.site_fixtures import free_port
-from webui.server import listen, loop_factory
+from webui.serving.listeners import listen
+from webui.serving.server import loop_factory
 
 _asked: Counter[str] = Counter()
 

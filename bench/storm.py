@@ -23,7 +23,7 @@ from bench.report import Report, Size
 from tests.kit.library import BASE_URL, KEY, OVER, fake_provider, manager_for, providers_config
 from webui.oauth_manager import OAuthError, OAuthManager
 from webui.redis_client import connect
-from webui.server import loop_factory
+from webui.serving.server import loop_factory
 
 CALLERS = 64
 PROCESSES = (1, 2, 4, 8)

@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from tests.kit.library import BASE_URL, KEY, fake_provider, providers_config
 from webui.oauth_manager import OAuthManager
 from webui.redis_client import connect
-from webui.server import loop_factory
+from webui.serving.server import loop_factory
 
 PAUSE = 0.002  # seconds between two reads of one person
 

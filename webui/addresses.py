@@ -12,6 +12,9 @@ from ipaddress import (
     ip_network,
 )
 
+UNIX_PEER = "unix"
+"""The peer of every connection over a Unix socket, which has no address."""
+
 _MAPPED = IPv6Network("::ffff:0:0/96")
 _TRANSLATED = IPv6Network("64:ff9b::/96")  # RFC 6052: IPv4 clients of a site that has none
 _CLIENT_BITS = 64  # the rest of an IPv6 address is the client's to choose
@@ -58,11 +61,15 @@ def _embedded(found: IPv6Address) -> IPv4Address | None:
 
 
 class TrustedNetworks:
-    """The addresses of reverse proxies.  A peer without one, at a Unix socket, is anybody."""
+    """The addresses of reverse proxies, and perhaps ``unix``: the peers at our Unix socket."""
 
     def __init__(self, networks: Iterable[str]) -> None:
-        self._networks = [network_of(network) for network in networks]
+        given = set(networks)
+        self._takes_unix = UNIX_PEER in given
+        self._networks = [network_of(network) for network in given - {UNIX_PEER}]
 
     def __contains__(self, host: str) -> bool:
+        if host == UNIX_PEER:
+            return self._takes_unix
         found = address_of(host)
         return found is not None and any(found in network for network in self._networks)

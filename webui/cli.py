@@ -8,13 +8,12 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 
-from webui.commands.runner import UNAVAILABLE, fail, read_settings, with_store
+from webui.commands.runner import UNAVAILABLE, fail, with_store
+from webui.commands.serve import serve
 from webui.commands.status import status
-from webui.logs import configure_logs
 from webui.oauth_manager import OAuthManager
 from webui.oauth_manager.storage.calls import RedisClient
 from webui.support.identifiers import spelled
@@ -42,28 +41,6 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option(
-    "--port", type=PORT, help="Port to listen on; by default BASE_URL's on loopback, else 8000."
-)
-def serve(host: str, port: int | None) -> None:
-    """Serve the site, configured by the environment."""
-    from webui.app import create_app
-    from webui.server import NotStarted, PortTaken, run_server
-
-    settings = read_settings()
-    configure_logs(settings.log_level, as_json=not sys.stderr.isatty())
-    public = urlsplit(settings.base_url)
-    own_port = port or (public.port if not settings.is_secure and public.port else 8000)
-    try:
-        run_server([(create_app(settings), host, own_port)])
-    except PortTaken as error:
-        fail(str(error))
-    except NotStarted:
-        sys.exit(UNAVAILABLE)
-
-
-@main.command()
 @click.option("--port", type=PORT, default=8000, show_default=True, help="Port of the site.")
 @click.option(
     "--provider-port",
@@ -83,7 +60,8 @@ def demo(port: int, provider_port: int, data: Path) -> None:
     """Try everything on this machine: own Redis, four stand-in providers, a chat with the bot."""
     from webui.sandbox.demo import run_demo
     from webui.sandbox.embedded_redis import EmbeddedRedisError
-    from webui.server import NotStarted, PortTaken
+    from webui.serving.listeners import PortTaken
+    from webui.serving.server import NotStarted
 
     try:
         run_demo(data, port, provider_port)
@@ -191,3 +169,4 @@ def check(*, strict: bool) -> None:
 
 
 main.add_command(status)
+main.add_command(serve)

@@ -50,7 +50,7 @@ from webui.logs import configure_logs
 from webui.oauth_manager import OAuthManager
 from webui.redis_client import connect
 from webui.sandbox.embedded_redis import embedded_redis
-from webui.server import loop_factory
+from webui.serving.server import loop_factory
 
 STARTS = (ROUNDS + 1) * PAGES  # the first round warms
 PEOPLE = 60

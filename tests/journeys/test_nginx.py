@@ -23,8 +23,8 @@ from tests.kit.certificates import Authority, authority
 from tests.kit.fake_provider import serve
 from tests.kit.nginx import Nginx, complaint, configure, nginx
 from tests.kit.site_fixtures import Place, free_port, site_at
-from webui.http_connection import WaitingRoom
-from webui.server import Server
+from webui.serving.http_connection import WaitingRoom
+from webui.serving.server import Server
 
 pytestmark = pytest.mark.anyio
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import html
+import json
 import os
 import re
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -359,6 +361,27 @@ class SiteProcess:
         assert port
         return "127.0.0.1", port
 
+    def events(self, name: str = "") -> list[dict[str, Any]]:
+        """The lines of the log, or those of one event."""
+        written = self.log.read_text().rpartition("\n")[0].splitlines()
+        found = [json.loads(line) for line in written if line.startswith("{")]
+        return [line for line in found if line["event"] == (name or line["event"])]
+
+    def wait_for(self, name: str, count: int = 1) -> list[dict[str, Any]]:
+        """Wait until the log has that many such events."""
+        for _ in range(round(START_SECONDS / 0.02)):
+            if len(found := self.events(name)) >= count:
+                return found
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(0.02)
+        raise AssertionError(f"no {name!r} in {self.log.read_text()[-3000:]}")
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> dict[str, Any]:
+        """Send a signal, wait for the end, and return what the log says last."""
+        self.process.send_signal(how)
+        self.process.wait(START_SECONDS)
+        return self.events()[-1]
+
 
 def free_port() -> int:
     """A port below those that outgoing connections take, so that none takes it meanwhile."""
@@ -389,13 +412,13 @@ def site_environment(
 
 
 @contextmanager
-def serving(environment: Mapping[str, str], folder: Path) -> Iterator[SiteProcess]:
+def serving(environment: Mapping[str, str], folder: Path, *arguments: str) -> Iterator[SiteProcess]:
     """Run ``webui serve`` with exactly these settings."""
     log = folder / "site.log"
     own = {name: os.environ[name] for name in OF_EVERY_PROCESS if name in os.environ}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "webui", "serve"],
+            [sys.executable, "-W", "error", "-m", "webui", "serve", *arguments],
             env={**own, **environment},
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -143,7 +143,7 @@ class TestOneImporterOfEachDangerousThing:
     @pytest.mark.parametrize("module", ["aiohttp", "joserfc", "webui.cards.gallery"])
     def test_no_start_waits_for(self, module: str) -> None:
         script = (
-            "import sys, webui.app, webui.cli, webui.server\n"
+            "import sys, webui.app, webui.cli, webui.serving.server\n"
             f"raise SystemExit({module!r} in sys.modules)"
         )
         assert subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=False).returncode == 0
@@ -244,7 +244,9 @@ class TestTime:
         "webui/cli.py",
         "webui/oauth_manager/clock.py",
         "webui/oauth_manager/token_data.py",
-        "webui/server.py",
+        "webui/serving/server.py",
+        "webui/serving/supervisor.py",
+        "webui/serving/workers.py",
     )
 
     def test_everything_asks_the_one_clock(self) -> None:

@@ -27,7 +27,6 @@ from tests.rules.test_architecture import LONGEST_FUNCTION, LONGEST_MODULE
 from webui import chat, oauth_manager
 from webui.app import create_app
 from webui.cli import main
-from webui.http_connection import Patience
 from webui.middleware.requests import BODY_SECONDS
 from webui.oauth_manager import (
     PROVIDER_TEMPLATES,
@@ -42,6 +41,7 @@ from webui.rate_limits import LIMITS, LOOKUPS
 from webui.redis_client import connect
 from webui.routes import routes
 from webui.sandbox import demo
+from webui.serving.http_connection import Patience
 from webui.settings.settings import Settings, load_settings
 from webui.settings.table import PROVIDER_SETTINGS, SETTINGS, Setting, known_names
 from webui.text import words

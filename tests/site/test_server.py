@@ -33,9 +33,10 @@ from tests.kit.site_fixtures import (
     site_settings,
 )
 from webui.app import create_app
-from webui.http_connection import Patience, WaitingRoom
 from webui.oauth_manager.protocol.transport import Transport
-from webui.server import Server, listen, loop_factory
+from webui.serving.http_connection import Patience, WaitingRoom
+from webui.serving.listeners import listen
+from webui.serving.server import Server, loop_factory
 
 SHORT = 0.15  # seconds, where a test waits for the end
 LONG = 60.0  # seconds, where it must not come
@@ -489,7 +490,7 @@ class TestTheProcess:
         assert first["version"] == version("stargazer-webui")
         assert first["pid"] == process.process.pid
 
-    @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+    @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
     def test_says_last_why_it_stopped_and_how_long_that_took(
         self, redis_url: str, tmp_path: Path, how: signal.Signals
     ) -> None:

@@ -24,7 +24,7 @@ from webui.oauth_manager.storage.calls import RedisClient
 from webui.redis_client import connect
 from webui.sandbox.embedded_redis import embedded_redis
 from webui.sandbox.openid import SignOnStandin
-from webui.server import run_server
+from webui.serving.server import run_server
 from webui.settings.settings import Settings
 
 from .attacks import Attacks

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import parse_qsl, urlsplit
 
-from webui.addresses import network_of
+from webui.addresses import UNIX_PEER, network_of
 from webui.oauth_manager import configuration
 from webui.oauth_manager.configuration import (
     Malformed,
@@ -158,9 +158,9 @@ def parameters(text: str) -> dict[str, str]:
 def networks(text: str) -> tuple[str, ...]:
     """Read addresses and networks of reverse proxies; the whole Internet is none."""
     try:
-        found = [network_of(part) for part in words(text)]
+        found = [network_of(part) for part in words(text) if part != UNIX_PEER]
     except ValueError:
-        raise Malformed("must be IP addresses or networks") from None
+        raise Malformed("must be IP addresses or networks, or unix") from None
     if any(network.prefixlen == 0 for network in found):
         raise Malformed("would trust everybody")
     return words(text)

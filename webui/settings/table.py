@@ -118,7 +118,8 @@ SETTINGS = (
     Setting("OIDC_LABEL", "Its name, for the button.", values.line),
     Setting(
         "TRUSTED_PROXIES",
-        "Addresses or networks of reverse proxies whose X-Forwarded-* headers count.",
+        "Addresses or networks of reverse proxies whose X-Forwarded-* headers count; unix for "
+        "those at the site's Unix socket.",
         values.networks,
     ),
     Setting(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import socket
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -18,6 +19,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
+from webui.addresses import UNIX_PEER
+
+_LAST_SECONDS = 0.5  # for a request on its way to a server that stops
 _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -101,6 +105,8 @@ class BoundedConnection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if transport.get_extra_info("socket").family == socket.AF_UNIX:
+            self.client = (UNIX_PEER, 0)
         self._await(Awaited.HEAD)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -125,6 +131,21 @@ class BoundedConnection(H11Protocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self._look()
+
+    def shutdown(self) -> None:
+        """Answer what is being asked, or will be in a moment, for the last time; then close."""
+        if self.cycle:
+            self.cycle.default_headers = self.server_state.default_headers
+        self.loop.call_later(_LAST_SECONDS, self._leave)
+
+    def _leave(self) -> None:
+        """Close while nothing is asked; look again later if something is."""
+        if self not in self.connections:
+            return
+        if self._next_step() in (Awaited.HEAD, Awaited.NEXT):
+            self.transport.close()
+        else:
+            self.loop.call_later(_LAST_SECONDS, self._leave)
 
     def _look(self) -> None:
         """Begin to wait for the client's next step, unless it is awaited already."""

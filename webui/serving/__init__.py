@@ -1,0 +1,1 @@
+"""Serving: listening sockets, worker processes, and settings that change while it runs."""

@@ -1,0 +1,67 @@
+"""A change of settings while the site runs: what differs, and the step between two sets of keys.
+
+Keys change in two steps over all processes.  After the first, each opens with the new
+keys as well, and seals as before; only then does the first of them seal with a new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+
+import structlog
+
+from webui.settings.settings import Settings, SettingsError
+
+Load = Callable[[], Settings]
+"""Read all settings again.  Raises ``SettingsError``; it may take a while."""
+
+log = structlog.get_logger(__name__)
+
+
+class ChangeRefused(RuntimeError):
+    """The site cannot work with these settings; the message is a sentence."""
+
+
+async def read_again(load: Load) -> Settings:
+    """Read the settings.  Raises ``ChangeRefused``, with every fault in its arguments."""
+    try:
+        return await asyncio.to_thread(load)
+    except SettingsError as error:
+        raise ChangeRefused(*error.faults) from None
+
+
+def with_keys_of(now: Settings, new: Settings) -> Settings:
+    """Return the settings now, which open with the keys and secrets of the new ones too.
+
+    They seal and sign as before.
+    """
+    return replace(
+        now,
+        encryption_keys=_joined(now.encryption_keys, new.encryption_keys),
+        session_secrets=_joined(now.session_secrets, new.session_secrets),
+    )
+
+
+def _joined(first: Sequence[str], then: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*first, *then)))
+
+
+def names_of_changes(now: Settings, new: Settings) -> list[str]:
+    """List the settings that differ, without their values."""
+    return [
+        one.name.upper()
+        for one in fields(Settings)
+        if getattr(now, one.name) != getattr(new, one.name)
+    ]
+
+
+def tell_taken(changed: Sequence[str]) -> None:
+    """Log that settings were read again, and which of them are others now."""
+    log.info("settings read again", changed=list(changed))
+
+
+def tell_kept(refusal: ChangeRefused) -> None:
+    """Log that everything stays as it was, and why."""
+    log.error("settings kept as they were", faults=[str(fault) for fault in refusal.args])

@@ -1,0 +1,116 @@
+"""The site as it is set now: other settings take its place while it runs, between two requests."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from webui.app import create_app, make_manager
+from webui.oauth_manager import StoreUnavailable
+from webui.oauth_manager.storage import TROUBLE
+from webui.redis_client import connect
+from webui.serving.change import ChangeRefused
+from webui.settings.settings import Settings
+
+OLD_SECONDS = 16.0  # for requests that began before a change; the longest may take 15
+
+log = structlog.get_logger(__name__)
+
+
+async def require_fit(settings: Settings) -> None:
+    """Raise ``ChangeRefused`` unless Redis answers and the keys open what it holds."""
+    manager, redis = make_manager(settings), connect(settings.redis_url)
+    try:
+        fit = await manager.ready(redis)
+    except StoreUnavailable as failure:
+        raise ChangeRefused(f"Redis does not answer: {failure}.") from None
+    finally:
+        await redis.aclose()
+        await manager.aclose()
+    if fit in TROUBLE:
+        raise ChangeRefused(f"{TROUBLE[fit]}.")
+
+
+class CurrentSite:
+    """ASGI application: each request is for the site whose settings count when it arrives."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._now = _Generation(create_app(settings))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        else:
+            await self._now.serve(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        await send(await self._now.start())
+        await receive()
+        await self._now.end()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def change(self, settings: Settings) -> None:
+        """Serve with other settings from now on; return once nothing is left of the old ones.
+
+        Raises ``ChangeRefused``, and nothing has changed.
+        """
+        new = _Generation(create_app(settings))
+        if (await new.start())["type"] != "lifespan.startup.complete":
+            raise ChangeRefused("The site does not start with them.")
+        old = self._now
+        self._now, self.settings = new, settings
+        await old.end()
+
+
+class _Generation:
+    """One application with its lifespan, and the count of its requests under way."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._under_way = 0
+        self._is_idle = asyncio.Event()
+        self._is_idle.set()
+        self._to_app: asyncio.Queue[Message] = asyncio.Queue()
+        self._from_app: asyncio.Queue[Any] = asyncio.Queue()
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._under_way += 1
+        self._is_idle.clear()
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._is_idle.set()
+
+    async def start(self) -> Message:
+        """Return the application's answer: started, or why not."""
+        self._task = asyncio.create_task(self._live())
+        return await self._tell("lifespan.startup")
+
+    async def end(self) -> None:
+        """Let its requests finish, and then the work that they left."""
+        try:
+            async with asyncio.timeout(OLD_SECONDS):
+                await self._is_idle.wait()
+        except TimeoutError:
+            log.error("requests of the settings before are still under way")
+        await self._tell("lifespan.shutdown")
+        await self._task
+
+    async def _tell(self, step: str) -> Message:
+        await self._to_app.put({"type": step})
+        answer: Message = await self._from_app.get()
+        return answer
+
+    async def _live(self) -> None:
+        scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+        try:
+            await self._app(scope, self._to_app.get, self._from_app.put)
+        except Exception:  # noqa: BLE001 - whatever it is, it has not started
+            self._from_app.put_nowait({"type": "lifespan.startup.failed"})
