@@ -103,11 +103,10 @@
     if (ctx && !ctx.response) say(ctx, 'tpl-offline');
   });
 
-  // A page on its way elsewhere asks nothing more: a second press would begin the same again.
-  let leaving;
-  doc.addEventListener('htmx:after:request', event => { leaving ||= event.detail.ctx.hx?.redirect; });
-  doc.addEventListener('htmx:before:request', event => { if (leaving) event.preventDefault(); });
-  addEventListener('pageshow', () => { leaving = ''; });
+  // On its way elsewhere a page asks nothing more: the same would begin twice.
+  let leaves;
+  doc.addEventListener('htmx:after:request', event => { leaves ||= event.detail.ctx.hx?.redirect; });
+  doc.addEventListener('htmx:before:request', event => leaves && event.preventDefault());
 
   // A page polls for two minutes from the last press, and when somebody comes back.
   function look() {

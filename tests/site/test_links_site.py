@@ -368,6 +368,15 @@ class TestFixation:
         attacker.client.cookies.set("__Host-session", made_up)
         assert not await is_signed_in(attacker)
 
+    async def test_the_length_of_a_page_with_its_code_tells_nothing_of_it(
+        self, place: Place
+    ) -> None:
+        phone = await place.browser()
+        shown = await start(place, phone, await link(place))
+        page = await phone.get("/connect/proof", headers={"Accept-Encoding": "gzip"})
+        assert shown_code(page) == shown
+        assert "content-encoding" not in page.headers
+
     async def test_the_proofs_cookie_opens_nothing_after_the_proof(self, place: Place) -> None:
         victim, attacker = await place.browser(), await place.browser()
         shown = await start(place, victim, await link(place))

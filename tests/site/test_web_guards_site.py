@@ -22,6 +22,7 @@ from tests.kit.site_fixtures import (
     Browser,
     Place,
     SiteProcess,
+    but_reference,
     free_port,
     serving,
     shown_code,
@@ -769,3 +770,17 @@ class TestTheProcess:
             b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
         )
         assert 101 not in statuses(send(process, data % host, hang_up=True))
+
+
+class TestPacking:
+    @pytest.mark.parametrize("path", ["/connections", "/help/permissions", "/nothing"])
+    async def test_a_page_is_packed_for_whoever_takes_it(self, ann: Browser, path: str) -> None:
+        packed = await ann.get(path, headers={"Accept-Encoding": "gzip"})
+        plain = await ann.get(path, headers={"Accept-Encoding": "identity"})
+        assert packed.headers["content-encoding"] == "gzip"
+        assert "content-encoding" not in plain.headers
+        length, whole = (int(each.headers["content-length"]) for each in (packed, plain))
+        assert length < whole / 2
+        for answer in (packed, plain):
+            assert "accept-encoding" in answer.headers["vary"].lower()
+        assert but_reference(packed) == but_reference(plain)

@@ -1,4 +1,4 @@
-"""The static files: read once, compressed once, addressed by their contents."""
+"""The static files: read once, compressed once, addressed by their contents; and packed pages."""
 
 from __future__ import annotations
 
@@ -90,6 +90,16 @@ def takes_gzip(accepted: Iterable[str]) -> bool:
     others = weights.get("*", 0.0)
     packed, plain = weights.get("gzip", others), weights.get("identity", others)
     return packed > 0 and packed >= plain
+
+
+def compress(request: Request, response: Response) -> None:
+    """Compress a finished page, if the browser takes that."""
+    response.headers.add_vary_header("Accept-Encoding")
+    if takes_gzip(request.headers.getlist("accept-encoding")):
+        # The first level: the next ones take twice as long, and spare a tenth.
+        response.body = gzip.compress(bytes(response.body), compresslevel=1, mtime=0)
+        response.headers["Content-Encoding"] = "gzip"
+        response.headers["Content-Length"] = str(len(response.body))
 
 
 async def serve(request: Request) -> Response:

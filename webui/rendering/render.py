@@ -101,12 +101,14 @@ def render(
     """
     is_fragment = bool(fragment) and is_htmx(request)
     body = environment().get_template(fragment if is_fragment else template)
-    marked = {"X-Fragment": "1"} if is_fragment else {}
-    return HTMLResponse(
-        body.render({**_shared(request), "is_fragment": is_fragment, **context}),
-        status,
-        {**marked, **(headers or {})},
-    )
+    shared = _shared(request)
+    html = body.render({**shared, "is_fragment": is_fragment, **context})
+    if is_fragment:
+        return HTMLResponse(html, status, {"X-Fragment": "1", **(headers or {})})
+    response = HTMLResponse(html, status, headers)
+    if not shared["hides_address"]:  # its text holds a code too: the length must tell nothing
+        assets.compress(request, response)
+    return response
 
 
 def render_card(
