@@ -80,7 +80,7 @@ async def test_every_card_is_accessible_and_fits(
             "document.querySelectorAll('details').forEach(d => d.open = true)"
         )
         await ann.window.fits()
-        await ann.window.is_accessible(dark=width == 320)
+        await ann.window.is_accessible(width)
 
 
 @WIDTHS
@@ -92,12 +92,12 @@ async def test_every_page_is_accessible_and_fits(
         for path in PAGES:
             await ann.window.go(path)
             await ann.window.fits()
-            await ann.window.is_accessible(dark=width == 320)
+            await ann.window.is_accessible(width)
         ann.window.complaints.clear()  # Chromium reports the 404
         await ann.window.go("/connections")
         await stay(ann.window)
         await ann.window.fits()
-        await ann.window.is_accessible(dark=width == 320)
+        await ann.window.is_accessible(width)
 
 
 @WIDTHS
@@ -108,7 +108,7 @@ async def test_the_pages_of_somebody_signed_out_are_accessible_and_fit(
         for path in ("/signin", "/signin?next=/connections/github", "/signed-out", "/nowhere"):
             await anybody.go(path)
             await anybody.fits()
-            await anybody.is_accessible(dark=width == 320)
+            await anybody.is_accessible(width)
         anybody.complaints.clear()  # Chromium reports the 404
 
 

@@ -140,7 +140,7 @@ async def test_every_page_is_accessible_and_fits(
         for path in PAGES:
             await carol.window.go(path)
             await carol.window.fits()
-            await carol.window.is_accessible(dark=width == 320)
+            await carol.window.is_accessible(width)
             for details in await carol.window.page.locator("details").all():
                 await details.locator("summary").click()
             await carol.window.fits()
@@ -148,12 +148,12 @@ async def test_every_page_is_accessible_and_fits(
         await carol.window.page.locator("#act-go").click()
         await carol.window.page.get_by_role("heading", name="Done: Check GitHub").wait_for()
         await carol.window.fits()
-        await carol.window.is_accessible(dark=width == 320)
+        await carol.window.is_accessible(width)
         await carol.window.go("/support")
         await carol.window.page.locator("#search-go").click()
         await carol.window.focuses("q")
         await carol.window.fits()
-        await carol.window.is_accessible(dark=width == 320)
+        await carol.window.is_accessible(width)
         carol.window.complaints.clear()  # Chromium reports the 422 of a search for nothing
 
 

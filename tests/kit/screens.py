@@ -294,7 +294,7 @@ def _reading() -> Iterator[tuple[str, str]]:
         yield name, _page("activity.html", {**services, **context}, signed_in=True)
     recent = {"card": card(CASES["endless"], DETAIL), "entries": entries[:5], "now": NOW}
     yield "one service", _page("connection.html", recent, signed_in=True)
-    nothing = replace(ON["wiki"], name="nothing", scopes=[])
+    nothing = replace(ON["wiki"], name="nothing", label="Nothing", scopes=[])
     glossaries = [glossary(p, PRODUCT, BOT) for p in (*ON.values(), nothing)]
     yield "permissions", _page("permissions.html", {"glossaries": glossaries})
     yield "permissions, none", _page("permissions.html", {"glossaries": []})

@@ -1,4 +1,4 @@
-"""HTML that is made once: of a finished card for its place, and of pieces about no person."""
+"""HTML that is made once: of a finished card or list, and of pieces about no person."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from jinja2 import Environment, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
-from webui.cards import MOST, Card
+from webui.cards import MOST, Card, CardGroup
 
 _PIECES = 500  # a kilobyte each
+_LISTS = 1_000  # one takes 15 kB, so all of them 15 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,50 @@ def drawn_by(environment: Environment) -> Callable[..., Markup]:
         return draw(_Drawing(card, id(card), *names, context["is_fragment"], is_news, leads))
 
     return drawn
+
+
+@dataclass(frozen=True, slots=True)
+class _Groups:
+    """All cards of a list, in their groups; known by their identities, like a drawing."""
+
+    groups: tuple[CardGroup, ...] = field(compare=False)
+    first: Card | None = field(compare=False)
+    ids: tuple[tuple[str, tuple[int, ...]], ...]
+    first_id: int
+    product: str
+    bot: str
+    logo_url: str
+    leads: str
+
+
+def grouped_by(environment: Environment) -> Callable[..., Markup]:
+    """Make the function ``all_groups`` of templates: ``groups.html``, once for a list.
+
+    ``first`` is the card that stands before them, and ``leads`` names the one that leads.
+    """
+
+    @lru_cache(maxsize=_LISTS)
+    def draw(wanted: _Groups) -> Markup:
+        html = environment.get_template("groups.html").render(
+            groups=wanted.groups,
+            first=wanted.first,
+            leads=wanted.leads,
+            product=wanted.product,
+            bot=wanted.bot,
+            logo_url=wanted.logo_url,
+            is_fragment=False,
+        )
+        return Markup(html)  # noqa: S704 -- the template has escaped it
+
+    @pass_context
+    def all_groups(
+        context: Context, groups: tuple[CardGroup, ...], first: Card | None, leads: str
+    ) -> Markup:
+        ids = tuple((group.name, tuple(map(id, group.cards))) for group in groups)
+        names = context["product"], context["bot"], context["logo_url"]
+        return draw(_Groups(groups, first, ids, id(first), *names, leads))
+
+    return all_groups
 
 
 def kept_by(environment: Environment) -> Callable[..., Markup]:

@@ -23,7 +23,8 @@ from webui.oauth_manager import OAuthProvider
 from webui.paths import hides_address
 from webui.rendering import assets
 from webui.rendering.brand import brand_of
-from webui.rendering.card_pages import drawn_by, kept_by
+from webui.rendering.card_pages import drawn_by, grouped_by, kept_by
+from webui.rendering.constants import Templates
 from webui.rendering.ways_on import fate, way_on
 from webui.sessions.sessions import loaded_session
 from webui.site import site_of
@@ -50,7 +51,7 @@ def _said(key: str, product: str, bot: str) -> Markup:
 @cache
 def environment() -> Environment:
     """Build the environment; templates compile once a process; an undefined name is an error."""
-    made = Environment(
+    made = Templates(
         loader=FileSystemLoader(assets.folder("templates")),
         autoescape=True,
         auto_reload=False,
@@ -61,7 +62,7 @@ def environment() -> Environment:
     made.filters.update(when=when, ago=ago, isolated=isolated, initials=initials)
     made.filters.update(netloc=lambda url: urlsplit(url).netloc)
     made.globals.update(t=_say, static=assets.static_url, mark=assets.mark_url)
-    made.globals.update(drawn=drawn_by(made), kept=kept_by(made))
+    made.globals.update(drawn=drawn_by(made), all_groups=grouped_by(made), kept=kept_by(made))
     return made
 
 
