@@ -7,31 +7,20 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 
+from webui.commands.arguments import UserId
+from webui.commands.erase import erase
+from webui.commands.export import export
 from webui.commands.runner import UNAVAILABLE, fail, with_store
 from webui.commands.serve import serve
 from webui.commands.status import status
 from webui.oauth_manager import OAuthManager
 from webui.oauth_manager.storage.calls import RedisClient
 from webui.support.identifiers import spelled
-from webui.text.names import read_user_id
 
 PORT = click.IntRange(1, 65535)
-
-
-class UserId(click.ParamType[str]):
-    """A person's id, checked like everywhere else."""
-
-    name = "user"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            return read_user_id(value)
-        except ValueError as fault:
-            self.fail(f"{fault}.", param, ctx)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -170,3 +159,5 @@ def check(*, strict: bool) -> None:
 
 main.add_command(status)
 main.add_command(serve)
+main.add_command(export)
+main.add_command(erase)

@@ -16,14 +16,22 @@ from starlette.requests import Request
 from webui.fetch_metadata import METHODS, is_visit
 from webui.oauth_manager import StoreUnavailable
 from webui.oauth_manager.links import CODE_ALPHABET, CODE_LENGTH, as_typed, new_code
-from webui.oauth_manager.storage import shaped
-from webui.oauth_manager.storage.calls import RedisClient, read_text, redis_call
+from webui.oauth_manager.storage import OURS, encoded, shaped
+from webui.oauth_manager.storage.calls import RedisClient, as_text, read_text, redis_call
 from webui.rate_limits import Limiter
 from webui.sessions.sessions import loaded_session
 from webui.site import Site, caller_of, site_of
 
 KEPT_SECONDS = 90 * 24 * 3600
 _TRIES = 3  # codes, if one is taken: fewer than one in a hundred are
+# The codes of one person, by the time of the failure.  ARGV: that, the code, the oldest that is
+# kept, the set's life.
+_LIST = f"""{OURS}
+ours('ZADD', KEYS[1], ARGV[1], ARGV[2])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
+return redis.call('EXPIRE', KEYS[1], ARGV[4])
+"""
+_LISTED = f"{OURS} return ours('ZRANGE', KEYS[1], 0, -1)"
 _CODE = re.compile(f"[{CODE_ALPHABET}]{{{CODE_LENGTH}}}")
 
 _log = structlog.get_logger(__name__)
@@ -107,9 +115,35 @@ async def keep_reference(redis: RedisClient, reference: Reference) -> str:
         code = new_code()
         value = json.dumps({k: v for k, v in asdict(replace(reference, code=code)).items() if v})
         async with redis_call("keep a reference"):
-            if await redis.set(_key(code), value, nx=True, ex=KEPT_SECONDS):
+            pipe = redis.pipeline(transaction=False)
+            if reference.user:  # first: one that is in no list could not be found by its person
+                listed = reference.at, code, reference.at - KEPT_SECONDS, KEPT_SECONDS
+                pipe.eval(_LIST, 1, _index(reference.user), *listed)
+            pipe.set(_key(code), value, nx=True, ex=KEPT_SECONDS)
+            *_, is_kept = await pipe.execute()
+            if is_kept:
                 return code
     return ""
+
+
+async def references_of(redis: RedisClient, user: str) -> list[Reference]:
+    """Find the references of a person's failures, oldest first.  Raises ``StoreUnavailable``."""
+    async with redis_call("find references"):
+        codes = await redis.eval(_LISTED, 1, _index(user))
+    found = [await find_reference(redis, as_text(code)) for code in codes]
+    return [reference for reference in found if reference and reference.user == user]
+
+
+async def forget_references(redis: RedisClient, user: str) -> int:
+    """Delete the references of a person's failures; return how many there were."""
+    found = await references_of(redis, user)
+    async with redis_call("forget references"):
+        pipe = redis.pipeline(transaction=False)
+        for reference in found:
+            pipe.delete(_key(reference.code))
+        pipe.delete(_index(user))
+        await pipe.execute()
+    return len(found)
 
 
 def is_reference(text: str) -> bool:
@@ -149,3 +183,7 @@ def _write(found: Reference, code: str, *, is_kept: bool) -> None:
 
 def _key(code: str) -> str:
     return f"stargazer:web_reference:{code}"
+
+
+def _index(user: str) -> str:
+    return f"stargazer:web_references:{encoded(user)}"

@@ -115,5 +115,12 @@ class Limiter:
         return TooMany(self._clock.now(), max(int(left), 0) / 1000)
 
 
+def counters(user: str, *names: str) -> list[str]:
+    """List the keys of every counter that a person may have, also by their other ``names``."""
+    ways = ("user", "staff", "chat", "sso", "proxy")
+    whos = (user, *(f"{way} {user}" for way in ways), *names)
+    return [_key(limit_name, who) for limit_name in LIMITS for who in whos]
+
+
 def _key(name: str, who: str) -> str:
     return f"{_PREFIX}{name}:{quote(who, safe='')}"

@@ -47,7 +47,7 @@ async def may_guess(request: Request, *, owner: str = "") -> None:
     """
     site, who = site_of(request), await _guesser(request)
     limiter = site.limiter
-    if owner and who.own == _known_as(site.settings, owner):
+    if owner and who.own == known_as(site.settings, owner)[0]:
         return
     try:
         await limiter.check("miss", who.network)
@@ -79,14 +79,14 @@ async def count_try(request: Request, limit: str, *, own: str = "") -> None:
 def remember_browser(request: Request, response: Response, user: str) -> None:
     """Give the browser a cookie that shows that ``user`` was signed in with it."""
     settings = site_of(request).settings
-    value = _signer(settings).sign(_known_as(settings, user)).decode("ascii")
+    value = _signer(settings).sign(known_as(settings, user)[0]).decode("ascii")
     keep_cookie(settings, response, COOKIE, value, KNOWN_SECONDS)
 
 
 async def _guesser(request: Request) -> Guesser:
     site, network = site_of(request), caller_of(request)
     session = await site.sessions.load(request)
-    own = _known_as(site.settings, session.user) if session else _brought(request)
+    own = known_as(site.settings, session.user)[0] if session else _brought(request)
     by_other = request.headers.get("sec-fetch-site") in ("cross-site", "same-site")
     is_pressed = request.headers.get("sec-fetch-user") == "?1"
     return Guesser(network, f"{network} sent" if by_other and not is_pressed else "", own)
@@ -101,11 +101,11 @@ def _brought(request: Request) -> str:
         return ""
 
 
-def _known_as(settings: Settings, user: str) -> str:
-    """Return a name of the person that reveals nothing to a finder of the cookie."""
+def known_as(settings: Settings, user: str) -> list[str]:
+    """Return names of the person, by each secret, that reveal nothing to a finder of the cookie."""
     message = f"webui.known\0{user}".encode()
-    digest = hmac.digest(settings.session_secrets[0].encode(), message, hashlib.sha256)
-    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
+    digests = (hmac.digest(s.encode(), message, hashlib.sha256) for s in settings.session_secrets)
+    return [base64.urlsafe_b64encode(d).rstrip(b"=").decode("ascii") for d in digests]
 
 
 def _signer(settings: Settings) -> Signer:

@@ -23,6 +23,7 @@ from .errors import (
 )
 from .flows.census import Census
 from .flows.check import Health
+from .flows.erasure import Answer, EndedGrant, Erasure
 from .flows.revocation import Ending
 from .journal.activity import ActivityPage, Event
 from .journal.audit import Audit, AuditRecord
@@ -53,13 +54,16 @@ __all__ = [
     "REFRESH_BUFFER_SECONDS",
     "Account",
     "ActivityPage",
+    "Answer",
     "Attempt",
     "Audit",
     "AuditRecord",
     "Census",
     "Connection",
     "Disconnected",
+    "EndedGrant",
     "Ending",
+    "Erasure",
     "Event",
     "FlowRefused",
     "Health",

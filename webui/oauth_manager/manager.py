@@ -1,4 +1,4 @@
-"""``OAuthManager``: checks, then delegates.  Inherits ``Display``, which inherits ``Composition``.
+"""``OAuthManager``: checks, then delegates.  Inherits ``People``, ``Display`` and ``Composition``.
 
 It has the specification's names.  Methods check arguments by a ``Subject``, and call a flow.
 """
@@ -14,7 +14,7 @@ from .clock import Clock
 from .errors import FlowRefused, RecordUnreadable
 from .flows import choice, connect, disconnect, offers, revocation, tokens
 from .flows.check import Health
-from .flows.display import Display
+from .flows.people import People
 from .flows.revocation import Ending
 from .journal import activity, notices
 from .journal.activity import Event
@@ -36,7 +36,7 @@ from .storage.switch_offers import SwitchOffer
 from .token_data import TokenData
 
 
-class OAuthManager(Display):
+class OAuthManager(People):
     """Per-user OAuth 2 tokens: connect, use, refresh, disconnect.
 
     ``encryption_key`` is one or more Fernet keys (text or bytes), newest first,

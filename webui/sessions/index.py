@@ -11,7 +11,13 @@ from collections.abc import Sequence
 
 from webui.oauth_manager import check_user_id
 from webui.oauth_manager.storage import OURS, encoded
-from webui.oauth_manager.storage.calls import RedisClient, as_text, redis_call, unless_mistyped
+from webui.oauth_manager.storage.calls import (
+    RedisClient,
+    as_text,
+    raw,
+    redis_call,
+    unless_mistyped,
+)
 from webui.sessions.record import is_session_key
 
 LIFE_SECONDS = 7 * 24 * 3600
@@ -107,6 +113,23 @@ async def end(redis: RedisClient, key: str) -> str:
         if owner := _owner(user):
             await redis.eval(_LEAVE, 1, _index(owner), key)
     return as_text(via)
+
+
+async def read_all(redis: RedisClient, user: str) -> list[dict[str, str]]:
+    """Read the fields of every session of a person, and ``expires_in`` (seconds).  Reads only."""
+    async with redis_call("read all sessions"):
+        members = await redis.eval(_MEMBERS, 1, _index(user))
+        pipeline = redis.pipeline(transaction=False)
+        for key in filter(is_session_key, members):
+            raw(pipeline, "HGETALL", as_text(key))
+            pipeline.ttl(as_text(key))
+        answers = await pipeline.execute(raise_on_error=False) if len(pipeline) else []
+    held = [unless_mistyped(answer, {}) for answer in answers]
+    return [
+        {as_text(name): as_text(value) for name, value in fields.items()} | {"expires_in": str(ttl)}
+        for fields, ttl in zip(held[::2], held[1::2], strict=True)
+        if fields.get(b"user")
+    ]
 
 
 async def end_all(redis: RedisClient, user: str) -> int:

@@ -105,7 +105,11 @@ async def _write(storage: Storage, fresh: Fresh, story: Queued) -> bool:
         return await store.connect(storage, *record)
     except StoreUnavailable:
         if await _is_written(storage, fresh):
-            return True  # and reported: only the answer was lost
+            # And reported: only the answer was lost.
+            is_kept = await store.stays(storage, fresh.subject, fresh.before)
+            if not is_kept:
+                await story.find()
+            return is_kept
         await story.find()
         try:
             return await store.connect(storage, *record)

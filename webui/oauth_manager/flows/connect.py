@@ -136,8 +136,8 @@ async def _ask(
     before: Stored,
     back: _Back,
     profile: Profile,
-) -> SwitchOffer:
-    """Put the new tokens aside as an offer.
+) -> SwitchOffer | None:
+    """Put the new tokens aside as an offer; None if the person was erased meanwhile.
 
     Raises ``FlowRefused("unnamed")`` if the authorization began in no browser and
     has no name that the person could know as their own: a name that can be copied
@@ -156,8 +156,8 @@ async def _ask(
     if not attempt.is_bound and not back.handle:
         await offers.give_back(services, subject, offer)
         raise FlowRefused("unnamed", subject.provider.name)
-    await offers.put(services, subject, offer)
-    return offer
+    is_kept = await offers.put(services, subject, offer, before.read_at)
+    return offer if is_kept else None
 
 
 def _fresh_profile(

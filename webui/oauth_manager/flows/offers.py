@@ -6,7 +6,7 @@ import logging
 
 from ..errors import StoreUnavailable
 from ..protocol.transport import DEADLINE_WHILE_WAITING
-from ..storage import account_index, lookup, switch_offers
+from ..storage import account_index, erasures, lookup, switch_offers
 from ..storage.storage import Storage, Subject
 from ..storage.switch_offers import SwitchOffer
 from .services import Services
@@ -14,14 +14,22 @@ from .services import Services
 log = logging.getLogger(__name__)
 
 
-async def put(services: Services, subject: Subject, offer: SwitchOffer) -> None:
-    """Keep the offer.  It replaces an older one, which nobody can answer any more."""
+async def put(services: Services, subject: Subject, offer: SwitchOffer, begun: float) -> bool:
+    """Keep the offer; ``False`` if the person was erased since ``begun`` (ms, Redis's clock).
+
+    It replaces an older one, which nobody can answer any more.
+    """
+    storage = services.storage
     try:
-        before = await switch_offers.put(services.storage, subject, offer)
+        before = await switch_offers.put(storage, subject, offer)
+        is_gone = await erasures.came(storage, subject.redis, subject.user_id, begun)
     except StoreUnavailable:
         await give_back(services, subject, offer)
         raise
     drop(services, subject, before)
+    if is_gone:
+        await _end_over(services, subject, offer)
+    return not is_gone
 
 
 async def peek(services: Services, subject: Subject) -> SwitchOffer | None:

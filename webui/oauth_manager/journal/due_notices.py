@@ -67,9 +67,14 @@ class DueNotice:
     @property
     def parts(self) -> tuple[str, str, str]:
         """Return kind, provider and user id."""
-        kind, _, rest = self.member.partition(":")
-        provider, _, user_id = rest.partition(":")
-        return kind, provider, user_id
+        return parts_of(self.member)
+
+
+def parts_of(member: str) -> tuple[str, str, str]:
+    """Return kind, provider and user id of a member of the set."""
+    kind, _, rest = member.partition(":")
+    provider, _, user_id = rest.partition(":")
+    return kind, provider, user_id
 
 
 def put(pipe: Commands, kind: str, user_id: str, provider: str, seconds: float) -> Any:

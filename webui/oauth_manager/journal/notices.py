@@ -220,11 +220,18 @@ async def _make_group(redis: RedisClient) -> None:
 
 
 def _open(storage: Storage, sealed: str) -> Notice | None:
+    notice = opened(storage, sealed)
+    if notice is None:
+        log.error("a notice cannot be read and is passed over")
+    return notice
+
+
+def opened(storage: Storage, sealed: str) -> Notice | None:
+    """Open the notice of a stream's entry; None if it cannot be read."""
     try:
         record = storage.sealer.open("notice", None, None, sealed)
         return shaped(Notice, record, kind=NoticeKind(text(record.get("notice"))))
     except (RecordUnreadable, TypeError, ValueError):
-        log.error("a notice cannot be read and is passed over")
         return None
 
 

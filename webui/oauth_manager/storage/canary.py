@@ -85,6 +85,14 @@ def require(sealer: Sealer, answer: Any, provider: str, step: str) -> None:
     _refuse(read(sealer, answer), provider, step)
 
 
+async def require_ours(redis: RedisClient, sealer: Sealer, step: str) -> None:
+    """Raise ``WrongKey`` unless our keys open what this Redis holds, if it holds anything."""
+    fit = await settle(redis, sealer)
+    if fit is Fit.NO_RECORD_OPENS:
+        raise WrongKey("Redis", step)
+    _refuse(fit, "Redis", step)
+
+
 def _refuse(fit: Fit, provider: str, step: str) -> None:
     if fit is Fit.WRONG_KEY:
         log.error("%s", TROUBLE[fit])

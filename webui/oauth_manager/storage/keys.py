@@ -24,6 +24,7 @@ _CONNECTION = "stargazer:oauth_connection:"
 _RECORD = re.compile(r"[a-z]+:[a-z_]+:(.+):([a-z][a-z0-9_-]{0,31})", re.DOTALL)
 # Characters that need no checking and no encoding: most ids have no others.
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_.~@+=-]{1,255}")
+_GLOB = re.compile(r"[*?\[\]\\^-]")
 _LINK_CODE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
@@ -125,6 +126,20 @@ def proofs(user_id: str) -> str:
     return f"stargazer:oauth_proofs:{encoded(user_id)}"
 
 
+def erased(digest: str) -> str:
+    return f"stargazer:oauth_erased:{digest}"
+
+
+def of_person(user_id: str) -> list[str]:
+    """List the keys that hold one person's records, whatever the provider."""
+    return [make(user_id) for make in (links, proofs, events, own_audit)]
+
+
+def beside_tokens(user_id: str, provider: str) -> list[str]:
+    """List the keys of one connection but those of its tokens."""
+    return [make(user_id, provider) for make in (connection, lock, renewals, switch, revoke)]
+
+
 CANARY = "stargazer:canary"
 READY = "stargazer:ready"  # written to find out whether Redis takes writes
 LAST_ROTATION = "stargazer:oauth_last_rotation"  # epoch seconds of the end of the last whole one
@@ -133,6 +148,7 @@ ROTATION = "stargazer:oauth_rotation"  # places that a rotation has reached
 KEEP_ALIVE = "stargazer:oauth_keep_alive"  # places that a keep-alive pass has reached
 KEEP_ALIVE_LOCK = "stargazer:oauth_keep_alive_lock"  # owner of the pass under way
 RECORD_PATTERN = PREFIX + "oauth_[ct]o*"  # tokens and connections, in one walk
+STATE_PATTERN = "stargazer:oauth_state:*"
 ACCOUNT_PATTERN = "stargazer:oauth_account:*"
 LINKS_PATTERN = "stargazer:oauth_links:*"
 RECORD_PATTERNS = {"tokens": f"{_TOKENS}*", "connection": f"{_CONNECTION}*"}
@@ -155,6 +171,28 @@ def parse_older_record(key: str) -> tuple[UserId, str] | None:
         return (check_user_id(found[1]), found[2]) if found else None
     except ValueError:
         return None
+
+
+def glob_of(user_id: str) -> tuple[str, ...]:
+    """Return patterns of the keys with the person's id in their name, as ours and as the older.
+
+    They match the keys of others too: see :func:`provider_in`.
+    """
+    forms = dict.fromkeys((encoded(user_id), user_id))
+    return tuple(f"{PREFIX}oauth_*:{_GLOB.sub(_escaped, form)}:*" for form in forms)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"\\{found[0]}"
+
+
+def provider_in(key: str, user_id: str) -> str:
+    """Return the provider of a connection's key if it is this person's, else ``""``."""
+    ours = parse_record(key)
+    if ours and ours[0] == user_id:
+        return ours[1]
+    older = parse_older_record(key) if key.startswith(_TOKENS) else None
+    return older[1] if older and older[0] == user_id else ""
 
 
 def decoded(part: str) -> str:

@@ -57,7 +57,7 @@ async def read_for_writing(
             raise now
     ahead = int(now) - storage.clock.monotonic() * 1000
     stored = records.opened(storage, subject, _sorted(storage, subject, texts))
-    return replace(stored, clock_ahead=ahead)
+    return replace(stored, clock_ahead=ahead, read_at=int(now))
 
 
 async def read_beside(

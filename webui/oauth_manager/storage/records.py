@@ -36,7 +36,7 @@ class Stored:
 
     ``profile`` is empty if there is none, or if it cannot be read (``is_profiled``).
     ``fault`` is the reason if there are tokens that cannot be read.  ``clock_ahead`` is
-    Redis's clock less our monotonic one, in ms.
+    Redis's clock less our monotonic one, and ``read_at`` the moment of reading by it, in ms.
     """
 
     sealed: Sealed = Sealed()
@@ -46,6 +46,7 @@ class Stored:
     fault: str = ""
     is_profiled: bool = False
     clock_ahead: float = 0.0
+    read_at: float = 0.0
 
     @property
     def is_there(self) -> bool:

@@ -10,10 +10,12 @@ from dataclasses import replace as replaced
 from enum import IntEnum
 from typing import Any, Protocol
 
+from redis.asyncio import RedisCluster
+
 from ..errors import RecordUnreadable, StoreUnavailable
 from ..models import Profile
 from ..token_data import TokenData, new_generation
-from . import canary, lookup, older_keys, records, scripts
+from . import canary, erasures, lookup, older_keys, records, scripts
 from .calls import (
     Pipeline,
     exact,
@@ -85,7 +87,7 @@ async def connect(
     before: Stored,
     along: Along,
 ) -> bool:
-    """Store a fresh connection; ``False`` if a disconnect came in between."""
+    """Store a fresh connection; ``False`` if a disconnect or an erasure came in between."""
     redis, seen = subject.redis, before.sealed
     fresh = Sealed(
         records.seal_token(storage, subject, token),
@@ -103,6 +105,7 @@ async def connect(
         pipe.eval(scripts.CONNECT, 1, tokens, known, fresh.tokens, last, "")
         pipe.eval(scripts.CONNECT, 1, beside, profiled, fresh.profile, last, "same")
         along.queue(pipe)
+        erasures.queue(storage, pipe, subject.user_id)
         answers = await pipe.execute(raise_on_error=False)
         along.answered(answers)
         for answer in answers[:2]:
@@ -113,7 +116,8 @@ async def connect(
             # A check or a refresh wrote its time meanwhile; ours is newer.
             again = (beside, profiled, fresh.profile, last, "")
             written_beside = int(await redis.eval(scripts.CONNECT, 1, *again))
-        is_kept = written == written_beside == 1
+        mark = await _mark(storage, subject, answers[-1])
+        is_kept = written == written_beside == 1 and not erasures.is_since(mark, before.read_at)
         if is_kept:
             await older_keys.take(storage, subject)
         else:
@@ -121,6 +125,26 @@ async def connect(
         if -2 in (written, written_beside):
             raise StoreUnavailable("store connection", "too_late")
     return is_kept
+
+
+async def _mark(storage: Storage, subject: Subject, answer: Any) -> Any:
+    """Return the mark of an erasure as it was after the write.
+
+    A Cluster answers the commands of a pipeline in any order, and is asked once more.
+    """
+    if isinstance(subject.redis, RedisCluster):
+        return await erasures.queue(storage, subject.redis, subject.user_id)
+    return answer
+
+
+async def stays(storage: Storage, subject: Subject, before: Stored) -> bool:
+    """Return whether what was written still may stay; it is removed after an erasure."""
+    if not await erasures.came(storage, subject.redis, subject.user_id, before.read_at):
+        return True
+    now = await lookup.read_one(storage, subject)
+    async with redis_call("take a connection back"):
+        await _take_back(subject, now.sealed)
+    return False
 
 
 async def _take_back(subject: Subject, fresh: Sealed) -> None:

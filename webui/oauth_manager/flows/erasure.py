@@ -1,0 +1,177 @@
+"""Erasure of a person: their grants ended at the providers, every record of them removed.
+
+Every step may be killed and repeated.  What has not come to its end is marked
+(:mod:`..storage.erasures`), so that the next run knows that it goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from ..errors import StoreUnavailable
+from ..journal import traces
+from ..journal.audit import Audit, AuditRecord
+from ..links import open_links
+from ..models import Account, RevokeOutcome
+from ..providers.provider import OAuthProvider
+from ..storage import account_index, canary, erasures, keys, lookup, switch_offers
+from ..storage.calls import RedisClient, redis_call
+from ..storage.keys import UserId
+from ..storage.storage import Storage, Subject
+from ..token_data import TokenData
+from . import disconnect, holdings, revocation
+from .services import Services
+
+_ROUNDS = 5  # in which somebody may store another connection meanwhile
+
+
+class Answer(StrEnum):
+    """The end of one grant, as far as it went."""
+
+    REVOKED = "revoked"  # the provider confirmed
+    ENDED = "ended"  # it had ended the access before
+    UNCONFIRMED = "unconfirmed"  # it was asked and did not confirm
+    UNSUPPORTED = "unsupported"  # it has no way to ask
+    NOT_SET_UP = "not_set_up"  # its client id and secret are not set here, so it was not asked
+    UNREADABLE = "unreadable"  # no key here opens the tokens, so it was not asked
+
+
+@dataclass(frozen=True, slots=True)
+class EndedGrant:
+    """One grant that is gone here, and what its provider answered."""
+
+    provider: str
+    answer: Answer
+    account: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Return whether the provider has ended it for certain."""
+        return self.answer in (Answer.REVOKED, Answer.ENDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """The result: every grant with its answer; ``was_there`` if there was anything at all."""
+
+    grants: tuple[EndedGrant, ...]
+    was_there: bool
+
+
+async def erase(
+    services: Services, redis: RedisClient, user_id: UserId, providers: Iterable[OAuthProvider]
+) -> Erasure:
+    """End and remove everything; :func:`finish` comes after it.
+
+    Raises ``StoreUnavailable``, then it is to be repeated; and ``WrongKey``, before anything
+    is done, if the tokens to ask the providers with could not be opened.
+    """
+    storage = services.storage
+    await canary.require_ours(redis, storage.sealer, "erase")
+    was_there = await erasures.begin(storage, redis, user_id)
+    was_there |= bool(await open_links.cancel(redis, user_id))
+    subjects = [Subject(redis, user_id, provider) for provider in providers]
+    ends = [_end(services, subject) for subject in subjects]
+    grants = [grant for found in await asyncio.gather(*ends) for grant in found]
+    removed = await _sweep(storage, redis, user_id, subjects)
+    return Erasure(tuple(grants), was_there or bool(grants or removed))
+
+
+async def finish(
+    storage: Storage, redis: RedisClient, user_id: UserId, erasure: Erasure, via: str
+) -> None:
+    """Write the one line of the audit, which names nobody, and mark the end."""
+    if erasure.was_there:
+        result = ", ".join(f"{grant.provider} {grant.answer}" for grant in erasure.grants)
+        record = AuditRecord("", via, "erased", result=result or "no connection")
+        await Audit(storage.clock).write(redis, record)
+    await erasures.finish(storage, redis, user_id)
+
+
+async def _end(services: Services, subject: Subject) -> list[EndedGrant]:
+    """Disconnect, and ask again with whatever an earlier disconnect has left."""
+    grants: list[EndedGrant] = []
+    for _ in range(_ROUNDS):
+        stored = await lookup.read_one(services.storage, subject)
+        offer = await switch_offers.peek(services.storage, subject)
+        if offer:  # first, since a disconnect would end it without a word
+            answer = await _ask(services, subject.provider, offer.token)
+            grants.append(EndedGrant(subject.provider.name, answer, offer.new.label))
+            await switch_offers.claim(services.storage, subject, offer.id)
+        if not stored.is_there and stored.held:
+            answer = await _ask(services, subject.provider, stored.held.token)
+            grants.append(EndedGrant(subject.provider.name, answer, stored.held.account))
+            await _drop(subject, keys.revoke(subject.user_id, subject.provider.name))
+        if not stored.is_there:
+            return grants
+        ending = await disconnect.disconnect(services, subject, "chat")
+        ended = await ending.result
+        account = ended.account.label or stored.profile.account.label
+        answer = _answer(subject.provider, ended.at_provider, stored.fault)
+        if ended.at_provider is not RevokeOutcome.NOTHING:
+            grants.append(EndedGrant(subject.provider.name, answer, account))
+        await _drop(subject, keys.revoke(subject.user_id, subject.provider.name))
+        await _unlist(services.storage, subject, [stored.profile.account])
+    raise StoreUnavailable("erase a person", "changing")
+
+
+async def _ask(services: Services, provider: OAuthProvider, token: TokenData) -> Answer:
+    outcome, _ = await revocation.ask(services, provider, token)
+    return _answer(provider, outcome, "")
+
+
+def _answer(provider: OAuthProvider, outcome: RevokeOutcome, fault: str) -> Answer:
+    if outcome in (RevokeOutcome.REVOKED, RevokeOutcome.ENDED):
+        return Answer(outcome)
+    if fault:
+        return Answer.UNREADABLE
+    if not provider.is_configured:
+        return Answer.NOT_SET_UP
+    return Answer.UNSUPPORTED if outcome is RevokeOutcome.UNSUPPORTED else Answer.UNCONFIRMED
+
+
+async def _sweep(
+    storage: Storage, redis: RedisClient, user_id: UserId, subjects: Sequence[Subject]
+) -> int:
+    """Remove everything but tokens, of which there are none any more; return how much it was."""
+    accounts = await _accounts_told(storage, redis, user_id)
+    for subject in subjects:
+        named = accounts.get(subject.provider.name, ())
+        await _unlist(storage, subject, [Account(label=label) for label in named])
+    own = keys.of_person(user_id)
+    for subject in subjects:
+        own += keys.beside_tokens(user_id, subject.provider.name)
+    async with redis_call("remove a person's records"):
+        pipe = redis.pipeline(transaction=False)
+        for key in own:
+            pipe.delete(key)
+        deleted = sum(await pipe.execute())
+    return int(deleted) + await traces.remove(storage, redis, user_id)
+
+
+async def _accounts_told(
+    storage: Storage, redis: RedisClient, user_id: UserId
+) -> dict[str, set[str]]:
+    """Collect the names of accounts that the timeline tells of, by provider."""
+    named: dict[str, set[str]] = {}
+    for event in await holdings.events(storage, redis, user_id):
+        named.setdefault(event.provider, set()).update({event.account, event.was} - {""})
+    return named
+
+
+async def _unlist(storage: Storage, subject: Subject, accounts: Iterable[Account]) -> None:
+    """Take the person off the index of accounts."""
+    pipe = subject.redis.pipeline(transaction=False)
+    for account in accounts:
+        account_index.remove(storage, pipe, subject, account)
+    if len(pipe):
+        async with redis_call("take a person off an index"):
+            await pipe.execute()
+
+
+async def _drop(subject: Subject, key: str) -> None:
+    async with redis_call("remove a person's records"):
+        await subject.redis.delete(key)

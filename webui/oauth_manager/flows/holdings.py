@@ -1,0 +1,111 @@
+"""Everything that is held about one person, as plain values for an export.
+
+Times are epoch seconds, 0 if there is none.  Tokens are in it only if they are asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+from ..journal import activity, traces
+from ..journal.activity import Event
+from ..links import open_links
+from ..models import Connection
+from ..providers.provider import OAuthProvider
+from ..storage import lookup, switch_offers
+from ..storage.calls import RedisClient
+from ..storage.keys import UserId
+from ..storage.records import Stored
+from ..storage.storage import Storage, Subject
+from . import tokens
+
+_PAGE = 500  # events
+
+
+async def collect(
+    storage: Storage,
+    redis: RedisClient,
+    user_id: UserId,
+    providers: Iterable[OAuthProvider],
+    *,
+    with_tokens: bool,
+) -> dict[str, Any]:
+    """Collect what the library holds.  Reads only.  Raises ``StoreUnavailable``."""
+    subjects = [Subject(redis, user_id, provider) for provider in providers]
+    found = list(zip(subjects, await lookup.read(storage, subjects), strict=True))
+    offers = [await switch_offers.peek(storage, subject) for subject in subjects]
+    told = await traces.notices(storage, redis, user_id)
+    later = await traces.due(redis, user_id)
+    acts = await traces.audited(redis, user_id)
+    return {
+        "connections": [
+            _connection(storage, subject, stored, with_tokens=with_tokens)
+            for subject, stored in found
+            if stored.is_there
+        ],
+        "ended_connections": [
+            {
+                "provider": subject.provider.name,
+                "account": stored.held.account,
+                "ended_at": stored.held.at,
+                "by": stored.held.by,
+                "state": stored.held.state,
+                "kept_until": stored.held.until,
+                **({"tokens": stored.held.token.to_dict()} if with_tokens else {}),
+            }
+            for subject, stored in found
+            if stored.held
+        ],
+        "waiting_accounts": [
+            {
+                "provider": offer.provider,
+                "account": asdict(offer.new),
+                "until": offer.until,
+                **({"tokens": offer.token.to_dict()} if with_tokens else {}),
+            }
+            for offer in offers
+            if offer
+        ],
+        "open_links": [asdict(link) for link in await open_links.read(storage, redis, user_id)],
+        "activity": [asdict(event) for event in await events(storage, redis, user_id)],
+        "notices": [_without(asdict(notice), "user_id") for _, notice in told]
+        + [{"kind": kind, "provider": provider, "waits": True} for kind, provider, _ in later],
+        # Not who of staff it was, nor whom else a search found.
+        "acts_of_support": [
+            {name: asdict(act)[name] for name in ("action", "provider", "reason", "at")}
+            for _, act in acts
+        ],
+    }
+
+
+def _connection(
+    storage: Storage, subject: Subject, stored: Stored, *, with_tokens: bool
+) -> dict[str, Any]:
+    known: Connection = tokens.shown(storage, subject, stored)
+    return {
+        "provider": known.provider,
+        "status": known.status.value,
+        "scopes": list(known.scopes),
+        "expires_at": known.expires_at,
+        "has_refresh_token": known.has_refresh_token,
+        **_without(asdict(stored.profile), "generation"),
+        **({"tokens": stored.token.to_dict()} if with_tokens and stored.token else {}),
+    }
+
+
+async def events(storage: Storage, redis: RedisClient, user_id: UserId) -> list[Event]:
+    """Read the whole timeline, newest first."""
+    found: list[Event] = []
+    older = ""
+    while True:
+        page = await activity.read(storage, redis, user_id, older, size=_PAGE)
+        found += page.events
+        older = page.older
+        if not older:
+            return found
+
+
+def _without(record: dict[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in record.items() if key != name}

@@ -1,0 +1,68 @@
+"""``People``: the manager's methods about a whole person: export, erasure, import."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..links import attempts
+from ..providers.provider import OAuthProvider
+from ..storage import account_index, erasures, key_walk
+from ..storage.calls import RedisClient
+from ..storage.keys import UserId, check_user_id
+from . import erasure, holdings
+from .display import Display
+from .erasure import Erasure
+
+
+class People(Display):
+    """Everything about one person at once.
+
+    ``walks``: look at the names of all keys too, which finds services that are set up no
+    more.  That takes a while in a large Redis, and is for commands of an operator.
+    """
+
+    async def holdings(
+        self, redis: RedisClient, user_id: str, *, with_tokens: bool = False, walks: bool = False
+    ) -> dict[str, Any]:
+        """Return what is held about a person, as plain values; tokens only if asked for.
+
+        Reads only.  Times are epoch seconds, 0 if there is none.
+        """
+        checked = check_user_id(user_id)
+        self._need(redis)
+        known = await self._known(redis, checked, walks=walks)
+        return await holdings.collect(self._storage, redis, checked, known, with_tokens=with_tokens)
+
+    async def erase(self, redis: RedisClient, user_id: str, *, walks: bool = False) -> Erasure:
+        """Ask every provider to end its grant, and remove every record of the person.
+
+        :meth:`finish_erasure` comes after it, once everything else is removed too.  Runs
+        to its end even if the caller is cancelled; may be repeated after a failure.
+        Raises ``StoreUnavailable``, and ``OAuthMisconfigured`` if the keys do not fit.
+        """
+        checked = check_user_id(user_id)
+        self._need(redis)
+        known = await self._known(redis, checked, walks=walks)
+        if walks:
+            await attempts.end(self._storage, redis, checked)
+        return await self._tasks.finish(erasure.erase(self._services, redis, checked, known))
+
+    async def finish_erasure(
+        self, redis: RedisClient, user_id: str, erased: Erasure, *, via: str
+    ) -> None:
+        """Write the audit's line of an erasure, which names nobody: ``via`` which way it came."""
+        await erasure.finish(self._storage, redis, check_user_id(user_id), erased, via)
+
+    async def is_erasure_pending(self, redis: RedisClient, user_id: str) -> bool:
+        """Return whether an erasure was begun and interrupted."""
+        return await erasures.is_pending(self._storage, redis, check_user_id(user_id))
+
+    async def _known(
+        self, redis: RedisClient, user_id: UserId, *, walks: bool
+    ) -> list[OAuthProvider]:
+        """List the providers that are set up, and those that only records still name."""
+        found = await key_walk.providers(redis, user_id) if walks else set()
+        told = await holdings.events(self._storage, redis, user_id)
+        found |= {event.provider for event in told}
+        others = sorted(found - self.providers.keys() - {""})
+        return [*self.providers.values(), *map(account_index.unknown, others)]

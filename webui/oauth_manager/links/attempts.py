@@ -1,0 +1,45 @@
+"""Authorizations under way, found by a walk: their states are in no list of a person's."""
+
+from __future__ import annotations
+
+import json
+
+from ..errors import RecordUnreadable
+from ..storage import keys
+from ..storage.calls import RedisClient, read_page, redis_call
+from ..storage.key_walk import walk
+from ..storage.keys import UserId
+from ..storage.storage import Storage
+
+_PAGE = 500
+
+
+async def end(storage: Storage, redis: RedisClient, user_id: UserId) -> int:
+    """End every authorization that the person has begun; return how many there were."""
+    ended = 0
+    page: list[str] = []
+    async for key in walk(redis, keys.STATE_PATTERN):
+        page.append(key)
+        if len(page) == _PAGE:
+            ended += await _end(storage, redis, user_id, page)
+            page = []
+    return ended + await _end(storage, redis, user_id, page)
+
+
+async def _end(storage: Storage, redis: RedisClient, user_id: UserId, page: list[str]) -> int:
+    if not page:
+        return 0
+    async with redis_call("end authorizations"):
+        texts = await read_page(redis, page)
+        own = [key for key, text in zip(page, texts, strict=True) if _is_of(storage, user_id, text)]
+        for key in own:
+            await redis.delete(key)
+    return len(own)
+
+
+def _is_of(storage: Storage, user_id: UserId, text: str) -> bool:
+    try:
+        sealed = json.loads(text)["sealed"]
+        return bool(storage.sealer.open("state", user_id, None, sealed))
+    except (ValueError, TypeError, KeyError, RecursionError, RecordUnreadable):
+        return False

@@ -1,0 +1,1 @@
+"""What is held about one person: exported, erased, brought in from elsewhere."""

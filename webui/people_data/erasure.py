@@ -1,0 +1,40 @@
+"""Erasure of a person by the whole product: the library's records, and the site's own."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from webui.access.guesses import known_as
+from webui.incident_codes import forget_references
+from webui.oauth_manager import Erasure, OAuthManager
+from webui.oauth_manager.storage.calls import RedisClient, redis_call
+from webui.rate_limits import counters
+from webui.sessions import index as session_index
+from webui.settings.settings import Settings
+
+Via = Literal["command", "page"]
+
+
+async def erase(
+    settings: Settings, manager: OAuthManager, redis: RedisClient, user_id: str, via: Via
+) -> Erasure:
+    """Erase everything, the sessions first, so that no browser of theirs begins anything more.
+
+    May be interrupted, and repeated.  A command looks at the names of all keys too.  Raises
+    like :meth:`OAuthManager.erase`.
+    """
+    sessions = await session_index.end_all(redis, user_id)
+    erased = await manager.erase(redis, user_id, walks=via == "command")
+    removed = sessions + await forget_references(redis, user_id)
+    removed += await _forget_counters(settings, redis, user_id)
+    erased = Erasure(erased.grants, erased.was_there or bool(removed))
+    await manager.finish_erasure(redis, user_id, erased, via=via)
+    return erased
+
+
+async def _forget_counters(settings: Settings, redis: RedisClient, user_id: str) -> int:
+    async with redis_call("forget counters"):
+        pipe = redis.pipeline(transaction=False)
+        for key in counters(user_id, *known_as(settings, user_id)):
+            pipe.delete(key)
+        return sum(await pipe.execute())
