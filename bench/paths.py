@@ -48,7 +48,7 @@ EXPECTED: dict[str, Cost] = {
     "callback, session included": (
         5,
         (
-            "2 del, 9 eval, 2 expire, 7 get, 1 getdel, 2 hexists, 1 hgetall, 2 hset, 1 rpush"
+            "2 del, 9 eval, 2 expire, 8 get, 1 getdel, 2 hexists, 1 hgetall, 2 hset, 1 rpush"
             ", 2 set, 4 time, 2 type, 1 xadd, 1 zrem"
         ),
     ),

@@ -377,7 +377,7 @@ RUN = {
     "providers in a file": re.compile(r"extra_providers = |\[google\]"),
     "a renewal": re.compile(r"fresh = await manager\.renew\("),
     "the loop of a bot": re.compile(r"async for notice in "),
-    "rooms and layers, in test_walks": re.compile(r"commands/|__main__\b|access\n|display\n"),
+    "rooms and layers, in test_walks": re.compile(r"commands/|__main__\b|access\n|people\n"),
     "a whole file, in test_examples": re.compile(r'"""|server \{\n'),
 }
 

@@ -497,11 +497,26 @@ class Rival:
         self.redis = redis
         self.left = times
 
-    async def set(self, key: str, value: str, **how: Any) -> object:
-        if self.left:
-            self.left -= 1
-            await self.redis.set(key, "of somebody else")
-        return await self.redis.set(key, value, **how)
+    def pipeline(self, **how: Any) -> RivalPipeline:
+        return RivalPipeline(self.redis.pipeline(**how), self)
+
+
+class RivalPipeline:
+    def __init__(self, pipe: Any, rival: Rival) -> None:
+        self.pipe = pipe
+        self.rival = rival
+
+    def eval(self, *call: Any) -> None:
+        self.pipe.eval(*call)
+
+    def set(self, key: str, value: str, **how: Any) -> None:
+        if self.rival.left:
+            self.rival.left -= 1
+            self.pipe.set(key, "of somebody else")
+        self.pipe.set(key, value, **how)
+
+    async def execute(self) -> Any:
+        return await self.pipe.execute()
 
 
 class TestACodeThatIsTaken:

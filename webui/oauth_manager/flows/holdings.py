@@ -16,12 +16,16 @@ from ..models import Connection
 from ..providers.provider import OAuthProvider
 from ..storage import lookup, switch_offers
 from ..storage.calls import RedisClient
+from ..storage.held_tokens import HeldTokens
 from ..storage.keys import UserId
 from ..storage.records import Stored
 from ..storage.storage import Storage, Subject
+from ..storage.switch_offers import SwitchOffer
+from ..token_data import TokenData
 from . import tokens
 
 _PAGE = 500  # events
+_OF_ACT = ("action", "provider", "reason", "at")
 
 
 async def collect(
@@ -46,38 +50,43 @@ async def collect(
             if stored.is_there
         ],
         "ended_connections": [
-            {
-                "provider": subject.provider.name,
-                "account": stored.held.account,
-                "ended_at": stored.held.at,
-                "by": stored.held.by,
-                "state": stored.held.state,
-                "kept_until": stored.held.until,
-                **({"tokens": stored.held.token.to_dict()} if with_tokens else {}),
-            }
+            _ended(subject, stored.held, with_tokens=with_tokens)
             for subject, stored in found
             if stored.held
         ],
-        "waiting_accounts": [
-            {
-                "provider": offer.provider,
-                "account": asdict(offer.new),
-                "until": offer.until,
-                **({"tokens": offer.token.to_dict()} if with_tokens else {}),
-            }
-            for offer in offers
-            if offer
-        ],
+        "waiting_accounts": [_waiting(offer, with_tokens=with_tokens) for offer in offers if offer],
         "open_links": [asdict(link) for link in await open_links.read(storage, redis, user_id)],
         "activity": [asdict(event) for event in await events(storage, redis, user_id)],
         "notices": [_without(asdict(notice), "user_id") for _, notice in told]
         + [{"kind": kind, "provider": provider, "waits": True} for kind, provider, _ in later],
         # Not who of staff it was, nor whom else a search found.
-        "acts_of_support": [
-            {name: asdict(act)[name] for name in ("action", "provider", "reason", "at")}
-            for _, act in acts
-        ],
+        "acts_of_support": [_only(asdict(act), *_OF_ACT) for _, act in acts],
     }
+
+
+def _ended(subject: Subject, held: HeldTokens, *, with_tokens: bool) -> dict[str, Any]:
+    return {
+        "provider": subject.provider.name,
+        "account": held.account,
+        "ended_at": held.at,
+        "by": held.by,
+        "state": held.state,
+        "kept_until": held.until,
+        **_tokens(held.token if with_tokens else None),
+    }
+
+
+def _waiting(offer: SwitchOffer, *, with_tokens: bool) -> dict[str, Any]:
+    return {
+        "provider": offer.provider,
+        "account": asdict(offer.new),
+        "until": offer.until,
+        **_tokens(offer.token if with_tokens else None),
+    }
+
+
+def _tokens(token: TokenData | None) -> dict[str, Any]:
+    return {"tokens": token.to_dict()} if token else {}
 
 
 def _connection(
@@ -91,7 +100,7 @@ def _connection(
         "expires_at": known.expires_at,
         "has_refresh_token": known.has_refresh_token,
         **_without(asdict(stored.profile), "generation"),
-        **({"tokens": stored.token.to_dict()} if with_tokens and stored.token else {}),
+        **_tokens(stored.token if with_tokens else None),
     }
 
 
@@ -105,6 +114,10 @@ async def events(storage: Storage, redis: RedisClient, user_id: UserId) -> list[
         older = page.older
         if not older:
             return found
+
+
+def _only(record: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: record[name] for name in names}
 
 
 def _without(record: dict[str, Any], name: str) -> dict[str, Any]:

@@ -44,7 +44,8 @@ class AuditRecord:
     ``via`` is how they had signed in: ``chat``, ``sso``, ``proxy`` or
     ``command``.  ``action`` is ``searched``, ``viewed``, ``previewed``,
     ``denied``, ``too_many_lookups``, ``too_many_actions``, ``checked``,
-    ``cancelled_links``, ``disconnected``, ``ended_sessions`` or ``reference``.
+    ``cancelled_links``, ``disconnected``, ``ended_sessions``, ``reference`` or ``erased``,
+    which names nobody: its ``via`` is also ``page``, if the person did it there.
     ``at`` is in epoch seconds; ``0`` becomes the time of writing.
     """
 

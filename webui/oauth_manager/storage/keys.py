@@ -179,7 +179,7 @@ def glob_of(user_id: str) -> tuple[str, ...]:
     They match the keys of others too: see :func:`provider_in`.
     """
     forms = dict.fromkeys((encoded(user_id), user_id))
-    return tuple(f"{PREFIX}oauth_*:{_GLOB.sub(_escaped, form)}:*" for form in forms)
+    return tuple(f"{PREFIX}*:{_GLOB.sub(_escaped, form)}:*" for form in forms)
 
 
 def _escaped(found: re.Match[str]) -> str:

@@ -96,11 +96,7 @@ async def connect(
     tokens, beside = subject.record_keys
     last = int(storage.clock.monotonic() * 1000 + before.clock_ahead + WRITE_SECONDS * 1000)
     async with redis_call("store connection"):
-        known, profiled = exact(seen.tokens), exact(seen.profile)
-        if before.is_older:
-            known = (await older_keys.claim(storage, subject)).encode() or known
-        else:
-            await older_keys.make_room(storage, subject)
+        known, profiled = await _expected(storage, subject, before), exact(seen.profile)
         pipe = redis.pipeline(transaction=False)
         pipe.eval(scripts.CONNECT, 1, tokens, known, fresh.tokens, last, "")
         pipe.eval(scripts.CONNECT, 1, beside, profiled, fresh.profile, last, "same")
@@ -125,6 +121,15 @@ async def connect(
         if -2 in (written, written_beside):
             raise StoreUnavailable("store connection", "too_late")
     return is_kept
+
+
+async def _expected(storage: Storage, subject: Subject, before: Stored) -> bytes:
+    """Return what has to be at our tokens' place: the tokens before, or a claim of it."""
+    known = exact(before.sealed.tokens)
+    if before.is_older:
+        return (await older_keys.claim(storage, subject)).encode() or known
+    await older_keys.make_room(storage, subject)
+    return known
 
 
 async def _mark(storage: Storage, subject: Subject, answer: Any) -> Any:
