@@ -199,8 +199,8 @@ def test_the_question_isolates_the_account_and_escapes_it() -> None:
         (["ended", "limited"], "Microsoft and Google need you.", ["Microsoft", "Google"]),
         (
             ["ended", "limited", "refused"],
-            "Microsoft, Google and GitHub need you.",
-            ["Microsoft", "Google", "GitHub"],
+            "Microsoft, GitHub and Google need you.",
+            ["Microsoft", "GitHub", "Google"],
         ),
         (["endless"], "1 connected. Nothing needs you.", []),
         (["endless", "provider trouble"], "2 connected. Nothing needs you.", []),

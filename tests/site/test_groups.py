@@ -372,3 +372,15 @@ def test_a_title_without_an_outcome_is_the_pages() -> None:
     cards: list[Card] = [replace(card(CASES["disconnected"]), outcome=""), card(CASES["limited"])]
     (title,) = (e.text for e in Document(list_html(cards)).elements if e.tag == "title")
     assert title == "Connections \N{EN DASH} Stargazer"
+
+
+def test_what_has_ended_comes_before_what_lacks_a_permission() -> None:
+    shown = [card(CASES[name]) for name in ("limited", "ended")]
+    assert [each.tone for each in shown] == ["warn", "bad"]
+    (needs,) = [group for group in grouped(shown) if group.name == "needs"]
+    summary = summarize(shown, SCREEN)
+    assert [each.state for each in needs.cards] == ["reconnect", "limited"]
+    assert [link.label for link in summary.attention] == [each.label for each in needs.cards]
+    assert summary.leads == needs.cards[0].name
+    orders = re.findall(r'data-order="(\w+)', "".join(map(card_html, needs.cards)))
+    assert orders == sorted(orders)

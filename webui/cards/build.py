@@ -19,6 +19,7 @@ from webui.cards.model import (
     Screen,
     Standing,
     Summary,
+    worst_first,
 )
 from webui.cards.states import (
     BASES,
@@ -294,7 +295,7 @@ def summarize(cards: Iterable[Card | Standing], screen: Screen) -> Summary:
     """Summarize how many are connected, and which need the person; other notes do not count."""
     cards = tuple(cards)
     connected = sum(card.form == "row" and card.state != "not_set_up" for card in cards)
-    needing = [card for card in cards if card.form == "card"]
+    needing = worst_first(card for card in cards if card.form == "card")
     if needing:
         links = tuple(Link(card.label, f"#conn-{card.name}-t") for card in needing)
         return Summary("", "one" if len(needing) == 1 else "many", links, needing[0].name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from webui.cards.model import Card, Group
+from webui.cards.model import Card, Group, worst_first
 
 FILTER_ABOVE = 8  # services
 
@@ -28,10 +28,11 @@ class CardGroup:
 
 
 def grouped(cards: Iterable[Card]) -> tuple[CardGroup, ...]:
-    """Sort cards into all groups, in the order given."""
+    """Sort cards into all groups, in the order given; what needs the person, the worst first."""
     found: dict[Group, list[Card]] = {name: [] for name in _TITLES}
     for card in cards:
         found[card.group].append(card)
+    found["needs"] = worst_first(found["needs"])
     return tuple(CardGroup(name, _TITLES[name], tuple(found[name])) for name in _TITLES)
 
 

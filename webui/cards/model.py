@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from webui.cards.states import NOTES, Method, Style, Tone
 from webui.text.permissions import PermissionGroup
@@ -204,6 +205,14 @@ class Standing:
     state: str
     tone: Tone
     form: Form
+
+
+T = TypeVar("T", bound="Card | Standing")
+
+
+def worst_first(cards: Iterable[T]) -> list[T]:
+    """Sort cards that need the person: what has ended before what is short of something."""
+    return sorted(cards, key=lambda card: card.tone != "bad")
 
 
 @dataclass(frozen=True, slots=True)
