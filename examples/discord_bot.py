@@ -13,8 +13,12 @@ from discord.ext import commands
 from redis.asyncio import Redis
 
 from webui.chat import connect_service, notice_text, sent_code, split_link
-from webui.oauth_manager import OAuthManager, StoreUnavailable, init_oauth_manager
-from webui.redis_client import connect
+from webui.oauth_manager import (
+    OAuthManager,
+    StoreUnavailable,
+    init_oauth_manager,
+    redis_from_url,
+)
 
 Context = commands.Context[commands.Bot]
 
@@ -149,7 +153,7 @@ async def main() -> None:
     manager = init_oauth_manager(
         os.environ["ENCRYPTION_KEY"], os.environ["BASE_URL"], {"github": github}
     )
-    redis = connect(os.environ["REDIS_URL"])
+    redis = redis_from_url(os.environ["REDIS_URL"])
     bot = make_bot(manager, redis)
 
     @bot.event

@@ -11,9 +11,13 @@ from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 
-from webui.oauth_manager import OAuthManager, OAuthNotConnected, init_oauth_manager
+from webui.oauth_manager import (
+    OAuthManager,
+    OAuthNotConnected,
+    init_oauth_manager,
+    redis_from_url,
+)
 from webui.oauth_manager import require_oauth_token as require_async
-from webui.redis_client import connect
 
 T = TypeVar("T")
 
@@ -29,7 +33,7 @@ class Tokens:
 
     def __init__(self, manager: OAuthManager, redis_url: str) -> None:
         self._manager = manager
-        self._redis = connect(redis_url)
+        self._redis = redis_from_url(redis_url)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()

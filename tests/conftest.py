@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 import pytest
 from redis import Redis as Blocking
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio import Redis, RedisCluster
 
+from tests.kit.redis_fleets import cluster_fleet, one_url, sentinel_fleet
+from webui.oauth_manager import redis_from_url
 from webui.sandbox.embedded_redis import embedded_redis
 
 pytest_plugins = [
@@ -25,17 +27,31 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
+@contextmanager
+def _fleet_of(kind: str) -> Iterator[str]:
+    """Run what REDIS_KIND names, and yield its address."""
+    if kind == "server":
+        with embedded_redis() as url:
+            yield url
+        return
+    with cluster_fleet() if kind == "cluster" else sentinel_fleet() as fleet:
+        yield fleet.url
+
+
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
-    """The address of a real server that keeps nothing, one for the whole run."""
-    with embedded_redis() as url:
+    """The address of real servers that keep nothing, the same for the whole run.
+
+    It is one server, or what `make test-engines` names in REDIS_KIND.
+    """
+    with _fleet_of(os.environ.get("REDIS_KIND", "server")) as url:
         yield url
 
 
 @pytest.fixture
 def empty_redis_url(redis_url: str) -> str:
     """The address of that server with nothing in it, for what runs outside an event loop."""
-    with Blocking.from_url(redis_url) as client:
+    with Blocking.from_url(one_url(redis_url)) as client:
         client.flushall()
     return redis_url
 
@@ -43,6 +59,8 @@ def empty_redis_url(redis_url: str) -> str:
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
     """A client on an empty server.  It never repeats a command, as in production."""
-    async with Redis.from_url(redis_url, retry=Retry(NoBackoff(), 0)) as client:
+    async with redis_from_url(redis_url) as client:
+        if isinstance(client, RedisCluster):  # redis-py asks one node for these
+            client.command_flags |= {"KEYS": "primaries", "DBSIZE": "primaries"}
         await client.flushall()
         yield client

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from starlette.applications import Starlette
@@ -23,7 +23,7 @@ from webui.oauth_manager.protocol.transport import Transport
 from webui.oauth_manager.storage import TROUBLE, Clock, Fit, WrongKey
 from webui.oauth_manager.storage.calls import RedisClient
 from webui.rate_limits import Limiter, TooMany
-from webui.redis_client import connect
+from webui.redis_client import connect, engine_faults
 from webui.rendering.render import render_error
 from webui.routes import development_routes, routes
 from webui.sessions.sessions import Sessions, SignInNeeded
@@ -34,6 +34,7 @@ from webui.views import errors
 
 log = logging.getLogger(__name__)
 
+_ASKED_SECONDS = 2.0  # at most, for what the servers say of themselves
 _LISTENS_BY = 0.1  # seconds after the application is ready
 
 _REFUSED = {
@@ -96,6 +97,14 @@ def _site(settings: Settings, transport: Transport, clock: Clock) -> Site:
     )
 
 
+async def _warn_of_engine(redis: RedisClient) -> None:
+    """Log what may lose connections; a Redis that does not answer is told of elsewhere."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_ASKED_SECONDS):
+            for what, cure in await engine_faults(redis):
+                log.warning("Redis: %s %s", what, cure)
+
+
 async def _warm(transport: Transport) -> None:
     """Have the client for the providers ready, once the site listens: it takes 150 ms."""
     await asyncio.sleep(_LISTENS_BY)
@@ -106,6 +115,7 @@ async def _warm(transport: Transport) -> None:
 async def _lifespan(site: Site, transport: Transport, _: Starlette) -> AsyncIterator[None]:
     try:
         await _check_keys(site.manager, site.redis)
+        await _warn_of_engine(site.redis)
         warming = asyncio.create_task(_warm(transport)) if transport.is_out_there else None
         try:
             yield

@@ -36,6 +36,7 @@ from tests.kit.library import (
     time_passes,
     tokens_key,
 )
+from tests.kit.redis_fleets import one_url
 from webui.chat import ACTIONS, CONNECT_SERVICE_TOOL, connect_service, notice_text, split_link
 from webui.chat import phrases as wording
 from webui.oauth_manager import (
@@ -1054,7 +1055,7 @@ async def test_a_client_that_decodes_does_as_well(
 ) -> None:
     await scene.connect()
     code = await scene.code_shown()
-    async with Redis.from_url(redis_url, decode_responses=True) as decoding:
+    async with Redis.from_url(one_url(redis_url), decode_responses=True) as decoding:
         said = await scene.say(action, "github", code, redis=decoding)
     expected = {
         "connect": "already connected",

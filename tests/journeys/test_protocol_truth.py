@@ -22,6 +22,7 @@ from starlette.testclient import TestClient
 
 from tests.kit.library import KEY, age, opened
 from tests.kit.oauth_server import OAuthServer, Person, oauth_server, query_of
+from tests.kit.redis_fleets import one_url
 from tests.kit.screens import Document
 from webui.app import create_app, make_manager
 from webui.cli import main
@@ -36,6 +37,7 @@ from webui.oauth_manager import (
     RevokeOutcome,
     Status,
     TokenData,
+    redis_from_url,
 )
 from webui.oauth_manager.protocol.callback import AuthorizationResponse, read_authorization_response
 from webui.oauth_manager.protocol.transport import Transport
@@ -154,7 +156,7 @@ def get_tokens(url: str, redis_url: str, tasks: int) -> list[str | None]:
             "client_secret": SECRET,
         }
         manager = OAuthManager(KEY, BASE_URL, {"wiki": config})
-        async with Redis.from_url(redis_url) as client:
+        async with redis_from_url(redis_url) as client:
             asked = (manager.get_token("alice", "wiki", client) for _ in range(tasks))
             tokens = await asyncio.gather(*asked)
             await manager.aclose()
@@ -559,7 +561,7 @@ def way_on(html: str) -> str:
 
 @pytest.fixture
 def empty_redis(redis_url: str) -> str:
-    with sync_redis.Redis.from_url(redis_url) as client:
+    with sync_redis.Redis.from_url(one_url(redis_url)) as client:
         client.flushall()
     return redis_url
 

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import fake_provider, manager_for
+from tests.kit.redis_fleets import one_url
 from tests.kit.redis_wire import Wire, wired
 from webui.oauth_manager import OAuthManager
 
@@ -41,5 +42,5 @@ async def either(
     if request.param == "bytes":
         yield redis
         return
-    async with Redis.from_url(redis_url, decode_responses=True) as client:
+    async with Redis.from_url(one_url(redis_url), decode_responses=True) as client:
         yield client

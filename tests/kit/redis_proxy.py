@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import unquote, urlsplit
+
+from tests.kit.redis_fleets import socket_of
 
 
 @dataclass
@@ -135,7 +136,7 @@ def _spend(marks: list[bytes], data: bytes) -> bool:
 async def redis_proxy(redis_url: str) -> AsyncIterator[RedisProxy]:
     """A proxy that listens, in front of the server at a ``unix://`` address."""
     with TemporaryDirectory(prefix="proxy-") as folder:
-        proxy = RedisProxy(Path(folder) / "redis.sock", unquote(urlsplit(redis_url).path))
+        proxy = RedisProxy(Path(folder) / "redis.sock", socket_of(redis_url))
         await proxy.come()
         try:
             yield proxy

@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.connection import UnixDomainSocketConnection
@@ -15,6 +14,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
+
+from tests.kit.redis_fleets import socket_of
 
 
 @dataclass
@@ -140,7 +141,7 @@ async def wired(redis_url: str) -> AsyncIterator[tuple[Redis, Wire]]:
     wire = Wire()
     pool = ConnectionPool(
         connection_class=WiredConnection,
-        path=unquote(urlsplit(redis_url).path),
+        path=socket_of(redis_url),
         wire=wire,
         retry=Retry(NoBackoff(), 0),
     )

@@ -29,6 +29,7 @@ from starlette.types import ASGIApp
 from tests.kit.clock import FakeClock
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import BASE_URL, KEY, fake_provider, impatient, providers_config
+from tests.kit.redis_fleets import one_server
 from webui.app import create_app, make_manager
 from webui.oauth_manager import OAuthManager
 from webui.oauth_manager.protocol.transport import Transport
@@ -327,6 +328,7 @@ def heading(page: str) -> str:
 @asynccontextmanager
 async def commands(redis: Redis) -> AsyncIterator[list[str]]:
     """Collect what every client sends to Redis, complete when the block has ended."""
+    one_server(redis)
     seen: list[str] = []
     async with redis.monitor() as monitor:
         end = "END OF WHAT IS WATCHED"

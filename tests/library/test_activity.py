@@ -24,6 +24,7 @@ from tests.kit.library import (
     connected,
     manager_for,
 )
+from tests.kit.redis_fleets import one_url
 from tests.kit.redis_wire import Wire
 from tests.kit.site_fixtures import Place, commands
 from webui.oauth_manager import (
@@ -166,7 +167,7 @@ class TestPages:
         self, manager: OAuthManager, redis: Redis, redis_url: str
     ) -> None:
         await happened(redis, range(0, 60, 2), range(1, 60, 2))
-        async with Redis.from_url(redis_url, decode_responses=True) as decoding:
+        async with Redis.from_url(one_url(redis_url), decode_responses=True) as decoding:
             pages = await all_pages(partial(manager.activity, decoding, "ann"))
         assert pages == await all_pages(partial(manager.activity, redis, "ann"))
 

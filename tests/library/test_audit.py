@@ -13,6 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.kit.library import BASE_URL, KEY
+from tests.kit.redis_fleets import one_url
 from tests.kit.redis_wire import Wire
 from tests.kit.site_fixtures import commands
 from webui.oauth_manager import AuditRecord, OAuthManager, StoreUnavailable
@@ -324,7 +325,7 @@ class TestReading:
         self, manager: OAuthManager, redis: Redis, redis_url: str
     ) -> None:
         await manager.audit.write(redis, VIEWED)
-        async with Redis.from_url(redis_url, decode_responses=True) as client:
+        async with Redis.from_url(one_url(redis_url), decode_responses=True) as client:
             assert [record.who for record in await kept(manager, client)] == ["carol"]
             assert len(await manager.audit.lookups(client, "carol", 60)) == 1
 

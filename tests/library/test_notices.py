@@ -32,9 +32,10 @@ from tests.kit.library import (
     let_time_pass,
     manager_for,
 )
+from tests.kit.redis_fleets import one_url
 from tests.kit.redis_proxy import redis_proxy
 from tests.kit.site_fixtures import Place
-from webui.oauth_manager import LinkRequest, Notice, NoticeKind, OAuthManager
+from webui.oauth_manager import LinkRequest, Notice, NoticeKind, OAuthManager, redis_from_url
 from webui.oauth_manager.storage.calls import as_text
 from webui.sandbox.embedded_redis import embedded_redis
 
@@ -172,7 +173,7 @@ async def test_a_handler_that_fails_gets_the_notice_again(
 async def listen(redis_url: str, stop_at: str) -> None:
     """Run a bot's process: it says whom it heard of, and hangs while handling one."""
     manager = OAuthManager(KEY, BASE_URL)
-    async with Redis.from_url(redis_url) as redis:
+    async with redis_from_url(redis_url) as redis:
         async for notice in manager.notices(redis, consumer="killed"):
             await redis.rpush("heard", notice.user_id)
             if notice.user_id == stop_at:
@@ -324,7 +325,9 @@ async def test_every_kind_of_client_hears(
     manager: OAuthManager, redis: Redis, redis_url: str, protocol: int, decodes: bool
 ) -> None:
     await cancel(manager, redis, "ann", "b\u00f6b")
-    async with Redis.from_url(redis_url, protocol=protocol, decode_responses=decodes) as client:
+    async with Redis.from_url(
+        one_url(redis_url), protocol=protocol, decode_responses=decodes
+    ) as client:
         bot = Bot(manager, client)
         assert [await bot.hear_of(), await bot.hear_of()] == ["ann", "b\u00f6b"]
         again = Bot(manager, client)

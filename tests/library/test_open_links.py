@@ -18,6 +18,7 @@ from tests.kit.library import (
     keys_at,
     manager_for,
 )
+from tests.kit.redis_fleets import one_url
 from tests.kit.redis_wire import Wire
 from tests.kit.site_fixtures import Place, commands, shown_code
 from webui.oauth_manager import (
@@ -149,7 +150,7 @@ class TestListed:
     ) -> None:
         await proving(manager, redis)
         await linked(manager, redis, "google")
-        async with Redis.from_url(redis_url, decode_responses=True) as decoding:
+        async with Redis.from_url(one_url(redis_url), decode_responses=True) as decoding:
             expected = await manager.open_links(redis, "ann")
             assert await manager.open_links(decoding, "ann") == expected
             assert await manager.cancel_links(decoding, "ann") == 2

@@ -28,7 +28,7 @@ from tests.kit.library import (
     opened,
     providers_config,
 )
-from webui.oauth_manager import OAuthManager, Status
+from webui.oauth_manager import OAuthManager, Status, redis_from_url
 
 pytestmark = pytest.mark.anyio
 
@@ -41,7 +41,7 @@ async def work(number: str, redis_url: str, base_url: str, tasks: str) -> list[s
     config = providers_config(FakeProvider(), base_url, ["google"])
     config["google"]["token_url"] += f"?process={number}"
     manager = OAuthManager(KEY, BASE_URL, config)
-    async with Redis.from_url(redis_url) as redis:
+    async with redis_from_url(redis_url) as redis:
         await redis.rpush("ready", number)
         while await redis.blpop(["go"], timeout=2) is None:
             pass

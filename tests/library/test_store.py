@@ -21,6 +21,7 @@ from tests.kit.library import (
     granted,
     tokens_key,
 )
+from tests.kit.redis_fleets import one_url
 from tests.kit.redis_wire import Wire
 from webui.oauth_manager import (
     OAuthManager,
@@ -358,7 +359,7 @@ class TestNobodyGetsAnothersToken:
             result = (await asyncio.gather(task, return_exceptions=True))[0]
             return None if isinstance(result, BaseException) else result
 
-        async with Redis.from_url(redis_url, max_connections=200) as client:
+        async with Redis.from_url(one_url(redis_url), max_connections=200) as client:
             for _ in range(5):
                 got = await asyncio.gather(
                     *(read(client, user_id, number) for number, user_id in enumerate(people))

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from tests.kit.every import every
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import KEY, keys_at, manager_for
-from webui.oauth_manager import Event, OAuthManager
+from webui.oauth_manager import Event, OAuthManager, redis_from_url
 from webui.oauth_manager.journal import activity
 from webui.oauth_manager.journal.activity import KEPT_SECONDS
 from webui.oauth_manager.storage.calls import as_text
@@ -225,7 +225,7 @@ async def test_processes_that_write_at_once_lose_nothing(
     """Across the moment at which the list becomes a stream."""
 
     async def work(process: int) -> None:
-        async with Redis.from_url(redis_url) as client:
+        async with redis_from_url(redis_url) as client:
             await write(manager, client, *(f"p{process}e{n}" for n in range(15)))
 
     await asyncio.gather(*(work(process) for process in range(4)))

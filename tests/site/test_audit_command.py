@@ -9,12 +9,11 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
-from redis.asyncio import Redis
 
 from tests.kit.library import KEY
 from tests.kit.site_fixtures import SESSION_SECRET
 from webui.cli import main
-from webui.oauth_manager import AuditRecord
+from webui.oauth_manager import AuditRecord, redis_from_url
 from webui.oauth_manager.journal.audit import Audit
 from webui.oauth_manager.storage import Clock
 
@@ -44,7 +43,7 @@ def kept(redis_url: str) -> str:
     """The address of a Redis with the records, each at the moment it was made."""
 
     async def fill() -> None:
-        client: Any = Redis.from_url(redis_url)
+        client: Any = redis_from_url(redis_url)
         async with client as redis:
             await redis.flushall()
             for record in RECORDS:

@@ -9,14 +9,13 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 from cryptography.fernet import Fernet
-from redis.asyncio import Redis
 
 from tests.kit.fake_provider import FakeProvider, serve
 from tests.kit.library import KEY, OTHER_KEY, tokens_key
 from tests.kit.site_fixtures import SESSION_SECRET
 from tests.kit.support_fixtures import put
 from webui.cli import main
-from webui.oauth_manager import Account, OAuthManager, Profile, TokenData
+from webui.oauth_manager import Account, OAuthManager, Profile, TokenData, redis_from_url
 
 MATRIX = "@alice:example.org"
 OLDER = TokenData("canary-token", provider="github")
@@ -36,7 +35,7 @@ def fill(redis_url: str, work: Callable[[Any], Awaitable[object]]) -> None:
     """Empty Redis, and put into it what ``work`` does."""
 
     async def begin() -> None:
-        client: Any = Redis.from_url(redis_url)
+        client: Any = redis_from_url(redis_url)
         async with client as redis:
             await redis.flushall()
             await work(redis)

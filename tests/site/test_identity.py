@@ -32,6 +32,7 @@ from tests.site.test_commands import run
 from tests.site.test_proxy import send
 from tests.site.test_settings import GOOD
 from tests.site.test_settings import PROXY as PROXY_SETTINGS
+from webui.oauth_manager import redis_from_url
 from webui.sessions.proxied import proxied_person
 from webui.settings.settings import SettingsError, load_settings
 from webui.sign_on import IdTokenRefused
@@ -199,7 +200,7 @@ def test_a_command_takes_every_other_name_to_the_letter(empty_redis_url: str) ->
 
 
 async def _whom(redis_url: str, link: str) -> str:
-    async with Redis.from_url(redis_url) as redis:
+    async with redis_from_url(redis_url) as redis:
         value = await redis.get(f"stargazer:oauth_link:{link.rpartition('/')[2]}")
     return value.decode() if isinstance(value, bytes) else ""
 

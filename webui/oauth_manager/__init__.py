@@ -42,6 +42,7 @@ from .models import (
 from .protocol.steps import Step
 from .providers import PROVIDER_TEMPLATES
 from .providers.provider import OAuthProvider
+from .storage.clients import redis_from_url
 from .storage.keys import LINK_CODE_TTL, check_user_id
 from .storage.link_index import LinkRequest
 from .storage.rotation import Rotation
@@ -91,5 +92,6 @@ __all__ = [
     "check_user_id",
     "get_oauth_manager",
     "init_oauth_manager",
+    "redis_from_url",
     "require_oauth_token",
 ]

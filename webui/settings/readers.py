@@ -28,6 +28,7 @@ from webui.oauth_manager.configuration import (
     unmarked,
     unquoted,
 )
+from webui.oauth_manager.configuration.redis_address import redis_address as parsed_address
 from webui.text.names import entries, read_user_id
 
 __all__ = [
@@ -52,11 +53,7 @@ _OUR_PARAMETER = re.compile(
     "|response_(mode|type)|scope|state"
 )
 # An @ after the end of a host: user and password were meant to go on up to it.
-_PASSWORD_CUT_SHORT = re.compile(r"[a-z]+://[^/?#]*[/?#\[\]].*@")
-# Options that a Redis address may carry; certificate checks cannot be turned off there.
-_REDIS_OPTIONS = frozenset(
-    {"client_name", "db", "ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"}
-)
+_PASSWORD_CUT_SHORT = re.compile(r"[a-z+]+://[^/?#]*[/?#\[\]].*@")
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -205,20 +202,8 @@ def proxy_address(text: str) -> str:
 
 @_whole_password
 def redis_address(text: str) -> str:
-    """Read a server with user, password, database and certificates, or a unix socket."""
-    parts = split(text)
-    options = [option.partition("=")[0] for option in parts.query.split("&") if option]
-    if "#" in text or not _REDIS_OPTIONS.issuperset(options):
-        raise Malformed(
-            f"may have no fragment and no options but {', '.join(sorted(_REDIS_OPTIONS))}"
-        )
-    if parts.scheme == "unix":
-        if parts.netloc or len(parts.path) < 2:
-            raise Malformed("must name a socket: unix:///path/to/redis.sock")
-    elif parts.scheme not in ("redis", "rediss"):
-        raise Malformed("must begin with redis://, rediss:// or unix://")
-    elif not parts.hostname or not re.fullmatch(r"/?[0-9]{0,5}", parts.path):
-        raise Malformed("must look like redis://host:port/0")
+    """Read the address of one server, of Sentinels or of a Cluster."""
+    parsed_address(text)
     return text
 
 

@@ -36,7 +36,7 @@ SETTINGS = (
     ),
     Setting(
         "REDIS_URL",
-        "Where Redis is: redis://, rediss:// or unix://.",
+        "Where Redis is: redis://, redis+sentinel://, redis+cluster://, with TLS rediss://, or unix://.",
         values.redis_address,
         is_secret=True,
         is_required=True,

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from webui.commands.check.engine_faults import UNKNOWN, all_told_of, told_of
 from webui.commands.check.engine_kind import is_usable, kind_of
 from webui.commands.check.report import Report
+from webui.commands.check.servers import find_servers
 from webui.commands.check.wire import wire_fault
 from webui.commands.check.wire_faults import UNREACHED
 from webui.oauth_manager import OAuthManager, StoreUnavailable
-from webui.oauth_manager.storage import READY, TROUBLE, Fit, Sealer, look
-from webui.redis_client import connect
+from webui.oauth_manager.configuration.redis_address import RedisAddress, redis_address
+from webui.oauth_manager.storage import READY, TROUBLE, Fit, Sealer, client_at, look
+from webui.oauth_manager.storage.calls import FAULTS
+from webui.redis_client import NO_PERSISTENCE, drops, persistence, unsaved
 from webui.settings.settings import Settings
 from webui.support.identifiers import spelled
 
 ANSWER_SECONDS = 5.0
+FIND_SECONDS = 30.0  # for all hosts, one after the other
 MOST_NAMED = 1000  # unreadable records
 
 # Everything that the site, the bot and the commands send, scripts included; K, H, L, S and Z are
@@ -45,77 +47,64 @@ SCAN 0 COUNT 1
 
 async def check_engine(settings: Settings, manager: OAuthManager, report: Report) -> None:
     """Check Redis from the wire up; a fault that blocks the rest ends the check."""
-    redis_url, sealer = settings.redis_url, Sealer(" ".join(settings.encryption_keys))
-    if fault := await wire_fault(redis_url):
-        report.say("Redis: NOT reached")
-        report.fault(*UNREACHED[fault])
-        return
-    has_password = bool(urlsplit(redis_url).password)
+    address, sealer = redis_address(settings.redis_url), Sealer(" ".join(settings.encryption_keys))
+    has_password = "password" in address.options
     try:
-        async with asyncio.timeout(ANSWER_SECONDS), _client(_without_database(redis_url)) as redis:
-            about = await kind_of(redis, report)
-            if not is_usable(about, report):
-                return
-        async with asyncio.timeout(ANSWER_SECONDS), _client(redis_url) as redis:
+        async with asyncio.timeout(FIND_SECONDS):
+            servers = await find_servers(address, report)
+        usable = [await _check_server(*server, address, report) for server in servers]
+        if not usable or not all(usable):
+            return
+        async with asyncio.timeout(ANSWER_SECONDS), client_at(address) as redis:
             await redis.ping()
-            if "maxmemory_policy" in about:
-                await _check_memory(redis, about, report)
             is_writable = await _check_commands(redis, report)
-    except (RedisError, OSError, TimeoutError) as error:
+    except (*FAULTS, TimeoutError) as error:
         report.say("Redis: reached, and it refuses")
         report.fault(*told_of(error, has_password=has_password))
         return
     if is_writable:
-        async with _client(redis_url) as redis:
+        async with client_at(address) as redis:
             await _check_keys(redis, sealer, manager, report)
 
 
-@asynccontextmanager
-async def _client(redis_url: str) -> AsyncIterator[Redis]:
-    redis = connect(redis_url)
-    try:
-        yield redis
-    finally:
-        await redis.aclose()
-
-
-def _without_database(redis_url: str) -> str:
-    """Return the address of the same server; the facts of its database 0 hold for all."""
-    parts = urlsplit(redis_url)
-    options = [option for option in parts.query.split("&") if not option.startswith("db=")]
-    path = parts.path if parts.scheme == "unix" else ""
-    return urlunsplit(parts._replace(path=path, query="&".join(options)))
+async def _check_server(
+    kind: str, server: RedisAddress, address: RedisAddress, report: Report
+) -> bool:
+    """Check one server; return whether it can be used."""
+    if address.kind != "server" and (fault := await wire_fault(server)):
+        what, cure = UNREACHED[fault]
+        add = report.fault if kind == "primary" else report.warning
+        add(f"A {kind} that it names: {what}", cure)
+        return kind == "replica"
+    # The facts of its database 0 hold for all.
+    server = replace(server, options={**server.options, "db": 0})
+    async with asyncio.timeout(ANSWER_SECONDS), client_at(server) as redis:
+        about = await kind_of(redis, report)
+        if not is_usable(about, report, address.kind, kind):
+            return False
+        if "maxmemory_policy" in about:
+            await _check_memory(redis, about, report)
+    return True
 
 
 async def _check_memory(redis: Redis, about: Mapping[str, Any], report: Report) -> None:
     """Check what it drops when it is full, and what is left after a restart."""
-    policy = about.get("maxmemory_policy", "")
-    if policy != "noeviction":
-        report.fault(
-            f"maxmemory-policy is {str(policy)[:30] or 'not told'}: when it is full, it drops "
-            "connections.",
-            "Set `maxmemory-policy noeviction`.",
-        )
-    if "err" in (about.get("rdb_last_bgsave_status"), about.get("aof_last_write_status")):
-        report.fault(
-            "It could not save to its disk the last time.",
-            "See its log and its disk: space, and the rights on its folder.",
-        )
-    if int(about.get("aof_enabled", 0)):
-        report.say("  keeps what is written (appendonly)")
+    if told := drops(about):
+        report.fault(*told)
+    if told := unsaved(about):
+        report.fault(*told)
+    saves = await persistence(redis, about)
+    if saves == "none":
+        report.warning(*NO_PERSISTENCE)
         return
-    try:
-        snapshots = (await redis.config_get("save")).get("save")
-    except RedisError:
-        report.say("  appendonly is off; whether it takes snapshots, it may not say")
-        return
-    if snapshots:
-        report.say("  keeps snapshots alone: a crash loses what came after the last one")
-    else:
-        report.warning(
-            "It has no persistence: a restart loses every connection.",
-            "Set `appendonly yes`.",
-        )
+    report.say(f"  {_PERSISTENCE[saves]}")
+
+
+_PERSISTENCE = {
+    "appendonly": "keeps what is written (appendonly)",
+    "snapshots": "keeps snapshots alone: a crash loses what came after the last one",
+    "unknown": "appendonly is off; whether it takes snapshots, it may not say",
+}
 
 
 async def _check_commands(redis: Redis, report: Report) -> bool:

@@ -49,11 +49,11 @@ _ANSWERS: dict[str, Told] = {
     ),
     "CLUSTERDOWN": (
         "It is one node of a cluster, and the cluster is down.",
-        "Name a server in REDIS_URL that is not in cluster mode.",
+        "Bring the cluster back; `CLUSTER INFO` says what is missing.",
     ),
     "MOVED": (
         "It is one node of a cluster.",
-        "Name a server in REDIS_URL that is not in cluster mode.",
+        "Write redis+cluster:// instead of redis:// in REDIS_URL.",
     ),
     "DENIED": (
         "It is in protected mode and takes no connections from another machine.",
@@ -73,11 +73,11 @@ _CLASSES: dict[type[Exception], str] = {
 }
 SENTINEL: Told = (
     "It is a Sentinel, which stores nothing.",
-    "Name the primary that it watches in REDIS_URL, with that one's own port.",
+    "Write REDIS_URL=redis+sentinel://host:26379/NAME/0, with the name of the primary it watches.",
 )
 CLUSTER: Told = (
     "It is one node of a cluster, which holds only a part of the keys.",
-    "Name a server in REDIS_URL that is not in cluster mode.",
+    "Write redis+cluster:// instead of redis:// in REDIS_URL.",
 )
 _NO_PASSWORD: Told = (
     "It wants a password, and REDIS_URL has none.",

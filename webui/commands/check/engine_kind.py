@@ -63,24 +63,30 @@ def _named(about: Mapping[str, Any]) -> str:
     return f", {kind.capitalize()} {version[:20]}" if about else ""
 
 
-def is_usable(about: Mapping[str, Any], report: Report) -> bool:
-    """Return whether it is, as far as it says, a kind of server that can hold connections."""
+def is_usable(
+    about: Mapping[str, Any], report: Report, kind: str = "server", part: str = "primary"
+) -> bool:
+    """Return whether it is, as far as it says, a server that can hold connections.
+
+    ``kind`` is that of the address, and ``part`` what the others say that it is.
+    """
     mode = about.get("server_mode") or about.get("redis_mode")  # Valkey, Redis
     if mode == "sentinel" or "sentinel_masters" in about:
         report.fault(*SENTINEL)
         return False
-    if mode == "cluster" or int(about.get("cluster_enabled", 0)):
+    is_member = mode == "cluster" or bool(int(about.get("cluster_enabled", 0)))
+    if is_member and kind != "cluster":
         report.fault(*CLUSTER)
         return False
-    kind, version = _kind_and_version(about)
+    name, version = _kind_and_version(about)
     major = version.partition(".")[0]
-    if about and (not major.isdecimal() or int(major) < OLDEST[kind]):
+    if about and (not major.isdecimal() or int(major) < OLDEST[name]):
         report.fault("It is too old.", "Use Redis 7 or newer, or Valkey 8 or newer.")
         return False
-    if about.get("role") == "slave":
+    if about.get("role") == "slave" and part == "primary":
         report.fault(
             "It is a replica: what is written here is refused, or lost.",
-            "Name its primary in REDIS_URL.",
+            "Name its primary in REDIS_URL, or the Sentinels that know which one that is.",
         )
         return False
     return True

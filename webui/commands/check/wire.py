@@ -6,41 +6,40 @@ Only a PING is sent; redis-py would name these faults alike.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 import anyio
 from anyio.abc import ByteStream
 from anyio.streams.tls import TLSStream
-from redis.asyncio.connection import SSLConnection, UnixDomainSocketConnection, parse_url
 
+from webui.oauth_manager.configuration.redis_address import RedisAddress
 from webui.oauth_manager.protocol.network_faults import fault_of, is_tls
 
 SECONDS = 3.0
 
 
-async def wire_fault(redis_url: str) -> str:
-    """Connect, with TLS if the address says so, and check that Redis answers.
+async def wire_fault(address: RedisAddress) -> str:
+    """Connect to the first host, with TLS if the address says so, and check that Redis answers.
 
     Returns ``""``, or a word of ``wire_faults.UNREACHED``.
     """
-    options = dict(parse_url(redis_url))
-    wants_tls = options.get("connection_class") is SSLConnection
     try:
-        context = _context(options) if wants_tls else None
+        context = _context(address.options) if address.is_tls else None
     except (OSError, ValueError):
         return "own_certificates"
     try:
-        stream = await _connect(options)
+        stream = await _connect(address)
     except (OSError, TimeoutError) as error:
         return fault_of(error)
     async with stream:
-        fault = await _talk(stream, context, _host(options))
-    if fault in ("not_tls", "tls", "silent", "closed") and wants_tls:
-        if await _answers_plainly(options):
+        fault = await _talk(stream, context, _host(address))
+    if fault in ("not_tls", "tls", "silent", "closed") and address.is_tls:
+        if await _answers_plainly(address):
             return "plain"
         return "client_certificate" if fault == "closed" else _as_known(fault)
-    if fault and not wants_tls and await _takes_tls(options):
+    if fault and not address.is_tls and await _takes_tls(address):
         return "tls_wanted"
     return _as_known(fault)
 
@@ -49,18 +48,19 @@ def _as_known(fault: str) -> str:
     return "not_redis" if fault in ("not_tls", "tls", "network") else fault
 
 
-async def _connect(options: dict[str, Any]) -> ByteStream:
+async def _connect(address: RedisAddress) -> ByteStream:
     with anyio.fail_after(SECONDS):
-        if options.get("connection_class") is UnixDomainSocketConnection:
-            return await anyio.connect_unix(options["path"])
-        return await anyio.connect_tcp(_host(options), options.get("port", 6379))
+        if address.path:
+            return await anyio.connect_unix(address.path)
+        host, port = address.hosts[0]
+        return await anyio.connect_tcp(host, port)
 
 
-def _host(options: dict[str, Any]) -> str:
-    return str(options.get("host", "localhost"))
+def _host(address: RedisAddress) -> str:
+    return address.hosts[0][0] if address.hosts else ""
 
 
-def _context(options: dict[str, Any]) -> ssl.SSLContext:
+def _context(options: Mapping[str, Any]) -> ssl.SSLContext:
     context = ssl.create_default_context(
         cafile=options.get("ssl_ca_certs"), capath=options.get("ssl_ca_path")
     )
@@ -94,22 +94,22 @@ async def with_tls(stream: ByteStream, context: ssl.SSLContext, host: str) -> By
     )
 
 
-async def _answers_plainly(options: dict[str, Any]) -> bool:
+async def _answers_plainly(address: RedisAddress) -> bool:
     with suppress(OSError):
-        async with await _connect(options) as stream:
+        async with await _connect(address) as stream:
             return await _talk(stream, None, "") == ""
     return False
 
 
-async def _takes_tls(options: dict[str, Any]) -> bool:
+async def _takes_tls(address: RedisAddress) -> bool:
     """Return whether a handshake gets as far as the certificate, whichever that is."""
-    if options.get("connection_class") is UnixDomainSocketConnection:
+    if address.path:
         return False
     context = ssl.create_default_context()
     try:
-        async with await _connect(options) as stream:
+        async with await _connect(address) as stream:
             with anyio.fail_after(SECONDS):
-                await with_tls(stream, context, _host(options))
+                await with_tls(stream, context, _host(address))
     except (OSError, anyio.BrokenResourceError, anyio.EndOfStream) as error:
         return fault_of(error).startswith("certificate_")
     return True

@@ -30,6 +30,7 @@ __all__ = [
     "Malformed",
     "address",
     "base_url",
+    "check_letters",
     "check_provider",
     "checked_base_url",
     "client_id",
@@ -114,8 +115,8 @@ def issuer(value: object) -> str:
     return endpoint(value)
 
 
-def split(text: str) -> SplitResult:
-    """Split an address, if it is one."""
+def check_letters(text: str) -> None:
+    """Check that an address has only characters that one can have."""
     host = _HOST_PART.match(unmarked(text))
     if host and not host[1].isascii():
         raise Malformed(
@@ -123,6 +124,11 @@ def split(text: str) -> SplitResult:
         )
     if not _URL_TEXT.fullmatch(text):
         raise Malformed("has a character that an address cannot have; percent-encode it")
+
+
+def split(text: str) -> SplitResult:
+    """Split an address, if it is one."""
+    check_letters(text)
     try:
         parts = urlsplit(text)
         has_port = parts.port != 0

@@ -4,6 +4,7 @@ from ..clock import Clock, deadline
 from ..connection import describe
 from ..shapes import seconds, shaped, texts
 from .canary import TROUBLE, Fit, WrongKey, look
+from .clients import client_at
 from .engine import SAFE_POLICY, Engine, facts
 from .held_tokens import HELD_SECONDS
 from .keys import PREFIX, READY, encoded
@@ -25,6 +26,7 @@ __all__ = [
     "Fit",
     "Sealer",
     "WrongKey",
+    "client_at",
     "deadline",
     "describe",
     "encoded",

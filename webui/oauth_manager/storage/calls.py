@@ -9,12 +9,21 @@ from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from redis.asyncio import RedisCluster
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    NoScriptError,
+    RedisClusterException,
+    RedisError,
+    ResponseError,
+)
 
 from ..clock import redis_seconds
 from ..errors import StoreUnavailable
+from .cluster import ClusterPipeline
 
 DEADLINE = 2.0  # seconds, for one round trip
+
+FAULTS = (RedisError, RedisClusterException, OSError)
+"""Everything that redis-py raises, but for time-outs of our own."""
 
 # redis-py's errors for answers of a server that is up.
 _REFUSALS = {"NoPermissionError", "OutOfMemoryError", "ReadOnlyError", "ResponseError"}
@@ -84,7 +93,7 @@ async def redis_call(step: str, seconds: float = DEADLINE) -> AsyncIterator[None
             raise asyncio.CancelledError
     except TimeoutError:
         failure = "timeout"
-    except (RedisError, OSError) as error:
+    except FAULTS as error:
         failure = type(error).__name__
     if failure:
         raise StoreUnavailable(step, failure) from None
@@ -133,8 +142,10 @@ async def run_each(redis: RedisClient, script: str, calls: Sequence[Sequence[Any
 
 
 async def _queued(redis: RedisClient, commands: Iterable[Sequence[Any]]) -> list[Any]:
-    """Send commands together; an error stands in the place of its answer."""
+    """Send commands together, in any order; an error stands in the place of its answer."""
     pipe = redis.pipeline(transaction=False)
+    if isinstance(pipe, ClusterPipeline):
+        pipe.any_order = True
     for command in commands:
         pipe.execute_command(*command, NEVER_DECODE=True)
     answers: list[Any] = await pipe.execute(raise_on_error=False)

@@ -12,11 +12,19 @@ import logging
 from enum import StrEnum
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from ..errors import OAuthMisconfigured, RecordUnreadable, StoreUnavailable
 from . import keys, scripts
-from .calls import FOREIGN, Pipeline, RedisClient, as_text, raw, read_text, redis_call, text_of
+from .calls import (
+    FAULTS,
+    FOREIGN,
+    Pipeline,
+    RedisClient,
+    as_text,
+    raw,
+    read_text,
+    redis_call,
+    text_of,
+)
 from .older_keys import is_claim
 from .sealer import Sealer
 
@@ -194,7 +202,7 @@ async def _may_be_ours(redis: RedisClient, sealer: Sealer, seconds: float) -> bo
                     return False
     except TimeoutError:
         return False if unreadable else None
-    except (RedisError, OSError) as error:
+    except FAULTS as error:
         raise StoreUnavailable("look at the records", type(error).__name__) from None
     return not unreadable
 

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError, ResponseError
 
 from ..clock import redis_seconds
 from ..errors import StoreUnavailable
-from .calls import DEADLINE, RedisClient, raw, text_of
+from .calls import DEADLINE, FAULTS, RedisClient, raw, text_of
 
 MOST = 100  # keys in one command: a long one holds up everybody else's
 
@@ -83,7 +83,7 @@ class _Turn:
             self._failure = ""
         except TimeoutError:
             self._failure = "timeout"
-        except (RedisError, OSError) as error:
+        except FAULTS as error:
             self._failure = type(error).__name__
         finally:
             timer.cancel()

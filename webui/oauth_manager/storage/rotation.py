@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from redis.exceptions import RedisError
-
 from ..errors import RecordUnreadable, StoreUnavailable
 from ..models import Account, Profile
 from ..providers.provider import OAuthProvider
 from . import account_index, canary, keys, older_keys, records, scripts, stray_entries
 from .calls import (
+    FAULTS,
     RedisClient,
     as_text,
     exact,
@@ -65,7 +64,7 @@ async def reseal(
         if writes:
             async for page in _pages(redis, keys.ACCOUNT_PATTERN):
                 await walk.mend_index(page)
-    except RedisError as error:
+    except FAULTS as error:
         raise StoreUnavailable("walk all records", type(error).__name__) from None
     if writes and not walk.left and not walk.outcomes["changed"]:
         await canary.renew(redis, storage.sealer)
