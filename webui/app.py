@@ -20,10 +20,10 @@ from webui.middleware.admission import Busy
 from webui.middleware.stack import guarded
 from webui.oauth_manager import OAuthManager, StoreUnavailable
 from webui.oauth_manager.protocol.transport import Transport
-from webui.oauth_manager.storage import TROUBLE, Clock, Fit, WrongKey
+from webui.oauth_manager.storage import TROUBLE, Clock, Fit, WrongKey, dangers, facts
 from webui.oauth_manager.storage.calls import RedisClient
 from webui.rate_limits import Limiter, TooMany
-from webui.redis_client import connect, engine_faults
+from webui.redis_client import connect
 from webui.rendering.render import render_error
 from webui.routes import development_routes, routes
 from webui.sessions.sessions import Sessions, SignInNeeded
@@ -34,7 +34,6 @@ from webui.views import errors
 
 log = logging.getLogger(__name__)
 
-_ASKED_SECONDS = 2.0  # at most, for what the servers say of themselves
 _LISTENS_BY = 0.1  # seconds after the application is ready
 
 _REFUSED = {
@@ -99,10 +98,9 @@ def _site(settings: Settings, transport: Transport, clock: Clock) -> Site:
 
 async def _warn_of_engine(redis: RedisClient) -> None:
     """Log what may lose connections; a Redis that does not answer is told of elsewhere."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_ASKED_SECONDS):
-            for what, cure in await engine_faults(redis):
-                log.warning("Redis: %s %s", what, cure)
+    with suppress(StoreUnavailable):
+        for what, cure in dangers(await facts(redis)):
+            log.warning("Redis: %s %s", what, cure)
 
 
 async def _warm(transport: Transport) -> None:

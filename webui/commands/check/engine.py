@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
-from typing import Any
 
 from redis.asyncio import Redis
 
@@ -19,9 +17,18 @@ from webui.commands.check.wire import wire_fault
 from webui.commands.check.wire_faults import UNREACHED
 from webui.oauth_manager import OAuthManager, StoreUnavailable
 from webui.oauth_manager.configuration.redis_address import RedisAddress, redis_address
-from webui.oauth_manager.storage import READY, TROUBLE, Fit, Sealer, client_at, look
+from webui.oauth_manager.storage import (
+    NO_PERSISTENCE,
+    READY,
+    TROUBLE,
+    Fit,
+    Sealer,
+    client_at,
+    dangers,
+    facts,
+    look,
+)
 from webui.oauth_manager.storage.calls import FAULTS
-from webui.redis_client import NO_PERSISTENCE, drops, persistence, unsaved
 from webui.settings.settings import Settings
 from webui.support.identifiers import spelled
 
@@ -83,27 +90,23 @@ async def _check_server(
         if not is_usable(about, report, address.kind, kind):
             return False
         if "maxmemory_policy" in about:
-            await _check_memory(redis, about, report)
+            await _check_memory(redis, report)
     return True
 
 
-async def _check_memory(redis: Redis, about: Mapping[str, Any], report: Report) -> None:
+async def _check_memory(redis: Redis, report: Report) -> None:
     """Check what it drops when it is full, and what is left after a restart."""
-    if told := drops(about):
-        report.fault(*told)
-    if told := unsaved(about):
-        report.fault(*told)
-    saves = await persistence(redis, about)
-    if saves == "none":
-        report.warning(*NO_PERSISTENCE)
-        return
-    report.say(f"  {_PERSISTENCE[saves]}")
+    engine = await facts(redis)
+    for danger in dangers(engine):
+        (report.warning if danger == NO_PERSISTENCE else report.fault)(*danger)
+    if engine.persistence in _PERSISTENCE:
+        report.say(f"  {_PERSISTENCE[engine.persistence]}")
 
 
 _PERSISTENCE = {
     "appendonly": "keeps what is written (appendonly)",
     "snapshots": "keeps snapshots alone: a crash loses what came after the last one",
-    "unknown": "appendonly is off; whether it takes snapshots, it may not say",
+    "": "appendonly is off; whether it takes snapshots, it may not say",
 }
 
 

@@ -16,7 +16,7 @@ PORTS = {"server": 6379, "sentinel": 26379, "cluster": 6379}
 _SCHEME = re.compile(r"(redis|rediss|unix)(?:\+(sentinel|cluster))?://")
 _CERTIFICATES = frozenset({"ssl_ca_certs", "ssl_ca_path", "ssl_certfile", "ssl_keyfile"})
 # Options that every address may carry; certificate checks cannot be turned off there.
-_OPTIONS = _CERTIFICATES | {"client_name", "db"}
+_OPTIONS = _CERTIFICATES | {"client_name", "db", "username", "password"}
 _OF_SENTINELS = frozenset({"sentinel_username", "sentinel_password"})
 _HOST = re.compile(r"(?P<name>[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::(?P<port>[0-9]{1,5}))?")
 _LOGIN = ("username", "password")

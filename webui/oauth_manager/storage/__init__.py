@@ -5,7 +5,7 @@ from ..connection import describe
 from ..shapes import seconds, shaped, texts
 from .canary import TROUBLE, Fit, WrongKey, look
 from .clients import client_at
-from .engine import SAFE_POLICY, Engine, facts
+from .engine import NO_PERSISTENCE, SAFE_POLICY, Engine, dangers, facts
 from .held_tokens import HELD_SECONDS
 from .keys import PREFIX, READY, encoded
 from .link_index import state_of
@@ -15,6 +15,7 @@ from .switch_offers import OFFER_SECONDS
 
 __all__ = [
     "HELD_SECONDS",
+    "NO_PERSISTENCE",
     "OFFER_SECONDS",
     "OURS",
     "PREFIX",
@@ -27,6 +28,7 @@ __all__ = [
     "Sealer",
     "WrongKey",
     "client_at",
+    "dangers",
     "deadline",
     "describe",
     "encoded",

@@ -18,7 +18,6 @@ from redis.exceptions import (
 
 from ..clock import redis_seconds
 from ..errors import StoreUnavailable
-from .cluster import ClusterPipeline
 
 DEADLINE = 2.0  # seconds, for one round trip
 
@@ -144,7 +143,7 @@ async def run_each(redis: RedisClient, script: str, calls: Sequence[Sequence[Any
 async def _queued(redis: RedisClient, commands: Iterable[Sequence[Any]]) -> list[Any]:
     """Send commands together, in any order; an error stands in the place of its answer."""
     pipe = redis.pipeline(transaction=False)
-    if isinstance(pipe, ClusterPipeline):
+    if isinstance(redis, RedisCluster):
         pipe.any_order = True
     for command in commands:
         pipe.execute_command(*command, NEVER_DECODE=True)

@@ -10,7 +10,6 @@ was refused was not run.  Reads go to primaries alone.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Iterable, Sequence
 from itertools import groupby
 from typing import Any
@@ -24,9 +23,10 @@ from redis.exceptions import (
     MovedError,
     RedisClusterException,
     RedisError,
-    ResponseError,
     TryAgainError,
 )
+
+from .cluster_wire import exchange, key_of, result_of
 
 _REDIRECTS = 8  # for one command, in a row
 _PAUSE = 0.05  # seconds, before a command that a moving slot refused goes out again
@@ -78,7 +78,7 @@ class Cluster(RedisCluster):
             is_named = isinstance(error, RedisError)
             return error if is_named else exceptions.ConnectionError("no node answers")
         finally:
-            self._looked = time.monotonic()
+            self._looked = asyncio.get_running_loop().time()
         self._initialize = False
         return None
 
@@ -89,7 +89,7 @@ class Cluster(RedisCluster):
             for connection in node._free:
                 connection.mark_for_reconnect()  # type: ignore[no-untyped-call]
             self.nodes_manager.move_node_to_end_of_cached_nodes(node.name)
-        if not self._initialize and time.monotonic() - self._looked > _APART:
+        if not self._initialize and asyncio.get_running_loop().time() - self._looked > _APART:
             self._looking(node.name if node else None)
 
     async def aclose(self) -> None:
@@ -106,12 +106,12 @@ class Cluster(RedisCluster):
             return await super().execute_command(*args, **options)
         command = PipelineCommand(0, *args, **options)
         await self.deliver([command])
-        return _result(command)
+        return result_of(command)
 
     async def _execute_command(self, target_node: ClusterNode, *args: Any, **options: Any) -> Any:
         command = PipelineCommand(0, *args, **options)
         await self._exchange(target_node, [command])
-        return _result(command)
+        return result_of(command)
 
     def pipeline(self, transaction: Any = None, shard_hint: Any = None) -> ClusterPipeline:
         """Make a pipeline; a transaction would be of one node, and is not offered."""
@@ -138,7 +138,7 @@ class Cluster(RedisCluster):
         pairs: list[tuple[int, PipelineCommand]] = []
         for command in commands:
             is_wait = command.args[0] == "WAIT" and pairs
-            pairs.append((pairs[-1][0] if is_wait else self.keyslot(_key(command.args)), command))
+            pairs.append((pairs[-1][0] if is_wait else self.keyslot(key_of(command.args)), command))
         return pairs
 
     async def _deliver_together(self, pairs: Sequence[tuple[int, PipelineCommand]]) -> None:
@@ -203,64 +203,13 @@ class Cluster(RedisCluster):
     async def _exchange(
         self, node: ClusterNode, commands: Sequence[PipelineCommand], *, asking: bool = False
     ) -> None:
-        """Send commands on one connection, and read their answers.
-
-        ``asking`` is for one command that goes to the node a slot moves to.
-        """
-        sent = [PipelineCommand(0, "ASKING"), *commands] if asking else commands
-        connection = node.acquire_connection()
         is_whole = False
         try:
-            await node.disconnect_if_needed(connection)
-            await _freshen(connection)
-            packed = connection.pack_commands(command.args for command in sent)
-            await connection.send_packed_command(packed)
-            for command in sent:
-                try:
-                    name = command.args[0]
-                    command.result = await node.parse_response(connection, name, **command.kwargs)
-                except ResponseError as refusal:
-                    command.result = refusal
+            await exchange(node, commands, asking=asking)
             is_whole = True
         finally:
-            if not is_whole:
+            if not is_whole:  # a deadline may have ended the wait for a hung node
                 self._doubt(node)
-            try:
-                await node.disconnect_if_needed(connection)
-            finally:
-                node.release(connection)
-
-
-async def _freshen(connection: Any) -> None:
-    """Close a connection that the server has closed, or on which an answer is left over."""
-    if not connection.is_connected:
-        return
-    try:
-        is_stale = await connection.can_read()
-    except (RedisError, OSError):
-        is_stale = True
-    if is_stale:
-        await connection.disconnect()
-
-
-def _result(command: PipelineCommand) -> Any:
-    if isinstance(command.result, Exception):
-        raise command.result
-    return command.result
-
-
-def _key(args: Sequence[Any]) -> Any:
-    """Return the key of a command, of those that we send; any for those without."""
-    name = str(args[0]).upper()
-    if name in ("SCAN", "TIME"):
-        return b""
-    if name in ("EVAL", "EVALSHA"):
-        return args[3]
-    if name in ("XREAD", "XREADGROUP"):
-        return args[next(n for n, word in enumerate(args) if word in ("STREAMS", b"STREAMS")) + 1]
-    if name == "XGROUP":
-        return args[2]
-    return args[1]
 
 
 class ClusterPipeline(AnyPipeline):
@@ -289,7 +238,7 @@ class ClusterPipeline(AnyPipeline):
         commands, self._commands = self._commands, []
         if commands:
             await self._client.deliver(commands, any_order=self.any_order)
-        return [_result(one) if raise_on_error else one.result for one in commands]
+        return [result_of(one) if raise_on_error else one.result for one in commands]
 
     async def reset(self) -> None:  # type: ignore[override]
         """Forget what is queued."""

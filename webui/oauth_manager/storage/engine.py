@@ -6,11 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from redis.asyncio import RedisCluster
 from redis.exceptions import RedisError
 
 from .calls import RedisClient, as_text, redis_call
 
 SAFE_POLICY = "noeviction"
+
+Danger = tuple[str, str]
+"""The fault, and the cure, a sentence each."""
+
+NO_PERSISTENCE: Danger = (
+    "It has no persistence: a restart loses every connection.",
+    "Set `appendonly yes`.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,7 @@ async def facts(redis: RedisClient) -> Engine:
     """Ask the server about itself.  Raises ``StoreUnavailable``."""
     async with redis_call("ask Redis about itself"):
         try:
-            nodes = _nodes(await redis.execute_command("INFO"))
+            nodes = _nodes(await redis.execute_command("INFO", **_all_of(redis)))
         except RedisError as error:
             if "NOPERM" not in str(error) and type(error).__name__ != "NoPermissionError":
                 raise
@@ -52,6 +61,25 @@ async def facts(redis: RedisClient) -> Engine:
         )
 
 
+def dangers(engine: Engine) -> list[Danger]:
+    """List what may lose connections: the fault, and the cure."""
+    found = []
+    if engine.policy and engine.policy != SAFE_POLICY:
+        what = f"maxmemory-policy is {engine.policy}: when it is full, it drops connections."
+        found.append((what, f"Set `maxmemory-policy {SAFE_POLICY}`."))
+    if engine.is_saving_failed:
+        cure = "See its log and its disk: space, and the rights on its folder."
+        found.append(("It could not save to its disk the last time.", cure))
+    if engine.persistence == "none":
+        found.append(NO_PERSISTENCE)
+    return found
+
+
+def _all_of(redis: RedisClient) -> dict[str, str]:
+    """Return redis-py's option for a question to every primary of a Cluster."""
+    return {"target_nodes": "primaries"} if isinstance(redis, RedisCluster) else {}
+
+
 def _nodes(answer: Any) -> list[Mapping[str, Any]]:
     """Return the answers of all nodes that were asked; a single server gives one."""
     found = dict(answer)
@@ -63,12 +91,13 @@ async def _persistence(redis: RedisClient, nodes: list[Mapping[str, Any]]) -> st
     if all(str(node.get("aof_enabled", "0")) == "1" for node in nodes):
         return "appendonly"
     try:
-        answer = await redis.execute_command("CONFIG GET", "save")
+        answer = await redis.execute_command("CONFIG GET", "save", **_all_of(redis))
     except RedisError:
         return ""  # it may not tell, or a proxy of a hosted Redis does not know
     if not isinstance(answer, Mapping):
         return ""
-    return "snapshots" if any(as_text(value) for value in answer.values()) else "none"
+    told = [list(node.values()) for node in _nodes(answer)]
+    return "snapshots" if all(any(map(as_text, values)) for values in told) else "none"
 
 
 def _has_failed_to_save(about: Mapping[str, Any]) -> bool:
