@@ -19,6 +19,7 @@ from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import age, connected
 from tests.kit.site_fixtures import Browser, Place, confirm, shown_code
 from webui.oauth_manager import OAuthManager
+from webui.rendering.render import environment
 
 pytestmark = pytest.mark.anyio
 
@@ -168,6 +169,13 @@ def imported_by(imports: grimp.ImportGraph, modules: set[str]) -> set[str]:
 
 
 # What really runs
+
+
+@pytest.fixture(autouse=True, scope="module")
+def templates_that_are_compiled() -> None:
+    """A template compiles once a process, so in the walk of whoever comes first."""
+    for name in environment().list_templates(filter_func=lambda name: "sandbox" not in name):
+        environment().get_template(name)
 
 
 @contextmanager
