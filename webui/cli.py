@@ -13,6 +13,7 @@ import click
 from webui.commands.arguments import UserId
 from webui.commands.erase import erase
 from webui.commands.export import export
+from webui.commands.intake import import_connections
 from webui.commands.runner import UNAVAILABLE, fail, with_store
 from webui.commands.serve import serve
 from webui.commands.status import status
@@ -161,3 +162,4 @@ main.add_command(status)
 main.add_command(serve)
 main.add_command(export)
 main.add_command(erase)
+main.add_command(import_connections)

@@ -43,6 +43,7 @@ from .protocol.steps import Step
 from .providers import PROVIDER_TEMPLATES
 from .providers.provider import OAuthProvider
 from .storage.clients import redis_from_url
+from .storage.imports import Imported
 from .storage.keys import LINK_CODE_TTL, check_user_id
 from .storage.link_index import LinkRequest
 from .storage.rotation import Rotation
@@ -68,6 +69,7 @@ __all__ = [
     "Event",
     "FlowRefused",
     "Health",
+    "Imported",
     "LinkRequest",
     "Meaning",
     "Notice",

@@ -1,1 +1,1 @@
-"""What is held about one person: exported, erased, brought in from elsewhere."""
+"""People's data: exported, erased, and brought in from elsewhere."""

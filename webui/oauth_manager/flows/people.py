@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..links import attempts
+from ..models import Profile
 from ..providers.provider import OAuthProvider
-from ..storage import account_index, erasures, key_walk
+from ..storage import account_index, canary, erasures, imports, key_walk
 from ..storage.calls import RedisClient
+from ..storage.imports import Entry, Imported
 from ..storage.keys import UserId, check_user_id
+from ..token_data import TokenData
 from . import erasure, holdings
 from .display import Display
 from .erasure import Erasure
@@ -56,6 +60,31 @@ class People(Display):
     async def is_erasure_pending(self, redis: RedisClient, user_id: str) -> bool:
         """Return whether an erasure was begun and interrupted."""
         return await erasures.is_pending(self._storage, redis, check_user_id(user_id))
+
+    async def settle_for_import(self, redis: RedisClient) -> None:
+        """Raise ``OAuthMisconfigured`` unless our keys fit; an empty Redis gets the canary."""
+        self._need(redis)
+        await canary.require_ours(redis, self._sealer, "import")
+
+    async def import_page(
+        self,
+        redis: RedisClient,
+        page: Sequence[tuple[str, TokenData, Profile]],
+        *,
+        replaces: bool = False,
+        writes: bool = True,
+    ) -> list[Imported]:
+        """Store connections of another system: user id, tokens with their provider, profile.
+
+        Each is of another connection.  What is there already stays unless it ``replaces``;
+        nobody is told, and no provider is asked.  Without ``writes`` it only tells what
+        would come of each.
+        """
+        entries = [
+            Entry(self._subject(redis, user_id, token.provider), token, profile)
+            for user_id, token, profile in page
+        ]
+        return await imports.put(self._storage, entries, replaces=replaces, writes=writes)
 
     async def _known(
         self, redis: RedisClient, user_id: UserId, *, walks: bool
