@@ -20,7 +20,7 @@ from webui.middleware.admission import Busy
 from webui.middleware.stack import guarded
 from webui.oauth_manager import OAuthManager, StoreUnavailable
 from webui.oauth_manager.protocol.transport import Transport
-from webui.oauth_manager.storage import TROUBLE, Clock, Fit, WrongKey, dangers, facts
+from webui.oauth_manager.storage import TROUBLE, Clock, Fit, TooOld, WrongKey, dangers, facts
 from webui.oauth_manager.storage.calls import RedisClient
 from webui.rate_limits import Limiter, TooMany
 from webui.redis_client import connect
@@ -79,7 +79,7 @@ async def _check_keys(manager: OAuthManager, redis: RedisClient) -> None:
     if fit is Fit.NO_RECORD_OPENS:
         log.critical("not started: %s", TROUBLE[fit])
         raise StartRefused(TROUBLE[fit])
-    if fit is Fit.WRONG_KEY:
+    if fit in (Fit.WRONG_KEY, Fit.TOO_OLD):
         log.critical("not ready: %s", TROUBLE[fit])
 
 
@@ -146,6 +146,7 @@ def create_app(
             SignInNeeded: ask_to_sign_in,
             StoreUnavailable: errors.store_unavailable,
             WrongKey: errors.store_unavailable,
+            TooOld: errors.store_unavailable,
             RoleUnknown: errors.role_unknown,
             TooMany: errors.too_many,
             Busy: errors.busy,

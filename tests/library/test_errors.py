@@ -12,6 +12,7 @@ from webui.oauth_manager import (
     OAuthNotConnected,
     OAuthRefused,
     OAuthUnavailable,
+    RecordNewer,
     RecordUnreadable,
     StoreUnavailable,
     errors,
@@ -43,6 +44,7 @@ WORDS: list[tuple[OAuthError, str]] = [
     (FlowRefused("issuer"), "failed"),
     (FlowRefused("unnamed"), "start_here"),
     (RecordUnreadable("damaged"), "failed"),
+    (RecordNewer(), "failed"),
 ]
 
 

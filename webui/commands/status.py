@@ -28,6 +28,7 @@ _FIT = {
     Fit.FITS: "they fit what is stored",
     Fit.NOTHING: "nothing is stored yet",
     Fit.WRONG_KEY: "they do NOT fit what is stored",
+    Fit.TOO_OLD: "what is stored is of a NEWER version",
     Fit.NO_RECORD_OPENS: "they do NOT fit what is stored",
 }
 

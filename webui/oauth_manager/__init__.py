@@ -18,6 +18,7 @@ from .errors import (
     OAuthNotConnected,
     OAuthRefused,
     OAuthUnavailable,
+    RecordNewer,
     RecordUnreadable,
     StoreUnavailable,
 )
@@ -83,6 +84,7 @@ __all__ = [
     "OAuthUnavailable",
     "OpenLink",
     "Profile",
+    "RecordNewer",
     "RecordUnreadable",
     "RevokeOutcome",
     "Rotation",

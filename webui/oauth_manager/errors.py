@@ -8,6 +8,7 @@
     ├── OAuthRefused           the provider refused this code or grant, for good
     ├── FlowRefused            a callback or link that must not go on (see ``reason``)
     └── RecordUnreadable       a stored record that cannot be opened; it is kept as it is
+        └── RecordNewer        written by a newer version of this program
 
 No message holds a secret or a provider's own text; ``code`` is an error code of RFC
 6749 or the like, bounded and of a plain alphabet.
@@ -189,3 +190,10 @@ class RecordUnreadable(OAuthError):
     def __init__(self, reason: str) -> None:
         self.reason = reason
         super().__init__(f"record cannot be read: {reason}")
+
+
+class RecordNewer(RecordUnreadable):
+    """A record whose version this program does not know: it may not replace it either."""
+
+    def __init__(self) -> None:
+        super().__init__("a newer version of this program wrote it; upgrade this one")

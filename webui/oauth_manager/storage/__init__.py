@@ -3,7 +3,7 @@
 from ..clock import Clock, deadline
 from ..connection import describe
 from ..shapes import seconds, shaped, texts
-from .canary import TROUBLE, Fit, WrongKey, look
+from .canary import TROUBLE, Fit, TooOld, WrongKey, look
 from .clients import client_at
 from .engine import NO_PERSISTENCE, SAFE_POLICY, Engine, dangers, facts
 from .held_tokens import HELD_SECONDS
@@ -26,6 +26,7 @@ __all__ = [
     "Engine",
     "Fit",
     "Sealer",
+    "TooOld",
     "WrongKey",
     "client_at",
     "dangers",

@@ -12,7 +12,7 @@ import logging
 from enum import StrEnum
 from typing import Any
 
-from ..errors import OAuthMisconfigured, RecordUnreadable, StoreUnavailable
+from ..errors import OAuthMisconfigured, RecordNewer, RecordUnreadable, StoreUnavailable
 from . import keys, scripts
 from .calls import (
     FAULTS,
@@ -44,6 +44,7 @@ class Fit(StrEnum):
     FITS = "fits"
     NOTHING = "nothing"  # neither canary nor record
     WRONG_KEY = "wrong_key"  # a canary that our keys do not open
+    TOO_OLD = "too_old"  # a canary of a newer version
     NO_RECORD_OPENS = "no_record_opens"  # no canary, and records of which our keys open none
 
 
@@ -51,6 +52,9 @@ TROUBLE = {
     Fit.WRONG_KEY: (
         "ENCRYPTION_KEY is not the key that this Redis was filled with. Put that one back; "
         "several keys stand beside each other, the newest first"
+    ),
+    Fit.TOO_OLD: (
+        "A newer version of this program has taken over this Redis. Upgrade this process"
     ),
     Fit.NO_RECORD_OPENS: (
         "ENCRYPTION_KEY opens none of the connections that this Redis holds. Put back the key "
@@ -69,6 +73,15 @@ class WrongKey(OAuthMisconfigured):
         super().__init__(provider, step, Fit.WRONG_KEY.value)
 
 
+class TooOld(OAuthMisconfigured):
+    """A newer version of this program wrote what we would have to replace."""
+
+    what = "was refused, since a newer version of this program wrote the record; upgrade this one"
+
+    def __init__(self, provider: str, step: str) -> None:
+        super().__init__(provider, step, Fit.TOO_OLD.value)
+
+
 def queue(pipe: Pipeline) -> None:
     """Ask for the canary on a pipeline; its answer is for :func:`read` or :func:`require`."""
     raw(pipe, "GET", keys.CANARY)
@@ -83,6 +96,8 @@ def read(sealer: Sealer, answer: Any) -> Fit:
         if sealed != FOREIGN:
             sealer.open(KIND, "", "", sealed)
             return Fit.FITS
+    except RecordNewer:
+        return Fit.TOO_OLD
     except RecordUnreadable:
         pass
     return Fit.WRONG_KEY
@@ -101,10 +116,17 @@ async def require_ours(redis: RedisClient, sealer: Sealer, step: str) -> None:
     _refuse(fit, "Redis", step)
 
 
+def require_age(provider: str, step: str, *, is_newer: bool) -> None:
+    """Raise ``TooOld`` before a newer record is replaced."""
+    if is_newer:
+        _refuse(Fit.TOO_OLD, provider, step)
+
+
 def _refuse(fit: Fit, provider: str, step: str) -> None:
-    if fit is Fit.WRONG_KEY:
-        log.error("%s", TROUBLE[fit])
-        raise WrongKey(provider, step)
+    for hindrance, error in ((Fit.WRONG_KEY, WrongKey), (Fit.TOO_OLD, TooOld)):
+        if fit is hindrance:
+            log.error("%s", TROUBLE[fit])
+            raise error(provider, step)
 
 
 async def execute(pipe: Pipeline, sealer: Sealer, provider: str, step: str) -> list[Any]:
@@ -118,7 +140,10 @@ async def execute(pipe: Pipeline, sealer: Sealer, provider: str, step: str) -> l
 async def require_for(
     redis: RedisClient, sealer: Sealer, key: str, provider: str, step: str
 ) -> None:
-    """Raise ``WrongKey`` before a record goes to ``key``; settle first if there is no canary."""
+    """Raise ``WrongKey`` before a record goes to ``key``; settle first if there is no canary.
+
+    Raises ``TooOld`` if a newer record is there.
+    """
     async with redis_call(step):
         pipe = redis.pipeline(transaction=False)
         queue(pipe)
@@ -128,7 +153,7 @@ async def require_for(
         fit = read(sealer, answer)
     if fit is Fit.NOTHING:
         fit = await settle(redis, sealer, known=known)
-    _refuse(fit, provider, step)
+    _refuse(Fit.TOO_OLD if sealer.is_newer(known) else fit, provider, step)
 
 
 def queue_beside(pipe: Pipeline, sealer: Sealer, record: str) -> None:
@@ -216,5 +241,5 @@ async def renew(redis: RedisClient, sealer: Sealer) -> None:
         before = await read_text(redis, keys.CANARY)
         if not before:
             await redis.set(keys.CANARY, sealed(sealer), nx=True)
-        elif before != FOREIGN:
+        elif before != FOREIGN and not sealer.is_newer(before):
             await redis.eval(scripts.REPLACE, 1, keys.CANARY, before, sealed(sealer))

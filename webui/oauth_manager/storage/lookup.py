@@ -39,7 +39,8 @@ async def read_for_writing(
     """Read the records of one connection, and Redis's clock, for :func:`.store.connect`.
 
     ``also`` queues more commands on the same trip.  Raises ``WrongKey`` if the
-    others could not read a record we write.
+    others could not read a record we write, and ``TooOld`` if one that we would replace
+    is newer.
     """
     places = _places(subject)
     async with redis_call("read a connection"):
@@ -57,6 +58,7 @@ async def read_for_writing(
             raise now
     ahead = int(now) - storage.clock.monotonic() * 1000
     stored = records.opened(storage, subject, _sorted(storage, subject, texts))
+    canary.require_age(subject.provider.name, "connect", is_newer=stored.is_newer)
     return replace(stored, clock_ahead=ahead, read_at=int(now))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from ..errors import RecordUnreadable
+from ..errors import RecordNewer, RecordUnreadable
 from ..models import Profile
 from ..token_data import TokenData
 from . import held_tokens
@@ -35,8 +35,9 @@ class Stored:
     """The records of one connection, opened, with their seals for compare-and-set.
 
     ``profile`` is empty if there is none, or if it cannot be read (``is_profiled``).
-    ``fault`` is the reason if there are tokens that cannot be read.  ``clock_ahead`` is
-    Redis's clock less our monotonic one, and ``read_at`` the moment of reading by it, in ms.
+    ``fault`` is the reason if there are tokens that cannot be read, or if either record
+    ``is_newer`` than this program.  ``clock_ahead`` is Redis's clock less our monotonic
+    one, and ``read_at`` the moment of reading by it, in ms.
     """
 
     sealed: Sealed = Sealed()
@@ -45,6 +46,7 @@ class Stored:
     held: HeldTokens | None = None
     fault: str = ""
     is_profiled: bool = False
+    is_newer: bool = False
     clock_ahead: float = 0.0
     read_at: float = 0.0
 
@@ -72,14 +74,19 @@ class Stored:
 
 def opened(storage: Storage, subject: Subject, sealed: Sealed) -> Stored:
     """Open all records of one connection; none of them raises."""
-    token, fault = None, ""
+    token, profile = None, None
+    fault, is_newer = "", False
     try:
         token = open_token(storage, subject, sealed.tokens)
     except RecordUnreadable as error:
-        fault = error.reason
-    profile = _readable_profile(storage, subject, sealed.profile)
+        fault, is_newer = error.reason, isinstance(error, RecordNewer)
+    try:
+        profile = _readable_profile(storage, subject, sealed.profile)
+    except RecordNewer as error:
+        fault, is_newer = error.reason, True
     held = held_tokens.opened(storage, subject, sealed.held)
-    return Stored(sealed, token, profile or Profile(), held, fault, profile is not None)
+    is_profiled = profile is not None
+    return Stored(sealed, token, profile or Profile(), held, fault, is_profiled, is_newer)
 
 
 def open_token(storage: Storage, subject: Subject, sealed: str) -> TokenData | None:
@@ -97,13 +104,19 @@ def open_token(storage: Storage, subject: Subject, sealed: str) -> TokenData | N
 
 def open_profile(storage: Storage, subject: Subject, sealed: str) -> Profile:
     """Open the profile; empty if it is absent or cannot be read."""
-    return _readable_profile(storage, subject, sealed) or Profile()
+    try:
+        return _readable_profile(storage, subject, sealed) or Profile()
+    except RecordNewer:
+        return Profile()
 
 
 def _readable_profile(storage: Storage, subject: Subject, sealed: str) -> Profile | None:
+    """Open the profile; None if it is absent or cannot be read.  Raises ``RecordNewer``."""
     try:
         record = storage.sealer.open("connection", subject.user_id, subject.provider.name, sealed)
         return Profile.from_dict(record)
+    except RecordNewer:
+        raise
     except (RecordUnreadable, TypeError):
         return None
 

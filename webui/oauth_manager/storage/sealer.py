@@ -11,6 +11,7 @@ import hmac
 import json
 import logging
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -19,7 +20,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 from ..configuration import Malformed, fernet_key
-from ..errors import RecordUnreadable
+from ..errors import RecordNewer, RecordUnreadable
 from ..shapes import text
 from .keys import check_user_id
 from .packed import KINDS, pack, unpacked
@@ -68,6 +69,11 @@ def _read_json(plain: str) -> Any:
     return value
 
 
+def _is_newer(record: Mapping[str, Any]) -> bool:
+    version = record.get("v")
+    return isinstance(version, int) and version > VERSION
+
+
 def _check_named(user_id: Any, provider: Any) -> None:
     """Raise ``RecordUnreadable`` unless a record names a possible person and a provider."""
     try:
@@ -110,14 +116,14 @@ class Sealer:
         ``None`` for user or provider skips that comparison, for records whose very
         purpose is to name them.  Token records of the older system carry no user; they
         are read unless the strict switch is set.  Raises ``RecordUnreadable``
-        otherwise.
+        otherwise, and ``RecordNewer`` for a version to come.
         """
         record = self._decrypted(sealed)
         if kind == "tokens" and "v" not in record and not self._strict:
             bound = {"kind": kind, "user_id": user_id, "provider": provider, "v": VERSION}
             record = {**bound, **{name: held for name, held in record.items() if held != ""}}
         if record.get("v") != VERSION:
-            raise RecordUnreadable("unknown version")
+            raise RecordNewer if _is_newer(record) else RecordUnreadable("unknown version")
         if record.get("kind") != kind:
             raise RecordUnreadable("sealed for another kind")
         owner, name = record.get("user_id"), record.get("provider")
@@ -136,6 +142,13 @@ class Sealer:
         except RecordUnreadable:
             return False
         return True
+
+    def is_newer(self, sealed: str | bytes) -> bool:
+        """Tell whether a record is of a version to come; one that does not open is of none."""
+        try:
+            return _is_newer(self._decrypted(sealed))
+        except RecordUnreadable:
+            return False
 
     def is_older(self, sealed: str | bytes) -> bool:
         """Tell whether a token record names no user, like those of the older system.
