@@ -16,9 +16,14 @@ from starlette.types import ASGIApp, Scope
 
 from webui.access.roles import RoleUnknown
 from webui.access.sign_in import ask_to_sign_in
+from webui.metrics.outlets import recorder_for
+from webui.metrics.recorder import Recorder
+from webui.metrics.redis_latency import measure
+from webui.metrics.samples import sample_for_ever
 from webui.middleware.admission import Busy
 from webui.middleware.stack import guarded
 from webui.oauth_manager import OAuthManager, StoreUnavailable
+from webui.oauth_manager.protocol.steps import Observer
 from webui.oauth_manager.protocol.transport import Transport
 from webui.oauth_manager.storage import TROUBLE, Clock, Fit, TooOld, WrongKey, dangers, facts
 from webui.oauth_manager.storage.calls import RedisClient
@@ -47,7 +52,10 @@ _REFUSED = {
 
 
 def make_manager(
-    settings: Settings, transport: Transport | None = None, clock: Clock | None = None
+    settings: Settings,
+    transport: Transport | None = None,
+    clock: Clock | None = None,
+    observer: Observer | None = None,
 ) -> OAuthManager:
     """Make the library's manager from the settings."""
     return OAuthManager(
@@ -58,6 +66,7 @@ def make_manager(
         outgoing_proxy=settings.outgoing_proxy,
         transport=transport,
         clock=clock,
+        observer=observer,
     )
 
 
@@ -83,11 +92,15 @@ async def _check_keys(manager: OAuthManager, redis: RedisClient) -> None:
         log.critical("not ready: %s", TROUBLE[fit])
 
 
-def _site(settings: Settings, transport: Transport, clock: Clock) -> Site:
+def _site(
+    settings: Settings, transport: Transport, clock: Clock, recorder: Recorder | None
+) -> Site:
     redis = connect(settings.redis_url)
+    if recorder:
+        measure(redis, recorder)
     return Site(
         settings,
-        make_manager(settings, transport, clock),
+        make_manager(settings, transport, clock, recorder.step if recorder else None),
         redis,
         sessions=Sessions(redis, settings, clock),
         staff_sessions=Sessions(redis, settings, clock, "staff"),
@@ -110,16 +123,21 @@ async def _warm(transport: Transport) -> None:
 
 
 @asynccontextmanager
-async def _lifespan(site: Site, transport: Transport, _: Starlette) -> AsyncIterator[None]:
+async def _lifespan(
+    site: Site, transport: Transport, recorder: Recorder | None, _: Starlette
+) -> AsyncIterator[None]:
     try:
         await _check_keys(site.manager, site.redis)
         await _warn_of_engine(site.redis)
-        warming = asyncio.create_task(_warm(transport)) if transport.is_out_there else None
+        beside = [_warm(transport)] if transport.is_out_there else []
+        if recorder:
+            beside.append(sample_for_ever(site.manager, site.redis, recorder))
+        tasks = [asyncio.create_task(work) for work in beside]
         try:
             yield
         finally:
-            if warming:
-                warming.cancel()
+            for task in tasks:
+                task.cancel()
     finally:
         await site.manager.aclose()
         await site.redis.aclose()
@@ -138,7 +156,8 @@ def create_app(
     ``development`` adds the page of all cards.
     """
     transport = transport or Transport(proxy=settings.outgoing_proxy)
-    site = _site(settings, transport, clock or Clock())
+    recorder = recorder_for(settings)
+    site = _site(settings, transport, clock or Clock(), recorder)
     app = Starlette(
         routes=routes() + (development_routes() if development else []),
         exception_handlers={
@@ -152,7 +171,7 @@ def create_app(
             Busy: errors.busy,
             Exception: errors.unexpected,
         },
-        lifespan=partial(_lifespan, site, transport),
+        lifespan=partial(_lifespan, site, transport, recorder),
     )
     app.router.redirect_slashes = False  # its redirect would trust the Host header
     app.state.site = site
@@ -165,4 +184,4 @@ def create_app(
             return render_error(request, status)
         return await errors.error_page(request, status, _REFUSED[reason])
 
-    return guarded(app, settings, refuse)
+    return guarded(app, settings, refuse, recorder)

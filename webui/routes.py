@@ -25,6 +25,7 @@ from webui.views import (
     disconnect,
     health,
     links,
+    measurements,
     returns,
     sign_in,
     sign_on,
@@ -34,7 +35,7 @@ from webui.views.support import person as support_person
 from webui.views.support import search as support
 
 # Without Redis, or for a machine that asks whether we live: these never queue.
-_AT_ONCE = {"/healthz", "/readyz", "/static/{path:path}", "/favicon.ico"}
+_AT_ONCE = {"/healthz", "/metrics", "/readyz", "/static/{path:path}", "/favicon.ico"}
 # These ask a provider; the deadline of each, in seconds.
 _ASKING = {
     "/signin/sso/callback": RETURN_SECONDS,
@@ -117,6 +118,7 @@ def _listed() -> list[Route]:
         Route("/favicon.ico", brand.icon),
         Route("/healthz", health.healthz),
         Route("/readyz", health.readyz),
+        Route("/metrics", measurements.metrics),
     ]
 
 

@@ -140,7 +140,9 @@ class TestOneImporterOfEachDangerousThing:
     def test_aiohttp(self, module: str) -> None:
         assert importers(module) == {"webui/oauth_manager/protocol/network.py"}
 
-    @pytest.mark.parametrize("module", ["aiohttp", "joserfc", "webui.cards.gallery"])
+    @pytest.mark.parametrize(
+        "module", ["aiohttp", "joserfc", "prometheus_client", "webui.cards.gallery"]
+    )
     def test_no_start_waits_for(self, module: str) -> None:
         script = (
             "import sys, webui.app, webui.cli, webui.serving.server\n"
@@ -153,6 +155,13 @@ class TestOneImporterOfEachDangerousThing:
 
     def test_joserfc(self) -> None:
         assert importers("joserfc") == {"webui/sign_on/id_token.py"}
+
+    def test_packages_of_the_extra_metrics(self) -> None:
+        assert importers("opentelemetry") == {"webui/metrics/telemetry.py"}
+        assert importers("prometheus_client") == {
+            "webui/metrics/exporter.py",
+            "webui/metrics/prometheus.py",
+        }
 
     def test_zlib(self) -> None:
         assert importers("zlib") == {

@@ -737,6 +737,7 @@ class TestSecrecy:
             "SESSION_SECRET",
             "OIDC_CLIENT_SECRET",
             "OUTGOING_PROXY",
+            "METRICS_TOKEN",
             "CLIENT_SECRET",
         }
 

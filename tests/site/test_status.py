@@ -59,7 +59,7 @@ def test_the_screen_says_the_same(redis_url: str) -> None:
     assert lines[2:5] == ["Keys: 2 in use; they fit what is stored", "People: 1", "Connections:"]
     assert "  discord: 1 reconnect needed" in lines
     assert "Open links: 1" in lines
-    assert "Last rotation of keys: not known" in lines
+    assert "Last rotation of keys: none yet" in lines
 
 
 def test_it_ends_with_1_if_the_keys_do_not_fit(redis_url: str) -> None:

@@ -15,6 +15,7 @@ import click
 
 from webui.commands.runner import UNAVAILABLE, fail, read_settings
 from webui.logs import configure_logs
+from webui.metrics.exporter import MetricsPortTaken, exported
 from webui.serving.listeners import PortTaken, given, listen, listening_at
 from webui.serving.process import serve_site
 from webui.serving.server import GRACE_SECONDS, NotStarted
@@ -56,7 +57,10 @@ def serve(host: str | None, port: int | None, uds: Path | None, workers: int, gr
     settings = read_settings()
     configure_logs(settings.log_level, as_json=not sys.stderr.isatty())
     try:
-        with _listeners(settings, host or _HOST, port, uds) as sockets:
+        with (
+            exported(settings),
+            _listeners(settings, host or _HOST, port, uds) as sockets,
+        ):
             serve_site(
                 settings,
                 sockets,
@@ -64,7 +68,7 @@ def serve(host: str | None, port: int | None, uds: Path | None, workers: int, gr
                 grace=grace,
                 load=partial(load_settings, dict(os.environ)),
             )
-    except PortTaken as error:
+    except (MetricsPortTaken, PortTaken) as error:
         fail(str(error))
     except NotStarted:
         sys.exit(UNAVAILABLE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -64,10 +65,15 @@ def _report(keys: int, engine: Engine | None, census: Census | None) -> dict[str
         },
         "keys": {"in_use": keys, "canary": getattr(census, "fit", None)},
         **{name: getattr(census, name, None) for name in counted},
-        "last_rotation": None,
-        "last_keep_alive": None,
+        "last_rotation": getattr(census, "last_rotation", 0) or None,
+        "last_keep_alive": getattr(census, "last_keep_alive", 0) or None,
         "warnings": list(_warnings(engine, census)),
     }
+
+
+def _moment(at: float | None) -> str:
+    """Write epoch seconds as a moment in UTC."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds") if at else "none yet"
 
 
 def _warnings(engine: Engine | None, census: Census | None) -> Iterator[str]:
@@ -107,7 +113,7 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"  {spelled(provider)}: {', '.join(counts)}"
         yield f"Open links: {found['open_links']}"
         yield f"Notices that the bot has not read: {found['notices_unread']}"
-        yield f"Last rotation of keys: {found['last_rotation'] or 'not known'}"
-        yield f"Last keep-alive: {found['last_keep_alive'] or 'not known'}"
+        yield f"Last rotation of keys: {_moment(found['last_rotation'])}"
+        yield f"Last keep-alive: {_moment(found['last_keep_alive'])}"
     for warning in found["warnings"]:
         yield f"  ! {warning}"

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webui.fetch_metadata import METHODS, SAFE_METHODS
 from webui.logs import tell_request
+from webui.metrics.recorder import Recorder
 from webui.middleware.forwarded import ForwardedClient
 from webui.middleware.proxy_identity import ProxyIdentity
 from webui.middleware.requests import (
@@ -56,7 +57,9 @@ _PICTURE_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; fram
 _HSTS = "max-age=31536000"
 
 
-def guarded(app: ASGIApp, settings: Settings, refuse: Refusal) -> ASGIApp:
+def guarded(
+    app: ASGIApp, settings: Settings, refuse: Refusal, recorder: Recorder | None = None
+) -> ASGIApp:
     """Wrap the site in all middleware; ``refuse`` answers the refused requests."""
     app = SessionCookie(AlwaysAnswered(app, refuse))
     app = Bar(app, partial(origin_fault, settings.base_url), refuse)
@@ -69,7 +72,7 @@ def guarded(app: ASGIApp, settings: Settings, refuse: Refusal) -> ASGIApp:
         app = ForwardedClient(app, settings.trusted_proxies)
     if settings.proxy_user_header:
         app = ProxyIdentity(app, settings, refuse)  # before X-Forwarded-For replaces the peer
-    app = AccessLog(app)
+    app = AccessLog(app, recorder)
     return SecurityHeaders(app, is_secure=settings.is_secure)
 
 
@@ -105,8 +108,9 @@ class AccessLog:
     ``request.state.request_id`` for the error pages.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, recorder: Recorder | None = None) -> None:
         self.app = app
+        self._recorder = recorder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -127,13 +131,18 @@ class AccessLog:
             try:
                 await self.app(scope, receive, send_and_note)
             finally:
+                seconds = time.perf_counter() - began
+                method = scope["method"] if scope["method"] in METHODS else "other"
+                route = getattr(scope.get("route"), "path", "unmatched")
                 tell_request(
-                    method=scope["method"] if scope["method"] in METHODS else "other",
-                    route=getattr(scope.get("route"), "path", "unmatched"),
+                    method=method,
+                    route=route,
                     status=status,  # 0: no answer was begun
-                    ms=round((time.perf_counter() - began) * 1000, 1),
+                    ms=round(seconds * 1000, 1),
                     request_id=request_id,
                 )
+                if self._recorder:
+                    self._recorder.request(route, method, status, seconds)
 
 
 class Bar:

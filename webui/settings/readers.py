@@ -216,5 +216,19 @@ def session_secrets(text: str) -> tuple[str, ...]:
     return words(text)
 
 
+def bearer_token(text: str) -> str:
+    """Read one secret for a machine, of characters that a header may hold (RFC 6750, 2.1)."""
+    if not re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", text):
+        raise Malformed("has other characters than letters, digits and . _ ~ + / - =")
+    (secret,) = session_secrets(text)
+    return secret
+
+
+def port(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) < 65536:
+        raise Malformed("must be a port, from 1 to 65535")
+    return int(text)
+
+
 def fernet_keys(text: str) -> tuple[str, ...]:
     return tuple(fernet_key(unmarked(key)) for key in words(text) or ("",))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -60,6 +61,9 @@ class Settings:
     outgoing_proxy: str = field(default="", repr=False)
     log_level: str = "info"
     strict_records: bool = False
+    metrics_port: int = 0
+    metrics_host: str = "127.0.0.1"
+    metrics_token: str = field(default="", repr=False)
     providers_config: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     @property
@@ -103,6 +107,9 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         outgoing_proxy=read.get("OUTGOING_PROXY", ""),
         log_level=read["LOG_LEVEL"],
         strict_records=read["STRICT_RECORDS"],
+        metrics_port=read.get("METRICS_PORT", 0),
+        metrics_host=read["METRICS_HOST"],
+        metrics_token=read.get("METRICS_TOKEN", ""),
         providers_config=_providers_config(read, extra),
         **{name.lower(): read[name] for name in identity.NAMES if name in read},
     )
@@ -114,6 +121,9 @@ def _disagreements(
     """Yield faults between settings that are each well-formed."""
     if set(read.get("ENCRYPTION_KEY", ())) & set(read.get("SESSION_SECRET", ())):
         yield "ENCRYPTION_KEY and SESSION_SECRET must not share a value."
+    wanted = [name for name in ("METRICS_PORT", "METRICS_TOKEN") if name in read]
+    if wanted and find_spec("prometheus_client") is None:
+        yield f"{wanted[0]} needs the extra metrics: pip install 'stargazer-webui[metrics]'."
     base_url = read.get("BASE_URL")
     is_local = base_url is None or values.is_loopback(urlsplit(base_url).hostname or "")
     for provider in provider_names(extra):

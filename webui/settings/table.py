@@ -169,6 +169,24 @@ SETTINGS = (
         values.tenant,
         "common",
     ),
+    Setting(
+        "METRICS_PORT",
+        "Port of its own for Prometheus; needs the extra metrics.",
+        values.port,
+    ),
+    Setting(
+        "METRICS_HOST",
+        "Address on which METRICS_PORT listens, without a password: who reaches it may read.",
+        values.line,
+        "127.0.0.1",
+    ),
+    Setting(
+        "METRICS_TOKEN",
+        "Opens /metrics on the site's port, as a bearer token of at least "
+        f"{values.SHORTEST_SECRET} characters; needs the extra metrics.",
+        values.bearer_token,
+        is_secret=True,
+    ),
     Setting("WEBUI_CONFIG", "Path of a TOML file with any of these settings.", str),
 )
 """Every setting but those that each provider has."""

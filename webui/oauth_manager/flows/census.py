@@ -5,9 +5,11 @@ For an operator and for gauges, never for a request: it walks all keys, in pages
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from redis.exceptions import RedisError
 
@@ -17,7 +19,7 @@ from ..journal import unread_notices
 from ..models import Status
 from ..providers.provider import OAuthProvider
 from ..storage import account_index, canary, keys, lookup
-from ..storage.calls import RedisClient, raw, redis_call, unless_mistyped
+from ..storage.calls import RedisClient, raw, read_text, read_texts, redis_call, unless_mistyped
 from ..storage.canary import Fit
 from ..storage.keys import UserId
 from ..storage.link_index import listed
@@ -25,6 +27,11 @@ from ..storage.records import Stored
 from ..storage.storage import Storage, Subject
 
 _PAGE = 500  # keys that are read together
+_SHORTEST = 10.0  # seconds between two walks; so many times longer than a walk takes,
+_TIMES = 19
+_LONGEST = 3600.0  # and at most so many
+_WALK_SECONDS = 1800  # after which a walk counts as abandoned
+_MOMENT = re.compile(r"[0-9]{1,11}(\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +47,8 @@ class Census:
     open_links: int
     notices_unread: int
     fit: Fit
+    last_rotation: float = 0.0  # epoch seconds, 0 if there was none
+    last_keep_alive: float = 0.0
 
 
 async def count(
@@ -65,7 +74,53 @@ async def count(
     if fit is Fit.NOTHING and {state for _, state in walk.states} == {Status.UNREADABLE}:
         fit = Fit.NO_RECORD_OPENS
     unread = await unread_notices.count(storage, redis)
-    return Census(walk.people, connections, links, unread, fit)
+    async with redis_call("read what was done last"):
+        done = await read_texts(redis, [keys.LAST_ROTATION, keys.LAST_KEEP_ALIVE])
+    return Census(walk.people, connections, links, unread, fit, *map(_moment, done))
+
+
+async def recent(
+    storage: Storage, redis: RedisClient, providers: Mapping[str, OAuthProvider]
+) -> Census | None:
+    """Return a count that all processes share, by a walk of this one if it is due.
+
+    Of any number of processes one walks, for at most a twentieth of the time.  None
+    until the first walk has ended.  Raises ``StoreUnavailable``.
+    """
+    now = storage.clock.now()
+    async with redis_call("read the counts"):
+        kept, next_at = _read(await read_text(redis, keys.CENSUS))
+        if kept and now < next_at <= now + _LONGEST:
+            return kept
+        if not await redis.set(keys.CENSUS_LOCK, "1", nx=True, ex=_WALK_SECONDS):
+            return kept
+    since = storage.clock.monotonic()
+    try:
+        found = await count(storage, redis, providers)
+    finally:
+        async with redis_call("let others count"):
+            await redis.delete(keys.CENSUS_LOCK)
+    took = storage.clock.monotonic() - since
+    pause = min(max(_SHORTEST, took * _TIMES), _LONGEST)
+    text = json.dumps({**asdict(found), "next_at": storage.clock.now() + pause})
+    async with redis_call("keep the counts"):
+        await redis.set(keys.CENSUS, text, ex=round(2 * _LONGEST))
+    return found
+
+
+def _read(text: str) -> tuple[Census | None, float]:
+    """Read the counts of another process; None if they cannot be read."""
+    try:
+        record = json.loads(text)
+        next_at = float(record.pop("next_at"))
+        return Census(**{**record, "fit": Fit(record["fit"])}), next_at
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError):
+        return None, 0.0
+
+
+def _moment(text: str) -> float:
+    """Read epoch seconds; 0 for anything else."""
+    return float(text) if _MOMENT.fullmatch(text) else 0.0
 
 
 async def _pages(redis: RedisClient, pattern: str) -> AsyncIterator[list[bytes]]:

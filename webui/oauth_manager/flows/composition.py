@@ -23,7 +23,8 @@ from ..storage.keys import check_user_id
 from ..storage.rotation import Rotation, reseal
 from ..storage.sealer import Sealer
 from ..storage.storage import Storage, Subject
-from . import census, tokens
+from . import tokens
+from .census import Census, count, recent
 from .last_used import Uses
 from .memory import Memory
 from .services import Services
@@ -134,10 +135,15 @@ class Composition:
         """Seal every record with the newest key, or only find those that nobody can read."""
         return await reseal(self._storage, redis, self.providers, writes=writes)
 
-    async def census(self, redis: RedisClient) -> census.Census:
+    async def census(self, redis: RedisClient) -> Census:
         """Count people, connections, open links and unread notices.  Walks all keys."""
         self._need(redis)
-        return await census.count(self._storage, redis, self.providers)
+        return await count(self._storage, redis, self.providers)
+
+    async def recent_census(self, redis: RedisClient) -> Census | None:
+        """Return counts that all processes share and take turns to make; None before the first."""
+        self._need(redis)
+        return await recent(self._storage, redis, self.providers)
 
     def see_through(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         """Start work that survives the cancellation of its caller; :meth:`aclose` waits for it."""

@@ -141,6 +141,8 @@ def beside_tokens(user_id: str, provider: str) -> list[str]:
 
 
 CANARY = "stargazer:canary"
+CENSUS = "stargazer:oauth_census"  # the counts of the last walk, and when the next is due
+CENSUS_LOCK = "stargazer:oauth_census_lock"  # of the process that walks
 READY = "stargazer:ready"  # written to find out whether Redis takes writes
 LAST_ROTATION = "stargazer:oauth_last_rotation"  # epoch seconds of the end of the last whole one
 LAST_KEEP_ALIVE = "stargazer:oauth_last_keep_alive"  # the same for a keep-alive pass

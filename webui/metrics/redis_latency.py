@@ -1,0 +1,45 @@
+"""Time and failures of round trips to Redis, taken at a client; no command, no argument."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from webui.metrics.recorder import Recorder
+
+Call = Callable[..., Awaitable[Any]]
+
+
+def measure(redis: Any, recorder: Recorder) -> None:
+    """Have a client of ``redis.asyncio`` tell the recorder of each command and each pipeline."""
+    make_pipeline = redis.pipeline
+
+    def pipeline(*arguments: Any, **options: Any) -> Any:
+        made = make_pipeline(*arguments, **options)
+        made.execute = _measured(made.execute, recorder)
+        return made
+
+    redis.execute_command = _measured(redis.execute_command, recorder)
+    redis.pipeline = pipeline
+
+
+def _measured(call: Call, recorder: Recorder) -> Call:
+    async def measured(*arguments: Any, **options: Any) -> Any:
+        since = time.perf_counter()
+        error = ""
+        try:
+            return await call(*arguments, **options)
+        except (RedisError, OSError) as failure:
+            error = type(failure).__name__
+            raise
+        except asyncio.CancelledError:
+            error = "cancelled"  # by a deadline, or with the caller
+            raise
+        finally:
+            recorder.round_trip(time.perf_counter() - since, error)
+
+    return measured
