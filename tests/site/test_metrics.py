@@ -351,7 +351,9 @@ async def test_the_command_serves_them_on_a_port_of_their_own(
 
 
 def children(process: int) -> list[int]:
-    return [int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+    return [
+        int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    ]
 
 
 async def has(client: httpx.AsyncClient, metrics: str, count: int, route: str) -> None:
