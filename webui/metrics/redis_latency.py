@@ -14,17 +14,17 @@ from webui.metrics.recorder import Recorder
 Call = Callable[..., Awaitable[Any]]
 
 
-def measure(redis: Any, recorder: Recorder) -> None:
+def measure(client: Any, recorder: Recorder) -> None:
     """Have a client of ``redis.asyncio`` tell the recorder of each command and each pipeline."""
-    make_pipeline = redis.pipeline
+    make_pipeline = client.pipeline
 
     def pipeline(*arguments: Any, **options: Any) -> Any:
         made = make_pipeline(*arguments, **options)
         made.execute = _measured(made.execute, recorder)
         return made
 
-    redis.execute_command = _measured(redis.execute_command, recorder)
-    redis.pipeline = pipeline
+    client.execute_command = _measured(client.execute_command, recorder)
+    client.pipeline = pipeline
 
 
 def _measured(call: Call, recorder: Recorder) -> Call:
