@@ -44,8 +44,8 @@ class OAuthManager(People):
     name to ``OAuthProvider`` fields that override its template, or that make up
     a provider of the deployment's own.  ``strict`` refuses token records that
     do not name their user; ``outgoing_proxy`` is the address of an HTTP proxy that
-    calls to providers go through; ``transport`` replaces the network and ``clock`` the
-    time, for tests; ``observer`` is called with each :class:`Step` as it ends.
+    calls to providers go through; ``observer`` is called with each :class:`Step` as it
+    ends; ``transport`` replaces the network and ``clock`` the time, for tests.
 
     Methods take an asyncio Redis client.  Each raises ``ValueError`` for an
     unknown provider or an impossible user id, and ``StoreUnavailable`` when
