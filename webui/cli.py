@@ -14,12 +14,12 @@ from webui.commands.arguments import UserId
 from webui.commands.erase import erase
 from webui.commands.export import export
 from webui.commands.intake import import_connections
+from webui.commands.rotation import rotate_keys
 from webui.commands.runner import UNAVAILABLE, fail, with_store
 from webui.commands.serve import serve
 from webui.commands.status import status
 from webui.oauth_manager import OAuthManager
 from webui.oauth_manager.storage.calls import RedisClient
-from webui.support.identifiers import spelled
 
 PORT = click.IntRange(1, 65535)
 
@@ -136,18 +136,6 @@ def audit(since: str, is_json: bool) -> None:
         click.echo("Since then support has looked at nobody, and done nothing.")
 
 
-@main.command("rotate-keys")
-def rotate_keys() -> None:
-    """Reseal every record with the newest key; safe to repeat and to interrupt."""
-    found = with_store(lambda manager, redis: manager.reseal(redis))
-    click.echo(f"{found.done} records sealed anew; {found.moved} had keys of an older system.")
-    if found.left:
-        click.echo(f"{len(found.left)} keys were not understood and were left alone:")
-        for key, reason in found.left.items():
-            click.echo(f"  {spelled(key)}: {reason}")
-        sys.exit(UNAVAILABLE)
-
-
 @main.command()
 @click.option("--strict", is_flag=True, help="Take warnings for faults.")
 def check(*, strict: bool) -> None:
@@ -158,6 +146,7 @@ def check(*, strict: bool) -> None:
         sys.exit(UNAVAILABLE)
 
 
+main.add_command(rotate_keys)
 main.add_command(status)
 main.add_command(serve)
 main.add_command(export)

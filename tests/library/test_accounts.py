@@ -272,7 +272,7 @@ class TestNewKeys:
         assert before.keys().isdisjoint(after)
         newest = manager_for(fake, key=OTHER_KEY)
         assert await found(newest, redis) == ("ann", "ben")
-        assert await manager_for(fake, key=BOTH).reseal(redis) == Rotation(4, 0, {})
+        assert await manager_for(fake, key=BOTH).reseal(redis) == Rotation(0, 0, {}, new=4)
         assert (await index(redis)).keys() == after.keys()
         assert await found(newest, redis, "MONA-straße") == ("ann", "ben")
 

@@ -333,7 +333,7 @@ class TestRotation:
         await redis.set(key, value or "{}")
         before = await redis.get(key)
         rotated = await manager.reseal(redis)
-        assert (rotated.done, list(rotated.left)) == (1, [key])
+        assert (rotated.new, list(rotated.left)) == (1, [key])
         assert await redis.get(key) == before
 
     async def test_names_what_another_key_sealed_another_type_and_no_text(

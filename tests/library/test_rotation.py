@@ -128,7 +128,7 @@ class TestPages:
             return False
 
         client[1].before = overtake
-        assert await rotating.reseal(client[0]) == Rotation(9, 0, {})
+        assert await rotating.reseal(client[0]) == Rotation(9, 0, {}, changed=1)
         assert await text_at(redis, CANARY) == canary
         assert Sealer(KEY).fits(await text_at(redis, tokens_key("p0", "google")))
         assert Sealer(OTHER_KEY).fits(await text_at(redis, tokens_key("p1", "google")))
@@ -171,7 +171,9 @@ class TestPages:
             client[1].is_down, client[1].dies_after = False, None
             for n in range(2):
                 assert await rotating.get_token(f"p{n}", "google", redis) == f"access-{n}"
-            assert await rotating.reseal(redis) == Rotation(4, 0, {})
+            rotated = await rotating.reseal(redis)
+            assert (rotated.done + rotated.new, rotated.is_whole) in ((4, True), (0, True))
+            assert await sealed_by(redis) == {OTHER_KEY}
             assert await rotating.find_accounts(redis, "google", "mona1") == ("p1",)
 
     async def test_take_over_connections_with_a_provider_that_is_configured_no_more(

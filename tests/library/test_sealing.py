@@ -85,7 +85,7 @@ class TestSeveralKeys:
         await redis.set(tokens_key("u4", "github"), sealed({"access_token": "older"}))
         rotating = manager_for(fake, key=f"{OTHER_KEY},{KEY}")
         assert await rotating.reseal(redis) == Rotation(7, 0, {})
-        assert await rotating.reseal(redis) == Rotation(7, 0, {})
+        assert await rotating.reseal(redis) == Rotation(0, 0, {}, new=7)
         retired = manager_for(fake, key=OTHER_KEY, strict=True)
         for user_id in ("u1", "u:2", "u*"):
             assert await retired.get_token(user_id, "google", redis) is not None
@@ -99,7 +99,7 @@ class TestSeveralKeys:
         await redis.set(tokens_key("u2", "google"), lost)
         await redis.lpush(tokens_key("u3", "google"), "junk")
         rotated = await manager.reseal(redis)
-        assert (rotated.done, len(rotated.left)) == (1, 2)
+        assert (rotated.new, rotated.unreadable, len(rotated.left)) == (1, 2, 2)
         assert await text_at(redis, tokens_key("u2", "google")) == lost
         assert await redis.llen(tokens_key("u3", "google")) == 1
 
@@ -117,7 +117,7 @@ class TestSeveralKeys:
         await manager.store_token(redis, "u1", TOKEN)
         await redis.set(key, "whatever")
         rotated = await manager.reseal(redis)
-        assert (rotated.done, list(rotated.left)) == (1, [key])
+        assert (rotated.new, list(rotated.left)) == (1, [key])
         assert await text_at(redis, key) == "whatever"
 
     async def test_rotation_leaves_other_keys_of_the_same_redis_alone(

@@ -574,7 +574,7 @@ async def test_the_commands_of_an_operator_work_for_the_restricted_user(
     manager = OAuthManager(KEY, SITE, providers_config(fake, names=["github"]))
     await manager.store_token(redis, "alice", TokenData("no-token", provider="github"))
     assert await redis.acl_whoami() in ("webui", b"webui")
-    assert await manager.reseal(redis) == Rotation(1, 0, {})
+    assert await manager.reseal(redis) == Rotation(0, 0, {}, new=1)
     assert await redis.info("server")
     assert await redis.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
     await redis.aclose()

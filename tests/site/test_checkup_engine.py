@@ -331,7 +331,8 @@ async def test_what_is_tried_are_the_commands_that_the_site_and_a_bot_send(place
         await place.bot.find_accounts(place.redis, "google", "mona")
         await place.bot.cancel_links(place.redis, "ann")
     tried = {line.split()[0] for line in COMMANDS.replace("|", "\n").split("\n") if line}
-    assert {line.split()[0] for line in seen} - {"PING", "ECHO"} - tried == set()
+    can_do_without = {"INFO"}  # a rotation that was interrupted begins anew then
+    assert {line.split()[0] for line in seen} - {"PING", "ECHO"} - can_do_without - tried == set()
 
 
 def test_what_is_tried_are_the_commands_that_the_code_names() -> None:
@@ -344,7 +345,7 @@ def test_what_is_tried_are_the_commands_that_the_code_names() -> None:
             named |= set(re.findall(r"redis\.call\('(\w+)'", source))
             called = re.findall(r"\b(?:pipe|redis|_redis)\.(\w+)\(", source)
             named |= {name.upper() for name in called if name in known}
-    clients = {"ACLOSE", "EXECUTE_COMMAND", "FROM_POOL", "PIPELINE", "PING"}
+    clients = {"ACLOSE", "EXECUTE_COMMAND", "FROM_POOL", "INITIALIZE", "PIPELINE", "PING"}
     clients |= {"SCAN_ITER", "HSCAN_ITER", "DELETE", "XGROUP_CREATE", "XINFO_GROUPS"}
     assert named - clients - tried == set()
 

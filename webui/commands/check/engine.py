@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import replace
-from itertools import islice
 
 from redis.asyncio import Redis
 
@@ -34,7 +33,6 @@ from webui.support.identifiers import spelled
 
 ANSWER_SECONDS = 5.0
 FIND_SECONDS = 30.0  # for all hosts, one after the other
-MOST_NAMED = 1000  # unreadable records
 
 # Everything that the site, the bot and the commands send, scripts included; K, H, L, S and Z are
 # keys of the check-up's own.
@@ -137,19 +135,21 @@ async def _check_keys(redis: Redis, sealer: Sealer, manager: OAuthManager, repor
     except StoreUnavailable:
         report.fault("The records could not be read to the end.", "Check again; see Redis's log.")
         return
-    if fit is Fit.NOTHING and found.left and not found.done:
+    can_be_read = found.done + found.new
+    if fit is Fit.NOTHING and found.left and not can_be_read:
         fit = Fit.NO_RECORD_OPENS
     report.say(f"Keys: {_KEYS[fit]}")
     if fit in TROUBLE:
         report.fault(f"{TROUBLE[fit]}.", "See *Keys and secrets* in docs/operating.md.")
-    report.say(f"Records: {found.done} can be read; {found.moved} have keys of an older system")
-    for key, reason in islice(found.left.items(), MOST_NAMED):
+    report.say(f"Records: {can_be_read} can be read; {found.moved} have keys of an older system")
+    count = found.unreadable + found.unknown
+    for key, reason in found.left.items():
         report.say(f"  NOT understood: {spelled(key)}: {reason}")
-    if len(found.left) > MOST_NAMED:
-        report.say(f"  and {len(found.left) - MOST_NAMED} more")
+    if more := count - len(found.left):
+        report.say(f"  and {more} more")
     if found.left and fit not in TROUBLE:
         report.fault(
-            f"Of the records, {len(found.left)} cannot be understood.",
+            f"Of the records, {count} cannot be understood.",
             "They are damaged, or another process writes with another ENCRYPTION_KEY: compare "
             "those of the site and the bot.",
         )

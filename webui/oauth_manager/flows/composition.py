@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from typing import Any
 
@@ -17,10 +17,11 @@ from ..protocol.client import ProviderClient
 from ..protocol.steps import Observer, Steps
 from ..protocol.transport import DEADLINE_WHILE_WAITING, Transport
 from ..providers.provider import OAuthProvider
-from ..storage import canary
+from ..storage import canary, rotation
 from ..storage.calls import RedisClient
 from ..storage.keys import check_user_id
-from ..storage.rotation import Rotation, reseal
+from ..storage.resealer import Resealer
+from ..storage.rotation import Rotation, Told, Visit
 from ..storage.sealer import Sealer
 from ..storage.storage import Storage, Subject
 from . import tokens
@@ -131,9 +132,26 @@ class Composition:
         self._need(redis)
         return await canary.settle(redis, self._sealer, canary.START_SECONDS)
 
-    async def reseal(self, redis: RedisClient, *, writes: bool = True) -> Rotation:
-        """Seal every record with the newest key, or only find those that nobody can read."""
-        return await reseal(self._storage, redis, self.providers, writes=writes)
+    async def reseal(
+        self,
+        redis: RedisClient,
+        *,
+        writes: bool = True,
+        told: Told | None = None,
+        visits: Sequence[Visit] = (),
+    ) -> Rotation:
+        """Seal every record with the newest key, or only find those that nobody can read.
+
+        ``told`` is called with the number of keys done, and of all.  ``visits`` are workers
+        in place of this process, each the ``visit`` of a :meth:`resealer`.
+        """
+        self._need(redis)
+        work = rotation.Work(visits, told, writes)
+        return await rotation.reseal(self._storage, redis, self.providers, work)
+
+    def resealer(self, redis: RedisClient) -> Resealer:
+        """Return a worker of a rotation, for another process than the one that leads it."""
+        return Resealer(self._storage, redis, self.providers)
 
     async def census(self, redis: RedisClient) -> Census:
         """Count people, connections, open links and unread notices.  Walks all keys."""

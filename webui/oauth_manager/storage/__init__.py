@@ -9,6 +9,7 @@ from .engine import NO_PERSISTENCE, SAFE_POLICY, Engine, dangers, facts
 from .held_tokens import HELD_SECONDS
 from .keys import PREFIX, READY, encoded
 from .link_index import state_of
+from .resealer import Findings, Task
 from .scripts import OURS
 from .sealer import Sealer
 from .switch_offers import OFFER_SECONDS
@@ -24,8 +25,10 @@ __all__ = [
     "TROUBLE",
     "Clock",
     "Engine",
+    "Findings",
     "Fit",
     "Sealer",
+    "Task",
     "TooOld",
     "WrongKey",
     "client_at",

@@ -59,8 +59,21 @@ def add(
         if (key, fields[0]) not in listed:
             pipe.hdel(key, *fields)
     for key, field in listed:
-        # The value tells an entry from one that was removed and made again meanwhile.
-        pipe.hset(key, field, secrets.token_hex(4))
+        pipe.hset(key, field, new_value(storage))
+
+
+def new_value(storage: Storage) -> str:
+    """Make the value of an entry: the encryption key's mark, and what distinguishes entries.
+
+    The mark tells a rotation that the entry goes; the rest, an entry from one that was removed
+    and made again meanwhile.
+    """
+    return f"{key_mark(storage)}-{secrets.token_hex(2)}"
+
+
+def key_mark(storage: Storage) -> str:
+    """Return the mark of the newest encryption key."""
+    return storage.sealer.digest("account value", "")[:3]
 
 
 def remove(storage: Storage, pipe: Pipeline, subject: Subject, account: Account) -> None:
@@ -162,7 +175,7 @@ def _places(storage: Storage, user_id: str, provider: str, name: str) -> list[_P
     found = map(keys.account, sealer.digests("account", f"{provider}\0{name}"))
     earlier = sealer.digests("account user", user_id)
     return [
-        (key, sealer.labels(key, person)[n], earlier[n])  # each by its own encryption key
+        (key, sealer.label(key, person, n), earlier[n])  # each by its own encryption key
         for n, key in enumerate(found)
     ]
 
@@ -170,8 +183,21 @@ def _places(storage: Storage, user_id: str, provider: str, name: str) -> list[_P
 def places(storage: Storage, subject: Subject, account: Account) -> list[Place]:
     """List the places of its entries by the newest encryption key."""
     user_id, provider = subject.user_id, subject.provider.name
-    names = _listed(subject.provider, account)
-    return [_places(storage, user_id, provider, name)[0][:2] for name in names]
+    sealer, person = storage.sealer, f"{provider}\0{user_id}"
+    found = [
+        keys.account(sealer.digest("account", f"{provider}\0{name}"))
+        for name in _listed(subject.provider, account)
+    ]
+    return [(key, sealer.label(key, person)) for key in found]
+
+
+def newest_owner(storage: Storage, key: str, field: str) -> tuple[UserId, str] | None:
+    """Return user id and provider of an entry by the newest encryption key; None of another."""
+    try:
+        name, _, user_id = storage.sealer.open_label(key, field, by_newest=True).partition("\0")
+        return keys.check_user_id(user_id), name
+    except (RecordUnreadable, ValueError):
+        return None
 
 
 def _all_places(storage: Storage, subject: Subject, *accounts: Account) -> dict[_Places, None]:

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
 from redis.asyncio import RedisCluster
-from redis.exceptions import (
-    NoScriptError,
-    RedisClusterException,
-    RedisError,
-    ResponseError,
-)
+from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
 from ..clock import redis_seconds
 from ..errors import StoreUnavailable
@@ -125,22 +119,7 @@ def run(client: Commands, script: str, key: str, *arguments: Any) -> Any:
     return client.execute_command("EVAL", script, 1, key, *arguments, NEVER_DECODE=True)
 
 
-async def run_each(redis: RedisClient, script: str, calls: Sequence[Sequence[Any]]) -> list[int]:
-    """Run a script on each key with its arguments; returns its answers.  One round trip.
-
-    Redis is sent the digest of the script, and the script only if it does not know it.
-    """
-    digest = hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
-    answers = await _queued(redis, [("EVALSHA", digest, 1, *call) for call in calls])
-    unknown = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
-    if unknown:
-        again = await _queued(redis, [("EVAL", script, 1, *calls[n]) for n in unknown])
-        for n, answer in zip(unknown, again, strict=True):
-            answers[n] = answer
-    return [int(unless_mistyped(answer, 0)) for answer in answers]
-
-
-async def _queued(redis: RedisClient, commands: Iterable[Sequence[Any]]) -> list[Any]:
+async def queued(redis: RedisClient, commands: Iterable[Sequence[Any]]) -> list[Any]:
     """Send commands together, in any order; an error stands in the place of its answer."""
     pipe = redis.pipeline(transaction=False)
     if isinstance(redis, RedisCluster):
@@ -153,7 +132,7 @@ async def _queued(redis: RedisClient, commands: Iterable[Sequence[Any]]) -> list
 
 async def read_texts(redis: RedisClient, places: Iterable[str | bytes]) -> list[str]:
     """Read the value of each key, like :func:`text_of`.  One round trip."""
-    return [text_of(answer) for answer in await _queued(redis, [("GET", p) for p in places])]
+    return [text_of(answer) for answer in await queued(redis, [("GET", p) for p in places])]
 
 
 async def read_page(redis: RedisClient, places: Sequence[str | bytes]) -> list[str]:

@@ -21,10 +21,13 @@ MAX_USER_ID = 255  # characters
 
 _TOKENS = "stargazer:oauth_tokens:"
 _CONNECTION = "stargazer:oauth_connection:"
+_TOKENS_BYTES, _CONNECTION_BYTES = _TOKENS.encode(), _CONNECTION.encode()
 _RECORD = re.compile(r"[a-z]+:[a-z_]+:(.+):([a-z][a-z0-9_-]{0,31})", re.DOTALL)
 # Characters that need no checking and no encoding: most ids have no others.
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_.~@+=-]{1,255}")
 _GLOB = re.compile(r"[*?\[\]\\^-]")
+# A record's key with such an id: the same in the older system.
+_PLAIN_RECORD = re.compile(r"[a-z]+:[a-z_]+:([A-Za-z0-9_.~@+=-]{1,255}):([a-z][a-z0-9_-]{0,31})")
 _LINK_CODE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
@@ -156,11 +159,24 @@ LINKS_PATTERN = "stargazer:oauth_links:*"
 RECORD_PATTERNS = {"tokens": f"{_TOKENS}*", "connection": f"{_CONNECTION}*"}
 
 
+def record_kind(key: bytes) -> str:
+    """Return the kind of record that a key names, ``""`` if none."""
+    if key.startswith(_TOKENS_BYTES):
+        return "tokens"
+    return "connection" if key.startswith(_CONNECTION_BYTES) else ""
+
+
 def parse_record(key: str) -> tuple[UserId, str] | None:
     """Parse a record's key: user id and provider; ``None`` if the key is none of ours."""
     found = _RECORD.fullmatch(key)
     user_id = decoded(found[1]) if found else ""
     return (UserId(user_id), found[2]) if found and user_id else None
+
+
+def parse_plain_record(key: str) -> tuple[UserId, str] | None:
+    """Parse a record's key whose id needs no encoding; ``None`` of any other."""
+    found = _PLAIN_RECORD.fullmatch(key)
+    return (UserId(found[1]), found[2]) if found else None
 
 
 def parse_older_record(key: str) -> tuple[UserId, str] | None:

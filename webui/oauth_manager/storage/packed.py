@@ -37,9 +37,13 @@ def pack(plain: bytes) -> bytes:
     return _MARK + packer.compress(plain) + packer.flush()
 
 
+def is_packed(data: bytes) -> bool:
+    return data.startswith(_MARK)
+
+
 def unpacked(data: bytes, most: int) -> bytes:
     """Return the JSON, packed or not.  Raises ``ValueError`` if it has over ``most`` bytes."""
-    if not data.startswith(_MARK):
+    if not is_packed(data):
         return data
     packer = zlib.decompressobj(_WINDOW, WORDS)
     try:

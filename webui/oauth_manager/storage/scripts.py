@@ -73,3 +73,28 @@ if now == ARGV[1] then
 end
 return now and -1 or 0
 """
+# Put an entry into the index for a rotation.  ARGV: the field, the mark of the rotation, the
+# value of an entry that it makes.  1 made, 0 marked.
+LIST = """
+local is_there = redis.call('HEXISTS', KEYS[1], ARGV[1]) == 1
+redis.call('HSET', KEYS[1], ARGV[1], is_there and ARGV[2] or ARGV[3])
+return is_there and 0 or 1
+"""
+# Go through a piece of the index: remove the entries whose value has the mark of another
+# encryption key.  ARGV: the cursor, how many, the mark of the rotation, that of our key.
+# Answers 0 if the hash is through and all else bears the rotation's mark, else {cursor, {field,
+# value, ...}} of what does not.
+SWEEP = """
+local found, others = redis.call('HSCAN', KEYS[1], ARGV[1], 'COUNT', ARGV[2]), {}
+for n = 1, #found[2], 2 do
+  local field, value = found[2][n], found[2][n + 1]
+  local key = string.match(value, '^(%x%x%x)%-%x+$')
+  if key and key ~= ARGV[4] then
+    redis.call('HDEL', KEYS[1], field)
+  elseif value ~= ARGV[3] then
+    others[#others + 1], others[#others + 2] = field, value
+  end
+end
+if found[1] == '0' and #others == 0 then return 0 end
+return {found[1], others}
+"""

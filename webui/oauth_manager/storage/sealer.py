@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 VERSION = 1
 _MAX_SEALED = 256 * 1024  # characters; a sealed token of 16 KB is far below
+NO_KEY = "damaged, or sealed with a key that is not here"
 _JSON_BLANKS = " \t\n\r"  # RFC 8259, 2
 _decode = json.JSONDecoder().raw_decode
 
@@ -74,6 +75,25 @@ def _is_newer(record: Mapping[str, Any]) -> bool:
     return isinstance(version, int) and version > VERSION
 
 
+def check_size(sealed: str | bytes) -> None:
+    """Raise ``RecordUnreadable`` for what no record of ours is as short or as long as."""
+    if not sealed or len(sealed) > _MAX_SEALED:
+        raise RecordUnreadable("empty or too large")
+
+
+def read_record(held: str | bytes) -> dict[str, Any]:
+    """Read the JSON object that was sealed, packed or not.  Raises ``RecordUnreadable``."""
+    try:
+        plain = unpacked(held, _MAX_SEALED) if isinstance(held, bytes) else held
+        record = _read_json(plain.decode() if isinstance(plain, bytes) else plain)
+    except (ValueError, TypeError, RecursionError):
+        # "from None": the cause may quote the text it failed on.
+        raise RecordUnreadable(NO_KEY) from None
+    if not isinstance(record, dict):
+        raise RecordUnreadable("not an object")
+    return record
+
+
 def _check_named(user_id: Any, provider: Any) -> None:
     """Raise ``RecordUnreadable`` unless a record names a possible person and a provider."""
     try:
@@ -93,7 +113,8 @@ class Sealer:
     def __init__(self, encryption_key: str | bytes = "", *, strict: bool = False) -> None:
         ciphers = _ciphers(encryption_key)
         self.fernet = _fernet([cipher for _, cipher in ciphers])
-        self._keys = [key for key, _ in ciphers] or [b""]
+        self.fernet_keys = [key for key, _ in ciphers]  # newest first
+        self._keys = self.fernet_keys or [b""]
         self._labels = [
             AESSIV(hmac.new(key, b"sealed label", hashlib.sha512).digest()) for key in self._keys
         ]
@@ -118,7 +139,12 @@ class Sealer:
         are read unless the strict switch is set.  Raises ``RecordUnreadable``
         otherwise, and ``RecordNewer`` for a version to come.
         """
-        record = self._decrypted(sealed)
+        return self.bound(kind, user_id, provider, read_record(self._plain(sealed)))
+
+    def bound(
+        self, kind: str, user_id: str | None, provider: str | None, record: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return what was opened, if it is of this kind, user and provider (:meth:`open`)."""
         if kind == "tokens" and "v" not in record and not self._strict:
             bound = {"kind": kind, "user_id": user_id, "provider": provider, "v": VERSION}
             record = {**bound, **{name: held for name, held in record.items() if held != ""}}
@@ -138,7 +164,7 @@ class Sealer:
     def fits(self, sealed: str | bytes) -> bool:
         """Return whether one of the keys opens it, whatever it was sealed for."""
         try:
-            self._decrypted(sealed)
+            read_record(self._plain(sealed))
         except RecordUnreadable:
             return False
         return True
@@ -155,47 +181,50 @@ class Sealer:
 
         Raises ``RecordUnreadable``, with the strict switch for those too.
         """
-        is_bound = "v" in self._decrypted(sealed)
+        is_bound = "v" in read_record(self._plain(sealed))
         if self._strict and not is_bound:
             raise RecordUnreadable("names no user")
         return not is_bound
 
-    def _decrypted(self, sealed: str | bytes) -> dict[str, Any]:
-        if not sealed or len(sealed) > _MAX_SEALED:
-            raise RecordUnreadable("empty or too large")
+    def _plain(self, sealed: str | bytes) -> str | bytes:
+        """Return what is held, packed or not.  Raises ``RecordUnreadable``."""
+        check_size(sealed)
+        if self.fernet is None:
+            return sealed
         try:
-            plain = sealed
-            if self.fernet:
-                plain = unpacked(self.fernet.decrypt(sealed), _MAX_SEALED)
-            record = _read_json(plain.decode() if isinstance(plain, bytes) else plain)
-        except (InvalidToken, ValueError, TypeError, RecursionError):
+            return self.fernet.decrypt(sealed)
+        except (InvalidToken, ValueError, TypeError):
             # "from None": the cause may quote the text it failed on.
-            raise RecordUnreadable("damaged, or sealed with a key that is not here") from None
-        if not isinstance(record, dict):
-            raise RecordUnreadable("not an object")
-        return record
+            raise RecordUnreadable(NO_KEY) from None
 
     def digests(self, purpose: str, value: str) -> list[str]:
         """Return keyed digests of a short secret, one for each key, newest first (hex)."""
         message = f"{purpose}\0{value}".encode()
-        return [hmac.new(key, message, hashlib.sha256).hexdigest() for key in self._keys]
+        return [hmac.digest(key, message, "sha256").hex() for key in self._keys]
 
-    def labels(self, place: str, text: str) -> list[str]:
-        """Seal a short text for one place, by each key, newest first.
+    def digest(self, purpose: str, value: str) -> str:
+        """Return the one of :meth:`digests` by the newest key."""
+        return hmac.digest(self._keys[0], f"{purpose}\0{value}".encode(), "sha256").hex()
+
+    def label(self, place: str, text: str, position: int = 0) -> str:
+        """Seal a short text for one place, by the newest key or the one at ``position``.
 
         The same text looks the same there, so that it can be found again, and different
         elsewhere (AES-SIV, RFC 5297).
         """
-        sealed = (cipher.encrypt(text.encode(), [place.encode()]) for cipher in self._labels)
-        return [base64.urlsafe_b64encode(label).decode().rstrip("=") for label in sealed]
+        sealed = self._labels[position].encrypt(text.encode(), [place.encode()])
+        return base64.urlsafe_b64encode(sealed).decode().rstrip("=")
 
-    def open_label(self, place: str, label: str) -> str:
-        """Open what :meth:`labels` sealed for this place.  Raises ``RecordUnreadable``."""
+    def open_label(self, place: str, label: str, *, by_newest: bool = False) -> str:
+        """Open what :meth:`label` sealed for this place, by any key or the newest alone.
+
+        Raises ``RecordUnreadable``.
+        """
         try:
             sealed = base64.urlsafe_b64decode(label + "=" * (-len(label) % 4))
         except ValueError:
             raise RecordUnreadable("no label") from None
-        for cipher in self._labels:
+        for cipher in self._labels[:1] if by_newest else self._labels:
             with suppress(InvalidTag, ValueError):
                 return cipher.decrypt(sealed, [place.encode()]).decode()
-        raise RecordUnreadable("damaged, or sealed with a key that is not here")
+        raise RecordUnreadable(NO_KEY)

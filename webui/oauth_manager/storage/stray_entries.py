@@ -11,41 +11,37 @@ from ..models import Profile
 from ..providers.provider import OAuthProvider
 from . import account_index, records, scripts
 from .account_index import Entry
-from .calls import (
-    RedisClient,
-    as_text,
-    is_mistyped,
-    raw,
-    read_page,
-    redis_call,
-    run_each,
-    unless_mistyped,
-)
+from .batches import run_all, run_each
+from .calls import RedisClient, as_text, is_mistyped, read_page, redis_call, unless_mistyped
 from .storage import Storage, Subject
 
 _COUNT = 500  # entries of one key that are read together
 
 
 async def read(
-    redis: RedisClient, names: Sequence[bytes]
+    redis: RedisClient, names: Sequence[bytes], marks: tuple[str, str]
 ) -> AsyncIterator[tuple[list[Entry], list[bytes]]]:
     """Read the entries of these keys in pieces, and which of the keys hold no index.
 
-    Raises ``StoreUnavailable``.
+    ``marks`` are the rotation's and our key's (:func:`.account_index.key_mark`).  Entries with
+    the former are left out, since their records have just been read; those that another key made
+    and marked are removed.  Raises ``StoreUnavailable``.
     """
     cursors = dict.fromkeys(names, 0)
     while cursors:
         async with redis_call("read the index of accounts"):
-            pipe = redis.pipeline(transaction=False)
-            for key, cursor in cursors.items():
-                raw(pipe, "HSCAN", key, cursor, "COUNT", _COUNT)
-            answers = dict(zip(cursors, await pipe.execute(raise_on_error=False), strict=True))
+            calls = [(key, cursor, _COUNT, *marks) for key, cursor in cursors.items()]
+            answers = dict(zip(cursors, await run_all(redis, scripts.SWEEP, calls), strict=True))
             mistyped = [key for key, answer in answers.items() if is_mistyped(answer)]
-            found = {key: unless_mistyped(answer, (0, {})) for key, answer in answers.items()}
+            found = {
+                key: unless_mistyped(answer, 0) or (0, ())
+                for key, answer in answers.items()
+                if answer != 0
+            }
         entries = [
             (as_text(key), as_text(field), as_text(value))
             for key, (_, held) in found.items()
-            for field, value in held.items()
+            for field, value in zip(held[::2], held[1::2], strict=True)
         ]
         yield entries, mistyped
         cursors = {key: int(cursor) for key, (cursor, _) in found.items() if int(cursor)}
@@ -58,11 +54,10 @@ async def prune(
     entries: Sequence[Entry],
 ) -> None:
     """Remove the entries that no record confirms, or that another key made.  Two round trips."""
-    owners = [account_index.owner(storage, entry) for entry in entries]
+    owners = [account_index.newest_owner(storage, key, field) for key, field, _ in entries]
     subjects = [
         Subject(redis, user_id, providers.get(name) or account_index.unknown(name))
-        for user_id, name in dict.fromkeys(owners)
-        if user_id
+        for user_id, name in dict.fromkeys(filter(None, owners))
     ]
     confirmed = {
         (subject.user_id, subject.provider.name, *place)
@@ -72,7 +67,7 @@ async def prune(
     stray = [
         entry
         for entry, owner in zip(entries, owners, strict=True)
-        if (*owner, *entry[:2]) not in confirmed
+        if owner is None or (*owner, *entry[:2]) not in confirmed
     ]
     if stray:
         async with redis_call("mend the index of accounts"):
