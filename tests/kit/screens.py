@@ -27,6 +27,7 @@ from webui.cards.parts import DAY
 from webui.cards.timeline import days, timeline
 from webui.oauth_manager import (
     Account,
+    Answer,
     Health,
     Meaning,
     OAuthProvider,
@@ -350,6 +351,20 @@ def _lists() -> dict[str, list[Card]]:
     }
 
 
+def _answers() -> list[dict[str, object]]:
+    """Every answer of a service to an erasure, under a hostile name too."""
+    shown = {
+        "name": "github",
+        "label": "GitHub",
+        "account": "mona@example.org",
+        "page": "https://github.com/settings/applications",
+    }
+    return [
+        {**shown, "answer": answer.value, "is_over": answer.value in ("revoked", "ended")}
+        for answer in Answer
+    ]
+
+
 def _receipts() -> dict[str, str]:
     """What a card says after a disconnect that is on record, by the answer of its service."""
     cards = {}
@@ -389,6 +404,11 @@ def screens() -> dict[str, str]:
     held = [CASES[name] for name in ("endless", "ended", "one feature lacks")]
     listed_all = [confirm_card(case.provider, case.connection, SCREEN) for case in held]
     found["everything"] = _page("everything.html", {"listed": listed_all}, signed_in=True)
+    found["erase"] = _page("erase.html", {"listed": listed_all}, signed_in=True)
+    found["erase nothing"] = _page("erase.html", {"listed": []}, signed_in=True)
+    for state in ("done", "goes_on", "stopped"):
+        told = {"state": state, "answers": _answers() if state == "done" else []}
+        found[f"erased {state}"] = _page("erased.html", {**told, "is_proxied": state == "done"})
     well = _lists()["well"]
     found["list, found"] = list_html(well[:1], find="git", can_find=True)
     found["list, none found"] = list_html([], find="<b>\u202eeve", can_find=True)

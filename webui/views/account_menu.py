@@ -24,7 +24,7 @@ async def ask_disconnect(request: Request) -> Response:
     """``GET /everything/disconnect``: one question that lists every connection, and what stops."""
     site = site_of(request)
     session = await site.sessions.require(request)
-    connections = await _connected(site, session)
+    connections = await connected(site, session)
     if not connections:
         return RedirectResponse(HOME, 303)
     providers, screen = site.manager.providers, screen_of(site, "list")
@@ -39,7 +39,7 @@ async def disconnect(request: Request) -> Response:
     """
     site = site_of(request)
     session = await site.sessions.require(request)
-    connections = await _connected(site, session)
+    connections = await connected(site, session)
     await asyncio.gather(*(_disconnect(request, site, session, c) for c in connections))
     return RedirectResponse(HOME, 303)
 
@@ -53,7 +53,7 @@ async def sign_out(request: Request) -> Response:
     return await signed_out_response(request, *(each.via for each in (session, staff) if each))
 
 
-async def _connected(site: Site, session: Session) -> list[Connection]:
+async def connected(site: Site, session: Session) -> list[Connection]:
     """Find what is stored, in the order of the page.  One round trip."""
     found = await site.manager.connections(site.redis, session.user)
     there = [c for c in found if c.status is not Status.NOT_CONNECTED]

@@ -35,14 +35,18 @@ async def collect(
     providers: Iterable[OAuthProvider],
     *,
     with_tokens: bool,
+    with_acts: bool,
 ) -> dict[str, Any]:
-    """Collect what the library holds.  Reads only.  Raises ``StoreUnavailable``."""
+    """Collect what the library holds.  Reads only.  Raises ``StoreUnavailable``.
+
+    ``with_acts``: also what support did, which reads the whole audit.
+    """
     subjects = [Subject(redis, user_id, provider) for provider in providers]
     found = list(zip(subjects, await lookup.read(storage, subjects), strict=True))
     offers = [await switch_offers.peek(storage, subject) for subject in subjects]
     told = await traces.notices(storage, redis, user_id)
     later = await traces.due(redis, user_id)
-    acts = await traces.audited(redis, user_id)
+    acts = await traces.audited(redis, user_id) if with_acts else []
     return {
         "connections": [
             _connection(storage, subject, stored, with_tokens=with_tokens)

@@ -8,8 +8,8 @@ from typing import Any
 from ..links import attempts
 from ..models import Profile
 from ..providers.provider import OAuthProvider
-from ..storage import account_index, canary, erasures, imports, key_walk
-from ..storage.calls import RedisClient
+from ..storage import account_index, canary, erasures, imports, key_walk, keys
+from ..storage.calls import RedisClient, redis_call
 from ..storage.imports import Entry, Imported
 from ..storage.keys import UserId, check_user_id
 from ..token_data import TokenData
@@ -22,7 +22,8 @@ class People(Display):
     """Everything about one person at once.
 
     ``walks``: look at the names of all keys too, which finds services that are set up no
-    more.  That takes a while in a large Redis, and is for commands of an operator.
+    more, and for an export at the whole audit.  That takes a while in a large Redis, and
+    is for commands of an operator.
     """
 
     async def holdings(
@@ -35,7 +36,8 @@ class People(Display):
         checked = check_user_id(user_id)
         self._need(redis)
         known = await self._known(redis, checked, walks=walks)
-        return await holdings.collect(self._storage, redis, checked, known, with_tokens=with_tokens)
+        options = {"with_tokens": with_tokens, "with_acts": walks}
+        return await holdings.collect(self._storage, redis, checked, known, **options)
 
     async def erase(self, redis: RedisClient, user_id: str, *, walks: bool = False) -> Erasure:
         """Ask every provider to end its grant, and remove every record of the person.
@@ -50,6 +52,19 @@ class People(Display):
         if walks:
             await attempts.end(self._storage, redis, checked)
         return await self._tasks.finish(erasure.erase(self._services, redis, checked, known))
+
+    async def erase_unlisted(self, redis: RedisClient, user_id: str) -> None:
+        """Remove what services that are set up no more left of a person; walks all keys.
+
+        Nobody can ask those any more.  What the person has begun since stays.
+        """
+        checked = check_user_id(user_id)
+        others = await key_walk.providers(redis, checked) - self.providers.keys()
+        for name in sorted(others):
+            places = *keys.token_places(checked, name), *keys.beside_tokens(checked, name)
+            async with redis_call("remove a person's records"):
+                for key in filter(None, places):
+                    await redis.delete(key)
 
     async def finish_erasure(
         self, redis: RedisClient, user_id: str, erased: Erasure, *, via: str
