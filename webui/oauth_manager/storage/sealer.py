@@ -172,7 +172,7 @@ class Sealer:
     def is_newer(self, sealed: str | bytes) -> bool:
         """Tell whether a record is of a version to come; one that does not open is of none."""
         try:
-            return _is_newer(self._decrypted(sealed))
+            return _is_newer(read_record(self._plain(sealed)))
         except RecordUnreadable:
             return False
 
