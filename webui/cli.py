@@ -15,6 +15,7 @@ from webui.commands.erase import erase
 from webui.commands.export import export
 from webui.commands.intake import import_connections
 from webui.commands.rotation import rotate_keys
+from webui.commands.logs import logs
 from webui.commands.runner import UNAVAILABLE, fail, with_store
 from webui.commands.serve import serve
 from webui.commands.status import status
@@ -147,6 +148,7 @@ def check(*, strict: bool) -> None:
 
 
 main.add_command(rotate_keys)
+main.add_command(logs)
 main.add_command(status)
 main.add_command(serve)
 main.add_command(export)

@@ -11,6 +11,8 @@ from tests.kit.library import KEY, OTHER_KEY, manager_for
 from tests.kit.redis_servers import redis_server
 from tests.kit.support_fixtures import CANARY, settle
 from tests.site.test_commands import fill, run
+from webui.commands.status import _FIT
+from webui.oauth_manager.storage import Fit
 
 USER = "mona-lisa-the-person"
 
@@ -60,6 +62,10 @@ def test_the_screen_says_the_same(redis_url: str) -> None:
     assert "  discord: 1 reconnect needed" in lines
     assert "Open links: 1" in lines
     assert "Last rotation of keys: none yet" in lines
+
+
+def test_the_screen_has_words_for_every_fit_of_the_keys() -> None:
+    assert set(_FIT) == set(Fit)
 
 
 def test_it_ends_with_1_if_the_keys_do_not_fit(redis_url: str) -> None:
