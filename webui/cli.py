@@ -14,8 +14,8 @@ from webui.commands.arguments import UserId
 from webui.commands.erase import erase
 from webui.commands.export import export
 from webui.commands.intake import import_connections
-from webui.commands.rotation import rotate_keys
 from webui.commands.logs import logs
+from webui.commands.rotation import rotate_keys
 from webui.commands.runner import UNAVAILABLE, fail, with_store
 from webui.commands.serve import serve
 from webui.commands.status import status
