@@ -126,20 +126,31 @@ class Cluster(RedisCluster):
         Raises ``ConnectionError`` and the like.
         """
         await self.initialize()
-        slots = self._slots(commands)
+        slots = await self._slots(commands)
         if any_order or all(command.args[0] in _READS for command in commands):
             await self._deliver_together(slots)
             return
         for slot, group in groupby(slots, key=lambda pair: pair[0]):
             await self._deliver_to(self._owner(slot), list(group))
 
-    def _slots(self, commands: Sequence[PipelineCommand]) -> list[tuple[int, PipelineCommand]]:
+    async def _slots(
+        self, commands: Sequence[PipelineCommand]
+    ) -> list[tuple[int, PipelineCommand]]:
         """Pair commands with their slots; WAIT belongs to what it waits for."""
         pairs: list[tuple[int, PipelineCommand]] = []
         for command in commands:
-            is_wait = command.args[0] == "WAIT" and pairs
-            pairs.append((pairs[-1][0] if is_wait else self.keyslot(key_of(command.args)), command))
+            if command.args[0] == "WAIT" and pairs:
+                pairs.append((pairs[-1][0], command))
+            else:
+                pairs.append((await self._slot(command.args), command))
         return pairs
+
+    async def _slot(self, args: Sequence[Any]) -> int:
+        if (key := key_of(args)) is not None:
+            return self.keyslot(key)
+        if not self.commands_parser.commands:  # the server says which words are keys
+            await self.commands_parser.initialize(self.nodes_manager.default_node)
+        return await self._determine_slot(*args)
 
     async def _deliver_together(self, pairs: Sequence[tuple[int, PipelineCommand]]) -> None:
         """Send to all nodes at the same time, to each one in one write."""

@@ -8,6 +8,11 @@ from typing import Any
 from redis.asyncio.cluster import ClusterNode, PipelineCommand
 from redis.exceptions import RedisError, ResponseError
 
+_KEY_FIRST = {"DEL", "EXISTS", "EXPIRE", "GET", "GETDEL", "INCR", "LRANGE", "LREM", "PTTL", "RPUSH"}
+_KEY_FIRST |= {"SET", "TTL", "TYPE", "HDEL", "HEXISTS", "HGET", "HGETALL", "HMGET", "HSCAN", "HSET"}
+_KEY_FIRST |= {"XACK", "XADD", "XAUTOCLAIM", "XDEL", "XLEN", "XRANGE", "XREVRANGE", "XTRIM", "ZADD"}
+_KEY_FIRST |= {"ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZREMRANGEBYRANK", "ZREMRANGEBYSCORE", "ZSCORE"}
+
 
 async def exchange(
     node: ClusterNode, commands: Sequence[PipelineCommand], *, asking: bool = False
@@ -60,14 +65,14 @@ def result_of(command: PipelineCommand) -> Any:
 
 
 def key_of(args: Sequence[Any]) -> Any:
-    """Return the key of a command, of those that we send; any for those without."""
+    """Return the key of a command that we send; None for others, and any for one without."""
     name = str(args[0]).upper()
-    if name in ("SCAN", "TIME"):
-        return b""
-    if name in ("EVAL", "EVALSHA"):
+    if name in _KEY_FIRST:
+        return args[1]
+    if name in ("EVAL", "EVALSHA") and int(args[2]) == 1:
         return args[3]
-    if name in ("XREAD", "XREADGROUP"):
+    if name == "XREADGROUP":
         return args[next(n for n, word in enumerate(args) if word in ("STREAMS", b"STREAMS")) + 1]
-    if name == "XGROUP":
+    if name in ("XGROUP", "XINFO"):
         return args[2]
-    return args[1]
+    return b"" if name in ("SCAN", "TIME") else None
