@@ -32,6 +32,7 @@ from webui.views import (
     sign_on,
 )
 from webui.views.support import actions as support_actions
+from webui.views.support import overview as support_overview
 from webui.views.support import person as support_person
 from webui.views.support import search as support
 
@@ -116,6 +117,7 @@ def _listed() -> list[Route]:
         _callback("/oauth/{provider}/callback", callback.callback),
         *_of_links(),
         Route("/support", support.search),
+        Route("/support/overview", support_overview.overview),
         Route("/support/people/{user_id}", support_person.person),
         Route("/support/people/{user_id}/preview", support_person.preview),
         *chain.from_iterable(map(_for_person, support_actions.ACTS)),

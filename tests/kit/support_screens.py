@@ -11,12 +11,13 @@ from webui.cards import Screen, grouped, make_card, summarize
 from webui.cards.gallery import CASES, NOW, ON, connection
 from webui.cards.timeline import days
 from webui.incident_codes import Reference
-from webui.oauth_manager import LINK_CODE_TTL, Event, Health, Status
+from webui.oauth_manager import LINK_CODE_TTL, Event, Health, Status, Week
 from webui.sessions.note import Note
 from webui.support.history import KINDS, history
 from webui.support.rows import Row, explained, make_row, problems, verdict
 from webui.support.search import Question, failure_of, results
 from webui.text import words
+from webui.views.support import overview
 from webui.views.support.actions import ACTS
 from webui.views.support.person import about, picture
 
@@ -130,12 +131,28 @@ def _people(screen: Screen, events: list[Event]) -> Iterator[tuple[str, dict[str
     yield "free", {**everything, **quiet, **nothing}
 
 
+def _weeks() -> dict[str, Week | None]:
+    now = {"github": {"connected": 120, "reconnect_needed": 3}, "google": {"connected": 80}}
+    before = {"github": {"connected": 121, "reconnect_needed": 1}, "gone": {"connected": 1}}
+    return {
+        "nobody counted": None,
+        "nothing": Week(NOW - 60, {}),
+        "first day": Week(NOW - 60, now),
+        "a day": Week(NOW - 60, now, 1, before),
+        "week": Week(NOW - 60, now, 7, before),
+    }
+
+
 def support_screens(screen: Screen, events: list[Event]) -> Iterator[tuple[str, str, str, Any]]:
     """A name, the template, its fragment or ``""``, and the context."""
     desk = {"staff": "carol", "now": NOW}
     for name, context in _searches(screen):
         template = "support_search.html", "support_results.html"
         yield f"support search, {name}", *template, {**desk, **context}
+    for name, counted in _weeks().items():
+        shown = list(overview.services(counted, ON)) if counted else []
+        context = {"at": counted.at if counted else 0.0, "services": shown}
+        yield f"support overview, {name}", "support_overview.html", "", {**desk, **context}
     for name, context in _people(screen, events):
         yield f"support {name}", "support_person.html", "", {**_about("<i>ann"), **context}
     for fault in ("", "reason", "reason_long"):

@@ -23,6 +23,7 @@ from .errors import (
     StoreUnavailable,
 )
 from .flows.census import Census
+from .flows.census_week import Week
 from .flows.check import Health
 from .flows.erasure import Answer, EndedGrant, Erasure
 from .flows.revocation import Ending
@@ -93,6 +94,7 @@ __all__ = [
     "StoreUnavailable",
     "SwitchOffer",
     "TokenData",
+    "Week",
     "check_user_id",
     "get_oauth_manager",
     "init_oauth_manager",

@@ -25,6 +25,7 @@ from ..storage.keys import UserId
 from ..storage.link_index import listed
 from ..storage.records import Stored
 from ..storage.storage import Storage, Subject
+from .census_week import remember
 
 _PAGE = 500  # keys that are read together
 _SHORTEST = 10.0  # seconds between two walks; so many times longer than a walk takes,
@@ -105,6 +106,7 @@ async def recent(
     text = json.dumps({**asdict(found), "next_at": storage.clock.now() + pause})
     async with redis_call("keep the counts"):
         await redis.set(keys.CENSUS, text, ex=round(2 * _LONGEST))
+    await remember(redis, found.connections, now)
     return found
 
 

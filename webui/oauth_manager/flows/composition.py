@@ -26,6 +26,7 @@ from ..storage.sealer import Sealer
 from ..storage.storage import Storage, Subject
 from . import tokens
 from .census import Census, count, recent
+from .census_week import Week, week
 from .last_used import Uses
 from .memory import Memory
 from .services import Services
@@ -162,6 +163,11 @@ class Composition:
         """Return counts that all processes share and take turns to make; None before the first."""
         self._need(redis)
         return await recent(self._storage, redis, self.providers)
+
+    async def week(self, redis: RedisClient) -> Week | None:
+        """Return how connections changed in a week, as :meth:`recent_census` counted them."""
+        self._need(redis)
+        return await week(redis, self._storage.clock.now())
 
     def see_through(self, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
         """Start work that survives the cancellation of its caller; :meth:`aclose` waits for it."""

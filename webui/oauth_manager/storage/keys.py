@@ -145,6 +145,7 @@ def beside_tokens(user_id: str, provider: str) -> list[str]:
 
 CANARY = "stargazer:canary"
 CENSUS = "stargazer:oauth_census"  # the counts of the last walk, and when the next is due
+CENSUS_WEEK = "stargazer:oauth_census_week"  # the counts of connections, by day
 CENSUS_LOCK = "stargazer:oauth_census_lock"  # of the process that walks
 READY = "stargazer:ready"  # written to find out whether Redis takes writes
 LAST_ROTATION = "stargazer:oauth_last_rotation"  # epoch seconds of the end of the last whole one
