@@ -15,7 +15,7 @@ _LANDING = re.compile(
     r"|/oauth/[a-z][a-z0-9_-]{0,31}/authorize"
     r"|/activity"
     r"|/everything/disconnect"
-    r"|/support(/people/(?=[A-Za-z0-9])[A-Za-z0-9@_=+~-]+(\.[A-Za-z0-9@_=+~-]+)*)?"
+    r"|/support(/overview|/people/(?=[A-Za-z0-9])[A-Za-z0-9@_=+~-]+(\.[A-Za-z0-9@_=+~-]+)*)?"
 )
 _LONGEST = 300  # characters
 # Their addresses hold an authorization code; also if a surplus slash makes them unknown.

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from tests.kit.site_fixtures import Browser, Place, commands
 from tests.kit.standings import signed_on, support_site
 from tests.kit.support_fixtures import settle
+from webui.oauth_manager.storage.calls import as_text
 
 pytestmark = pytest.mark.anyio
 
@@ -49,7 +50,7 @@ async def test_a_change_is_told_with_the_days_it_took(redis_url: str, redis: Red
     async with support_site(redis_url, redis) as place:
         await settle(place.bot, redis, "mona")
         await counted(place)
-        text = (await redis.get("stargazer:oauth_census_week")).decode()
+        text = as_text(await redis.get("stargazer:oauth_census_week"))
         day = int(text[2 : text.index('"', 2)])
         older = text.replace(f'"{day}"', f'"{day - 7}"').replace('"connected": 1', '"connected": 3')
         await redis.set("stargazer:oauth_census_week", f"{older[:-1]}, {text[1:]}")

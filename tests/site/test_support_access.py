@@ -81,7 +81,7 @@ async def stranger(
 
 def next_page(path: str) -> str:
     """Return the address that somebody is back at after signing in."""
-    is_kept = path in ("/support", "/support/people/{user_id}")
+    is_kept = path in ("/support", "/support/overview", "/support/people/{user_id}")
     return path.replace("{user_id}", "mona") if is_kept else "/support"
 
 
