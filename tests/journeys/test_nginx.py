@@ -1,4 +1,4 @@
-"""The nginx examples: nginx takes them, and people reach the site through them."""
+"""The configurations of nginx: it takes them, and people reach the site through them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import re
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from socket import create_server, socket
 from typing import Any
@@ -21,14 +21,22 @@ from starlette.routing import Route
 
 from tests.kit.certificates import Authority, authority
 from tests.kit.fake_provider import serve
+from tests.kit.load import Load
 from tests.kit.nginx import Nginx, complaint, configure, nginx
-from tests.kit.site_fixtures import Place, free_port, site_at
+from tests.kit.site_fixtures import (
+    Place,
+    SiteProcess,
+    free_port,
+    serving,
+    site_at,
+    site_environment,
+)
 from webui.serving.http_connection import WaitingRoom
 from webui.serving.server import Server
 
 pytestmark = pytest.mark.anyio
 
-EXAMPLES = Path(__file__).parents[2] / "examples" / "nginx"
+EXAMPLES = Path(__file__).parents[2] / "deploy" / "nginx"
 HOST = "connect.example.org"
 VISITOR = "127.0.0.2"
 
@@ -40,7 +48,9 @@ def trusted(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.conf")), ids=lambda p: p.name)
 def test_nginx_takes_the_example(example: Path, trusted: Authority, tmp_path: Path) -> None:
-    whole = configure(tmp_path, example.read_text(), trusted.issue(HOST), {443: free_port()})
+    whole = configure(
+        tmp_path, example.read_text(), trusted.issue(HOST), {443: free_port(), 80: free_port()}
+    )
     assert complaint(whole) == ""
 
 
@@ -66,7 +76,10 @@ async def behind(
     async with AsyncExitStack() as stack:
         own = stack.enter_context(create_server(("127.0.0.1", 0)))
         await stack.enter_async_context(served(place, own))
-        ports = {8000: own.getsockname()[1], 4180: more.get("sign_in", 0)}
+        # Of the two processes behind site.conf one is away all the time.
+        ports = {8001: own.getsockname()[1], 8000: free_port(), 4180: more.get("sign_in", 0)}
+        if "sign_in" in more:
+            ports[8000] = ports[8001]
         text = (EXAMPLES / example).read_text()
         front = stack.enter_context(nginx(folder, text, trusted.issue(HOST), ports))
         yield front, Visitor(await stack.enter_async_context(client_of(front, trusted)))
@@ -144,7 +157,8 @@ async def test_while_the_site_is_away_no_log_has_a_code_either(
     trusted: Authority, tmp_path: Path
 ) -> None:
     text = (EXAMPLES / "site.conf").read_text()
-    with nginx(tmp_path, text, trusted.issue(HOST), {8000: free_port()}) as front:
+    away = {8000: free_port(), 8001: free_port()}
+    with nginx(tmp_path, text, trusted.issue(HOST), away) as front:
         async with client_of(front, trusted) as client:
             answer = await Visitor(client).get("/oauth/github/callback?code=canary&state=canary")
         assert answer.status_code == 502
@@ -208,3 +222,37 @@ class TestASignInByTheProxy:
     async def test_lets_health_through_for_everybody_and_as_nobody(self, visitor: Visitor) -> None:
         answer = await visitor.get("/healthz", X_Forwarded_User="boss")
         assert (answer.status_code, answer.text) == (200, "ok\n")
+
+
+async def test_a_restart_of_one_process_after_the_other_loses_no_request(
+    redis_url: str, trusted: Authority, tmp_path: Path
+) -> None:
+    ports = {8000: free_port(), 8001: free_port()}
+    base_url = f"https://{HOST}"
+    more = {"TRUSTED_PROXIES": "127.0.0.1"}
+
+    def process(port: int) -> AbstractContextManager[SiteProcess]:
+        (folder := tmp_path / str(port)).mkdir(exist_ok=True)
+        environment = {**site_environment(base_url, redis_url, {}), **more}
+        return serving(environment, folder, "--port", str(port), at=f"http://127.0.0.1:{port}")
+
+    text = (EXAMPLES / "site.conf").read_text()
+    with ExitStack() as stack:
+        running = [stack.enter_context(process(port)) for port in ports.values()]
+        front = stack.enter_context(nginx(tmp_path, text, trusted.issue(HOST), ports))
+        tls = ssl.create_default_context(cafile=str(trusted.path))
+        load = Load(HOST, ("127.0.0.1", front.port), tls)
+        asking = [
+            asyncio.create_task(load.run("/signin", 4, keeps=True)),
+            asyncio.create_task(load.run("/signout", 4, keeps=False, form="a=b")),
+        ]
+        await load.goes_on()
+        for port, old in zip(ports.values(), running, strict=True):
+            await asyncio.to_thread(old.stop)
+            await load.goes_on()
+            await asyncio.to_thread(stack.enter_context, process(port))
+            await load.goes_on()
+        load.end()
+        await asyncio.gather(*asking)
+    assert load.lost == []
+    assert set(load.answered) == {200, 303}

@@ -1,4 +1,4 @@
-"""A real nginx on loopback, with a configuration from the examples."""
+"""A real nginx on loopback, with a configuration from deploy/."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def configure(folder: Path, example: str, certificate: Path, ports: Mapping[int,
     made = re.sub(r"(ssl_certificate(?:_key)?) \S+;", rf"\1 {certificate};", example)
     made = made.replace("/var/log/nginx", str(folder))
     for port, own in ports.items():
-        made = made.replace(f"listen {port} ssl", f"listen 127.0.0.1:{own} ssl")
-        made = made.replace(f"http://127.0.0.1:{port};", f"http://127.0.0.1:{own};")
+        made = re.sub(rf"listen {port}\b", f"listen 127.0.0.1:{own}", made)
+        made = re.sub(rf"127\.0\.0\.1:{port}\b", f"127.0.0.1:{own}", made)
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     paths = "\n".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
     whole = folder / "nginx.conf"
@@ -72,7 +72,7 @@ def nginx(
     folder: Path, example: str, certificate: Path, ports: Mapping[int, int]
 ) -> Iterator[Nginx]:
     port = free_port()
-    configuration = configure(folder, example, certificate, {443: port, **ports})
+    configuration = configure(folder, example, certificate, {443: port, 80: free_port(), **ports})
     assert complaint(configuration) == ""
     process = subprocess.Popen(
         [binary(), "-c", str(configuration)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

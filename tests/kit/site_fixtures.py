@@ -414,8 +414,10 @@ def site_environment(
 
 
 @contextmanager
-def serving(environment: Mapping[str, str], folder: Path, *arguments: str) -> Iterator[SiteProcess]:
-    """Run ``webui serve`` with exactly these settings."""
+def serving(
+    environment: Mapping[str, str], folder: Path, *arguments: str, at: str = ""
+) -> Iterator[SiteProcess]:
+    """Run ``webui serve`` with exactly these settings; ``at`` is its address if not BASE_URL's."""
     log = folder / "site.log"
     own = {name: os.environ[name] for name in OF_EVERY_PROCESS if name in os.environ}
     with log.open("wb") as output:
@@ -426,7 +428,7 @@ def serving(environment: Mapping[str, str], folder: Path, *arguments: str) -> It
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    site = SiteProcess(environment["BASE_URL"], log, process)
+    site = SiteProcess(at or environment["BASE_URL"], log, process)
     try:
         _wait_until_listening(site)
         yield site

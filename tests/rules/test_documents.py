@@ -372,7 +372,6 @@ RUN = {
     "commands of make": re.compile(r"(?:make .*\n)+"),
     "an installation, in test_packaging": re.compile(r"python3 -m venv build\n"),
     "an export of the audit": re.compile(r"webui audit .*\n"),
-    "a probe": re.compile(r"livenessProbe:\n"),
     "a user of Redis": re.compile(r"ACL SETUSER .*\n"),
     "providers in a file": re.compile(r"extra_providers = |\[google\]"),
     "a renewal": re.compile(r"fresh = await manager\.renew\("),
@@ -400,18 +399,6 @@ def test_the_settings_of_every_example_are_taken(text: str) -> None:
         assert given["PRODUCT_LOGO"].endswith(".svg")
         given["PRODUCT_LOGO"] = str(ROOT / "static" / "favicon.svg")
     load_settings({**REQUIRED, **given, **beside})
-
-
-async def test_the_probe_of_the_example_is_answered(redis_url: str, redis: Redis) -> None:
-    (probe,) = [text for language, text in BLOCKS if language == "yaml"]
-    (path,) = re.findall(r"path: (\S+)", probe)
-    (host,) = re.findall(r"name: Host, value: (\S+) ", probe)
-    (port,) = re.findall(r"port: (\d+)", probe)
-    app = create_app(load_settings({**REQUIRED, "REDIS_URL": redis_url}))
-    with TestClient(app, f"http://127.0.0.1:{port}") as kubelet:
-        assert kubelet.get(path, headers={"Host": host}).text == "ok\n"
-        assert kubelet.get("/readyz", headers={"Host": host}).text == "ready\n"
-        assert kubelet.get(path).status_code == 400
 
 
 def test_the_export_of_the_example_is_made(empty_redis_url: str) -> None:

@@ -70,6 +70,13 @@ def _read_json(plain: str) -> Any:
     return value
 
 
+def _check_version(record: Mapping[str, Any]) -> None:
+    if _is_newer(record):
+        raise RecordNewer
+    if record.get("v") != VERSION:
+        raise RecordUnreadable("unknown version")
+
+
 def _is_newer(record: Mapping[str, Any]) -> bool:
     version = record.get("v")
     return isinstance(version, int) and version > VERSION
@@ -148,8 +155,7 @@ class Sealer:
         if kind == "tokens" and "v" not in record and not self._strict:
             bound = {"kind": kind, "user_id": user_id, "provider": provider, "v": VERSION}
             record = {**bound, **{name: held for name, held in record.items() if held != ""}}
-        if record.get("v") != VERSION:
-            raise RecordNewer if _is_newer(record) else RecordUnreadable("unknown version")
+        _check_version(record)
         if record.get("kind") != kind:
             raise RecordUnreadable("sealed for another kind")
         owner, name = record.get("user_id"), record.get("provider")
