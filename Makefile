@@ -66,7 +66,7 @@ lock: ## Resolve the versions in lock/ again
 		--output-file lock/test.txt
 
 clean: ## Remove everything that make made
-	rm -rf $(VENV) $(PEERS) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis \
+	rm -rf $(VENV) $(PEERS) .venv-moving build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis \
 		.coverage .coverage.*
 
 $(VENV)/run-installed: lock/demo.txt pyproject.toml $(VENV)/pip-command
