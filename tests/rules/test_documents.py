@@ -372,9 +372,7 @@ RUN = {
     "commands of make": re.compile(r"(?:make .*\n)+"),
     "an installation, in test_packaging": re.compile(r"python3 -m venv build\n"),
     "an export of the audit": re.compile(r"webui audit .*\n"),
-    "an import, in test_moving_in": re.compile(
-        r"(?:env|python3|psql) .*\| webui import -\n"
-    ),
+    "an import, in test_moving_in": re.compile(r"(?:env|python3|psql) .*\| webui import -\n"),
     "a probe": re.compile(r"livenessProbe:\n"),
     "a user of Redis": re.compile(r"ACL SETUSER .*\n"),
     "providers in a file": re.compile(r"extra_providers = |\[google\]"),
