@@ -96,11 +96,13 @@ def _site(
     settings: Settings, transport: Transport, clock: Clock, recorder: Recorder | None
 ) -> Site:
     redis = connect(settings.redis_url)
+    manager = make_manager(settings, transport, clock, recorder.step if recorder else None)
     if recorder:
         measure(redis, recorder)
+        recorder.begin(manager.list_configured_providers())
     return Site(
         settings,
-        make_manager(settings, transport, clock, recorder.step if recorder else None),
+        manager,
         redis,
         sessions=Sessions(redis, settings, clock),
         staff_sessions=Sessions(redis, settings, clock, "staff"),

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from webui.metrics.instruments import Sink
 from webui.oauth_manager import Census, Status, Step
+from webui.oauth_manager.protocol.steps import OUTCOMES
 from webui.oauth_manager.storage import SAFE_POLICY, Engine
 
 _COUNTERS = {
@@ -27,6 +28,13 @@ class Recorder:
     def _take(self, name: str, value: float, **labels: str) -> None:
         for sink in self._sinks:
             sink.take(name, value, labels)
+
+    def begin(self, providers: Sequence[str]) -> None:
+        """Begin every counter of steps at 0: a rate over a series that appears misses its first."""
+        for provider in providers:
+            for kind, outcomes in OUTCOMES.items():
+                for outcome in outcomes:
+                    self._take(_COUNTERS[kind], 0, provider=provider, outcome=outcome)
 
     def request(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count a request by its route's template, never by its path."""
