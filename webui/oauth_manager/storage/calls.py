@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from redis.asyncio import RedisCluster
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
 
-from ..clock import redis_seconds
+from ..clock import bounded, redis_seconds
 from ..errors import StoreUnavailable
 
 DEADLINE = 2.0  # seconds, for one round trip
@@ -79,7 +79,7 @@ async def redis_call(step: str, seconds: float = DEADLINE) -> AsyncIterator[None
     task = asyncio.current_task()
     before = task.cancelling() if task else 0
     try:
-        async with asyncio.timeout(redis_seconds(seconds)):
+        async with bounded(redis_seconds(seconds)):
             yield
         if task and task.cancelling() > before:
             # Before Python 3.12 the client's own time-out may swallow a cancellation.

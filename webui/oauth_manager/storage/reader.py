@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 from redis.asyncio import RedisCluster
 from redis.exceptions import RedisError, ResponseError
 
-from ..clock import redis_seconds
+from ..clock import Timer, bounded, redis_seconds
 from ..errors import StoreUnavailable
 from .calls import DEADLINE, FAULTS, RedisClient, raw, text_of
 
@@ -47,7 +47,7 @@ async def _in_time(answer: asyncio.Future[Any]) -> Any:
     if left == math.inf:  # the turn's own deadline will do, and costs nothing here
         return await answer
     try:
-        async with asyncio.timeout(left):
+        async with bounded(left):
             return await answer
     except TimeoutError:
         return "timeout"
@@ -77,7 +77,7 @@ class _Turn:
         found: dict[str, Any] = {}
         # Nobody else cancels this task while the loop runs: a plain timer will do, at a
         # third of the cost of ``asyncio.timeout``.
-        timer = self.loop.call_later(DEADLINE, self._give_up)
+        timer = Timer(DEADLINE, self._give_up)
         try:
             found = await _values(self._redis, [keys for _, keys in self._asked])
             self._failure = ""
