@@ -32,7 +32,7 @@ def forms_of(user: str) -> list[bytes]:
     return [form.encode() for form in forms]
 
 
-async def everything(redis: Redis) -> dict[str, str]:
+async def everything(redis: Any) -> dict[str, str]:
     """Every key with its value as text."""
     read: dict[str, Any] = {
         "string": lambda key: redis.get(key),
@@ -48,7 +48,7 @@ async def everything(redis: Redis) -> dict[str, str]:
     return found
 
 
-async def mentions(redis: Redis, user: str) -> list[str]:
+async def mentions(redis: Any, user: str) -> list[str]:
     """The keys of which the name or the value spells the id."""
     forms = [re.compile(rb"(?<![\w%])" + re.escape(f) + rb"(?!\w)") for f in forms_of(user)]
     forms += [re.compile(re.escape(repr(f)[2:-1].encode())) for f in forms_of(user) if len(f) > 6]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 
 from tests.kit.fake_answers import error_answer
 from tests.kit.fake_provider import FakeProvider
@@ -26,12 +26,20 @@ from tests.kit.whole_person import (
     kind_of,
     mentions,
 )
-from webui.oauth_manager import Answer, AuditRecord, OAuthManager, StoreUnavailable
+from webui.oauth_manager import (
+    Answer,
+    AuditRecord,
+    Imported,
+    OAuthManager,
+    Profile,
+    StoreUnavailable,
+    TokenData,
+)
 from webui.oauth_manager.storage import WrongKey
 from webui.oauth_manager.storage import keys as names
 from webui.people_data.erasure import erase
 
-OPERATING = (Path(__file__).parents[2] / "docs" / "operating.md").read_text()
+DATA = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
 pytestmark = pytest.mark.anyio
 
 
@@ -56,7 +64,7 @@ class TestEverything:
         kinds = {kind_of(key) for key in await everything(redis)}
         of_people = {
             line.split("`")[1].removeprefix("stargazer:")
-            for line in OPERATING.splitlines()
+            for line in DATA.splitlines()
             if line.startswith("| `stargazer:")
         }
         assert kinds >= {kind_of(key) for key in of_people} - OF_NOBODY
@@ -132,6 +140,44 @@ class TestEverything:
         with pytest.raises(WrongKey):
             await stranger.erase(redis, "ann")
         assert await office.records() == before
+
+
+class TestACluster:
+    async def test_everything_goes_there_too(
+        self, manager: OAuthManager, fake: FakeProvider, cluster: RedisCluster
+    ) -> None:
+        await connected(manager, fake, cluster, "ann", "google")
+        await manager.create_link_code(cluster, "ann", provider="github")
+        await manager.audit.write(cluster, AuditRecord("carol", "chat", "viewed", "ann"))
+        await began(manager, fake, cluster, "ann", "github")
+        assert (await manager.holdings(cluster, "ann", walks=True))["connections"]
+        done = await manager.erase(cluster, "ann", walks=True)
+        await manager.finish_erasure(cluster, "ann", done, via="command")
+        assert [grant.answer for grant in done.grants] == [Answer.REVOKED]
+        assert await mentions(cluster, "ann") == []
+
+    async def test_a_callback_brings_nothing_back(
+        self, manager: OAuthManager, fake: FakeProvider, cluster: RedisCluster
+    ) -> None:
+        attempt, code = await began(manager, fake, cluster, "ann", "google")
+        gate = fake.gate("token")
+        arriving = asyncio.create_task(manager.complete(cluster, attempt, code))
+        await gate.reached()
+        await manager.erase(cluster, "ann")
+        gate.open()
+        assert await arriving is None
+        await manager._tasks.drain()
+        assert await mentions(cluster, "ann") == []
+
+    async def test_an_import_is_stored_there_too(
+        self, manager: OAuthManager, cluster: RedisCluster
+    ) -> None:
+        await manager.settle_for_import(cluster)
+        token = TokenData("a", expires_at=4e9, provider="google")
+        page = [(f"u{number}", token, Profile()) for number in range(9)]
+        assert set(await manager.import_page(cluster, page)) == {Imported.STORED}
+        assert set(await manager.import_page(cluster, page)) == {Imported.SAME}
+        assert await manager.get_token("u3", "google", cluster) == "a"
 
 
 class TestAnswers:

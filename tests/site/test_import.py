@@ -187,6 +187,7 @@ class TestVerify:
             "1 refused by their provider: the person has to connect again.\n"
         )
         assert not [secret for secret in fake.issued if secret in done.output]
+        assert not [key for key in look(empty_redis_url, everything) if "oauth_due" in key]
 
     def test_a_provider_that_is_not_set_up_cannot_say(self, empty_redis_url: str) -> None:
         done = run(empty_redis_url, lines(line(provider="microsoft", expires_at=1)), "--verify")

@@ -86,7 +86,10 @@ async def _verify(
 
     async def ask(user_id: str, provider: str) -> Health:
         async with room:
-            return await manager.check(redis, user_id, provider)
+            health = await manager.check(redis, user_id, provider)
+            if health is Health.RECONNECT_NEEDED:  # the bot does not tell of it unasked
+                await manager.stories.told_of_end(redis, user_id, provider)
+            return health
 
     found = await asyncio.gather(*(ask(user_id, token.provider) for user_id, token, _ in page))
     for health in found:

@@ -8,7 +8,7 @@ from typing import Any
 from ..links import attempts
 from ..models import Profile
 from ..providers.provider import OAuthProvider
-from ..storage import account_index, canary, erasures, imports, key_walk, keys
+from ..storage import account_index, canary, imports, key_walk, keys
 from ..storage.calls import RedisClient, redis_call
 from ..storage.imports import Entry, Imported
 from ..storage.keys import UserId, check_user_id
@@ -71,10 +71,6 @@ class People(Display):
     ) -> None:
         """Write the audit's line of an erasure, which names nobody: ``via`` which way it came."""
         await erasure.finish(self._storage, redis, check_user_id(user_id), erased, via)
-
-    async def is_erasure_pending(self, redis: RedisClient, user_id: str) -> bool:
-        """Return whether an erasure was begun and interrupted."""
-        return await erasures.is_pending(self._storage, redis, check_user_id(user_id))
 
     async def settle_for_import(self, redis: RedisClient) -> None:
         """Raise ``OAuthMisconfigured`` unless our keys fit; an empty Redis gets the canary."""

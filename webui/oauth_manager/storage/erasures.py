@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import keys
-from .calls import Commands, RedisClient, as_text, raw, read_texts, redis_call, unless_mistyped
+from .calls import Commands, RedisClient, as_text, raw, redis_call, unless_mistyped
 from .keys import UserId
 from .scripts import OURS
 from .storage import Storage
@@ -56,13 +56,6 @@ async def finish(storage: Storage, redis: RedisClient, user_id: UserId) -> None:
         for key in _marks(storage, user_id):
             pipe.eval(_FINISH, 1, key, KEPT_SECONDS)
         await pipe.execute()
-
-
-async def is_pending(storage: Storage, redis: RedisClient, user_id: UserId) -> bool:
-    """Return whether an erasure was begun and has not come to its end."""
-    async with redis_call("look for an erasure"):
-        marks = await read_texts(redis, _marks(storage, user_id))
-    return any(mark.startswith("pending:") for mark in marks)
 
 
 def queue(storage: Storage, pipe: Commands, user_id: UserId) -> Any:

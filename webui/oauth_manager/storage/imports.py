@@ -58,7 +58,7 @@ def _judged(entry: Entry, known: Stored, replaces: bool) -> Imported:
         return Imported.SAME
     if not known.is_there:
         return Imported.STORED
-    return Imported.REPLACED if replaces else Imported.KEPT
+    return Imported.REPLACED if replaces and not known.is_newer else Imported.KEPT
 
 
 async def _write(
