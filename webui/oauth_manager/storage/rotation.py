@@ -20,7 +20,7 @@ from .key_pages import Bookmark, Page
 from .resealer import AGAIN, INDEX, RECORDS, Findings, Resealer, Task
 from .storage import Storage
 
-_BATCH = 4  # pages of each worker between two notes of the place
+_BATCH = 2  # pages of each worker between two notes of the place
 _LOOKS = 3  # at what is not sealed with the newest key after the walk
 AT_ONCE = 2  # pages in one process: Redis works on one while we work on the other
 
