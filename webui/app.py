@@ -134,6 +134,8 @@ async def _lifespan(
         beside = [_warm(transport)] if transport.is_out_there else []
         if recorder:
             beside.append(sample_for_ever(site.manager, site.redis, recorder))
+        if site.settings.keep_alive:
+            beside.append(site.manager.keep_alive_for_ever(site.redis, site.settings.keep_alive))
         tasks = [asyncio.create_task(work) for work in beside]
         try:
             yield

@@ -14,6 +14,7 @@ from webui.commands.arguments import UserId
 from webui.commands.erase import erase
 from webui.commands.export import export
 from webui.commands.intake import import_connections
+from webui.commands.keep_alive import keep_alive
 from webui.commands.logs import logs
 from webui.commands.rotation import rotate_keys
 from webui.commands.runner import UNAVAILABLE, fail, with_store
@@ -148,6 +149,7 @@ def check(*, strict: bool) -> None:
 
 
 main.add_command(rotate_keys)
+main.add_command(keep_alive)
 main.add_command(logs)
 main.add_command(status)
 main.add_command(serve)

@@ -50,8 +50,18 @@ _HOST = "127.0.0.1"
     show_default=True,
     help="Seconds for requests under way to finish, at SIGTERM.",
 )
-def serve(host: str | None, port: int | None, uds: Path | None, workers: int, grace: float) -> None:
+@click.option("--keep-alive", metavar="TIME", help="Renew what nobody uses, each 24h for instance.")
+def serve(
+    host: str | None,
+    port: int | None,
+    uds: Path | None,
+    workers: int,
+    grace: float,
+    keep_alive: str | None,
+) -> None:
     """Serve the site, configured by the environment."""
+    if keep_alive:
+        os.environ["KEEP_ALIVE"] = keep_alive
     if uds and (host or port):
         raise click.UsageError("--uds takes the place of --host and --port.")
     settings = read_settings()

@@ -26,6 +26,7 @@ from .flows.census import Census
 from .flows.census_week import Week
 from .flows.check import Health
 from .flows.erasure import Answer, EndedGrant, Erasure
+from .flows.keep_alive import KeepAlive
 from .flows.revocation import Ending
 from .journal.activity import ActivityPage, Event
 from .journal.audit import Audit, AuditRecord
@@ -72,6 +73,7 @@ __all__ = [
     "FlowRefused",
     "Health",
     "Imported",
+    "KeepAlive",
     "LinkRequest",
     "Meaning",
     "Notice",

@@ -125,6 +125,14 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
+def duration(text: str) -> float:
+    """Read a time like 90d, 24h, 15m or 10s as seconds."""
+    found = re.fullmatch(r"([0-9]{1,6}) ?([dhms])", text.lower())
+    if not found or not int(found[1]):
+        raise Malformed("must be a time like 90d, 24h, 15m or 10s")
+    return float(int(found[1]) * {"d": 86_400, "h": 3600, "m": 60, "s": 1}[found[2]])
+
+
 def separator(text: str) -> str:
     """Read a separator by name: the environment cannot tell a blank from nothing."""
     named = {"space": " ", "comma": ","}.get(text.lower(), text)

@@ -61,6 +61,7 @@ class Settings:
     outgoing_proxy: str = field(default="", repr=False)
     log_level: str = "info"
     strict_records: bool = False
+    keep_alive: float = 0.0  # seconds from one pass to the next; 0 for none
     metrics_port: int = 0
     metrics_host: str = "127.0.0.1"
     metrics_token: str = field(default="", repr=False)
@@ -107,6 +108,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         outgoing_proxy=read.get("OUTGOING_PROXY", ""),
         log_level=read["LOG_LEVEL"],
         strict_records=read["STRICT_RECORDS"],
+        keep_alive=read.get("KEEP_ALIVE", 0.0),
         metrics_port=read.get("METRICS_PORT", 0),
         metrics_host=read["METRICS_HOST"],
         metrics_token=read.get("METRICS_TOKEN", ""),

@@ -188,6 +188,11 @@ SETTINGS = (
         is_secret=True,
     ),
     Setting("WEBUI_CONFIG", "Path of a TOML file with any of these settings.", str),
+    Setting(
+        "KEEP_ALIVE",
+        "How often the site renews what nobody uses, spread over that time: 24h; off unless given.",
+        values.duration,
+    ),
 )
 """Every setting but those that each provider has."""
 
@@ -247,6 +252,12 @@ PROVIDER_SETTINGS = (
         "What the bot does with it, each with the scopes that takes: "
         "reminders: calendar.read; mail: mail.read mail.send.",
         features.features,
+    ),
+    Setting(
+        "IDLE_LIMIT",
+        "How long a grant may lie unused before the provider ends it (90d, 36h); `keep-alive` "
+        "renews it in time.",
+        values.duration,
     ),
 )
 """For each provider ``{PROVIDER}_{name}``; the defaults are those of the provider."""

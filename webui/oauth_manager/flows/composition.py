@@ -24,7 +24,7 @@ from ..storage.resealer import Resealer
 from ..storage.rotation import Rotation, Told, Visit
 from ..storage.sealer import Sealer
 from ..storage.storage import Storage, Subject
-from . import tokens
+from . import keep_alive, tokens
 from .census import Census, count, recent
 from .census_week import Week, week
 from .last_used import Uses
@@ -149,6 +149,28 @@ class Composition:
         self._need(redis)
         work = rotation.Work(visits, told, writes)
         return await rotation.reseal(self._storage, redis, self.providers, work)
+
+    async def keep_alive(
+        self,
+        redis: RedisClient,
+        *,
+        per_minute: int = keep_alive.PER_MINUTE,
+        every: float = 0.0,
+    ) -> keep_alive.KeepAlive | None:
+        """Renew what has been idle for a third of its provider's limit.  Walks all keys.
+
+        At most ``per_minute`` of a provider.  ``None`` if another process has a pass under way;
+        with ``every`` (seconds), which spreads the pass over that time, also if the last one
+        is not that long ago.  Raises ``StoreUnavailable``.
+        """
+        self._need(redis)
+        return await keep_alive.run(
+            self._services, redis, self.providers, per_minute=per_minute, every=every
+        )
+
+    async def keep_alive_for_ever(self, redis: RedisClient, every: float) -> None:
+        """Make such a pass each ``every`` seconds, until cancelled."""
+        await keep_alive.for_ever(self._services, redis, self.providers, every)
 
     def resealer(self, redis: RedisClient) -> Resealer:
         """Return a worker of a rotation, for another process than the one that leads it."""

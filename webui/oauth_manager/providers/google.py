@@ -104,6 +104,7 @@ TEMPLATE: dict[str, Any] = {
     "account_handle_field": "email",
     "issuer": "https://accounts.google.com",
     "iss_required": True,
+    "idle_limit": 182 * 86_400.0,  # "six months": developers.google.com/identity/protocols/oauth2
     "scopes": ["openid", "email"],
     # Without both, a repeated authorization brings no refresh token.
     "extra_auth_params": {"access_type": "offline", "prompt": "consent"},

@@ -139,6 +139,7 @@ TEMPLATE: dict[str, Any] = {
     "account_label_field": "userPrincipalName",
     "account_handle_field": "userPrincipalName",
     "account_realm_end": "/",
+    "idle_limit": 90 * 86_400.0,  # learn.microsoft.com/entra/identity-platform/refresh-tokens
     "read_account": read_account,
     "scopes": ["openid", "profile", "offline_access", "User.Read"],
     "scope_on_refresh": True,

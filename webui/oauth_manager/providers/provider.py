@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -76,6 +77,8 @@ class OAuthProvider:
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     # the same for access that is over: the deployment's words beside the template's
     gone: tuple[str, ...] = ()
+    # seconds of disuse after which the provider ends a grant; 0 if it does not, or is not known to
+    idle_limit: float = 0.0
     # scope -> its permission in the deployment's words, which precede the template's
     scope_texts: Mapping[str, str] = field(default_factory=dict)
     read_account: AccountReader | None = field(default=None, repr=False)
@@ -89,6 +92,8 @@ class OAuthProvider:
             self.features = checked_features(self.features)
         except ValueError as fault:
             raise ValueError(f"provider {self.name!r}: features {fault}") from None
+        if not 0 <= float(self.idle_limit) < math.inf:
+            raise ValueError(f"provider {self.name!r}: idle_limit must be seconds")
         if self.scope_rules.missing(self.needed_scopes, self.scopes, lists_all=True):
             raise ValueError(f"provider {self.name!r}: features need a scope it is not asked for")
         self.gone = tuple(map(str, [self.gone] if isinstance(self.gone, str) else self.gone))

@@ -153,6 +153,16 @@ LAST_KEEP_ALIVE = "stargazer:oauth_last_keep_alive"  # the same for a keep-alive
 ROTATION = "stargazer:oauth_rotation"  # places that a rotation has reached
 KEEP_ALIVE = "stargazer:oauth_keep_alive"  # places that a keep-alive pass has reached
 KEEP_ALIVE_LOCK = "stargazer:oauth_keep_alive_lock"  # owner of the pass under way
+
+
+def keep_alive_minute(provider: str) -> str:
+    return f"stargazer:oauth_keep_alive_minute:{provider}"
+
+
+def keep_alive_pause(provider: str) -> str:
+    return f"stargazer:oauth_keep_alive_pause:{provider}"
+
+
 RECORD_PATTERN = PREFIX + "oauth_[ct]o*"  # tokens and connections, in one walk
 STATE_PATTERN = "stargazer:oauth_state:*"
 ACCOUNT_PATTERN = "stargazer:oauth_account:*"
