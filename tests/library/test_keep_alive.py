@@ -271,5 +271,5 @@ async def test_two_processes_that_are_started_together_make_one_pass(
 
 @every("limit", [-1, float("nan"), float("inf"), "soon"])
 def test_a_limit_that_is_no_time_is_refused(limit: object) -> None:
-    with pytest.raises(ValueError, match="seconds|float"):
+    with pytest.raises(ValueError, match=r"seconds|float"):
         OAuthProvider("x", "https://x.example/a", "https://x.example/t", idle_limit=limit)  # type: ignore[arg-type]

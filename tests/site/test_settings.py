@@ -178,6 +178,7 @@ class TestProviders:
             GIT_LAB_MANAGE_URL="https://git.test/apps",
             GIT_LAB_EXTRA_AUTH_PARAMS="prompt=consent&x=",
             GIT_LAB_FEATURES="issue updates: api; greetings: read_user",
+            GIT_LAB_IDLE_LIMIT="30d",
         )
         assert len(found.providers_config["git-lab"]) == len(PROVIDER_SETTINGS)
         provider = build_providers(PROVIDER_TEMPLATES, found.providers_config)["git-lab"]
@@ -193,6 +194,7 @@ class TestProviders:
             "read_user": "see your name",
             "api": "do all you can: a=b",
         }
+        assert provider.idle_limit == 30 * 86_400
         assert provider.features == {"issue updates": ("api",), "greetings": ("read_user",)}
 
     def test_a_tenant_sets_both_endpoints_of_microsoft(self) -> None:
