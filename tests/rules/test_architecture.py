@@ -161,7 +161,10 @@ class TestOneImporterOfEachDangerousThing:
         assert importers("joserfc") == {"webui/sign_on/id_token.py"}
 
     def test_packages_of_the_extra_metrics(self) -> None:
-        assert importers("opentelemetry") == {"webui/metrics/telemetry.py"}
+        assert importers("opentelemetry") == {
+            "webui/metrics/telemetry.py",
+            "webui/metrics/traces.py",
+        }
         assert importers("prometheus_client") == {
             "webui/metrics/exporter.py",
             "webui/metrics/prometheus.py",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from webui.metrics import telemetry
 from webui.metrics.instruments import Sink
 from webui.metrics.recorder import Recorder
+from webui.metrics.traces import process_tracer
 from webui.settings.settings import Settings
 
 
@@ -20,4 +21,5 @@ def recorder_for(settings: Settings) -> Recorder | None:
         sinks.append(process_sink())
     if otlp := telemetry.sink():
         sinks.append(otlp)
-    return Recorder(sinks) if sinks else None
+    tracer = process_tracer()
+    return Recorder(sinks, tracer) if sinks or tracer else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from webui.metrics.instruments import Sink
+from webui.metrics.traces import Tracer
 from webui.oauth_manager import Census, Status, Step
 from webui.oauth_manager.protocol.steps import OUTCOMES
 from webui.oauth_manager.storage import SAFE_POLICY, Engine
@@ -22,8 +23,9 @@ OTHER = "other"  # providers that are not set up here
 class Recorder:
     """Recorder of requests, steps of OAuth, round trips to Redis, and samples."""
 
-    def __init__(self, sinks: Sequence[Sink]) -> None:
+    def __init__(self, sinks: Sequence[Sink], tracer: Tracer | None = None) -> None:
         self._sinks = sinks
+        self.tracer = tracer
 
     def _take(self, name: str, value: float, **labels: str) -> None:
         for sink in self._sinks:
@@ -49,30 +51,34 @@ class Recorder:
         elif step.kind == "call":
             seen = {"provider": provider, "call": step.call, "outcome": step.outcome}
             self._take("webui_provider_call_seconds", step.seconds, **seen)
+            if self.tracer:
+                self.tracer.call(step)
         elif step.kind == "lock":
             waited = {"provider": provider, "outcome": step.outcome}
             self._take("webui_lock_wait_seconds", step.seconds, **waited)
         elif step.kind == "saved":
             self._take("webui_refreshes_saved", 1, provider=provider, by=step.outcome)
 
-    def round_trip(self, seconds: float, error: str) -> None:
+    def round_trip(self, command: str, seconds: float, error: str) -> None:
         """Count a round trip to Redis; ``error`` is the class of its failure, if any."""
+        if self.tracer:
+            self.tracer.round_trip(command, seconds, error)
         self._take("webui_redis_seconds", seconds)
         if error:
             self._take("webui_redis_errors", 1, error=error)
 
     def readiness(self, *, is_up: bool, fits: bool | None = None) -> None:
         """Set whether Redis works, and whether the keys fit, if that is known."""
-        self._take("webui_redis_up", is_up)
+        self._take("webui_redis_up", int(is_up))
         if fits is not None:
-            self._take("webui_keys_fit", fits)
+            self._take("webui_keys_fit", int(fits))
 
     def engine(self, engine: Engine) -> None:
         """Set what Redis may lose, as far as it tells."""
         if engine.policy:
-            self._take("webui_redis_noeviction", engine.policy == SAFE_POLICY)
+            self._take("webui_redis_noeviction", int(engine.policy == SAFE_POLICY))
         if engine.persistence:
-            self._take("webui_redis_persistent", engine.persistence != "none")
+            self._take("webui_redis_persistent", int(engine.persistence != "none"))
 
     def census(self, census: Census, providers: Sequence[str]) -> None:
         """Set the counts of records, with a zero for every state that nothing is in."""

@@ -1,4 +1,4 @@
-"""Time and failures of round trips to Redis, taken at a client; no command, no argument."""
+"""Time and failures of round trips to Redis, taken at a client; never an argument."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ def measure(client: Any, recorder: Recorder) -> None:
 
     def pipeline(*arguments: Any, **options: Any) -> Any:
         made = make_pipeline(*arguments, **options)
-        made.execute = _measured(made.execute, recorder)
+        made.execute = _measured(made.execute, recorder, "pipeline")
         return made
 
     client.execute_command = _measured(client.execute_command, recorder)
     client.pipeline = pipeline
 
 
-def _measured(call: Call, recorder: Recorder) -> Call:
+def _measured(call: Call, recorder: Recorder, name: str = "") -> Call:
     async def measured(*arguments: Any, **options: Any) -> Any:
         since = time.perf_counter()
         error = ""
@@ -40,6 +40,7 @@ def _measured(call: Call, recorder: Recorder) -> Call:
             error = "cancelled"  # by a deadline, or with the caller
             raise
         finally:
-            recorder.round_trip(time.perf_counter() - since, error)
+            command = name or str(arguments[0])
+            recorder.round_trip(command, time.perf_counter() - since, error)
 
     return measured

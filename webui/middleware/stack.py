@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Sequence
+from contextlib import ExitStack
 from functools import partial
 
 import structlog
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from webui.addresses import TrustedNetworks
 from webui.fetch_metadata import METHODS, SAFE_METHODS
 from webui.logs import tell_request
 from webui.metrics.recorder import Recorder
+from webui.metrics.traces import trace_id_of
 from webui.middleware.forwarded import ForwardedClient
 from webui.middleware.proxy_identity import ProxyIdentity
 from webui.middleware.requests import (
@@ -72,7 +76,7 @@ def guarded(
         app = ForwardedClient(app, settings.trusted_proxies)
     if settings.proxy_user_header:
         app = ProxyIdentity(app, settings, refuse)  # before X-Forwarded-For replaces the peer
-    app = AccessLog(app, recorder)
+    app = AccessLog(app, settings.trusted_proxies, recorder)
     return SecurityHeaders(app, is_secure=settings.is_secure)
 
 
@@ -105,11 +109,15 @@ class AccessLog:
     """One line per request, without anything the client wrote: no path, no query.
 
     The request id is bound to every line logged meanwhile and is
-    ``request.state.request_id`` for the error pages.
+    ``request.state.request_id`` for the error pages.  It is the trace id if there is one:
+    of our own traces, or of the ``traceparent`` of a proxy in ``trusted``.
     """
 
-    def __init__(self, app: ASGIApp, recorder: Recorder | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, trusted: Sequence[str] = (), recorder: Recorder | None = None
+    ) -> None:
         self.app = app
+        self._trusted = TrustedNetworks(trusted) if trusted else ()
         self._recorder = recorder
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -124,10 +132,15 @@ class AccessLog:
                 status = message["status"]
             await send(message)
 
-        request_id = secrets.token_hex(8)
-        scope.setdefault("state", {})["request_id"] = request_id
         began = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        traceparent = self._traceparent(scope)
+        tracer = self._recorder.tracer if self._recorder else None
+        with ExitStack() as stack:
+            span = stack.enter_context(tracer.request(traceparent)) if tracer else None
+            request_id = span.request_id if span else trace_id_of(traceparent)
+            request_id = request_id or secrets.token_hex(8)
+            scope.setdefault("state", {})["request_id"] = request_id
+            stack.enter_context(structlog.contextvars.bound_contextvars(request_id=request_id))
             try:
                 await self.app(scope, receive, send_and_note)
             finally:
@@ -143,6 +156,16 @@ class AccessLog:
                 )
                 if self._recorder:
                     self._recorder.request(route, method, status, seconds)
+                if span:
+                    span.answered(route, method, status)
+
+    def _traceparent(self, scope: Scope) -> str:
+        """Return the header of a trusted proxy, ``""`` from anybody else or if it is of no use."""
+        client = scope.get("client")
+        if not self._trusted or not client or client[0] not in self._trusted:
+            return ""
+        given = Headers(scope=scope).getlist("traceparent")
+        return given[0] if len(given) == 1 and trace_id_of(given[0]) else ""
 
 
 class Bar:
