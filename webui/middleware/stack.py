@@ -137,7 +137,7 @@ class AccessLog:
         tracer = self._recorder.tracer if self._recorder else None
         with ExitStack() as stack:
             span = stack.enter_context(tracer.request(traceparent)) if tracer else None
-            request_id = span.request_id if span else trace_id_of(traceparent)
+            request_id = span.request_id if span else traceparent and trace_id_of(traceparent)
             request_id = request_id or secrets.token_hex(8)
             scope.setdefault("state", {})["request_id"] = request_id
             stack.enter_context(structlog.contextvars.bound_contextvars(request_id=request_id))
