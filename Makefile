@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test cover lint fix bench pictures bench-peers lock clean
+.PHONY: help run test test-engines cover lint fix bench pictures bench-peers lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s%s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,18 @@ TESTS := tests/journeys tests/chat tests/rules tests/site tests/library
 
 test: lint ## Run every check there is
 	$(BIN)/python -m $(PYTEST) --numprocesses 3 tests/browser $(TESTS)
+
+# The library and the journeys on a Cluster and on Sentinels, and what only fleets can suffer.  Tests that
+# read along on the wire of one server skip there; `make test` has run them.
+ENGINE_TESTS := tests/library tests/journeys/test_going_on.py tests/journeys/test_newest_truth.py \
+	tests/journeys/test_forwarded_links.py tests/journeys/test_ways_back.py \
+	tests/journeys/test_protocol_truth.py tests/site/test_connections_site.py tests/site/test_support.py
+
+test-engines: $(VENV)/test-installed ## Run the tests of the library and the journeys on every kind of Redis
+	$(BIN)/python -m pytest -q tests/engines
+	for kind in cluster sentinel; do \
+		REDIS_KIND=$$kind $(BIN)/python -m $(PYTEST) -q --numprocesses 2 $(ENGINE_TESTS) || exit 1; \
+	done
 
 # Measuring doubles the time, and a test may miss a deadline for it: `make test` judges the tests,
 # and this how much of the code they run.  1 is the status of pytest if a test failed.

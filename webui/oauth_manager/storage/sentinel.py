@@ -6,7 +6,8 @@ itself that it is a primary: an old primary that came back as a replica is never
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from redis import exceptions
@@ -17,6 +18,29 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool, SentinelMan
 from ..configuration.redis_address import RedisAddress
 
 _ASK_SECONDS = 0.5  # for one Sentinel; three of them fit into the deadline of a call
+
+
+class _Sentinels(Sentinel):
+    """The Sentinels, asked by one task at a time; redis-py loses some if several ask."""
+
+    def __init__(self, clients: Sequence[Redis]) -> None:
+        super().__init__([])  # type: ignore[no-untyped-call]
+        self.sentinels = list(clients)
+        self._asking: asyncio.Task[tuple[str, int]] | None = None
+
+    async def discover_master(self, service_name: str) -> tuple[str, int]:
+        """Return where the primary is.  Raises ``MasterNotFoundError``."""
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(super().discover_master(service_name))
+            self._asking.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return await asyncio.shield(self._asking)
+
+    async def aclose(self) -> None:
+        """Close the connections to all of them."""
+        if self._asking and not self._asking.done():
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
+        await super().aclose()
 
 
 class _PrimaryConnection(SentinelManagedConnection):
@@ -50,15 +74,14 @@ def primary(address: RedisAddress, common: Mapping[str, Any]) -> Redis:
     ``common`` are the settings of every connection.
     """
     asking = {**common, "socket_timeout": _ASK_SECONDS, "socket_connect_timeout": _ASK_SECONDS}
-    sentinels = Sentinel([])  # type: ignore[no-untyped-call]
-    sentinels.sentinels = [
+    clients = [
         Redis(host=host, port=port, ssl=address.is_tls, **asking, **one.options)
         for one in address.sentinels()
         for host, port in one.hosts
     ]
     pool = _Pool(  # type: ignore[no-untyped-call]
         address.name,
-        sentinels,
+        _Sentinels(clients),
         connection_class=_PrimaryTLSConnection if address.is_tls else _PrimaryConnection,
         **{**common, **address.options, "socket_timeout": None},
     )
