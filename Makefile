@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 .PHONY: help run test test-engines cover lint fix bench pictures bench-peers lock clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s%s\n", $$1, $$2 }' Makefile
 
 run: $(VENV)/run-installed ## Start the site with everything around it, on this machine
 	@exec $(BIN)/webui demo
