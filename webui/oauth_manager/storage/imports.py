@@ -68,29 +68,49 @@ async def _write(
     outcomes: list[Imported],
 ) -> None:
     """Write the page; an outcome is corrected if somebody else stored something meanwhile."""
+    numbers = [n for n, outcome in enumerate(outcomes) if outcome is not Imported.KEPT]
+    refused = await _sent(storage, entries, found, outcomes, numbers)
+    for number in refused:  # perhaps by another person's record of the older system
+        async with redis_call("import connections"):
+            await older_keys.make_room(storage, entries[number].subject)
+    if refused:
+        refused = await _sent(storage, entries, found, outcomes, refused)
+    for number in refused:
+        outcomes[number] = Imported.KEPT
+
+
+async def _sent(
+    storage: Storage,
+    entries: Sequence[Entry],
+    found: Sequence[Stored],
+    outcomes: Sequence[Imported],
+    numbers: Sequence[int],
+) -> list[int]:
+    """Send these entries in one round trip; return those whose place was taken."""
     asked: list[tuple[int, int]] = []
     pipe = entries[0].subject.redis.pipeline(transaction=False)
-    for number, (entry, known) in enumerate(zip(entries, found, strict=True)):
-        outcome = outcomes[number]
-        if outcome in (Imported.STORED, Imported.REPLACED):
-            await older_keys.make_room(storage, entry.subject)
+    for number in numbers:
+        entry, known = entries[number], found[number]
+        if outcomes[number] is not Imported.SAME:
             asked.append((number, len(pipe)))
-            _queue(storage, pipe, entry, known, is_new=outcome is Imported.STORED)
-        elif outcome is Imported.SAME and not known.sealed.profile:
+            _queue(storage, pipe, entry, known, is_new=outcomes[number] is Imported.STORED)
+        elif not known.sealed.profile:
             _queue_profile(storage, pipe, entry, known)  # a killed run had come so far
     if not len(pipe):
-        return
+        return []
     async with redis_call("import connections", _SECONDS):
         answers = await pipe.execute()
-    for number, at in asked:
-        if not answers[at]:
-            outcomes[number] = Imported.KEPT
-        elif found[number].sealed.older:
-            await older_keys.take(storage, entries[number].subject)
+        for number, _ in asked:
+            if found[number].sealed.older:
+                await older_keys.take(storage, entries[number].subject)
+    return [number for number, at in asked if not answers[at]]
 
 
 def _queue(storage: Storage, pipe: Pipeline, entry: Entry, known: Stored, *, is_new: bool) -> None:
-    """Queue the tokens, whose answer is the first, and everything beside them."""
+    """Queue the tokens, whose answer is the first, and everything beside them.
+
+    The index of accounts has no harm of an entry that no record confirms.
+    """
     subject, generation = entry.subject, new_generation()
     token = replace(entry.token, generation=generation)
     profile = replace(entry.profile, generation=generation)
