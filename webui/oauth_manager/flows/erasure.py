@@ -11,11 +11,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ..errors import StoreUnavailable
+from ..errors import OAuthUnavailable, StoreUnavailable
 from ..journal import traces
 from ..journal.audit import Audit, AuditRecord
 from ..links import open_links
 from ..models import Account, RevokeOutcome
+from ..protocol import answers
+from ..protocol.transport import DEADLINE_WHILE_WAITING
 from ..providers.provider import OAuthProvider
 from ..storage import account_index, canary, erasures, keys, lookup, switch_offers
 from ..storage.calls import RedisClient, redis_call
@@ -120,7 +122,21 @@ async def _end(services: Services, subject: Subject) -> list[EndedGrant]:
 
 async def _ask(services: Services, provider: OAuthProvider, token: TokenData) -> Answer:
     outcome, _ = await revocation.ask(services, provider, token)
+    if outcome is RevokeOutcome.UNCONFIRMED and await _is_refused(services, provider, token):
+        # An interrupted erasure had asked already: there is nothing more to end.
+        return Answer.ENDED
     return _answer(provider, outcome, "")
+
+
+async def _is_refused(services: Services, provider: OAuthProvider, token: TokenData) -> bool:
+    """Return whether the provider refuses a token that should still work by the clock."""
+    if not provider.account_url or token.is_over(services.storage.clock.now()):
+        return False
+    try:
+        answer = await services.client.account(provider, token, DEADLINE_WHILE_WAITING)
+    except OAuthUnavailable:
+        return False
+    return answers.refuses_token(provider, answer)
 
 
 def _answer(provider: OAuthProvider, outcome: RevokeOutcome, fault: str) -> Answer:
