@@ -23,6 +23,7 @@ from bench import (
     storm,
     tokens,
     traffic,
+    workers,
 )
 from bench.report import Report, Size
 from webui.logs import configure_logs
@@ -41,6 +42,7 @@ ALL: dict[str, Benchmark] = {
     "disconnects": disconnects.measure,
     "pages": pages.measure,
     "served": served.measure,
+    "workers": workers.measure,
     "rotation": rotation.measure,
     "scale": scale.measure,
     "starting": starting.measure,

@@ -46,6 +46,7 @@ LIMITS = {
     "poll without news": Limit(_READS, 1.3),
     "starting a connection": Limit(_READS, 3.2),
     "answer on a kept connection": Limit("one on a new connection", 1.0),
+    "two workers: CPU of an answer": Limit("one worker's", 1.05),
     "500 kept connections: refused": Limit("", 0),
     "500 kept connections: memory at the end": Limit("in the middle", 1.05),
     "rotation": Limit("open and seal alone", 7.0),

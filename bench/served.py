@@ -81,8 +81,9 @@ class Client:
             self._streams = None
 
 
-async def visitor(redis_url: str, port: int) -> tuple[dict[str, str], Client]:
-    """Return the settings of a site on this port, and a client of one with four connections."""
+async def visitor(redis_url: str) -> tuple[dict[str, str], Client]:
+    """Return the settings of a site on a port of its own, and a client with four connections."""
+    port = free_port()
     settings = environment(redis_url, port)
     fake = fake_provider()
     manager = manager_for(fake)
@@ -97,14 +98,13 @@ async def visitor(redis_url: str, port: int) -> tuple[dict[str, str], Client]:
 
 
 async def measure(redis_url: str, size: Size, report: Report) -> None:
-    port = free_port()
-    settings, client = await visitor(redis_url, port)
+    settings, client = await visitor(redis_url)
     with (
         TemporaryDirectory() as folder,
         (Path(folder) / "site.log").open("wb") as log,
         child("-m", "webui", "serve", environment=settings, log=log) as process,
     ):
-        wait_until_listening(process, port)
+        wait_until_listening(process, client.port)
         await _load(client, process.pid, size, report)
 
 
@@ -129,9 +129,9 @@ async def _load(client: Client, pid: int, size: Size, report: Report) -> None:
     client.close()
     clients = [Client(client.port, client.cookies) for _ in range(size.of(MANY))]
     seconds = MANY_SECONDS / size.divisor
-    half = await _statuses(clients, "/connections", seconds / 2)
+    half = await ask_all(clients, "/connections", seconds / 2)
     middle = memory(pid)
-    statuses = half + await _statuses(clients, "/connections", seconds / 2)
+    statuses = half + await ask_all(clients, "/connections", seconds / 2)
     refused = sum(count for status, count in statuses.items() if status != 200)
     text = f"{statuses.total() / seconds:7.0f} a second, {memory(pid):.1f} MB"
     report.say(f"/connections, {len(clients)} connections", text)
@@ -147,7 +147,7 @@ async def _row(
     clients = [Client(client.port, client.cookies) for _ in range(count)]
     before = cpu_seconds(pid)
     began = time.monotonic()
-    statuses = await _statuses(clients, path, seconds)
+    statuses = await ask_all(clients, path, seconds)
     taken = time.monotonic() - began
     cpu = (cpu_seconds(pid) - before) / statuses.total() * 1e6
     refused = statuses.total() - statuses[200]
@@ -157,7 +157,7 @@ async def _row(
         one.close()
 
 
-async def _statuses(clients: list[Client], path: str, seconds: float) -> Counter[int]:
+async def ask_all(clients: list[Client], path: str, seconds: float) -> Counter[int]:
     """Ask on every connection, again and again."""
     found: Counter[int] = Counter()
     end = time.monotonic() + seconds

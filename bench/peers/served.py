@@ -24,8 +24,7 @@ async def measure(
     redis_url: str, folder: Path, session: Mapping[str, str], rounds: int
 ) -> tuple[Figures, Figures]:
     """Return those of ours and of django-allauth, round by round; ``session`` is of the latter."""
-    port = free_port()
-    settings, client = await visitor(redis_url, port)
+    settings, client = await visitor(redis_url)
     ours, theirs = Figures([], []), Figures([], [])
     cookies = "; ".join(f"{name}={value}" for name, value in session.items())
     other = Client(free_port(), cookies)

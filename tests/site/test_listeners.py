@@ -169,15 +169,11 @@ def over(path: Path) -> httpx.Client:
     return httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), base_url="http://bot.example")
 
 
-WORKERS = pytest.mark.parametrize("workers", ["1", "2"])
-
-
 class TestServe:
-    @WORKERS
     def test_answers_at_a_unix_socket_and_tells_systemd(
-        self, redis_url: str, systemd: Systemd, workers: str
+        self, redis_url: str, systemd: Systemd
     ) -> None:
-        at = ("--uds", str(systemd.path), "--workers", workers)
+        at = ("--uds", str(systemd.path))
         with systemd.running(redis_url, *at) as process, over(systemd.path) as client:
             assert stat.S_IMODE(systemd.path.stat().st_mode) == 0o660
             assert client.get("/healthz").text == "ok\n"
@@ -186,20 +182,19 @@ class TestServe:
             systemd.said("READY=1")
         assert not systemd.path.exists()
 
-    @WORKERS
     def test_loses_nobody_who_connects_while_it_restarts_if_systemd_keeps_the_socket(
-        self, redis_url: str, systemd: Systemd, workers: str
+        self, redis_url: str, systemd: Systemd
     ) -> None:
         listener = listen("127.0.0.1", free_port())
         with listener, socket.create_connection(listener.getsockname()) as early:
             early.settimeout(START_SECONDS)
-            with systemd.running(redis_url, "--workers", workers, listener=listener):
+            with systemd.running(redis_url, listener=listener):
                 early.sendall(b"GET /healthz HTTP/1.1\r\nHost: bot.example\r\n\r\n")
                 assert early.recv(1000).startswith(b"HTTP/1.1 200")
             with socket.create_connection(listener.getsockname()) as between:
                 between.settimeout(START_SECONDS)
                 between.sendall(b"GET /healthz HTTP/1.1\r\nHost: bot.example\r\n\r\n")
-                with systemd.running(redis_url, "--workers", workers, listener=listener):
+                with systemd.running(redis_url, listener=listener):
                     assert between.recv(1000).startswith(b"HTTP/1.1 200")
 
     @pytest.mark.parametrize(

@@ -9,12 +9,14 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from webui.app import create_app, make_manager
-from webui.oauth_manager import StoreUnavailable
-from webui.oauth_manager.storage import TROUBLE
+from webui.oauth_manager import OAuthManager, StoreUnavailable
+from webui.oauth_manager.storage import TROUBLE, Fit
+from webui.oauth_manager.storage.calls import RedisClient
 from webui.redis_client import connect
 from webui.serving.change import ChangeRefused
 from webui.settings.settings import Settings
 
+TRIES, PAUSE = 8, 0.5  # seconds; of Redis with settings to come
 OLD_SECONDS = 16.0  # for requests that began before a change; the longest may take 15
 
 log = structlog.get_logger(__name__)
@@ -24,14 +26,24 @@ async def require_fit(settings: Settings) -> None:
     """Raise ``ChangeRefused`` unless Redis answers and the keys open what it holds."""
     manager, redis = make_manager(settings), connect(settings.redis_url)
     try:
-        fit = await manager.ready(redis)
-    except StoreUnavailable as failure:
-        raise ChangeRefused(f"Redis does not answer: {failure}.") from None
+        fit = await _fit(manager, redis)
     finally:
         await redis.aclose()
         await manager.aclose()
     if fit in TROUBLE:
         raise ChangeRefused(f"{TROUBLE[fit]}.")
+
+
+async def _fit(manager: OAuthManager, redis: RedisClient) -> Fit:
+    """Ask several times: a busy moment is no reason to refuse a key."""
+    failure = ""
+    for _ in range(TRIES):
+        try:
+            return await manager.ready(redis)
+        except StoreUnavailable as error:
+            failure = str(error)
+        await asyncio.sleep(PAUSE)
+    raise ChangeRefused(f"Redis does not answer: {failure}.")
 
 
 class CurrentSite:
