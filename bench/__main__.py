@@ -19,6 +19,7 @@ from bench import (
     rotation,
     scale,
     served,
+    sizing,
     starting,
     storm,
     tokens,
@@ -45,6 +46,7 @@ ALL: dict[str, Benchmark] = {
     "workers": workers.measure,
     "rotation": rotation.measure,
     "scale": scale.measure,
+    "sizing": sizing.measure,
     "starting": starting.measure,
 }
 

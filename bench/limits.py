@@ -54,5 +54,6 @@ LIMITS = {
     "get_token, 100,000 people": Limit(_FEW, 1.15),
     "list_user_connections, 100,000 people": Limit(_FEW, 1.15),
     "page, 100,000 people": Limit(_FEW, 1.15),
+    "keys of a connection": Limit("", 3.5),
     "Redis bytes of a person, four connections": Limit("the four sealed values", 1.7),
 }
