@@ -26,6 +26,7 @@ from webui.settings.table import PROVIDER_SETTINGS, SETTINGS, all_settings
 KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 OLD_KEY = base64.urlsafe_b64encode(bytes(range(100, 132))).decode()
 SECRET = "kX9wq2-mTzR7_pL4vB8nC1yH6jD3fG5s"
+OTHER_SECRET = "another-secret-of-the-tests-0123456789"
 GOOD = {
     "BASE_URL": "https://connect.test",
     "REDIS_URL": "redis://redis.test:6379/0",
@@ -366,15 +367,15 @@ class TestSources:
     def test_the_environment_goes_before_a_secret_file_and_that_before_toml(
         self, tmp_path: Path
     ) -> None:
-        key_file, toml = tmp_path / "key", tmp_path / "webui.toml"
-        key_file.write_text(f"{OLD_KEY}\n")
-        toml.write_text(f'encryption_key = "{KEY}"\nproduct_name = "From TOML"\n')
-        environ = GOOD | {"ENCRYPTION_KEY_FILE": str(key_file), "WEBUI_CONFIG": str(toml)}
-        assert load_settings(environ).encryption_keys == (KEY,)
-        del environ["ENCRYPTION_KEY"]
-        assert load_settings(environ).encryption_keys == (OLD_KEY,)
-        del environ["ENCRYPTION_KEY_FILE"]
-        assert load_settings(environ).encryption_keys == (KEY,)
+        secret_file, toml = tmp_path / "secret", tmp_path / "webui.toml"
+        secret_file.write_text(f"{OTHER_SECRET}\n")
+        toml.write_text(f'session_secret = "{SECRET}"\nproduct_name = "From TOML"\n')
+        environ = GOOD | {"SESSION_SECRET_FILE": str(secret_file), "WEBUI_CONFIG": str(toml)}
+        assert load_settings(environ).session_secrets == (GOOD["SESSION_SECRET"],)
+        del environ["SESSION_SECRET"]
+        assert load_settings(environ).session_secrets == (OTHER_SECRET,)
+        del environ["SESSION_SECRET_FILE"]
+        assert load_settings(environ).session_secrets == (SECRET,)
         assert load_settings(environ).product_name == "From TOML"
         assert load_settings(environ | {"PRODUCT_NAME": "Comet"}).product_name == "Comet"
 
@@ -737,6 +738,7 @@ class TestSecrecy:
             "REDIS_URL",
             "ENCRYPTION_KEY",
             "SESSION_SECRET",
+            "ENCRYPTION_KEY_COMMAND",
             "OIDC_CLIENT_SECRET",
             "OUTGOING_PROXY",
             "METRICS_TOKEN",

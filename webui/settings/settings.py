@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from webui.oauth_manager import PROVIDER_TEMPLATES
 from webui.oauth_manager.configuration import half_moved
-from webui.settings import identity
+from webui.settings import identity, key_command
 from webui.settings import readers as values
 from webui.settings.features import unasked
 from webui.settings.logo import Logo
@@ -84,7 +84,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
     read: dict[str, Any] = {}
     for setting in all_settings(extra):
         text = given[setting.name].text if setting.name in given else setting.default
-        if not text and setting.is_required:
+        if not text and setting.is_required and not _is_to_be_printed(setting.name, given):
             faults.append(f"{setting.name} is missing. {setting.meaning}")
         elif text:
             try:
@@ -115,6 +115,11 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         providers_config=_providers_config(read, extra),
         **{name.lower(): read[name] for name in identity.NAMES if name in read},
     )
+
+
+def _is_to_be_printed(name: str, given: Mapping[str, Given]) -> bool:
+    """Tell whether a program was to print it, of which another fault tells."""
+    return name == "ENCRYPTION_KEY" and key_command.NAME in given
 
 
 def _disagreements(

@@ -13,13 +13,13 @@ import difflib
 import re
 import string
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from webui.settings import features, texts
+from webui.settings import features, key_command, texts
 from webui.settings import readers as values
 from webui.settings.table import (
     FILE_SUFFIX,
@@ -37,20 +37,26 @@ _AS_TEXT = {
     features.SUFFIX: features.as_text,
     texts.SUFFIX: texts.as_text,
 }
+_KEY = "ENCRYPTION_KEY"
 _LOOKALIKE = 0.88  # below: a variable of another program
 _TYPO = 0.92  # above: a setting misspelt; below: one of the many GITHUB_* of a build machine
 
 
 @dataclass(frozen=True)
 class Given:
-    """The text of a setting and its source: "environment", "file" or "WEBUI_CONFIG"."""
+    """The text of a setting and its source: "environment", "file", "program" or "WEBUI_CONFIG"."""
 
     text: str = field(repr=False)
     source: str
 
 
-def survey(environ: Mapping[str, str]) -> tuple[dict[str, Given], tuple[str, ...], list[str]]:
-    """Collect the given texts by setting name, the extra providers, and the faults of sources."""
+def survey(
+    environ: Mapping[str, str], run: Callable[[str], str] = key_command.output
+) -> tuple[dict[str, Given], tuple[str, ...], list[str]]:
+    """Collect the given texts by setting name, the extra providers, and the faults of sources.
+
+    ``run`` runs the program that prints the encryption keys.
+    """
     faults: list[str] = []
     config = _config_file(_trimmed(environ.get("WEBUI_CONFIG", "")), faults)
     layers = (("environment", environ), ("WEBUI_CONFIG", config))
@@ -66,6 +72,7 @@ def survey(environ: Mapping[str, str]) -> tuple[dict[str, Given], tuple[str, ...
         for source, layer in layers:
             if setting.name not in given and (found := _look_up(setting, source, layer, faults)):
                 given[setting.name] = found
+    _ask_for_keys(given, (environ, config), run, faults)
     faults += [
         f"WEBUI_CONFIG: {name if re.fullmatch('[A-Z0-9_]{1,60}', name) else 'a name'} "
         "in that file is not a setting."
@@ -73,6 +80,35 @@ def survey(environ: Mapping[str, str]) -> tuple[dict[str, Given], tuple[str, ...
     ]
     faults += _misspelt(environ, extra)
     return given, extra, faults
+
+
+def _ask_for_keys(
+    given: dict[str, Given],
+    layers: Iterable[Mapping[str, str]],
+    run: Callable[[str], str],
+    faults: list[str],
+) -> None:
+    """Have the program print the encryption keys, if one is given and nothing goes before it."""
+    names = (_KEY, _KEY + FILE_SUFFIX, key_command.NAME)
+    for layer in layers:
+        named = [name for name in names if _trimmed(layer.get(name, ""))]
+        if len(named) > 1:
+            faults.append(f"{' and '.join(named)} are given; give one of them alone.")
+        if named:
+            break
+    else:
+        return
+    command = given.get(key_command.NAME)
+    if named != [key_command.NAME] or command is None:
+        return
+    try:
+        key_command.arguments(values.unquoted(command.text))
+    except values.Malformed:
+        return  # reported when the setting itself is read
+    try:
+        given[_KEY] = Given(run(command.text), "program")
+    except values.Malformed as fault:
+        faults.append(f"{key_command.NAME} {fault}.")
 
 
 def _look_up(

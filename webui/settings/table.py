@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webui.oauth_manager import PROVIDER_TEMPLATES
-from webui.settings import features, identity, texts
+from webui.settings import features, identity, key_command, texts
 from webui.settings import readers as values
 from webui.settings.accent import product_colour
 from webui.settings.logo import product_logo
@@ -192,6 +192,12 @@ SETTINGS = (
         "KEEP_ALIVE",
         "How often the site renews what nobody uses, spread over that time: 24h; off unless given.",
         values.duration,
+    ),
+    Setting(
+        key_command.NAME,
+        "Program that prints the keys, with its arguments, in place of ENCRYPTION_KEY.",
+        key_command.arguments,
+        is_secret=True,
     ),
 )
 """Every setting but those that each provider has."""

@@ -26,6 +26,7 @@ _USER_INFO = re.compile(r"(?<=://)\S*@")  # refused there, but shown before that
 _SOURCES = {
     "environment": "environment",
     "file": "file of its own",
+    "program": "printed by ENCRYPTION_KEY_COMMAND",
     "WEBUI_CONFIG": "file that WEBUI_CONFIG names",
 }
 
@@ -36,7 +37,7 @@ async def run_checkup(environ: Mapping[str, str], say: Say, *, strict: bool = Fa
     ``strict`` treats warnings as faults.
     """
     report = Report(say)
-    given, extra, _ = survey(environ)
+    given, extra, _ = survey(environ, lambda _: "printed once, for the check-up")
     _say_settings(given, extra, say)
     for name, meant in lookalikes(environ, extra):
         report.warning(
