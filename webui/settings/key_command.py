@@ -11,14 +11,15 @@ import select
 import shlex
 import signal
 import subprocess
-import time
 from contextlib import suppress
 
 from webui.oauth_manager.configuration import Malformed
+from webui.oauth_manager.storage import Clock
 
 NAME = "ENCRYPTION_KEY_COMMAND"
 SECONDS = 10.0  # for it to end
 _MOST = 16 * 1024  # bytes that it may print
+_CLOCK = Clock()
 
 
 def arguments(text: str) -> tuple[str, ...]:
@@ -48,7 +49,7 @@ def output(text: str, seconds: float = SECONDS) -> str:
         ) from None
     with process:
         try:
-            printed = _read(process, time.monotonic() + seconds)
+            printed = _read(process, _CLOCK.monotonic() + seconds)
         finally:
             with suppress(OSError):  # also what it has started itself
                 os.killpg(process.pid, signal.SIGKILL)
@@ -69,14 +70,14 @@ def _read(process: subprocess.Popen[bytes], until: float) -> bytes:
     """Read to the end of what it prints, and wait for its own end."""
     printed = b""
     stdout = process.stdout
-    while stdout and select.select([stdout], [], [], max(until - time.monotonic(), 0))[0]:
+    while stdout and select.select([stdout], [], [], max(until - _CLOCK.monotonic(), 0))[0]:
         piece = os.read(stdout.fileno(), _MOST)
         printed += piece
         if len(printed) > _MOST:
             raise Malformed("printed more than keys")
         if not piece:
             with suppress(subprocess.TimeoutExpired):
-                process.wait(max(until - time.monotonic(), 0))
+                process.wait(max(until - _CLOCK.monotonic(), 0))
                 return printed
             break
     raise Malformed(f"did not end within {SECONDS:.0f} seconds")
