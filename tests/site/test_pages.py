@@ -312,7 +312,7 @@ def test_a_page_that_asks_for_news_says_what_it_shows() -> None:
         poll = Document(SCREENS[name]).by_id("cards-poll").attributes
         assert (poll["hx-get"], poll["hx-include"]) == (where, "[name=seen]")
     seen = [e.attributes for e in Document(SCREENS["list"]).elements if e.tag == "input"]
-    shown = [card(CASES[name]).seen for name in ("limited", "ended", "endless")]
+    shown = [card(CASES[name]).seen for name in ("ended", "limited", "endless")]
     assert [a["value"] for a in seen if a["name"] == "seen"] == shown
 
 
