@@ -15,7 +15,7 @@ import click
 
 from webui.commands.runner import UNAVAILABLE, fail, read_settings
 from webui.logs import configure_logs
-from webui.metrics.exporter import MetricsPortTaken, exported
+from webui.metrics.exporter import NotExported, exported
 from webui.serving.listeners import PortTaken, given, listen, listening_at
 from webui.serving.process import serve_site
 from webui.serving.server import GRACE_SECONDS, NotStarted
@@ -78,7 +78,7 @@ def serve(
                 grace=grace,
                 load=partial(load_settings, dict(os.environ)),
             )
-    except (MetricsPortTaken, PortTaken) as error:
+    except (NotExported, PortTaken) as error:
         fail(str(error))
     except NotStarted:
         sys.exit(UNAVAILABLE)

@@ -7,35 +7,52 @@ nothing that it counted is lost.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from tempfile import TemporaryDirectory
+from typing import Any
+
+import structlog
 
 from webui.settings.settings import Settings
 
+_MEMORY = "/dev/shm"  # noqa: S108 - the folder in it is private
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # its client reads this when it is imported
 
+log = structlog.get_logger(__name__)
 
-class MetricsPortTaken(RuntimeError):
-    """Nobody can listen on ``METRICS_PORT``; the message is the sentence to show."""
+
+class NotExported(RuntimeError):
+    """The port is taken, or no folder can be made; the message is the sentence to show."""
 
 
 @contextmanager
 def exported(settings: Settings) -> Iterator[None]:
     """Have this process and those that it starts keep their values in one folder.
 
-    Serves them on ``METRICS_PORT``, if that is set.  Raises ``MetricsPortTaken``.
+    Serves them on ``METRICS_PORT``, if that is set.  Raises ``NotExported``.
     """
     if not (settings.metrics_port or settings.metrics_token):
         yield
         return
-    with TemporaryDirectory(prefix="webui-metrics-") as folder:
+    with _folder() as folder:
         os.environ[_FOLDER] = folder
         try:
             with _listening(settings.metrics_host, settings.metrics_port):
                 yield
         finally:
             del os.environ[_FOLDER]
+
+
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """Make a private folder, in memory if it can be: a read-only container has that too."""
+    place = _MEMORY if os.access(_MEMORY, os.W_OK | os.X_OK) else None
+    try:
+        return tempfile.TemporaryDirectory(prefix="webui-metrics-", dir=place)
+    except OSError:
+        raise NotExported(
+            "The metrics need a temporary folder, and none can be made. Name one in TMPDIR."
+        ) from None
 
 
 @contextmanager
@@ -50,13 +67,19 @@ def _listening(host: str, port: int) -> Iterator[None]:
     try:
         server, thread = start_http_server(port, host, registry())
     except OSError as error:
-        raise MetricsPortTaken(
+        raise NotExported(
             f"Cannot listen on {host}, port {port}: {error.strerror}. Stop what uses it, or "
             "change METRICS_PORT or METRICS_HOST."
         ) from None
+    server.handle_error = _went_away  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _went_away(*_: Any) -> None:
+    """Log in one line what the server would print as a traceback."""
+    log.warning("a reader of the metrics went away")

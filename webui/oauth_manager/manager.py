@@ -47,9 +47,8 @@ class OAuthManager(People):
     calls to providers go through; ``observer`` is called with each :class:`Step` as it
     ends; ``transport`` replaces the network and ``clock`` the time, for tests.
 
-    Methods take an asyncio Redis client.  Each raises ``ValueError`` for an
-    unknown provider or an impossible user id, and ``StoreUnavailable`` when
-    Redis does not answer.
+    Methods take an asyncio Redis client.  Each raises ``ValueError`` for an unknown
+    provider or an impossible user id, and ``StoreUnavailable`` if Redis does not answer.
     """
 
     def __init__(
