@@ -40,8 +40,7 @@ from webui.oauth_manager.errors import ProviderFailure
 from webui.oauth_manager.protocol.answers import Answer as Got
 from webui.oauth_manager.protocol.meanings import meaning_of
 from webui.oauth_manager.protocol.token_answers import read_token_answer
-from webui.oauth_manager.providers import PROVIDER_TEMPLATES
-from webui.oauth_manager.providers.provider import build_providers
+from webui.oauth_manager.providers import PROVIDER_TEMPLATES, build_providers
 
 pytestmark = pytest.mark.anyio
 

@@ -17,8 +17,7 @@ from redis.asyncio import Redis
 from tests.kit.every import every
 from tests.kit.logos import DRAWING
 from webui.commands.check import run_checkup
-from webui.oauth_manager.providers import PROVIDER_TEMPLATES
-from webui.oauth_manager.providers.provider import build_providers
+from webui.oauth_manager.providers import PROVIDER_TEMPLATES, build_providers
 from webui.settings.settings import Settings, SettingsError, load_settings
 from webui.settings.sources import survey
 from webui.settings.table import PROVIDER_SETTINGS, SETTINGS, all_settings
@@ -170,6 +169,7 @@ class TestProviders:
             GIT_LAB_GONE="BAD_TOKEN, Invalid refresh token, 400",
             GIT_LAB_SCOPE_TEXTS="read_user=see your name; api=do all you can: a=b",
             GIT_LAB_LABEL="GitLab",
+            GIT_LAB_HOST="git.test/group",
             GIT_LAB_SCOPE_SEPARATOR="comma",
             GIT_LAB_TOKEN_AUTH="basic",
             GIT_LAB_REVOKE_STYLE="bare",
@@ -178,6 +178,27 @@ class TestProviders:
             GIT_LAB_ACCOUNT_HANDLE_FIELD="user.username",
             GIT_LAB_MANAGE_URL="https://git.test/apps",
             GIT_LAB_EXTRA_AUTH_PARAMS="prompt=consent&x=",
+            GIT_LAB_REFRESH_URL="https://git.test/renew",
+            GIT_LAB_CLIENT_AUTH="none",
+            GIT_LAB_CLIENT_ID_NAME="client_key",
+            GIT_LAB_TOKEN_BODY="json",
+            GIT_LAB_AUTHORIZE_PARAMS="prompt=login&y=1",
+            GIT_LAB_TOKEN_PARAMS="expiring=1",
+            GIT_LAB_HEADERS="Git-Version: 2026-01; User-Agent: web:{client_id}:1",
+            GIT_LAB_TOKEN_PATH="authed_user",
+            GIT_LAB_TOKEN_TYPES="user bot",
+            GIT_LAB_LIFETIME="7200",
+            GIT_LAB_REFRESH="none",
+            GIT_LAB_TOKEN_HEADER="X-Token: {access_token}",
+            GIT_LAB_ACCOUNT_METHOD="post",
+            GIT_LAB_ACCOUNT_BODY="null",
+            GIT_LAB_REVOKE_METHOD="DELETE",
+            GIT_LAB_REVOKE_AUTH="token",
+            GIT_LAB_REVOKE_BODY="query",
+            GIT_LAB_REVOKE_TOKEN="access",
+            GIT_LAB_REVOKE_FIELD="access_token",
+            GIT_LAB_KEEP="team.id, instance_url",
+            GIT_LAB_API_HOSTS="api.git.test",
             GIT_LAB_FEATURES="issue updates: api; greetings: read_user",
             GIT_LAB_IDLE_LIMIT="30d",
         )
@@ -187,7 +208,11 @@ class TestProviders:
         assert provider.label == "GitLab"
         assert provider.scope_separator == ","
         assert provider.scopes == ["read_user", "api"]
-        assert provider.extra_auth_params == {"prompt": "consent", "x": ""}
+        assert provider.extra_auth_params == {"prompt": "login", "y": "1"}
+        assert provider.token_auth == "none"
+        assert provider.headers == {"Git-Version": "2026-01", "User-Agent": "web:{client_id}:1"}
+        assert (provider.lifetime, provider.keep) == (7200, ("team.id", "instance_url"))
+        assert (provider.account_method, provider.account_body) == ("POST", "null")
         assert (provider.iss_required, provider.pkce) == (False, False)
         assert provider.purpose == "Lets {bot} watch your pipelines."
         assert provider.gone == ("BAD_TOKEN", "Invalid refresh token", "400")
@@ -235,10 +260,58 @@ class TestProviders:
         assert fault(DISCORD_CLIENT_SECRET="hush").startswith("DISCORD_CLIENT_ID is missing")
 
     def test_a_provider_of_ones_own_needs_both_endpoints(self) -> None:
-        assert [sentence.split()[0] for sentence in faults(EXTRA_PROVIDERS="gitlab")] == [
-            "GITLAB_AUTHORIZE_URL",
-            "GITLAB_TOKEN_URL",
+        assert [sentence.split()[0] for sentence in faults(EXTRA_PROVIDERS="forge")] == [
+            "FORGE_AUTHORIZE_URL",
+            "FORGE_TOKEN_URL",
         ]
+
+    def test_a_name_that_the_catalogue_lacks_is_refused_with_the_nearest_ones(self) -> None:
+        told = faults(EXTRA_PROVIDERS="slak")
+        assert [sentence.split()[0] for sentence in told] == [
+            "SLAK_AUTHORIZE_URL",
+            "SLAK_TOKEN_URL",
+        ]
+        assert all("it has slack" in sentence for sentence in told)
+
+    def test_a_provider_of_the_catalogue_takes_an_id_and_a_secret_and_nothing_else(self) -> None:
+        client = {"SLACK_CLIENT_ID": "id", "SLACK_CLIENT_SECRET": "hush"}
+        found = settings(EXTRA_PROVIDERS="slack", **client)
+        assert found.providers_config == {"slack": {"client_id": "id", "client_secret": "hush"}}
+        provider = build_providers(PROVIDER_TEMPLATES, found.providers_config)["slack"]
+        assert provider.is_configured
+        assert provider.token_url == "https://slack.com/api/oauth.v2.user.access"
+        assert provider.scopes
+        assert set(provider.scopes) <= provider.scope_sentences.keys()
+
+    def test_the_environment_overrides_single_values_of_the_catalogue(self) -> None:
+        found = settings(EXTRA_PROVIDERS="slack", SLACK_SCOPES="chat:write", SLACK_LABEL="Chat")
+        provider = build_providers(PROVIDER_TEMPLATES, found.providers_config)["slack"]
+        assert (provider.scopes, provider.label) == (["chat:write"], "Chat")
+        assert provider.scope_separator == ","
+        assert not provider.is_configured
+
+    def test_endpoints_that_move_keep_every_other_value_of_the_catalogue(self) -> None:
+        found = settings(
+            EXTRA_PROVIDERS="slack",
+            SLACK_AUTHORIZE_URL="https://slack.test/a",
+            SLACK_TOKEN_URL="https://slack.test/t",
+        )
+        provider = build_providers(PROVIDER_TEMPLATES, found.providers_config)["slack"]
+        assert (provider.token_path, provider.pkce) == ("authed_user", False)
+        assert provider.revoke_url == provider.account_url == ""
+        assert provider.api_hosts == ()
+
+    def test_a_provider_that_everybody_runs_needs_its_host(self) -> None:
+        client = {"OKTA_CLIENT_ID": "id", "OKTA_CLIENT_SECRET": "hush"}
+        assert fault(EXTRA_PROVIDERS="okta", **client).startswith("OKTA_HOST is missing")
+        found = settings(EXTRA_PROVIDERS="okta", OKTA_HOST="acme.okta.test/oauth2", **client)
+        provider = build_providers(PROVIDER_TEMPLATES, found.providers_config)["okta"]
+        assert provider.token_url == "https://acme.okta.test/oauth2/v1/token"
+
+    def test_a_public_client_needs_no_secret(self) -> None:
+        found = settings(EXTRA_PROVIDERS="slack", SLACK_CLIENT_ID="id", SLACK_CLIENT_AUTH="none")
+        provider = build_providers(PROVIDER_TEMPLATES, found.providers_config)["slack"]
+        assert provider.is_configured
 
     @every("names", ["Git Lab!", "-x", "a_b a-b", "x" * 33])
     def test_names_that_cannot_be_providers_are_faults(self, names: str) -> None:

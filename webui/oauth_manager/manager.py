@@ -25,8 +25,7 @@ from .models import Connection, Disconnected, RevokeOutcome
 from .protocol import requests
 from .protocol.steps import Observer
 from .protocol.transport import Transport
-from .providers import PROVIDER_TEMPLATES
-from .providers.provider import build_providers
+from .providers import PROVIDER_TEMPLATES, build_providers
 from .storage import held_tokens, lookup, store
 from .storage.calls import Pipeline, RedisClient, redis_call
 from .storage.keys import check_user_id
@@ -160,7 +159,7 @@ class OAuthManager(People):
         provider: str,
         scopes: Iterable[str] | None,
         also: Callable[[Any], object],
-        **bound: str,
+        **bound: Any,
     ) -> str:
         known = self._configured(provider)
         self._need(redis)

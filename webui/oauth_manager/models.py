@@ -67,6 +67,7 @@ class Profile:
     failed_check: str = ""
     generation: str = ""
     is_account_refused: bool = False  # by its address, with a token that had just been issued
+    kept: tuple[str, ...] = ()  # "path=value" of facts beside the tokens (a provider's KEEP)
 
     def of(self, token: TokenData | None) -> Profile:
         """Return the same, unless it belongs to another authorization: then an empty one."""
@@ -149,6 +150,11 @@ class Connection:
     def lacking_scopes(self) -> tuple[str, ...]:
         """Return the missing scopes that are needed; all missing ones if that is unknown."""
         return tuple(scope for scope in self.missing_scopes if scope not in self.unneeded_scopes)
+
+    @property
+    def extra(self) -> dict[str, str]:
+        """Map the path of each fact that the provider's data keep to its value: ``team.id``."""
+        return dict(fact.partition("=")[::2] for fact in self.profile.kept)
 
     def ends_soon(self, now: float) -> bool:
         """Tell whether access ends within a week of ``now`` (epoch seconds), for good."""

@@ -95,7 +95,8 @@ def _allow(standin: Standin, ask: Ask, login: str, scopes: list[str]) -> dict[st
         "prompt": ask.query.get("prompt", "none"),
         "session_state": str(uuid4()),
     }
-    return {"code": code} | {name: extras[name] for name in habits.callback_extras}
+    extra = {name: extras[name] for name in habits.callback_extras}
+    return {"code": code, **extra, **habits.callback_kept}
 
 
 def _read(standin: Standin, request: Request) -> Ask | Response:
@@ -106,7 +107,7 @@ def _read(standin: Standin, request: Request) -> Ask | Response:
     """
     pairs = request.query_params.multi_items()
     query = dict(pairs)
-    if query.get("client_id") != standin.client.client_id:
+    if query.get(standin.habits.client_id_name) != standin.client.client_id:
         return page("standin_refused.html", 400, standin=standin, reason="client")
     if query.get("redirect_uri") != standin.client.redirect_uri:
         return page("standin_refused.html", 400, standin=standin, reason="redirect")

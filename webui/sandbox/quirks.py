@@ -59,6 +59,8 @@ class Habits:
     fixed_scopes: frozenset[str] | None = None
     # Parameters of the callback besides code, state and issuer.
     callback_extras: tuple[str, ...] = ()
+    callback_kept: Mapping[str, str] = field(default_factory=dict)
+    client_id_name: str = "client_id"
     gives_refresh_token: Callable[[Mapping[str, str], bool], bool] = _always
     # "keep": the same one serves on and is not sent again; "rotate": one use,
     # and a second use ends the family; "add": a new one each time, all live.

@@ -41,15 +41,12 @@ def _exchange(standin: Standin, form: dict[str, str]) -> dict[str, Any]:
         raise Refused("code", "The code is unknown, used or too old.")
     if form.get("redirect_uri") != code.redirect_uri:
         raise Refused("redirect", "The redirect_uri is not the one of the authorization.")
-    verifier = form.get("code_verifier", "")
-    # A verifier without a challenge means that somebody took the challenge out
-    # on the way (RFC 9700, 4.8.2).
-    if (_s256(verifier) if verifier else "") != code.challenge:
+    if not fits_challenge(form.get("code_verifier", ""), code.challenge):
         raise Refused("verifier", "The code_verifier does not fit the code_challenge.")
     family = secrets.token_hex(8)
     body = _access(standin, code.grant, family, code.scopes)
     if code.with_refresh:
-        body["refresh_token"] = _refresh_token(standin, code.grant, family, code.scopes)
+        body["refresh_token"] = new_refresh_token(standin, code.grant, family, code.scopes)
     return body | _id_token(standin, code.grant, code.scopes)
 
 
@@ -69,10 +66,19 @@ def _refresh(standin: Standin, form: dict[str, str]) -> dict[str, Any]:
         grants.drop([t for t in family if t.kind == "access"])
     body = _access(standin, old.grant, old.family, scopes)
     if habits.refresh != "keep":
-        body["refresh_token"] = _refresh_token(standin, old.grant, old.family, old.scopes)
+        body["refresh_token"] = new_refresh_token(standin, old.grant, old.family, old.scopes)
     if habits.refresh == "rotate":
         grants.spend(old)
     return body | _id_token(standin, old.grant, scopes)
+
+
+def fits_challenge(verifier: str, challenge: str) -> bool:
+    """Compare a verifier with its challenge, either of which may be empty.
+
+    A verifier without a challenge means that somebody took the challenge out on the way
+    (RFC 9700, 4.8.2).
+    """
+    return (_s256(verifier) if verifier else "") == challenge
 
 
 def _s256(verifier: str) -> str:
@@ -94,7 +100,7 @@ def _access(standin: Standin, grant: str, family: str, scopes: list[str]) -> dic
     }
 
 
-def _refresh_token(standin: Standin, grant: str, family: str, scopes: list[str]) -> str:
+def new_refresh_token(standin: Standin, grant: str, family: str, scopes: list[str]) -> str:
     expires_at = standin.grants.clock() + HUNDRED_EIGHTY_DAYS
     value = standin.habits.refresh_prefix + secrets.token_urlsafe(40)
     return standin.grants.add(value, Token("refresh", grant, family, scopes, expires_at))

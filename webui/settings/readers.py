@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from webui.addresses import UNIX_PEER, network_of
 from webui.oauth_manager import configuration
@@ -43,15 +43,10 @@ __all__ = [
 ]
 
 SHORTEST_SECRET = 32
-LONGEST_SENTENCE = 200  # characters
 
 _SEPARATORS = re.compile(r"[\s,]+")
 _PROVIDER = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
-_OUR_PARAMETER = re.compile(
-    "client_id|code_challenge(_method)?|nonce|redirect_uri|request(_uri)?"
-    "|response_(mode|type)|scope|state"
-)
 # An @ after the end of a host: user and password were meant to go on up to it.
 _PASSWORD_CUT_SHORT = re.compile(r"[a-z+]+://[^/?#]*[/?#\[\]].*@")
 
@@ -71,18 +66,6 @@ def line(text: str) -> str:
     if len(text) > 64 or not text.isprintable():
         raise Malformed("must be one line of at most 64 characters")
     return text
-
-
-def sentence(text: str) -> str:
-    """Read a sentence to show."""
-    if len(text) > LONGEST_SENTENCE or not text.isprintable():
-        raise Malformed(f"must be one line of at most {LONGEST_SENTENCE} characters")
-    return text
-
-
-def phrases(text: str) -> tuple[str, ...]:
-    """Split at commas; blanks inside belong to a part."""
-    return tuple(filter(None, (part.strip() for part in text.split(","))))
 
 
 def people(text: str) -> frozenset[str]:
@@ -125,39 +108,10 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
-def duration(text: str) -> float:
-    """Read a time like 90d, 24h, 15m or 10s as seconds."""
-    found = re.fullmatch(r"([0-9]{1,6}) ?([dhms])", text.lower())
-    if not found or not int(found[1]):
-        raise Malformed("must be a time like 90d, 24h, 15m or 10s")
-    return float(int(found[1]) * {"d": 86_400, "h": 3600, "m": 60, "s": 1}[found[2]])
-
-
-def separator(text: str) -> str:
-    """Read a separator by name: the environment cannot tell a blank from nothing."""
-    named = {"space": " ", "comma": ","}.get(text.lower(), text)
-    if len(named) != 1 or not " " <= named <= "~":
-        raise Malformed("must be space, comma or one character")
-    return named
-
-
 def tenant(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,253}", text):
         raise Malformed("must be a tenant's id or domain, or common, organizations or consumers")
     return text
-
-
-def parameters(text: str) -> dict[str, str]:
-    """Read ``a=b&c=d``, for the authorize address."""
-    try:
-        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True, max_num_fields=20)
-    except ValueError:
-        raise Malformed("must be written like a query string: a=b&c=d") from None
-    if len(dict(pairs)) < len(pairs):
-        raise Malformed("names a parameter twice")
-    if any(_OUR_PARAMETER.fullmatch(name) for name, _ in pairs):
-        raise Malformed("names a parameter that belongs to the flow itself")
-    return dict(pairs)
 
 
 def networks(text: str) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from typing import Any
 from urllib.parse import urlsplit
 
-from webui.oauth_manager import PROVIDER_TEMPLATES
 from webui.oauth_manager.configuration import half_moved
+from webui.oauth_manager.providers import nearest, template
 from webui.settings import identity, key_command
 from webui.settings import readers as values
 from webui.settings.features import unasked
@@ -17,7 +17,8 @@ from webui.settings.logo import Logo
 from webui.settings.sources import Given, survey
 from webui.settings.table import PROVIDER_SETTINGS, all_settings, provider_names, variable
 
-_ENDPOINTS = tuple(s.name for s in PROVIDER_SETTINGS if s.read in (values.endpoint, values.issuer))
+_ADDRESSES = (values.endpoint, values.issuer)
+_ENDPOINTS = tuple(s.name for s in PROVIDER_SETTINGS if s.read in _ADDRESSES)
 
 
 class SettingsError(Exception):
@@ -134,22 +135,40 @@ def _disagreements(
     base_url = read.get("BASE_URL")
     is_local = base_url is None or values.is_loopback(urlsplit(base_url).hostname or "")
     for provider in provider_names(extra):
-        yield from _half_a_client(provider, given)
+        yield from _half_a_client(provider, given, read)
         if not is_local:
             yield from _unsealed_endpoints(provider, read)
         yield from _half_moved(provider, given, read)
         yield from _unasked_features(provider, read)
+        yield from _without_host(provider, given)
     yield from identity.disagreements(given, read, is_local=is_local)
     for provider in extra:
         for name in ("AUTHORIZE_URL", "TOKEN_URL"):
-            if provider not in PROVIDER_TEMPLATES and variable(provider, name) not in given:
-                yield f"{variable(provider, name)} is missing: EXTRA_PROVIDERS names {provider}."
+            if not template(provider) and variable(provider, name) not in given:
+                yield f"{variable(provider, name)} is missing: {_not_there(provider)}."
 
 
-def _half_a_client(provider: str, given: Mapping[str, Given]) -> Iterator[str]:
+def _not_there(provider: str) -> str:
+    near = ", ".join(nearest(provider))
+    return f"EXTRA_PROVIDERS names {provider}, and the catalogue has none of that name" + (
+        f"; it has {near}" if near else ""
+    )
+
+
+def _half_a_client(
+    provider: str, given: Mapping[str, Given], read: Mapping[str, Any]
+) -> Iterator[str]:
+    if _is_public(provider, read) and variable(provider, "CLIENT_ID") in given:
+        return
     client = [variable(provider, name) for name in ("CLIENT_ID", "CLIENT_SECRET")]
     if len(missing := [name for name in client if name not in given]) == 1:
         yield f"{missing[0]} is missing: client id and client secret go together."
+
+
+def _is_public(provider: str, read: Mapping[str, Any]) -> bool:
+    usual = template(provider).get("token_auth", "post")
+    older = read.get(variable(provider, "TOKEN_AUTH"), usual)
+    return bool(read.get(variable(provider, "CLIENT_AUTH"), older) == "none")
 
 
 def _unsealed_endpoints(provider: str, read: Mapping[str, Any]) -> Iterator[str]:
@@ -165,17 +184,25 @@ def _half_moved(
     if not all(variable in read for variable in names.values() if variable in given):
         return
     moved = {name: read[variable] for name, variable in names.items() if variable in given}
-    if lacking := half_moved(moved, PROVIDER_TEMPLATES.get(provider, {})):
+    if lacking := half_moved(moved, template(provider)):
         own = names[next(iter(moved))]
         yield f"{names[lacking]} is missing: {own} names another server, and they go together."
 
 
 def _unasked_features(provider: str, read: Mapping[str, Any]) -> Iterator[str]:
     """Yield faults of features: an unrequested scope would look left off for ever."""
-    template = PROVIDER_TEMPLATES.get(provider, {})
+    known = template(provider)
     features, scopes = variable(provider, "FEATURES"), variable(provider, "SCOPES")
-    if unasked(read.get(features, {}), read.get(scopes, template.get("scopes", ())), template):
+    if unasked(read.get(features, {}), read.get(scopes, known.get("scopes", ())), known):
         yield f"{features} needs a scope that is not asked for; {scopes} has to name it."
+
+
+def _without_host(provider: str, given: Mapping[str, Given]) -> Iterator[str]:
+    known, name = template(provider), variable(provider, "HOST")
+    is_own = "{host}" in known.get("token_url", "") and not known.get("host")
+    own = {variable(provider, each) for each in ("HOST", "TOKEN_URL")}
+    if is_own and variable(provider, "CLIENT_ID") in given and not own.intersection(given):
+        yield f"{name} is missing: everybody who runs {known['label']} has addresses of their own."
 
 
 def _providers_config(read: Mapping[str, Any], extra: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -189,7 +216,7 @@ def _providers_config(read: Mapping[str, Any], extra: Iterable[str]) -> dict[str
     }
     if read["MICROSOFT_TENANT"] != "common":
         for endpoint in ("authorize_url", "token_url"):
-            usual: str = PROVIDER_TEMPLATES["microsoft"][endpoint]
+            usual: str = template("microsoft")[endpoint]
             tenants = usual.replace("/common/", f"/{read['MICROSOFT_TENANT']}/")
             config["microsoft"].setdefault(endpoint, tenants)
-    return {provider: fields for provider, fields in config.items() if fields}
+    return {name: fields for name, fields in config.items() if fields or name in extra}

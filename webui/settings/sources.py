@@ -33,7 +33,8 @@ from webui.settings.table import (
 )
 
 # Writers of a table of the file as the text of its setting.
-_AS_TEXT = {
+_AS_TEXT: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "_HEADERS": lambda table: ";".join(f"{name}:{said}" for name, said in table.items()),
     features.SUFFIX: features.as_text,
     texts.SUFFIX: texts.as_text,
 }

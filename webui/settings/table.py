@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webui.oauth_manager import PROVIDER_TEMPLATES
+from webui.oauth_manager.providers import SCHEMA, reader_of
 from webui.settings import features, identity, key_command, texts
 from webui.settings import readers as values
 from webui.settings.accent import product_colour
@@ -191,7 +192,7 @@ SETTINGS = (
     Setting(
         "KEEP_ALIVE",
         "How often the site renews what nobody uses, spread over that time: 24h; off unless given.",
-        values.duration,
+        reader_of("duration"),
     ),
     Setting(
         key_command.NAME,
@@ -202,69 +203,25 @@ SETTINGS = (
 )
 """Every setting but those that each provider has."""
 
-PROVIDER_SETTINGS = (
-    Setting("CLIENT_ID", "The client id the provider gave you.", values.client_id),
-    Setting("CLIENT_SECRET", "Its client secret.", values.client_secret, is_secret=True),
-    Setting("SCOPES", "Scopes to ask for, between blanks or commas.", values.scopes),
-    Setting("AUTHORIZE_URL", "Authorization endpoint.", values.endpoint),
-    Setting("TOKEN_URL", "Token endpoint.", values.endpoint),
-    Setting("REVOKE_URL", "Revocation endpoint.", values.endpoint),
-    Setting("ACCOUNT_URL", "Where to ask whose account it is.", values.endpoint),
-    Setting("ISSUER", "Issuer to compare with iss (RFC 9207).", values.issuer),
+# Kinds whose text the site reads in its own way; the library reads the others.
+_READERS: dict[str, Callable[[str], Any]] = {
+    "client_id": values.client_id,
+    "client_secret": values.client_secret,
+    "endpoint": values.endpoint,
+    "features": features.features,
+    "scope_texts": texts.scope_texts,
+    "scopes": values.scopes,
+}
+
+PROVIDER_SETTINGS = tuple(
     Setting(
-        "ISS_REQUIRED",
-        "Whether its callbacks have to carry iss: on or off. Another issuer is never accepted.",
-        values.switch,
-    ),
-    Setting("PKCE", "Send a code challenge and verifier (RFC 7636): on or off.", values.switch),
-    Setting("LABEL", "Name on the pages.", values.line),
-    Setting("PURPOSE", "What it is for, on its card: Lets {bot} post for you.", values.sentence),
-    Setting("SCOPE_SEPARATOR", "Between scopes: space, comma or one character.", values.separator),
-    Setting(
-        "TOKEN_AUTH",
-        "Client authentication at the token endpoint: post or basic.",
-        values.one_of("post", "basic"),
-    ),
-    Setting(
-        "REVOKE_STYLE",
-        "rfc7009, bare (without client authentication) or delete (as GitHub).",
-        values.one_of("rfc7009", "bare", "delete"),
-    ),
-    Setting(
-        "ACCOUNT_ID_FIELD", "Unchanging id in the account answer (a.b reaches inside).", values.line
-    ),
-    Setting("ACCOUNT_LABEL_FIELD", "Name to show in the account answer.", values.line),
-    Setting(
-        "ACCOUNT_HANDLE_FIELD",
-        "Name in the account answer that is unique there: a user name, not a display name.",
-        values.line,
-    ),
-    Setting("MANAGE_URL", "The provider's page that lists connected apps.", values.endpoint),
-    Setting("EXTRA_AUTH_PARAMS", "More authorize parameters: a=b&c=d.", values.parameters),
-    Setting(
-        "GONE",
-        "Its own words for access that is over, between commas: error codes, numbers or whole "
-        "messages.",
-        values.phrases,
-    ),
-    Setting(
-        "SCOPE_TEXTS",
-        'What each scope allows, to complete "the bot can": '
-        "chat:write=post in your name; users:read=see your team.",
-        texts.scope_texts,
-    ),
-    Setting(
-        "FEATURES",
-        "What the bot does with it, each with the scopes that takes: "
-        "reminders: calendar.read; mail: mail.read mail.send.",
-        features.features,
-    ),
-    Setting(
-        "IDLE_LIMIT",
-        "How long a grant may lie unused before the provider ends it (90d, 36h); `keep-alive` "
-        "renews it in time.",
-        values.duration,
-    ),
+        row.name.upper(),
+        row.meaning,
+        _READERS.get(row.kind) or reader_of(row.kind),
+        is_secret=row.name == "client_secret",
+    )
+    for row in SCHEMA
+    if row.meaning
 )
 """For each provider ``{PROVIDER}_{name}``; the defaults are those of the provider."""
 

@@ -9,17 +9,19 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from webui.settings.readers import Malformed, sentence
+from webui.oauth_manager.providers import reader_of
+from webui.settings.readers import Malformed
 
 SUFFIX = "_SCOPE_TEXTS"
 
+_sentence = reader_of("sentence")
 _SCOPE = re.compile(r"[!-~]{1,256}")
 
 
 def scope_texts(text: str) -> dict[str, str]:
     """Read the text of the setting.  Raises :class:`Malformed`, like every reader."""
     parts = [part.partition("=") for part in text.split(";") if part.strip()]
-    found = {scope.strip(): sentence(allows.strip()) for scope, _, allows in parts}
+    found = {scope.strip(): _sentence(allows.strip()) for scope, _, allows in parts}
     if len(found) < len(parts):
         raise Malformed("names a scope twice")
     if not all(_SCOPE.fullmatch(scope) and said for scope, said in found.items()):

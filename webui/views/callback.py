@@ -88,6 +88,7 @@ async def _come_back(request: Request, provider: OAuthProvider) -> Response:
         return await _refused(request, session, attempt, answer, refusal)
     if not taken.is_bound and answer.error:
         return await _not_allowed(request, taken, answer)
+    taken = replace(taken, returned=answer.returned)
     if session is None:
         return await _park(request, taken, answer)
     return await finish(request, session, taken, answer)

@@ -93,9 +93,9 @@ async def _answer(services: Services, subject: Subject, token: TokenData) -> Ans
     """
     provider = subject.provider
     answer = await services.client.account(provider, token, DEADLINE_WHILE_WAITING)
-    account = answers.read_json(answer.body) if answer.status == 200 else None
+    profile = answers.read_profile(provider, answer)
     is_said = answer.status == 403 or answers.refuses_token(provider, answer)
-    if not is_said and (account is None or answers.says_no(account)):
+    if not is_said and profile is None:
         raise OAuthUnavailable(provider.name, "check", f"http_{answer.status}")
     return answer
 

@@ -12,7 +12,7 @@ from ..errors import FlowRefused, OAuthUnavailable
 from ..journal.activity import Event
 from ..links.codes import Attempt
 from ..models import Account, Connection, Profile
-from ..protocol import answers
+from ..protocol import answers, facts
 from ..providers.provider import OAuthProvider
 from ..storage import lookup
 from ..storage.records import Stored
@@ -34,6 +34,7 @@ class _Back:
     account: Account = _NOBODY
     handle: str = ""
     is_refused: bool = False  # by the account address
+    kept: tuple[str, ...] = ()
 
 
 async def complete(
@@ -105,15 +106,17 @@ async def _back(
         provider, redirect_uri, code, attempt.verifier, attempt.scopes
     )
     token.generation = new_generation()
+    kept = facts.kept(provider, fields, attempt.returned)
     if not provider.account_url:
-        return _Back(token)
+        return _Back(token, kept=kept)
     try:
         answer = await client.account(provider, token)
     except OAuthUnavailable:
-        return _Back(token)
+        return _Back(token, kept=kept)
     account = answers.read_account(provider, answer, fields)
     handle = answers.read_handle(provider, answer)
-    return _Back(token, account, handle, is_refused=answers.refuses_token(provider, answer))
+    is_refused = answers.refuses_token(provider, answer)
+    return _Back(token, account, handle, is_refused, kept)
 
 
 def _is_unclear(before: Stored, account: Account) -> bool:
@@ -174,4 +177,5 @@ def _fresh_profile(
         used_at=earlier.used_at if goes_on else 0.0,
         generation=back.token.generation,
         is_account_refused=back.is_refused,
+        kept=back.kept,
     )

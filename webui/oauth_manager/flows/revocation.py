@@ -53,7 +53,7 @@ async def _ask(services: Services, provider: OAuthProvider, token: TokenData | N
     clock, client = services.storage.clock, services.client
     give_up = clock.monotonic() + DEADLINE
     is_over = token.is_over(clock.now())
-    if provider.revoke_style == "delete" and is_over and token.refresh_token:
+    if provider.revokes_by_access_token and is_over and token.refresh_token:
         # Only a token that still works can end this kind of grant.
         try:
             token = await client.refresh(provider, token)

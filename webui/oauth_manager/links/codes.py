@@ -76,6 +76,8 @@ class Attempt:
     link_code: str = field(default="", repr=False)
     return_to: str = "list"
     begun_at: float = 0.0
+    # Facts of the callback that are kept, once it has come back.
+    returned: tuple[str, ...] = ()
 
     @property
     def is_bound(self) -> bool:

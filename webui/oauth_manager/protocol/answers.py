@@ -87,9 +87,11 @@ def form_fields(body: bytes) -> dict[str, str] | None:
         return None
 
 
-def says_no(fields: Mapping[str, Any]) -> bool:
+def says_no(content: Any) -> bool:
     """Tell whether an answer is an error whatever its status."""
-    return bool(fields.get("error")) or fields.get("ok") is False
+    if not isinstance(content, Mapping):
+        return False
+    return bool(content.get("error")) or content.get("ok") is False
 
 
 def refuses_token(provider: OAuthProvider, answer: Answer) -> bool:
@@ -99,7 +101,7 @@ def refuses_token(provider: OAuthProvider, answer: Answer) -> bool:
     if answer.status in BUSY or answer.status >= 500:
         return False
     content = any_json(answer.body)
-    is_refusal = isinstance(content, dict) and says_no(content)
+    is_refusal = says_no(content)
     if answer.status == 401 or (200 <= answer.status < 300 and not is_refusal):
         return answer.status == 401
     return meaning_of(provider, "account", everything_in(answer, content))[0] is Meaning.GONE
@@ -112,19 +114,27 @@ def confirms_revocation(answer: Answer) -> bool:
     return 200 <= answer.status < 300 and not says_no(body) and not is_page
 
 
+def read_profile(provider: OAuthProvider, answer: Answer) -> dict[str, Any] | list[Any] | None:
+    """Return the account address's record of a person, or its list of records, None if neither."""
+    content = any_json(answer.body) if answer.status == 200 else None
+    is_list = isinstance(content, list) and provider.account_id_field[:1].isdecimal()
+    is_record = isinstance(content, dict) and not says_no(content)
+    return content if is_list or is_record else None
+
+
 def read_account(
     provider: OAuthProvider, answer: Answer, token_answer: Mapping[str, Any]
 ) -> Account:
     """Read the person's account; an unexpected shape gives an empty account, never an error."""
-    profile = read_json(answer.body) if answer.status == 200 else None
+    profile = read_profile(provider, answer)
     if profile is None:
         return Account()
-    if provider.read_account:
+    if provider.read_account and isinstance(profile, dict):
         account = provider.read_account(profile, token_answer)
     else:
         account = Account(
-            _text_at(profile, provider.account_id_field),
-            _text_at(profile, provider.account_label_field),
+            _joined_at(profile, provider.account_id_field),
+            text_at(profile, provider.account_label_field),
         )
     return Account(_plain(account.id), _plain(account.label))
 
@@ -135,30 +145,41 @@ def read_handle(provider: OAuthProvider, answer: Answer) -> str:
     So plain letters alone: other letters could look like those of another's name.  An
     address that the provider calls unverified may be anybody's.
     """
-    profile = read_json(answer.body) if answer.status == 200 else None
+    profile = read_profile(provider, answer)
     if profile is None or not provider.account_handle_field:
         return ""
     *path, name = provider.account_handle_field.split(".")
-    is_verified = _at(profile, ".".join([*path, "email_verified"]))
+    is_verified = value_at(profile, ".".join([*path, "email_verified"]))
     if name == "email" and is_verified in (False, "false"):
         return ""
-    handle = _text_at(profile, provider.account_handle_field)
+    handle = text_at(profile, provider.account_handle_field)
     return handle if _HANDLE.fullmatch(handle) else ""
 
 
-def _text_at(record: Mapping[str, Any], path: str) -> str:
+def _joined_at(content: Any, paths: str) -> str:
+    """Return the texts at paths between slashes, joined by one; ``""`` if any is missing."""
+    found = [text_at(content, path) for path in paths.split("/")]
+    return "/".join(found) if all(found) else ""
+
+
+def text_at(content: Any, path: str) -> str:
     """Return the text or whole number at a dotted path (``user.id``), else ``""``."""
-    value = _at(record, path)
+    value = value_at(content, path)
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         return ""
     return str(value)
 
 
-def _at(record: Mapping[str, Any], path: str) -> Any:
-    value: Any = record
+def value_at(content: Any, path: str) -> Any:
+    """Return what is at a dotted path; a number counts in a list, from 0.  None if nothing."""
     for name in path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value
+        if isinstance(content, Mapping):
+            content = content.get(name)
+        elif isinstance(content, list) and name.isdecimal() and int(name[:6]) < len(content):
+            content = content[int(name[:6])]
+        else:
+            return None
+    return content
 
 
 def _plain(text: str) -> str:

@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl
 
 from ..errors import FlowRefused, Meaning
 from ..providers.provider import OAuthProvider
+from . import facts
 from .answers import code_word
 from .meanings import meaning_of
 from .requests import is_one_time_value
@@ -27,6 +28,7 @@ class AuthorizationResponse:
     error: str = ""
     issuer: str | None = None
     meaning: Meaning = Meaning.UNKNOWN
+    returned: tuple[str, ...] = ()  # "name=value" of the facts that the provider's data keep
 
     @property
     def outcome(self) -> str:
@@ -60,7 +62,7 @@ def read_authorization_response(query: bytes, provider: OAuthProvider) -> Author
         raise FlowRefused("malformed")
     response = AuthorizationResponse(values["state"], code, error, values.get("iss"))
     if not error:
-        return response
+        return replace(response, returned=facts.returned(provider, values))
     numbers = _NUMBER.findall(values.get("error_description", ""))
     said = [values["error"], values.get("error_subcode", ""), *numbers]
     meaning, word = meaning_of(provider, "authorize", said)

@@ -44,7 +44,7 @@ def authorize_url(
     """Build an authorization URL (RFC 6749 4.1.1, RFC 7636 4.3); no ``challenge`` omits PKCE."""
     params = {
         **provider.extra_auth_params,
-        "client_id": provider.client_id,
+        provider.client_id_name: provider.client_id,
         "redirect_uri": redirect_uri,
         "response_type": "code",
         "state": state,
@@ -63,72 +63,120 @@ def _basic(provider: OAuthProvider) -> str:
     return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
 
 
-def _form_request(
-    provider: OAuthProvider, step: str, url: str, form: dict[str, str], *, authenticate: bool = True
-) -> ProviderRequest:
-    headers = {
-        "Accept": "application/json",
-        "Content-Type": "application/x-www-form-urlencoded",
-    }
-    if authenticate and provider.token_auth == "basic":
+def _headers(provider: OAuthProvider, access_token: str = "") -> dict[str, str]:
+    """Build the header fields of every request, and the one that carries a token."""
+    own = {name: _filled(provider, value) for name, value in provider.headers.items()}
+    headers = {"Accept": "application/json", **own}
+    if access_token:
+        name, _, value = provider.token_header.partition(":")
+        headers[name] = value.strip().replace("{access_token}", access_token)
+    return headers
+
+
+def _filled(provider: OAuthProvider, text: str, *, is_address: bool = False) -> str:
+    client_id = quote(provider.client_id, safe="") if is_address else provider.client_id
+    return text.replace("{client_id}", client_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A request to be authorised and written; ``body`` is ``form``, ``json``, ``query`` or none."""
+
+    step: str
+    url: str
+    fields: dict[str, str] = field(repr=False)
+    body: str
+    auth: str
+    method: str = "POST"
+    access_token: str = field(default="", repr=False)
+
+
+def _written(provider: OAuthProvider, draft: _Draft) -> ProviderRequest:
+    """Authorise in one way alone, and write the fields."""
+    headers = _headers(provider, draft.access_token if draft.auth == "token" else "")
+    fields, url, content = dict(draft.fields), draft.url, b""
+    if draft.auth == "basic":
         headers["Authorization"] = _basic(provider)
-    elif authenticate:
-        form["client_id"] = provider.client_id
-        if provider.client_secret:  # a public client has none (RFC 6749 2.1)
-            form["client_secret"] = provider.client_secret
-    return ProviderRequest(provider.name, step, "POST", url, headers, urlencode(form).encode())
+    elif draft.auth in ("post", "public"):
+        fields[provider.client_id_name] = provider.client_id
+        # A public client has no secret (RFC 6749 2.1).
+        if draft.auth == "post" and provider.client_secret:
+            fields["client_secret"] = provider.client_secret
+    if draft.body == "json":
+        headers["Content-Type"] = "application/json"
+        content = json.dumps(fields).encode()
+    elif draft.body == "form":
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+        content = urlencode(fields).encode()
+    elif draft.body == "query":
+        url += ("&" if "?" in url else "?") + urlencode(fields)
+    return ProviderRequest(provider.name, draft.step, draft.method, url, headers, content)
+
+
+def _client_auth(provider: OAuthProvider) -> str:
+    return "public" if provider.token_auth == "none" else provider.token_auth
+
+
+def _token_request(
+    provider: OAuthProvider, step: str, url: str, fields: dict[str, str]
+) -> ProviderRequest:
+    fields = {**provider.token_params, **fields}
+    return _written(
+        provider, _Draft(step, url, fields, provider.token_body, _client_auth(provider))
+    )
 
 
 def exchange_request(
     provider: OAuthProvider, redirect_uri: str, code: str, verifier: str
 ) -> ProviderRequest:
     """Build the exchange of a code (RFC 6749 4.1.3 with RFC 7636 4.5)."""
-    form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
+    fields = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
     if verifier:
-        form["code_verifier"] = verifier
-    return _form_request(provider, "exchange", provider.token_url, form)
+        fields["code_verifier"] = verifier
+    return _token_request(provider, "exchange", provider.token_url, fields)
 
 
 def refresh_request(provider: OAuthProvider, token: TokenData) -> ProviderRequest:
     """Build a refresh (RFC 6749 6)."""
-    form = {"grant_type": "refresh_token", "refresh_token": token.refresh_token}
+    fields = {"grant_type": "refresh_token", "refresh_token": token.refresh_token}
     if provider.scope_on_refresh and token.scopes:
         rules = provider.scope_rules
         unlisted = rules.keys(provider.scopes_unlisted)
         again = (scope for scope in provider.scopes if rules.key(scope) in unlisted)
-        form["scope"] = provider.scope_separator.join(rules.united(token.scopes, sorted(again)))
-    return _form_request(provider, "refresh", provider.token_url, form)
+        fields["scope"] = provider.scope_separator.join(rules.united(token.scopes, sorted(again)))
+    url = provider.refresh_url or provider.token_url
+    return _token_request(provider, "refresh", url, fields)
 
 
 def revoke_request(provider: OAuthProvider, token: TokenData) -> ProviderRequest:
-    """Build a revocation (RFC 7009 2.1), or the provider's own (``OAuthProvider.revoke_style``)."""
-    url = provider.revoke_url.replace("{client_id}", quote(provider.client_id, safe=""))
-    if provider.revoke_style == "delete":
-        return ProviderRequest(
-            provider.name,
+    """Build a revocation: RFC 7009 2.1, but for what the provider does in its own way."""
+    is_client = provider.revoke_auth == "client"
+    auth = _client_auth(provider) if is_client else provider.revoke_auth
+    is_refresh = bool(provider.revoke_token == "refresh" and token.refresh_token)
+    fields = {provider.revoke_field: token.refresh_token if is_refresh else token.access_token}
+    if provider.revoke_body == "form" and is_client:
+        fields["token_type_hint"] = "refresh_token" if is_refresh else "access_token"
+    return _written(
+        provider,
+        _Draft(
             "revoke",
-            "DELETE",
-            url,
-            {
-                "Accept": "application/json",
-                "Content-Type": "application/json",
-                "Authorization": _basic(provider),
-            },
-            json.dumps({"access_token": token.access_token}).encode(),
-        )
-    hint = "refresh_token" if token.refresh_token else "access_token"
-    form = {"token": token.refresh_token or token.access_token}
-    if provider.revoke_style == "rfc7009":
-        form["token_type_hint"] = hint
-    return _form_request(
-        provider, "revoke", url, form, authenticate=provider.revoke_style == "rfc7009"
+            _filled(provider, provider.revoke_url, is_address=True),
+            {} if provider.revoke_body == "none" else fields,
+            provider.revoke_body,
+            auth,
+            provider.revoke_method,
+            token.access_token,
+        ),
     )
 
 
 def account_request(provider: OAuthProvider, access_token: str) -> ProviderRequest:
     """Build the request for the account (RFC 6750 2.1)."""
-    headers = {"Accept": "application/json", "Authorization": f"Bearer {access_token}"}
-    return ProviderRequest(provider.name, "account", "GET", provider.account_url, headers)
+    headers, body = _headers(provider, access_token), provider.account_body.encode()
+    if body:
+        headers["Content-Type"] = "application/json"
+    url, method = _filled(provider, provider.account_url, is_address=True), provider.account_method
+    return ProviderRequest(provider.name, "account", method, url, headers, body)
 
 
 _ONE_TIME = re.compile(r"[A-Za-z0-9_-]{20,128}")

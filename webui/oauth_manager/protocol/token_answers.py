@@ -18,6 +18,7 @@ from .answers import (
     form_fields,
     plain_word,
     says_no,
+    value_at,
 )
 from .meanings import meaning_of
 
@@ -26,6 +27,9 @@ LONGEST_LIFETIME = 100 * 365 * 86400.0  # seconds; a longer lifetime is cut to t
 UNREADABLE_LIFETIME = 3600.0
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")  # RFC 6750 2.1, bounded
+_OF_A_TOKEN = frozenset(
+    {"access_token", "refresh_token", "expires_in", "scope", "scopes", "token_type", "id_token"}
+)
 _NUMBER = re.compile(r"\s*[+-]?\d+(\.\d{1,9})?\s*", re.ASCII)
 
 
@@ -44,6 +48,7 @@ def read_token_answer(
     is_good = 200 <= answer.status < 300
     is_refresh = step == "refresh"
     content = _renewed(answer.body) if is_good and is_refresh else any_json(answer.body)
+    content = _at_token_path(provider, content)
     if _is_known(provider, step, answer, content):
         raise _refusal(provider, step, answer, content, issued_to)
     if is_good and isinstance(content, dict) and not says_no(content):
@@ -53,10 +58,19 @@ def read_token_answer(
     raise _refusal(provider, step, answer, content, issued_to)
 
 
+def _at_token_path(provider: OAuthProvider, content: Any) -> Any:
+    """Lift the tokens up from the provider's own place; beside them nothing of others stays."""
+    inner = value_at(content, provider.token_path) if provider.token_path else None
+    if not isinstance(inner, dict) or "access_token" not in inner:
+        return content
+    return {**{k: v for k, v in content.items() if k not in _OF_A_TOKEN}, **inner}
+
+
 def _checked_tokens(provider: OAuthProvider, step: str, fields: dict[str, Any]) -> dict[str, Any]:
     code = ""
     token_type, refresh_token = fields.get("token_type"), fields.get("refresh_token")
-    is_bearer = token_type in (None, "") or str(token_type).lower() == "bearer"
+    known = ("", "bearer", *map(str.lower, provider.token_types))
+    is_bearer = token_type is None or str(token_type).lower() in known
     if not _is_token(fields.get("access_token")):
         code = "no_usable_access_token"
     elif not is_bearer:
@@ -165,12 +179,18 @@ def token_data(
 
     Omitted scopes and refresh token are kept as given.
     """
-    granted = _scopes(fields.get("scope"))
+    granted = _scopes(fields.get("scope", fields.get("scopes")))
     renews_by = fields.get("refresh_token") or refresh_token
+    if provider.refresh == "none":
+        renews_by = ""
+    told = fields.get("expires_in")
+    if provider.lifetime:
+        told = provider.lifetime if told is None else told
+        told = None if provider.lifetime < 0 else told
     return TokenData(
         access_token=fields["access_token"],
         refresh_token=renews_by,
-        expires_at=expires_at(fields.get("expires_in"), now, can_renew=bool(renews_by)),
+        expires_at=expires_at(told, now, can_renew=bool(renews_by)),
         scopes=list(scopes) if granted is None else granted,
         token_type="Bearer",
         provider=provider.name,

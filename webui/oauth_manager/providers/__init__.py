@@ -1,18 +1,35 @@
-"""The providers that come built in, one module each."""
+"""Providers: the catalogue of data files, and the fields that they are made of."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from . import discord, github, google, microsoft
-from .provider import build_providers, checked_features
+from .assembly import build_providers, merged
+from .entries import BUILT_IN, Templates, entry, names, nearest, template
+from .files import Entry, Fault, FaultyFile, read
+from .kinds import reader_of
+from .provider import checked_features
+from .schema import SCHEMA, Field
 
-__all__ = ["PROVIDER_TEMPLATES", "build_providers", "checked_features"]
+__all__ = [
+    "BUILT_IN",
+    "PROVIDER_TEMPLATES",
+    "SCHEMA",
+    "Entry",
+    "Fault",
+    "FaultyFile",
+    "Field",
+    "build_providers",
+    "checked_features",
+    "entry",
+    "merged",
+    "names",
+    "nearest",
+    "read",
+    "reader_of",
+    "template",
+]
 
-PROVIDER_TEMPLATES: dict[str, dict[str, Any]] = {
-    "discord": discord.TEMPLATE,
-    "github": github.TEMPLATE,
-    "google": google.TEMPLATE,
-    "microsoft": microsoft.TEMPLATE,
-}
-"""Provider name -> the keyword arguments of ``OAuthProvider`` that never vary by deployment."""
+PROVIDER_TEMPLATES: Mapping[str, Mapping[str, Any]] = Templates()
+"""Built-in provider -> the keyword arguments of ``OAuthProvider`` that never vary by deployment."""

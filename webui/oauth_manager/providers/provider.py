@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
-from ..configuration import Malformed, check_provider
 from ..models import Account, Profile
+from .schema import REVOKE_STYLES
 from .scope_rules import ScopeRules, ScopeSentences, described
 
 AccountReader = Callable[[Mapping[str, Any], Mapping[str, Any]], Account]
@@ -41,15 +41,35 @@ class OAuthProvider:
     revoke_url: str = ""
     extra_auth_params: dict[str, str] = field(default_factory=dict)
 
+    host: str = ""  # of the operator's own installation
     label: str = ""
     purpose: str = ""
     scope_separator: str = " "
     scope_on_refresh: bool = False
-    token_auth: Literal["post", "basic"] = "post"
+    token_auth: Literal["post", "basic", "none"] = "post"
+    client_id_name: str = "client_id"
+    token_body: Literal["form", "json"] = "form"
+    token_params: Mapping[str, str] = field(default_factory=dict)
+    # of every request to the provider; {client_id} stands for ours
+    headers: Mapping[str, str] = field(default_factory=dict)
+    token_path: str = ""
+    token_types: tuple[str, ...] = ()  # besides bearer
+    lifetime: int = 0  # seconds, if the answer tells none; below zero: no end, whatever it tells
+    refresh: Literal["standard", "none"] = "standard"
+    refresh_url: str = ""  # the token endpoint unless given
+    token_header: str = "Authorization: Bearer {access_token}"
     # "rfc7009": form POST with client authentication; "bare": form POST of the
-    # token alone (Google); "delete": DELETE with Basic and JSON (GitHub).
+    # token alone (Google); "delete": DELETE with Basic and JSON (GitHub).  It decides the five
+    # below that are empty.
     revoke_style: Literal["rfc7009", "bare", "delete"] = "rfc7009"
+    revoke_method: str = ""
+    revoke_auth: str = ""
+    revoke_body: str = ""
+    revoke_token: str = ""
+    revoke_field: str = ""
     account_url: str = ""
+    account_method: Literal["GET", "POST"] = "GET"
+    account_body: str = ""
     account_id_field: str = "id"
     account_label_field: str = "name"
     # a name in the account answer that nobody else there can have; "" if none is known
@@ -63,6 +83,8 @@ class OAuthProvider:
     pkce: bool = True  # RFC 7636; some refuse the verifier
     manage_url: str = ""
     manage_label: str = ""
+    keep: tuple[str, ...] = ()  # paths of facts in the token answer
+    api_hosts: tuple[str, ...] = ()
     status_url: str = ""
     scope_sentences: ScopeSentences = field(default_factory=dict, repr=False)
     # These five make the ``scope_rules``.  scope -> other scopes it contains, or other
@@ -96,13 +118,21 @@ class OAuthProvider:
             raise ValueError(f"provider {self.name!r}: idle_limit must be seconds")
         if self.scope_rules.missing(self.needed_scopes, self.scopes, lists_all=True):
             raise ValueError(f"provider {self.name!r}: features need a scope it is not asked for")
+        style = {**REVOKE_STYLES["rfc7009"], **REVOKE_STYLES[self.revoke_style]}
+        for part, usual in style.items():
+            setattr(self, part, getattr(self, part) or usual)
         self.gone = tuple(map(str, [self.gone] if isinstance(self.gone, str) else self.gone))
         self.label = self.label or self.name.replace("_", " ").replace("-", " ").title()
 
     @property
     def is_configured(self) -> bool:
-        """Return whether client id and client secret are both there."""
-        return bool(self.client_id and self.client_secret)
+        """Return whether client id and secret are both there; a public client has no secret."""
+        return bool(self.client_id and (self.client_secret or self.token_auth == "none"))
+
+    @property
+    def revokes_by_access_token(self) -> bool:
+        """Return whether only an access token that still works can end a grant."""
+        return self.revoke_token == "access" or self.revoke_auth == "token"
 
     @property
     def can_revoke(self) -> bool:
@@ -198,61 +228,3 @@ def checked_features(given: Mapping[str, str | Iterable[str]]) -> dict[str, tupl
         if not all(found[name]) or not found[name]:
             raise ValueError("must name a scope for each")
     return found
-
-
-_OF_THE_SAME_SERVER = frozenset(
-    {"account_url", "revoke_url", "issuer", "status_url", "manage_url", "manage_label"}
-)
-FIELDS = frozenset(f.name for f in fields(OAuthProvider)) - {"name"}
-
-
-def _applicable(template: Mapping[str, Any], given: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the template without addresses that would get another server's tokens.
-
-    If the token endpoint moves to another origin (GitHub Enterprise, a test server),
-    the template's account, revocation and issuer no longer belong to it.
-    """
-    if not template or _origin(given.get("token_url", "")) in ("", _origin(template["token_url"])):
-        return template
-    return {k: v for k, v in template.items() if k not in _OF_THE_SAME_SERVER}
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
-
-
-def build_providers(
-    templates: Mapping[str, Mapping[str, Any]],
-    config: Mapping[str, Mapping[str, Any]],
-    *,
-    is_out_there: bool = True,
-) -> dict[str, OAuthProvider]:
-    """Build the templates with the deployment's configuration merged over them.
-
-    A name without a template is a provider of its own and must bring at least
-    ``authorize_url`` and ``token_url``.  Empty values of known providers leave
-    the template's value standing.  Raises ``ValueError`` on an unknown field, one
-    that the site's settings would refuse, or a provider without endpoints; the message
-    names the field, never a value.  ``is_out_there`` as in :func:`check_provider`.
-    """
-    providers = {}
-    for name in sorted(templates.keys() | config.keys()):
-        template = templates.get(name, {})
-        given = {k: v for k, v in config.get(name, {}).items() if v is not None}
-        unknown = sorted(given.keys() - FIELDS)
-        if unknown:
-            raise ValueError(f"provider {name!r}: unknown setting {', '.join(unknown)}")
-        given = {k: v for k, v in given.items() if v != "" or k not in template}
-        try:
-            check_provider(given, template, is_out_there=is_out_there)
-        except Malformed as fault:
-            raise ValueError(f"provider {name!r}: {fault}") from None
-        merged = {**_applicable(template, given), **given}
-        if not merged.get("authorize_url") or not merged.get("token_url"):
-            raise ValueError(f"provider {name!r} needs authorize_url and token_url")
-        scopes = merged.get("scopes", ())
-        merged["scopes"] = scopes.split() if isinstance(scopes, str) else list(scopes)
-        merged["extra_auth_params"] = dict(merged.get("extra_auth_params", {}))
-        providers[name] = OAuthProvider(name=name, **merged)
-    return providers

@@ -1,0 +1,137 @@
+"""Providers assembled: the catalogue's fields, and the deployment's over them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..configuration import Malformed, check_provider
+from . import entries, kinds, schema
+from .provider import OAuthProvider
+
+_OF_THE_SAME_SERVER = frozenset(
+    {
+        "account_url",
+        "api_hosts",
+        "issuer",
+        "manage_label",
+        "manage_url",
+        "refresh_url",
+        "revoke_url",
+        "status_url",
+    }
+)
+FIELDS = frozenset(f.name for f in fields(OAuthProvider)) - {"name"}
+_REVOCATION = frozenset(schema.REVOKE_STYLES["rfc7009"])
+# Checked by their own readers wherever they come from; the others by ``check_provider``.
+_READ = {
+    "account_body",
+    "account_method",
+    "api_hosts",
+    "client_id_name",
+    "headers",
+    "host",
+    "keep",
+    "lifetime",
+    "refresh",
+    "revoke_style",
+    "token_auth",
+    "token_body",
+    "token_header",
+    "token_params",
+    "token_path",
+    "token_types",
+    *_REVOCATION,
+}
+
+
+def merged(template: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay a deployment's fields over those of the catalogue.
+
+    Without addresses that would get another server's tokens: if the token endpoint moves
+    to another origin (GitHub Enterprise, a test server), the catalogue's account,
+    revocation and issuer no longer belong to it.
+    """
+    left_out: frozenset[str] = frozenset()
+    if template and _origin(given.get("token_url", "")) not in ("", _origin(template["token_url"])):
+        left_out = _OF_THE_SAME_SERVER
+    if any(name.endswith("_url") and value for name, value in given.items()):
+        left_out |= {"api_hosts"}
+    if "revoke_style" in given:
+        left_out |= _REVOCATION
+    return {**{k: v for k, v in template.items() if k not in left_out}, **given}
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+
+
+def build_providers(
+    templates: Mapping[str, Mapping[str, Any]],
+    config: Mapping[str, Mapping[str, Any]],
+    *,
+    is_out_there: bool = True,
+) -> dict[str, OAuthProvider]:
+    """Build the templates with the deployment's configuration merged over them.
+
+    A name without a template is one of the catalogue, or a provider of its own and must
+    bring at least ``authorize_url`` and ``token_url``.  Empty values of known providers
+    leave the template's value standing.  Raises ``ValueError`` on an unknown field, one
+    that the site's settings would refuse, or a provider without endpoints; the message
+    names the field, never a value.  ``is_out_there`` as in :func:`check_provider`.
+    """
+    providers = {}
+    for name in sorted(templates.keys() | config.keys()):
+        template = templates[name] if name in templates else entries.template(name)
+        try:
+            given = _given(config.get(name, {}), template)
+            check_provider(given, template, is_out_there=is_out_there)
+        except Malformed as fault:
+            raise ValueError(f"provider {name!r}: {fault}") from None
+        provider = _at_host(merged(template, given))
+        if not provider.get("authorize_url") or not provider.get("token_url"):
+            raise ValueError(f"provider {name!r} needs authorize_url and token_url{_near(name)}")
+        if provider.get("client_id") and "{host}" in provider["token_url"]:
+            raise ValueError(f"provider {name!r} needs host")
+        scopes = provider.get("scopes", ())
+        provider["scopes"] = scopes.split() if isinstance(scopes, str) else list(scopes)
+        provider["extra_auth_params"] = dict(provider.get("extra_auth_params", {}))
+        providers[name] = OAuthProvider(name=name, **provider)
+    return providers
+
+
+def _at_host(provider: dict[str, Any]) -> dict[str, Any]:
+    """Fill the operator's host into the addresses of the catalogue."""
+    host = provider.get("host", "")
+    if not host:
+        return provider
+    filled = {k: v.replace("{host}", host) for k, v in provider.items() if k.endswith("_url")}
+    bare = host.partition("/")[0]
+    hosts = tuple(one.replace("{host}", bare) for one in provider.get("api_hosts", ()))
+    return {**provider, **filled, "api_hosts": hosts}
+
+
+def _near(name: str) -> str:
+    near = ", ".join(entries.nearest(name))
+    return f"; the catalogue has: {near}" if near else ""
+
+
+def _given(config: Mapping[str, Any], template: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the deployment's fields, read.  Raises ``Malformed``."""
+    config = {k: v for k, v in config.items() if v is not None}
+    renamed = {older: config.pop(k) for k, older in schema.OTHER_NAMES.items() if k in config}
+    named = {**config, **renamed}
+    unknown = sorted(named.keys() - FIELDS)
+    if unknown:
+        raise Malformed(f"unknown setting {', '.join(unknown)}")
+    given = {k: v for k, v in named.items() if v != "" or k not in template}
+    for name in given.keys() & _READ:
+        row = schema.BY_NAME[name]
+        try:
+            given[name] = kinds.reader_of(row.kind)(given[name]) if given[name] != "" else ""
+        except Malformed as fault:
+            raise Malformed(f"{name} {fault}") from None
+    return given
