@@ -22,6 +22,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
+from structlog.testing import capture_logs
 
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.site_fixtures import (
@@ -36,6 +37,7 @@ from webui.app import create_app
 from webui.oauth_manager.protocol.transport import Transport
 from webui.serving.http_connection import Patience, WaitingRoom
 from webui.serving.listeners import listen
+from webui.serving.server import House as ServingHouse
 from webui.serving.server import Server, loop_factory
 
 SHORT = 0.15  # seconds, where a test waits for the end
@@ -455,6 +457,21 @@ def stopped(process: SiteProcess, how: signal.Signals) -> dict[str, object]:
     process.process.send_signal(how)
     process.process.wait(20)
     return lines(process)[-1]
+
+
+def test_a_stop_that_comes_before_the_start_ends_the_server_like_any_other(
+    run: Callable[[Awaitable[None]], None],
+) -> None:
+    async def stopped_at_once() -> None:
+        server = Server(Shop().app, WaitingRoom())
+        house = ServingHouse([(server, [listen("127.0.0.1", 0)])], name="worker")
+        serving = asyncio.create_task(house.serve())
+        house.stop("SIGTERM")
+        await serving
+
+    with capture_logs() as told:
+        run(stopped_at_once())
+    assert [line["event"] for line in told] == ["worker stopped"]
 
 
 class TestTheProcess:

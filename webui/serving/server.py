@@ -250,7 +250,8 @@ class House:
             return False
         for _, sockets in self._pairs:
             for listener in sockets:
-                tell_start(listener, self._started)
+                if listener.fileno() >= 0:  # a stop that came before the start has closed it
+                    tell_start(listener, self._started)
         if self._on_start:
             await self._on_start()
         notify("READY=1")
