@@ -120,6 +120,12 @@ class TestEverything:
         said = {name: value for name, value in line.items() if value and name != "at"}
         assert said == {"via": "command", "action": "erased", "result": "github revoked"}
 
+    async def test_a_link_of_the_older_system_goes_too(self, office: Place, redis: Redis) -> None:
+        await redis.set(names.link("older-link-code"), "ann", ex=600)
+        await redis.set(names.link("another"), "ben", ex=600)
+        await erased(office, "ann")
+        assert await keys_at(redis, "oauth_link:*") == [names.link("another")]
+
     async def test_of_nobody_nothing_is_told(self, office: Place, redis: Redis) -> None:
         done = await erase(office.settings, office.bot, redis, "nobody", "command")
         assert (done.grants, done.was_there) == ((), False)
@@ -288,7 +294,7 @@ class TestUnderWay:
 
 
 class TestKilled:
-    @pytest.mark.parametrize("steps", range(1, 40, 3))
+    @pytest.mark.parametrize("steps", range(1, 40, 5))
     async def test_one_that_was_killed_is_finished_by_the_next(
         self, office: Place, client: Any, redis: Redis, steps: int
     ) -> None:

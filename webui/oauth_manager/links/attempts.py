@@ -1,4 +1,7 @@
-"""Authorizations under way, found by a walk: their states are in no list of a person's."""
+"""Authorizations under way, and links of the older system, found by a walk.
+
+They are in no list of a person's.
+"""
 
 from __future__ import annotations
 
@@ -9,20 +12,22 @@ from ..storage import keys
 from ..storage.calls import RedisClient, read_page, redis_call
 from ..storage.key_walk import walk
 from ..storage.keys import UserId
+from ..storage.link_index import read_link
 from ..storage.storage import Storage
 
 _PAGE = 500
 
 
 async def end(storage: Storage, redis: RedisClient, user_id: UserId) -> int:
-    """End every authorization that the person has begun; return how many there were."""
+    """End every authorization that the person has begun, and link; return how many there were."""
     ended = 0
     page: list[str] = []
-    async for key in walk(redis, keys.STATE_PATTERN):
-        page.append(key)
-        if len(page) == _PAGE:
-            ended += await _end(storage, redis, user_id, page)
-            page = []
+    for pattern in (keys.STATE_PATTERN, keys.LINK_PATTERN):
+        async for key in walk(redis, pattern):
+            page.append(key)
+            if len(page) == _PAGE:
+                ended += await _end(storage, redis, user_id, page)
+                page = []
     return ended + await _end(storage, redis, user_id, page)
 
 
@@ -38,6 +43,9 @@ async def _end(storage: Storage, redis: RedisClient, user_id: UserId, page: list
 
 
 def _is_of(storage: Storage, user_id: UserId, text: str) -> bool:
+    link = read_link(text)
+    if link:
+        return link.user_id == user_id
     try:
         sealed = json.loads(text)["sealed"]
         return bool(storage.sealer.open("state", user_id, None, sealed))

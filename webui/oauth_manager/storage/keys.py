@@ -165,6 +165,7 @@ def keep_alive_pause(provider: str) -> str:
 
 RECORD_PATTERN = PREFIX + "oauth_[ct]o*"  # tokens and connections, in one walk
 STATE_PATTERN = "stargazer:oauth_state:*"
+LINK_PATTERN = "stargazer:oauth_link:*"
 ACCOUNT_PATTERN = "stargazer:oauth_account:*"
 LINKS_PATTERN = "stargazer:oauth_links:*"
 RECORD_PATTERNS = {"tokens": f"{_TOKENS}*", "connection": f"{_CONNECTION}*"}
