@@ -65,7 +65,8 @@ async def measure(redis_url: str, size: Size, report: Report) -> None:
         for workers in figures:
             sites[workers] = stack.enter_context(site(*await visitor(redis_url), workers))
             for client in sites[workers].clients:
-                await client.get("/connections")  # one by one, until everything is loaded
+                await client.get("/connections")  # one by one, until a page is loaded
+            await sites[workers].cost(seconds)  # and in every worker
             sites[workers].pids = family(sites[workers].pids[0])
         for _ in range(size.rounds):
             for workers, one in sites.items():

@@ -1,8 +1,7 @@
 """The channel between the supervisor and one worker: JSON objects, one a line, both ways.
 
 The supervisor says ``do`` (``change``, ``stop``), and the worker ``did`` (``started``,
-``changed``, ``refused``, ``stopped``).  Any other object of a worker is for the supervisor's
-``Ledger``.
+``changed``, ``refused``, ``stopped``).
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Any
 from webui.settings.logo import Logo
 from webui.settings.settings import Settings
 
-LONGEST = 16 * 1024 * 1024  # bytes of a line
+LONGEST = 1024 * 1024  # bytes of a line; a logo has 128 kB
 
 Message = dict[str, Any]
 

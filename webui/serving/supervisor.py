@@ -30,7 +30,7 @@ from webui.serving.channel import Message, packed
 from webui.serving.notify import notify, notify_reloading
 from webui.serving.server import NotStarted, tell_start
 from webui.serving.signals import on_signals
-from webui.serving.workers import Ledger, NoLedger, Worker
+from webui.serving.workers import Worker
 from webui.settings.settings import Settings
 
 START_SECONDS = 60.0  # for a worker to accept
@@ -53,14 +53,12 @@ class Supervisor:
         count: int,
         grace: float,
         load: Load,
-        ledger: Ledger | None = None,
     ) -> None:
         self._settings = settings
         self._sockets = sockets
         self._count = count
         self._grace = grace
         self._load = load
-        self._ledger = ledger or NoLedger()
         self._workers: dict[int, Worker] = {}
         self._changing = asyncio.Lock()  # settings, or workers that start with them
         self._told: list[tuple[str, float]] = []
@@ -107,9 +105,7 @@ class Supervisor:
         """Start a worker with the settings of now; return whether it accepts."""
         if self._is_stopping.is_set():
             return False
-        worker = await Worker.start(
-            number, self._settings, self._sockets, self._grace, self._ledger
-        )
+        worker = await Worker.start(self._settings, self._sockets, self._grace)
         self._workers[number] = worker
         if self._is_stopping.is_set():
             await self._tell_to_stop()
@@ -201,8 +197,9 @@ class Supervisor:
         message = {"do": "change", "settings": packed(settings)}
         if to_come:
             message["to_come"] = packed(to_come)
-        await self._tell(asked, message)
-        answers = await asyncio.gather(*(worker.answer(CHANGE_SECONDS) for worker in asked))
+        answers = await asyncio.gather(
+            *(worker.answer(CHANGE_SECONDS, message) for worker in asked)
+        )
         return list(
             dict.fromkeys(fault for answer in answers if answer for fault in answer.get("why", ()))
         )

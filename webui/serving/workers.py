@@ -1,4 +1,4 @@
-"""A worker process as its supervisor sees it, and the ledger of what workers tell."""
+"""A worker process as its supervisor sees it."""
 
 from __future__ import annotations
 
@@ -9,57 +9,26 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Protocol
 
 from webui.serving.channel import Channel, Message, packed
 from webui.settings.settings import Settings
 
 
-class Ledger(Protocol):
-    """Data of the workers, kept beyond the end of each: counters, for instance.
-
-    A worker says any object without ``did`` over its channel.  ``number`` is that of its
-    place, from 1 on; the process that takes its place has the same.
-    """
-
-    def said(self, number: int, message: Message) -> None:
-        """Take what a worker said."""
-
-    def ended(self, number: int) -> None:
-        """Note that a worker has said its last, and that its process has ended."""
-
-
-class NoLedger:
-    """A ledger that keeps nothing."""
-
-    def said(self, number: int, message: Message) -> None: ...
-
-    def ended(self, number: int) -> None: ...
-
-
 class Worker:
     """One worker's process and its channel; ``last`` is what it said of its end."""
 
-    def __init__(
-        self, number: int, process: asyncio.subprocess.Process, channel: Channel, ledger: Ledger
-    ) -> None:
-        self.number, self.pid = number, process.pid
+    def __init__(self, process: asyncio.subprocess.Process, channel: Channel) -> None:
+        self.pid = process.pid
         self.last: Message = {}
         self._process = process
         self._channel = channel
-        self._ledger = ledger
         self._began = time.monotonic()
         self._answers: asyncio.Queue[Message | None] = asyncio.Queue()
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
     async def start(
-        cls,
-        number: int,
-        settings: Settings,
-        sockets: Sequence[socket.socket],
-        grace: float,
-        ledger: Ledger,
+        cls, settings: Settings, sockets: Sequence[socket.socket], grace: float
     ) -> Worker:
         """Start a process that has the sockets; its first answer tells whether it accepts."""
         ours, theirs = socket.socketpair()
@@ -74,15 +43,13 @@ class Worker:
                 process_group=0,  # Ctrl-C is for the supervisor alone
                 env={name: text for name, text in os.environ.items() if name != "NOTIFY_SOCKET"},
             )
-        worker = cls(number, process, await Channel.over(ours), ledger)
+        worker = cls(process, await Channel.over(ours))
         await worker.say({"settings": packed(settings)})
         return worker
 
     async def _listen(self) -> None:
         while (message := await self._channel.hear()) is not None:
-            if "did" not in message:
-                self._ledger.said(self.number, message)
-            elif message["did"] == "stopped":
+            if message["did"] == "stopped":
                 self.last = message
             else:
                 self._answers.put_nowait(message)
@@ -91,10 +58,15 @@ class Worker:
     async def say(self, message: Message) -> None:
         await self._channel.say(message)
 
-    async def answer(self, seconds: float) -> Message | None:
-        """Return its next answer; None if it ends, or is killed for taking longer."""
+    async def answer(self, seconds: float, message: Message | None = None) -> Message | None:
+        """Return its next answer, to a ``message`` if given.
+
+        None if it ends, or is killed for taking longer.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
+                if message:
+                    await self.say(message)
                 answer = await self._answers.get()
                 if answer is None:
                     self._answers.put_nowait(None)  # nothing follows, for whoever asks again
@@ -111,5 +83,4 @@ class Worker:
         status = await self._process.wait()
         await self._listening
         self._channel.close()
-        self._ledger.ended(self.number)
         return status, time.monotonic() - self._began
