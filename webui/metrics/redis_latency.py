@@ -10,21 +10,23 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from webui.metrics.recorder import Recorder
+from webui.oauth_manager.storage.calls import RedisClient
 
 Call = Callable[..., Awaitable[Any]]
 
 
-def measure(client: Any, recorder: Recorder) -> None:
+def measure(redis: RedisClient, recorder: Recorder) -> None:
     """Have a client of ``redis.asyncio`` tell the recorder of each command and each pipeline."""
-    make_pipeline = client.pipeline
+    patched: Any = redis  # redis-py has no seam of its own
+    make_pipeline = patched.pipeline
 
     def pipeline(*arguments: Any, **options: Any) -> Any:
         made = make_pipeline(*arguments, **options)
         made.execute = _measured(made.execute, recorder, "pipeline")
         return made
 
-    client.execute_command = _measured(client.execute_command, recorder)
-    client.pipeline = pipeline
+    patched.execute_command = _measured(patched.execute_command, recorder)
+    patched.pipeline = pipeline
 
 
 def _measured(call: Call, recorder: Recorder, name: str = "") -> Call:

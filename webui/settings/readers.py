@@ -28,7 +28,7 @@ from webui.oauth_manager.configuration import (
     unmarked,
     unquoted,
 )
-from webui.oauth_manager.configuration.redis_address import redis_address as parsed_address
+from webui.oauth_manager.storage import redis_address as parsed_address
 from webui.text.names import entries, read_user_id
 
 __all__ = [

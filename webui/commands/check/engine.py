@@ -15,17 +15,18 @@ from webui.commands.check.servers import find_servers
 from webui.commands.check.wire import wire_fault
 from webui.commands.check.wire_faults import UNREACHED
 from webui.oauth_manager import OAuthManager, StoreUnavailable
-from webui.oauth_manager.configuration.redis_address import RedisAddress, redis_address
 from webui.oauth_manager.storage import (
     NO_PERSISTENCE,
     READY,
     TROUBLE,
     Fit,
+    RedisAddress,
     Sealer,
     client_at,
     dangers,
     facts,
     look,
+    redis_address,
 )
 from webui.oauth_manager.storage.calls import FAULTS
 from webui.settings.settings import Settings

@@ -12,8 +12,7 @@ from webui.commands.check.engine_faults import told_of
 from webui.commands.check.report import Report
 from webui.commands.check.wire import wire_fault
 from webui.commands.check.wire_faults import UNREACHED, Told
-from webui.oauth_manager.configuration.redis_address import RedisAddress
-from webui.oauth_manager.storage import client_at
+from webui.oauth_manager.storage import RedisAddress, client_at
 
 _NO_SENTINEL: Told = (
     "It is no Sentinel.",

@@ -14,8 +14,8 @@ import anyio
 from anyio.abc import ByteStream
 from anyio.streams.tls import TLSStream
 
-from webui.oauth_manager.configuration.redis_address import RedisAddress
 from webui.oauth_manager.protocol.network_faults import fault_of, is_tls
+from webui.oauth_manager.storage import RedisAddress
 
 SECONDS = 3.0
 

@@ -1,6 +1,7 @@
 """Storage: every record in Redis, its key, its seal and its script."""
 
 from ..clock import Clock, deadline
+from ..configuration.redis_address import RedisAddress, redis_address
 from ..connection import describe
 from ..shapes import seconds, shaped, texts
 from .canary import TROUBLE, Fit, TooOld, WrongKey, look
@@ -27,6 +28,7 @@ __all__ = [
     "Engine",
     "Findings",
     "Fit",
+    "RedisAddress",
     "Sealer",
     "Task",
     "TooOld",
@@ -38,6 +40,7 @@ __all__ = [
     "encoded",
     "facts",
     "look",
+    "redis_address",
     "seconds",
     "shaped",
     "state_of",
