@@ -12,7 +12,7 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
@@ -26,7 +26,7 @@ from webui.serving.change import (
     tell_taken,
     with_keys_of,
 )
-from webui.serving.channel import Message, packed
+from webui.serving.channel import packed
 from webui.serving.notify import notify, notify_reloading
 from webui.serving.server import NotStarted, tell_start
 from webui.serving.signals import on_signals
@@ -158,7 +158,7 @@ class Supervisor:
 
     async def _tell_to_stop(self) -> None:
         message = {"do": "stop", "why": self._told[0][0], "is_forced": len(self._told) > 1}
-        await self._tell(self._workers.values(), message)
+        await asyncio.gather(*(worker.say(message) for worker in list(self._workers.values())))
 
     # Settings
 
@@ -203,7 +203,3 @@ class Supervisor:
         return list(
             dict.fromkeys(fault for answer in answers if answer for fault in answer.get("why", ()))
         )
-
-    @staticmethod
-    async def _tell(workers: Iterable[Worker], message: Message) -> None:
-        await asyncio.gather(*(worker.say(message) for worker in list(workers)))
