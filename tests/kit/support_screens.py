@@ -133,7 +133,7 @@ def _people(screen: Screen, events: list[Event]) -> Iterator[tuple[str, dict[str
 
 def _weeks() -> dict[str, Week | None]:
     now = {"github": {"connected": 120, "reconnect_needed": 3}, "google": {"connected": 80}}
-    before = {"github": {"connected": 121, "reconnect_needed": 1}, "gone": {"connected": 1}}
+    before = now | {"github": {"connected": 121, "reconnect_needed": 1}, "gone": {"connected": 1}}
     return {
         "nobody counted": None,
         "nothing": Week(NOW - 60, {}),
