@@ -16,6 +16,7 @@ from webui.commands.export import export
 from webui.commands.intake import import_connections
 from webui.commands.keep_alive import keep_alive
 from webui.commands.logs import logs
+from webui.commands.providers import providers
 from webui.commands.rotation import rotate_keys
 from webui.commands.runner import UNAVAILABLE, fail, with_store
 from webui.commands.serve import serve
@@ -156,3 +157,4 @@ main.add_command(serve)
 main.add_command(export)
 main.add_command(erase)
 main.add_command(import_connections)
+main.add_command(providers)

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.kit.every import every
-from webui.oauth_manager import PROVIDER_TEMPLATES, OAuthManager, OAuthProvider
+from webui.oauth_manager import OAuthManager, OAuthProvider
 from webui.oauth_manager.providers import (
     SCHEMA,
     FaultyFile,
@@ -113,9 +113,7 @@ class TestEveryFile:
     def test_it_is_without_fault_and_says_where_it_is_from(self, name: str) -> None:
         found = entry(name)
         assert found
-        if name not in PROVIDER_TEMPLATES:
-            assert found.facts["register"]
-            assert "{callback}" in str(found.facts["register"])
+        assert "{callback}" in str(found.facts["register"])
         assert found.facts["source"]
         assert date.fromisoformat(found.facts["checked"]) >= date(2026, 11, 1)
         assert found.facts["homepage"]

@@ -379,6 +379,7 @@ RUN = {
     "a probe": re.compile(r"livenessProbe:\n"),
     "a user of Redis": re.compile(r"ACL SETUSER .*\n"),
     "providers in a file": re.compile(r"extra_providers = |\[google\]"),
+    "a provider's file": re.compile(r'label = "Gitea"'),
     "a renewal": re.compile(r"fresh = await manager\.renew\("),
     "the loop of a bot": re.compile(r"async for notice in "),
     "rooms and layers, in test_walks": re.compile(r"commands/|__main__\b|access\n|people\n"),
@@ -435,6 +436,18 @@ def test_the_provider_of_ones_own_is_the_same_in_the_environment_and_in_a_file(
     config.write_text(toml.replace("/run/secrets/gitea", str(secret)))
     assert tomllib.loads(toml)["gitea"]["client_id"] == "..."
     assert gitea(environment(block)) == gitea({"WEBUI_CONFIG": str(config)})
+
+
+def test_the_file_of_a_provider_is_the_same_again(tmp_path: Path) -> None:
+    (toml,) = [b for b in code_blocks(OPERATING, "toml") if b.startswith('label = "Gitea"')]
+    (block,) = [b for b in code_blocks(OPERATING, "sh") if "EXTRA_PROVIDERS=gitea" in b]
+    (tmp_path / "gitea.toml").write_text(toml)
+    client = {"GITEA_CLIENT_ID": "...", "GITEA_CLIENT_SECRET": "..."}
+    told, expected = gitea({"PROVIDERS_DIR": str(tmp_path), **client}), gitea(environment(block))
+    texts = {scope: said[0] for scope, said in told["scope_sentences"].items()}
+    assert texts == expected["scope_texts"]
+    named = expected.keys() - {"scope_texts"}
+    assert {name: told[name] for name in named} == {name: expected[name] for name in named}
 
 
 def test_what_the_bot_does_is_the_same_in_the_environment_and_in_a_file(tmp_path: Path) -> None:

@@ -457,7 +457,7 @@ class TestSources:
         secret.write_text(SECRET)
         toml.write_text('product_name = "Comet"')
         environ = {"SESSION_SECRET_FILE": str(secret), "WEBUI_CONFIG": str(toml), "BOT_NAME": "Bot"}
-        given, _, _ = survey(environ)
+        given = survey(environ).given
         assert {name: found.source for name, found in given.items()} == {
             "SESSION_SECRET": "file",
             "PRODUCT_NAME": "WEBUI_CONFIG",

@@ -9,12 +9,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from webui.oauth_manager.configuration import half_moved
-from webui.oauth_manager.providers import nearest, template
+from webui.oauth_manager.providers import merged, nearest, template
 from webui.settings import identity, key_command
 from webui.settings import readers as values
 from webui.settings.features import unasked
 from webui.settings.logo import Logo
-from webui.settings.sources import Given, survey
+from webui.settings.sources import Given, Survey, survey
 from webui.settings.table import PROVIDER_SETTINGS, all_settings, provider_names, variable
 
 _ADDRESSES = (values.endpoint, values.issuer)
@@ -81,7 +81,8 @@ class Settings:
 
 def load_settings(environ: Mapping[str, str]) -> Settings:
     """Load all settings.  Raises :class:`SettingsError` with every fault at once."""
-    given, extra, faults = survey(environ)
+    found = survey(environ)
+    given, extra, faults = found.given, found.extra, found.faults
     read: dict[str, Any] = {}
     for setting in all_settings(extra):
         text = given[setting.name].text if setting.name in given else setting.default
@@ -92,7 +93,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
                 read[setting.name] = setting.read(values.unquoted(text))
             except values.Malformed as fault:
                 faults.append(f"{setting.name} {fault}.")
-    faults += _disagreements(given, read, extra)
+    faults += _disagreements(found, read)
     if faults:
         raise SettingsError(faults)
     return Settings(
@@ -113,7 +114,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         metrics_port=read.get("METRICS_PORT", 0),
         metrics_host=read["METRICS_HOST"],
         metrics_token=read.get("METRICS_TOKEN", ""),
-        providers_config=_providers_config(read, extra),
+        providers_config=_providers_config(read, found),
         **{name.lower(): read[name] for name in identity.NAMES if name in read},
     )
 
@@ -123,10 +124,9 @@ def _is_to_be_printed(name: str, given: Mapping[str, Given]) -> bool:
     return name == "ENCRYPTION_KEY" and key_command.NAME in given
 
 
-def _disagreements(
-    given: Mapping[str, Given], read: Mapping[str, Any], extra: Iterable[str]
-) -> Iterator[str]:
+def _disagreements(found: Survey, read: Mapping[str, Any]) -> Iterator[str]:
     """Yield faults between settings that are each well-formed."""
+    given = found.given
     if set(read.get("ENCRYPTION_KEY", ())) & set(read.get("SESSION_SECRET", ())):
         yield "ENCRYPTION_KEY and SESSION_SECRET must not share a value."
     wanted = [name for name in ("METRICS_PORT", "METRICS_TOKEN") if name in read]
@@ -134,17 +134,18 @@ def _disagreements(
         yield f"{wanted[0]} needs the extra metrics: pip install 'stargazer-webui[metrics]'."
     base_url = read.get("BASE_URL")
     is_local = base_url is None or values.is_loopback(urlsplit(base_url).hostname or "")
-    for provider in provider_names(extra):
-        yield from _half_a_client(provider, given, read)
+    for provider in provider_names(found.extra):
+        known = found.template(provider)
+        yield from _half_a_client(provider, given, read, known)
         if not is_local:
             yield from _unsealed_endpoints(provider, read)
-        yield from _half_moved(provider, given, read)
-        yield from _unasked_features(provider, read)
-        yield from _without_host(provider, given)
+        yield from _half_moved(provider, given, read, known)
+        yield from _unasked_features(provider, read, known)
+        yield from _without_host(provider, given, known)
     yield from identity.disagreements(given, read, is_local=is_local)
-    for provider in extra:
+    for provider in found.extra:
         for name in ("AUTHORIZE_URL", "TOKEN_URL"):
-            if not template(provider) and variable(provider, name) not in given:
+            if not found.template(provider) and variable(provider, name) not in given:
                 yield f"{variable(provider, name)} is missing: {_not_there(provider)}."
 
 
@@ -156,17 +157,17 @@ def _not_there(provider: str) -> str:
 
 
 def _half_a_client(
-    provider: str, given: Mapping[str, Given], read: Mapping[str, Any]
+    provider: str, given: Mapping[str, Given], read: Mapping[str, Any], known: Mapping[str, Any]
 ) -> Iterator[str]:
-    if _is_public(provider, read) and variable(provider, "CLIENT_ID") in given:
+    if _is_public(provider, read, known) and variable(provider, "CLIENT_ID") in given:
         return
     client = [variable(provider, name) for name in ("CLIENT_ID", "CLIENT_SECRET")]
     if len(missing := [name for name in client if name not in given]) == 1:
         yield f"{missing[0]} is missing: client id and client secret go together."
 
 
-def _is_public(provider: str, read: Mapping[str, Any]) -> bool:
-    usual = template(provider).get("token_auth", "post")
+def _is_public(provider: str, read: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    usual = known.get("token_auth", "post")
     older = read.get(variable(provider, "TOKEN_AUTH"), usual)
     return bool(read.get(variable(provider, "CLIENT_AUTH"), older) == "none")
 
@@ -178,45 +179,50 @@ def _unsealed_endpoints(provider: str, read: Mapping[str, Any]) -> Iterator[str]
 
 
 def _half_moved(
-    provider: str, given: Mapping[str, Given], read: Mapping[str, Any]
+    provider: str, given: Mapping[str, Given], read: Mapping[str, Any], known: Mapping[str, Any]
 ) -> Iterator[str]:
     names = {name: variable(provider, name.upper()) for name in ("authorize_url", "token_url")}
     if not all(variable in read for variable in names.values() if variable in given):
         return
     moved = {name: read[variable] for name, variable in names.items() if variable in given}
-    if lacking := half_moved(moved, template(provider)):
+    if lacking := half_moved(moved, known):
         own = names[next(iter(moved))]
         yield f"{names[lacking]} is missing: {own} names another server, and they go together."
 
 
-def _unasked_features(provider: str, read: Mapping[str, Any]) -> Iterator[str]:
+def _unasked_features(
+    provider: str, read: Mapping[str, Any], known: Mapping[str, Any]
+) -> Iterator[str]:
     """Yield faults of features: an unrequested scope would look left off for ever."""
-    known = template(provider)
     features, scopes = variable(provider, "FEATURES"), variable(provider, "SCOPES")
     if unasked(read.get(features, {}), read.get(scopes, known.get("scopes", ())), known):
         yield f"{features} needs a scope that is not asked for; {scopes} has to name it."
 
 
-def _without_host(provider: str, given: Mapping[str, Given]) -> Iterator[str]:
-    known, name = template(provider), variable(provider, "HOST")
+def _without_host(
+    provider: str, given: Mapping[str, Given], known: Mapping[str, Any]
+) -> Iterator[str]:
+    name = variable(provider, "HOST")
     is_own = "{host}" in known.get("token_url", "") and not known.get("host")
     own = {variable(provider, each) for each in ("HOST", "TOKEN_URL")}
     if is_own and variable(provider, "CLIENT_ID") in given and not own.intersection(given):
-        yield f"{name} is missing: everybody who runs {known['label']} has addresses of their own."
+        yield f"{name} is missing: everybody who runs {provider} has addresses of their own."
 
 
-def _providers_config(read: Mapping[str, Any], extra: Iterable[str]) -> dict[str, dict[str, Any]]:
+def _providers_config(read: Mapping[str, Any], found: Survey) -> dict[str, dict[str, Any]]:
     config = {
         provider: {
             row.name.lower(): read[name]
             for row in PROVIDER_SETTINGS
             if (name := variable(provider, row.name)) in read
         }
-        for provider in provider_names(extra)
+        for provider in provider_names(found.extra)
     }
     if read["MICROSOFT_TENANT"] != "common":
         for endpoint in ("authorize_url", "token_url"):
             usual: str = template("microsoft")[endpoint]
             tenants = usual.replace("/common/", f"/{read['MICROSOFT_TENANT']}/")
             config["microsoft"].setdefault(endpoint, tenants)
-    return {name: fields for name, fields in config.items() if fields or name in extra}
+    for provider, entry in found.own.items():  # the library knows the catalogue alone
+        config[provider] = merged(entry.fields, config[provider])
+    return {name: fields for name, fields in config.items() if fields or name in found.extra}

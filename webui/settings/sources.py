@@ -19,8 +19,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from webui.oauth_manager.providers import Entry, template
 from webui.settings import features, key_command, texts
 from webui.settings import readers as values
+from webui.settings.own_providers import SETTING as FOLDER
+from webui.settings.own_providers import own_entries
 from webui.settings.table import (
     FILE_SUFFIX,
     SETTINGS,
@@ -51,9 +54,21 @@ class Given:
     source: str
 
 
-def survey(
-    environ: Mapping[str, str], run: Callable[[str], str] = key_command.output
-) -> tuple[dict[str, Given], tuple[str, ...], list[str]]:
+@dataclass(frozen=True)
+class Survey:
+    """What is given: texts by setting name, extra providers, files of one's own, and faults."""
+
+    given: dict[str, Given]
+    extra: tuple[str, ...]
+    own: dict[str, Entry]
+    faults: list[str]
+
+    def template(self, provider: str) -> Mapping[str, Any]:
+        """Return the fields that a file of one's own or the catalogue has for a provider."""
+        return self.own[provider].fields if provider in self.own else template(provider)
+
+
+def survey(environ: Mapping[str, str], run: Callable[[str], str] = key_command.output) -> Survey:
     """Collect the given texts by setting name, the extra providers, and the faults of sources.
 
     ``run`` runs the program that prints the encryption keys.
@@ -68,6 +83,9 @@ def survey(
                 extra = values.provider_names(text)
             except values.Malformed:
                 extra = ()  # reported when the setting itself is read
+    folder = next((f for _, layer in layers if (f := _trimmed(layer.get(FOLDER, "")))), "")
+    own = own_entries(folder, faults) if folder else {}
+    extra = tuple(dict.fromkeys([*extra, *own]))
     given: dict[str, Given] = {}
     for setting in all_settings(extra):
         for source, layer in layers:
@@ -80,7 +98,7 @@ def survey(
         for name in sorted(config.keys() - known_names(extra))
     ]
     faults += _misspelt(environ, extra)
-    return given, extra, faults
+    return Survey(given, extra, own, faults)
 
 
 def _ask_for_keys(

@@ -163,6 +163,7 @@ SETTINGS = (
         "Names of OAuth 2 providers beyond the built-in ones, between commas or blanks.",
         values.provider_names,
     ),
+    Setting("PROVIDERS_DIR", "Folder with files of further providers, NAME.toml each.", str),
     Setting(
         "MICROSOFT_TENANT",
         "Whose accounts may be connected: a tenant's id or domain, common, organizations "

@@ -37,7 +37,8 @@ async def run_checkup(environ: Mapping[str, str], say: Say, *, strict: bool = Fa
     ``strict`` treats warnings as faults.
     """
     report = Report(say)
-    given, extra, _ = survey(environ, lambda _: "printed once, for the check-up")
+    found = survey(environ, lambda _: "printed once, for the check-up")
+    given, extra = found.given, found.extra
     _say_settings(given, extra, say)
     for name, meant in lookalikes(environ, extra):
         report.warning(

@@ -53,7 +53,7 @@ def template(name: str) -> Mapping[str, Any]:
 
 def nearest(name: str) -> list[str]:
     """Return the names of the catalogue that are most like another, at most three."""
-    return get_close_matches(name, names(), n=3, cutoff=0.6)
+    return get_close_matches(name, names(), n=3, cutoff=0.7)
 
 
 class Templates(Mapping[str, Mapping[str, Any]]):

@@ -1,0 +1,118 @@
+"""``webui providers``, and files of providers of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.library.test_catalogue import GOOD
+from tests.site.test_settings import fault, faults, settings
+from webui.cli import main
+from webui.oauth_manager import PROVIDER_TEMPLATES
+from webui.oauth_manager.providers import build_providers, names
+
+ENVIRON = {"BASE_URL": "https://bot.example", "EXTRA_PROVIDERS": "slack"}
+
+
+def run(*words: str, **environ: str) -> Result:
+    return CliRunner().invoke(main, ["providers", *words], env=ENVIRON | environ)
+
+
+def test_the_list_has_every_provider_with_its_state(tmp_path: Path) -> None:
+    (tmp_path / "acme.toml").write_text(GOOD)
+    client = {"SLACK_CLIENT_ID": "id", "SLACK_CLIENT_SECRET": "hush"}
+    done = run(PROVIDERS_DIR=str(tmp_path), **client)
+    lines = done.output.splitlines()
+    assert done.exit_code == 0
+    assert {line.split()[0] for line in lines} == {*names(), "acme"}
+    states = {line.split()[0]: line[15:32].strip() for line in lines}
+    assert states["slack"] == "set up"
+    assert states["acme"] == states["github"] == "switched off"
+    assert states["notion"] == "in the catalogue"
+    assert "hush" not in done.output
+
+
+def test_one_is_told_with_all_that_has_to_be_typed() -> None:
+    done = run("notion")
+    assert done.exit_code == 0
+    for told in (
+        "https://bot.example/oauth/notion/callback",
+        "Enter https://bot.example/oauth/notion/callback in Redirect URIs.",
+        "EXTRA_PROVIDERS=slack,notion",
+        "NOTION_CLIENT_SECRET=",
+        "Scopes: none are asked for",
+        "Not confirmed by a document of the vendor: register, account_url",
+        "https://developers.notion.com/reference/create-a-token",
+    ):
+        assert told in done.output
+    assert "{" not in done.output
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_one_can_be_told(name: str) -> None:
+    done = run(name)
+    assert done.exit_code == 0
+    assert f"https://bot.example/oauth/{name}/callback" in done.output
+    assert "{callback}" not in done.output
+    assert "{bot}" not in done.output
+
+
+def test_a_provider_that_cannot_be_asked_to_end_access_is_told_with_the_page_for_it() -> None:
+    assert "People remove it at https://www.spotify.com/account/apps/" in run("spotify").output
+
+
+def test_a_name_that_is_not_known_is_told_with_the_nearest() -> None:
+    done = run("slak")
+    assert (done.exit_code, done.output) == (1, "No provider is called that. Nearest: slack.\n")
+
+
+def test_a_file_that_is_right_is_said_to_be(tmp_path: Path) -> None:
+    (tmp_path / "acme.toml").write_text(GOOD)
+    done = run("check", str(tmp_path / "acme.toml"))
+    assert done.exit_code == 0
+    assert done.output.endswith("acme.toml is right: Acme, 2 scopes.\n")
+
+
+def test_every_fault_of_a_file_is_told_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "acme.toml"
+    file.write_text(GOOD.replace('label = "Acme"', "pkce = 1\nlabl = 2"))
+    done = run("check", str(file))
+    assert done.exit_code == 2
+    assert [line.split(": ")[0] for line in done.output.splitlines()] == [f"{file}:1", f"{file}:2"]
+
+
+@pytest.mark.parametrize("words", [("check",), ("slack", "acme.toml"), ("check", "none.toml")])
+def test_a_command_that_cannot_be_meant_is_refused(words: tuple[str, ...]) -> None:
+    assert run(*words).exit_code in (1, 2)
+
+
+def test_a_file_of_ones_own_makes_a_provider(tmp_path: Path) -> None:
+    (tmp_path / "acme.toml").write_text(GOOD)
+    (tmp_path / "notes.txt").write_text("not a provider")
+    client = {"ACME_CLIENT_ID": "id", "ACME_CLIENT_SECRET": "hush", "ACME_LABEL": "The Acme"}
+    found = settings(PROVIDERS_DIR=str(tmp_path), **client)
+    provider = build_providers(PROVIDER_TEMPLATES, found.providers_config)["acme"]
+    assert provider.is_configured
+    assert (provider.label, provider.scopes) == ("The Acme", ["read"])
+    assert provider.described_scopes["write"] == (
+        "Acts",
+        "write notes in your name",
+        "write, not delete",
+    )
+
+
+def test_its_faults_keep_the_site_from_starting(tmp_path: Path) -> None:
+    (tmp_path / "acme.toml").write_text(GOOD + "canary = 1\n")
+    (tmp_path / "Bad Name.toml").write_text(GOOD)
+    (tmp_path / "slack.toml").write_text(GOOD)
+    told = faults(PROVIDERS_DIR=str(tmp_path))
+    assert told[0].startswith("PROVIDERS_DIR: Bad Name.toml must be names of lower-case letters")
+    assert told[1].startswith("PROVIDERS_DIR: acme.toml, line 8: a scope")
+    assert told[2].startswith("PROVIDERS_DIR: slack.toml has the name of a provider of the cat")
+    assert len(told) == 3
+
+
+def test_a_folder_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
+    assert fault(PROVIDERS_DIR=str(tmp_path / "none")).startswith("PROVIDERS_DIR names no folder")

@@ -1,0 +1,137 @@
+"""``webui providers``: the providers and their state, how to set one up, and faults of a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from webui.commands.runner import BAD_SETTINGS, fail
+from webui.oauth_manager.providers import (
+    BUILT_IN,
+    Entry,
+    FaultyFile,
+    entry,
+    names,
+    nearest,
+    read,
+)
+from webui.settings.own_providers import read_text
+from webui.settings.readers import Malformed
+from webui.settings.sources import Survey, survey
+from webui.settings.table import variable
+
+
+@click.command()
+@click.argument("name", default="")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
+def providers(name: str, file: Path | None) -> None:
+    """List the providers; with NAME how to set one up, with check FILE the faults of a file."""
+    found = survey(os.environ, lambda _: "printed once, for the list")
+    if file is not None and name != "check":
+        raise click.UsageError("A file comes after check: webui providers check acme.toml")
+    if name == "check":
+        _check(file)
+    elif name:
+        click.echo("\n".join(_described(found, _entry(found, name))))
+    else:
+        click.echo("\n".join(_listed(found)))
+
+
+def _check(file: Path | None) -> None:
+    if file is None:
+        raise click.UsageError("Name the file: webui providers check acme.toml")
+    try:
+        made = read(file.stem, read_text(file))
+    except FaultyFile as error:
+        for fault in error.faults:
+            click.echo(f"{file}:{fault.line}: {fault.text}")
+        sys.exit(BAD_SETTINGS)
+    except Malformed as fault:
+        fail(f"{file} {fault}.")
+    scopes = len(made.fields["scope_sentences"])
+    click.echo(f"{file} is right: {made.fields.get('label', made.name)}, {scopes} scopes.")
+
+
+def _entry(found: Survey, name: str) -> Entry:
+    known = found.own.get(name) or entry(name)
+    if known is None:
+        near = ", ".join(nearest(name))
+        fail("No provider is called that." + (f" Nearest: {near}." if near else ""))
+    return known
+
+
+def _listed(found: Survey) -> Iterator[str]:
+    """Yield a line for each: name, state, name on the pages."""
+    entries = {name: found.own.get(name) or entry(name) for name in (*names(), *found.own)}
+    for name in sorted({*entries, *found.extra}):
+        known = entries.get(name)
+        label = known.fields.get("label", name) if known else name
+        yield f"{name:14} {_state(found, name):17} {label}"
+
+
+def _state(found: Survey, name: str) -> str:
+    if name not in (*BUILT_IN, *found.extra):
+        return "in the catalogue"
+    needed = ["CLIENT_ID"]
+    if found.template(name).get("token_auth") != "none":
+        needed.append("CLIENT_SECRET")
+    is_set_up = all(variable(name, each) in found.given for each in needed)
+    return "set up" if is_set_up else "switched off"
+
+
+def _described(found: Survey, known: Entry) -> Iterator[str]:
+    """Yield all that an operator has to type, at the vendor's site and here."""
+    name, fields, facts = known.name, known.fields, known.facts
+    base = found.given["BASE_URL"].text.rstrip("/") if "BASE_URL" in found.given else "BASE_URL"
+    callback = f"{base}/oauth/{name}/callback"
+    yield f"{fields.get('label', name)} ({name}): {_state(found, name)}"
+    if "homepage" in facts:
+        yield facts["homepage"]
+    yield f"\nCallback address\n  {callback}"
+    if "register" in facts:
+        yield "\nAt the vendor"
+        for number, step in enumerate(facts["register"], 1):
+            yield f"  {number}. {step.replace('{callback}', callback)}"
+    yield "\nSettings"
+    yield from _settings(found, known)
+    yield from _scopes(name, fields)
+    if not fields.get("revoke_url"):
+        yield f"\nDisconnecting: it cannot be asked to end access. {_by_hand(fields)}"
+    if facts.get("unconfirmed"):
+        yield f"\nNot confirmed by a document of the vendor: {', '.join(facts['unconfirmed'])}"
+    if "source" in facts:
+        yield f"\nSources, checked {facts.get('checked', 'never')}"
+        yield from (f"  {source}" for source in facts["source"])
+
+
+def _settings(found: Survey, known: Entry) -> Iterator[str]:
+    name, fields = known.name, known.fields
+    if name not in (*BUILT_IN, *found.own):
+        others = [each for each in found.extra if each not in (name, *found.own)]
+        yield f"  EXTRA_PROVIDERS={','.join([*others, name])}"
+    yield f"  {variable(name, 'CLIENT_ID')}="
+    if fields.get("token_auth") != "none":
+        yield f"  {variable(name, 'CLIENT_SECRET')}="
+    if "{host}" in fields["token_url"]:
+        yield f"  {variable(name, 'HOST')}={fields.get('host', '')}"
+
+
+def _scopes(name: str, fields: Mapping[str, Any]) -> Iterator[str]:
+    if not fields["scope_sentences"]:
+        yield "\nScopes: none are asked for"
+        return
+    yield f"\nScopes (* asked for, unless {variable(name, 'SCOPES')} says otherwise)"
+    for scope, (can, _, *precisely) in fields["scope_sentences"].items():
+        mark = "*" if scope in fields["scopes"] else " "
+        said = (precisely[0] if precisely else can).replace("{product}", "{bot}")
+        yield f"  {mark} {scope or '(none)'}: {said.replace('{bot}', 'the bot')}"
+
+
+def _by_hand(fields: Mapping[str, Any]) -> str:
+    where = fields.get("manage_url", "")
+    return f"People remove it at {where}" if where else "People remove it there themselves."

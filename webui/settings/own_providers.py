@@ -1,0 +1,52 @@
+"""``PROVIDERS_DIR``: files of providers of the operator's own, in the catalogue's format."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from webui.oauth_manager.providers import Entry, FaultyFile, names, read
+from webui.settings import readers as values
+
+SETTING = "PROVIDERS_DIR"
+_TAKEN = "has the name of a provider of the catalogue; give it another, or set single values"
+_LARGEST = 256 * 1024  # bytes of a file
+
+
+def own_entries(folder: str, faults: list[str]) -> dict[str, Entry]:
+    """Read every ``*.toml`` of the folder; what is wrong is added to ``faults``."""
+    found: dict[str, Entry] = {}
+    try:
+        paths = sorted(Path(folder).glob("*.toml")) if Path(folder).is_dir() else None
+    except OSError:
+        paths = None
+    if paths is None:
+        faults.append(f"{SETTING} names no folder that can be read.")
+    for path in paths or ():
+        if entry := _own_entry(path, faults):
+            found[entry.name] = entry
+    return found
+
+
+def _own_entry(path: Path, faults: list[str]) -> Entry | None:
+    where = f"{SETTING}: {path.name if path.name.isprintable() else 'a file'}"
+    try:
+        values.provider_names(path.stem)
+        if path.stem in names():
+            raise values.Malformed(_TAKEN)
+        return read(path.stem, read_text(path))
+    except FaultyFile as error:
+        faults += [f"{where}, {fault}." for fault in error.faults]
+    except values.Malformed as fault:
+        faults.append(f"{where} {fault}.")
+    return None
+
+
+def read_text(path: Path) -> str:
+    """Read a file.  Raises :class:`Malformed`, like every reader."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, ValueError):
+        raise values.Malformed("cannot be read as UTF-8") from None
+    if len(text) > _LARGEST:
+        raise values.Malformed(f"has more than {_LARGEST // 1024} kB")
+    return text
