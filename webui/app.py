@@ -112,7 +112,11 @@ def _site(
 
 
 async def _warn_of_engine(redis: RedisClient) -> None:
-    """Log what may lose connections; a Redis that does not answer is told of elsewhere."""
+    """Log what may lose connections, once the site listens: its first event is ``started``.
+
+    A Redis that does not answer is told of elsewhere.
+    """
+    await asyncio.sleep(_LISTENS_BY)
     with suppress(StoreUnavailable):
         for what, cure in dangers(await facts(redis)):
             log.warning("Redis: %s %s", what, cure)
@@ -130,8 +134,9 @@ async def _lifespan(
 ) -> AsyncIterator[None]:
     try:
         await _check_keys(site.manager, site.redis)
-        await _warn_of_engine(site.redis)
-        beside = [_warm(transport)] if transport.is_out_there else []
+        beside = [_warn_of_engine(site.redis)]
+        if transport.is_out_there:
+            beside.append(_warm(transport))
         if recorder:
             beside.append(sample_for_ever(site.manager, site.redis, recorder))
         if site.settings.keep_alive:

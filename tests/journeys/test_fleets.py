@@ -5,6 +5,7 @@ These are the ones short enough for every run; ``make test-engines`` runs everyt
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,7 +71,11 @@ def test_the_site_is_served_and_ready(fleet: Fleet, tmp_path: Path) -> None:
         environment = site_environment(base_url, fleet.url, providers_config(fake, provider))
         with serving(environment, tmp_path) as site:
             assert httpx.get(f"{base_url}/readyz", trust_env=False).status_code == 200
-            warned = [one for one in site.events() if "no persistence" in one["event"]]
+            for _ in range(200):  # it comes once the site listens
+                warned = [one for one in site.events() if "no persistence" in one["event"]]
+                if warned:
+                    break
+                time.sleep(0.05)
             assert len(warned) == 1
             assert site.stop()["event"] == "stopped"
 
