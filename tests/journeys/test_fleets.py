@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -71,6 +72,7 @@ def test_the_site_is_served_and_ready(fleet: Fleet, tmp_path: Path) -> None:
         environment = site_environment(base_url, fleet.url, providers_config(fake, provider))
         with serving(environment, tmp_path) as site:
             assert httpx.get(f"{base_url}/readyz", trust_env=False).status_code == 200
+            warned: list[Any] = []
             for _ in range(200):  # it comes once the site listens
                 warned = [one for one in site.events() if "no persistence" in one["event"]]
                 if warned:
