@@ -95,7 +95,7 @@ async def _check_keys(manager: OAuthManager, redis: RedisClient) -> None:
 def _site(
     settings: Settings, transport: Transport, clock: Clock, recorder: Recorder | None
 ) -> Site:
-    redis = connect(settings.redis_url)
+    redis = connect(settings.redis_url, settings.redis_wait_replicas)
     manager = make_manager(settings, transport, clock, recorder.step if recorder else None)
     if recorder:
         measure(redis, recorder)

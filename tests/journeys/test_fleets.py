@@ -15,7 +15,14 @@ import pytest
 
 from tests.kit.checkup_desk import Desk
 from tests.kit.fake_provider import FakeProvider, serve
-from tests.kit.library import fake_provider, providers_config
+from tests.kit.library import (
+    connected,
+    fake_provider,
+    manager_for,
+    opened,
+    providers_config,
+    time_passes,
+)
 from tests.kit.redis_fleets import Fleet, cluster_fleet, sentinel_fleet
 from tests.kit.site_fixtures import free_port, serving, site_at, site_environment
 from webui.oauth_manager import redis_from_url
@@ -127,3 +134,22 @@ async def test_a_name_that_no_sentinel_knows_is_told(fleet: Fleet, desk: Desk) -
     if fleet.sentinels:
         told = await desk.fault(fleet.url.replace("/people/", "/nobody/"))
         assert told.startswith("The Sentinels watch no primary of that name")
+
+
+async def test_tokens_wait_for_a_replica_if_that_is_asked_for(
+    fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    has_replica = len(fleet.primaries()) < len(fleet.servers)
+    fake = fake_provider()
+    manager = manager_for(fake)
+    async with redis_from_url(fleet.url, 1) as redis:
+        await redis.flushall()
+        await connected(manager, fake, redis, "ann", "google")
+        token = await opened(manager, redis, "ann", "google")
+        assert token
+        await manager.store_token(redis, "ann", token)
+        time_passes(manager, 3600)
+        assert await manager.get_token("ann", "google", redis) not in (None, token.access_token)
+    await manager.aclose()
+    told = [r for r in caplog.records if "fewer replicas than 1 confirmed" in r.getMessage()]
+    assert len(told) == (0 if has_replica else 3)

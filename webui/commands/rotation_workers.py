@@ -68,7 +68,10 @@ def _visit(
 def serve(leader: Connection, settings: Settings) -> None:
     """Do one task after the other, until the leader hangs up."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the leader gets it too, and hangs up
-    manager, redis = make_manager(settings), connect(settings.redis_url)
+    manager, redis = (
+        make_manager(settings),
+        connect(settings.redis_url, settings.redis_wait_replicas),
+    )
     visit = manager.resealer(redis).visit
     with asyncio.Runner() as runner:
         while True:

@@ -38,7 +38,10 @@ def with_store(work: Callable[[OAuthManager, RedisClient], Awaitable[T]]) -> T:
     settings = read_settings()
 
     async def run() -> T:
-        manager, redis = make_manager(settings), connect(settings.redis_url)
+        manager, redis = (
+            make_manager(settings),
+            connect(settings.redis_url, settings.redis_wait_replicas),
+        )
         try:
             return await work(manager, redis)
         finally:

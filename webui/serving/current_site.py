@@ -24,7 +24,10 @@ log = structlog.get_logger(__name__)
 
 async def require_fit(settings: Settings) -> None:
     """Raise ``ChangeRefused`` unless Redis answers and the keys open what it holds."""
-    manager, redis = make_manager(settings), connect(settings.redis_url)
+    manager, redis = (
+        make_manager(settings),
+        connect(settings.redis_url, settings.redis_wait_replicas),
+    )
     try:
         fit = await _fit(manager, redis)
     finally:

@@ -186,6 +186,13 @@ def bearer_token(text: str) -> str:
     return secret
 
 
+def few(text: str) -> int:
+    """Read a number from 0 to 9."""
+    if not re.fullmatch("[0-9]", text):
+        raise Malformed("must be a number from 0 to 9")
+    return int(text)
+
+
 def port(text: str) -> int:
     if not re.fullmatch("[0-9]{1,5}", text) or not 0 < int(text) < 65536:
         raise Malformed("must be a port, from 1 to 65535")

@@ -62,6 +62,7 @@ class Settings:
     outgoing_proxy: str = field(default="", repr=False)
     log_level: str = "info"
     strict_records: bool = False
+    redis_wait_replicas: int = 0
     keep_alive: float = 0.0  # seconds from one pass to the next; 0 for none
     metrics_port: int = 0
     metrics_host: str = "127.0.0.1"
@@ -110,6 +111,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         outgoing_proxy=read.get("OUTGOING_PROXY", ""),
         log_level=read["LOG_LEVEL"],
         strict_records=read["STRICT_RECORDS"],
+        redis_wait_replicas=read["REDIS_WAIT_REPLICAS"],
         keep_alive=read.get("KEEP_ALIVE", 0.0),
         metrics_port=read.get("METRICS_PORT", 0),
         metrics_host=read["METRICS_HOST"],

@@ -201,6 +201,12 @@ SETTINGS = (
         key_command.arguments,
         is_secret=True,
     ),
+    Setting(
+        "REDIS_WAIT_REPLICAS",
+        "How many replicas shall confirm tokens before they count as stored; for 0.2 s at most.",
+        values.few,
+        "0",
+    ),
 )
 """Every setting but those that each provider has."""
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
+from weakref import WeakKeyDictionary
 
 from redis.asyncio import RedisCluster
 from redis.exceptions import RedisClusterException, RedisError, ResponseError
@@ -13,6 +15,9 @@ from redis.exceptions import RedisClusterException, RedisError, ResponseError
 from ..clock import bounded, redis_seconds
 from ..errors import StoreUnavailable
 
+log = logging.getLogger(__name__)
+
+WAIT_MS = 200  # at most, for replicas to confirm a write
 DEADLINE = 2.0  # seconds, for one round trip
 
 FAULTS = (RedisError, RedisClusterException, OSError)
@@ -72,6 +77,10 @@ class RedisClient(Commands, Protocol):
     def xrevrange(self, *args: Any, **options: Any) -> Any: ...
 
 
+waiting: WeakKeyDictionary[RedisClient, int] = WeakKeyDictionary()
+"""How many replicas have to confirm tokens, for clients that ask for that."""
+
+
 @asynccontextmanager
 async def redis_call(step: str, seconds: float = DEADLINE) -> AsyncIterator[None]:
     """Bound a Redis call and name its failure; no cause is chained, it may quote a value."""
@@ -90,6 +99,21 @@ async def redis_call(step: str, seconds: float = DEADLINE) -> AsyncIterator[None
         failure = type(error).__name__
     if failure:
         raise StoreUnavailable(step, failure) from None
+
+
+def queue_wait(redis: RedisClient, pipe: Pipeline) -> int:
+    """Have replicas confirm the write just queued, if the client asks for that; returns 0 or 1."""
+    if not (wanted := waiting.get(redis, 0)):
+        return 0
+    pipe.execute_command("WAIT", wanted, WAIT_MS)
+    return 1
+
+
+def heed_wait(redis: RedisClient, answers: Sequence[Any], place: int) -> None:
+    """Log if too few replicas confirmed; the write stands all the same."""
+    wanted = waiting.get(redis, 0)
+    if wanted and answers[place] not in range(wanted, 1000):
+        log.warning("tokens are stored, and fewer replicas than %d confirmed that", wanted)
 
 
 def is_refusal(failure: StoreUnavailable) -> bool:

@@ -18,24 +18,29 @@ from redis.maint_notifications import MaintNotificationsConfig
 
 from ..configuration import Malformed
 from ..configuration.redis_address import RedisAddress, redis_address
+from .calls import waiting
 from .cluster import Cluster
 from .sentinel import primary
 
 _CONNECT_SECONDS = 1.0
 
 
-def redis_from_url(url: str) -> Redis:
+def redis_from_url(url: str, wait_replicas: int = 0) -> Redis:
     """Make a client that connects on first use; close it with ``aclose()``.
 
     ``redis://`` is one server, ``redis+sentinel://`` the primary that Sentinels watch,
     ``redis+cluster://`` a Cluster (a ``RedisCluster`` then); docs/operating.md has all.
-    Raises ``ValueError``, whose message does not repeat the address.
+    With ``wait_replicas``, tokens are stored when so many replicas have them, or after
+    ``calls.WAIT_MS``.  Raises ``ValueError``, whose message does not repeat the address.
     """
     try:
         address = redis_address(url)
     except Malformed as fault:
         raise Malformed(f"the address of Redis {fault}") from None
-    return client_at(address)
+    client = client_at(address)
+    if wait_replicas:
+        waiting[client] = wait_replicas
+    return client
 
 
 def client_at(address: RedisAddress) -> Redis:

@@ -19,7 +19,9 @@ from . import canary, erasures, lookup, older_keys, records, scripts
 from .calls import (
     Pipeline,
     exact,
+    heed_wait,
     is_mistyped,
+    queue_wait,
     raw,
     read_text,
     redis_call,
@@ -62,7 +64,10 @@ async def put_tokens(storage: Storage, subject: Subject, token: TokenData) -> No
     await canary.require_for(redis, storage.sealer, key, subject.provider.name, "store tokens")
     async with redis_call("store tokens"):
         await older_keys.make_room(storage, subject)
-        await redis.set(key, records.seal_token(storage, subject, token))
+        pipe = redis.pipeline(transaction=False)
+        pipe.set(key, records.seal_token(storage, subject, token))
+        queue_wait(redis, pipe)
+        heed_wait(redis, await pipe.execute(), -1)
         await older_keys.take(storage, subject)
 
 
@@ -99,15 +104,17 @@ async def connect(
         known, profiled = await _expected(storage, subject, before), exact(seen.profile)
         pipe = redis.pipeline(transaction=False)
         pipe.eval(scripts.CONNECT, 1, tokens, known, fresh.tokens, last, "")
+        waits = queue_wait(redis, pipe)
         pipe.eval(scripts.CONNECT, 1, beside, profiled, fresh.profile, last, "same")
         along.queue(pipe)
         erasures.queue(storage, pipe, subject.user_id)
         answers = await pipe.execute(raise_on_error=False)
         along.answered(answers)
-        for answer in answers[:2]:
+        for answer in (answers[0], answers[1 + waits]):
             if isinstance(answer, Exception):
                 raise answer
-        written, written_beside = int(answers[0]), int(answers[1])
+        heed_wait(redis, answers, 1)
+        written, written_beside = int(answers[0]), int(answers[1 + waits])
         if written == 1 and written_beside == -1:
             # A check or a refresh wrote its time meanwhile; ours is newer.
             again = (beside, profiled, fresh.profile, last, "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..models import Profile
 from ..token_data import TokenData
 from . import canary, keys, lookup, older_keys, records, scripts
-from .calls import DEADLINE, RedisClient, raw, redis_call
+from .calls import DEADLINE, RedisClient, heed_wait, queue_wait, raw, redis_call
 from .records import Stored
 from .storage import Storage, Subject
 from .store import Written
@@ -33,11 +33,14 @@ async def renew(
             return Written.CHANGED if is_there else Written.GONE
         pipe = subject.redis.pipeline(transaction=False)
         pipe.eval(scripts.REPLACE, 1, tokens, before.sealed.tokens, sealed)
+        queue_wait(subject.redis, pipe)
         if before.is_profiled:
             sealed_profile = records.seal_profile(storage, subject, profile)
             pipe.eval(scripts.REPLACE, 1, beside, before.sealed.profile, sealed_profile)
         canary.queue_beside(pipe, storage.sealer, before.sealed.tokens)
-        outcome = Written(int((await pipe.execute())[0]))
+        answers = await pipe.execute()
+        heed_wait(subject.redis, answers, 1)
+        outcome = Written(int(answers[0]))
         if outcome is Written.DONE:
             await older_keys.clear(subject, before.sealed.older)
     return outcome
