@@ -12,8 +12,11 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.kit.commands_site import load_on, sealing_key, site
-from tests.kit.library import KEY, OTHER_KEY
+from tests.kit.fake_provider import serve
+from tests.kit.library import KEY, OTHER_KEY, fake_provider, manager_for, providers_config
 from tests.kit.load import until
+from tests.kit.site_fixtures import Browser, shown_code
+from webui.oauth_manager import Status
 
 pytestmark = pytest.mark.anyio
 
@@ -99,6 +102,40 @@ class TestTheEnd:
             last = process.events()[-1]
         assert answer.startswith(b"HTTP/1.1 303")
         assert (last["waited_for"], last["cut_short"]) == (1, 0)
+
+    @COUNTS
+    async def test_lets_a_callback_that_asks_its_provider_store_the_connection(
+        self, redis_url: str, redis: Redis, tmp_path: Path, workers: int
+    ) -> None:
+        fake = fake_provider()
+        bot = manager_for(fake)
+        with (
+            serve(fake) as provider_url,
+            site(
+                redis_url, tmp_path, workers, providers_config(fake, provider_url, ["github"])
+            ) as process,
+        ):
+            async with httpx.AsyncClient(base_url=process.base_url, timeout=30) as client:
+                browser = Browser(client)
+                code = await bot.create_link_code(redis, "ann")
+                await browser.post(f"/connect/{code}/start")
+                shown = shown_code(await browser.get("/connect/proof"))
+                await bot.proofs.confirm(redis, "ann", shown)
+                await browser.post("/connect/proof/continue")
+                callback = fake.authorize(await browser.begin("github"))
+                gate = fake.gate("token")
+                coming_back = asyncio.create_task(browser.get(callback))
+                await gate.reached()
+                process.process.send_signal(signal.SIGTERM)
+                await asyncio.sleep(0.5)
+                gate.open()
+                answer = await coming_back
+            process.process.wait(20)
+            last = process.events()[-1]
+        assert answer.status_code == 303
+        assert (last["waited_for"], last["cut_short"]) == (1, 0)
+        assert (await bot.connection(redis, "ann", "github")).status is Status.CONNECTED
+        await bot.aclose()
 
 
 class TestSettingsReadAgain:

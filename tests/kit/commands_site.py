@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 from cryptography.fernet import Fernet, InvalidToken
@@ -22,9 +23,14 @@ from tests.kit.site_fixtures import (
 
 
 @contextmanager
-def site(redis_url: str, folder: Path, workers: int) -> Iterator[SiteProcess]:
+def site(
+    redis_url: str,
+    folder: Path,
+    workers: int,
+    providers: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Iterator[SiteProcess]:
     """Run it until the end; its keys are those in the file ``keys``."""
-    environment = site_environment(f"http://127.0.0.1:{free_port()}", redis_url, {})
+    environment = site_environment(f"http://127.0.0.1:{free_port()}", redis_url, providers or {})
     (folder / "keys").write_text(environment.pop("ENCRYPTION_KEY"))
     environment["ENCRYPTION_KEY_FILE"] = str(folder / "keys")
     with serving(environment, folder, "--workers", str(workers)) as process:
