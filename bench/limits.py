@@ -49,7 +49,7 @@ LIMITS = {
     "two workers: CPU of an answer": Limit("one worker's", 1.05),
     "500 kept connections: refused": Limit("", 0),
     "500 kept connections: memory at the end": Limit("in the middle", 1.05),
-    "rotation": Limit("open and seal alone", 7.0),
+    "rotation": Limit("open and seal alone", 1.0),
     "start-up to listening": Limit("a bare application of the same packages", 1.3),
     "get_token, 100,000 people": Limit(_FEW, 1.15),
     "list_user_connections, 100,000 people": Limit(_FEW, 1.15),

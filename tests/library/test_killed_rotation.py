@@ -28,6 +28,7 @@ from webui.oauth_manager import OAuthManager, StoreUnavailable, TokenData
 from webui.oauth_manager.models import Account, Profile
 from webui.oauth_manager.storage import account_index, keys, records
 from webui.oauth_manager.storage.calls import RedisClient, as_text
+from webui.oauth_manager.storage.canary import Fit
 from webui.oauth_manager.storage.resealer import Findings, Task
 from webui.oauth_manager.storage.sealer import Sealer
 
@@ -140,6 +141,7 @@ class TestOneThatIsTakenUp:
     async def interrupted(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> OAuthManager:
+        await manager.settle(redis)
         await put_people(manager, redis, 1500)
         rotating = manager_for(fake, key=BOTH)
         visit, pages = rotating.resealer(redis).visit, iter(range(3))
@@ -171,6 +173,17 @@ class TestOneThatIsTakenUp:
             await redis.set(tokens_key(f"p{n}", "google"), late)
         assert (await interrupted.reseal(redis)).is_whole
         assert await all_are_new(redis, await keys_at(redis, "oauth_[ct]o*"))
+
+    async def test_keeps_the_canary_of_the_older_key_until_all_is_done(
+        self, manager: OAuthManager, interrupted: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        retired = manager_for(fake, key=OTHER_KEY)
+        assert await retired.settle(redis) is Fit.WRONG_KEY
+        assert await interrupted.settle(redis) is Fit.FITS
+        await interrupted.reseal(redis)
+        assert await retired.settle(redis) is Fit.FITS
+        assert await interrupted.settle(redis) is Fit.FITS
+        assert await manager.settle(redis) is Fit.WRONG_KEY
 
     async def test_begins_anew_by_another_key(
         self, interrupted: OAuthManager, fake: FakeProvider, redis: Redis

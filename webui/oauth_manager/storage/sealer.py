@@ -122,6 +122,7 @@ class Sealer:
         self.fernet = _fernet([cipher for _, cipher in ciphers])
         self.fernet_keys = [key for key, _ in ciphers]  # newest first
         self._keys = self.fernet_keys or [b""]
+        self._newest = hmac.new(self._keys[0], digestmod=hashlib.sha256)
         self._labels = [
             AESSIV(hmac.new(key, b"sealed label", hashlib.sha512).digest()) for key in self._keys
         ]
@@ -210,7 +211,9 @@ class Sealer:
 
     def digest(self, purpose: str, value: str) -> str:
         """Return the one of :meth:`digests` by the newest key."""
-        return hmac.digest(self._keys[0], f"{purpose}\0{value}".encode(), "sha256").hex()
+        mac = self._newest.copy()
+        mac.update(f"{purpose}\0{value}".encode())
+        return mac.hexdigest()
 
     def label(self, place: str, text: str, position: int = 0) -> str:
         """Seal a short text for one place, by the newest key or the one at ``position``.
