@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 PER_MINUTE = 60  # renewals of one provider
 _PART = 3  # of the provider's limit: from a third on it is renewed
 _FAILURES = 3  # in a row, after which a provider is left alone until the next pass
+_SPREAD = 0.5  # of the time between two passes of the site, over which one is spread
 _NAP = TURN_SECONDS / 3  # seconds, the longest sleep between two signs of life
 
 
@@ -58,14 +59,15 @@ async def run(
 ) -> KeepAlive | None:
     """Make a pass; ``None`` if another process has one under way.
 
-    With ``every`` (seconds) also if one ended less than that ago, and the pass is spread
-    over that time.  Raises ``StoreUnavailable``; the next pass goes on from there.
+    With ``every`` (seconds) passes begin that far apart, whichever process makes them, and
+    each is spread over half of it; ``None`` if it is not time yet.  Raises
+    ``StoreUnavailable``; the next pass goes on from there.
     """
     turn = Turn(redis, services.storage.clock)
     if not await turn.begin():
         return None
     try:
-        if every and await turn.seconds_since() < every:
+        if every and await turn.seconds_since() < every * (1 - _SPREAD):
             return None
         work = _Pass(services, redis, providers, turn, per_minute, every)
         return await work.run()
@@ -107,7 +109,7 @@ class _Pass:
             async for page in key_pages.pages(self._redis, pattern, places):
                 await self._visit(page.keys)
                 await bookmark.put(page)
-                await self._sleep(self._every * 0.9 * len(page.keys) / max(total, 1))
+                await self._sleep(self._every * _SPREAD * len(page.keys) / max(total, 1))
         except _Lost:
             return KeepAlive(**self._counts)
         await bookmark.remove()
@@ -189,7 +191,7 @@ async def for_ever(
     providers: Mapping[str, OAuthProvider],
     every: float,
 ) -> None:
-    """Make a pass each ``every`` seconds, at whichever process comes first."""
+    """Make a pass each ``every`` seconds, at whichever process comes first; log its counts."""
     while True:
         await asyncio.sleep(min(every, 3600.0) * random.uniform(0.1, 0.3))  # noqa: S311
         try:
