@@ -3,10 +3,8 @@
 import os
 from typing import Any
 
-import httpx
-
 from webui.chat import ChatContext, connect_service, sent_code
-from webui.oauth_manager import OAuthNotConnected, init_oauth_manager, require_oauth_token
+from webui.oauth_manager import OAuthNotConnected, init_oauth_manager, oauth_client
 
 GITHUB_API = os.environ.get("GITHUB_API", "https://api.github.com")
 
@@ -19,11 +17,10 @@ def set_up(providers: dict[str, dict[str, Any]]) -> None:
 async def whoami(ctx: ChatContext) -> str:
     """A tool; ctx carries user_id and redis, an asyncio Redis client."""
     try:
-        token = await require_oauth_token(ctx, "github")  # one that works right now
+        async with oauth_client(ctx, "github") as github:  # each request with a token that works
+            answer = await github.get(f"{GITHUB_API}/user")
     except OAuthNotConnected:
         return await connect_service(ctx, "connect", "github")  # text with a link, for them alone
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as client:
-        answer = await client.get(f"{GITHUB_API}/user")
     return f"You are {answer.json()['login']}."
 
 

@@ -6,6 +6,7 @@ import inspect
 
 from webui.oauth_manager import (
     FlowRefused,
+    HostRefused,
     Meaning,
     OAuthError,
     OAuthMisconfigured,
@@ -39,6 +40,7 @@ WORDS: list[tuple[OAuthError, str]] = [
     (StoreUnavailable("read"), "store_away"),
     (OAuthMisconfigured("github", "exchange"), "misconfigured"),
     (OAuthRefused("github", "exchange"), "failed"),
+    (HostRefused("github", "https://evil.example", ("api.github.com",)), "failed"),
     (FlowRefused("unknown"), "attempt_over"),
     (FlowRefused("cancelled"), "attempt_over"),
     (FlowRefused("issuer"), "failed"),

@@ -381,8 +381,9 @@ RUN = {
     "providers in a file": re.compile(r"extra_providers = |\[google\]"),
     "a provider's file": re.compile(r'label = "Gitea"'),
     "a renewal": re.compile(r"fresh = await manager\.renew\("),
+    "a client": re.compile(r"async with oauth_client\("),
     "the loop of a bot": re.compile(r"async for notice in "),
-    "rooms and layers, in test_walks": re.compile(r"commands/|__main__\b|access\n|people\n"),
+    "rooms and layers, in test_walks": re.compile(r"commands/|__main__\b|client\n|people\n"),
     "a whole file, in test_examples": re.compile(r'"""|server \{\n'),
 }
 
@@ -506,6 +507,7 @@ async def test_the_bot_of_the_readme_connects_a_person_and_uses_the_token(
 
         monkeypatch.setenv("ENCRYPTION_KEY", KEY)
         monkeypatch.setenv("BASE_URL", SITE)
+        config["github"]["api_hosts"] = (provider_url.removeprefix("http://"),)
         monkeypatch.setattr(plain_bot, "GITHUB_API", f"{provider_url}/github/account?")
         plain_bot.set_up(config)
 
@@ -550,6 +552,28 @@ async def test_the_loop_of_the_documents_hears_what_the_bot_is_to_say(
     with pytest.raises(Enough):
         await names["listen"]()  # type: ignore[operator]
     assert heard == [("alice", words.text("notice.link_cancelled", name="github"))]
+    await redis.aclose()
+
+
+async def test_the_client_of_the_documents_carries_a_token(
+    fake: FakeProvider, restricted_url: str
+) -> None:
+    redis = connect(restricted_url)
+    (block,) = [b for b in code_blocks(LIBRARY, "python") if RUN["a client"].match(b)]
+    with serve(fake) as provider_url:
+        config = providers_config(fake, provider_url, ["github"])
+        config["github"]["api_hosts"] = (provider_url.removeprefix("http://"),)
+        manager = oauth_manager.init_oauth_manager(KEY, SITE, config)
+        access = fake.grant("/github")["access_token"]
+        stored = TokenData(access, "", 0.0, ["read:user"], provider="github")
+        await manager.store_token(redis, "alice", stored)
+        names = {"oauth_client": oauth_manager.oauth_client, "ctx": Caller("alice", redis)}
+        here = block.replace("https://api.github.com/user", f"{provider_url}/github/account")
+        body = "".join(f"    {line}\n" for line in here.splitlines())
+        exec(f"async def ask():\n{body}    return answer", names)  # noqa: S102
+        answer = await names["ask"]()  # type: ignore[operator]
+        assert answer.json()["login"] == "mona"
+        await manager.aclose()
     await redis.aclose()
 
 

@@ -10,8 +10,10 @@ The library knows nothing of the site; it works in a bot's process alone.
 """
 
 from .access import get_oauth_manager, init_oauth_manager, require_oauth_token
+from .client import oauth_client
 from .errors import (
     FlowRefused,
+    HostRefused,
     Meaning,
     OAuthError,
     OAuthMisconfigured,
@@ -72,6 +74,7 @@ __all__ = [
     "Event",
     "FlowRefused",
     "Health",
+    "HostRefused",
     "Imported",
     "KeepAlive",
     "LinkRequest",
@@ -100,6 +103,7 @@ __all__ = [
     "check_user_id",
     "get_oauth_manager",
     "init_oauth_manager",
+    "oauth_client",
     "redis_from_url",
     "require_oauth_token",
 ]

@@ -51,18 +51,28 @@ def get_oauth_manager() -> OAuthManager:
     return _instance
 
 
-async def require_oauth_token(ctx: ToolContext, provider: str, scopes: Iterable[str] = ()) -> str:
+async def require_oauth_token(
+    ctx: ToolContext,
+    provider: str,
+    scopes: Iterable[str] = (),
+    *,
+    min_valid: float = 0.0,
+    manager: OAuthManager | None = None,
+) -> str:
     """Return an access token for the person behind ``ctx`` that works now and has ``scopes``.
+
+    ``min_valid`` as in :meth:`OAuthManager.valid_token`; ``manager`` replaces that of the
+    process.
 
     Raises ``OAuthNotConnected`` with a link for that person alone (never show
     it in a group), ``OAuthUnavailable`` (try again later) or
     ``OAuthMisconfigured`` (only the operator can help).
     """
-    manager = get_oauth_manager()
+    manager = manager or get_oauth_manager()
     if ctx.redis is None:
         raise StoreUnavailable("reach Redis", "no_client")
     needed = tuple(scopes)
-    token = await manager.valid_token(ctx.redis, ctx.user_id, provider)
+    token = await manager.valid_token(ctx.redis, ctx.user_id, provider, min_valid=min_valid)
     known = manager.providers[provider]
     rules = known.scope_rules
     if token is None:

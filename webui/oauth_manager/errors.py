@@ -6,6 +6,7 @@
     │   └── StoreUnavailable   Redis is in trouble: likewise
     ├── OAuthMisconfigured     the operator has to look: a wrong set-up, or an answer not understood
     ├── OAuthRefused           the provider refused this code or grant, for good
+    ├── HostRefused            a client's request to a host that the provider's tokens do not go to
     ├── FlowRefused            a callback or link that must not go on (see ``reason``)
     └── RecordUnreadable       a stored record that cannot be opened; it is kept as it is
         └── RecordNewer        written by a newer version of this program
@@ -182,6 +183,19 @@ class FlowRefused(OAuthError):
     @property
     def outcome(self) -> str:
         return {"issuer": "failed", "unnamed": "start_here"}.get(self.reason, "attempt_over")
+
+
+class HostRefused(OAuthError):
+    """A request of a client's to a host that is none of the provider's ``api_hosts``.
+
+    Nothing was sent.  ``place`` is its scheme and host.
+    """
+
+    def __init__(self, provider: str, place: str, api_hosts: tuple[str, ...]) -> None:
+        self.provider = provider
+        self.place = place
+        known = f"they go to {', '.join(api_hosts)}" if api_hosts else "its api_hosts are not set"
+        super().__init__(f"{provider}: tokens do not go to {place}; {known}")
 
 
 class RecordUnreadable(OAuthError):

@@ -263,11 +263,20 @@ class OAuthManager(People):
         return token.access_token if token else None
 
     async def valid_token(
-        self, redis: RedisClient | None, user_id: str, provider: str
+        self,
+        redis: RedisClient | None,
+        user_id: str,
+        provider: str,
+        *,
+        min_valid: float = 0.0,
     ) -> TokenData | None:
-        """Return the token of :meth:`get_token` with scopes and expiry."""
+        """Return the token of :meth:`get_token` with scopes and expiry.
+
+        One that lives for less than ``min_valid`` seconds more is renewed ahead, unless it
+        was renewed just now; such renewals count like those of :meth:`renew`.
+        """
         subject = self._subject_or_none(redis, user_id, provider)
-        token = await tokens.valid(self._services, subject) if subject else None
+        token = await tokens.valid(self._services, subject, min_valid) if subject else None
         if subject and token:
             self._uses.note(subject, token.access_token)
         return token

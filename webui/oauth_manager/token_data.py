@@ -46,16 +46,20 @@ class TokenData:
         """Return whether it is time to refresh, by this machine's clock: see :meth:`is_due`."""
         return self.is_due(time.time())
 
-    def is_due(self, now: float) -> bool:
+    def is_due(self, now: float, min_valid: float = 0.0) -> bool:
         """Return whether it is time to refresh: within ``REFRESH_BUFFER_SECONDS`` of the end.
 
-        A token that lives less than twice as long is refreshed half-way:
-        otherwise every use of it would refresh it once more.
+        ``min_valid`` widens that, as far as a token just issued is not due.  A token that
+        lives less than twice as long is refreshed half-way: otherwise every use of it
+        would refresh it once more.
         """
         buffer: float = REFRESH_BUFFER_SECONDS
+        wanted = min_valid
         if 0 < self.issued_at < self.expires_at:
-            buffer = min(buffer, (self.expires_at - self.issued_at) / 2)
-        return self.expires_at > 0 and now >= self.expires_at - buffer
+            life = self.expires_at - self.issued_at
+            buffer = min(buffer, life / 2)
+            wanted = min(wanted, life - buffer)
+        return self.expires_at > 0 and now >= self.expires_at - max(buffer, wanted)
 
     def is_over(self, now: float) -> bool:
         """Return whether the access token has truly ended, buffer or not."""

@@ -68,6 +68,11 @@ class Composition:
         name, providers = type(self).__name__, sorted(self.providers)
         return f"{name}(base_url={self.base_url!r}, providers={providers!r})"
 
+    @property
+    def transport(self) -> Transport:
+        """Return the way to providers, for clients of their APIs."""
+        return self._transport
+
     def is_provider_configured(self, provider: str) -> bool:
         """Return whether the provider is known and has a client id and a client secret."""
         known = self.providers.get(provider)

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 _TRIES = 3
 
 
-async def valid(services: Services, subject: Subject) -> TokenData | None:
+async def valid(services: Services, subject: Subject, min_valid: float = 0.0) -> TokenData | None:
     """Return tokens that work now, refreshed if need be; ``None`` if there are none.
 
     A refresh that fails is raised only if the old token is over as well.
@@ -43,12 +43,15 @@ async def valid(services: Services, subject: Subject) -> TokenData | None:
     now = services.storage.clock.now()
     try:
         token = await lookup.read_token(services.storage, subject)
-        if token is None or not token.is_due(now):
+        if token is None:
+            return None
+        is_due = token.is_due(now)
+        if not is_due and not token.is_due(now, min_valid):
             return token
         if not token.refresh_token:
             return None if token.is_over(now) else token
         try:
-            return await refresh.refreshed(services, subject, token)
+            return await refresh.refreshed(services, subject, token, is_refused=not is_due)
         except (OAuthUnavailable, OAuthMisconfigured):
             if token.is_over(services.storage.clock.now()):
                 raise

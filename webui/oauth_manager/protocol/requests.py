@@ -65,12 +65,19 @@ def _basic(provider: OAuthProvider) -> str:
 
 def _headers(provider: OAuthProvider, access_token: str = "") -> dict[str, str]:
     """Build the header fields of every request, and the one that carries a token."""
-    own = {name: _filled(provider, value) for name, value in provider.headers.items()}
-    headers = {"Accept": "application/json", **own}
-    if access_token:
-        name, _, value = provider.token_header.partition(":")
-        headers[name] = value.strip().replace("{access_token}", access_token)
-    return headers
+    carrying = token_header(provider, access_token) if access_token else {}
+    return {"Accept": "application/json", **own_headers(provider), **carrying}
+
+
+def own_headers(provider: OAuthProvider) -> dict[str, str]:
+    """Return the header fields that the provider wants in every request."""
+    return {name: _filled(provider, value) for name, value in provider.headers.items()}
+
+
+def token_header(provider: OAuthProvider, access_token: str) -> dict[str, str]:
+    """Return the header field that carries a token."""
+    name, _, value = provider.token_header.partition(":")
+    return {name: value.strip().replace("{access_token}", access_token)}
 
 
 def _filled(provider: OAuthProvider, text: str, *, is_address: bool = False) -> str:

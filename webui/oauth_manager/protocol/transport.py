@@ -76,6 +76,23 @@ class _Proxied(httpx.AsyncBaseTransport):
         await self._through.aclose()
 
 
+class _Client(httpx.AsyncClient):
+    """A client, and the network that it sends through."""
+
+    def __init__(self, network: httpx.AsyncBaseTransport) -> None:
+        self.network = network
+        # The environment's proxies and .netrc are not ours to trust with credentials.
+        super().__init__(
+            transport=network,
+            trust_env=False,
+            follow_redirects=False,
+            timeout=httpx.Timeout(None),  # a call as a whole has a deadline
+            # All people share this client: a provider's answer to one is not for another.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            headers=_HEADERS,
+        )
+
+
 class Transport:
     """One shared HTTP client for each event loop: a client per call costs a TLS context.
 
@@ -89,7 +106,7 @@ class Transport:
     ) -> None:
         self._transport = transport
         self._proxy = _read_proxy(proxy)
-        self._clients: dict[asyncio.AbstractEventLoop, asyncio.Task[httpx.AsyncClient]] = {}
+        self._clients: dict[asyncio.AbstractEventLoop, asyncio.Task[_Client]] = {}
 
     @property
     def is_out_there(self) -> bool:
@@ -101,7 +118,7 @@ class Transport:
         with suppress(OSError):
             await self._client()
 
-    async def _client(self) -> httpx.AsyncClient:
+    async def _client(self) -> _Client:
         """Return this event loop's client, made by the first who asks for all who do."""
         loop = asyncio.get_running_loop()
         making = self._clients.get(loop)
@@ -109,19 +126,17 @@ class Transport:
             making = self._clients[loop] = loop.create_task(self._make_client())
         return making.result() if making.done() else await asyncio.shield(making)
 
-    async def _make_client(self) -> httpx.AsyncClient:
+    async def _make_client(self) -> _Client:
         for loop in [each for each in self._clients if each.is_closed()]:
             await _close(self._clients.pop(loop))  # nobody has closed it, and nobody will
-        # The environment's proxies and .netrc are not ours to trust with credentials.
-        return httpx.AsyncClient(
-            transport=self._transport or await _connect(self._proxy),
-            trust_env=False,
-            follow_redirects=False,
-            timeout=httpx.Timeout(None),  # a call as a whole has a deadline
-            # All people share this client: a provider's answer to one is not for another.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            headers=_HEADERS,
-        )
+        return _Client(self._transport or await _connect(self._proxy))
+
+    async def network(self) -> httpx.AsyncBaseTransport:
+        """Return this event loop's network, for a client of a provider's API.
+
+        It stays open until :meth:`aclose`.  Raises ``OSError`` without certificates.
+        """
+        return (await self._client()).network
 
     async def send(self, request: ProviderRequest, deadline: float = DEADLINE) -> Answer:
         """Send once, never again.
@@ -217,7 +232,7 @@ class Transport:
             await _close(client)
 
 
-async def _close(making: asyncio.Task[httpx.AsyncClient]) -> None:
+async def _close(making: asyncio.Task[_Client]) -> None:
     """Close a client, also one that is still being made; one that could not be made is none."""
     with suppress(OSError):
         client = await making

@@ -84,6 +84,7 @@ class OAuthProvider:
     manage_url: str = ""
     manage_label: str = ""
     keep: tuple[str, ...] = ()  # paths of facts in the token answer
+    # hosts of its API, with ports unless 443: the only ones that ``oauth_client`` sends tokens to
     api_hosts: tuple[str, ...] = ()
     status_url: str = ""
     scope_sentences: ScopeSentences = field(default_factory=dict, repr=False)

@@ -1,0 +1,64 @@
+"""The hosts that a provider's tokens may go to, and the guard in front of the network."""
+
+from __future__ import annotations
+
+import httpx
+
+from ..configuration import is_loopback
+from ..errors import HostRefused
+from ..protocol.transport import Transport
+from ..providers.provider import OAuthProvider
+
+TOKEN = "oauth_token"  # of a request's extensions, which a redirect takes along
+_SCHEMES = ("https", "http")
+
+
+class ApiHosts:
+    """The hosts of one provider's API: https, exact names and ports.
+
+    Plain http is for a provider on this machine altogether, such as the demo's.
+    """
+
+    def __init__(self, provider: OAuthProvider) -> None:
+        self.provider = provider
+        self._places = {
+            (scheme, httpx.URL(f"{scheme}://{host}").netloc)
+            for scheme in _SCHEMES
+            for host in provider.api_hosts
+        }
+        self._is_here = is_loopback(httpx.URL(provider.token_url).host)
+
+    def has(self, url: httpx.URL) -> bool:
+        """Tell whether a token may go to this address."""
+        is_safe = url.scheme == "https" or (self._is_here and is_loopback(url.host))
+        return is_safe and not url.userinfo and (url.scheme, url.netloc) in self._places
+
+    def check(self, url: httpx.URL) -> None:
+        """Raise ``HostRefused`` if no token may go to this address."""
+        if not self.has(url):
+            place = f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}"
+            raise HostRefused(self.provider.name, place, tuple(self.provider.api_hosts))
+
+
+class Guard(httpx.AsyncBaseTransport):
+    """The network that providers are asked through, for requests that may go where they go.
+
+    What a redirect takes to another host goes without the token.
+    """
+
+    def __init__(self, transport: Transport, hosts: ApiHosts) -> None:
+        self._transport = transport
+        self._hosts = hosts
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        token = request.extensions.get(TOKEN)
+        if token is None:
+            self._hosts.check(request.url)
+        elif not self._hosts.has(request.url):
+            for name in [n for n, value in request.headers.items() if token in value]:
+                del request.headers[name]
+        network = await self._transport.network()
+        return await network.handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Close nothing: the network is the manager's, and other clients use it."""

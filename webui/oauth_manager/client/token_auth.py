@@ -1,0 +1,84 @@
+"""``TokenAuth``: a request with the person's token, and once more after a 401."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator
+from typing import Any
+
+import httpx
+
+from ..access import ToolContext, require_oauth_token
+from ..manager import OAuthManager
+from ..protocol import requests
+from .guard import TOKEN, ApiHosts
+
+
+class TokenAuth(httpx.Auth):
+    """The token of one person.  Redis is asked for it at every request.
+
+    A 401 alone is evidence against it, and only from a host that got it; a second one,
+    after a renewal that worked, is the API's own answer.  Bodies are not read.
+    """
+
+    def __init__(
+        self,
+        manager: OAuthManager,
+        ctx: ToolContext,
+        hosts: ApiHosts,
+        scopes: tuple[str, ...],
+        min_valid: float,
+    ) -> None:
+        self._manager = manager
+        self._ctx = ctx
+        self._hosts = hosts
+        self._scopes = scopes
+        self._min_valid = min_valid
+
+    def sync_auth_flow(
+        self, request: httpx.Request
+    ) -> Generator[httpx.Request, httpx.Response, None]:
+        raise RuntimeError("this client is asynchronous")
+
+    async def async_auth_flow(
+        self, request: httpx.Request
+    ) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        self._hosts.check(request.url)
+        token = await self._token()
+        response = yield self._carrying(request, token)
+        if response.status_code != 401 or not _carries(response.request, token):
+            return
+        name = self._hosts.provider.name
+        fresh = await self._manager.renew(self._ctx.redis, self._ctx.user_id, name, refused=token)
+        if fresh is None:
+            fresh = await self._token()  # raises, unless the person has just reconnected
+        if fresh != token and _is_repeatable(request.stream):
+            yield self._carrying(request, fresh)
+
+    def _carrying(self, request: httpx.Request, token: str) -> httpx.Request:
+        provider = self._hosts.provider
+        for name, value in requests.own_headers(provider).items():
+            request.headers.setdefault(name, value)
+        request.headers.update(requests.token_header(provider, token))
+        request.extensions = {**request.extensions, TOKEN: token}
+        return request
+
+    async def _token(self) -> str:
+        name = self._hosts.provider.name
+        return await require_oauth_token(
+            self._ctx, name, self._scopes, min_valid=self._min_valid, manager=self._manager
+        )
+
+
+def _carries(request: httpx.Request, token: str) -> bool:
+    return any(token in value for value in request.headers.values())
+
+
+def _is_repeatable(stream: Any) -> bool:
+    """Return whether a body can be sent once more: bytes, or a form whose files can go back."""
+    if isinstance(stream, httpx.ByteStream):
+        return True
+    parts = [getattr(part, "file", b"") for part in getattr(stream, "fields", [None])]
+    return hasattr(stream, "fields") and all(
+        isinstance(file, (str, bytes)) or (hasattr(file, "seekable") and file.seekable())
+        for file in parts
+    )
