@@ -58,6 +58,10 @@ class Cluster(RedisCluster):
         self._look: asyncio.Task[Exception | None] | None = None
         self._looked = 0.0
 
+    async def __aenter__(self) -> Cluster:
+        await self._increment_usage()  # and no more: it connects on first use
+        return self
+
     async def initialize(self, *_: Any, **__: Any) -> Cluster:
         """Ask who has which slots, once.  Raises ``ConnectionError``."""
         if self._initialize and (failure := await asyncio.shield(self._looking())):
