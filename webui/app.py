@@ -134,9 +134,7 @@ async def _lifespan(
 ) -> AsyncIterator[None]:
     try:
         await _check_keys(site.manager, site.redis)
-        beside = [_warn_of_engine(site.redis)]
-        if transport.is_out_there:
-            beside.append(_warm(transport))
+        beside = [_warn_of_engine(site.redis), _warm(transport)] if transport.is_out_there else []
         if recorder:
             beside.append(sample_for_ever(site.manager, site.redis, recorder))
         if site.settings.keep_alive:
