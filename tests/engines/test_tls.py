@@ -52,14 +52,14 @@ def place(request: pytest.FixtureRequest, trusted: Authority) -> Iterator[str]:
             pytest.skip("the server of this machine has no TLS")
         if kind:
             with Blocking(port=plain) as client:
-                client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)  # type: ignore[no-untyped-call]
+                client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
                 while b"cluster_state:ok" not in _info(client):
                     client.ping()
         yield f"rediss{kind}://{HERE}:{port}"
 
 
 def _info(client: Blocking) -> bytes:
-    return bytes(client.execute_command("CLUSTER", "INFO", NEVER_DECODE=True))
+    return bytes(client.execute_command("CLUSTER", "INFO", NEVER_DECODE=True))  # type: ignore[no-untyped-call]
 
 
 def with_files(place: str, trusted: Authority, *, own: bool = True) -> str:
