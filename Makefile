@@ -9,7 +9,7 @@ help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s%s\n", $$1, $$2 }' Makefile
 
 run: $(VENV)/run-installed ## Start the site with everything around it, on this machine
-	@exec $(BIN)/webui demo
+	@exec $(BIN)/webui demo $(WITH:%=--with %)
 
 # Three processes on two cores: a browser waits more than it computes.  Without browsers a third one
 # would only keep Redis waiting.  Rooms with long files come first, so that none ends long after the others.

@@ -49,7 +49,10 @@ def main() -> None:
     show_default=True,
     help="Folder that keeps what was connected.",
 )
-def demo(port: int, provider_port: int, data: Path) -> None:
+@click.option(
+    "--with", "others", multiple=True, metavar="NAME", help="Play one of the catalogue too."
+)
+def demo(port: int, provider_port: int, data: Path, others: tuple[str, ...]) -> None:
     """Try everything on this machine: own Redis, four stand-in providers, a chat with the bot."""
     from webui.sandbox.demo import run_demo
     from webui.sandbox.embedded_redis import EmbeddedRedisError
@@ -57,7 +60,7 @@ def demo(port: int, provider_port: int, data: Path) -> None:
     from webui.serving.server import NotStarted
 
     try:
-        run_demo(data, port, provider_port)
+        run_demo(data, port, provider_port, others)
     except (EmbeddedRedisError, PortTaken) as error:
         fail(str(error))
     except NotStarted:

@@ -68,6 +68,21 @@ async def test_from_the_chat_to_a_tool_that_uses_the_token_and_back(
     assert f"{label}: not connected." in await journey.say(f"status {provider}")
 
 
+async def test_providers_of_the_catalogue_are_played_when_they_are_named(
+    redis: Redis, redis_url: str
+) -> None:
+    """One whose tokens lie elsewhere, one asked by JSON, one at an address of one's own."""
+    names = ("slack", "notion", "linear", "shopify")
+    async with demo(redis_url, token_lifetime=LONG, others=names) as journey:
+        for name in names:
+            journey.browser.cookies.clear()
+            await journey.connect(name)
+            assert " knows you as Mona Lisa." in await journey.say(f"whoami {name}")
+            assert "cancelled my access too" in await journey.say(f"disconnect {name}")
+        page = await journey.browser.get(f"{journey.sandbox}/standins")
+        assert all(f"/{name}/settings" in page.text for name in names)
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
 async def test_a_token_that_runs_out_is_renewed_again_and_again(
     journey: Journey, redis: Redis, provider: str

@@ -6,7 +6,7 @@ import asyncio
 import html
 import re
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -118,6 +118,7 @@ async def demo(
     token_lifetime: int,
     redis_pause: float = PAUSE_SECONDS,
     keys: Secrets | None = None,
+    others: Iterable[str] = (),
 ) -> AsyncIterator[Journey]:
     """The whole demo on two free ports; ``token_lifetime`` and ``redis_pause`` in seconds."""
     async with AsyncExitStack() as stack:
@@ -133,6 +134,7 @@ async def demo(
             sandbox,
             token_lifetime=token_lifetime,
             redis_pause=redis_pause,
+            others=others,
         )
         for app, listener in zip(apps, listeners, strict=True):
             await stack.enter_async_context(_serving(app, listener))

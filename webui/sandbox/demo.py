@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from webui.app import create_app
 from webui.logs import configure_logs
 from webui.oauth_manager import StoreUnavailable, get_oauth_manager, init_oauth_manager
+from webui.oauth_manager.providers import build_providers
 from webui.oauth_manager.storage.calls import RedisClient
 from webui.redis_client import connect
 from webui.sandbox.embedded_redis import embedded_redis
@@ -31,6 +32,7 @@ from .attacks import Attacks
 from .bot import Reply, answer, chips, told
 from .chat import PEOPLE, Chat
 from .demo_secrets import Secrets, read_secrets
+from .described import catalogue_config
 from .frames import Framed
 from .guide import PERSON, PROVIDER, Guide
 from .standins import create_standins, endpoints, manage_urls
@@ -62,8 +64,8 @@ Ctrl-C ends the demo. What you connected is kept in {data} for the next start.
 """
 
 
-def run_demo(data: Path, port: int, provider_port: int) -> None:
-    """Run until interrupted.  ``data`` keeps the connections.
+def run_demo(data: Path, port: int, provider_port: int, others: Iterable[str] = ()) -> None:
+    """Run until interrupted.  ``data`` keeps the connections; ``others`` are of the catalogue.
 
     Raises ``EmbeddedRedisError``, ``PortTaken`` and, if a file in ``data`` is not ours,
     ``click.ClickException``.
@@ -80,6 +82,7 @@ def run_demo(data: Path, port: int, provider_port: int) -> None:
                 state_file=data / "providers.json",
                 # Both ports are ours by the time that an application starts.
                 on_start=lambda: click.echo(_TO_OPEN.format(guide=sandbox, data=data)),
+                others=others,
             )
         except ValueError as error:
             raise click.ClickException(f"{error}.") from None
@@ -100,22 +103,28 @@ def create_demo(
     token_lifetime: int = TOKEN_SECONDS,
     redis_pause: float = PAUSE_SECONDS,
     on_start: Callable[[], object] = lambda: None,
+    others: Iterable[str] = (),
 ) -> tuple[ASGIApp, ASGIApp]:
     """Create the application of the site at origin ``site``, and of the rest at ``sandbox``.
 
     ``token_lifetime`` and ``redis_pause`` are in seconds.  Raises ``ValueError`` if the
-    state file is not ours.
+    state file is not ours, or one of ``others`` is not in the catalogue.
     """
     sign_on = SignOnStandin(sandbox, site)
-    settings = _settings(redis_url, keys, site, sandbox, sign_on)
+    further = catalogue_config(others, keys.session_secret, sandbox)
+    settings = _settings(redis_url, keys, site, sandbox, sign_on, further)
+    clients = {
+        **keys.clients,
+        **{name: (one["client_id"], one["client_secret"]) for name, one in further.items()},
+    }
     standins = create_standins(
         sandbox,
         clients={
-            name: (*client, f"{site}/oauth/{name}/callback")
-            for name, client in keys.clients.items()
+            name: (*client, f"{site}/oauth/{name}/callback") for name, client in clients.items()
         },
         token_lifetime=token_lifetime,
         state_file=state_file,
+        described=build_providers({}, further).values(),
     )
     # For the bot, as in a bot's process.
     init_oauth_manager(keys.encryption_key, site, settings.providers_config)
@@ -138,7 +147,12 @@ def create_demo(
 
 
 def _settings(
-    redis_url: str, keys: Secrets, site: str, sandbox: str, sign_on: SignOnStandin
+    redis_url: str,
+    keys: Secrets,
+    site: str,
+    sandbox: str,
+    sign_on: SignOnStandin,
+    further: dict[str, dict[str, Any]],
 ) -> Settings:
     return Settings(
         base_url=site,
@@ -147,7 +161,7 @@ def _settings(
         session_secrets=(keys.session_secret,),
         log_level="warning",
         chat_url=f"{sandbox}/chat/mine",
-        providers_config=_providers(sandbox, keys),
+        providers_config=_providers(sandbox, keys) | further,
         **sign_on.settings(),  # type: ignore[arg-type]
     )
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
@@ -19,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from webui.oauth_manager import OAuthProvider
+from webui.oauth_manager.providers import build_providers, template
 from webui.sandbox.quirks import Habits
 
 from .consent import authorize, decide
@@ -71,6 +73,27 @@ def endpoints_of(provider: OAuthProvider, url: str) -> dict[str, str]:
         if getattr(provider, f"{name}_url"):
             found[f"{name}_url"] = f"{url}/{name}"
     return {**found, "manage_url": f"{url}/settings"}
+
+
+def catalogue_config(
+    names: Iterable[str], secret: str, base_url: str = ""
+) -> dict[str, dict[str, Any]]:
+    """Return settings by name, with the addresses of stand-ins below ``base_url`` if it is given.
+
+    ``secret`` is what the client secrets are made of.  Raises ``ValueError`` on a name that
+    the catalogue does not have.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name in names:
+        client_secret = sha256(f"{secret} {name}".encode()).hexdigest()
+        config = {"client_id": f"demo-{name}", "client_secret": client_secret}
+        if "{host}" in template(name).get("token_url", ""):
+            config["host"] = "demo.example"
+        provider = build_providers({}, {name: config})[name]
+        found[name] = config
+        if base_url:
+            found[name] |= endpoints_of(provider, f"{base_url}/{name}")
+    return found
 
 
 def routes_of(standin: Described) -> list[BaseRoute]:

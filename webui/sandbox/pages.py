@@ -34,7 +34,7 @@ TEMPLATES = Environment(
     undefined=StrictUndefined,
     trim_blocks=True,
 )
-TEMPLATES.globals.update(static=assets.static_url)
+TEMPLATES.globals.update(static=assets.static_url, mark=assets.mark_url)
 
 
 def page(template: str, *, frames: str = "", **values: Any) -> Response:

@@ -6,7 +6,7 @@ They have the checks and the habits of the real ones.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -15,11 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from webui.oauth_manager import OAuthProvider
 from webui.rendering.assets import icon
 from webui.sandbox.quirks import HABITS
 
 from .account import account
 from .consent import authorize, decide, show_consent
+from .described import Described, habits_of, routes_of
 from .grants import Grants
 from .pages import files
 from .revocation import REVOCATIONS
@@ -38,11 +40,13 @@ def create_standins(
     state_file: Path | None = None,
     app_name: str = "Stargazer",
     clock: Callable[[], float] = time.time,
+    described: Iterable[OAuthProvider] = (),
 ) -> Starlette:
     """Create the application of all four below ``base_url``, an origin without a slash.
 
-    ``clients`` has (client id, client secret, redirect URI) for each of the four;
-    ``token_lifetime`` is in seconds.  With ``state_file`` the grants survive a restart;
+    Those ``described`` are there too, made of nothing but their data.  ``clients`` has
+    (client id, client secret, redirect URI) for each of them; ``token_lifetime`` is in
+    seconds.  With ``state_file`` the grants survive a restart;
     raises ``ValueError`` if that file is not ours.
     """
     grants = Grants(state_file, clock)
@@ -57,17 +61,31 @@ def create_standins(
         )
         for habits in HABITS.values()
     ]
+    others = [
+        Described(
+            habits=habits_of(provider),
+            client=Client(*clients[provider.name]),
+            grants=grants,
+            url=f"{base_url}/{provider.name}",
+            token_lifetime=token_lifetime,
+            app_name=app_name,
+            data=provider,
+        )
+        for provider in described
+    ]
     routes: list[BaseRoute] = [
         Route("/favicon.ico", icon),
-        Route("/", partial(index, standins)),
-        Route("/standins", partial(index, standins)),  # the guide has the other
+        Route("/", partial(index, [*standins, *others])),
+        Route("/standins", partial(index, [*standins, *others])),  # the guide has the other
         *files(),
     ]
     for standin in standins:
         routes += _routes(standin)
+    for other in others:
+        routes += routes_of(other)
     app = Starlette(routes=routes, max_body_size=MAX_BODY_BYTES)
     app.router.redirect_slashes = False
-    app.state.standins = {standin.habits.name: standin for standin in standins}
+    app.state.standins = {each.habits.name: each for each in (*standins, *others)}
     return app
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import httpx
 
 from webui.oauth_manager import (
+    Account,
     Connection,
     OAuthProvider,
     OAuthUnavailable,
     get_oauth_manager,
     require_oauth_token,
 )
+from webui.oauth_manager.protocol.answers import Answer, read_account, refuses_token
+from webui.oauth_manager.protocol.requests import account_request
 from webui.oauth_manager.storage.calls import RedisClient
 from webui.text.labels import clean_label
 
@@ -35,33 +36,36 @@ class Caller:
 async def whoami(caller: Caller, provider: OAuthProvider) -> str:
     """Return a sentence for the chat.  Raises the errors of ``require_oauth_token``."""
     token = await require_oauth_token(caller, provider.name)
-    status, account = await _ask(caller.http, provider, token)
-    if status == 401:
+    account = await _ask(caller.http, provider, token)
+    if account is None:
         # Taken away at the provider, perhaps.  The check finds out and keeps it in mind; then
         # there is another token, or none, for which the caller is asked to connect again.
         await get_oauth_manager().check(caller.redis, caller.user_id, provider.name)
         token = await require_oauth_token(caller, provider.name)
-        status, account = await _ask(caller.http, provider, token)
-    if status == 401:
+        account = await _ask(caller.http, provider, token)
+    if account is None:
         raise OAuthUnavailable(provider.name, "account", "http_401")
-    name = account
-    for step in provider.account_label_field.split("."):
-        name = name.get(step) if isinstance(name, Mapping) else None
-    if not isinstance(name, str):
+    name = account.label
+    if not name:
         return f"{provider.label} answered, and did not say who you are."
     connection = await get_oauth_manager().connection(caller.redis, caller.user_id, provider.name)
     return f"{provider.label} knows you as {clean_label(name)}. {_token_age(connection)}"
 
 
-async def _ask(http: httpx.AsyncClient, provider: OAuthProvider, token: str) -> tuple[int, Any]:
-    """Return status and JSON of the account request.  Raises ``OAuthUnavailable``."""
-    headers = {"Authorization": f"Bearer {token}", "Accept": "application/json"}
+async def _ask(http: httpx.AsyncClient, provider: OAuthProvider, token: str) -> Account | None:
+    """Return the account, None if the token is over.  Raises ``OAuthUnavailable``."""
+    asked = account_request(provider, token)
     try:
         async with asyncio.timeout(DEADLINE_SECONDS):
-            response = await http.get(provider.account_url, headers=headers)
-        if response.status_code in (200, 401):
-            return response.status_code, response.json()
-    except (httpx.HTTPError, TimeoutError, ValueError):
+            response = await http.request(
+                asked.method, asked.url, headers=asked.headers, content=asked.body
+            )
+        answer = Answer(response.status_code, {}, response.content)
+        if refuses_token(provider, answer):
+            return None
+        if answer.status == 200:
+            return read_account(provider, answer, {})
+    except (httpx.HTTPError, TimeoutError):
         pass  # raised below, where no cause can quote the header
     raise OAuthUnavailable(provider.name, "account")
 
