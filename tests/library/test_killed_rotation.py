@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis, RedisCluster
@@ -83,7 +84,7 @@ async def people_come_and_go(manager: OAuthManager, redis: Redis, done: list[int
         done.append(n)
 
 
-async def has_begun(redis: Redis) -> None:
+async def has_begun(redis: Any) -> None:
     """Wait until a rotation has noted a place."""
     async with asyncio.timeout(60):
         while not await redis.exists(keys.ROTATION):

@@ -34,8 +34,10 @@ def rotate_keys(jobs: int, *, dry_run: bool) -> None:
 
     async def work(manager: OAuthManager, redis: RedisClient) -> Rotation:
         if dry_run or jobs == 1:
+            progress.begin()
             return await manager.reseal(redis, writes=not dry_run, told=progress.tell)
         with workers(read_settings(), jobs) as visits:
+            progress.begin()
             return await manager.reseal(redis, told=progress.tell, visits=visits)
 
     found = with_store(work)
@@ -89,9 +91,13 @@ class Progress:
         self._is_watched = is_watched
         self._clock = clock
         self._say = say or self._write
-        self._began = clock()
-        self._last = -MINUTE + self._began
         self._is_told = False
+        self.begin()
+
+    def begin(self) -> None:
+        """Count from now on."""
+        self._began = self._clock()
+        self._last = self._began - MINUTE
 
     @property
     def seconds(self) -> float:
