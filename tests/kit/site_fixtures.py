@@ -328,7 +328,7 @@ def heading(page: str) -> str:
 @asynccontextmanager
 async def commands(redis: Redis) -> AsyncIterator[list[str]]:
     """Collect what every client sends to Redis, complete when the block has ended."""
-    one_server(redis)
+    one_server()
     seen: list[str] = []
     async with redis.monitor() as monitor:
         end = "END OF WHAT IS WATCHED"

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import began, connected, time_passes
+from tests.kit.redis_fleets import one_server
 from tests.kit.redis_wire import Wire
 from webui.oauth_manager import Connection, OAuthManager, StoreUnavailable, SwitchOffer
 from webui.oauth_manager.storage import keys
@@ -83,6 +84,7 @@ class TestOneThatComesTooLate:
 async def test_one_in_a_redis_without_room_keeps_the_account_listed_and_gives_back_the_other(
     manager: OAuthManager, fake: FakeProvider, redis: Redis, old: str
 ) -> None:
+    one_server()
     """Such a one removes and does not add."""
     fake.account = NEW
     offer = await manager.complete(redis, *await began(manager, fake, redis, "ann", "google"))

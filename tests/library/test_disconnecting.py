@@ -32,6 +32,7 @@ from tests.kit.library import (
     time_passes,
     tokens_key,
 )
+from tests.kit.redis_fleets import one_server
 from tests.kit.redis_wire import wired
 from webui.oauth_manager import (
     Account,
@@ -523,6 +524,7 @@ class TestAskingAgain:
     async def test_a_confirmed_disconnect_leaves_nothing(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
+        one_server()
         await self.refused(manager, fake, redis)
         await redis.rename(revoke_key("u1", "github"), "aside")
         await connected(manager, fake, redis, "u1", "github")

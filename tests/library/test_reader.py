@@ -12,6 +12,7 @@ from redis.asyncio import Redis, RedisCluster
 
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import manager_for
+from tests.kit.redis_fleets import one_server
 from tests.kit.redis_wire import Wire
 from webui.oauth_manager import OAuthManager, StoreUnavailable, TokenData
 from webui.oauth_manager.clock import deadline
@@ -53,6 +54,7 @@ class TestWhatIsRead:
         assert together == plain
 
     async def test_of_more_keys_than_one_command_has_is_whole(self, redis: Redis) -> None:
+        one_server()
         many = {f"m{number}": f"v{number}" for number in range(3 * reader.MOST + 7)}
         await redis.mset(many)
         assert await reader.read("read", redis, list(many)) == list(many.values())

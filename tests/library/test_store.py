@@ -21,7 +21,7 @@ from tests.kit.library import (
     granted,
     tokens_key,
 )
-from tests.kit.redis_fleets import one_url
+from tests.kit.redis_fleets import one_server, one_url
 from tests.kit.redis_wire import Wire
 from webui.oauth_manager import (
     OAuthManager,
@@ -195,6 +195,7 @@ class TestRedisRefuses:
     async def test_a_replica_serves_reads_and_fails_writes_visibly(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
+        one_server()
         await manager.store_token(redis, "u1", TokenData("a", provider="github"))
         attempt, code = await began(manager, fake, redis, "u1", "google")
         state = callback_query(await manager.generate_connect_url("u1", "google", redis))["state"]
@@ -217,6 +218,7 @@ class TestRedisRefuses:
     async def test_a_full_one_serves_reads_and_fails_writes_visibly(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
+        one_server()
         await manager.store_token(redis, "u1", TokenData("a", provider="github"))
         attempt, code = await began(manager, fake, redis, "u1", "google")
         await redis.config_set("maxmemory", "1")
@@ -236,6 +238,7 @@ class TestRedisRefuses:
     async def test_an_error_of_redis_is_never_taken_for_a_mistyped_key(
         self, manager: OAuthManager, redis: Redis
     ) -> None:
+        one_server()
         await redis.execute_command("ACL", "SETUSER", "default", "-get", "-mget", "-getdel")  # type: ignore[no-untyped-call]
         try:
             with pytest.raises(StoreUnavailable):

@@ -23,6 +23,7 @@ from tests.kit.library import (
     time_passes,
     tokens_key,
 )
+from tests.kit.redis_fleets import one_server
 from webui.oauth_manager import (
     Health,
     Meaning,
@@ -355,6 +356,7 @@ class TestTheEndOfAccess:
     async def test_is_not_recorded_by_halves_in_a_redis_without_room(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
+        one_server()
         """Such a one removes and does not add: the tokens without the reason."""
         fake.gives_refresh_token = False
         await connected(manager, fake, redis, "u1", "github")
