@@ -15,6 +15,7 @@ from tests.kit.library import KEY, OTHER_KEY, tokens_key
 from tests.kit.site_fixtures import SESSION_SECRET
 from tests.kit.support_fixtures import put
 from webui.cli import main
+from webui.commands.rotation import Progress
 from webui.oauth_manager import Account, OAuthManager, Profile, TokenData, redis_from_url
 
 MATRIX = "@alice:example.org"
@@ -92,6 +93,27 @@ class TestRotateKeys:
             "  stargazer:oauth_tokens:a\\u202e\\u001b[2Jb",
         ]
         assert "canary" not in done.output
+
+
+class TestProgress:
+    def test_is_a_line_at_once_and_one_a_minute_without_a_terminal(self) -> None:
+        at, said = [0.0], list[str]()
+        progress = Progress(is_watched=False, clock=lambda: at[0], say=said.append)
+        for second in range(1, 126):
+            at[0] = second
+            progress.tell(second * 100, 20_000)
+        assert said == [
+            "100 of 20000 records done, 100 a second, 19900 remaining (3:19)",
+            "6100 of 20000 records done, 100 a second, 13900 remaining (2:19)",
+            "12100 of 20000 records done, 100 a second, 7900 remaining (1:19)",
+        ]
+
+    def test_on_a_terminal_is_told_each_time(self) -> None:
+        said = list[str]()
+        progress = Progress(is_watched=True, clock=lambda: 5.0, say=said.append)
+        for done in range(3):
+            progress.tell(done, 2)
+        assert len(said) == 3
 
 
 class TestConnections:
