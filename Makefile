@@ -25,10 +25,11 @@ test: lint ## Run every check there is
 ENGINE_TESTS := tests/library tests/journeys/test_going_on.py tests/journeys/test_newest_truth.py \
 	tests/journeys/test_forwarded_links.py tests/journeys/test_ways_back.py \
 	tests/journeys/test_protocol_truth.py tests/site/test_connections_site.py tests/site/test_support.py
+ENGINE_KINDS := cluster sentinel
 
 test-engines: $(VENV)/test-installed ## Run the tests of the library and the journeys on every kind of Redis
 	$(BIN)/python -m pytest -q tests/engines
-	for kind in cluster sentinel; do \
+	for kind in $(ENGINE_KINDS); do \
 		REDIS_KIND=$$kind $(BIN)/python -m $(PYTEST) -q --numprocesses 2 $(ENGINE_TESTS) || exit 1; \
 	done
 
