@@ -2,74 +2,46 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import threading
-from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
-from redis.asyncio import Redis
+from webui.oauth_manager import OAuthNotConnected
+from webui.oauth_manager.blocking import init_oauth_manager, oauth_client
 
-from webui.oauth_manager import (
-    OAuthManager,
-    OAuthNotConnected,
-    init_oauth_manager,
-    redis_from_url,
-)
-from webui.oauth_manager import require_oauth_token as require_async
-
-T = TypeVar("T")
+GITHUB_API = os.environ.get("GITHUB_API", "https://api.github.com")
 
 
 @dataclass
-class Caller:
+class Person:
     user_id: str
-    redis: Redis
 
 
-class Tokens:
-    """One event loop in a thread of its own, for the whole process; any thread may ask."""
-
-    def __init__(self, manager: OAuthManager, redis_url: str) -> None:
-        self._manager = manager
-        self._redis = redis_from_url(redis_url)
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._thread.start()
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-    def require(self, user_id: str, provider: str) -> str:
-        """Return a token that works now; raises what ``require_oauth_token`` raises."""
-        return self._run(require_async(Caller(user_id, self._redis), provider))
-
-    def close(self) -> None:
-        """Let renewals under way finish; call it once, at the end of the process."""
-        self._run(self._manager.aclose())
-        self._run(self._redis.aclose())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
-
-
-def main() -> None:
+def set_up() -> None:
+    """Once, at the start of the program, before or after it forks."""
     github = {
         "client_id": os.environ["GITHUB_CLIENT_ID"],
         "client_secret": os.environ["GITHUB_CLIENT_SECRET"],
     }
-    manager = init_oauth_manager(
-        os.environ["ENCRYPTION_KEY"], os.environ["BASE_URL"], {"github": github}
+    init_oauth_manager(
+        os.environ["ENCRYPTION_KEY"],
+        os.environ["BASE_URL"],
+        {"github": github},
+        redis_url=os.environ["REDIS_URL"],
     )
-    tokens = Tokens(manager, os.environ["REDIS_URL"])
+
+
+def whoami(person: Person) -> str:
+    """Ask GitHub; any thread may, at any time."""
+    with oauth_client(person, "github") as github:
+        return str(github.get(f"{GITHUB_API}/user").json()["login"])
+
+
+def main() -> None:
+    set_up()
     try:
-        token = tokens.require(os.environ["PERSON"], "github")
-        print("a token of", len(token), "characters")
+        print("You are", whoami(Person(os.environ["PERSON"])))
     except OAuthNotConnected as missing:
         print(missing)  # for the person alone: it holds a link of theirs
-    finally:
-        tokens.close()
 
 
 if __name__ == "__main__":

@@ -132,7 +132,9 @@ class TestThePublicFace:
 class TestOneImporterOfEachDangerousThing:
     def test_httpx(self) -> None:
         assert importers("httpx") == {
+            "webui/oauth_manager/blocking/calls.py",
             "webui/oauth_manager/client/api_client.py",
+            "webui/oauth_manager/client/blocking_client.py",
             "webui/oauth_manager/client/guard.py",
             "webui/oauth_manager/client/token_auth.py",
             "webui/oauth_manager/protocol/network.py",

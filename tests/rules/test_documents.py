@@ -383,7 +383,7 @@ RUN = {
     "a renewal": re.compile(r"fresh = await manager\.renew\("),
     "a client": re.compile(r"async with oauth_client\("),
     "the loop of a bot": re.compile(r"async for notice in "),
-    "rooms and layers, in test_walks": re.compile(r"commands/|__main__\b|client\n|people\n"),
+    "rooms and layers, in test_walks": re.compile(r"commands/|__main__\b|blocking\n|people\n"),
     "a whole file, in test_examples": re.compile(r'"""|server \{\n'),
 }
 

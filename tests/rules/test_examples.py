@@ -15,14 +15,15 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from examples.synchronous import Tokens
+from examples import synchronous
 from tests.kit.fake_provider import FakeProvider, serve
-from tests.kit.library import BASE_URL, KEY, connected, granted, opened, providers_config
+from tests.kit.library import BASE_URL, KEY, connected, granted, providers_config
 from webui.chat import sent_code
 from webui.oauth_manager import (
     LinkRequest,
     OAuthManager,
     OAuthNotConnected,
+    blocking,
     init_oauth_manager,
 )
 
@@ -133,35 +134,31 @@ async def test_without_redis_what_looks_like_a_code_is_one(manager: OAuthManager
 # Without asyncio
 
 
-async def test_tokens_come_to_many_threads_from_one_loop_and_one_renewal(
-    fake: FakeProvider, redis: Redis, redis_url: str
+async def test_the_synchronous_example_asks_the_api_from_many_threads(
+    fake: FakeProvider, redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with serve(fake) as url:
-        manager = OAuthManager(KEY, BASE_URL, providers_config(fake, url))
-        init_oauth_manager(KEY, BASE_URL, providers_config(fake, url))
-        await connected(manager, fake, redis, "alice", "google")
-        await manager.store_token(redis, "alice", granted(fake, "google"))
+        config = providers_config(fake, url)
+        config["github"]["api_hosts"] = (url.removeprefix("http://"),)
+        manager = OAuthManager(KEY, BASE_URL, config)
+        await connected(manager, fake, redis, "alice", "github")
+        await manager.store_token(redis, "alice", granted(fake, "github"))
         await manager.aclose()
+        monkeypatch.setattr(synchronous, "GITHUB_API", f"{url}/github/account?")
 
         def ask() -> set[str]:
-            tokens = Tokens(
-                init_oauth_manager(KEY, BASE_URL, providers_config(fake, url)), redis_url
-            )
-            try:
-                with ThreadPoolExecutor(8) as threads:
-                    asked = [threads.submit(tokens.require, "alice", "google") for _ in range(16)]
-                    found = {each.result() for each in asked}
-                with pytest.raises(OAuthNotConnected):
-                    tokens.require("bob", "google")
-                return found | {tokens.require("alice", "google")}
-            finally:
-                tokens.close()
+            blocking.init_oauth_manager(KEY, BASE_URL, config, redis_url=redis_url)
+            with ThreadPoolExecutor(8) as threads:
+                alice = synchronous.Person("alice")
+                asked = [threads.submit(synchronous.whoami, alice) for _ in range(16)]
+                found = {each.result() for each in asked}
+            with pytest.raises(OAuthNotConnected):
+                synchronous.whoami(synchronous.Person("bob"))
+            blocking.close()
+            return found
 
-        (token,) = await asyncio.to_thread(ask)
+        assert await asyncio.to_thread(ask) == {"mona"}
         assert fake.calls["refresh"] == 1
-        kept = await opened(manager, redis, "alice", "google")
-        assert kept
-        assert kept.access_token == token
 
 
 async def test_the_synchronous_example_is_a_script_that_ends(redis: Redis, redis_url: str) -> None:

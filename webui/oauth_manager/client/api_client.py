@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
 
 import httpx
 
@@ -29,15 +30,27 @@ def oauth_client(
     Raises ``RuntimeError`` before ``init_oauth_manager``, ``ValueError`` for an unknown
     provider.
     """
+    auth, network = parts(ctx, provider, scopes, min_valid)
+    return httpx.AsyncClient(auth=auth, transport=network, **common())
+
+
+def common() -> dict[str, Any]:
+    """Return what every client has: no proxy of the environment, and no cookies."""
+    return {
+        "timeout": TIMEOUT,
+        "trust_env": False,
+        "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+    }
+
+
+def parts(
+    ctx: ToolContext, provider: str, scopes: Iterable[str], min_valid: float
+) -> tuple[TokenAuth, Guard]:
+    """Make what carries the token, and what it goes out by.  Raises like :func:`oauth_client`."""
     manager = get_oauth_manager()
     known = manager.providers.get(provider)
     if known is None:
         raise ValueError("unknown provider")
     hosts = ApiHosts(known)
-    return httpx.AsyncClient(
-        auth=TokenAuth(manager, ctx, hosts, tuple(scopes), min_valid),
-        transport=Guard(manager.transport, hosts),
-        timeout=TIMEOUT,
-        trust_env=False,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-    )
+    auth = TokenAuth(manager, ctx, hosts, tuple(scopes), min_valid)
+    return auth, Guard(manager.transport, hosts)

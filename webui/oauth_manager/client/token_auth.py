@@ -43,6 +43,7 @@ class TokenAuth(httpx.Auth):
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
         self._hosts.check(request.url)
+        is_repeatable = _is_repeatable(request.stream)
         token = await self._token()
         response = yield self._carrying(request, token)
         if response.status_code != 401 or not _carries(response.request, token):
@@ -51,7 +52,7 @@ class TokenAuth(httpx.Auth):
         fresh = await self._manager.renew(self._ctx.redis, self._ctx.user_id, name, refused=token)
         if fresh is None:
             fresh = await self._token()  # raises, unless the person has just reconnected
-        if fresh != token and _is_repeatable(request.stream):
+        if fresh != token and is_repeatable:
             yield self._carrying(request, fresh)
 
     def _carrying(self, request: httpx.Request, token: str) -> httpx.Request:
