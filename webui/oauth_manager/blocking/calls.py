@@ -107,11 +107,12 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
     Raises its errors, and ``RuntimeError`` before :func:`init_oauth_manager`.
     """
+    thread = None
     try:
         thread = _engine().thread
-    except BaseException:
-        work.close()
-        raise
+    finally:
+        if thread is None:
+            work.close()  # nobody will run it
     return thread.run(work)
 
 

@@ -32,9 +32,8 @@ class LoopThread:
         waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return waiting.result()
-        except BaseException:
+        finally:
             waiting.cancel()
-            raise
 
     def close(self) -> None:
         """Stop, once nobody hands over work any more."""
