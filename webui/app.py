@@ -145,6 +145,7 @@ async def _lifespan(
         finally:
             for task in tasks:
                 task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)  # they may be using Redis
     finally:
         await site.manager.aclose()
         await site.redis.aclose()

@@ -84,5 +84,5 @@ def serve(leader: Connection, settings: Settings) -> None:
             except StoreUnavailable as failure:
                 answer = failure.step, failure.code
             leader.send(answer)
-        runner.run(redis.aclose())
         runner.run(manager.aclose())
+        runner.run(redis.aclose())

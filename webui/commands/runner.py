@@ -45,8 +45,8 @@ def with_store(work: Callable[[OAuthManager, RedisClient], Awaitable[T]]) -> T:
         try:
             return await work(manager, redis)
         finally:
-            await redis.aclose()
             await manager.aclose()
+            await redis.aclose()
 
     try:
         return asyncio.run(run())

@@ -29,7 +29,6 @@ _FIT = {
     Fit.FITS: "they fit what is stored",
     Fit.NOTHING: "nothing is stored yet",
     Fit.WRONG_KEY: "they do NOT fit what is stored",
-    Fit.TOO_OLD: "what is stored is of a NEWER version",
     Fit.TOO_OLD: "a NEWER version of this program has taken over",
     Fit.NO_RECORD_OPENS: "they do NOT fit what is stored",
 }

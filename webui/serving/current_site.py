@@ -31,8 +31,8 @@ async def require_fit(settings: Settings) -> None:
     try:
         fit = await _fit(manager, redis)
     finally:
-        await redis.aclose()
         await manager.aclose()
+        await redis.aclose()
     if fit in TROUBLE:
         raise ChangeRefused(f"{TROUBLE[fit]}.")
 
@@ -55,6 +55,7 @@ class CurrentSite:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._now = _Generation(create_app(settings))
+        self._ending: set[asyncio.Task[None]] = set()  # of generations before
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -66,7 +67,8 @@ class CurrentSite:
         await receive()
         await send(await self._now.start())
         await receive()
-        await self._now.end()
+        # A stop may come while a change waits for what the settings before have left.
+        await asyncio.gather(self._now.end(), *self._ending)
         await send({"type": "lifespan.shutdown.complete"})
 
     async def change(self, settings: Settings) -> None:
@@ -79,7 +81,10 @@ class CurrentSite:
             raise ChangeRefused("The site does not start with them.")
         old = self._now
         self._now, self.settings = new, settings
-        await old.end()
+        ending = asyncio.create_task(old.end())
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+        await asyncio.shield(ending)
 
 
 class _Generation:

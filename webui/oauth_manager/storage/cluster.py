@@ -34,9 +34,7 @@ _APART = 0.2  # seconds between two looks at who has which slots
 _HUNG_SECONDS = 5.0  # longer than any call may take, for a node that is asked about the slots
 _MOST_CONNECTIONS = 1 << 16  # to one node; the site bounds how many requests are at work
 _PRIMARY = "primary"
-_READS = frozenset(
-    {"EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HMGET", "LRANGE", "PTTL", "TTL"}
-)
+_READS = frozenset({"EXISTS", "GET", "HEXISTS", "HGET", "HGETALL", "HMGET", "LRANGE", "PTTL"})
 _READS |= {"TTL", "TYPE", "XLEN", "XRANGE", "XREVRANGE", "ZRANGE", "ZRANGEBYSCORE", "ZSCORE"}
 
 
