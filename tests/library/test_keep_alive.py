@@ -24,13 +24,24 @@ from tests.kit.library import (
 from tests.kit.site_fixtures import site_environment
 from webui.oauth_manager import KeepAlive, OAuthManager, OAuthProvider, Status, TokenData
 from webui.oauth_manager.clock import Clock
-from webui.oauth_manager.storage import keys
+from webui.oauth_manager.flows import keep_alive
+from webui.oauth_manager.storage import key_pages, keys
 from webui.oauth_manager.storage.keep_alive_turn import TURN_SECONDS, Turn
 
 pytestmark = pytest.mark.anyio
 
 LIMIT = 10.0  # seconds
 PEOPLE = ("ann", "ben", "cem", "dee", "eve")
+
+
+class CountedTurn(Turn):
+    """A turn that counts how often it was kept."""
+
+    looks = 0
+
+    async def goes_on(self) -> bool:
+        self.looks += 1
+        return await super().goes_on()
 
 
 @pytest.fixture
@@ -168,8 +179,36 @@ class TestTrouble:
         done = await manager.keep_alive(redis)
         assert done == KeepAlive(failed=1, put_off=len(PEOPLE) - 1)
 
+    async def test_of_single_grants_in_unknown_words_leaves_nobody_else_out(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await put_people(manager, fake, redis)
+        time_passes(manager, 4)
+        for answer in (error_answer("odd"), error_answer("odd"), json_answer({"access_token": 7})):
+            fake.script("token", answer)
+        done = await manager.keep_alive(redis)
+        assert done == KeepAlive(renewed=len(PEOPLE) - 3, failed=3)
+
 
 class TestTheTurn:
+    async def test_is_kept_while_the_keys_are_counted(
+        self,
+        manager: OAuthManager,
+        fake: FakeProvider,
+        redis: Redis,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(key_pages, "PAGE", 1)
+        await put_people(manager, fake, redis)
+        turn = CountedTurn(redis, Clock())
+        assert await turn.begin()
+        work = keep_alive._Pass(manager._services, redis, {}, turn, 60, 1.0)
+        assert await work._count(keys.RECORD_PATTERNS["tokens"], {}) == len(PEOPLE)
+        assert turn.looks > 1
+        await redis.set(keys.KEEP_ALIVE_LOCK, "another's")
+        with pytest.raises(keep_alive._Lost):
+            await work._count(keys.RECORD_PATTERNS["tokens"], {})
+
     async def test_is_of_one_at_a_time(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:

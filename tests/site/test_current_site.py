@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.kit.library import BASE_URL, fake_provider
+from tests.kit.load import until
 from tests.kit.site_fixtures import running, site_settings
 from webui.serving.current_site import CurrentSite
 
@@ -56,8 +57,7 @@ async def test_a_stop_soon_after_a_change_waits_for_what_the_settings_before_hav
         await reader.is_answered.wait()
         old = site._now
         changing = asyncio.create_task(site.change(after))
-        while site.settings is before:
-            await asyncio.sleep(0)
+        await until(lambda: site.settings is after)
         changing.cancel()  # the process is told to stop
         asyncio.get_running_loop().call_later(0.2, reader.may_take.set)
     assert asking.done()

@@ -13,7 +13,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import OAuthMisconfigured, OAuthUnavailable, RecordUnreadable, StoreUnavailable
+from ..errors import (
+    Meaning,
+    OAuthMisconfigured,
+    OAuthUnavailable,
+    ProviderFailure,
+    RecordUnreadable,
+    StoreUnavailable,
+)
 from ..providers.provider import OAuthProvider
 from ..storage import key_pages, keys, lookup
 from ..storage.calls import RedisClient
@@ -28,7 +35,7 @@ log = logging.getLogger(__name__)
 
 PER_MINUTE = 60  # renewals of one provider
 _PART = 3  # of the provider's limit: from a third on it is renewed
-_FAILURES = 3  # in a row, after which a provider is left alone until the next pass
+_FAILURES = 3  # of the provider, in a row, after which it is left alone until the next pass
 _SPREAD = 0.5  # of the time between two passes of the site, over which one is spread
 _NAP = TURN_SECONDS / 3  # seconds, the longest sleep between two signs of life
 
@@ -104,8 +111,8 @@ class _Pass:
         bookmark = Bookmark(self._redis, keys.KEEP_ALIVE, "pass")
         places = await bookmark.read()
         pattern = keys.RECORD_PATTERNS["tokens"]
-        total = await key_pages.count(self._redis, pattern, places) if self._every else 0
         try:
+            total = await self._count(pattern, places) if self._every else 0
             async for page in key_pages.pages(self._redis, pattern, places):
                 await self._visit(page.keys)
                 await bookmark.put(page)
@@ -115,6 +122,14 @@ class _Pass:
         await bookmark.remove()
         await self._turn.note_end()
         return KeepAlive(**self._counts)
+
+    async def _count(self, pattern: str, places: Mapping[str, int]) -> int:
+        """Count the keys from these places on, and keep the turn.  Raises ``_Lost``."""
+        total = 0
+        async for page in key_pages.pages(self._redis, pattern, places):
+            total += len(page.keys)
+            await self._sleep(0)
+        return total
 
     async def _visit(self, page: Sequence[bytes]) -> None:
         subjects: dict[tuple[str, str], Subject] = {}
@@ -153,16 +168,20 @@ class _Pass:
             raise
         except RecordUnreadable:
             return "failed"
-        except OAuthMisconfigured:  # the same for everybody: the log has it
-            self._failures[name] = _FAILURES
-            return "failed"
-        except OAuthUnavailable as failure:
-            self._failures[name] += 1
-            if failure.retry_after:
+        except (OAuthMisconfigured, OAuthUnavailable) as failure:
+            self._note(failure)
+            if isinstance(failure, OAuthUnavailable) and failure.retry_after:
                 await self._turn.pause(name, failure.retry_after)
             return "failed"
         self._failures[name] = 0
         return "renewed" if fresh else "ended"
+
+    def _note(self, failure: ProviderFailure) -> None:
+        """Count what the next person would meet too: an unknown word may be about one grant."""
+        if failure.meaning is Meaning.SETUP:  # the same for everybody: the log has it
+            self._failures[failure.provider] = _FAILURES
+        elif failure.meaning is not Meaning.UNKNOWN:
+            self._failures[failure.provider] += 1
 
     async def _may_ask(self, provider: str) -> bool:
         """Wait for the provider's next minute; ``False`` if it asked for a longer pause."""
