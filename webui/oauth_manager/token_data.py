@@ -26,8 +26,9 @@ class TokenData:
     ``expires_at`` is in epoch seconds, ``0`` meaning "does not expire"; ``scopes`` are
     those the provider granted.  ``issued_at`` (epoch seconds, ``0`` if unknown) only
     tells how long the token lives altogether, and ``client_id`` (``""`` if unknown)
-    which client of ours it was issued to.  ``generation`` is the same in every token of
-    one authorization, and in its profile (:attr:`Profile.generation`); ``""`` in
+    which client of ours it was issued to, and ``server`` (``""`` if unknown) by whom
+    (:attr:`OAuthProvider.server`).  ``generation`` is the same in every token of one
+    authorization, and in its profile (:attr:`Profile.generation`); ``""`` in
     records of older versions.
     """
 
@@ -39,6 +40,7 @@ class TokenData:
     provider: str = ""
     issued_at: float = field(default=0.0, compare=False)
     client_id: str = field(default="", compare=False)
+    server: str = field(default="", compare=False)
     generation: str = field(default="", compare=False)
 
     @property
@@ -67,7 +69,9 @@ class TokenData:
 
     def to_record(self) -> dict[str, Any]:
         """Return the whole record: :meth:`to_dict`, and the fields that only we need."""
-        more = {name: getattr(self, name) for name in ("issued_at", "client_id", "generation")}
+        more = {
+            name: getattr(self, name) for name in ("issued_at", "client_id", "server", "generation")
+        }
         return {**self.to_dict(), **more}
 
     def to_dict(self) -> dict[str, Any]:
@@ -99,6 +103,7 @@ class TokenData:
             provider=str(d.get("provider") or ""),
             issued_at=_epoch(d.get("issued_at")),
             client_id=str(d.get("client_id") or ""),
+            server=str(d.get("server") or ""),
             generation=str(d.get("generation") or ""),
         )
         made._check_texts()
@@ -106,7 +111,7 @@ class TokenData:
 
     def _check_texts(self) -> None:
         """Raise ``TypeError`` unless each is text that can be written; together they cost less."""
-        named = self.token_type, self.provider, self.client_id, self.generation
+        named = self.token_type, self.provider, self.client_id, self.server, self.generation
         text("".join((self.access_token, self.refresh_token, *named, *self.scopes)))
 
     def __repr__(self) -> str:

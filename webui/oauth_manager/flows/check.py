@@ -69,6 +69,8 @@ async def _verdict(
     known, provider = stored.facts, subject.provider
     if not provider.account_url:
         return _Verdict.NOBODY
+    if not provider.has_issued(token.server):
+        return _Verdict.REJECTED  # and is not shown to the server that is set up now
     try:
         answer = await _answer(services, subject, token)
     except OAuthUnavailable as error:
@@ -103,7 +105,8 @@ async def _answer(services: Services, subject: Subject, token: TokenData) -> Ans
 async def learned(services: Services, subject: Subject, stored: Stored) -> Profile:
     """Return the stored facts with their account, if the provider names it; writes nothing."""
     known, token = stored.facts, stored.require_token()
-    if token is None or not subject.provider.account_url:
+    provider = subject.provider
+    if token is None or not provider.account_url or not provider.has_issued(token.server):
         return known
     try:
         answer = await _answer(services, subject, token)

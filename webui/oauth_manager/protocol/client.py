@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..clock import Clock
-from ..errors import Meaning, OAuthMisconfigured, OAuthUnavailable
+from ..errors import Meaning, OAuthMisconfigured, OAuthRefused, OAuthUnavailable
 from ..providers.provider import OAuthProvider
 from ..token_data import TokenData
 from . import answers, requests, token_answers
@@ -78,6 +78,8 @@ class ProviderClient:
         """
         if not provider.is_configured:
             raise OAuthMisconfigured(provider.name, "refresh", "not_set_up")
+        if not provider.has_issued(token.server):
+            raise OAuthRefused(provider.name, "refresh", "another_server", meaning=Meaning.MOVED)
         answer = await self._send(requests.refresh_request(provider, token))
         fields = token_answers.read_token_answer(
             provider, "refresh", answer, issued_to=token.client_id
@@ -96,7 +98,8 @@ class ProviderClient:
         self, provider: OAuthProvider, token: TokenData, deadline: float = DEADLINE
     ) -> bool:
         """Ask the provider to end the grant; return whether it confirmed.  Raises nothing."""
-        if not provider.can_revoke or not provider.is_configured:
+        is_ours = provider.has_issued(token.server)
+        if not provider.can_revoke or not provider.is_configured or not is_ours:
             return False
         try:
             answer = await self._send(requests.revoke_request(provider, token), deadline)

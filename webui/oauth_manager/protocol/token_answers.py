@@ -196,6 +196,7 @@ def token_data(
         provider=provider.name,
         issued_at=now,
         client_id=provider.client_id,
+        server=provider.server,
     )
 
 

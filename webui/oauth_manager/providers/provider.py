@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from ..models import Account, Profile
 from .schema import REVOKE_STYLES
@@ -129,6 +129,16 @@ class OAuthProvider:
     def is_configured(self) -> bool:
         """Return whether client id and secret are both there; a public client has no secret."""
         return bool(self.client_id and (self.client_secret or self.token_auth == "none"))
+
+    @property
+    def server(self) -> str:
+        """Return the origin of the token endpoint: tokens go back to where they are from."""
+        parts = urlsplit(self.token_url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    def has_issued(self, server: str) -> bool:
+        """Return whether tokens of that server are this one's; ``""`` is not known, and may be."""
+        return server in ("", self.server)
 
     @property
     def revokes_by_access_token(self) -> bool:
