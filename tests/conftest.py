@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.kit.library_fixtures",
     "tests.kit.site_fixtures",
     "tests.kit.support_fixtures",
+    "webui.testing.fixtures",
     "tests.kit.redis_servers",  # imports the site's
 ]
 

@@ -139,6 +139,7 @@ class TestOneImporterOfEachDangerousThing:
             "webui/oauth_manager/client/token_auth.py",
             "webui/oauth_manager/protocol/network.py",
             "webui/oauth_manager/protocol/transport.py",
+            "webui/testing/fake_connections.py",
         }
 
     @pytest.mark.parametrize("module", ["aiohttp", "httpx_aiohttp"])

@@ -184,3 +184,15 @@ async def test_the_synchronous_example_is_a_script_that_ends(redis: Redis, redis
     assert (
         b"github is not connected. Open this link to connect it: https://github.com/" in done.stdout
     )
+
+
+def test_the_tests_of_the_plain_bot_pass_without_redis() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-n", "0", "examples/test_plain_bot.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "3 passed" in done.stdout, done.stdout

@@ -9,7 +9,12 @@ A bot's tool needs three lines::
 The library knows nothing of the site; it works in a bot's process alone.
 """
 
-from .access import get_oauth_manager, init_oauth_manager, require_oauth_token
+from .access import (
+    get_oauth_manager,
+    init_oauth_manager,
+    replace_oauth_manager,
+    require_oauth_token,
+)
 from .client import oauth_client
 from .errors import (
     FlowRefused,
@@ -105,5 +110,6 @@ __all__ = [
     "init_oauth_manager",
     "oauth_client",
     "redis_from_url",
+    "replace_oauth_manager",
     "require_oauth_token",
 ]

@@ -51,6 +51,13 @@ def get_oauth_manager() -> OAuthManager:
     return _instance
 
 
+def replace_oauth_manager(manager: OAuthManager | None) -> OAuthManager | None:
+    """Make this the process-wide manager, as tests do; return the one before."""
+    global _instance
+    before, _instance = _instance, manager
+    return before
+
+
 async def require_oauth_token(
     ctx: ToolContext,
     provider: str,

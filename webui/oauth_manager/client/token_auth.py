@@ -53,7 +53,7 @@ class TokenAuth(httpx.Auth):
         if fresh is None:
             fresh = await self._token()  # raises, unless the person has just reconnected
         if fresh != token and is_repeatable:
-            yield self._carrying(request, fresh)
+            yield self._carrying(_again(request), fresh)
 
     def _carrying(self, request: httpx.Request, token: str) -> httpx.Request:
         provider = self._hosts.provider
@@ -68,6 +68,20 @@ class TokenAuth(httpx.Auth):
         return await require_oauth_token(
             self._ctx, name, self._scopes, min_valid=self._min_valid, manager=self._manager
         )
+
+
+def _again(request: httpx.Request) -> httpx.Request:
+    """Copy a request that was sent, so that what is known of the first stays true."""
+    copy = httpx.Request(
+        request.method,
+        request.url,
+        headers=request.headers,
+        stream=request.stream,
+        extensions=request.extensions,
+    )
+    if isinstance(copy.stream, httpx.ByteStream):
+        copy.read()  # its length is known then, and it goes out in one piece
+    return copy
 
 
 def _carries(request: httpx.Request, token: str) -> bool:
