@@ -18,11 +18,12 @@ from mcp.types import (
 from pydantic import Field
 from redis.asyncio import Redis
 
-from webui.chat import CONNECT_SERVICE_TOOL, ModelAction, connect_service, split_link
+from webui.chat import CONNECT_SERVICE_TOOL, ModelAction, connect_service, for_model, split_link
 from webui.oauth_manager import OAuthNotConnected, get_oauth_manager, require_oauth_token
 
 Answer = str | InputRequiredResult
 NO_CODE = "The person has typed no code. Tell them to send the code to the bot, in their own chat."
+NO_LINK = "Tell them to ask the bot for it, in their own chat: connect."
 PARAMETERS = CONNECT_SERVICE_TOOL["parameters"]["properties"]
 FORM = ElicitRequestFormParams(
     message="Type the code that a page of ours shows you, if you opened it yourself just now.",
@@ -72,7 +73,7 @@ def make_server(
         if ctx.input_responses:
             return "The person has the link."
         said = await connect_service(caller_of(ctx), action, provider)
-        return show(ctx, said) if action in ("connect", "manage") else said
+        return show(ctx, said) if action in ("connect", "manage") else for_model(said)
 
     @server.tool()
     async def enter_code(ctx: Context) -> Answer:
@@ -115,11 +116,13 @@ async def is_connected(caller: Caller, provider: str) -> bool:
 
 
 def show(ctx: Context, said: str) -> Answer:
-    """The text; its link is shown by the client, past the model, if the client can do that."""
+    """The text; its link is shown by the client, past the model, or else not at all."""
     text, url = split_link(said)
     can_do = ctx.client_capabilities
-    if not url or not can_do or not can_do.elicitation or can_do.elicitation.url is None:
+    if not url:
         return said
+    if not can_do or not can_do.elicitation or can_do.elicitation.url is None:
+        return f"{for_model(said)} {NO_LINK}"
     if is_of_today(ctx):
         link = ElicitRequest(params=ElicitRequestURLParams(message=text, url=url))
         return InputRequiredResult(input_requests={"connect": link})

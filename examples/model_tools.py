@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-from webui.chat import CONNECT_SERVICE_TOOL, ChatContext, connect_service, sent_code
+from webui.chat import (
+    CONNECT_SERVICE_TOOL,
+    ChatContext,
+    connect_service,
+    for_model,
+    sent_code,
+    split_link,
+)
 
 # One form or the other, as the model's interface has it.
 as_function: dict[str, Any] = {"type": "function", "function": CONNECT_SERVICE_TOOL}
@@ -22,12 +30,23 @@ async def before_the_model(ctx: ChatContext, text: str) -> str:
     return ""  # no code: the message is for the model
 
 
-async def call(ctx: ChatContext, name: str, arguments: dict[str, Any]) -> str:
-    """Do what the model asked for, as far as the schema goes."""
+async def call(
+    ctx: ChatContext,
+    name: str,
+    arguments: dict[str, Any],
+    send: Callable[[str], Awaitable[None]],
+) -> str:
+    """Do what the model asked for, as far as the schema goes, and return what it may read.
+
+    ``send`` writes to the person, in their own chat: a link goes that way, past the model.
+    """
     if name != CONNECT_SERVICE_TOOL["name"]:
         return f"There is no tool {name}."
     known = CONNECT_SERVICE_TOOL["parameters"]["properties"]
     action, provider = arguments.get("action", ""), arguments.get("provider", "")
     if action not in known["action"]["enum"]:
         return f"There is no action {action}."
-    return await connect_service(ctx, action, provider)
+    said = await connect_service(ctx, action, provider)
+    if split_link(said)[1]:
+        await send(said)
+    return for_model(said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 import warnings
 from collections.abc import AsyncIterator
@@ -18,7 +19,14 @@ from examples import mcp_server, model_tools
 from tests.kit.fake_provider import FakeProvider, serve
 from tests.kit.library import BASE_URL, KEY, connected, providers_config
 from webui.chat import ACTIONS, CONNECT_SERVICE_TOOL
-from webui.oauth_manager import LinkRequest, OAuthManager, init_oauth_manager
+from webui.oauth_manager import (
+    LinkRequest,
+    OAuthManager,
+    OAuthNotConnected,
+    init_oauth_manager,
+    require_oauth_token,
+)
+from webui.rate_limits import LIMITS
 
 with warnings.catch_warnings():
     # discord.player imports a module that Python 3.13 has no more.
@@ -318,23 +326,69 @@ async def test_on_discord_the_bot_speaks_first_and_goes_on_where_it_is_not_let(
 # A model
 
 
+class Inbox:
+    """A person's own chat, with all that the bot wrote there."""
+
+    def __init__(self) -> None:
+        self.got = ""
+
+    async def __call__(self, text: str) -> None:
+        self.got += f"{text}\n"
+
+
 async def test_a_model_calls_the_tool_and_chooses_neither_person_nor_permissions(
     manager: OAuthManager, redis: Redis
 ) -> None:
     ctx: Any = SimpleNamespace(user_id="alice", redis=redis)
+    person = Inbox()
     hostile = {"action": "connect", "provider": "github", "user_id": "bob", "scopes": "repo"}
-    said = await model_tools.call(ctx, "connect_service", hostile)
-    (url,) = LINK.findall(said)
+    said = await model_tools.call(ctx, "connect_service", hostile, person)
+    assert "http" not in said
+    (url,) = LINK.findall(person.got)
     assert (await leads_to(manager, redis, url)).user_id == "alice"
     assert (await leads_to(manager, redis, url)).scopes == ("read:user",)
-    assert "no action" in await model_tools.call(ctx, "connect_service", {})
+    assert "no action" in await model_tools.call(ctx, "connect_service", {}, person)
     code = await code_shown(manager, redis, "alice")
     for given in ({"code": code}, {"provider": code}):
         talked_into = {"action": "confirm", **given}
-        assert "no action confirm" in await model_tools.call(ctx, "connect_service", talked_into)
+        assert "no action confirm" in await model_tools.call(
+            ctx, "connect_service", talked_into, person
+        )
     assert await manager.proofs.confirm(redis, "alice", code) is None, "nobody had passed it on"
-    assert "no tool" in await model_tools.call(ctx, "delete_everything", {})
+    assert "no tool" in await model_tools.call(ctx, "delete_everything", {}, person)
     assert model_tools.as_function["function"]["parameters"] == model_tools.as_tool["input_schema"]
+
+
+async def test_in_a_thousand_turns_a_hostile_model_reads_no_link_code_or_token(
+    manager: OAuthManager, fake: FakeProvider, redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LIMITS, "link", "1000/minute")
+    monkeypatch.setitem(LIMITS, "check", "1000/minute")
+    await connected(manager, fake, redis, "alice", "google")
+    ctx: Any = SimpleNamespace(user_id="alice", redis=redis)
+    code = await code_shown(manager, redis, "alice")
+    choice, person, read = random.Random(7), Inbox(), ""  # noqa: S311
+    actions = [*ACTIONS, "token", "", "connect", "manage"]
+    services = [*manager.providers, "", code, "nowhere", "https://evil.example/", "confirm"]
+    for _ in range(1000):
+        given = {
+            "action": choice.choice(actions),
+            "provider": choice.choice(services),
+            "code": code,
+            "user_id": choice.choice(["alice", "bob"]),
+        }
+        read += await model_tools.call(ctx, "connect_service", given, person)
+        if choice.random() < 0.1:
+            wanted = [choice.choice(["repo", "gist"])]
+            try:
+                await require_oauth_token(ctx, choice.choice(["github", "google"]), wanted)
+            except OAuthNotConnected as error:
+                read += error.for_model
+    assert LINK.search(person.got)
+    assert "://" not in read.replace("https://evil.example/", "")
+    assert not [secret for secret in fake.issued if secret in read]
+    assert not [url for url in LINK.findall(person.got) if url.rpartition("/")[2] in read]
+    assert await manager.proofs.confirm(redis, "alice", code) is None, "nobody had passed it on"
 
 
 @pytest.mark.parametrize("form", ["{}", "{}\n", "  {}  "])
@@ -437,13 +491,13 @@ async def test_over_mcp_a_tool_with_access_answers(
 
 
 @pytest.mark.parametrize("protocol", [BEFORE, MODERN])
-async def test_over_mcp_a_client_that_opens_no_addresses_gets_the_text(
-    assistant: Assistant, manager: OAuthManager, redis: Redis, protocol: str
+async def test_over_mcp_a_client_that_opens_no_addresses_is_told_where_the_link_is(
+    assistant: Assistant, protocol: str
 ) -> None:
     async with assistant.talking(protocol, can_open=False) as client:
         said = text_of(await client.call_tool("whoami"))
-    (url,) = LINK.findall(said)
-    assert (await leads_to(manager, redis, url)).user_id == "alice"
+    assert "ask the bot for it, in their own chat" in said
+    assert "http" not in said
 
 
 @pytest.mark.parametrize("protocol", [BEFORE, MODERN])

@@ -50,6 +50,15 @@ WORDS: list[tuple[OAuthError, str]] = [
 ]
 
 
+def test_the_message_for_a_model_holds_no_link() -> None:
+    lacking = OAuthNotConnected("github", "https://bot.example/connect/x", ("repo",))
+    assert "https://bot.example/connect/x" in str(lacking)
+    assert "github is not connected with these permissions: repo." in lacking.for_model
+    for error, _ in WORDS:
+        assert "bot.example" not in error.for_model
+        assert error.for_model == str(error) or isinstance(error, OAuthNotConnected)
+
+
 def test_every_meaning_has_its_word() -> None:
     assert {meaning: meaning.outcome for meaning in Meaning} == WORDS_OF_MEANINGS
 

@@ -5,7 +5,7 @@ hold a name from a provider: send it with mentions and markup switched off.  A
 link is a line of its own, the last one; :func:`split_link` takes it off.
 """
 
-from webui.chat.phrases import split_link
+from webui.chat.phrases import for_model, split_link
 
 from .codes import sent_code
 from .description import CONNECT_SERVICE_TOOL, ModelAction
@@ -18,6 +18,7 @@ __all__ = [
     "ChatContext",
     "ModelAction",
     "connect_service",
+    "for_model",
     "notice_text",
     "sent_code",
     "split_link",

@@ -27,6 +27,12 @@ def split_link(text: str) -> tuple[str, str]:
     return (rest, last) if is_link else (text, "")
 
 
+def for_model(text: str) -> str:
+    """Return the text as a model may read it; its link goes to the person by another way."""
+    rest, url = split_link(text)
+    return f"{rest} {say('model')}" if url else text
+
+
 def span(seconds: float) -> str:
     """Say a length of time in its largest unit, rounded down, at least a minute: "2 hours".
 

@@ -57,6 +57,11 @@ class OAuthError(Exception):
     """Root of every error that this library raises on purpose."""
 
     @property
+    def for_model(self) -> str:
+        """Return the message for a model that called the tool: it holds no link."""
+        return str(self)
+
+    @property
     def outcome(self) -> str:
         """Return the error in one word: ``failed``, or one that a card, notice or chat knows."""
         return "failed"
@@ -75,9 +80,12 @@ class OAuthNotConnected(OAuthError):
         self.connect_url = connect_url
         self.missing_scopes = missing_scopes
         lacking = f" with these permissions: {' '.join(missing_scopes)}" if missing_scopes else ""
-        super().__init__(
-            f"{provider} is not connected{lacking}. Open this link to connect it: {connect_url}"
-        )
+        self._fact = f"{provider} is not connected{lacking}."
+        super().__init__(f"{self._fact} Open this link to connect it: {connect_url}")
+
+    @property
+    def for_model(self) -> str:
+        return f"{self._fact} The person connects it by a link, which is for them alone."
 
     def __repr__(self) -> str:
         # The link is a one-time capability: it is for the person, not for a log.
