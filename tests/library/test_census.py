@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from redis import Redis as Blocking
 from redis.asyncio import Redis, RedisCluster
 
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import KEY, OTHER_KEY, OVER, connected, granted, manager_for, tokens_key
+from tests.kit.redis_fleets import one_server
 from tests.kit.support_fixtures import put, settle
 from webui.oauth_manager import LinkRequest, OAuthManager, Profile, TokenData
 from webui.oauth_manager.flows import census
-from webui.oauth_manager.storage import Fit
+from webui.oauth_manager.storage import Fit, keys
 
 pytestmark = pytest.mark.anyio
 
@@ -125,6 +128,46 @@ async def test_it_walks_in_pages(
     found = await manager.census(redis)
     assert found.people == 10
     assert found.connections == {"github": {"connected": 10}, "google": {"connected": 10}}
+
+
+class LockChanged(dict[str, Any]):
+    """Providers; at the first connection that a walk asks for, something happens to its lock."""
+
+    def __init__(self, url: str, providers: Any, happens: Callable[[Blocking], object]) -> None:
+        super().__init__(providers)
+        self.url, self.happens = url, happens
+        self.lives: list[int] = []  # ms, at each connection
+
+    def get(self, name: str, default: Any = None) -> Any:
+        with Blocking.from_url(self.url) as redis:
+            self.lives.append(int(str(redis.pttl(keys.CENSUS_LOCK))))
+            if len(self.lives) == 1:
+                self.happens(redis)
+        return super().get(name, default)
+
+
+async def test_its_lock_lasts_as_long_as_it_walks(
+    manager: OAuthManager, redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_server()
+    monkeypatch.setattr(census, "_PAGE", 1)
+    for user in ("u1", "u2", "u3"):
+        await manager.store_token(redis, user, TokenData("a", provider="github"))
+    walk = LockChanged(redis_url, manager.providers, lambda r: r.pexpire(keys.CENSUS_LOCK, 20_000))
+    assert await census.recent(manager._storage, redis, walk)
+    assert min(walk.lives[2:]) > 20_000
+    assert not await redis.exists(keys.CENSUS_LOCK)
+
+
+async def test_a_walk_that_lost_its_lock_leaves_the_counts_and_the_lock_to_another(
+    manager: OAuthManager, redis: Redis, redis_url: str
+) -> None:
+    one_server()
+    await manager.store_token(redis, "u1", TokenData("a", provider="github"))
+    walk = LockChanged(redis_url, manager.providers, lambda r: r.set(keys.CENSUS_LOCK, "theirs"))
+    assert await census.recent(manager._storage, redis, walk) is None
+    assert await redis.get(keys.CENSUS_LOCK) == b"theirs"
+    assert not await redis.exists(keys.CENSUS)
 
 
 async def test_with_another_key_it_says_so(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -72,6 +73,24 @@ async def test_one_process_takes_a_new_key_and_keeps_the_old_one_if_the_file_is_
         process.process.send_signal(signal.SIGHUP)
         process.wait_for("settings read again")
         assert await sealing_key(process, redis) == OTHER_KEY
+        assert process.stop()["event"] == "stopped"
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux alone has prlimit")
+async def test_a_worker_that_the_machine_cannot_start_is_started_once_it_can(
+    redis_url: str, tmp_path: Path
+) -> None:
+    with site(redis_url, tmp_path, 2) as process:
+        supervisor = process.process.pid
+        before = process.events("worker started")
+        usual = resource.prlimit(supervisor, resource.RLIMIT_NOFILE)
+        resource.prlimit(supervisor, resource.RLIMIT_NOFILE, (3, usual[1]))
+        os.kill(before[0]["pid"], signal.SIGKILL)
+        refused = process.wait_for("worker not started")[0]
+        assert refused["why"] == "Too many open files"
+        resource.prlimit(supervisor, resource.RLIMIT_NOFILE, usual)
+        after = process.wait_for("worker started", len(before) + 1)
+        assert after[-1]["pid"] not in {one["pid"] for one in before}
         assert process.stop()["event"] == "stopped"
 
 

@@ -137,8 +137,20 @@ class Supervisor:
                 "worker ended", worker=number, worker_pid=worker.pid, status=status, pause=pause
             )
             await self._rest(0 if age > STEADY_SECONDS else pause)
-            async with self._changing:
-                await self._start(number)
+            await self._start_again(number, pause)
+
+    async def _start_again(self, number: int, pause: float) -> None:
+        """Start a worker at this place, however often the machine refuses to."""
+        while not self._is_stopping.is_set():
+            try:
+                async with self._changing:
+                    await self._start(number)
+                return
+            except OSError as error:  # no memory, too many processes or files: it may pass
+                why = error.strerror or type(error).__name__
+                log.error("worker not started", worker=number, why=why, pause=pause)
+            await self._rest(pause)
+            pause = min(PAUSES[1], 2 * pause)
 
     async def _rest(self, seconds: float) -> None:
         with suppress(TimeoutError):

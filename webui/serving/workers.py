@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from webui.serving.channel import Channel, Message, packed
 from webui.settings.settings import Settings
@@ -30,9 +30,13 @@ class Worker:
     async def start(
         cls, settings: Settings, sockets: Sequence[socket.socket], grace: float
     ) -> Worker:
-        """Start a process that has the sockets; its first answer tells whether it accepts."""
+        """Start a process that has the sockets; its first answer tells whether it accepts.
+
+        Raises ``OSError`` if the machine starts none.
+        """
         ours, theirs = socket.socketpair()
-        with theirs:
+        with theirs, ExitStack() as unless_started:
+            unless_started.callback(ours.close)
             inherited = [each.fileno() for each in (theirs, *sockets)]
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", *(f"-W{option}" for option in sys.warnoptions)),
@@ -43,6 +47,7 @@ class Worker:
                 process_group=0,  # Ctrl-C is for the supervisor alone
                 env={name: text for name, text in os.environ.items() if name != "NOTIFY_SOCKET"},
             )
+            unless_started.pop_all()
         worker = cls(process, await Channel.over(ours))
         await worker.say({"settings": packed(settings)})
         return worker

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
 from redis.exceptions import RedisError
@@ -21,6 +21,7 @@ from ..providers.provider import OAuthProvider
 from ..storage import account_index, canary, keys, lookup
 from ..storage.calls import RedisClient, raw, read_text, read_texts, redis_call, unless_mistyped
 from ..storage.canary import Fit
+from ..storage.key_pages import WalkTurn
 from ..storage.keys import UserId
 from ..storage.link_index import listed
 from ..storage.records import Stored
@@ -31,7 +32,7 @@ _PAGE = 500  # keys that are read together
 _SHORTEST = 10.0  # seconds between two walks; so many times longer than a walk takes,
 _TIMES = 19
 _LONGEST = 3600.0  # and at most so many
-_WALK_SECONDS = 1800  # after which a walk counts as abandoned
+_PAGE_SECONDS = 300  # without a page, after which a walk counts as abandoned
 _MOMENT = re.compile(r"[0-9]{1,11}(\.[0-9]{1,9})?")
 
 
@@ -52,20 +53,30 @@ class Census:
     last_keep_alive: float = 0.0
 
 
+async def _always() -> None:
+    """Stand for a walk that needs nobody's leave."""
+
+
 async def count(
-    storage: Storage, redis: RedisClient, providers: Mapping[str, OAuthProvider]
+    storage: Storage,
+    redis: RedisClient,
+    providers: Mapping[str, OAuthProvider],
+    go_on: Callable[[], Awaitable[None]] = _always,
 ) -> Census:
     """Walk all keys once for records and once for links.  Memory does not grow with them.
 
-    What changes meanwhile is counted as it is met.  Raises ``StoreUnavailable``.
+    What changes meanwhile is counted as it is met.  ``go_on`` is called after each page, and
+    ends the walk by raising.  Raises ``StoreUnavailable``.
     """
     walk = _Walk(storage, redis, providers)
     links = 0
     try:
         async for page in _pages(redis, keys.RECORD_PATTERN):
             await walk.visit(page)
+            await go_on()
         async for page in _pages(redis, keys.LINKS_PATTERN):
             links += await _open_links(storage, redis, page)
+            await go_on()
     except RedisError as error:
         raise StoreUnavailable("count the records", type(error).__name__) from None
     connections: dict[str, dict[str, int]] = {}
@@ -93,21 +104,32 @@ async def recent(
         kept, next_at = _read(await read_text(redis, keys.CENSUS))
         if kept and now < next_at <= now + _LONGEST:
             return kept
-        if not await redis.set(keys.CENSUS_LOCK, "1", nx=True, ex=_WALK_SECONDS):
-            return kept
+    turn = WalkTurn(redis, keys.CENSUS_LOCK, _PAGE_SECONDS)
+    if not await turn.begin():
+        return kept
+
+    async def go_on() -> None:
+        if not await turn.goes_on():
+            raise _Lost
+
     since = storage.clock.monotonic()
     try:
-        found = await count(storage, redis, providers)
+        found = await count(storage, redis, providers, go_on)
+        took = storage.clock.monotonic() - since
+        pause = min(max(_SHORTEST, took * _TIMES), _LONGEST)
+        text = json.dumps({**asdict(found), "next_at": storage.clock.now() + pause})
+        async with redis_call("keep the counts"):
+            await redis.set(keys.CENSUS, text, ex=round(2 * _LONGEST))
+    except _Lost:
+        return kept
     finally:
-        async with redis_call("let others count"):
-            await redis.delete(keys.CENSUS_LOCK)
-    took = storage.clock.monotonic() - since
-    pause = min(max(_SHORTEST, took * _TIMES), _LONGEST)
-    text = json.dumps({**asdict(found), "next_at": storage.clock.now() + pause})
-    async with redis_call("keep the counts"):
-        await redis.set(keys.CENSUS, text, ex=round(2 * _LONGEST))
+        await turn.end()
     await remember(redis, found.connections, now)
     return found
+
+
+class _Lost(Exception):
+    """Another process walks."""
 
 
 def _read(text: str) -> tuple[Census | None, float]:

@@ -5,40 +5,21 @@ All processes share it.  Redis's own clock decides when a turn, a minute and a p
 
 from __future__ import annotations
 
-import secrets
-
 from ..clock import Clock
 from . import keys, scripts
 from .calls import RedisClient, as_text, raw, redis_call
+from .key_pages import WalkTurn
 
 TURN_SECONDS = 60  # a turn whose owner does not come back is over then
 _MINUTE = 60  # seconds
 
 
-class Turn:
+class Turn(WalkTurn):
     """One process's turn."""
 
     def __init__(self, redis: RedisClient, clock: Clock) -> None:
-        self._redis = redis
+        super().__init__(redis, keys.KEEP_ALIVE_LOCK, TURN_SECONDS)
         self._clock = clock
-        self._owner = secrets.token_hex(16)
-
-    async def begin(self) -> bool:
-        """Take the turn, if no other process has it."""
-        async with redis_call("begin a keep-alive pass"):
-            life = TURN_SECONDS * 1000
-            return bool(await self._redis.set(keys.KEEP_ALIVE_LOCK, self._owner, nx=True, px=life))
-
-    async def goes_on(self) -> bool:
-        """Keep the turn for another while; ``False`` if it is somebody else's."""
-        async with redis_call("go on with a keep-alive pass"):
-            mine = (keys.KEEP_ALIVE_LOCK, self._owner, self._owner, TURN_SECONDS * 1000)
-            return int(await self._redis.eval(scripts.REPLACE, 1, *mine)) == 1
-
-    async def end(self) -> None:
-        async with redis_call("end a keep-alive pass"):
-            key = keys.KEEP_ALIVE_LOCK
-            await self._redis.eval(scripts.DELETE_IF_SAME, 1, key, self._owner)
 
     async def seconds_since(self) -> float:
         """Return how long ago the last pass ended; very long if there was none."""

@@ -6,6 +6,7 @@ nor to the same one after a restart.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from redis.asyncio import RedisCluster
 from redis.exceptions import ResponseError
 
+from . import scripts
 from .calls import RedisClient, as_text, raw, redis_call
 
 PAGE = 500  # keys that are read and written together
@@ -107,3 +109,31 @@ class Bookmark:
     async def remove(self) -> None:
         async with redis_call("forget the place of a walk"):
             await self._redis.delete(self._key)
+
+
+class WalkTurn:
+    """One process's turn at a walk that one makes at a time.
+
+    A turn that its owner does not keep is over after ``seconds``.
+    """
+
+    def __init__(self, redis: RedisClient, key: str, seconds: int) -> None:
+        self._redis = redis
+        self._key = key
+        self._life = seconds * 1000
+        self._owner = secrets.token_hex(16)
+
+    async def begin(self) -> bool:
+        """Take the turn, if no other process has it."""
+        async with redis_call("begin a walk"):
+            return bool(await self._redis.set(self._key, self._owner, nx=True, px=self._life))
+
+    async def goes_on(self) -> bool:
+        """Keep the turn for another while; ``False`` if it is somebody else's."""
+        mine = self._key, self._owner, self._owner, self._life
+        async with redis_call("go on with a walk"):
+            return int(await self._redis.eval(scripts.REPLACE, 1, *mine)) == 1
+
+    async def end(self) -> None:
+        async with redis_call("end a walk"):
+            await self._redis.eval(scripts.DELETE_IF_SAME, 1, self._key, self._owner)
