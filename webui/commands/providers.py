@@ -86,7 +86,8 @@ def _state(found: Survey, name: str) -> str:
 
 def _described(found: Survey, known: Entry) -> Iterator[str]:
     """Yield all that an operator has to type, at the vendor's site and here."""
-    name, fields, facts = known.name, known.fields, known.facts
+    name = known.name
+    fields, facts = known.fields, known.facts
     base = found.given["BASE_URL"].text.rstrip("/") if "BASE_URL" in found.given else "BASE_URL"
     callback = f"{base}/oauth/{name}/callback"
     yield f"{fields.get('label', name)} ({name}): {_state(found, name)}"

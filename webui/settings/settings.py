@@ -83,7 +83,8 @@ class Settings:
 def load_settings(environ: Mapping[str, str]) -> Settings:
     """Load all settings.  Raises :class:`SettingsError` with every fault at once."""
     found = survey(environ)
-    given, extra, faults = found.given, found.extra, found.faults
+    given, extra = found.given, found.extra
+    faults = found.faults
     read: dict[str, Any] = {}
     for setting in all_settings(extra):
         text = given[setting.name].text if setting.name in given else setting.default

@@ -56,7 +56,7 @@ class Given:
 
 @dataclass(frozen=True)
 class Survey:
-    """What is given: texts by setting name, extra providers, files of one's own, and faults."""
+    """Result of a survey: texts by setting name, extra providers, own files, and faults."""
 
     given: dict[str, Given]
     extra: tuple[str, ...]

@@ -101,7 +101,8 @@ class _Draft:
 def _written(provider: OAuthProvider, draft: _Draft) -> ProviderRequest:
     """Authorise in one way alone, and write the fields."""
     headers = _headers(provider, draft.access_token if draft.auth == "token" else "")
-    fields, url, content = dict(draft.fields), draft.url, b""
+    fields, url = dict(draft.fields), draft.url
+    content = b""
     if draft.auth == "basic":
         headers["Authorization"] = _basic(provider)
     elif draft.auth in ("post", "public"):
