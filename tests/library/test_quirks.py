@@ -12,7 +12,7 @@ import pytest
 from tests.kit.every import every
 from webui.oauth_manager import OAuthMisconfigured, OAuthProvider, OAuthRefused, TokenData
 from webui.oauth_manager.protocol import facts
-from webui.oauth_manager.protocol.answers import Answer, read_account, refuses_token
+from webui.oauth_manager.protocol.answers import Answer, read_account, read_profile, refuses_token
 from webui.oauth_manager.protocol.callback import read_authorization_response
 from webui.oauth_manager.protocol.requests import (
     ProviderRequest,
@@ -222,12 +222,20 @@ class TestAccounts:
             (answered(b"over", 403), True),
             (answered(b"something else", 403), False),
             (answered({"error": "over"}, 503), False),
+            (answered({"errors": [{"message": "over"}], "data": None}), True),
+            (answered({"errors": [{"message": "over"}], "data": {"id": 1}}), False),
         ],
     )
     def test_words_for_access_that_is_over_count_in_failures_alone(
         self, answer: Answer, is_over: bool
     ) -> None:
         assert refuses_token(made(gone=("over", "400")), answer) is is_over
+
+    def test_an_error_of_graphql_names_nobody(self) -> None:
+        graphql = made(account_id_field="data.me.id", account_label_field="data.me.name")
+        refused = answered({"errors": [{"message": "not you"}], "data": None})
+        assert read_profile(graphql, refused) is None
+        assert read_account(graphql, refused, {}).id == ""
 
 
 class TestFactsThatAreKept:

@@ -135,6 +135,12 @@ def test_the_wheel_carries_every_page_and_file(folder: str, wheel: zipfile.Path)
     assert in_tree - set(wheel.root.namelist()) == set()
 
 
+def test_the_wheel_carries_every_file_of_data_beside_the_code(wheel: zipfile.Path) -> None:
+    in_tree = {path.relative_to(ROOT).as_posix() for path in (ROOT / "webui").rglob("*.toml")}
+    assert len(in_tree) > 40
+    assert in_tree - set(wheel.root.namelist()) == set()
+
+
 def test_the_wheel_installs_the_command_and_carries_the_licence(wheel: zipfile.Path) -> None:
     info = f"stargazer_webui-{project()['version']}.dist-info"
     assert "webui = webui.__main__:main" in (wheel / info / "entry_points.txt").read_text()

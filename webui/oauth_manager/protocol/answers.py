@@ -94,6 +94,13 @@ def says_no(content: Any) -> bool:
     return bool(content.get("error")) or content.get("ok") is False
 
 
+def _tells_nothing(content: Any) -> bool:
+    """Tell whether an account answer is an error: also GraphQL's, without data (its 7.1)."""
+    if says_no(content):
+        return True
+    return isinstance(content, dict) and bool(content.get("errors")) and not content.get("data")
+
+
 def refuses_token(provider: OAuthProvider, answer: Answer) -> bool:
     """Tell whether an account address calls the token over: 401 (RFC 6750 3.1), or a refusal
     in the provider's own words for that.
@@ -101,7 +108,7 @@ def refuses_token(provider: OAuthProvider, answer: Answer) -> bool:
     if answer.status in BUSY or answer.status >= 500:
         return False
     content = any_json(answer.body)
-    is_refusal = says_no(content)
+    is_refusal = _tells_nothing(content)
     if answer.status == 401 or (200 <= answer.status < 300 and not is_refusal):
         return answer.status == 401
     return meaning_of(provider, "account", everything_in(answer, content))[0] is Meaning.GONE
@@ -118,7 +125,7 @@ def read_profile(provider: OAuthProvider, answer: Answer) -> dict[str, Any] | li
     """Return the account address's record of a person, or its list of records, None if neither."""
     content = any_json(answer.body) if answer.status == 200 else None
     is_list = isinstance(content, list) and provider.account_id_field[:1].isdecimal()
-    is_record = isinstance(content, dict) and not says_no(content)
+    is_record = isinstance(content, dict) and not _tells_nothing(content)
     return content if is_list or is_record else None
 
 
