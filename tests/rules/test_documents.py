@@ -27,6 +27,7 @@ from tests.rules.test_architecture import LONGEST_FUNCTION, LONGEST_MODULE
 from webui import chat, oauth_manager
 from webui.app import create_app
 from webui.cli import main
+from webui.connections import connections_from_environment
 from webui.middleware.requests import BODY_SECONDS
 from webui.oauth_manager import (
     PROVIDER_TEMPLATES,
@@ -381,6 +382,7 @@ RUN = {
     "providers in a file": re.compile(r"extra_providers = |\[google\]"),
     "a provider's file": re.compile(r'label = "Gitea"'),
     "a renewal": re.compile(r"fresh = await manager\.renew\("),
+    "a set-up, in the next test": re.compile(r"async with connections_from_environment\("),
     "a client": re.compile(r"async with oauth_client\("),
     "the loop of a bot": re.compile(r"async for notice in "),
     "rooms and layers, in test_walks": re.compile(r"commands/|__main__\b|blocking\n|people\n"),
@@ -553,6 +555,26 @@ async def test_the_loop_of_the_documents_hears_what_the_bot_is_to_say(
         await names["listen"]()  # type: ignore[operator]
     assert heard == [("alice", words.text("notice.link_cancelled", name="github"))]
     await redis.aclose()
+
+
+async def test_the_set_up_of_the_documents_needs_nothing_but_the_environment(
+    restricted_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = "a set-up, in the next test"
+    (block,) = [b for b in code_blocks(LIBRARY, "python") if RUN[kind].match(b)]
+    given = {"BASE_URL": SITE, "ENCRYPTION_KEY": KEY, "REDIS_URL": restricted_url}
+    client = {"GITHUB_CLIENT_ID": "id", "GITHUB_CLIENT_SECRET": "a-secret"}
+    for name, value in {**given, **client}.items():
+        monkeypatch.setenv(name, value)
+    names = {
+        "Caller": Caller,
+        "connections_from_environment": connections_from_environment,
+        "require_oauth_token": oauth_manager.require_oauth_token,
+    }
+    body = "".join(f"    {line}\n" for line in block.splitlines())
+    exec(f"async def ask():\n{body}", names)  # noqa: S102
+    with pytest.raises(oauth_manager.OAuthNotConnected):
+        await names["ask"]()  # type: ignore[operator]
 
 
 async def test_the_client_of_the_documents_carries_a_token(

@@ -13,6 +13,7 @@ from webui.app import make_manager
 from webui.commands.check.engine import check_engine
 from webui.commands.check.outside import check_providers, check_proxy, check_sign_on
 from webui.commands.check.report import Report, Say
+from webui.connections import agreement
 from webui.oauth_manager.configuration import is_placeholder
 from webui.oauth_manager.protocol.transport import Transport
 from webui.settings.settings import Settings, SettingsError, load_settings
@@ -55,6 +56,8 @@ async def run_checkup(environ: Mapping[str, str], say: Say, *, strict: bool = Fa
     _warn_of_placeholders(given, report)
     transport = Transport(proxy=settings.outgoing_proxy)
     manager = make_manager(settings, transport)
+    say("What a bot must have alike")
+    say(f"  {agreement(settings, manager)}: it logs the same digest at its start")
     try:
         await check_engine(settings, manager, report)
         _say_who_is_staff(settings, say)

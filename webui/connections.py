@@ -1,0 +1,100 @@
+"""A bot's manager and Redis client, from the very settings that the site has."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from webui.oauth_manager import OAuthManager, blocking, init_oauth_manager, redis_from_url
+from webui.oauth_manager.storage.calls import RedisClient
+from webui.settings.settings import Settings, load_settings
+
+log = logging.getLogger(__name__)
+
+_AGREED = (
+    "account_url",
+    "authorize_url",
+    "client_id",
+    "client_secret",
+    "issuer",
+    "revoke_url",
+    "scopes",
+    "token_url",
+)
+
+
+@dataclass(frozen=True)
+class Connections:
+    """The manager of the process, and a client of Redis; an asynchronous context manager.
+
+    ``digest`` is the same in every process whose settings agree with the site's.
+    """
+
+    manager: OAuthManager
+    redis: RedisClient
+    digest: str
+
+    async def __aenter__(self) -> Connections:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.manager.aclose()
+        await self.redis.aclose()
+
+
+def connections_from_environment(environ: Mapping[str, str] | None = None) -> Connections:
+    """Set up the library for a bot from the variables, and the file, that the site reads.
+
+    The process's own environment unless given.  ``SESSION_SECRET`` may be missing: it is
+    the site's alone.  Raises ``SettingsError``, with every fault at once.
+    """
+    settings = _settings(environ)
+    manager = init_oauth_manager(*_places(settings), **_ways(settings))
+    digest = agreement(settings, manager)
+    log.info("connections are set up; what must be the same for the site: %s", digest)
+    return Connections(manager, redis_from_url(settings.redis_url), digest)
+
+
+def blocking_from_environment(environ: Mapping[str, str] | None = None) -> str:
+    """Do so for ``webui.oauth_manager.blocking``; return the digest.  Raises ``SettingsError``."""
+    settings = _settings(environ)
+    manager = blocking.init_oauth_manager(
+        *_places(settings), redis_url=settings.redis_url, **_ways(settings)
+    )
+    digest = agreement(settings, manager)
+    log.info("connections are set up; what must be the same for the site: %s", digest)
+    return digest
+
+
+def agreement(settings: Settings, manager: OAuthManager) -> str:
+    """Return a digest of what site and bot must have alike: address, keys and providers.
+
+    It tells nothing of them: the keys are in it, and nobody can guess those.
+    """
+    providers = {
+        name: {field: getattr(manager.providers[name], field) for field in _AGREED}
+        for name in manager.list_configured_providers()
+    }
+    known = [settings.base_url, settings.encryption_keys, settings.strict_records, providers]
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _settings(environ: Mapping[str, str] | None) -> Settings:
+    given = dict(os.environ if environ is None else environ)
+    if not given.get("SESSION_SECRET") and not given.get("SESSION_SECRET_FILE"):
+        given["SESSION_SECRET"] = secrets.token_urlsafe(48)  # a bot signs no cookie
+    return load_settings(given)
+
+
+def _places(settings: Settings) -> tuple[str, str, dict[str, dict[str, Any]]]:
+    return " ".join(settings.encryption_keys), settings.base_url, settings.providers_config
+
+
+def _ways(settings: Settings) -> dict[str, Any]:
+    return {"strict": settings.strict_records, "outgoing_proxy": settings.outgoing_proxy}
