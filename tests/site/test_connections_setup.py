@@ -16,6 +16,8 @@ from webui.connections import blocking_from_environment, connections_from_enviro
 from webui.oauth_manager import OAuthNotConnected, TokenData, blocking, require_oauth_token
 from webui.settings.settings import SettingsError
 
+SECRET = "a-secret-of-the-site-alone-0123456789-abcdef"
+
 pytestmark = pytest.mark.anyio
 
 
@@ -27,6 +29,9 @@ def environ(redis: Redis, redis_url: str) -> dict[str, str]:
         "ENCRYPTION_KEY": KEY,
         "GITHUB_CLIENT_ID": "a-client",
         "GITHUB_CLIENT_SECRET": "a-client-secret",
+        # Where nobody listens: the check-up asks there.
+        "GITHUB_AUTHORIZE_URL": "https://127.0.0.1:9/authorize",
+        "GITHUB_TOKEN_URL": "https://127.0.0.1:9/token",
     }
 
 
@@ -74,7 +79,7 @@ async def test_what_the_site_refuses_the_bot_refuses_in_the_same_words(
     ("change", "agrees"),
     [
         ({}, True),
-        ({"SESSION_SECRET": "s" * 40}, True),
+        ({"SESSION_SECRET": "another-secret-of-the-site-alone-1234567890"}, True),
         ({"PRODUCT_NAME": "Another"}, True),
         ({"ENCRYPTION_KEY": OTHER_KEY}, False),
         ({"BASE_URL": "https://other.example"}, False),
@@ -88,7 +93,7 @@ async def test_the_digest_is_that_of_the_check_up_if_both_agree(
     environ: dict[str, str], change: dict[str, str], agrees: bool
 ) -> None:
     said: list[Any] = []
-    await run_checkup({**environ, "SESSION_SECRET": "x" * 40, **change}, said.append)
+    await run_checkup({**environ, "SESSION_SECRET": SECRET, **change}, said.append)
     async with connections_from_environment(environ) as connections:
         assert any(connections.digest in str(line) for line in said) is agrees
     assert KEY not in str(said)
