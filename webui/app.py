@@ -27,6 +27,7 @@ from webui.oauth_manager.protocol.steps import Observer
 from webui.oauth_manager.protocol.transport import Transport
 from webui.oauth_manager.storage import TROUBLE, Clock, Fit, TooOld, WrongKey, dangers, facts
 from webui.oauth_manager.storage.calls import RedisClient
+from webui.people_data.erasure import take_up_for_ever
 from webui.rate_limits import Limiter, TooMany
 from webui.redis_client import connect
 from webui.rendering.render import render_error
@@ -137,6 +138,7 @@ async def _lifespan(
         beside = [_warn_of_engine(site.redis), _warm(transport)] if transport.is_out_there else []
         if recorder:
             beside.append(sample_for_ever(site.manager, site.redis, recorder))
+        beside.append(take_up_for_ever(site.settings, site.manager, site.redis))
         if site.settings.keep_alive:
             beside.append(site.manager.keep_alive_for_ever(site.redis, site.settings.keep_alive))
         tasks = [asyncio.create_task(work) for work in beside]

@@ -20,6 +20,7 @@ LIMITS = {
     "check": "10/10 minutes",  # questions to a provider, for each person
     "revoke": "10/10 minutes",  # providers asked once more to end a grant, for each person
     "export": "10/10 minutes",  # downloads of what is held, for each person
+    "erase": "5/10 minutes",  # erasures begun, for each person
     "guess": "20/10 minutes",  # codes sent in chat, for each person
     "reference": "20/10 minutes",  # references kept, for each person, else for each address
     "anonymous_reference": "300/hour",  # the same, of all together who are not signed in

@@ -18,7 +18,7 @@ from webui.oauth_manager.storage.calls import as_text
 STRANGE = "@zoë:example.org"  # its keys are encoded, and those of an older system were not
 BESIDE = "zoë"  # another person, who keeps everything
 # A name behind the prefix, of keys that hold nothing of a person.
-OF_NOBODY = {"canary", "ready", "web_signon", "oauth_erased"}
+OF_NOBODY = {"canary", "ready", "web_signon", "oauth_erased", "oauth_erasing"}
 
 
 def kind_of(key: str) -> str:

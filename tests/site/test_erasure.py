@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from tests.kit.whole_person import (
     mentions,
 )
 from webui.oauth_manager import (
+    Account,
     Answer,
     AuditRecord,
     Imported,
@@ -34,8 +36,11 @@ from webui.oauth_manager import (
     StoreUnavailable,
     TokenData,
 )
-from webui.oauth_manager.storage import WrongKey
+from webui.oauth_manager.storage import WrongKey, imports
 from webui.oauth_manager.storage import keys as names
+from webui.oauth_manager.storage.imports import Entry
+from webui.oauth_manager.storage.keys import UserId
+from webui.oauth_manager.storage.storage import Subject
 from webui.people_data.erasure import erase
 
 DATA = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
@@ -147,6 +152,20 @@ class TestEverything:
         assert await office.records() == before
 
 
+class TestServicesThatAreSetUpNoMore:
+    async def test_their_records_go_from_the_index_of_accounts_too(
+        self, manager: OAuthManager, redis: Redis
+    ) -> None:
+        gone = replace(manager.providers["github"], name="gitea")
+        subject = Subject(redis, UserId("ann"), gone)
+        entry = Entry(subject, TokenData("a", provider="gitea"), Profile(Account("42", "mona")))
+        await imports.put(manager._storage, [entry], replaces=False, writes=True)
+        assert await keys_at(redis, "oauth_account:*")
+        await manager.erase_unlisted(redis, "ann")
+        assert await keys_at(redis, "oauth_account:*") == []
+        assert await mentions(redis, "ann") == []
+
+
 class TestACluster:
     async def test_everything_goes_there_too(
         self, manager: OAuthManager, fake: FakeProvider, cluster: RedisCluster
@@ -196,6 +215,22 @@ class TestAnswers:
             ("google", Answer.UNCONFIRMED, False)
         ]
         assert await mentions(redis, "ann") == []
+
+    async def test_of_several_the_others_are_at_their_end_when_one_fails(
+        self, manager: OAuthManager, fake: FakeProvider, client: Any, redis: Redis
+    ) -> None:
+        wired, wire = client
+        for provider in ("github", "google"):
+            await connected(manager, fake, redis, "ann", provider)
+        gate = fake.gate("revoke")
+        wire.torn[b"oauth_revoke:ann:github"] = 1
+        erasing = asyncio.create_task(manager.erase(wired, "ann"))
+        await gate.reached()
+        await asyncio.wait({erasing}, timeout=0.1)
+        assert not erasing.done()
+        gate.open()
+        with pytest.raises(StoreUnavailable):
+            await erasing
 
     async def test_tokens_that_no_key_opens_are_said_to_be_unreadable(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis

@@ -15,6 +15,9 @@ from tests.kit.screens import Document
 from tests.kit.site_fixtures import FROM_OUR_PAGE, Browser, Place, card_state, site_at
 from tests.kit.support_fixtures import records
 from tests.kit.whole_person import everything, fill, mentions
+from webui.oauth_manager import OAuthManager, StoreUnavailable
+from webui.oauth_manager.storage import keys
+from webui.people_data.erasure import take_up
 from webui.rate_limits import LIMITS, limit
 
 pytestmark = pytest.mark.anyio
@@ -110,6 +113,26 @@ class TestTheErasure:
         text = said(await ann.post("/everything/erase"))
         assert "Discord did not confirm. Remove Stargazer there yourself." in text
 
+    async def test_is_limited(self, place: Place) -> None:
+        for _ in range(limit(LIMITS["erase"]).amount):
+            await place.site.limiter.hit("erase", "ann")
+        ann = await place.signed_in("ann")
+        await place.connect(ann, "github")
+        assert (await ann.post("/everything/erase")).status_code == 429
+        assert card_state((await ann.get("/connections")).text, "github") == "connected"
+
+    async def test_with_keys_that_do_not_fit_nobody_is_signed_out(
+        self, place: Place, ann: Browser
+    ) -> None:
+        await place.connect(ann, "github")
+        fits = await place.redis.get(keys.CANARY)
+        assert fits
+        other = OAuthManager("ZmVkY2JhOTg3NjU0MzIxMGZlZGNiYTk4NzY1NDMyMTA=")
+        await place.redis.set(keys.CANARY, other._sealer.seal("canary", "-", "-", {}))
+        assert (await ann.post("/everything/erase")).status_code == 503
+        await place.redis.set(keys.CANARY, fits)
+        assert card_state((await ann.get("/connections")).text, "github") == "connected"
+
     async def test_another_sites_page_cannot_press_it(self, place: Place, ann: Browser) -> None:
         await place.connect(ann, "github")
         answer = await ann.client.post(
@@ -141,6 +164,7 @@ class TestTheErasure:
         await place.connect(ann, "github")
         answers = await asyncio.gather(*(ann.post("/everything/erase") for _ in range(2)))
         assert {answer.status_code for answer in answers} <= {200, 303}
+        await place.settled()
         assert await mentions(place.redis, "ann") == []
         assert not [token for token in place.fake.issued if place.fake.is_alive(token)]
 
@@ -156,4 +180,75 @@ class TestTheErasure:
             proxy.cut = []
             again = await place.signed_in("ann")
             assert (await again.post("/everything/erase")).status_code == 200
+            await place.settled()
         assert await mentions(redis, "ann") == []
+
+
+async def taken_up(place: Place) -> None:
+    """What the site does by itself, once nobody is at the erasure any more."""
+    await take_up(place.settings, place.site.manager, place.redis)
+
+
+class TestOneThatWasInterrupted:
+    async def test_is_taken_up_after_the_process_that_went_on_with_it_ended(
+        self, place: Place, ann: Browser
+    ) -> None:
+        await place.connect(ann, "github")
+        place.site.manager.patience = 0.05
+        gate = place.fake.gate("revoke")
+        assert (await ann.post("/everything/erase")).status_code == 202
+        await place.site.manager._tasks.drain(0.01)
+        gate.open()
+        await taken_up(place)
+        assert await mentions(place.redis, "ann"), "somebody may still be at it"
+        place.clock.advance(90)
+        await taken_up(place)
+        assert await mentions(place.redis, "ann") == []
+        assert await place.redis.exists(keys.ERASING, keys.ERASING_LOCK) == 0
+        assert not [token for token in place.fake.issued if place.fake.is_alive(token)]
+
+    async def test_is_taken_up_after_redis_was_away(self, redis_url: str, redis: Redis) -> None:
+        async with redis_proxy(redis_url) as proxy, site_at(proxy.url, redis) as place:
+            ann = await place.signed_in("ann")
+            await place.connect(ann, "github")
+            proxy.cut = [b"stargazer:oauth_revoke:ann:github"]
+            assert (await ann.post("/everything/erase")).status_code == 503
+            proxy.cut = []
+            place.clock.advance(90)
+            await taken_up(place)
+        assert await mentions(redis, "ann") == []
+
+    async def test_its_walk_is_made_later_and_keeps_what_the_person_began_since(
+        self, place: Place, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        await fill(place, "ann-lee")
+        manager = place.site.manager
+
+        async def fails(*_: object) -> None:
+            raise StoreUnavailable("walk all keys", "gone")
+
+        with monkeypatch.context() as patched:
+            patched.setattr(manager, "erase_unlisted", fails)
+            ann = await place.signed_in("ann-lee")
+            assert (await ann.post("/everything/erase")).status_code == 200
+            await place.settled()
+        gone = keys.tokens("ann-lee", "gitea")
+        assert await place.redis.exists(gone)
+        again = await place.signed_in("ann-lee")
+        await place.connect(again, "github")
+        await taken_up(place)
+        assert await place.redis.exists(gone, keys.ERASING, keys.ERASING_LOCK) == 0
+        assert await again.state_of("github") == "connected"
+
+    async def test_one_process_at_a_time_goes_on_with_it(self, place: Place) -> None:
+        await place.bot.begin_erasure(place.redis, "ann", is_taken_up=True)
+        await place.redis.set(keys.ERASING_LOCK, "another", ex=60)
+        place.clock.advance(90)
+        await taken_up(place)
+        assert await place.redis.exists(keys.ERASING)
+
+    async def test_a_list_that_cannot_be_read_is_left_alone(self, place: Place) -> None:
+        await place.redis.hset(keys.ERASING, "name", "gAAAA-junk")
+        await taken_up(place)
+        await place.redis.set(keys.ERASING, "text")
+        await taken_up(place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Iterator
 
 from starlette.requests import Request
@@ -11,9 +12,10 @@ from starlette.responses import Response
 from webui.access.guesses import COOKIE as KNOWN_COOKIE
 from webui.cards import confirm_card
 from webui.fetch_metadata import is_prefetch
-from webui.oauth_manager import Erasure, StoreUnavailable
+from webui.oauth_manager import Erasure, OAuthError, StoreUnavailable
 from webui.people_data import export
 from webui.people_data.erasure import erase as erase_person
+from webui.people_data.erasure import take_up
 from webui.rendering.render import RETRY_SECONDS, render
 from webui.sessions.cookies import forget_cookie
 from webui.sessions.proxied import proxied_person
@@ -24,6 +26,8 @@ from webui.views.card_responses import screen_of
 from webui.views.sign_on import COOKIE as SIGN_ON_COOKIE
 
 _FILE = "my-data.json"
+
+log = logging.getLogger(__name__)
 
 
 async def download(request: Request) -> Response:
@@ -58,6 +62,7 @@ async def erase(request: Request) -> Response:
     """``POST /everything/erase``: providers asked, everything removed, signed out everywhere."""
     site = site_of(request)
     session = await site.sessions.require(request)
+    await site.limiter.hit("erase", session.user)
     work = site.manager.see_through(_erase(site, session.user))
     done, _ = await asyncio.wait({work}, timeout=site.manager.patience)
     erased, state = None, "goes_on"
@@ -70,8 +75,13 @@ async def erase(request: Request) -> Response:
 
 
 async def _erase(site: Site, user: str) -> Erasure:
-    erased = await erase_person(site.settings, site.manager, site.redis, user, "page")
-    site.manager.see_through(site.manager.erase_unlisted(site.redis, user))
+    place = site.settings, site.manager, site.redis
+    try:
+        erased = await erase_person(*place, user, "page")
+    except OAuthError as failure:
+        log.warning("an erasure stopped, and is tried again: %s", failure)
+        raise
+    site.manager.see_through(take_up(*place))
     return erased
 
 

@@ -77,9 +77,26 @@ async def erase(
     was_there |= bool(await open_links.cancel(redis, user_id))
     subjects = [Subject(redis, user_id, provider) for provider in providers]
     ends = [_end(services, subject) for subject in subjects]
-    grants = [grant for found in await asyncio.gather(*ends) for grant in found]
+    grants: list[EndedGrant] = []
+    for found in await asyncio.gather(*ends, return_exceptions=True):
+        if isinstance(found, BaseException):  # the others have come to their end
+            raise found
+        grants += found
     removed = await _sweep(storage, redis, user_id, subjects)
     return Erasure(tuple(grants), was_there or bool(grants or removed))
+
+
+async def remove_unlisted(
+    storage: Storage, redis: RedisClient, user_id: UserId, providers: Iterable[OAuthProvider]
+) -> None:
+    """Remove the records of providers that nobody can ask any more."""
+    for provider in providers:
+        subject = Subject(redis, user_id, provider)
+        stored = await lookup.read_one(storage, subject)
+        await _unlist(storage, subject, [stored.profile.account])
+        places = keys.token_places(user_id, provider.name)
+        for key in filter(None, (*places, *keys.beside_tokens(user_id, provider.name))):
+            await _drop(subject, key)
 
 
 async def finish(

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from ..errors import OAuthError
 from ..links import attempts
 from ..models import Profile
 from ..providers.provider import OAuthProvider
-from ..storage import account_index, canary, imports, key_walk, keys
-from ..storage.calls import RedisClient, redis_call
+from ..storage import account_index, canary, erasures, imports, key_walk, keys
+from ..storage.calls import RedisClient
+from ..storage.erasures import Unfinished
 from ..storage.imports import Entry, Imported
+from ..storage.key_pages import WalkTurn
 from ..storage.keys import UserId, check_user_id
 from ..token_data import TokenData
 from . import erasure, holdings
 from .display import Display
 from .erasure import Erasure
+
+log = logging.getLogger(__name__)
+
+_TURN_SECONDS = 600  # longer than a walk over all keys
 
 
 class People(Display):
@@ -39,6 +47,20 @@ class People(Display):
         options = {"with_tokens": with_tokens, "with_acts": walks}
         return await holdings.collect(self._storage, redis, checked, known, **options)
 
+    async def begin_erasure(
+        self, redis: RedisClient, user_id: str, *, is_taken_up: bool = False
+    ) -> None:
+        """Check the keys before anything of an erasure is done.
+
+        With ``is_taken_up`` :meth:`take_up_erasures` goes on with it if this process ends.
+        Raises ``StoreUnavailable``, and ``OAuthMisconfigured`` if the keys do not fit.
+        """
+        checked = check_user_id(user_id)
+        self._need(redis)
+        await canary.require_ours(redis, self._sealer, "erase")
+        if is_taken_up:
+            await erasures.enlist(self._storage, redis, checked)
+
     async def erase(self, redis: RedisClient, user_id: str, *, walks: bool = False) -> Erasure:
         """Ask every provider to end its grant, and remove every record of the person.
 
@@ -50,6 +72,7 @@ class People(Display):
         self._need(redis)
         known = await self._known(redis, checked, walks=walks)
         if walks:
+            await canary.require_ours(redis, self._sealer, "erase")
             await attempts.end(self._storage, redis, checked)
         return await self._tasks.finish(erasure.erase(self._services, redis, checked, known))
 
@@ -60,17 +83,42 @@ class People(Display):
         """
         checked = check_user_id(user_id)
         others = await key_walk.providers(redis, checked) - self.providers.keys()
-        for name in sorted(others):
-            places = *keys.token_places(checked, name), *keys.beside_tokens(checked, name)
-            async with redis_call("remove a person's records"):
-                for key in filter(None, places):
-                    await redis.delete(key)
+        unknown = map(account_index.unknown, sorted(others))
+        await erasure.remove_unlisted(self._storage, redis, checked, unknown)
 
     async def finish_erasure(
         self, redis: RedisClient, user_id: str, erased: Erasure, *, via: str
     ) -> None:
         """Write the audit's line of an erasure, which names nobody: ``via`` which way it came."""
         await erasure.finish(self._storage, redis, check_user_id(user_id), erased, via)
+
+    async def take_up_erasures(
+        self, redis: RedisClient, erase: Callable[[UserId], Awaitable[object]]
+    ) -> None:
+        """Go on with erasures that are taken up and came to no end; one process at a time.
+
+        ``erase`` does all of one, up to :meth:`finish_erasure`; the walk comes after it.
+        A failure of one is logged: its turn comes again.  Raises ``StoreUnavailable``.
+        """
+        if not await erasures.unfinished(self._storage, redis):
+            return
+        turn = WalkTurn(redis, keys.ERASING_LOCK, _TURN_SECONDS)
+        if not await turn.begin():
+            return
+        try:
+            now = self.clock.now()
+            for one in await erasures.unfinished(self._storage, redis):
+                if one.is_stale(now) and not one.is_walk_left:
+                    await _tried(erase(one.user_id))
+            for one in await erasures.unfinished(self._storage, redis):
+                if one.is_walk_left and await turn.goes_on():
+                    await _tried(self._walk_for(redis, one))
+        finally:
+            await turn.end()
+
+    async def _walk_for(self, redis: RedisClient, one: Unfinished) -> None:
+        await self.erase_unlisted(redis, one.user_id)
+        await erasures.forget(redis, one)
 
     async def settle_for_import(self, redis: RedisClient) -> None:
         """Raise ``OAuthMisconfigured`` unless our keys fit; an empty Redis gets the canary."""
@@ -106,3 +154,10 @@ class People(Display):
         found |= {event.provider for event in told}
         others = sorted(found - self.providers.keys() - {""})
         return [*self.providers.values(), *map(account_index.unknown, others)]
+
+
+async def _tried(work: Awaitable[object]) -> None:
+    try:
+        await work
+    except OAuthError as failure:
+        log.warning("an erasure stopped, and is tried again: %s", failure)

@@ -5,13 +5,21 @@ erasure has come to its end, and is forgotten a minute after that.
 
 An erasure marks first and removes second; a writer writes first and looks at the mark second.
 So one of both sees the other, whatever the order of their steps.
+
+An erasure that nobody waits for is on a list too, sealed, so that another process goes on with
+it if this one ends.  It stays there until the walk over all keys is done, which comes last.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
-from . import keys
+from redis.exceptions import ResponseError
+
+from ..errors import RecordUnreadable
+from ..shapes import seconds
+from . import keys, scripts
 from .calls import Commands, RedisClient, as_text, raw, redis_call, unless_mistyped
 from .keys import UserId
 from .scripts import OURS
@@ -19,6 +27,7 @@ from .storage import Storage
 
 KEPT_SECONDS = 60  # once it is done; no authorization is under way for longer
 PENDING_SECONDS = 7 * 86400  # for one that was interrupted, and not gone on with
+_STALE_SECONDS = 60  # after which nobody is at it any more
 
 # The value: "pending:TIME" or "done:TIME" (ms, Redis's clock).  ARGV: seconds.
 # Answers whether one that was not done was there.
@@ -34,6 +43,31 @@ local at = string.match(ours('GET', KEYS[1]) or '', '^%a+:(%d+)$')
 if at then redis.call('SET', KEYS[1], 'done:' .. at, 'EX', ARGV[1]) end
 return at and 1 or 0
 """
+# Write an entry of the list.  ARGV: its field, its value, seconds.
+_ENLIST = f"""{OURS}
+ours('HSET', KEYS[1], ARGV[1], ARGV[2])
+return redis.call('EXPIRE', KEYS[1], ARGV[3])
+"""
+# The same, if the entry is there, without the seconds.
+_ADVANCE = f"""{OURS}
+if ours('HEXISTS', KEYS[1], ARGV[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
+return 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """An erasure on the list; ``is_walk_left`` if all but the walk over all keys is done."""
+
+    user_id: UserId
+    is_walk_left: bool
+    at: float  # epoch seconds
+    name: str  # of its entry
+    sealed: str = field(repr=False)
+
+    def is_stale(self, now: float) -> bool:
+        """Return whether nobody is at it, so that another process may go on with it."""
+        return self.is_walk_left or not 0 <= now - self.at < _STALE_SECONDS
 
 
 def _marks(storage: Storage, user_id: UserId) -> list[str]:
@@ -55,7 +89,55 @@ async def finish(storage: Storage, redis: RedisClient, user_id: UserId) -> None:
         pipe = redis.pipeline(transaction=False)
         for key in _marks(storage, user_id):
             pipe.eval(_FINISH, 1, key, KEPT_SECONDS)
+        left = _entry(storage, user_id, is_walk_left=True)
+        for name in storage.sealer.digests("erased", user_id):
+            pipe.eval(_ADVANCE, 1, keys.ERASING, name, left)
         await pipe.execute()
+
+
+async def enlist(storage: Storage, redis: RedisClient, user_id: UserId) -> None:
+    """Put an erasure on the list that begins now."""
+    async with redis_call("enlist an erasure"):
+        pipe = redis.pipeline(transaction=False)
+        name = storage.sealer.digests("erased", user_id)[0]
+        entry = _entry(storage, user_id, is_walk_left=False)
+        pipe.eval(_ENLIST, 1, keys.ERASING, name, entry, PENDING_SECONDS)
+        await pipe.execute()
+
+
+async def unfinished(storage: Storage, redis: RedisClient) -> list[Unfinished]:
+    """Read the list; what cannot be opened here is left to whoever can."""
+    async with redis_call("read unfinished erasures"):
+        held = unless_mistyped(await _answer(raw(redis, "HGETALL", keys.ERASING)), {})
+    found = (_opened(storage, as_text(name), as_text(value)) for name, value in held.items())
+    return [one for one in found if one]
+
+
+async def forget(redis: RedisClient, one: Unfinished) -> None:
+    """Take one off the list, unless it has begun anew since."""
+    async with redis_call("forget an erasure"):
+        await redis.eval(scripts.HDEL_IF_SAME, 1, keys.ERASING, one.name, one.sealed)
+
+
+async def _answer(asked: Any) -> Any:
+    try:
+        return await asked
+    except ResponseError as error:
+        return error
+
+
+def _entry(storage: Storage, user_id: UserId, *, is_walk_left: bool) -> str:
+    payload = {"is_walk_left": is_walk_left, "at": storage.clock.now()}
+    return storage.sealer.seal("erasing", user_id, "", payload)
+
+
+def _opened(storage: Storage, name: str, sealed: str) -> Unfinished | None:
+    try:
+        record = storage.sealer.open("erasing", None, None, sealed)
+        left, at = bool(record.get("is_walk_left")), seconds(record.get("at"))
+        return Unfinished(UserId(record["user_id"]), left, at, name, sealed)
+    except (RecordUnreadable, TypeError, ValueError):
+        return None
 
 
 def queue(storage: Storage, pipe: Commands, user_id: UserId) -> Any:

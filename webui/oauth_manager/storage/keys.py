@@ -153,6 +153,8 @@ LAST_KEEP_ALIVE = "stargazer:oauth_last_keep_alive"  # the same for a keep-alive
 ROTATION = "stargazer:oauth_rotation"  # places that a rotation has reached
 KEEP_ALIVE = "stargazer:oauth_keep_alive"  # places that a keep-alive pass has reached
 KEEP_ALIVE_LOCK = "stargazer:oauth_keep_alive_lock"  # owner of the pass under way
+ERASING = "stargazer:oauth_erasing"  # people whose erasure is not over, to go on with it
+ERASING_LOCK = "stargazer:oauth_erasing_lock"  # owner of the process that does
 
 
 def keep_alive_minute(provider: str) -> str:
