@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -13,11 +14,13 @@ import sys
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 from redis.asyncio import Redis
+from redis.exceptions import AuthenticationError, RedisError
 
 from tests.kit.library import KEY
 from tests.kit.site_fixtures import (
@@ -27,6 +30,7 @@ from tests.kit.site_fixtures import (
     serving,
     site_at,
 )
+from webui.sandbox.embedded_redis import find_server
 from webui.settings.settings import load_settings
 from webui.settings.table import known_names
 
@@ -134,6 +138,46 @@ def test_compose_takes_its_file() -> None:
     checker = program("check-jsonschema", "REQUIRE_SCHEMAS")
     done = run(checker, "--builtin-schema", "vendor.compose-spec", DEPLOY / "compose.yaml")
     assert done.returncode == 0, done.stdout
+
+
+def started(script: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["/bin/sh", "-c", script], stdout=subprocess.DEVNULL)
+
+
+async def test_the_valkey_of_compose_wants_the_password_and_gets_the_signal(tmp_path: Path) -> None:
+    binary = find_server()
+    assert binary
+    text = (
+        (DEPLOY / "compose.yaml").read_text().partition("      - -c\n")[2].partition("    user:")[0]
+    )
+    _, _, script = text.partition("\n")  # the line before it says how it is folded
+    (tmp_path / "password").write_text("canary\n")
+    port = free_port()
+    for theirs, ours in {
+        "$$": "$",
+        "/run/secrets/redis_password": str(tmp_path / "password"),
+        "valkey-server -": f"{binary} - --port {port} --bind 127.0.0.1",
+        "/data": str(tmp_path),
+    }.items():
+        assert theirs in script
+        script = script.replace(theirs, ours)
+    process = started(dedent(script))
+    try:
+        async with Redis(port=port, password="canary") as redis:
+            async with asyncio.timeout(20):
+                while True:
+                    with suppress(RedisError):
+                        assert (await redis.info("server"))["process_id"] == process.pid
+                        break
+                    await asyncio.sleep(0.05)
+        async with Redis(port=port) as stranger:
+            with pytest.raises(AuthenticationError):
+                await stranger.ping()
+        process.terminate()
+        assert await asyncio.to_thread(process.wait, 20) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 @pytest.mark.parametrize("version", ["1.27", "1.37"])

@@ -137,6 +137,15 @@ class TestTheSite:
         assert VISITOR in counted
         assert "198.51.100.7" not in counted
 
+    async def test_lets_no_visitor_choose_the_id_of_a_request(
+        self, front: tuple[Nginx, Visitor], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+        await front[1].get("/signin", traceparent=f"00-{trace}-00f067aa0ba902b7-01")
+        logged = capsys.readouterr()
+        assert "/signin" in logged.out + logged.err
+        assert trace not in logged.out + logged.err
+
     async def test_of_what_is_secret_in_an_address_no_log_has_anything(
         self, front: tuple[Nginx, Visitor]
     ) -> None:

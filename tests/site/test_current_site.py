@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from tests.kit.library import BASE_URL, fake_provider
 from tests.kit.load import until
 from tests.kit.site_fixtures import running, site_settings
+from webui.serving import process
 from webui.serving.current_site import CurrentSite
 
 pytestmark = pytest.mark.anyio
@@ -62,3 +63,30 @@ async def test_a_stop_soon_after_a_change_waits_for_what_the_settings_before_hav
         asyncio.get_running_loop().call_later(0.2, reader.may_take.set)
     assert asking.done()
     assert old._task.done()
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "is_taken"),
+    [
+        ({}, {"metrics_port": 9100}, False),
+        ({"metrics_port": 9100}, {}, False),
+        ({"metrics_port": 9100}, {"metrics_port": 9100, "metrics_host": "::1"}, False),
+        ({}, {"metrics_token": "t" * 32}, False),
+        ({"metrics_token": "t" * 32}, {}, False),
+        ({"metrics_token": "t" * 32}, {"metrics_token": "u" * 32}, True),
+        ({}, {"bot_name": "Luna"}, True),
+    ],
+)
+async def test_a_change_of_the_exporter_is_refused_and_that_of_its_token_is_taken(
+    redis_url: str,
+    redis: Redis,
+    before: dict[str, object],
+    after: dict[str, object],
+    is_taken: bool,
+) -> None:
+    now = site_settings(redis_url, fake_provider(), **before)
+    new = site_settings(redis_url, fake_provider(), **after)
+    site = CurrentSite(now)
+    async with running(site):
+        await process._change(site, lambda: new)
+        assert site.settings is (new if is_taken else now)

@@ -32,6 +32,22 @@ async def read_again(load: Load) -> Settings:
         raise ChangeRefused(*error.faults) from None
 
 
+def require_same_exporter(now: Settings, new: Settings) -> None:
+    """Raise ``ChangeRefused`` for a change of what listens beside the site: it began before it."""
+    before, after = map(_exporter, (now, new))
+    if before != after:
+        raise ChangeRefused(
+            "METRICS_PORT and METRICS_HOST are taken at a start alone, and so is the first "
+            "METRICS_TOKEN, or none any more. Set them back, or restart."
+        )
+
+
+def _exporter(settings: Settings) -> tuple[int, str, bool]:
+    """Return the port, its host, and whether values are kept for a reader at all."""
+    port, token = settings.metrics_port, settings.metrics_token
+    return port, settings.metrics_host if port else "", bool(port or token)
+
+
 def with_keys_of(now: Settings, new: Settings) -> Settings:
     """Return the settings now, which open with the keys and secrets of the new ones too.
 

@@ -11,6 +11,7 @@ from webui.serving.change import (
     Load,
     names_of_changes,
     read_again,
+    require_same_exporter,
     tell_kept,
     tell_taken,
     with_keys_of,
@@ -61,6 +62,7 @@ async def _change(site: CurrentSite, load: Load) -> None:
     now = site.settings
     try:
         new = await read_again(load)
+        require_same_exporter(now, new)
         if changed := names_of_changes(now, new):
             await require_fit(new)
             both = with_keys_of(now, new)

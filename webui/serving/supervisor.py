@@ -22,6 +22,7 @@ from webui.serving.change import (
     Load,
     names_of_changes,
     read_again,
+    require_same_exporter,
     tell_kept,
     tell_taken,
     with_keys_of,
@@ -179,6 +180,7 @@ class Supervisor:
             notify_reloading()
             try:
                 new = await read_again(self._load)
+                require_same_exporter(self._settings, new)
                 if changed := names_of_changes(self._settings, new):
                     await self._change(new)
             except ChangeRefused as refusal:
