@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
 from webui.oauth_manager import OAuthManager, OAuthMisconfigured, OAuthUnavailable
 from webui.oauth_manager import replace_oauth_manager as replace
 from webui.oauth_manager.protocol.transport import Transport
+from webui.oauth_manager.storage.calls import RedisClient
 from webui.testing.fake_manager import FakeManager, Held
 from webui.testing.fake_redis import FakeRedis
 
@@ -23,7 +24,7 @@ class TestCaller:
     __test__ = False  # for pytest
 
     user_id: str
-    redis: Any
+    redis: RedisClient
     is_private: bool = True
 
 
@@ -44,7 +45,7 @@ class FakeConnections:
         self.api = api or (lambda _: httpx.Response(200, json={}))
         self.requests: list[httpx.Request] = []
         self.transport = httpx.MockTransport(self._answer)
-        self.redis: Any = FakeRedis()
+        self.redis = cast("RedisClient", FakeRedis())
         self._manager = FakeManager(providers or {}, Transport(self.transport))
         self._refusals: deque[int] = deque()
         self._before: OAuthManager | None = None
