@@ -64,7 +64,8 @@ bench-peers: ## Measure other libraries at the same work, in an environment of t
 	@$(PEERS)/bin/python -m bench.peers
 
 # Resolves everything anew, for every Python from 3.11 on and every platform at once:
-# run.txt is what production imports, build.txt makes the wheel, demo.txt and test.txt have both.
+# run.txt is what production imports, build.txt makes the wheel, demo.txt and test.txt have both;
+# metrics.txt is run.txt with the extra metrics, for the image.
 UPGRADE := --upgrade
 COMPILE = uv --no-config pip compile --quiet $(UPGRADE) --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
@@ -77,6 +78,7 @@ lock: ## Resolve the versions in lock/ again
 		--constraint lock/build.txt --output-file lock/demo.txt
 	$(COMPILE) pyproject.toml --extra test --group build --constraint lock/demo.txt \
 		--output-file lock/test.txt
+	$(COMPILE) pyproject.toml --extra metrics --constraint lock/test.txt --output-file lock/metrics.txt
 
 clean: ## Remove everything that make made
 	rm -rf $(VENV) $(PEERS) .venv-moving build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis \

@@ -290,6 +290,7 @@ def test_the_steps_of_the_image_make_a_site_that_its_health_check_finds_well(
         "REDIS_URL": empty_redis_url,
         "ENCRYPTION_KEY": KEY,
         "SESSION_SECRET": SESSION_SECRET,
+        "METRICS_TOKEN": SESSION_SECRET,  # taken if the image has the extra metrics
     }
     (health,) = (text for name, text in steps() if name == "HEALTHCHECK")
     (command,) = (json.loads(text) for name, text in steps() if name == "CMD")

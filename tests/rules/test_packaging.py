@@ -13,7 +13,7 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ["lock/run.txt", "lock/build.txt", "lock/demo.txt", "lock/test.txt"]
+LOCKS = ["lock/run.txt", "lock/build.txt", "lock/demo.txt", "lock/test.txt", "lock/metrics.txt"]
 # Wanted by what is imported, and not imported themselves: by cffi; by redis on an older Python.
 UNSEEN = {"pycparser", "async-timeout"}
 # Everything of the product but the demo, and a connection outwards.
@@ -74,6 +74,19 @@ def test_the_locks_agree() -> None:
     assert releases("lock/run.txt") - releases("lock/demo.txt") == set()
     assert releases("lock/build.txt") - releases("lock/demo.txt") == set()
     assert releases("lock/demo.txt") - releases("lock/test.txt") == set()
+    assert releases("lock/run.txt") - releases("lock/metrics.txt") == set()
+    assert releases("lock/metrics.txt") - releases("lock/test.txt") == set()
+
+
+def test_the_image_installs_what_metrics_and_traces_need() -> None:
+    text = (ROOT / "deploy" / "Dockerfile").read_text()
+    installed = set(re.findall(r"--requirement (lock/\w+\.txt)", text))
+    assert installed == {"lock/build.txt", "lock/metrics.txt"}
+    extras = project()["optional-dependencies"]
+    assert isinstance(extras, dict)
+    needed = {re.split(r"[\[><=;]", one)[0] for one in extras["metrics"]}
+    locked = {release.partition("==")[0] for release in releases("lock/metrics.txt")}
+    assert needed - locked == set()
 
 
 def test_production_installs_what_it_imports_and_no_more() -> None:

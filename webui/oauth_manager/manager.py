@@ -16,9 +16,8 @@ from .flows import choice, connect, disconnect, offers, revocation, tokens
 from .flows.check import Health
 from .flows.people import People
 from .flows.revocation import Ending
-from .journal import activity, notices
+from .journal import activity
 from .journal.activity import Event
-from .journal.notices import NoticeKind
 from .links import open_links
 from .links.codes import Attempt
 from .models import Connection, Disconnected, RevokeOutcome
@@ -388,21 +387,3 @@ class OAuthManager(People):
         count = await open_links.cancel(redis, check_user_id(user_id))
         await self.stories.switched_off(redis, user_id, ["", *self.providers])
         return count
-
-    # Notices that the bot sends
-
-    async def link_cancelled(self, redis: RedisClient, request: LinkRequest) -> None:
-        """Tell the link's person that somebody switched it off."""
-        await self.stories.cancelled(redis, request)
-
-    async def link_used(self, redis: RedisClient, request: LinkRequest) -> None:
-        """Record that somebody used a link; who it is has yet to be proven."""
-        await self.stories.used(redis, request)
-
-    async def tell(
-        self, redis: RedisClient, user_id: str, kind: NoticeKind, provider: str = ""
-    ) -> None:
-        """Have the bot tell the person of an action; a failure is only logged."""
-        if provider:
-            self._provider(provider)
-        await notices.put(self._storage, redis, kind, check_user_id(user_id), provider)

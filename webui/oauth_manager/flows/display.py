@@ -11,13 +11,14 @@ from typing import Any
 
 from ..journal import activity, notices
 from ..journal.activity import PAGE, ActivityPage
-from ..journal.notices import Notice
+from ..journal.notices import Notice, NoticeKind
 from ..links import open_links
 from ..links.open_links import OpenLink
 from ..models import Connection
 from ..storage import account_index, lookup
 from ..storage.calls import RedisClient
 from ..storage.keys import check_user_id
+from ..storage.link_index import LinkRequest
 from ..storage.records import Sealed, opened
 from ..storage.storage import Subject
 from . import disconnect, tokens
@@ -140,6 +141,22 @@ class Display(Composition):
         overtaken is left out.  Goes on while Redis is away.
         """
         return notices.read(self._storage, redis, consumer, partial(self._is_news, redis))
+
+    async def link_cancelled(self, redis: RedisClient, request: LinkRequest) -> None:
+        """Tell the link's person that somebody switched it off."""
+        await self.stories.cancelled(redis, request)
+
+    async def link_used(self, redis: RedisClient, request: LinkRequest) -> None:
+        """Record that somebody used a link; who it is has yet to be proven."""
+        await self.stories.used(redis, request)
+
+    async def tell(
+        self, redis: RedisClient, user_id: str, kind: NoticeKind, provider: str = ""
+    ) -> None:
+        """Have the bot tell the person of an action; a failure is only logged."""
+        if provider:
+            self._provider(provider)
+        await notices.put(self._storage, redis, kind, check_user_id(user_id), provider)
 
     async def _is_news(self, redis: RedisClient, notice: Notice) -> bool:
         known, now = self.providers.get(notice.provider), self.clock.now()
