@@ -18,12 +18,13 @@ from redis.asyncio import Redis
 
 from tests.kit.every import every
 from tests.kit.fake_provider import FakeProvider, serve
-from tests.kit.library import KEY, granted, manager_for
+from tests.kit.library import KEY, connected, granted, manager_for
 from tests.kit.site_fixtures import SESSION_SECRET
 from tests.kit.whole_person import STRANGE, everything
 from webui.cli import main
 from webui.commands.intake import MOST_TOLD
 from webui.oauth_manager import OAuthManager, Status, TokenData
+from webui.oauth_manager.storage import keys
 from webui.people_data import intake
 from webui.people_data.intake import Fault, Report, read_row
 
@@ -107,7 +108,9 @@ class TestTheCommand:
         run(empty_redis_url, lines(line()))
         other = lines(line(access_token="another", account={"id": "43", "label": "lisa"}))
         kept = run(empty_redis_url, other)
-        assert kept.output == "1 left alone: another connection is there.\n"
+        assert (
+            kept.output == "1 left alone: another connection is there, or was disconnected here.\n"
+        )
         assert kept.exit_code == 0
         replaced = run(empty_redis_url, other, "--replace")
         assert (replaced.exit_code, replaced.output) == (0, "1 replaced what was there.\n")
@@ -294,3 +297,56 @@ class TestPages:
             connection = await manager.connection(redis, user, "github")
             assert connection.profile.account.label == "mona"
             assert await manager.get_token(user, "github", redis) == first.access_token
+
+
+class TestWhatCameSince:
+    """A repetition, and what people did after the first run."""
+
+    async def run(self, manager: OAuthManager, redis: Any, *, replaces: bool = False) -> Report:
+        report = Report(str)
+        await intake.run(manager, redis, BytesIO(lines(line())), report, replaces=replaces)
+        return report
+
+    async def test_what_a_person_disconnected_stays_so(
+        self, fake: FakeProvider, redis: Redis
+    ) -> None:
+        manager = manager_for(fake)
+        await self.run(manager, redis)
+        await manager.delete_token(redis, "ann", "github")
+        assert (await self.run(manager, redis)).counts == {"kept": 1}
+        assert await manager.get_token("ann", "github", redis) is None
+        assert (await self.run(manager, redis, replaces=True)).counts == {"stored": 1}
+
+    async def test_what_was_held_of_an_ended_connection_goes(
+        self, fake: FakeProvider, redis: Redis
+    ) -> None:
+        manager = manager_for(fake)
+        await self.run(manager, redis)
+        await manager.delete_token(redis, "ann", "github")
+        await redis.set(keys.revoke("ann", "github"), "held")
+        await self.run(manager, redis, replaces=True)
+        assert await redis.exists(keys.revoke("ann", "github")) == 0
+
+    async def test_of_somebody_who_is_being_erased_nothing_is_stored(
+        self, fake: FakeProvider, redis: Redis
+    ) -> None:
+        manager = manager_for(fake)
+        await manager.erase(redis, "ann")
+        assert (await self.run(manager, redis)).counts == {"kept": 1}
+        assert await manager.get_token("ann", "github", redis) is None
+
+    async def test_what_was_stored_after_the_look_is_not_replaced(
+        self, fake: FakeProvider, redis: Redis, client: Any
+    ) -> None:
+        wired, wire = client
+        manager = manager_for(fake)
+        await manager.settle_for_import(redis)
+        await connected(manager, fake, redis, "ann", "github")
+
+        async def renewed() -> None:
+            sealed = manager._sealer.seal("tokens", "ann", "github", {"access_token": "newer"})
+            await redis.set(keys.tokens("ann", "github"), sealed)
+
+        wire.ahead[b"EVAL"] = renewed
+        assert (await self.run(manager, wired, replaces=True)).counts == {"kept": 1}
+        assert await manager.get_token("ann", "github", redis) == "newer"

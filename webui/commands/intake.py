@@ -17,7 +17,7 @@ _SAID = {
     "stored": "stored",
     "replaced": "replaced what was there",
     "same": "were there already",
-    "kept": "left alone: another connection is there",
+    "kept": "left alone: another connection is there, or was disconnected here",
     "verified": "work at their provider",
     "refused": "refused by their provider: the person has to connect again",
     "not_verified": "not verified: their provider did not say",

@@ -7,15 +7,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from ..errors import OAuthError
+from ..journal import activity
 from ..links import attempts
 from ..models import Profile
 from ..providers.provider import OAuthProvider
 from ..storage import account_index, canary, erasures, imports, key_walk, keys
-from ..storage.calls import RedisClient
+from ..storage.calls import RedisClient, redis_call
 from ..storage.erasures import Unfinished
 from ..storage.imports import Entry, Imported
 from ..storage.key_pages import WalkTurn
 from ..storage.keys import UserId, check_user_id
+from ..storage.storage import Subject
 from ..token_data import TokenData
 from . import erasure, holdings
 from .display import Display
@@ -135,15 +137,38 @@ class People(Display):
     ) -> list[Imported]:
         """Store connections of another system: user id, tokens with their provider, profile.
 
-        Each is of another connection.  What is there already stays unless it ``replaces``;
-        nobody is told, and no provider is asked.  Without ``writes`` it only tells what
-        would come of each.
+        Each is of another connection.  What is there already, or was disconnected here,
+        stays so unless it ``replaces``; nobody is told, and no provider is asked.  Without
+        ``writes`` it only tells what would come of each.
         """
         entries = [
             Entry(self._subject(redis, user_id, token.provider), token, profile)
             for user_id, token, profile in page
         ]
-        return await imports.put(self._storage, entries, replaces=replaces, writes=writes)
+        ended = [] if replaces else await self._ended([entry.subject for entry in entries])
+        return await imports.put(
+            self._storage, entries, replaces=replaces, writes=writes, ended=ended
+        )
+
+    async def _ended(self, subjects: Sequence[Subject]) -> list[Subject]:
+        """Find the connections that were disconnected here, as the timelines tell."""
+        if not subjects:
+            return []
+        async with redis_call("look for timelines"):
+            pipe = subjects[0].redis.pipeline(transaction=False)
+            for subject in subjects:
+                pipe.exists(keys.events(subject.user_id))
+            told = await pipe.execute()
+        return [
+            subject
+            for subject, is_told in zip(subjects, told, strict=True)
+            if is_told and await self._is_ended(subject)
+        ]
+
+    async def _is_ended(self, subject: Subject) -> bool:
+        place = self._storage, subject.redis, subject.user_id
+        asked = {"provider": subject.provider.name, "kinds": ("disconnected",), "size": 1}
+        return bool((await activity.read(*place, **asked)).events)  # type: ignore[arg-type]
 
     async def _known(
         self, redis: RedisClient, user_id: UserId, *, walks: bool

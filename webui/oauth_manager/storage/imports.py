@@ -5,14 +5,14 @@ What is there already stays, so that a repetition changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from ..models import Profile
 from ..token_data import TokenData, new_generation
-from . import account_index, held_tokens, lookup, older_keys, records
-from .calls import Pipeline, redis_call
+from . import account_index, erasures, held_tokens, lookup, older_keys, records, scripts, store
+from .calls import Pipeline, exact, redis_call
 from .records import Stored
 from .storage import Storage, Subject
 
@@ -38,16 +38,27 @@ class Entry:
 
 
 async def put(
-    storage: Storage, entries: Sequence[Entry], *, replaces: bool, writes: bool
+    storage: Storage,
+    entries: Sequence[Entry],
+    *,
+    replaces: bool,
+    writes: bool,
+    ended: Collection[Subject] = (),
 ) -> list[Imported]:
-    """Store a page of entries, each of another connection; three round trips.
+    """Store a page of entries, each of another connection; four round trips.
 
-    Without ``writes`` it only tells what would come of it.
+    Those that the person ``ended`` here stay so.  Without ``writes`` it only tells what
+    would come of it.
     """
     if not entries:
         return []
     found = await lookup.read(storage, [entry.subject for entry in entries])
-    outcomes = [_judged(e, known, replaces) for e, known in zip(entries, found, strict=True)]
+    outcomes = [
+        Imported.KEPT
+        if entry.subject in ended and not known.is_there
+        else _judged(entry, known, replaces)
+        for entry, known in zip(entries, found, strict=True)
+    ]
     if writes:
         await _write(storage, entries, found, outcomes)
     return outcomes
@@ -75,8 +86,24 @@ async def _write(
             await older_keys.make_room(storage, entries[number].subject)
     if refused:
         refused = await _sent(storage, entries, found, outcomes, refused)
-    for number in refused:
+    for number in [*refused, *await _erased(storage, entries, numbers)]:
         outcomes[number] = Imported.KEPT
+
+
+async def _erased(storage: Storage, entries: Sequence[Entry], numbers: Sequence[int]) -> list[int]:
+    """Take back what was stored of people who were erased just now; return the numbers.
+
+    The mark is looked at behind the write: see :mod:`.erasures`.
+    """
+    if not numbers:
+        return []
+    pipe = entries[0].subject.redis.pipeline(transaction=False)
+    for number in numbers:
+        erasures.queue(storage, pipe, entries[number].subject.user_id)
+    async with redis_call("look for erasures", _SECONDS):
+        marks = await pipe.execute(raise_on_error=False)
+    gone = [n for n, mark in zip(numbers, marks, strict=True) if erasures.is_since(mark, 0)]
+    return [n for n in gone if not await store.stays(storage, entries[n].subject, Stored())]
 
 
 async def _sent(
@@ -93,7 +120,7 @@ async def _sent(
         entry, known = entries[number], found[number]
         if outcomes[number] is not Imported.SAME:
             asked.append((number, len(pipe)))
-            _queue(storage, pipe, entry, known, is_new=outcomes[number] is Imported.STORED)
+            _queue(storage, pipe, entry, known)
         elif not known.sealed.profile:
             _queue_profile(storage, pipe, entry, known)  # a killed run had come so far
     if not len(pipe):
@@ -103,10 +130,10 @@ async def _sent(
         for number, _ in asked:
             if found[number].sealed.older:
                 await older_keys.take(storage, entries[number].subject)
-    return [number for number, at in asked if not answers[at]]
+    return [number for number, at in asked if answers[at] in (None, False, 0, -1)]
 
 
-def _queue(storage: Storage, pipe: Pipeline, entry: Entry, known: Stored, *, is_new: bool) -> None:
+def _queue(storage: Storage, pipe: Pipeline, entry: Entry, known: Stored) -> None:
     """Queue the tokens, whose answer is the first, and everything beside them.
 
     The index of accounts has no harm of an entry that no record confirms.
@@ -115,11 +142,20 @@ def _queue(storage: Storage, pipe: Pipeline, entry: Entry, known: Stored, *, is_
     token = replace(entry.token, generation=generation)
     profile = replace(entry.profile, generation=generation)
     tokens, beside = subject.record_keys
-    pipe.set(tokens, records.seal_token(storage, subject, token), nx=is_new)
-    pipe.set(beside, records.seal_profile(storage, subject, profile), nx=is_new)
+    before = "" if known.is_older else known.sealed.tokens
+    _swap(pipe, tokens, before, records.seal_token(storage, subject, token))
+    _swap(pipe, beside, known.sealed.profile, records.seal_profile(storage, subject, profile))
     account_index.add(storage, pipe, subject, profile.account, known.profile.account)
-    if not is_new:  # asking again would end the new grant along with the old one
-        held_tokens.drop(pipe, subject)
+    # Asking again would end the new grant along with the old one.
+    held_tokens.drop(pipe, subject)
+
+
+def _swap(pipe: Pipeline, key: str, before: str, sealed: str) -> None:
+    """Queue a write in the place of what was seen, and of nothing else."""
+    if before:
+        pipe.eval(scripts.REPLACE, 1, key, exact(before), sealed)
+    else:
+        pipe.set(key, sealed, nx=True)
 
 
 def _queue_profile(storage: Storage, pipe: Pipeline, entry: Entry, known: Stored) -> None:
