@@ -218,10 +218,7 @@ def text_of(answer: Any) -> str:
     Bytes that are no text are kept, so that :func:`exact` gives them back.  Raises any
     other error in the answer's place.
     """
-    if is_mistyped(answer):
-        return FOREIGN
-    if isinstance(answer, Exception):
-        raise answer
+    answer = unless_mistyped(answer, FOREIGN)
     is_bytes = isinstance(answer, bytes)
     return answer.decode("utf-8", "surrogateescape") if is_bytes else as_text(answer)
 
