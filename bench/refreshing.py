@@ -21,13 +21,13 @@ FLOOR = "httpx, one POST on a kept connection"
 
 async def measure(redis_url: str, size: Size, report: Report) -> None:
     fake = fake_provider()
-    stocker = manager_for(fake)
     calls = size.of(CALLS)
-    async with Redis.from_url(redis_url) as plain:
-        count = (size.rounds + 1) * calls
-        people = iter(await populate(stocker, fake, plain, count, expires_at=OVER))
-    await stocker.aclose()
     with provider() as base_url:
+        stocker = manager_for(fake, base_url=base_url)
+        async with Redis.from_url(redis_url) as plain:
+            count = (size.rounds + 1) * calls
+            people = iter(await populate(stocker, fake, plain, count, expires_at=OVER))
+        await stocker.aclose()
         config = providers_config(fake, base_url, ["google"])
         manager = OAuthManager(KEY, BASE_URL, config)
         form = {"grant_type": "refresh_token", "refresh_token": "r" * 60}

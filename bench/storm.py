@@ -53,13 +53,13 @@ async def work(number: str, redis_url: str, base_url: str) -> None:
 
 async def measure(redis_url: str, size: Size, report: Report) -> None:
     fake = fake_provider()
-    stocker = manager_for(fake)
     numbers = PROCESSES if size.divisor == 1 else PROCESSES[:1]
     async with Redis.from_url(redis_url) as redis:
         count = (size.rounds + 1) * len(numbers) + max(numbers)
-        people = await populate(stocker, fake, redis, count, expires_at=OVER)
-        await stocker.aclose()
         with provider() as base_url, contextlib.ExitStack() as stack:
+            stocker = manager_for(fake, base_url=base_url)
+            people = await populate(stocker, fake, redis, count, expires_at=OVER)
+            await stocker.aclose()
             for number in range(max(numbers)):
                 command = ("-m", "bench.storm", str(number), redis_url, base_url)
                 stack.enter_context(child(*command))

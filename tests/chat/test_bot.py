@@ -105,7 +105,7 @@ async def test_help_names_every_command_and_service(caller: Caller) -> None:
     [
         (json_answer({"login": "mo\u202ena\n"}), "GitHub knows you as mona. The token "),
         (json_answer({"login": ["mona"]}), "GitHub answered, and did not say who you are."),
-        (Answer(200, {}, b"not JSON"), "GitHub is not answering."),
+        (Answer(200, {}, b"not JSON"), "GitHub answered, and did not say who you are."),
         (Answer(503), "GitHub is not answering."),
     ],
 )

@@ -37,7 +37,14 @@ from tests.kit.library import (
     tokens_key,
 )
 from tests.kit.redis_fleets import one_url
-from webui.chat import ACTIONS, CONNECT_SERVICE_TOOL, connect_service, notice_text, split_link
+from webui.chat import (
+    ACTIONS,
+    CONNECT_SERVICE_TOOL,
+    connect_service,
+    for_model,
+    notice_text,
+    split_link,
+)
 from webui.chat import phrases as wording
 from webui.oauth_manager import (
     LinkRequest,
@@ -793,6 +800,7 @@ async def test_every_sentence_for_the_chat_is_said_in_some_situation(scene: Scen
     said.append(await matched(scene))
     said += [wording.span(count * unit) for count in (1, 2) for unit in (60, 3600, 86_400)]
     said += [wording.moment(away, 0.0) for away in (-90, 90)]
+    said.append(for_model("https://connect.example/connect/x"))
     for key, sentence in words.CATALOGUE.items():
         if key.startswith(("chat.", "notice.")):
             pieces = [re.escape(piece) for piece in re.split(r"\{\w+\}", sentence)]

@@ -81,14 +81,16 @@ def fake_provider(**settings: Any) -> FakeProvider:
     return FakeProvider(issuers=dict(ISSUERS), **settings)
 
 
-def manager_for(fake: FakeProvider, *, key: str = KEY, strict: bool = False) -> OAuthManager:
-    """A manager whose network is the fake alone."""
+def manager_for(
+    fake: FakeProvider, *, key: str = KEY, strict: bool = False, base_url: str = FAKE_URL
+) -> OAuthManager:
+    """A manager whose network is the fake alone, wherever it thinks that the providers are."""
     transport = Transport(httpx.ASGITransport(fake))
     return impatient(
         OAuthManager(
             key,
             BASE_URL,
-            providers_config(fake),
+            providers_config(fake, base_url),
             strict=strict,
             transport=transport,
             clock=FakeClock(),

@@ -104,7 +104,10 @@ async def test_who_goes_away_while_waiting_takes_no_place() -> None:
 
 def test_machines_that_ask_whether_we_live_never_queue() -> None:
     open_to_all = {route.path for route in routes() if route.app.__qualname__ != ADMITTED}
-    assert open_to_all == {"/healthz", "/readyz", "/static/{path:path}", "/favicon.ico"}
+    assert open_to_all == {
+        *("/healthz", "/metrics", "/readyz"),
+        *("/static/{path:path}", "/favicon.ico"),
+    }
 
 
 ADMITTED = "Room.admit.<locals>.admitted"

@@ -216,22 +216,6 @@ class TestAnswers:
         ]
         assert await mentions(redis, "ann") == []
 
-    async def test_of_several_the_others_are_at_their_end_when_one_fails(
-        self, manager: OAuthManager, fake: FakeProvider, client: Any, redis: Redis
-    ) -> None:
-        wired, wire = client
-        for provider in ("github", "google"):
-            await connected(manager, fake, redis, "ann", provider)
-        gate = fake.gate("revoke")
-        wire.torn[b"oauth_revoke:ann:github"] = 1
-        erasing = asyncio.create_task(manager.erase(wired, "ann"))
-        await gate.reached()
-        await asyncio.wait({erasing}, timeout=0.1)
-        assert not erasing.done()
-        gate.open()
-        with pytest.raises(StoreUnavailable):
-            await erasing
-
     async def test_tokens_that_no_key_opens_are_said_to_be_unreadable(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:

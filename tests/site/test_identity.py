@@ -248,5 +248,5 @@ def test_the_commands_of_this_test_are_those_that_take_a_user() -> None:
     from webui.cli import main
 
     takes = {n for n, c in main.commands.items() if any(p.name == "user" for p in c.params)}
-    assert takes == {"link", "connections", "confirm"}
+    assert takes == {"link", "connections", "confirm", "export", "erase"}
     assert CliRunner().invoke(main, ["link"]).exit_code == 2

@@ -493,7 +493,7 @@ class TestThePicture:
             [e.attributes["data-state"] for e in page.elements if "data-state" in e.attributes]
             for page in (document, own)
         ]
-        assert states[0] == states[1] == ["reconnect", "limited", "unreadable", "connected"]
+        assert states[0] == states[1] == ["reconnect", "unreadable", "limited", "connected"]
         picture = answer.text[answer.text.index('<div class="picture">') :]
         pressed = Document(picture[: picture.index("</main>")]).elements
         assert not {e.tag for e in pressed} & {"form", "button", "input", "select"}
@@ -503,9 +503,9 @@ class TestThePicture:
         assert [names.strip() for names in buttons] == [
             "Reconnect",
             "Disconnect",
-            "Allow the rest, Keep as it is",
-            "Disconnect",
             "Reconnect",
+            "Disconnect",
+            "Allow the rest, Keep as it is",
             "Disconnect",
             "Check now, Disconnect",
         ]

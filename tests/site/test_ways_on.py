@@ -96,6 +96,7 @@ class TestAFormThatBrokeDown:
         ("/connect/proof/continue", "/connect/proof/continue"),
         ("/connect/proof/decline", "/connect/proof"),
         ("/everything/disconnect", "/everything/disconnect"),
+        ("/everything/erase", "/everything/erase"),
         ("/signout", "/"),
         ("/signout/everywhere", "/"),
         ("/support/people/bo%20b/end-sessions", "/support/people/bo%20b/end-sessions"),
