@@ -71,6 +71,18 @@ def make_manager(
     )
 
 
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[tuple[OAuthManager, RedisClient]]:
+    """Make the manager and a client of Redis for a piece of work, and close both after it."""
+    manager = make_manager(settings)
+    redis = connect(settings.redis_url, settings.redis_wait_replicas)
+    try:
+        yield manager, redis
+    finally:
+        await manager.aclose()  # it may be using Redis
+        await redis.aclose()
+
+
 class StartRefused(RuntimeError):
     """The site would do harm with these settings; the message is the sentence for the log."""
 

@@ -56,9 +56,7 @@ def connections_from_environment(environ: Mapping[str, str] | None = None) -> Co
     """
     settings = _settings(environ)
     manager = init_oauth_manager(*_places(settings), **_ways(settings))
-    digest = agreement(settings, manager)
-    log.info("connections are set up; what must be the same for the site: %s", digest)
-    return Connections(manager, redis_from_url(settings.redis_url), digest)
+    return Connections(manager, redis_from_url(settings.redis_url), _told(settings, manager))
 
 
 def blocking_from_environment(environ: Mapping[str, str] | None = None) -> str:
@@ -67,6 +65,10 @@ def blocking_from_environment(environ: Mapping[str, str] | None = None) -> str:
     manager = blocking.init_oauth_manager(
         *_places(settings), redis_url=settings.redis_url, **_ways(settings)
     )
+    return _told(settings, manager)
+
+
+def _told(settings: Settings, manager: OAuthManager) -> str:
     digest = agreement(settings, manager)
     log.info("connections are set up; what must be the same for the site: %s", digest)
     return digest

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import MutableMapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from redis.asyncio import Redis
 from tests.kit.library import BASE_URL, fake_provider
 from tests.kit.load import until
 from tests.kit.site_fixtures import running, site_settings
-from webui.serving import process
+from webui.serving import change, process
 from webui.serving.current_site import CurrentSite
 
 pytestmark = pytest.mark.anyio
@@ -88,5 +89,5 @@ async def test_a_change_of_the_exporter_is_refused_and_that_of_its_token_is_take
     new = site_settings(redis_url, fake_provider(), **after)
     site = CurrentSite(now)
     async with running(site):
-        await process._change(site, lambda: new)
+        await change.reload(now, lambda: new, partial(process._change, site))
         assert site.settings is (new if is_taken else now)

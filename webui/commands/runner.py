@@ -10,10 +10,9 @@ from typing import NoReturn, TypeVar
 
 import click
 
-from webui.app import make_manager
+from webui.app import opened
 from webui.oauth_manager import OAuthError, OAuthManager, StoreUnavailable
 from webui.oauth_manager.storage.calls import RedisClient
-from webui.redis_client import connect
 from webui.settings.settings import Settings, SettingsError, load_settings
 
 T = TypeVar("T")
@@ -38,15 +37,8 @@ def with_store(work: Callable[[OAuthManager, RedisClient], Awaitable[T]]) -> T:
     settings = read_settings()
 
     async def run() -> T:
-        manager, redis = (
-            make_manager(settings),
-            connect(settings.redis_url, settings.redis_wait_replicas),
-        )
-        try:
+        async with opened(settings) as (manager, redis):
             return await work(manager, redis)
-        finally:
-            await manager.aclose()
-            await redis.aclose()
 
     try:
         return asyncio.run(run())

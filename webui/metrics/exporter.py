@@ -14,10 +14,10 @@ from typing import Any
 
 import structlog
 
+from webui.metrics.instruments import FOLDER
 from webui.settings.settings import Settings
 
 _MEMORY = "/dev/shm"  # noqa: S108 - the folder in it is private
-_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # its client reads this when it is imported
 
 log = structlog.get_logger(__name__)
 
@@ -36,12 +36,12 @@ def exported(settings: Settings) -> Iterator[None]:
         yield
         return
     with _folder() as folder:
-        os.environ[_FOLDER] = folder
+        os.environ[FOLDER] = folder
         try:
             with _listening(settings.metrics_host, settings.metrics_port):
                 yield
         finally:
-            del os.environ[_FOLDER]
+            del os.environ[FOLDER]
 
 
 def _folder() -> tempfile.TemporaryDirectory[str]:

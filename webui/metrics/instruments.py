@@ -11,6 +11,9 @@ from typing import Literal, Protocol
 
 Kind = Literal["counter", "histogram", "gauge"]
 
+FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Name of the variable with the folder of all workers; Prometheus's client reads it at import."""
+
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 

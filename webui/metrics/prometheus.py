@@ -20,9 +20,7 @@ from prometheus_client import (
 )
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from webui.metrics.instruments import INSTRUMENTS, SECONDS, Instrument
-
-FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+from webui.metrics.instruments import FOLDER, INSTRUMENTS, SECONDS, Instrument
 
 __all__ = ["CONTENT_TYPE_LATEST", "FOLDER", "PrometheusSink", "process_sink", "registry", "text"]
 

@@ -30,6 +30,11 @@ class _Drawing:
     leads: bool
 
 
+def _rendered(environment: Environment, template: str, **values: object) -> Markup:
+    html = environment.get_template(template).render(values)
+    return Markup(html)  # noqa: S704 -- the template has escaped it
+
+
 def drawn_by(environment: Environment) -> Callable[..., Markup]:
     """Make the function ``drawn`` of templates: ``card.html``, or for a page of its own
     ``service.html``.
@@ -40,8 +45,9 @@ def drawn_by(environment: Environment) -> Callable[..., Markup]:
     @lru_cache(maxsize=MOST)
     def draw(wanted: _Drawing) -> Markup:
         is_list = wanted.card.where == "list"
-        template = environment.get_template("card.html" if is_list else "service.html")
-        html = template.render(
+        return _rendered(
+            environment,
+            "card.html" if is_list else "service.html",
             card=wanted.card,
             product=wanted.product,
             bot=wanted.bot,
@@ -50,7 +56,6 @@ def drawn_by(environment: Environment) -> Callable[..., Markup]:
             is_news=wanted.is_news,
             leads=wanted.leads,
         )
-        return Markup(html)  # noqa: S704 -- the template has escaped it
 
     @pass_context
     def drawn(
@@ -84,7 +89,9 @@ def grouped_by(environment: Environment) -> Callable[..., Markup]:
 
     @lru_cache(maxsize=_LISTS)
     def draw(wanted: _Groups) -> Markup:
-        html = environment.get_template("groups.html").render(
+        return _rendered(
+            environment,
+            "groups.html",
             groups=wanted.groups,
             first=wanted.first,
             leads=wanted.leads,
@@ -93,7 +100,6 @@ def grouped_by(environment: Environment) -> Callable[..., Markup]:
             logo_url=wanted.logo_url,
             is_fragment=False,
         )
-        return Markup(html)  # noqa: S704 -- the template has escaped it
 
     @pass_context
     def all_groups(
@@ -115,8 +121,7 @@ def kept_by(environment: Environment) -> Callable[..., Markup]:
 
     @lru_cache(maxsize=_PIECES)
     def piece(template: str, values: tuple[tuple[str, object], ...]) -> Markup:
-        html = environment.get_template(template).render(values)
-        return Markup(html)  # noqa: S704 -- the template has escaped it
+        return _rendered(environment, template, **dict(values))
 
     @pass_context
     def kept(context: Context, template: str, **values: object) -> Markup:

@@ -7,15 +7,19 @@ keys as well, and seals as before; only then does the first of them seal with a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import fields, replace
 
 import structlog
 
+from webui.serving.notify import notify, notify_reloading
 from webui.settings.settings import Settings, SettingsError
 
 Load = Callable[[], Settings]
 """Read all settings again.  Raises ``SettingsError``; it may take a while."""
+
+Take = Callable[[Settings], Awaitable[None]]
+"""Work with these settings from now on.  Raises ``ChangeRefused``, and nothing has changed."""
 
 log = structlog.get_logger(__name__)
 
@@ -24,7 +28,7 @@ class ChangeRefused(RuntimeError):
     """The site cannot work with these settings; the message is a sentence."""
 
 
-async def read_again(load: Load) -> Settings:
+async def _read_again(load: Load) -> Settings:
     """Read the settings.  Raises ``ChangeRefused``, with every fault in its arguments."""
     try:
         return await asyncio.to_thread(load)
@@ -32,7 +36,7 @@ async def read_again(load: Load) -> Settings:
         raise ChangeRefused(*error.faults) from None
 
 
-def require_same_exporter(now: Settings, new: Settings) -> None:
+def _require_same_exporter(now: Settings, new: Settings) -> None:
     """Raise ``ChangeRefused`` for a change of what listens beside the site: it began before it."""
     before, after = map(_exporter, (now, new))
     if before != after:
@@ -73,11 +77,26 @@ def names_of_changes(now: Settings, new: Settings) -> list[str]:
     ]
 
 
-def tell_taken(changed: Sequence[str]) -> None:
+async def reload(now: Settings, load: Load, take: Take) -> None:
+    """Read the settings again, have them taken if they differ, and tell systemd and the log."""
+    notify_reloading()
+    try:
+        new = await _read_again(load)
+        _require_same_exporter(now, new)
+        if changed := names_of_changes(now, new):
+            await take(new)
+    except ChangeRefused as refusal:
+        _tell_kept(refusal)
+    else:
+        _tell_taken(changed)
+    notify("READY=1")
+
+
+def _tell_taken(changed: Sequence[str]) -> None:
     """Log that settings were read again, and which of them are others now."""
     log.info("settings read again", changed=list(changed))
 
 
-def tell_kept(refusal: ChangeRefused) -> None:
+def _tell_kept(refusal: ChangeRefused) -> None:
     """Log that everything stays as it was, and why."""
     log.error("settings kept as they were", faults=[str(fault) for fault in refusal.args])

@@ -8,11 +8,10 @@ from typing import Any
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from webui.app import create_app, make_manager
+from webui.app import create_app, opened
 from webui.oauth_manager import OAuthManager, StoreUnavailable
 from webui.oauth_manager.storage import TROUBLE, Fit
 from webui.oauth_manager.storage.calls import RedisClient
-from webui.redis_client import connect
 from webui.serving.change import ChangeRefused
 from webui.settings.settings import Settings
 
@@ -24,15 +23,8 @@ log = structlog.get_logger(__name__)
 
 async def require_fit(settings: Settings) -> None:
     """Raise ``ChangeRefused`` unless Redis answers and the keys open what it holds."""
-    manager, redis = (
-        make_manager(settings),
-        connect(settings.redis_url, settings.redis_wait_replicas),
-    )
-    try:
+    async with opened(settings) as (manager, redis):
         fit = await _fit(manager, redis)
-    finally:
-        await manager.aclose()
-        await redis.aclose()
     if fit in TROUBLE:
         raise ChangeRefused(f"{TROUBLE[fit]}.")
 

@@ -5,20 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Sequence
+from functools import partial
 
-from webui.serving.change import (
-    ChangeRefused,
-    Load,
-    names_of_changes,
-    read_again,
-    require_same_exporter,
-    tell_kept,
-    tell_taken,
-    with_keys_of,
-)
+from webui.serving.change import Load, reload, with_keys_of
 from webui.serving.current_site import CurrentSite, require_fit
 from webui.serving.http_connection import WaitingRoom
-from webui.serving.notify import notify, notify_reloading
 from webui.serving.server import House, Server, run
 from webui.serving.signals import on_signals
 from webui.serving.supervisor import Supervisor
@@ -48,28 +39,19 @@ async def _serve_alone(
     house = House([(Server(site, WaitingRoom(), grace), sockets)])
     one_at_a_time = asyncio.Lock()
 
-    async def reload() -> None:
+    async def reload_site() -> None:
         async with one_at_a_time:
-            notify_reloading()
-            await _change(site, load)
-            notify("READY=1")
+            await reload(site.settings, load, partial(_change, site))
 
-    with on_signals(house.stop, reload):
+    with on_signals(house.stop, reload_site):
         await house.serve()
 
 
-async def _change(site: CurrentSite, load: Load) -> None:
+async def _change(site: CurrentSite, new: Settings) -> None:
+    """Bring new settings to the site, in two steps.  Raises ``ChangeRefused``."""
     now = site.settings
-    try:
-        new = await read_again(load)
-        require_same_exporter(now, new)
-        if changed := names_of_changes(now, new):
-            await require_fit(new)
-            both = with_keys_of(now, new)
-            if both != now:
-                await site.change(both)
-            await site.change(new)
-    except ChangeRefused as refusal:
-        tell_kept(refusal)
-    else:
-        tell_taken(changed)
+    await require_fit(new)
+    both = with_keys_of(now, new)
+    if both != now:
+        await site.change(both)
+    await site.change(new)

@@ -225,17 +225,8 @@ class House:
         if not started.result():
             raise NotStarted
         if self._told:
-            ended, (why, since) = time.monotonic(), self._told[0]
-            log.info(
-                self._stopped,
-                why=why,
-                was_forced=len(self._told) > 1,
-                waited_for=self.waited_for,
-                cut_short=self.cut_short,
-                stopping_seconds=round(ended - since, 1),
-                served_seconds=round(ended - began, 1),
-                pid=os.getpid(),
-            )
+            counts = {"waited_for": self.waited_for, "cut_short": self.cut_short}
+            tell_stop(self._stopped, began, self._told, **counts)
 
     async def _serve_one(self, own: Server, sockets: Sequence[socket.socket]) -> None:
         await own.serve(sockets=list(sockets))
@@ -266,4 +257,24 @@ def tell_start(listener: socket.socket, event: str = "started", **more: int) -> 
         version=version("stargazer-webui"),
         pid=os.getpid(),
         **more,
+    )
+
+
+def tell_stop(
+    event: str, began: float, told: Sequence[tuple[str, float]], *, waited_for: int, cut_short: int
+) -> None:
+    """Log why everything ended, how long that took, and how long we had served.
+
+    ``told`` are the reasons to end, each with its moment of the monotonic clock, like ``began``.
+    """
+    ended, (why, since) = time.monotonic(), told[0]
+    log.info(
+        event,
+        why=why,
+        was_forced=len(told) > 1,
+        waited_for=waited_for,
+        cut_short=cut_short,
+        stopping_seconds=round(ended - since, 1),
+        served_seconds=round(ended - began, 1),
+        pid=os.getpid(),
     )

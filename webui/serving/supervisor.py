@@ -8,7 +8,6 @@ lost with one worker.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 import time
 from collections import Counter
@@ -17,19 +16,10 @@ from contextlib import suppress
 
 import structlog
 
-from webui.serving.change import (
-    ChangeRefused,
-    Load,
-    names_of_changes,
-    read_again,
-    require_same_exporter,
-    tell_kept,
-    tell_taken,
-    with_keys_of,
-)
+from webui.serving.change import ChangeRefused, Load, reload, with_keys_of
 from webui.serving.channel import packed
-from webui.serving.notify import notify, notify_reloading
-from webui.serving.server import NotStarted, tell_start
+from webui.serving.notify import notify
+from webui.serving.server import NotStarted, tell_start, tell_stop
 from webui.serving.signals import on_signals
 from webui.serving.workers import Worker
 from webui.settings.settings import Settings
@@ -78,20 +68,10 @@ class Supervisor:
             elif not self._told:
                 self._stop("not started")
             await self._keep_all()
-        why, since = self._told[0]
-        if why == "not started":
+        if self._told[0][0] == "not started":
             raise NotStarted
-        ended = time.monotonic()
-        log.info(
-            "stopped",
-            why=why,
-            was_forced=len(self._told) > 1,
-            waited_for=self._requests["waited_for"],
-            cut_short=self._requests["cut_short"],
-            stopping_seconds=round(ended - since, 1),
-            served_seconds=round(ended - began, 1),
-            pid=os.getpid(),
-        )
+        waited_for, cut_short = (self._requests[name] for name in ("waited_for", "cut_short"))
+        tell_stop("stopped", began, self._told, waited_for=waited_for, cut_short=cut_short)
 
     # Start
 
@@ -177,17 +157,7 @@ class Supervisor:
 
     async def _reload(self) -> None:
         async with self._changing:
-            notify_reloading()
-            try:
-                new = await read_again(self._load)
-                require_same_exporter(self._settings, new)
-                if changed := names_of_changes(self._settings, new):
-                    await self._change(new)
-            except ChangeRefused as refusal:
-                tell_kept(refusal)
-            else:
-                tell_taken(changed)
-            notify("READY=1")
+            await reload(self._settings, self._load, self._change)
 
     async def _change(self, new: Settings) -> None:
         """Bring new settings to all workers, in two steps.
