@@ -17,7 +17,7 @@ from tests.kit.redis_fleets import one_server
 from tests.kit.support_fixtures import put, settle
 from webui.oauth_manager import LinkRequest, OAuthManager, Profile, TokenData
 from webui.oauth_manager.flows import census
-from webui.oauth_manager.storage import Fit, keys
+from webui.oauth_manager.storage import Fit, key_pages, keys
 
 pytestmark = pytest.mark.anyio
 
@@ -121,7 +121,7 @@ async def test_an_open_link_leaves_no_notice_unread(manager: OAuthManager, redis
 async def test_it_walks_in_pages(
     manager: OAuthManager, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(census, "_PAGE", 3)
+    monkeypatch.setattr(key_pages, "PAGE", 3)
     for number in range(10):
         await put(manager, redis, f"u{number}", "github", Profile(), TokenData("a"))
         await put(manager, redis, f"u{number}", "google", Profile(), TokenData("a"))
@@ -150,7 +150,7 @@ async def test_its_lock_lasts_as_long_as_it_walks(
     manager: OAuthManager, redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one_server()
-    monkeypatch.setattr(census, "_PAGE", 1)
+    monkeypatch.setattr(key_pages, "PAGE", 1)
     for user in ("u1", "u2", "u3"):
         await manager.store_token(redis, user, TokenData("a", provider="github"))
     walk = LockChanged(redis_url, manager.providers, lambda r: r.pexpire(keys.CENSUS_LOCK, 20_000))

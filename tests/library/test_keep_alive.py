@@ -206,7 +206,7 @@ class TestTheTurn:
         assert await work._count(keys.RECORD_PATTERNS["tokens"], {}) == len(PEOPLE)
         assert turn.looks > 1
         await redis.set(keys.KEEP_ALIVE_LOCK, "another's")
-        with pytest.raises(keep_alive._Lost):
+        with pytest.raises(key_pages.TurnLost):
             await work._count(keys.RECORD_PATTERNS["tokens"], {})
 
     async def test_is_of_one_at_a_time(

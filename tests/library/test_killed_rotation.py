@@ -136,6 +136,21 @@ async def test_killed_midway_and_run_again_it_overwrites_nothing_and_leaves_noth
     assert await retired.find_accounts(redis, "google", f"mona{PEOPLE - 1}") == (f"p{PEOPLE - 1}",)
 
 
+async def given_up(fake: FakeProvider, redis: RedisClient) -> OAuthManager:
+    """Begin a rotation that fails after three pages; return its manager."""
+    rotating = manager_for(fake, key=BOTH)
+    visit, pages = rotating.resealer(redis).visit, iter(range(3))
+
+    async def fails_in_the_end(task: Task) -> Findings:
+        if next(pages, None) is None:
+            raise StoreUnavailable("walk", "killed")
+        return await visit(task)
+
+    with pytest.raises(StoreUnavailable):
+        await rotating.reseal(redis, visits=[fails_in_the_end])
+    return rotating
+
+
 class TestOneThatIsTakenUp:
     """Within a process: a rotation fails after some pages."""
 
@@ -145,17 +160,7 @@ class TestOneThatIsTakenUp:
     ) -> OAuthManager:
         await manager.settle(redis)
         await put_people(manager, redis, 1500)
-        rotating = manager_for(fake, key=BOTH)
-        visit, pages = rotating.resealer(redis).visit, iter(range(3))
-
-        async def fails_in_the_end(task: Task) -> Findings:
-            if next(pages, None) is None:
-                raise StoreUnavailable("walk", "killed")
-            return await visit(task)
-
-        with pytest.raises(StoreUnavailable):
-            await rotating.reseal(redis, visits=[fails_in_the_end])
-        return rotating
+        return await given_up(fake, redis)
 
     async def test_opens_only_what_is_left(self, interrupted: OAuthManager, redis: Redis) -> None:
         told: list[tuple[int, int]] = []
@@ -209,16 +214,7 @@ async def test_a_cluster_is_taken_up_too(
     manager: OAuthManager, fake: FakeProvider, cluster: RedisCluster
 ) -> None:
     await put_people(manager, cluster, 1500)
-    rotating = manager_for(fake, key=BOTH)
-    visit, pages = rotating.resealer(cluster).visit, iter(range(3))
-
-    async def fails_in_the_end(task: Task) -> Findings:
-        if next(pages, None) is None:
-            raise StoreUnavailable("walk", "killed")
-        return await visit(task)
-
-    with pytest.raises(StoreUnavailable):
-        await rotating.reseal(cluster, visits=[fails_in_the_end])
+    rotating = await given_up(fake, cluster)
     await rotating.delete_token(cluster, "p1", "google")
     rotated = await rotating.reseal(cluster)
     assert rotated.is_whole

@@ -91,23 +91,6 @@ def provider_names(text: str) -> tuple[str, ...]:
     return names
 
 
-def switch(text: str) -> bool:
-    if text.lower() in ("1", "on", "true", "yes"):
-        return True
-    if text.lower() in ("0", "off", "false", "no"):
-        return False
-    raise Malformed("must be on or off")
-
-
-def one_of(*choices: str) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text.lower() not in choices:
-            raise Malformed(f"must be one of: {', '.join(choices)}")
-        return text.lower()
-
-    return read
-
-
 def tenant(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9.-]{0,253}", text):
         raise Malformed("must be a tenant's id or domain, or common, organizations or consumers")

@@ -113,7 +113,7 @@ SETTINGS = (
     Setting(
         "OIDC_PEOPLE",
         "Who may sign in with it: staff (for the support pages alone) or everybody.",
-        values.one_of("staff", "everybody"),
+        reader_of("choice staff everybody"),
         "staff",
     ),
     Setting("OIDC_LABEL", "Its name, for the button.", values.line),
@@ -136,7 +136,7 @@ SETTINGS = (
     Setting(
         "LINK_PROOF",
         "How a person without a session proves who they are: code or confirm.",
-        values.one_of("code", "confirm"),
+        reader_of("choice code confirm"),
         "code",
     ),
     Setting(
@@ -149,13 +149,13 @@ SETTINGS = (
     Setting(
         "LOG_LEVEL",
         "debug, info, warning or error; libraries never log below warning.",
-        values.one_of("debug", "info", "warning", "error"),
+        reader_of("choice debug info warning error"),
         "info",
     ),
     Setting(
         "STRICT_RECORDS",
         "Refuse stored tokens that do not name their owner (older systems wrote those).",
-        values.switch,
+        reader_of("switch"),
         "off",
     ),
     Setting(

@@ -44,6 +44,7 @@ __all__ = [
     "is_placeholder",
     "is_quoted",
     "issuer",
+    "origin",
     "split",
     "switch",
     "text_of",
@@ -149,6 +150,12 @@ def host_of(parts: SplitResult) -> str:
     if not _HOSTNAME.fullmatch(host) or ".." in host or _NUMBER.fullmatch(last):
         raise Malformed("has no usable host name")
     return host
+
+
+def origin(url: str) -> str:
+    """Return scheme and host of an address, with the port; ``""`` if it has none."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
 
 
 def switch(value: object) -> bool:

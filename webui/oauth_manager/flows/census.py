@@ -8,27 +8,22 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 
-from redis.exceptions import RedisError
-
 from ..connection import describe
-from ..errors import StoreUnavailable
 from ..journal import unread_notices
 from ..models import Status
 from ..providers.provider import OAuthProvider
-from ..storage import account_index, canary, keys, lookup
+from ..storage import account_index, canary, key_pages, keys, lookup
 from ..storage.calls import RedisClient, raw, read_text, read_texts, redis_call, unless_mistyped
 from ..storage.canary import Fit
-from ..storage.key_pages import WalkTurn
-from ..storage.keys import UserId
+from ..storage.key_pages import TurnLost, WalkTurn
 from ..storage.link_index import listed
 from ..storage.records import Stored
 from ..storage.storage import Storage, Subject
 from .census_week import remember
 
-_PAGE = 500  # keys that are read together
 _SHORTEST = 10.0  # seconds between two walks; so many times longer than a walk takes,
 _TIMES = 19
 _LONGEST = 3600.0  # and at most so many
@@ -70,15 +65,12 @@ async def count(
     """
     walk = _Walk(storage, redis, providers)
     links = 0
-    try:
-        async for page in _pages(redis, keys.RECORD_PATTERN):
-            await walk.visit(page)
-            await go_on()
-        async for page in _pages(redis, keys.LINKS_PATTERN):
-            links += await _open_links(storage, redis, page)
-            await go_on()
-    except RedisError as error:
-        raise StoreUnavailable("count the records", type(error).__name__) from None
+    async for page in key_pages.portions(redis, keys.RECORD_PATTERN):
+        await walk.visit(page)
+        await go_on()
+    async for page in key_pages.portions(redis, keys.LINKS_PATTERN):
+        links += await _open_links(storage, redis, page)
+        await go_on()
     connections: dict[str, dict[str, int]] = {}
     for (provider, state), number in sorted(walk.states.items()):
         connections.setdefault(provider, {})[state] = number
@@ -107,29 +99,20 @@ async def recent(
     turn = WalkTurn(redis, keys.CENSUS_LOCK, _PAGE_SECONDS)
     if not await turn.begin():
         return kept
-
-    async def go_on() -> None:
-        if not await turn.goes_on():
-            raise _Lost
-
     since = storage.clock.monotonic()
     try:
-        found = await count(storage, redis, providers, go_on)
+        found = await count(storage, redis, providers, turn.keep)
         took = storage.clock.monotonic() - since
         pause = min(max(_SHORTEST, took * _TIMES), _LONGEST)
         text = json.dumps({**asdict(found), "next_at": storage.clock.now() + pause})
         async with redis_call("keep the counts"):
             await redis.set(keys.CENSUS, text, ex=round(2 * _LONGEST))
-    except _Lost:
+    except TurnLost:
         return kept
     finally:
         await turn.end()
     await remember(redis, found.connections, now)
     return found
-
-
-class _Lost(Exception):
-    """Another process walks."""
 
 
 def _read(text: str) -> tuple[Census | None, float]:
@@ -145,18 +128,6 @@ def _read(text: str) -> tuple[Census | None, float]:
 def _moment(text: str) -> float:
     """Read epoch seconds; 0 for anything else."""
     return float(text) if _MOMENT.fullmatch(text) else 0.0
-
-
-async def _pages(redis: RedisClient, pattern: str) -> AsyncIterator[list[bytes]]:
-    """Walk all keys of a pattern; a walk may meet one twice, but no page has it twice."""
-    page = dict[bytes, None]()
-    async for key in redis.scan_iter(match=pattern, count=_PAGE, NEVER_DECODE=True):
-        page[key] = None
-        if len(page) == _PAGE:
-            yield list(page)
-            page.clear()
-    if page:
-        yield list(page)
 
 
 @dataclass
@@ -182,7 +153,7 @@ class _Walk:
             owner = ours or keys.parse_older_record(name)
             if owner:
                 place = keys.is_token_key(name), ours is None
-                subjects[*place, *owner] = self._subject(*owner)
+                subjects[*place, *owner] = account_index.subject(self.redis, self.providers, *owner)
         if not subjects:
             return
         stored = await lookup.read(self.storage, list(subjects.values()))
@@ -196,10 +167,6 @@ class _Walk:
         for subject, one in counted:
             self._count(subject, one)
         self.people += await self._new_people([subject for subject, _ in counted])
-
-    def _subject(self, user_id: UserId, name: str) -> Subject:
-        provider = self.providers.get(name) or account_index.unknown(name)
-        return Subject(self.redis, user_id, provider)
 
     def _count(self, subject: Subject, stored: Stored) -> None:
         provider, now = subject.provider, self.storage.clock.now()

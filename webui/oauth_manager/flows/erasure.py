@@ -19,7 +19,7 @@ from ..models import Account, RevokeOutcome
 from ..protocol import answers
 from ..protocol.transport import DEADLINE_WHILE_WAITING
 from ..providers.provider import OAuthProvider
-from ..storage import account_index, canary, erasures, keys, lookup, switch_offers
+from ..storage import account_index, erasures, keys, lookup, switch_offers
 from ..storage.calls import RedisClient, redis_call
 from ..storage.keys import UserId
 from ..storage.storage import Storage, Subject
@@ -68,11 +68,9 @@ async def erase(
 ) -> Erasure:
     """End and remove everything; :func:`finish` comes after it.
 
-    Raises ``StoreUnavailable``, then it is to be repeated; and ``WrongKey``, before anything
-    is done, if the tokens to ask the providers with could not be opened.
+    The caller has seen that our keys fit.  Raises ``StoreUnavailable``, then it is to be repeated.
     """
     storage = services.storage
-    await canary.require_ours(redis, storage.sealer, "erase")
     was_there = await erasures.begin(storage, redis, user_id)
     was_there |= bool(await open_links.cancel(redis, user_id))
     subjects = [Subject(redis, user_id, provider) for provider in providers]

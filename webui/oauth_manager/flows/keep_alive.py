@@ -25,7 +25,7 @@ from ..providers.provider import OAuthProvider
 from ..storage import key_pages, keys, lookup
 from ..storage.calls import RedisClient
 from ..storage.keep_alive_turn import TURN_SECONDS, Turn
-from ..storage.key_pages import Bookmark
+from ..storage.key_pages import Bookmark, TurnLost
 from ..storage.records import Stored
 from ..storage.storage import Subject
 from . import refresh
@@ -82,10 +82,6 @@ async def run(
         await turn.end()
 
 
-class _Lost(Exception):
-    """Another process has the turn."""
-
-
 class _Pass:
     def __init__(
         self,
@@ -117,14 +113,14 @@ class _Pass:
                 await self._visit(page.keys)
                 await bookmark.put(page)
                 await self._sleep(self._every * _SPREAD * len(page.keys) / max(total, 1))
-        except _Lost:
+        except TurnLost:
             return KeepAlive(**self._counts)
         await bookmark.remove()
         await self._turn.note_end()
         return KeepAlive(**self._counts)
 
     async def _count(self, pattern: str, places: Mapping[str, int]) -> int:
-        """Count the keys from these places on, and keep the turn.  Raises ``_Lost``."""
+        """Count the keys from these places on, and keep the turn.  Raises ``TurnLost``."""
         total = 0
         async for page in key_pages.pages(self._redis, pattern, places):
             total += len(page.keys)
@@ -193,11 +189,10 @@ class _Pass:
         return True
 
     async def _sleep(self, seconds: float) -> None:
-        """Sleep for about so long, and keep the turn.  Raises ``_Lost``."""
+        """Sleep for about so long, and keep the turn.  Raises ``TurnLost``."""
         left = seconds * random.uniform(0.8, 1.2)  # noqa: S311
         while True:
-            if not await self._turn.goes_on():
-                raise _Lost
+            await self._turn.keep()
             if left <= 0:
                 return
             await asyncio.sleep(min(left, _NAP))

@@ -72,9 +72,9 @@ class People(Display):
         """
         checked = check_user_id(user_id)
         self._need(redis)
+        await canary.require_ours(redis, self._sealer, "erase")
         known = await self._known(redis, checked, walks=walks)
         if walks:
-            await canary.require_ours(redis, self._sealer, "erase")
             await attempts.end(self._storage, redis, checked)
         return await self._tasks.finish(erasure.erase(self._services, redis, checked, known))
 

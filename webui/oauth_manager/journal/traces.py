@@ -10,10 +10,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from redis.exceptions import ResponseError
-
 from ..storage import keys
-from ..storage.calls import RedisClient, as_text, raw, redis_call, unless_mistyped
+from ..storage.calls import RedisClient, answer_of, as_text, raw, redis_call, unless_mistyped
 from ..storage.keys import UserId
 from ..storage.storage import Storage
 from .audit import AuditRecord, open_record, ticket_of
@@ -44,7 +42,7 @@ async def notices(
 async def due(redis: RedisClient, user_id: UserId) -> list[tuple[str, str, str]]:
     """Find what is to be told later: kind and provider of each, and its member of the set."""
     async with redis_call("read what is due"):
-        answer = await _unless_mistyped(raw(redis, "ZRANGE", keys.DUE, 0, -1))
+        answer = unless_mistyped(await answer_of(raw(redis, "ZRANGE", keys.DUE, 0, -1)), [])
     members = map(as_text, answer)
     return [(*parts[:2], m) for m in members if (parts := parts_of(m))[2] == user_id]
 
@@ -108,16 +106,10 @@ async def _entries(redis: RedisClient, stream: str) -> AsyncIterator[tuple[str, 
     oldest = "-"
     while True:
         async with redis_call("read a stream"):
-            found = await _unless_mistyped(redis.xrange(stream, oldest, "+", count=_CHUNK))
+            answer = await answer_of(redis.xrange(stream, oldest, "+", count=_CHUNK))
+            found = unless_mistyped(answer, [])
         for identifier, fields in found:
             yield as_text(identifier), fields or {}
         if len(found) < _CHUNK:
             return
         oldest = f"({as_text(found[-1][0])}"
-
-
-async def _unless_mistyped(answer: Any) -> Any:
-    try:
-        return await answer
-    except ResponseError as error:
-        return unless_mistyped(error, [])

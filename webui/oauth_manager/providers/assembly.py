@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
-from urllib.parse import urlsplit
 
-from ..configuration import Malformed, check_provider
+from ..configuration import Malformed, check_provider, origin
 from . import entries, kinds, schema
 from .provider import OAuthProvider
 
@@ -55,18 +54,13 @@ def merged(template: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, A
     revocation and issuer no longer belong to it.
     """
     left_out: frozenset[str] = frozenset()
-    if template and _origin(given.get("token_url", "")) not in ("", _origin(template["token_url"])):
+    if template and origin(given.get("token_url", "")) not in ("", origin(template["token_url"])):
         left_out = _OF_THE_SAME_SERVER
     if any(name.endswith("_url") and value for name, value in given.items()):
         left_out |= {"api_hosts"}
     if "revoke_style" in given:
         left_out |= _REVOCATION
     return {**{k: v for k, v in template.items() if k not in left_out}, **given}
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
 
 
 def build_providers(

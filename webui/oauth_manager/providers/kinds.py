@@ -26,11 +26,6 @@ def addresses(value: object) -> tuple[str, ...]:
     return tuple(configuration.endpoint(one) for one in texts.texts(value))
 
 
-def steps(value: object) -> tuple[str, ...]:
-    """Read what an operator does at the vendor's site, step by step."""
-    return texts.texts(value)
-
-
 def day(value: object) -> str:
     """Read a date, which TOML writes without quotation marks."""
     if not isinstance(value, date):
@@ -121,7 +116,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "phrases": texts.phrases,
     "sentence": texts.sentence,
     "separator": separator,
-    "steps": steps,
+    "steps": texts.texts,
     "switch": switch,
     "token_header": wire_kinds.token_header,
     "words": texts.words,

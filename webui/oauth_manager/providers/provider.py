@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
+from ..configuration import origin
 from ..models import Account, Profile
 from .schema import REVOKE_STYLES
 from .scope_rules import ScopeRules, ScopeSentences, described
@@ -133,8 +134,7 @@ class OAuthProvider:
     @property
     def server(self) -> str:
         """Return the origin of the token endpoint: tokens go back to where they are from."""
-        parts = urlsplit(self.token_url)
-        return f"{parts.scheme}://{parts.netloc}"
+        return origin(self.token_url)
 
     def has_issued(self, server: str) -> bool:
         """Return whether tokens of that server are this one's; ``""`` is not known, and may be."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 import secrets
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from ..errors import RecordUnreadable
@@ -107,6 +107,13 @@ async def users(
 def unknown(name: str) -> OAuthProvider:
     """Stand in for a provider that was taken out of the configuration."""
     return OAuthProvider(name, "", "")
+
+
+def subject(
+    redis: RedisClient, providers: Mapping[str, OAuthProvider], user_id: UserId, name: str
+) -> Subject:
+    """Return the owner of a record, also of a provider that is :func:`unknown`."""
+    return Subject(redis, user_id, providers.get(name) or unknown(name))
 
 
 async def _candidates(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
@@ -170,30 +170,31 @@ async def read_page(redis: RedisClient, places: Sequence[str | bytes]) -> list[s
     return [text_of(answer) for answer in answers]
 
 
+async def answer_of(asked: Awaitable[Any]) -> Any:
+    """Return the answer of one command, its error in its place, as a pipeline does."""
+    try:
+        return await asked
+    except ResponseError as error:
+        return error
+
+
 async def read_text(redis: RedisClient, key: str | bytes) -> str:
     """Read a key's value, like :func:`text_of`."""
-    try:
-        return text_of(await raw(redis, "GET", key))
-    except ResponseError as error:
-        return text_of(error)
+    return text_of(await answer_of(raw(redis, "GET", key)))
 
 
 async def read_field(redis: RedisClient, key: str, field: str) -> str:
     """Read one field of a hash as text, ``""`` if it is absent or the key holds no hash."""
-    try:
-        return as_text(await raw(redis, "HGET", key, field))
-    except ResponseError as error:
-        return as_text(unless_mistyped(error, ""))
+    return as_text(unless_mistyped(await answer_of(raw(redis, "HGET", key, field)), ""))
 
 
 async def take_text(redis: RedisClient, key: str) -> str:
     """Read a key, like :func:`read_text`, and delete it."""
-    try:
-        return text_of(await raw(redis, "GETDEL", key))
-    except ResponseError as error:
-        mistyped = text_of(error)
+    answer = await answer_of(raw(redis, "GETDEL", key))
+    text = text_of(answer)
+    if is_mistyped(answer):
         await redis.delete(key)
-        return mistyped
+    return text
 
 
 def unless_mistyped(answer: Any, nothing: Any) -> Any:

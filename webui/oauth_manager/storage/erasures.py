@@ -15,12 +15,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from redis.exceptions import ResponseError
-
 from ..errors import RecordUnreadable
 from ..shapes import seconds
 from . import keys, scripts
-from .calls import Commands, RedisClient, as_text, raw, redis_call, unless_mistyped
+from .calls import (
+    Commands,
+    RedisClient,
+    answer_of,
+    as_text,
+    raw,
+    redis_call,
+    unless_mistyped,
+)
 from .keys import UserId
 from .scripts import OURS
 from .storage import Storage
@@ -98,17 +104,15 @@ async def finish(storage: Storage, redis: RedisClient, user_id: UserId) -> None:
 async def enlist(storage: Storage, redis: RedisClient, user_id: UserId) -> None:
     """Put an erasure on the list that begins now."""
     async with redis_call("enlist an erasure"):
-        pipe = redis.pipeline(transaction=False)
         name = storage.sealer.digests("erased", user_id)[0]
         entry = _entry(storage, user_id, is_walk_left=False)
-        pipe.eval(_ENLIST, 1, keys.ERASING, name, entry, PENDING_SECONDS)
-        await pipe.execute()
+        await redis.eval(_ENLIST, 1, keys.ERASING, name, entry, PENDING_SECONDS)
 
 
 async def unfinished(storage: Storage, redis: RedisClient) -> list[Unfinished]:
     """Read the list; what cannot be opened here is left to whoever can."""
     async with redis_call("read unfinished erasures"):
-        held = unless_mistyped(await _answer(raw(redis, "HGETALL", keys.ERASING)), {})
+        held = unless_mistyped(await answer_of(raw(redis, "HGETALL", keys.ERASING)), {})
     found = (_opened(storage, as_text(name), as_text(value)) for name, value in held.items())
     return [one for one in found if one]
 
@@ -117,13 +121,6 @@ async def forget(redis: RedisClient, one: Unfinished) -> None:
     """Take one off the list, unless it has begun anew since."""
     async with redis_call("forget an erasure"):
         await redis.eval(scripts.HDEL_IF_SAME, 1, keys.ERASING, one.name, one.sealed)
-
-
-async def _answer(asked: Any) -> Any:
-    try:
-        return await asked
-    except ResponseError as error:
-        return error
 
 
 def _entry(storage: Storage, user_id: UserId, *, is_walk_left: bool) -> str:

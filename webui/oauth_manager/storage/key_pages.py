@@ -54,6 +54,13 @@ async def pages(
                 found.clear()
 
 
+async def portions(redis: RedisClient, pattern: str) -> AsyncIterator[list[bytes]]:
+    """Walk all keys of a pattern, at most ``PAGE`` together.  Raises ``StoreUnavailable``."""
+    async for page in pages(redis, pattern):
+        for start in range(0, len(page.keys), PAGE):
+            yield page.keys[start : start + PAGE]
+
+
 async def count(redis: RedisClient, pattern: str, places: Mapping[str, int]) -> int:
     """Count the keys from these places on.  Raises ``StoreUnavailable``."""
     return sum([len(page.keys) async for page in pages(redis, pattern, places)])
@@ -111,6 +118,10 @@ class Bookmark:
             await self._redis.delete(self._key)
 
 
+class TurnLost(Exception):
+    """Another process has the turn."""
+
+
 class WalkTurn:
     """One process's turn at a walk that one makes at a time.
 
@@ -133,6 +144,11 @@ class WalkTurn:
         mine = self._key, self._owner, self._owner, self._life
         async with redis_call("go on with a walk"):
             return int(await self._redis.eval(scripts.REPLACE, 1, *mine)) == 1
+
+    async def keep(self) -> None:
+        """Keep the turn for another while.  Raises :class:`TurnLost`."""
+        if not await self.goes_on():
+            raise TurnLost
 
     async def end(self) -> None:
         async with redis_call("end a walk"):

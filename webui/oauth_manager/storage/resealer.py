@@ -161,8 +161,7 @@ class Resealer:
         return self._subject(*owner), is_raw
 
     def _subject(self, user_id: UserId, name: str) -> Subject:
-        provider = self._providers.get(name) or account_index.unknown(name)
-        return Subject(self._redis, user_id, provider)
+        return account_index.subject(self._redis, self._providers, user_id, name)
 
     async def _left(self, faults: Mapping[bytes, tuple[str, str]], found: Findings) -> list[bytes]:
         """Name the records that cannot be read; return the keys of those that changed."""

@@ -56,7 +56,7 @@ async def prune(
     """Remove the entries that no record confirms, or that another key made.  Two round trips."""
     owners = [account_index.newest_owner(storage, key, field) for key, field, _ in entries]
     subjects = [
-        Subject(redis, user_id, providers.get(name) or account_index.unknown(name))
+        account_index.subject(redis, providers, user_id, name)
         for user_id, name in dict.fromkeys(filter(None, owners))
     ]
     confirmed = {
