@@ -30,21 +30,24 @@ MAX_OPEN = 3  # proofs a person may have open at once; the oldest gives way
 # One hash for each person: proof id -> "digest:tries:status:expires" (epoch seconds).
 _ENTRY = re.compile(r"[0-9a-f]+:[0-9]+:([a-z]+):([0-9]{1,11})")
 _PARTS = r"'^(%x+):(%d+):(%a+):(%d+)$'"
-# ARGV: id, digest, lifetime, how many may be open, the hash's own lifetime.
+# ARGV: id, digest, lifetime, how many may be open, the hash's own lifetime.  No two end in
+# the same second: a hash has no order, so only their ends say which is the oldest.
 _START = f"""{OURS}
 local now = tonumber(redis.call('TIME')[1])
-local all, open, gone = ours('HGETALL', KEYS[1]), {{}}, {{}}
+local all, open, gone, taken = ours('HGETALL', KEYS[1]), {{}}, {{}}, {{}}
 for i = 1, #all, 2 do
   local expires = tonumber((select(4, string.match(all[i + 1], {_PARTS}))) or 0)
   if expires <= now then redis.call('HDEL', KEYS[1], all[i])
-  else open[#open + 1] = {{expires, all[i]}} end
+  else open[#open + 1] = {{expires, all[i]}}; taken[expires] = true end
 end
 table.sort(open, function(a, b) return a[1] < b[1] end)
 for i = 1, #open + 1 - ARGV[4] do
   redis.call('HDEL', KEYS[1], open[i][2])
   gone[#gone + 1] = open[i][2]
 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':0:waiting:' .. now + ARGV[3])
+local expires = now + ARGV[3]
+while taken[expires] do expires = expires + 1 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':0:waiting:' .. expires)
 redis.call('EXPIRE', KEYS[1], ARGV[5])
 return gone
 """
