@@ -56,14 +56,18 @@ def connections_from_environment(environ: Mapping[str, str] | None = None) -> Co
     """
     settings = _settings(environ)
     manager = init_oauth_manager(*_places(settings), **_ways(settings))
-    return Connections(manager, redis_from_url(settings.redis_url), _told(settings, manager))
+    redis = redis_from_url(settings.redis_url, settings.redis_wait_replicas)
+    return Connections(manager, redis, _told(settings, manager))
 
 
 def blocking_from_environment(environ: Mapping[str, str] | None = None) -> str:
     """Do so for ``webui.oauth_manager.blocking``; return the digest.  Raises ``SettingsError``."""
     settings = _settings(environ)
     manager = blocking.init_oauth_manager(
-        *_places(settings), redis_url=settings.redis_url, **_ways(settings)
+        *_places(settings),
+        redis_url=settings.redis_url,
+        wait_replicas=settings.redis_wait_replicas,
+        **_ways(settings),
     )
     return _told(settings, manager)
 

@@ -183,6 +183,36 @@ class TestWhatANewerVersionWrote:
             await manager.store_token(redis, "ann", TokenData("new", provider="github"))
         assert await text_at(redis, tokens_key("ann", "github")) == sealed
 
+    async def test_is_not_removed_by_a_disconnect_which_says_that_nothing_changed(
+        self, before: dict[str, str], redis_url: str, redis: Redis
+    ) -> None:
+        async with site_at(redis_url, redis) as place:
+            ann = await place.signed_in("ann")
+            answer = await ann.post("/connections/github/disconnect")
+            assert answer.status_code == 503
+            assert "We could not disconnect GitHub" in answer.text
+            assert "Nothing has changed" in answer.text
+            assert (await ann.post("/everything/disconnect")).status_code == 303
+            assert "We could not disconnect GitHub" in (await ann.get("/connections")).text
+            with pytest.raises(OAuthMisconfigured, match="a newer version of this program"):
+                await place.bot.delete_token(redis, "ann", "github")
+            told = [event.kind for event in (await place.bot.activity(redis, "ann")).events]
+            assert "disconnected" not in told
+            assert place.fake.calls["revoke"] == 0
+        assert await texts(redis, before) == before
+
+    async def test_is_not_erased_nor_is_anything_else_of_the_person(
+        self, before: dict[str, str], fake: FakeProvider, redis_url: str, redis: Redis
+    ) -> None:
+        async with site_at(redis_url, redis) as place:
+            await place.bot.store_token(redis, "ann", TokenData("g", provider="google"))
+            ann = await place.signed_in("ann")
+            answer = await ann.post("/everything/erase")
+            assert answer.status_code == 503
+            assert await place.bot.get_token("ann", "google", redis) == "g"
+            assert (await ann.get("/connections")).status_code == 200
+        assert await texts(redis, before) == before
+
 
 class TestANewerCanary:
     """It says that nothing older may write here any more."""

@@ -159,6 +159,26 @@ async def test_its_lock_lasts_as_long_as_it_walks(
     assert not await redis.exists(keys.CENSUS_LOCK)
 
 
+async def test_its_lock_lasts_among_many_keys_of_others(
+    manager: OAuthManager, redis: Redis, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one_server()
+    monkeypatch.setattr(key_pages, "PAGE", 10)
+    monkeypatch.setattr(key_pages, "MOST_LOOKS", 2)
+    await redis.mset({f"another's:{n}": "" for n in range(1000)})
+    for user in ("u1", "u2", "u3"):
+        await manager.store_token(redis, user, TokenData("a", provider="github"))
+    looks = 0
+
+    async def go_on() -> None:
+        nonlocal looks
+        looks += 1
+
+    found = await census.count(manager._storage, redis, manager.providers, go_on)
+    assert found.people == 3
+    assert looks > 2 * 1000 / (2 * 10) / 2  # two walks; a look takes more than was asked for
+
+
 async def test_a_walk_that_lost_its_lock_leaves_the_counts_and_the_lock_to_another(
     manager: OAuthManager, redis: Redis, redis_url: str
 ) -> None:

@@ -27,6 +27,7 @@ from webui.oauth_manager.clock import Clock
 from webui.oauth_manager.flows import keep_alive
 from webui.oauth_manager.storage import key_pages, keys
 from webui.oauth_manager.storage.keep_alive_turn import TURN_SECONDS, Turn
+from webui.oauth_manager.storage.key_pages import Bookmark, Page
 
 pytestmark = pytest.mark.anyio
 
@@ -208,6 +209,29 @@ class TestTheTurn:
         await redis.set(keys.KEEP_ALIVE_LOCK, "another's")
         with pytest.raises(key_pages.TurnLost):
             await work._count(keys.RECORD_PATTERNS["tokens"], {})
+
+    async def test_is_kept_among_many_keys_of_others(
+        self,
+        manager: OAuthManager,
+        fake: FakeProvider,
+        redis: Redis,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(key_pages, "PAGE", 10)
+        monkeypatch.setattr(key_pages, "MOST_LOOKS", 2)
+        await redis.mset({f"another's:{n}": "" for n in range(1000)})
+        await put_people(manager, fake, redis)
+        time_passes(manager, 4)
+        marked: list[int] = []
+        put = Bookmark.put
+
+        async def seen(self: Bookmark, page: Page) -> None:
+            marked.append(len(page.keys))
+            await put(self, page)
+
+        monkeypatch.setattr(Bookmark, "put", seen)
+        assert await manager.keep_alive(redis) == KeepAlive(renewed=len(PEOPLE))
+        assert marked.count(0) > 10
 
     async def test_is_of_one_at_a_time(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis

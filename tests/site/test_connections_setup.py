@@ -14,6 +14,7 @@ from tests.kit.library import BASE_URL, KEY, OTHER_KEY
 from webui.commands.check import run_checkup
 from webui.connections import blocking_from_environment, connections_from_environment
 from webui.oauth_manager import OAuthNotConnected, TokenData, blocking, require_oauth_token
+from webui.oauth_manager.storage.calls import waiting
 from webui.settings.settings import SettingsError
 
 SECRET = "a-secret-of-the-site-alone-0123456789-abcdef"
@@ -51,6 +52,19 @@ async def test_so_has_a_bot_without_asyncio(environ: dict[str, str]) -> None:
         await asyncio.to_thread(blocking.require_oauth_token, ann, "github")
     await asyncio.to_thread(blocking.close)
     assert len(digest) == 12
+
+
+async def test_tokens_of_a_bot_wait_for_replicas_as_those_of_the_site_do(
+    environ: dict[str, str],
+) -> None:
+    waits = {**environ, "REDIS_WAIT_REPLICAS": "2"}
+    async with connections_from_environment(waits) as connections:
+        assert waiting[connections.redis] == 2
+    async with connections_from_environment(environ) as connections:
+        assert connections.redis not in waiting
+    blocking_from_environment(waits)
+    assert waiting[blocking.caller("ann").redis] == 2
+    await asyncio.to_thread(blocking.close)
 
 
 async def test_the_environment_of_the_process_is_read_unless_another_is_given(

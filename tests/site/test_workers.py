@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import resource
 import signal
@@ -94,6 +95,24 @@ async def test_a_worker_that_the_machine_cannot_start_is_started_once_it_can(
         assert process.stop()["event"] == "stopped"
 
 
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux alone has prlimit")
+async def test_a_machine_that_can_start_no_worker_ends_the_start_with_the_reason(
+    redis_url: str, redis: Redis, tmp_path: Path
+) -> None:
+    tight = (
+        "import resource, sys; from webui.__main__ import main; "
+        "from webui.serving.supervisor import Supervisor; run = Supervisor.run\n"
+        "async def starved(self):\n"
+        "    resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3)); await run(self)\n"
+        "Supervisor.run = starved; sys.argv = ['webui', *sys.argv[1:]]; main()"
+    )
+    done = await asyncio.to_thread(_refused, redis_url, tmp_path, "-c", tight)
+    assert done.returncode == 1
+    (refused,) = map(json.loads, done.stderr.splitlines())
+    assert (refused["event"], refused["why"]) == ("worker not started", "Too many open files")
+    assert "Traceback" not in done.stderr
+
+
 async def test_workers_that_refuse_to_start_end_all_with_the_reason_once(
     redis_url: str, redis: Redis, tmp_path: Path
 ) -> None:
@@ -105,12 +124,12 @@ async def test_workers_that_refuse_to_start_end_all_with_the_reason_once(
     assert '"started"' not in done.stderr
 
 
-def _refused(redis_url: str, folder: Path) -> subprocess.CompletedProcess[str]:
+def _refused(redis_url: str, folder: Path, *program: str) -> subprocess.CompletedProcess[str]:
     """Start two workers with a key that opens nothing of what is there."""
     environment = site_environment(f"http://127.0.0.1:{free_port()}", redis_url, {})
     own = {name: os.environ[name] for name in OF_EVERY_PROCESS if name in os.environ}
     return subprocess.run(
-        [sys.executable, "-m", "webui", "serve", "--workers", "2"],
+        [sys.executable, *(program or ("-m", "webui")), "serve", "--workers", "2"],
         env={**own, **environment, "ENCRYPTION_KEY": OTHER_KEY},
         cwd=folder,
         capture_output=True,

@@ -335,7 +335,8 @@ class OAuthManager(People):
         """Disconnect like :meth:`delete_token`, without waiting for the provider.
 
         If it does not confirm, the tokens to ask it with are kept for
-        :meth:`ask_again`, sealed and for at most an hour.
+        :meth:`ask_again`, sealed and for at most an hour.  Raises ``StoreUnavailable``,
+        and ``OAuthMisconfigured`` if a newer version of this program wrote the connection.
         """
         subject = self._subject(redis, user_id, provider)
         work = disconnect.disconnect(self._services, subject, by)

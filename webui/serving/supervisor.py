@@ -78,9 +78,17 @@ class Supervisor:
     async def _start_all(self) -> bool:
         """Start one worker, which looks at the keys, and then the others."""
         async with self._changing:
-            if not await self._start(1):
+            if not await self._start_first(1):
                 return False
-            return all(await asyncio.gather(*map(self._start, range(2, self._count + 1))))
+            return all(await asyncio.gather(*map(self._start_first, range(2, self._count + 1))))
+
+    async def _start_first(self, number: int) -> bool:
+        """Start a worker; log it if the machine starts none."""
+        try:
+            return await self._start(number)
+        except OSError as error:
+            _tell_refusal(number, error)
+            return False
 
     async def _start(self, number: int) -> bool:
         """Start a worker with the settings of now; return whether it accepts."""
@@ -128,8 +136,7 @@ class Supervisor:
                     await self._start(number)
                 return
             except OSError as error:  # no memory, too many processes or files: it may pass
-                why = error.strerror or type(error).__name__
-                log.error("worker not started", worker=number, why=why, pause=pause)
+                _tell_refusal(number, error, pause=pause)
             await self._rest(pause)
             pause = min(PAUSES[1], 2 * pause)
 
@@ -187,3 +194,10 @@ class Supervisor:
         return list(
             dict.fromkeys(fault for answer in answers if answer for fault in answer.get("why", ()))
         )
+
+
+def _tell_refusal(number: int, error: OSError, **more: float) -> None:
+    """Log that the machine starts no process for a worker."""
+    log.error(
+        "worker not started", worker=number, why=error.strerror or type(error).__name__, **more
+    )

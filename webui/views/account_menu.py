@@ -10,6 +10,7 @@ from starlette.responses import RedirectResponse, Response
 from webui.cards import AFTER_DISCONNECT, confirm_card
 from webui.incident_codes import refer
 from webui.oauth_manager import Connection, Status, StoreUnavailable
+from webui.oauth_manager.storage import TooOld
 from webui.paths import HOME
 from webui.rendering.render import render
 from webui.sessions.note import Note
@@ -65,6 +66,6 @@ async def _disconnect(request: Request, site: Site, session: Session, known: Con
     work = site.manager.disconnect(site.redis, session.user, name, by="web")
     try:
         await seen_through(site, session, name, work, AFTER_DISCONNECT)
-    except StoreUnavailable:
+    except (StoreUnavailable, TooOld):
         ref = await refer(request, "disconnect_failed", provider=name)
         await site.sessions.put_note(session, name, Note("disconnect_failed", ref=ref))

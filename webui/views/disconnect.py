@@ -19,6 +19,7 @@ from webui.oauth_manager import (
     Status,
     StoreUnavailable,
 )
+from webui.oauth_manager.storage import TooOld
 from webui.oauth_manager.storage.calls import is_refusal
 from webui.rate_limits import TooMany
 from webui.rendering.render import RETRY_SECONDS, render
@@ -64,7 +65,7 @@ async def disconnect(request: Request) -> Response:
     work = site.manager.disconnect(site.redis, session.user, provider.name, by="web")
     try:
         told = await seen_through(site, session, provider.name, work)
-    except StoreUnavailable:
+    except (StoreUnavailable, TooOld):
         return await _not_disconnected(request, session, provider, where)
     return await _how_it_went(request, told, provider, where)
 

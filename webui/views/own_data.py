@@ -12,7 +12,7 @@ from starlette.responses import Response
 from webui.access.guesses import COOKIE as KNOWN_COOKIE
 from webui.cards import confirm_card
 from webui.fetch_metadata import is_prefetch
-from webui.oauth_manager import Erasure, OAuthError, StoreUnavailable
+from webui.oauth_manager import Erasure, OAuthError
 from webui.people_data import export
 from webui.people_data.erasure import erase as erase_person
 from webui.people_data.erasure import take_up
@@ -69,7 +69,7 @@ async def erase(request: Request) -> Response:
     try:
         if done:
             erased, state = work.result(), "done"
-    except StoreUnavailable:
+    except OAuthError:
         state = "stopped"
     return await _answer(request, erased, state)
 

@@ -74,21 +74,24 @@ def init_oauth_manager(
     providers_config: Mapping[str, Mapping[str, Any]] | None = None,
     *,
     redis_url: str,
+    wait_replicas: int = 0,
     strict: bool = False,
     outgoing_proxy: str = "",
 ) -> OAuthManager:
     """Make the process-wide manager, like its namesake, and remember where Redis is.
 
     The thread starts with the first call that needs it: in each process of its own, if
-    workers fork after this.  Replaces an earlier one, which is closed.  Raises ``ValueError``.
+    workers fork after this.  Replaces an earlier one, which is closed.  ``redis_url`` and
+    ``wait_replicas`` are those of :func:`.redis_from_url`.  Raises ``ValueError``.
     """
     settings: dict[str, Any] = {"strict": strict, "outgoing_proxy": outgoing_proxy}
     manager_of = partial(
         access.init_oauth_manager, encryption_key, base_url, providers_config, **settings
     )
-    redis_from_url(redis_url)  # connects nowhere: a wrong address is told now
+    client_of = partial(redis_from_url, redis_url, wait_replicas)
+    client_of()  # connects nowhere: a wrong address is told now
     close()
-    _state.make = lambda: (manager_of(), redis_from_url(redis_url))
+    _state.make = lambda: (manager_of(), client_of())
     return manager_of()
 
 

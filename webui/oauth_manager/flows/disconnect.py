@@ -12,12 +12,12 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ..errors import StoreUnavailable
+from ..errors import OAuthMisconfigured, StoreUnavailable
 from ..journal import outbox
 from ..journal.activity import Event
 from ..journal.outbox import Queued
 from ..models import Account, Disconnected, RevokeOutcome
-from ..storage import held_tokens, lookup, store, switch_offers
+from ..storage import canary, held_tokens, lookup, store, switch_offers
 from ..storage.calls import is_full, redis_call
 from ..storage.held_tokens import ASKING, ENDED, HELD_SECONDS, HeldTokens
 from ..storage.records import Stored
@@ -56,13 +56,14 @@ class _Removal:
 async def disconnect(services: Services, subject: Subject, by: str) -> Ending:
     """Remove the connection here; the returned ending still waits for the provider.
 
-    Raises ``StoreUnavailable``; then the provider was not asked.
+    Raises ``StoreUnavailable``, and ``TooOld`` if a newer version wrote it, which alone can
+    ask the provider; then the provider was not asked.
     """
     offer = None  # that an earlier try has taken; whose it is can be told once all is removed
     while True:
         try:
             removal = await _remove(services, subject, by)
-        except StoreUnavailable:
+        except (OAuthMisconfigured, StoreUnavailable):
             offers.drop(services, subject, offer)
             raise
         offer = removal.offer = removal.offer or offer
@@ -75,6 +76,7 @@ async def disconnect(services: Services, subject: Subject, by: str) -> Ending:
 async def _remove(services: Services, subject: Subject, by: str) -> _Removal:
     storage = services.storage
     stored = await lookup.read_one(storage, subject)
+    canary.require_age(subject.provider.name, "disconnect", is_newer=stored.is_newer)
     label = stored.facts.account.label
     event = Event(
         "disconnected", subject.provider.name, by, services.storage.clock.now(), ASKING, label

@@ -19,7 +19,7 @@ from ..models import Account, RevokeOutcome
 from ..protocol import answers
 from ..protocol.transport import DEADLINE_WHILE_WAITING
 from ..providers.provider import OAuthProvider
-from ..storage import account_index, erasures, keys, lookup, switch_offers
+from ..storage import account_index, canary, erasures, keys, lookup, switch_offers
 from ..storage.calls import RedisClient, redis_call
 from ..storage.keys import UserId
 from ..storage.storage import Storage, Subject
@@ -61,6 +61,15 @@ class Erasure:
 
     grants: tuple[EndedGrant, ...]
     was_there: bool
+
+
+async def require_age(
+    storage: Storage, redis: RedisClient, user_id: UserId, providers: Iterable[OAuthProvider]
+) -> None:
+    """Raise ``TooOld`` if a newer version wrote a connection, so that nothing is half erased."""
+    subjects = [Subject(redis, user_id, provider) for provider in providers]
+    for subject, stored in zip(subjects, await lookup.read(storage, subjects), strict=True):
+        canary.require_age(subject.provider.name, "erase", is_newer=stored.is_newer)
 
 
 async def erase(

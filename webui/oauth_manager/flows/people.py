@@ -55,13 +55,15 @@ class People(Display):
         """Check the keys before anything of an erasure is done.
 
         With ``is_taken_up`` :meth:`take_up_erasures` goes on with it if this process ends.
-        Raises ``StoreUnavailable``, and ``OAuthMisconfigured`` if the keys do not fit.
+        Raises ``StoreUnavailable``, and ``OAuthMisconfigured`` if the keys do not fit, or a
+        newer version of this program wrote a connection.
         """
         checked = check_user_id(user_id)
         self._need(redis)
         await canary.require_ours(redis, self._sealer, "erase")
         if is_taken_up:
-            await erasures.enlist(self._storage, redis, checked)
+            await erasures.enlist(self._storage, redis, checked)  # a newer process can do it
+        await erasure.require_age(self._storage, redis, checked, self.providers.values())
 
     async def erase(self, redis: RedisClient, user_id: str, *, walks: bool = False) -> Erasure:
         """Ask every provider to end its grant, and remove every record of the person.

@@ -18,6 +18,7 @@ from . import scripts
 from .calls import RedisClient, as_text, raw, redis_call
 
 PAGE = 500  # keys that are read and written together
+MOST_LOOKS = 20  # of that many keys each, after which a page comes whatever it holds
 END = -1  # the place behind the last key
 _LIFE = 86_400  # seconds
 
@@ -26,6 +27,7 @@ _LIFE = 86_400  # seconds
 class Page:
     """Keys of one server, each once, and the place behind them; a walk may meet a key twice.
 
+    There may be none: among the keys of others a page says only how far the walk has come.
     ``run`` is the id of the server's run, ``""`` if it does not tell.
     """
 
@@ -42,22 +44,28 @@ async def pages(
         run = await _run(server)
         cursor = (places or {}).get(run, 0)
         found = dict[bytes, None]()
+        looks = 0
         while cursor != END:
             async with redis_call("walk all keys"):
                 cursor, names = await server.execute_command(
                     "SCAN", cursor, "MATCH", pattern, "COUNT", PAGE, NEVER_DECODE=True
                 )
             cursor = int(cursor) or END
+            looks += 1
             found |= dict.fromkeys(names)
-            if found and (len(found) >= PAGE or cursor == END):
+            if len(found) >= PAGE or looks == MOST_LOOKS or (found and cursor == END):
                 yield Page(list(found), run, cursor)
                 found.clear()
+                looks = 0
 
 
 async def portions(redis: RedisClient, pattern: str) -> AsyncIterator[list[bytes]]:
-    """Walk all keys of a pattern, at most ``PAGE`` together.  Raises ``StoreUnavailable``."""
+    """Walk all keys of a pattern, at most ``PAGE`` together, or none, like :func:`pages`.
+
+    Raises ``StoreUnavailable``.
+    """
     async for page in pages(redis, pattern):
-        for start in range(0, len(page.keys), PAGE):
+        for start in range(0, len(page.keys) or 1, PAGE):
             yield page.keys[start : start + PAGE]
 
 

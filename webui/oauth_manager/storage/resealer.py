@@ -97,6 +97,8 @@ class Resealer:
     async def visit(self, task: Task) -> Findings:
         """Do the work on a page.  Raises ``StoreUnavailable``."""
         found, page = Findings(), task.page
+        if not page:
+            return found
         if task.work == INDEX:
             await self._mend_index(task, found)
             return found
