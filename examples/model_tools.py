@@ -1,4 +1,4 @@
-"""``connect_service`` as a tool of a model, past which a person's code never goes."""
+"""``connect_service`` as a tool of a model, past which links and codes go."""
 
 from __future__ import annotations
 
@@ -6,21 +6,16 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from webui.chat import (
-    CONNECT_SERVICE_TOOL,
     ChatContext,
+    answer_model,
     connect_service,
-    for_model,
+    connect_service_tool,
     sent_code,
-    split_link,
 )
 
-# One form or the other, as the model's interface has it.
-as_function: dict[str, Any] = {"type": "function", "function": CONNECT_SERVICE_TOOL}
-as_tool: dict[str, Any] = {
-    "name": CONNECT_SERVICE_TOOL["name"],
-    "description": CONNECT_SERVICE_TOOL["description"],
-    "input_schema": CONNECT_SERVICE_TOOL["parameters"],
-}
+# One or the other, as the model's interface has it; "mcp" and "json-schema" are there too.
+for_openai: dict[str, Any] = connect_service_tool("openai")
+for_anthropic: dict[str, Any] = connect_service_tool("anthropic")
 
 
 async def before_the_model(ctx: ChatContext, text: str) -> str:
@@ -36,17 +31,13 @@ async def call(
     arguments: dict[str, Any],
     send: Callable[[str], Awaitable[None]],
 ) -> str:
-    """Do what the model asked for, as far as the schema goes, and return what it may read.
+    """Do what the model asked for, and return what it may read.
 
     ``send`` writes to the person, in their own chat: a link goes that way, past the model.
     """
-    if name != CONNECT_SERVICE_TOOL["name"]:
+    if name != "connect_service":
         return f"There is no tool {name}."
-    known = CONNECT_SERVICE_TOOL["parameters"]["properties"]
-    action, provider = arguments.get("action", ""), arguments.get("provider", "")
-    if action not in known["action"]["enum"]:
-        return f"There is no action {action}."
-    said = await connect_service(ctx, action, provider)
-    if split_link(said)[1]:
-        await send(said)
-    return for_model(said)
+    answer = await answer_model(ctx, arguments.get("action"), arguments.get("provider"))
+    if answer.for_person:
+        await send(answer.for_person)
+    return answer.for_model

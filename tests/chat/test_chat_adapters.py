@@ -347,16 +347,15 @@ async def test_a_model_calls_the_tool_and_chooses_neither_person_nor_permissions
     (url,) = LINK.findall(person.got)
     assert (await leads_to(manager, redis, url)).user_id == "alice"
     assert (await leads_to(manager, redis, url)).scopes == ("read:user",)
-    assert "no action" in await model_tools.call(ctx, "connect_service", {}, person)
+    assert "I can do this" in await model_tools.call(ctx, "connect_service", {}, person)
     code = await code_shown(manager, redis, "alice")
     for given in ({"code": code}, {"provider": code}):
         talked_into = {"action": "confirm", **given}
-        assert "no action confirm" in await model_tools.call(
+        assert "I can do this" in await model_tools.call(
             ctx, "connect_service", talked_into, person
         )
     assert await manager.proofs.confirm(redis, "alice", code) is None, "nobody had passed it on"
     assert "no tool" in await model_tools.call(ctx, "delete_everything", {}, person)
-    assert model_tools.as_function["function"]["parameters"] == model_tools.as_tool["input_schema"]
 
 
 async def test_in_a_thousand_turns_a_hostile_model_reads_no_link_code_or_token(

@@ -384,6 +384,7 @@ RUN = {
     "a renewal": re.compile(r"fresh = await manager\.renew\("),
     "a set-up, in the next test": re.compile(r"async with connections_from_environment\("),
     "a client": re.compile(r"async with oauth_client\("),
+    "files of another bot, in test_stargazer": re.compile(r"from webui(?:\.chat)? import "),
     "the loop of a bot": re.compile(r"async for notice in "),
     "rooms and layers, in test_walks": re.compile(r"commands/|__main__\b|blocking\n|people\n"),
     "a whole file, in test_examples": re.compile(r'"""|server \{\n'),

@@ -7,10 +7,15 @@ be the person's.  The bot itself takes the code from the person's own message.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from copy import deepcopy
 from typing import Any, Literal, get_args
 
 ModelAction = Literal["connect", "list", "status", "check", "disconnect", "manage"]
 """The actions of ``connect_service`` that a model may ask for."""
+
+ToolFormat = Literal["openai", "anthropic", "mcp", "json-schema"]
+"""The interfaces of models that ``connect_service_tool`` writes for."""
 
 CONNECT_SERVICE_TOOL: dict[str, Any] = {
     "name": "connect_service",
@@ -44,3 +49,41 @@ CONNECT_SERVICE_TOOL: dict[str, Any] = {
     },
 }
 """Name, description and parameters (JSON Schema)."""
+
+
+def connect_service_tool(form: ToolFormat) -> dict[str, Any]:
+    """Return the description as the interface of a model has it, a new copy each time.
+
+    ``openai`` has ``strict`` on, by which a model names every parameter and says null for
+    none; ``json-schema`` is the parameters alone, with the name as ``title``.  Raises
+    ``ValueError`` for another form.
+    """
+    if form not in _FORMS:
+        raise ValueError(f"unknown form of a tool; known are {', '.join(_FORMS)}")
+    tool = deepcopy(CONNECT_SERVICE_TOOL)
+    return _FORMS[form](tool["name"], tool["description"], tool["parameters"])
+
+
+def _openai(name: str, description: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    for key, schema in parameters["properties"].items():
+        if key not in parameters["required"]:
+            schema["type"] = [schema["type"], "null"]
+    parameters["required"] = list(parameters["properties"])
+    function = {"name": name, "description": description, "strict": True, "parameters": parameters}
+    return {"type": "function", "function": function}
+
+
+def _json_schema(name: str, description: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    return {"title": name, "description": description, **parameters}
+
+
+_FORMS: dict[str, Callable[[str, str, dict[str, Any]], dict[str, Any]]] = {
+    "openai": _openai,
+    "anthropic": lambda name, text, schema: {
+        "name": name,
+        "description": text,
+        "input_schema": schema,
+    },
+    "mcp": lambda name, text, schema: {"name": name, "description": text, "inputSchema": schema},
+    "json-schema": _json_schema,
+}

@@ -59,7 +59,9 @@ class ChatContext(Protocol):
     def redis(self) -> Any: ...
 
 
-async def connect_service(ctx: ChatContext, action: str, provider: str = "", code: str = "") -> str:
+async def connect_service(
+    ctx: ChatContext, action: str, provider: str | None = "", code: str = ""
+) -> str:
     """Carry out the person's request and say the outcome; raises none of the library's errors.
 
     ``action`` is one of ``ACTIONS``.  Nothing is done in a chat that others can read.
