@@ -400,7 +400,7 @@ class TestAClient:
         await asyncio.to_thread(loop.run_until_complete, transport.warm())
         loop.close()
         await transport.warm()
-        assert list(transport._clients) == [asyncio.get_running_loop()]
+        assert list(transport._clients) == [(asyncio.get_running_loop(), ())]
         await transport.aclose()
         gc.collect()
 

@@ -26,10 +26,10 @@ from webui.oauth_manager import (
     RevokeOutcome,
     init_oauth_manager,
 )
+from webui.oauth_manager.protocol.metadata import get_request
 from webui.oauth_manager.protocol.requests import ProviderRequest
 from webui.oauth_manager.protocol.transport import Transport
 from webui.settings.settings import load_settings
-from webui.sign_on.discovery import get_request
 
 pytestmark = pytest.mark.anyio
 
@@ -107,7 +107,7 @@ class TestEveryCall:
     async def test_of_the_sign_on_goes_through_it_too(self, fake: FakeProvider, port: int) -> None:
         async with connect_proxy({TARGET: port}) as proxy:
             transport = Transport(proxy=f"http://127.0.0.1:{proxy.port}")
-            await transport.send(get_request("discovery", f"https://{PROVIDER}/account"))
+            await transport.send(get_request("sign-on", "discovery", f"https://{PROVIDER}/account"))
             await transport.aclose()
         assert proxy.seen == [TARGET]
 

@@ -556,5 +556,5 @@ async def test_the_client_for_the_providers_is_made_once_the_site_runs(
     transport = Noted()
     async with running(create_app(site_settings(redis_url, fake), transport=transport)):
         await asyncio.wait_for(transport.is_warm.wait(), 10)
-        assert transport._clients[asyncio.get_running_loop()].done()
+        assert transport._clients[asyncio.get_running_loop(), ()].done()
     assert transport._clients == {}

@@ -15,8 +15,14 @@ from tests.kit.every import every
 from tests.kit.fake_answers import Answer, Gate, gzip_bomb, json_answer, redirect
 from tests.kit.openid_server import CLIENT_ID, ISSUER, OpenIDServer, new_key
 from webui.oauth_manager import OAuthMisconfigured, OAuthUnavailable
+from webui.oauth_manager.protocol.metadata import (
+    FRESH_SECONDS,
+    PAUSE_SECONDS,
+    Discovery,
+    document_url,
+)
 from webui.oauth_manager.protocol.transport import Transport
-from webui.sign_on.discovery import FRESH_SECONDS, PAUSE_SECONDS, Discovery, document_url
+from webui.sign_on import discovery as sign_on
 from webui.sign_on.identity import IdTokenRefused, KeyUnknown
 from webui.sign_on.keys import PAUSE_SECONDS as KEYS_PAUSE_SECONDS
 from webui.sign_on.keys import TROUBLE_SECONDS as KEYS_TROUBLE_SECONDS
@@ -57,7 +63,7 @@ async def network(server: OpenIDServer) -> AsyncIterator[Transport]:
 
 @pytest.fixture
 def discovery(network: Transport, clock: FakeClock) -> Discovery:
-    return Discovery(ISSUER, network, clock)
+    return sign_on.discovery(ISSUER, network, clock)
 
 
 async def code_of(discovery: Discovery) -> str:
@@ -191,7 +197,7 @@ async def test_no_endpoint_may_be_where_a_secret_must_not_go(
     server: OpenIDServer, network: Transport, clock: FakeClock, name: str, url: object
 ) -> None:
     server.document = {name: url}
-    assert await code_of(Discovery(ISSUER, network, clock)) == name
+    assert await code_of(sign_on.discovery(ISSUER, network, clock)) == name
 
 
 @pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri"])
@@ -208,7 +214,7 @@ async def test_on_this_machine_http_will_do(clock: FakeClock) -> None:
     app_path = "/signon" + DOCUMENT
     server.answers[app_path] = lambda _: json_answer(server.metadata())
     transport = Transport(httpx.ASGITransport(server))
-    discovery = Discovery(server.issuer, transport, clock)
+    discovery = sign_on.discovery(server.issuer, transport, clock)
     assert await code_of(discovery) == "token_endpoint"
     server.document.clear()
     clock.advance(PAUSE_SECONDS)
@@ -241,8 +247,9 @@ def verifying(network: Transport, clock: FakeClock, server: OpenIDServer) -> Any
     async def verify(**changes: Any) -> str:
         server.claims = changes
         token = server.id_token({"nonce": "n"})
-        expected = {"issuer": ISSUER, "client_id": CLIENT_ID, "nonce": "n"}
-        claims = await keys.verify(token, f"{ISSUER}/jwks", **expected)
+        claims = await keys.verify(
+            token, f"{ISSUER}/jwks", issuer=ISSUER, client_id=CLIENT_ID, nonce="n"
+        )
         return str(claims["sub"])
 
     return verify

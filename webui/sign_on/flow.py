@@ -17,6 +17,7 @@ from webui.oauth_manager import (
 )
 from webui.oauth_manager.protocol import ProviderFailure
 from webui.oauth_manager.protocol.callback import AuthorizationResponse
+from webui.oauth_manager.protocol.metadata import ServerMetadata
 from webui.oauth_manager.protocol.requests import authorize_url, code_challenge, exchange_request
 from webui.oauth_manager.protocol.token_answers import read_token_answer
 from webui.oauth_manager.protocol.transport import Transport
@@ -25,7 +26,7 @@ from webui.oauth_manager.storage.calls import RedisClient
 from webui.settings.settings import Settings
 
 from .attempts import Attempt, begin_attempt
-from .discovery import NAME, Discovery, Metadata
+from .discovery import NAME, discovery
 from .identity import (
     Identity,
     IdTokenRefused,
@@ -62,7 +63,7 @@ class SignOn:
         self.signed_out_uri = f"{settings.base_url}/signed-out"
         self._transport = transport
         self._clock = clock
-        self._discovery = Discovery(settings.oidc_issuer, transport, clock)
+        self._discovery = discovery(settings.oidc_issuer, transport, clock)
         self._keys = Keys(transport, clock)
         self._userinfo = UserInfo(settings, self._discovery, transport)
         self.provider = OAuthProvider(
@@ -126,6 +127,7 @@ class SignOn:
             issuer=self._issuer,
             client_id=provider.client_id,
             nonce=attempt.nonce,
+            reach=metadata.reach,
         )
         identity = read_identity(claims, self._user_claim, self._groups_claim, self._clock.now())
         if not (self._group and metadata.userinfo_endpoint):
@@ -181,14 +183,14 @@ class SignOn:
         sealed = self._userinfo.seal(identity.user, access_token, subject)
         return replace(identity, groups=groups, sealed_token=sealed)
 
-    def _wishes(self, metadata: Metadata) -> str:
+    def _wishes(self, metadata: ServerMetadata) -> str:
         groups = [self._groups_claim] if self._group else []
         return claims_request(
             id_token=[self._user_claim, *groups],
             userinfo=groups if metadata.userinfo_endpoint else [],
         )
 
-    async def _checked(self, answer: AuthorizationResponse) -> Metadata:
+    async def _checked(self, answer: AuthorizationResponse) -> ServerMetadata:
         """Check an answer: its issuer first (RFC 9207, 2.4), then its content."""
         if answer.issuer not in (None, self._issuer):
             raise FlowRefused("issuer", NAME)
@@ -200,15 +202,17 @@ class SignOn:
             raise FlowRefused("issuer", NAME)
         return metadata
 
-    def _at(self, metadata: Metadata) -> OAuthProvider:
+    def _at(self, metadata: ServerMetadata) -> OAuthProvider:
         return replace(
             self.provider,
             authorize_url=metadata.authorization_endpoint,
             token_url=metadata.token_endpoint,
             token_auth=self._token_auth(metadata),
+            reach=metadata.reach,
+            found=tuple(metadata.addresses.values()),
         )
 
-    def _token_auth(self, metadata: Metadata) -> Literal["basic", "post"]:
+    def _token_auth(self, metadata: ServerMetadata) -> Literal["basic", "post"]:
         """Choose client authentication (RFC 6749, 2.3.1); without a secret only the id (3.2.1)."""
         has_secret = bool(self.provider.client_secret)
         if has_secret and "client_secret_basic" in metadata.auth_methods:

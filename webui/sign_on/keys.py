@@ -7,10 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from webui.oauth_manager import OAuthUnavailable
+from webui.oauth_manager.protocol.metadata import get_request
+from webui.oauth_manager.protocol.reach import Reach
+from webui.oauth_manager.protocol.requests import ProviderRequest
 from webui.oauth_manager.protocol.transport import Transport
 from webui.oauth_manager.storage import Clock
 
-from .discovery import NAME, get_request
+from .discovery import NAME
 from .identity import KeyUnknown
 
 if TYPE_CHECKING:
@@ -39,20 +42,28 @@ class Keys:
         self._trouble_until = 0.0
 
     async def verify(
-        self, token: str, jwks_uri: str, *, issuer: str, client_id: str, nonce: str
+        self,
+        token: str,
+        jwks_uri: str,
+        *,
+        issuer: str,
+        client_id: str,
+        nonce: str,
+        reach: Reach = (),
     ) -> dict[str, Any]:
-        """Return an id token's claims; fetch newer keys if need be.
+        """Return an id token's claims; fetch newer keys if need be, within ``reach``.
 
         Raises what :func:`.id_token.read_id_token` does, and ``OAuthUnavailable`` if the
         provider gives no keys.
         """
         read = partial(self._read_id_token, token, issuer=issuer, client_id=client_id, nonce=nonce)
+        ask = get_request(NAME, "keys", jwks_uri, reach)
         try:
-            return read(await self._keys(jwks_uri, FRESH_SECONDS), now=self._clock.now())
+            return read(await self._keys(ask, FRESH_SECONDS), now=self._clock.now())
         except KeyUnknown:
-            return read(await self._keys(jwks_uri, PAUSE_SECONDS), now=self._clock.now())
+            return read(await self._keys(ask, PAUSE_SECONDS), now=self._clock.now())
 
-    async def _keys(self, jwks_uri: str, fresh: float) -> PublicKeys:
+    async def _keys(self, ask: ProviderRequest, fresh: float) -> PublicKeys:
         """Return the keys as they were at most ``fresh`` seconds ago."""
         async with self._asking:
             if self._known is not None and self._clock.monotonic() < self._asked_at + fresh:
@@ -60,7 +71,7 @@ class Keys:
             if self._clock.monotonic() < self._trouble_until:
                 raise OAuthUnavailable(NAME, "keys", self._trouble)
             try:
-                self._known = await self._fetch(jwks_uri)
+                self._known = await self._fetch(ask)
             except OAuthUnavailable as failure:
                 self._trouble = failure.code
                 self._trouble_until = self._clock.monotonic() + TROUBLE_SECONDS
@@ -68,8 +79,8 @@ class Keys:
             self._asked_at = self._clock.monotonic()
             return self._known
 
-    async def _fetch(self, jwks_uri: str) -> PublicKeys:
-        answer = await self._transport.send(get_request("keys", jwks_uri))
+    async def _fetch(self, ask: ProviderRequest) -> PublicKeys:
+        answer = await self._transport.send(ask)
         keys = self._read_keys(answer.body) if answer.status == 200 else None
         if keys is None:
             raise OAuthUnavailable(NAME, "keys", f"http_{answer.status}")

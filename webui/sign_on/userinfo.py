@@ -17,12 +17,14 @@ from webui.oauth_manager import (
     RecordUnreadable,
 )
 from webui.oauth_manager.protocol.answers import Answer, read_json
+from webui.oauth_manager.protocol.metadata import Discovery, get_request
+from webui.oauth_manager.protocol.reach import Reach
 from webui.oauth_manager.protocol.requests import ProviderRequest
 from webui.oauth_manager.protocol.transport import DEADLINE_WHILE_WAITING, Transport
 from webui.oauth_manager.storage import Sealer
 from webui.settings.settings import Settings
 
-from .discovery import NAME, Discovery, get_request
+from .discovery import NAME
 from .identity import IdTokenRefused
 
 STEP = "userinfo"
@@ -48,9 +50,10 @@ class UserInfo:
         answer = None
         try:
             async with asyncio.timeout(DEADLINE_WHILE_WAITING):
-                url = (await self._discovery.metadata()).userinfo_endpoint
-                if url:
-                    answer = await self._transport.send(userinfo_request(url, access_token))
+                metadata = await self._discovery.metadata()
+                if url := metadata.userinfo_endpoint:
+                    request = userinfo_request(url, access_token, metadata.reach)
+                    answer = await self._transport.send(request)
         except TimeoutError:
             raise OAuthUnavailable(NAME, STEP, "timeout") from None
         if answer is None:
@@ -71,9 +74,9 @@ class UserInfo:
         return await self.claims(kept["access_token"], kept["sub"])
 
 
-def userinfo_request(url: str, access_token: str) -> ProviderRequest:
+def userinfo_request(url: str, access_token: str, reach: Reach = ()) -> ProviderRequest:
     """Build the request (OpenID Connect Core 5.3.1, RFC 6750 2.1)."""
-    request = get_request(STEP, url)
+    request = get_request(NAME, STEP, url, reach)
     authorization = {"Authorization": f"Bearer {access_token}"}
     return replace(request, headers=request.headers | authorization)
 

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import select
+import socket
 import ssl
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -19,6 +20,9 @@ import aiohttp
 import httpx
 from httpx_aiohttp import AiohttpTransport
 
+from ..configuration import is_loopback
+from .reach import OutOfReach, Reach, admits
+
 CONNECTIONS = 100  # at work at once
 KEPT_SECONDS = 5.0  # that an idle connection is kept
 MAX_HEADER_LINE = 64 * 1024  # bytes
@@ -27,6 +31,8 @@ MAX_HEADER_LINES = 1000
 _Answered = aiohttp.client_proto.ResponseHandler
 # The connection that answered, if more of the answer is to come: of the call under way.
 _answered: ContextVar[_Answered | None] = ContextVar("answered")
+# The addresses that the call under way did not connect to, for want of reach.
+_turned_away: ContextVar[list[str]] = ContextVar("turned_away")
 
 
 class Network(httpx.AsyncBaseTransport):
@@ -34,16 +40,21 @@ class Network(httpx.AsyncBaseTransport):
 
     A request is sent once, whatever its method.  What goes wrong is told as httpx tells it:
     ``ConnectError`` and ``ProxyError`` if the request was not sent, ``ReadError`` and
-    ``RemoteProtocolError`` if it may have been.
+    ``RemoteProtocolError`` if it may have been.  With a ``reach`` it connects to addresses
+    of those kinds alone, whatever a name says when it is looked up: ``ConnectError`` by
+    ``OutOfReach``.  A proxy looks names up itself, and so has no reach.
     """
 
-    def __init__(self, context: ssl.SSLContext, proxy: httpx.Proxy | None = None) -> None:
+    def __init__(
+        self, context: ssl.SSLContext, proxy: httpx.Proxy | None = None, reach: Reach = ()
+    ) -> None:
         session = aiohttp.ClientSession(
             connector=_Connector(
                 ssl=context,
                 limit=CONNECTIONS,
                 keepalive_timeout=KEPT_SECONDS,
                 resolver=aiohttp.ThreadedResolver(),  # another one, if installed, knows less
+                socket_factory=_socket_within(reach) if reach else None,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
@@ -58,13 +69,33 @@ class Network(httpx.AsyncBaseTransport):
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        response = await self._inner.handle_async_request(request)
+        turned_away: list[str] = []
+        _turned_away.set(turned_away)
+        try:
+            response = await self._inner.handle_async_request(request)
+        except httpx.ConnectError:
+            if turned_away:
+                raise httpx.ConnectError("out of reach") from OutOfReach()
+            raise
         if isinstance(response.stream, httpx.AsyncByteStream):
             response.stream = _Body(response.stream, _answered.get())
         return response
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+
+
+def _socket_within(reach: Reach) -> Callable[[aiohttp.connector.AddrInfoType], socket.socket]:
+    """Return a maker of sockets to addresses of these kinds: the last step before connecting."""
+
+    def make(found: aiohttp.connector.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, address = found
+        if not admits(reach, address[0]):
+            _turned_away.get().append(address[0])
+            raise OutOfReach
+        return socket.socket(family=family, type=kind, proto=protocol)
+
+    return make
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -105,6 +136,30 @@ def _with_login(proxy: httpx.Proxy) -> httpx.Proxy:
         return proxy
     login = b64encode(":".join(proxy.auth).encode()).decode()
     return httpx.Proxy(proxy.url, headers={"Proxy-Authorization": f"Basic {login}"})
+
+
+class Proxied(httpx.AsyncBaseTransport):
+    """Transport through a proxy, except to this machine: a proxy elsewhere cannot reach it."""
+
+    def __init__(self, direct: httpx.AsyncBaseTransport, through: httpx.AsyncBaseTransport) -> None:
+        self._direct = direct
+        self._through = through
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        is_here = is_loopback(request.url.host)
+        return await (self._direct if is_here else self._through).handle_async_request(request)
+
+    async def aclose(self) -> None:
+        await self._direct.aclose()
+        await self._through.aclose()
+
+
+def build(
+    context: ssl.SSLContext, proxy: httpx.Proxy | None, reach: Reach
+) -> httpx.AsyncBaseTransport:
+    """Build the network, straight or through a proxy."""
+    direct = Network(context, reach=reach)
+    return direct if proxy is None else Proxied(direct, Network(context, proxy))
 
 
 class _Body(httpx.AsyncByteStream):

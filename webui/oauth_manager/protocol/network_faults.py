@@ -10,6 +10,8 @@ import socket
 import ssl
 from collections.abc import Iterator
 
+from .reach import OutOfReach
+
 # OpenSSL's X509_V_ERR_*; any other fault of a certificate is untrusted.
 _CERTIFICATE = {
     9: "certificate_not_yet_valid",
@@ -38,7 +40,8 @@ def fault_of(error: BaseException) -> str:
 
     Words: ``certificate_expired``, ``certificate_host``, ``certificate_not_yet_valid``,
     ``certificate_untrusted``, ``client_certificate``, ``closed``, ``dns``, ``missing``,
-    ``not_tls``, ``permission``, ``refused``, ``timeout``, ``tls``, ``unreachable``.
+    ``not_tls``, ``out_of_reach``, ``permission``, ``refused``, ``timeout``, ``tls``,
+    ``unreachable``.
     """
     return next(filter(None, map(_word, _causes(error))), "network")
 
@@ -76,6 +79,8 @@ def _word(error: BaseException) -> str:
         return "dns"
     if isinstance(error, EOFError):
         return "closed"
+    if isinstance(error, OutOfReach):
+        return "out_of_reach"
     if isinstance(error, OSError):
         return _ERRNO.get(error.errno or 0, "")
     return ""

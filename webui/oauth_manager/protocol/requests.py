@@ -13,11 +13,15 @@ from urllib.parse import quote, quote_plus, urlencode
 
 from ..providers.provider import OAuthProvider
 from ..token_data import TokenData
+from .reach import Reach
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderRequest:
-    """One request to a provider, complete.  Its repr shows the step alone."""
+    """One request to a provider, complete.  Its repr shows the step alone.
+
+    ``reach`` are the kinds of addresses that it may go to (:mod:`.reach`).
+    """
 
     provider: str
     step: str
@@ -25,6 +29,7 @@ class ProviderRequest:
     url: str = field(repr=False)
     headers: dict[str, str] = field(repr=False)
     body: bytes = field(default=b"", repr=False)
+    reach: Reach = ()
 
 
 def new_secret() -> str:
@@ -118,7 +123,8 @@ def _written(provider: OAuthProvider, draft: _Draft) -> ProviderRequest:
         content = urlencode(fields).encode()
     elif draft.body == "query":
         url += ("&" if "?" in url else "?") + urlencode(fields)
-    return ProviderRequest(provider.name, draft.step, draft.method, url, headers, content)
+    reach = provider.reach_of(draft.url)
+    return ProviderRequest(provider.name, draft.step, draft.method, url, headers, content, reach)
 
 
 def _client_auth(provider: OAuthProvider) -> str:
@@ -184,7 +190,8 @@ def account_request(provider: OAuthProvider, access_token: str) -> ProviderReque
     if body:
         headers["Content-Type"] = "application/json"
     url, method = _filled(provider, provider.account_url, is_address=True), provider.account_method
-    return ProviderRequest(provider.name, "account", method, url, headers, body)
+    reach = provider.reach_of(provider.account_url)
+    return ProviderRequest(provider.name, "account", method, url, headers, body, reach)
 
 
 _ONE_TIME = re.compile(r"[A-Za-z0-9_-]{20,128}")

@@ -14,6 +14,7 @@ from contextlib import suppress
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib import import_module
 from types import ModuleType
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -22,6 +23,7 @@ from ..configuration import is_loopback
 from ..errors import OAuthUnavailable
 from .answers import Answer
 from .network_faults import fault_of, is_tls
+from .reach import Reach, admits
 from .requests import ProviderRequest
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 DEADLINE = 10.0  # seconds, for the whole of a call
 DEADLINE_WHILE_WAITING = 4.0  # seconds, while a person waits for a disconnect
 MAX_BODY = 256 * 1024  # bytes, decoded
+_LOOKED = ("out_of_reach", "discovery")
 _HEADERS = {"User-Agent": "account-connections", "Accept-Encoding": "identity"}
 
 
@@ -42,11 +45,11 @@ def _load() -> tuple[ModuleType, ssl.SSLContext]:
     return import_module(".network", __package__), tls_context()
 
 
-async def _connect(proxy: httpx.Proxy | None) -> httpx.AsyncBaseTransport:
+async def _connect(proxy: httpx.Proxy | None, reach: Reach) -> httpx.AsyncBaseTransport:
     """Build plain HTTP, straight or through the proxy, while the event loop goes on."""
     network, context = await asyncio.to_thread(_load)
-    direct: httpx.AsyncBaseTransport = network.Network(context)
-    return direct if proxy is None else _Proxied(direct, network.Network(context, proxy))
+    made: httpx.AsyncBaseTransport = network.build(context, proxy, reach)
+    return made
 
 
 def _read_proxy(address: str) -> httpx.Proxy | None:
@@ -58,22 +61,6 @@ def _read_proxy(address: str) -> httpx.Proxy | None:
         if proxy.url.scheme in ("http", "https") and proxy.url.host:
             return proxy
     raise ValueError("a proxy's address looks like http://user:password@host:3128")
-
-
-class _Proxied(httpx.AsyncBaseTransport):
-    """Transport through a proxy, except to this machine: a proxy elsewhere cannot reach it."""
-
-    def __init__(self, direct: httpx.AsyncBaseTransport, through: httpx.AsyncBaseTransport) -> None:
-        self._direct = direct
-        self._through = through
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        is_here = is_loopback(request.url.host)
-        return await (self._direct if is_here else self._through).handle_async_request(request)
-
-    async def aclose(self) -> None:
-        await self._direct.aclose()
-        await self._through.aclose()
 
 
 class _Client(httpx.AsyncClient):
@@ -93,8 +80,14 @@ class _Client(httpx.AsyncClient):
         )
 
 
+_Place = tuple[asyncio.AbstractEventLoop, Reach]
+
+
 class Transport:
     """One shared HTTP client for each event loop: a client per call costs a TLS context.
+
+    Requests of another reach have another one, so that none goes over a connection to
+    an address that it may not go to.
 
     ``transport`` replaces the network, for tests; ``proxy`` is an address like
     ``http://user:password@host:3128`` (or https) that every call goes through.
@@ -106,7 +99,7 @@ class Transport:
     ) -> None:
         self._transport = transport
         self._proxy = _read_proxy(proxy)
-        self._clients: dict[asyncio.AbstractEventLoop, asyncio.Task[_Client]] = {}
+        self._clients: dict[_Place, asyncio.Task[_Client]] = {}
 
     @property
     def is_out_there(self) -> bool:
@@ -118,18 +111,19 @@ class Transport:
         with suppress(OSError):
             await self._client()
 
-    async def _client(self) -> _Client:
+    async def _client(self, reach: Reach = ()) -> _Client:
         """Return this event loop's client, made by the first who asks for all who do."""
         loop = asyncio.get_running_loop()
-        making = self._clients.get(loop)
+        place = loop, reach
+        making = self._clients.get(place)
         if making is None or (making.done() and (making.cancelled() or making.exception())):
-            making = self._clients[loop] = loop.create_task(self._make_client())
+            making = self._clients[place] = loop.create_task(self._make_client(reach))
         return making.result() if making.done() else await asyncio.shield(making)
 
-    async def _make_client(self) -> _Client:
-        for loop in [each for each in self._clients if each.is_closed()]:
-            await _close(self._clients.pop(loop))  # nobody has closed it, and nobody will
-        return _Client(self._transport or await _connect(self._proxy))
+    async def _make_client(self, reach: Reach) -> _Client:
+        for place in [each for each in self._clients if each[0].is_closed()]:
+            await _close(self._clients.pop(place))  # nobody has closed it, and nobody will
+        return _Client(self._transport or await _connect(self._proxy, reach))
 
     async def network(self) -> httpx.AsyncBaseTransport:
         """Return this event loop's network, for a client of a provider's API.
@@ -143,13 +137,16 @@ class Transport:
 
         Raises ``OAuthUnavailable`` on anything but a whole answer.  Its code is
         ``timeout``, ``certificate`` (not to be trusted), ``network``,
-        ``unusable_answer``, or by our own fault ``own_certificates`` (the file of
+        ``unusable_answer``, ``out_of_reach`` (an address that the request may not go
+        to), or by our own fault ``own_certificates`` (the file of
         ``SSL_CERT_FILE``), ``proxy_refused``, ``proxy_unreachable`` or
         ``proxy_wants_password``.
         """
         try:
             async with asyncio.timeout(seconds_left(deadline)):
-                return await self._exchange(request)
+                if not request.reach or admits(request.reach, urlsplit(request.url).hostname or ""):
+                    return await self._exchange(request)
+            fault = "out_of_reach"
         except TimeoutError:
             fault = "timeout"
         except httpx.TransportError as error:
@@ -159,7 +156,9 @@ class Transport:
         except OSError:  # httpx wraps the network's errors in its own
             fault = "own_certificates"
         code = _coarse(fault)
-        log.warning("%s: %s failed: %s", request.provider, request.step, code)
+        # A document is looked for at one kind of address after the other.
+        level = logging.DEBUG if (code, request.step) == _LOOKED else logging.WARNING
+        log.log(level, "%s: %s failed: %s", request.provider, request.step, code)
         # Outside the handlers, so that no cause is chained: it may quote a header, and so a token.
         raise OAuthUnavailable(request.provider, request.step, code)
 
@@ -208,7 +207,7 @@ class Transport:
         return fault
 
     async def _exchange(self, request: ProviderRequest) -> Answer:
-        client = await self._client()
+        client = await self._client(request.reach)
         async with client.stream(
             request.method, request.url, headers=request.headers, content=request.body
         ) as response:
@@ -226,10 +225,10 @@ class Transport:
             )
 
     async def aclose(self) -> None:
-        """Close this event loop's client."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await _close(client)
+        """Close this event loop's clients."""
+        loop = asyncio.get_running_loop()
+        for place in [each for each in self._clients if each[0] is loop]:
+            await _close(self._clients.pop(place))
 
 
 async def _close(making: asyncio.Task[_Client]) -> None:
@@ -243,7 +242,7 @@ def _coarse(fault: str) -> str:
     """Return the code of a failure, as coarse as callers and the log tell them apart."""
     if fault.startswith("certificate_"):
         return "certificate"
-    known = ("timeout", "unusable_answer", "own_certificates")
+    known = ("timeout", "unusable_answer", "own_certificates", "out_of_reach")
     return fault if fault in known or fault.startswith("proxy_") else "network"
 
 

@@ -105,6 +105,10 @@ class OAuthProvider:
     idle_limit: float = 0.0
     # scope -> its permission in the deployment's words, which precede the template's
     scope_texts: Mapping[str, str] = field(default_factory=dict)
+    # kinds of addresses that requests to ``found`` may go to (protocol.reach): those of its
+    # addresses that its own metadata name, and no operator
+    reach: tuple[str, ...] = ()
+    found: tuple[str, ...] = ()
     read_account: AccountReader | None = field(default=None, repr=False)
     # feature: what the bot does with the service, in a few words -> the scopes it needs
     features: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -139,6 +143,10 @@ class OAuthProvider:
     def has_issued(self, server: str) -> bool:
         """Return whether tokens of that server are this one's; ``""`` is not known, and may be."""
         return server in ("", self.server)
+
+    def reach_of(self, url: str) -> tuple[str, ...]:
+        """Return the kinds of addresses that a request to one of its addresses may go to."""
+        return self.reach if url in self.found else ()
 
     @property
     def revokes_by_access_token(self) -> bool:

@@ -1,0 +1,249 @@
+"""Metadata of an authorization server (RFC 8414, OpenID Connect Discovery 1.0): found, checked.
+
+``find`` fetches and checks, ``moved`` compares with a pinned one.  What is found goes to a
+store as ``asdict`` and comes back by :meth:`ServerMetadata.from_dict`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..clock import Clock
+from ..configuration import Malformed, endpoint, is_loopback, origin
+from ..errors import OAuthMisconfigured, OAuthUnavailable, ProviderFailure
+from ..shapes import shaped
+from .answers import BUSY, Answer, read_json
+from .reach import KINDS, Reach, beside
+from .requests import ProviderRequest
+
+FRESH_SECONDS = 3600.0
+PAUSE_SECONDS = 10.0  # after a failure; callers meanwhile get the same answer at once
+STEP = "discovery"
+
+Send = Callable[[ProviderRequest], Awaitable[Answer]]
+"""``Transport.send``, or the like."""
+
+_NEEDED = ("authorization_endpoint", "token_endpoint")
+_OTHER = (
+    "revocation_endpoint",
+    "userinfo_endpoint",
+    "jwks_uri",
+    "end_session_endpoint",
+    "registration_endpoint",
+    "pushed_authorization_request_endpoint",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerMetadata:
+    """One server's metadata, checked; an address is ``""`` if it has none of the kind.
+
+    Lists are as the server tells them, empty if it tells none: then ``auth_methods`` is
+    ``client_secret_basic`` (RFC 8414, 2).  ``reach`` is for every request to these addresses.
+    """
+
+    issuer: str
+    authorization_endpoint: str
+    token_endpoint: str
+    revocation_endpoint: str = ""
+    userinfo_endpoint: str = ""
+    jwks_uri: str = ""
+    end_session_endpoint: str = ""
+    registration_endpoint: str = ""
+    pushed_authorization_request_endpoint: str = ""
+    auth_methods: tuple[str, ...] = ()  # client authentication at the token endpoint
+    auth_algorithms: tuple[str, ...] = ()  # of a JWT that authenticates there
+    challenge_methods: tuple[str, ...] = ()  # of PKCE
+    scopes: tuple[str, ...] = ()
+    sends_issuer: bool = False  # every authorization response carries iss (RFC 9207, 3)
+    takes_claims: bool = False  # the claims parameter (OpenID Connect Core 5.5)
+    takes_client_documents: bool = False  # a client id may be the address of its metadata
+    reach: tuple[str, ...] = ()
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Map the name of each address in it to that address."""
+        named = {name: getattr(self, name) for name in (*_NEEDED, *_OTHER)}
+        return {name: address for name, address in named.items() if address}
+
+    @classmethod
+    def from_dict(cls, record: object) -> ServerMetadata:
+        """Inverse of ``asdict``.  Raises ``TypeError`` if a record is none."""
+        return shaped(cls, record)
+
+
+def document_url(issuer: str) -> str:
+    """Return the document's URL by OpenID (Discovery 4.1): after the issuer, without its slash."""
+    return issuer.removesuffix("/") + "/.well-known/openid-configuration"
+
+
+def document_urls(issuer: str) -> tuple[str, ...]:
+    """Return every place of the document: OpenID's, then between host and path (RFC 8414, 3.1).
+
+    OpenID's first: it names the address that tells whose account it is.
+    """
+    path = urlsplit(issuer).path.removesuffix("/")
+    between = f"{origin(issuer)}/.well-known"
+    kinds = ("oauth-authorization-server", "openid-configuration")
+    return tuple(
+        dict.fromkeys([document_url(issuer), *(f"{between}/{kind}{path}" for kind in kinds)])
+    )
+
+
+def get_request(name: str, step: str, url: str, reach: Reach = ()) -> ProviderRequest:
+    """Build a request for a public document; ``name`` is the provider's, for the log."""
+    return ProviderRequest(name, step, "GET", url, {"Accept": "application/json"}, reach=reach)
+
+
+async def find(
+    send: Send, name: str, issuer: str, urls: Iterable[str] = (), needed: Iterable[str] = _NEEDED
+) -> ServerMetadata:
+    """Fetch the metadata of an issuer that an operator names, and check it.
+
+    ``urls`` are the places to look at, in order (``document_urls`` unless given), ``needed``
+    the addresses that it has to have.  The first place with a document decides.  ``name`` is
+    the provider's, for errors and the log.  A document from an address of one kind may
+    lead to addresses :func:`.reach.beside` it.  Raises ``OAuthUnavailable`` if the server
+    is in trouble or has no document, ``OAuthMisconfigured`` if that is another issuer's or
+    leads to addresses that no secret may go to; its code names the field.
+    """
+    answer = None
+    for url in urls or document_urls(issuer):
+        answer, reach = await _fetched(send, name, url)
+        fields = read_json(answer.body) if answer.status == 200 else None
+        if fields is not None:
+            return read(name, issuer, fields, reach, needed)
+        if answer.status in BUSY or answer.status >= 500:
+            break
+    raise OAuthUnavailable(name, STEP, f"http_{answer.status if answer else 404}")
+
+
+async def _fetched(send: Send, name: str, url: str) -> tuple[Answer, Reach]:
+    """Fetch from the furthest kind of address that there is; return what that one may reach.
+
+    Each kind is tried alone: an address of this network, in a document from the internet
+    whose name changes its mind, must not count as the operator's own.
+    """
+    for kind in KINDS:
+        try:
+            return await send(get_request(name, STEP, url, (kind,))), beside(kind)
+        except OAuthUnavailable as failure:
+            if failure.code != "out_of_reach":
+                raise
+    raise OAuthUnavailable(name, STEP, "out_of_reach")
+
+
+def read(
+    name: str,
+    issuer: str,
+    fields: Mapping[str, Any],
+    reach: Reach,
+    needed: Iterable[str] = _NEEDED,
+) -> ServerMetadata:
+    """Check a document.  Raises ``OAuthMisconfigured``."""
+    # Character by character, or one issuer could speak for another (RFC 8414, 3.3).
+    if fields.get("issuer") != issuer:
+        raise OAuthMisconfigured(name, STEP, "other_issuer")
+    required = {*_NEEDED, *needed}
+    addresses = {
+        each: _address(name, issuer, fields, each)
+        for each in (*_NEEDED, *_OTHER)
+        if fields.get(each) or each in required
+    }
+    methods = _names(fields, "token_endpoint_auth_methods_supported")
+    return ServerMetadata(
+        issuer,
+        **addresses,
+        auth_methods=methods or ("client_secret_basic",),
+        auth_algorithms=_names(fields, "token_endpoint_auth_signing_alg_values_supported"),
+        challenge_methods=_names(fields, "code_challenge_methods_supported"),
+        scopes=_names(fields, "scopes_supported"),
+        sends_issuer=fields.get("authorization_response_iss_parameter_supported") is True,
+        takes_claims=fields.get("claims_parameter_supported") is True,
+        takes_client_documents=fields.get("client_id_metadata_document_supported") is True,
+        reach=reach,
+    )
+
+
+def _address(name: str, issuer: str, fields: Mapping[str, Any], field: str) -> str:
+    """Read an https address; http only on this machine, and only if the issuer is there too."""
+    url = fields.get(field)
+    try:
+        checked = endpoint(url) if isinstance(url, str) else ""
+    except Malformed:
+        checked = ""
+    is_local = urlsplit(issuer).scheme == "http" and is_loopback(urlsplit(issuer).hostname or "")
+    if not checked or not (checked.startswith("https:") or is_local):
+        raise OAuthMisconfigured(name, STEP, field)
+    return checked
+
+
+def _names(fields: Mapping[str, Any], field: str) -> tuple[str, ...]:
+    named = fields.get(field)
+    if not isinstance(named, list):
+        return ()
+    return tuple(each[:200] for each in named[:100] if isinstance(each, str))
+
+
+def moved(pinned: ServerMetadata, found: ServerMetadata) -> tuple[str, ...]:
+    """Name the addresses that are not where a pinned document has them.
+
+    Another token endpoint has moved; any other address only if it left the origins that
+    the pinned document names: a server may add endpoints, and rename its pages.
+    """
+    known = {origin(address) for address in pinned.addresses.values()}
+    left = [name for name, address in found.addresses.items() if origin(address) not in known]
+    is_elsewhere = found.token_endpoint != pinned.token_endpoint
+    return tuple(dict.fromkeys([*(["token_endpoint"] if is_elsewhere else []), *left]))
+
+
+class Discovery:
+    """Cache of one issuer's metadata: one search an hour at most; trouble keeps the old metadata.
+
+    ``name``, ``urls`` and ``needed`` as in :func:`find`.
+    """
+
+    def __init__(
+        self,
+        send: Send,
+        clock: Clock,
+        name: str,
+        issuer: str,
+        urls: Iterable[str] = (),
+        needed: Iterable[str] = _NEEDED,
+    ) -> None:
+        self._find = partial(find, send, name, issuer, tuple(urls), tuple(needed))
+        self._name = name
+        self._clock = clock
+        self._asking: asyncio.Task[None] | None = None
+        self._known: ServerMetadata | None = None
+        self._failure: tuple[type[ProviderFailure], str] = OAuthUnavailable, ""
+        self._until = 0.0
+
+    async def metadata(self) -> ServerMetadata:
+        """Return the metadata.  Raises like :func:`find`."""
+        if self._clock.monotonic() >= self._until:
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._ask())
+            # Finished even if all waiters give up, or a slow provider would never be
+            # known.
+            await asyncio.shield(self._asking)
+        if self._known is None:
+            # A new one: an exception that is raised again and again gathers frames.
+            raise self._failure[0](self._name, STEP, self._failure[1])
+        return self._known
+
+    async def _ask(self) -> None:
+        seconds = PAUSE_SECONDS
+        try:
+            self._known, seconds = await self._find(), FRESH_SECONDS
+        except OAuthUnavailable as failure:
+            self._failure = OAuthUnavailable, failure.code
+        except OAuthMisconfigured as failure:
+            self._known, self._failure = None, (OAuthMisconfigured, failure.code)
+        self._until = self._clock.monotonic() + seconds
