@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test test-engines cover lint fix bench pictures bench-peers lock clean
+.PHONY: help run test test-engines cover lint fix docs bench pictures bench-peers lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s%s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,9 @@ fix: $(VENV)/test-installed ## Correct style and format where a tool can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/docs-installed ## Build the documents as a site, into build/docs, and check every link within
+	$(BIN)/python -m mkdocs build --clean
+
 bench: $(VENV)/test-installed ## Measure the product on this machine, and fail if something is beyond its limit
 	@$(BIN)/python -m bench
 
@@ -65,7 +68,7 @@ bench-peers: ## Measure other libraries at the same work, in an environment of t
 
 # Resolves everything anew, for every Python from 3.11 on and every platform at once:
 # run.txt is what production imports, build.txt makes the wheel, demo.txt and test.txt have both;
-# metrics.txt is run.txt with the extra metrics, for the image.
+# metrics.txt is run.txt with the extra metrics, for the image; docs.txt is what `make docs` needs besides.
 UPGRADE := --upgrade
 COMPILE = uv --no-config pip compile --quiet $(UPGRADE) --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
@@ -79,6 +82,7 @@ lock: ## Resolve the versions in lock/ again
 	$(COMPILE) pyproject.toml --extra test --group build --constraint lock/demo.txt \
 		--output-file lock/test.txt
 	$(COMPILE) pyproject.toml --extra metrics --constraint lock/test.txt --output-file lock/metrics.txt
+	$(COMPILE) --group docs --constraint lock/test.txt --output-file lock/docs.txt
 
 clean: ## Remove everything that make made
 	rm -rf $(VENV) $(PEERS) .venv-moving build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis \
@@ -95,6 +99,12 @@ $(VENV)/test-installed: lock/test.txt $(VENV)/run-installed
 	@echo 'Installing what the tests need.'
 	@pip=$$(cat $(VENV)/pip-command) && \
 	$$pip install --quiet --require-hashes --requirement lock/test.txt
+	@touch $@
+
+$(VENV)/docs-installed: lock/docs.txt $(VENV)/run-installed
+	@echo 'Installing what makes a site of the documents.'
+	@pip=$$(cat $(VENV)/pip-command) && \
+	$$pip install --quiet --require-hashes --requirement lock/docs.txt
 	@touch $@
 
 # The environment, and the command that installs into it: its own pip, or, where Python came

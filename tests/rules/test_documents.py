@@ -387,6 +387,10 @@ RUN = {
     "files of another bot, in test_stargazer": re.compile(r"from webui(?:\.chat)? import "),
     "the loop of a bot": re.compile(r"async for notice in "),
     "rooms and layers, in test_walks": re.compile(r"commands/|__main__\b|blocking\n|people\n"),
+    "a step of the tutorial, in test_pages": re.compile(
+        r"\.venv/bin/python -m pytest|async def repositories|def test_the_repositories"
+    ),
+    "a backup, in tests/engines": re.compile(r"redis-cli -u|redis-server --dir"),
     "a whole file, in test_examples": re.compile(r'"""|server \{\n'),
 }
 
