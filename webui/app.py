@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 
@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Scope
 
 from webui.access.roles import RoleUnknown
 from webui.access.sign_in import ask_to_sign_in
+from webui.agreement import agreement, compare_for_ever
 from webui.metrics.outlets import recorder_for
 from webui.metrics.recorder import Recorder
 from webui.metrics.redis_latency import measure
@@ -141,13 +142,27 @@ async def _warm(transport: Transport) -> None:
     await transport.warm()
 
 
+async def _compare(site: Site) -> None:
+    """Compare settings with the bot's, once the site listens."""
+    await asyncio.sleep(_LISTENS_BY)
+    digest = agreement(site.settings, site.manager)
+    await compare_for_ever(site.redis, site.clock, "site", digest)
+
+
+def _beside(site: Site, transport: Transport) -> list[Coroutine[None, None, None]]:
+    """Return what a site does beside its requests if it is out in the world."""
+    if not transport.is_out_there:
+        return []
+    return [_warn_of_engine(site.redis), _warm(transport), _compare(site)]
+
+
 @asynccontextmanager
 async def _lifespan(
     site: Site, transport: Transport, recorder: Recorder | None, _: Starlette
 ) -> AsyncIterator[None]:
     try:
         await _check_keys(site.manager, site.redis)
-        beside = [_warn_of_engine(site.redis), _warm(transport)] if transport.is_out_there else []
+        beside = _beside(site, transport)
         if recorder:
             beside.append(sample_for_ever(site.manager, site.redis, recorder))
         beside.append(take_up_for_ever(site.settings, site.manager, site.redis))

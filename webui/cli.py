@@ -52,15 +52,22 @@ def main() -> None:
 @click.option(
     "--with", "others", multiple=True, metavar="NAME", help="Play one of the catalogue too."
 )
-def demo(port: int, provider_port: int, data: Path, others: tuple[str, ...]) -> None:
+@click.option(
+    "--providers-only", is_flag=True, help="Run the stand-ins alone, and print settings for a site."
+)
+def demo(
+    port: int, provider_port: int, data: Path, others: tuple[str, ...], providers_only: bool
+) -> None:
     """Try everything on this machine: own Redis, four stand-in providers, a chat with the bot."""
     from webui.sandbox.demo import run_demo
     from webui.sandbox.embedded_redis import EmbeddedRedisError
+    from webui.sandbox.providers_alone import run_providers
     from webui.serving.listeners import PortTaken
     from webui.serving.server import NotStarted
 
     try:
-        run_demo(data, port, provider_port, others)
+        run = run_providers if providers_only else run_demo
+        run(data, port, provider_port, others)
     except (EmbeddedRedisError, PortTaken) as error:
         fail(str(error))
     except NotStarted:

@@ -2,48 +2,45 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import asyncio
 import logging
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from os import PathLike
 from typing import Any
 
+from webui.agreement import agreement, compare_for_ever
 from webui.oauth_manager import OAuthManager, blocking, init_oauth_manager, redis_from_url
 from webui.oauth_manager.storage.calls import RedisClient
 from webui.settings.settings import Settings, load_settings
 
 log = logging.getLogger(__name__)
 
-_AGREED = (
-    "account_url",
-    "authorize_url",
-    "client_id",
-    "client_secret",
-    "issuer",
-    "revoke_url",
-    "scopes",
-    "token_url",
-)
-
 
 @dataclass(frozen=True)
 class Connections:
     """The manager of the process, and a client of Redis; an asynchronous context manager.
 
-    ``digest`` is the same in every process whose settings agree with the site's.
+    ``digest`` is the same in every process whose settings agree with the site's.  Within the
+    context it is in Redis for the site to compare, and the site's is compared with it.
     """
 
     manager: OAuthManager
     redis: RedisClient
     digest: str
+    _beside: list[asyncio.Task[None]] = field(default_factory=list, repr=False)
 
     async def __aenter__(self) -> Connections:
+        work = compare_for_ever(self.redis, self.manager.clock, "bot", self.digest)
+        self._beside.append(asyncio.create_task(work))
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        for task in self._beside:
+            task.cancel()
+        await asyncio.gather(*self._beside, return_exceptions=True)  # they may be using Redis
         await self.manager.aclose()
         await self.redis.aclose()
 
@@ -60,6 +57,11 @@ def connections_from_environment(environ: Mapping[str, str] | None = None) -> Co
     return Connections(manager, redis, _told(settings, manager))
 
 
+def connections_from_config(path: str | PathLike[str]) -> Connections:
+    """Do so with this file in place of the one that ``WEBUI_CONFIG`` names."""
+    return connections_from_environment({**os.environ, "WEBUI_CONFIG": os.fspath(path)})
+
+
 def blocking_from_environment(environ: Mapping[str, str] | None = None) -> str:
     """Do so for ``webui.oauth_manager.blocking``; return the digest.  Raises ``SettingsError``."""
     settings = _settings(environ)
@@ -69,26 +71,15 @@ def blocking_from_environment(environ: Mapping[str, str] | None = None) -> str:
         wait_replicas=settings.redis_wait_replicas,
         **_ways(settings),
     )
-    return _told(settings, manager)
+    digest = _told(settings, manager)
+    blocking.run_beside(lambda redis: compare_for_ever(redis, manager.clock, "bot", digest))
+    return digest
 
 
 def _told(settings: Settings, manager: OAuthManager) -> str:
     digest = agreement(settings, manager)
     log.info("connections are set up; what must be the same for the site: %s", digest)
     return digest
-
-
-def agreement(settings: Settings, manager: OAuthManager) -> str:
-    """Return a digest of what site and bot must have alike: address, keys and providers.
-
-    It tells nothing of them: the keys are in it, and nobody can guess those.
-    """
-    providers = {
-        name: {field: getattr(manager.providers[name], field) for field in _AGREED}
-        for name in manager.list_configured_providers()
-    }
-    known = [settings.base_url, settings.encryption_keys, settings.strict_records, providers]
-    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:12]
 
 
 def _settings(environ: Mapping[str, str] | None) -> Settings:

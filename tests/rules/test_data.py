@@ -14,7 +14,16 @@ ROOT = Path(__file__).parents[2]
 DATA = (ROOT / "docs" / "data.md").read_text()
 OPERATING = (ROOT / "docs" / "operating.md").read_text()
 # Of all keys that there are, those that say nothing of a person.
-OF_NOBODY = ("canary", "census", "ready", "rotation", "keep_alive", "web_signon", "erasing_lock")
+OF_NOBODY = (
+    "canary",
+    "census",
+    "digests",
+    "ready",
+    "rotation",
+    "keep_alive",
+    "web_signon",
+    "erasing_lock",
+)
 
 
 def lives(page: str) -> dict[str, str]:

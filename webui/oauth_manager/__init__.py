@@ -10,6 +10,7 @@ The library knows nothing of the site; it works in a bot's process alone.
 """
 
 from .access import (
+    from_config,
     get_oauth_manager,
     init_oauth_manager,
     replace_oauth_manager,
@@ -106,6 +107,7 @@ __all__ = [
     "TokenData",
     "Week",
     "check_user_id",
+    "from_config",
     "get_oauth_manager",
     "init_oauth_manager",
     "oauth_client",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from os import PathLike
+from typing import TYPE_CHECKING, Any, Protocol
 
 from .clock import Clock
 from .errors import OAuthNotConnected, StoreUnavailable
 from .manager import OAuthManager
+
+if TYPE_CHECKING:
+    from webui.connections import Connections
 
 _instance: OAuthManager | None = None
 
@@ -42,6 +46,17 @@ def init_oauth_manager(
         clock=clock,
     )
     return _instance
+
+
+def from_config(path: str | PathLike[str]) -> Connections:
+    """Make the process-wide manager, and a client of Redis, from the site's own file and checks.
+
+    Variables of the environment come before it, as for the site.  The result is an
+    asynchronous context manager.  Raises ``SettingsError``, with every fault at once.
+    """
+    from webui.connections import connections_from_config  # the site's rooms, for those who ask
+
+    return connections_from_config(path)
 
 
 def get_oauth_manager() -> OAuthManager:

@@ -71,7 +71,7 @@ def run_demo(data: Path, port: int, provider_port: int, others: Iterable[str] = 
     ``click.ClickException``.
     """
     configure_logs("warning", as_json=False)
-    site, sandbox = _origin(port), _origin(provider_port)
+    site, sandbox = origin(port), origin(provider_port)
     with embedded_redis(data) as redis_url:
         try:
             site_app, sandbox_app = create_demo(
@@ -89,7 +89,8 @@ def run_demo(data: Path, port: int, provider_port: int, others: Iterable[str] = 
         run_server([(site_app, HOST, port), (sandbox_app, HOST, provider_port)])
 
 
-def _origin(port: int) -> str:
+def origin(port: int) -> str:
+    """Return the origin of this machine at a port."""
     return f"http://{HOST}" if port == 80 else f"http://{HOST}:{port}"
 
 
@@ -161,12 +162,12 @@ def _settings(
         session_secrets=(keys.session_secret,),
         log_level="warning",
         chat_url=f"{sandbox}/chat/mine",
-        providers_config=_providers(sandbox, keys) | further,
+        providers_config=provider_settings(sandbox, keys) | further,
         **sign_on.settings(),  # type: ignore[arg-type]
     )
 
 
-def _providers(sandbox: str, keys: Secrets) -> dict[str, dict[str, Any]]:
+def provider_settings(sandbox: str, keys: Secrets) -> dict[str, dict[str, Any]]:
     """Return the configuration of the four stand-ins."""
     addresses, lists = endpoints(sandbox), manage_urls(sandbox)
     return {

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
+from webui.agreement import agreement
 from webui.app import make_manager
 from webui.commands.check.engine import check_engine
 from webui.commands.check.outside import check_providers, check_proxy, check_sign_on
 from webui.commands.check.report import Report, Say
-from webui.connections import agreement
 from webui.oauth_manager.configuration import is_placeholder
 from webui.oauth_manager.protocol.transport import Transport
 from webui.settings.settings import Settings, SettingsError, load_settings

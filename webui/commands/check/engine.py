@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from contextlib import suppress
 from dataclasses import replace
 
 from redis.asyncio import Redis
 
+from webui.agreement import agreement, differing
 from webui.commands.check.engine_faults import UNKNOWN, all_told_of, told_of
 from webui.commands.check.engine_kind import is_usable, kind_of
 from webui.commands.check.report import Report
@@ -71,6 +73,17 @@ async def check_engine(settings: Settings, manager: OAuthManager, report: Report
     if is_writable:
         async with client_at(address) as redis:
             await _check_keys(redis, sealer, manager, report)
+            await _check_bots(redis, agreement(settings, manager), manager.clock.now(), report)
+
+
+async def _check_bots(redis: Redis, digest: str, now: float, report: Report) -> None:
+    """Compare these settings with those of each bot that runs now."""
+    with suppress(StoreUnavailable):
+        for other in await differing(redis, now, digest):
+            report.warning(
+                f"A bot runs with other settings: its digest is {other}.",
+                "Compare BASE_URL, ENCRYPTION_KEY, STRICT_RECORDS and those of the providers.",
+            )
 
 
 async def _check_server(

@@ -13,6 +13,7 @@ from .calls import (
     oauth_client,
     require_oauth_token,
     run,
+    run_beside,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "oauth_client",
     "require_oauth_token",
     "run",
+    "run_beside",
 ]

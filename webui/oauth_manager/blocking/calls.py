@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import os
 import threading
@@ -20,6 +21,7 @@ from ..storage.clients import redis_from_url
 from .loop_thread import LoopThread
 
 T = TypeVar("T")
+Beside = Callable[[RedisClient], Coroutine[Any, Any, None]]
 
 
 class Person(Protocol):
@@ -45,8 +47,16 @@ class _Engine:
     thread: LoopThread
     manager: OAuthManager
     redis: RedisClient
+    _beside: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def begin(self, works: Iterable[Beside]) -> None:
+        """Begin work that goes on beside the calls, until the end."""
+        self._beside.extend(asyncio.create_task(work(self.redis)) for work in works)
 
     async def aclose(self) -> None:
+        for task in self._beside:
+            task.cancel()
+        await asyncio.gather(*self._beside, return_exceptions=True)  # they may be using Redis
         await self.manager.aclose()
         await self.redis.aclose()
 
@@ -57,6 +67,7 @@ class _State:
 
     make: Callable[[], tuple[OAuthManager, RedisClient]] | None = None
     engine: _Engine | None = None
+    beside: tuple[Beside, ...] = ()
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def forget(self) -> None:
@@ -91,8 +102,13 @@ def init_oauth_manager(
     client_of = partial(redis_from_url, redis_url, wait_replicas)
     client_of()  # connects nowhere: a wrong address is told now
     close()
-    _state.make = lambda: (manager_of(), client_of())
+    _state.make, _state.beside = lambda: (manager_of(), client_of()), ()
     return manager_of()
+
+
+def run_beside(work: Beside) -> None:
+    """Have a coroutine go on beside the calls, from the first call that starts the thread."""
+    _state.beside += (work,)
 
 
 def _engine() -> _Engine:
@@ -102,6 +118,7 @@ def _engine() -> _Engine:
                 raise RuntimeError("call blocking.init_oauth_manager() first")
             manager, redis = _state.make()
             _state.engine = _Engine(LoopThread(), manager, redis)
+            _state.engine.thread.run(_state.engine.begin(_state.beside))
         return _state.engine
 
 

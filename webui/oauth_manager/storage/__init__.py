@@ -8,7 +8,7 @@ from .canary import TROUBLE, Fit, TooOld, WrongKey, look
 from .clients import client_at
 from .engine import NO_PERSISTENCE, SAFE_POLICY, Engine, dangers, facts
 from .held_tokens import HELD_SECONDS
-from .keys import PREFIX, READY, encoded
+from .keys import DIGESTS, PREFIX, READY, encoded
 from .link_index import state_of
 from .resealer import Findings, Task
 from .scripts import OURS
@@ -16,6 +16,7 @@ from .sealer import Sealer
 from .switch_offers import OFFER_SECONDS
 
 __all__ = [
+    "DIGESTS",
     "HELD_SECONDS",
     "NO_PERSISTENCE",
     "OFFER_SECONDS",

@@ -154,6 +154,7 @@ ROTATION = "stargazer:oauth_rotation"  # places that a rotation has reached
 KEEP_ALIVE = "stargazer:oauth_keep_alive"  # places that a keep-alive pass has reached
 KEEP_ALIVE_LOCK = "stargazer:oauth_keep_alive_lock"  # owner of the pass under way
 ERASING = "stargazer:oauth_erasing"  # people whose erasure is not over, to go on with it
+DIGESTS = "stargazer:oauth_digests"  # of the settings of each site and bot that runs
 ERASING_LOCK = "stargazer:oauth_erasing_lock"  # owner of the process that does
 
 

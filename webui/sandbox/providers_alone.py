@@ -1,0 +1,92 @@
+"""The stand-in providers alone, for tests in any language: without site, chat and Redis."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.routing import Mount
+
+from webui.logs import configure_logs
+from webui.oauth_manager.providers import build_providers
+from webui.serving.server import run_server
+
+from .demo import HOST, origin, provider_settings
+from .demo_secrets import Secrets, read_secrets
+from .described import catalogue_config
+from .standins import create_standins
+
+_TO_COPY = """\
+# The stand-in providers answer at {sandbox}, on this machine alone.
+# A site at {site} needs these settings, beside BASE_URL and its keys:
+{settings}
+"""
+
+
+def run_providers(data: Path, port: int, provider_port: int, others: Iterable[str] = ()) -> None:
+    """Run until interrupted, and print the settings of a site at ``port``.
+
+    ``data`` keeps the grants; ``others`` are of the catalogue.  Raises ``PortTaken`` and, if
+    a file in ``data`` is not ours or a name is unknown, ``click.ClickException``.
+    """
+    configure_logs("warning", as_json=False)
+    site, sandbox = origin(port), origin(provider_port)
+    data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        keys = read_secrets(data / "secrets.json")
+        further = catalogue_config(others, keys.session_secret, sandbox)
+        config = provider_settings(sandbox, keys) | further
+        app = _create(site, sandbox, keys, config, further, data / "providers.json")
+    except ValueError as error:
+        raise click.ClickException(f"{error}.") from None
+    settings = "\n".join(_lines(config, further, sandbox))
+    said = _TO_COPY.format(site=site, sandbox=sandbox, settings=settings)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        click.echo(said)
+        yield
+
+    app.router.lifespan_context = lifespan
+    run_server([(app, HOST, provider_port)])
+
+
+def _create(
+    site: str,
+    sandbox: str,
+    keys: Secrets,
+    config: dict[str, dict[str, Any]],
+    further: dict[str, dict[str, Any]],
+    state_file: Path,
+) -> Starlette:
+    standins = create_standins(
+        sandbox,
+        clients={
+            name: (one["client_id"], one["client_secret"], f"{site}/oauth/{name}/callback")
+            for name, one in config.items()
+        },
+        state_file=state_file,
+        described=build_providers({}, further).values(),
+    )
+    # Another name for this machine could be another site's (DNS rebinding).
+    guard = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST], www_redirect=False)
+    return Starlette(routes=[Mount("/", standins)], middleware=[guard])
+
+
+def _lines(
+    config: dict[str, dict[str, Any]], further: Iterable[str], sandbox: str
+) -> Iterator[str]:
+    """Yield the settings as a shell and a file of the environment take them."""
+    if names := " ".join(further):
+        yield f"EXTRA_PROVIDERS={names}"
+    for name, one in config.items():
+        for key, value in one.items():
+            if isinstance(value, str):
+                yield f"{name.upper()}_{key.upper()}={value}"
+        yield f"{name.upper()}_API_HOSTS={sandbox.removeprefix('http://')}"
