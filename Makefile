@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test test-engines cover lint fix docs bench pictures bench-peers lock clean
+.PHONY: help run test test-long test-engines cover lint fix docs bench pictures bench-peers lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s%s\n", $$1, $$2 }' Makefile
@@ -17,8 +17,11 @@ run: $(VENV)/run-installed ## Start the site with everything around it, on this 
 PYTEST := pytest --dist loadfile --no-loadscope-reorder
 TESTS := tests/journeys tests/chat tests/rules tests/site tests/library
 
-test: lint ## Run every check there is
-	$(BIN)/python -m $(PYTEST) --numprocesses 3 tests/browser $(TESTS)
+test: lint ## Run every check but the long ones
+	$(BIN)/python -m $(PYTEST) -m "not long" --numprocesses 3 tests/browser $(TESTS)
+
+test-long: $(VENV)/test-installed ## Run the tests that take longer than five seconds each
+	$(BIN)/python -m $(PYTEST) -m long --numprocesses 3 tests/browser $(TESTS)
 
 # The library and the journeys on a Cluster and on Sentinels, and what only fleets can suffer.  Tests that
 # read along on the wire of one server skip there; `make test` has run them.
@@ -35,9 +38,9 @@ test-engines: $(VENV)/test-installed ## Run the tests of the library and the jou
 
 # Measuring doubles the time, and a test may miss a deadline for it: `make test` judges the tests,
 # and this how much of the code they run.  1 is the status of pytest if a test failed.
-cover: $(VENV)/test-installed ## Run all tests but the browser's, and fail if they run too little of the code
+cover: $(VENV)/test-installed ## Run the tests but the browser's and long ones, and fail if they run too little of the code
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m $(PYTEST) --numprocesses 2 $(TESTS) || test $$? = 1
+	$(BIN)/coverage run -m $(PYTEST) -m "not long" --numprocesses 2 $(TESTS) || test $$? = 1
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -44,7 +44,7 @@ async def connect(ann: Window, provider: str, answer: str = "Allow") -> None:
     await ann.card(provider, "connected" if answer == "Allow" else "denied")
 
 
-@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("width", [320, pytest.param(1280, marks=pytest.mark.long)])
 @pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
 async def test_the_whole_journey(
     chromium: Browser, place_of_all: Town, redis: Redis, script: bool, width: int
@@ -112,6 +112,7 @@ async def test_a_finished_attempt_leaves_no_code_in_the_address_or_the_history(
     ann.complaints.clear()  # the pages of a spent link say 400 and 410
 
 
+@pytest.mark.long
 async def test_a_way_back_that_is_another_windows_is_refused_with_a_way_on(
     ann: Window, chromium: Browser, redis: Redis
 ) -> None:

@@ -68,6 +68,7 @@ async def stay(window: Window) -> None:
     await window.page.get_by_text("Taking you to Discord").wait_for()
 
 
+@pytest.mark.long
 @WIDTHS
 async def test_every_card_is_accessible_and_fits(
     chromium: Browser, host: Host, redis: Redis, width: int
@@ -83,6 +84,7 @@ async def test_every_card_is_accessible_and_fits(
         await ann.window.is_accessible(width)
 
 
+@pytest.mark.long
 @WIDTHS
 async def test_every_page_is_accessible_and_fits(
     chromium: Browser, host: Host, redis: Redis, width: int
@@ -112,6 +114,7 @@ async def test_the_pages_of_somebody_signed_out_are_accessible_and_fit(
         anybody.complaints.clear()  # Chromium reports the 404
 
 
+@pytest.mark.long
 async def test_nothing_is_cut_off_or_wider_with_more_space_in_the_text(
     chromium: Browser, host: Host, redis: Redis
 ) -> None:
@@ -163,6 +166,7 @@ BROKEN = """() => {
 }"""
 
 
+@pytest.mark.long
 async def test_no_word_is_broken_with_letters_twice_as_large_on_a_phone(
     chromium: Browser, host: Host, redis: Redis
 ) -> None:
@@ -176,6 +180,7 @@ async def test_no_word_is_broken_with_letters_twice_as_large_on_a_phone(
         ann.window.complaints.clear()
 
 
+@pytest.mark.long
 async def test_every_target_is_large_enough_for_a_finger(
     chromium: Browser, host: Host, redis: Redis
 ) -> None:
@@ -210,6 +215,7 @@ async def is_named(ann: Desk, names: dict[str, str]) -> None:
         await ann.redis.set(connection_key("ann", provider), sealed)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
 async def test_a_name_from_outside_is_only_text(
     chromium: Browser, host: Host, redis: Redis, script: bool

@@ -132,6 +132,7 @@ async def test_from_a_question_to_what_is_done_about_it(
         window.complaints.clear()
 
 
+@pytest.mark.long
 @WIDTHS
 async def test_every_page_is_accessible_and_fits(
     chromium: Browser, host: Host, redis: Redis, people: None, width: int

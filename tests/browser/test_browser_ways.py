@@ -76,6 +76,7 @@ async def heading(ann: Desk) -> str:
     return await ann.window.page.locator("h1").inner_text()
 
 
+@pytest.mark.long
 @SCRIPT
 async def test_every_page_is_the_same_after_back_forward_and_reload(
     chromium: Browser, host: Host, redis: Redis, script: bool

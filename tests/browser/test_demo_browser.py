@@ -108,6 +108,7 @@ async def walk(page: Page, demo: Demo) -> None:
     assert "github" in (await page.content()).lower()
 
 
+@pytest.mark.long
 @SCRIPT
 async def test_the_browser_is_refused_nothing_and_blocks_nothing(
     chromium: Browser, demo: Demo, script: bool

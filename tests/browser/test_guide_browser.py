@@ -133,6 +133,7 @@ async def test_on_a_phone_the_page_that_a_link_opens_comes_into_sight(
         await expect(page.locator("#site")).to_be_in_viewport(ratio=0.5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("width", WIDTHS)
 async def test_the_guide_fits_and_is_accessible(
     chromium: Browser, journey: Journey, width: int
@@ -152,6 +153,7 @@ async def test_the_guide_fits_and_is_accessible(
                 assert found.violations_count == 0, f"{path}: {found.generate_report()}"
 
 
+@pytest.mark.long
 async def test_the_pages_of_the_stand_ins_fit_and_are_accessible(
     chromium: Browser, journey: Journey
 ) -> None:

@@ -79,6 +79,7 @@ async def refresh_all(place: Place, redis: Redis) -> None:
         await manager.check(redis, person, "google")
 
 
+@pytest.mark.long
 async def test_each_trouble_fires_its_alert_and_every_panel_of_the_dashboard_can_be_asked(
     tmp_path: Path,
 ) -> None:

@@ -279,6 +279,7 @@ async def empty_library(redis: Redis, reader: Redis) -> Library:
     return Library(manager_for(fake), fake, redis, reader)
 
 
+@pytest.mark.long
 @every("make", EVERY_KIND)
 async def test_a_record_with_a_bad_value_is_none_to_every_reader(
     redis: Redis, either: Redis, make: Callable[[Library], Awaitable[Kind]]

@@ -283,6 +283,7 @@ def test_the_demo_prints_one_address_and_ends_quietly(tmp_path: Path) -> None:
     assert no_server_is_left(tmp_path)
 
 
+@pytest.mark.long
 async def test_a_second_start_finds_the_connection_again(tmp_path: Path) -> None:
     ports = free_ports()
     async with AsyncExitStack() as stack:

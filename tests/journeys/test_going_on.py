@@ -707,6 +707,7 @@ class Model:
             assert state in standing | {"waiting", "attempt_over"}
 
 
+@pytest.mark.long
 @settings(
     max_examples=60,
     deadline=None,

@@ -188,6 +188,7 @@ async def test_access_removed_at_the_provider_brings_a_new_link(journey: Journey
     assert "GitHub needs reconnecting" in await journey.say("whoami github")
 
 
+@pytest.mark.long
 async def test_redis_stops_and_comes_back_by_itself(redis_url: str, redis: Redis) -> None:
     async with demo(redis_url, token_lifetime=3600, redis_pause=5) as journey:
         await journey.connect("github")
@@ -226,6 +227,7 @@ async def test_no_other_page_plays_or_switches(
 # The messages that a press sends
 
 
+@pytest.mark.long
 async def test_the_chips_follow_the_state_and_never_hold_a_code(journey: Journey) -> None:
     async def chips() -> list[str]:
         page = await journey.browser.get(f"{journey.sandbox}/chat/alice")

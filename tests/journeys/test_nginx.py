@@ -233,6 +233,7 @@ class TestASignInByTheProxy:
         assert (answer.status_code, answer.text) == (200, "ok\n")
 
 
+@pytest.mark.long
 async def test_a_restart_of_one_process_after_the_other_loses_no_request(
     redis_url: str, trusted: Authority, tmp_path: Path
 ) -> None:

@@ -321,6 +321,7 @@ class TestRefreshing:
         assert bot.whose(tokens[0]) == bot.person.name
         assert bot.server.refreshes() == 1
 
+    @pytest.mark.long
     async def test_eight_processes_of_twenty_tasks_cost_one_refresh(
         self, bot: Bot, redis_url: str
     ) -> None:

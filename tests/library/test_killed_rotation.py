@@ -96,6 +96,7 @@ async def all_are_new(redis: Redis, names: Sequence[str]) -> bool:
     return all([newest.fits(await text_at(redis, name)) for name in names])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("jobs", [(), ("--jobs", "2")], ids=["one process", "two"])
 async def test_killed_midway_and_run_again_it_overwrites_nothing_and_leaves_nothing(
     manager: OAuthManager, fake: FakeProvider, redis: Redis, redis_url: str, jobs: Sequence[str]
@@ -210,6 +211,7 @@ class TestOneThatIsTakenUp:
         assert (rotated.done + rotated.new, rotated.is_whole) == (3000, True)
 
 
+@pytest.mark.long
 async def test_a_cluster_is_taken_up_too(
     manager: OAuthManager, fake: FakeProvider, cluster: RedisCluster
 ) -> None:

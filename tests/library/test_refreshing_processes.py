@@ -126,6 +126,7 @@ async def test_eight_processes_with_twenty_tasks_each_refresh_once_and_all_get_t
     assert not await redis.exists(LOCK)
 
 
+@pytest.mark.long
 async def test_a_holder_killed_before_the_provider_acted_costs_one_more_request(
     redis: Redis, redis_url: str
 ) -> None:

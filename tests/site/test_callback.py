@@ -193,6 +193,7 @@ class TestAStateThatIsMissing:
 
 
 class TestAStateThatIsNotOurs:
+    @pytest.mark.long
     async def test_is_refused_alike_however_it_was_made_up(
         self, place: Place, ann: Browser
     ) -> None:

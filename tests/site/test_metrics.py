@@ -372,6 +372,7 @@ async def has(client: httpx.AsyncClient, metrics: str, count: int, route: str) -
     assert found == count
 
 
+@pytest.mark.long
 async def test_with_two_workers_the_sum_is_right_and_a_worker_that_ends_loses_no_count(
     redis_url: str, redis: Redis, tmp_path: Path
 ) -> None:

@@ -77,6 +77,7 @@ async def test_one_process_takes_a_new_key_and_keeps_the_old_one_if_the_file_is_
         assert process.stop()["event"] == "stopped"
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux alone has prlimit")
 async def test_a_worker_that_the_machine_cannot_start_is_started_once_it_can(
     redis_url: str, tmp_path: Path
