@@ -21,6 +21,7 @@ from webui.views import (
     activity,
     callback,
     choices,
+    clients,
     connections,
     disconnect,
     health,
@@ -37,10 +38,19 @@ from webui.views.support import person as support_person
 from webui.views.support import search as support
 
 # Without Redis, or for a machine that asks whether we live: these never queue.
-_AT_ONCE = {"/healthz", "/metrics", "/readyz", "/static/{path:path}", "/favicon.ico"}
+_AT_ONCE = {
+    "/healthz",
+    "/metrics",
+    "/readyz",
+    "/static/{path:path}",
+    "/favicon.ico",
+    "/oauth/jwks.json",
+}
 # These ask a provider; the deadline of each, in seconds.
 _ASKING = {
     "/signin/sso/callback": RETURN_SECONDS,
+    "/connections/{provider}/connect": ASKING_SECONDS,
+    "/connect/{code}/start": ASKING_SECONDS,
     "/oauth/{provider}/callback": RETURN_SECONDS,
     "/connect/proof/continue": RETURN_SECONDS,
     "/connections/{provider}/switch": RETURN_SECONDS,
@@ -113,6 +123,7 @@ def _listed() -> list[Route]:
         Route("/activity", activity.activity),
         Route("/help/permissions", activity.permissions),
         Route("/oauth/status", health.status),
+        Route("/oauth/jwks.json", clients.jwks),
         Route("/oauth/{provider}/authorize", connections.show_one),
         _callback("/oauth/{provider}/callback", callback.callback),
         *_of_links(),

@@ -171,7 +171,10 @@ class TestOneImporterOfEachDangerousThing:
         }
 
     def test_joserfc(self) -> None:
-        assert importers("joserfc") == {"webui/sign_on/id_token.py"}
+        assert importers("joserfc") == {
+            "webui/oauth_manager/providers/client_keys.py",
+            "webui/sign_on/id_token.py",
+        }
 
     def test_packages_of_the_extra_metrics(self) -> None:
         assert importers("opentelemetry") == {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import shlex
+import shutil
 import subprocess
 import tomllib
 from collections.abc import AsyncIterator
@@ -405,14 +406,27 @@ def test_every_example_is_of_a_kind_that_some_test_runs(text: str) -> None:
     [t for language, t in BLOCKS if language == "sh" and ASSIGNMENTS.fullmatch(t)],
     ids=lambda text: text.split("=")[0],
 )
-def test_the_settings_of_every_example_are_taken(text: str) -> None:
+def test_the_settings_of_every_example_are_taken(text: str, tmp_path: Path) -> None:
     given = {name: value for name, value in environment(text).items() if value}
     beside = {"GITHUB_CLIENT_ID": "id"} if "GITHUB_CLIENT_SECRET" in given else {}
     assert set(given) - known_names(EXTRA) <= {"SSL_CERT_FILE"}
     if "PRODUCT_LOGO" in given:
         assert given["PRODUCT_LOGO"].endswith(".svg")
         given["PRODUCT_LOGO"] = str(ROOT / "static" / "favicon.svg")
+    for name in given:
+        if name.endswith("_CLIENT_KEY_FILE"):
+            given[name] = _key_as_documented(tmp_path)
     load_settings({**REQUIRED, **given, **beside})
+
+
+def _key_as_documented(folder: Path) -> str:
+    """A private key, made by the command that the page names."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not here")
+    (command,) = re.findall(r"`(openssl [^`]+)`", OPERATING)
+    *words, name = shlex.split(command)
+    subprocess.run([*words, str(folder / name)], check=True, capture_output=True)
+    return str(folder / name)
 
 
 def test_the_export_of_the_example_is_made(empty_redis_url: str) -> None:

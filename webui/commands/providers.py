@@ -77,10 +77,10 @@ def _listed(found: Survey) -> Iterator[str]:
 def _state(found: Survey, name: str) -> str:
     if name not in (*BUILT_IN, *found.extra):
         return "in the catalogue"
-    needed = ["CLIENT_ID"]
-    if found.template(name).get("token_auth") != "none":
-        needed.append("CLIENT_SECRET")
-    is_set_up = all(variable(name, each) in found.given for each in needed)
+    is_public = found.template(name).get("token_auth") == "none"
+    proofs = {variable(name, each) for each in ("CLIENT_SECRET", "CLIENT_KEY")}
+    is_proven = is_public or bool(proofs & found.given.keys())
+    is_set_up = variable(name, "CLIENT_ID") in found.given and is_proven
     return "set up" if is_set_up else "switched off"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from . import configuration
 from .clock import Clock
 from .errors import FlowRefused, RecordUnreadable
-from .flows import choice, connect, disconnect, offers, revocation, tokens
+from .flows import choice, connect, departure, disconnect, offers, revocation, tokens
 from .flows.check import Health
 from .flows.people import People
 from .flows.revocation import Ending
@@ -26,7 +26,7 @@ from .protocol.steps import Observer
 from .protocol.transport import Transport
 from .providers import PROVIDER_TEMPLATES, build_providers
 from .storage import held_tokens, lookup, store
-from .storage.calls import Pipeline, RedisClient, redis_call
+from .storage.calls import RedisClient, redis_call
 from .storage.keys import check_user_id
 from .storage.link_index import LinkRequest
 from .storage.sealer import Sealer
@@ -123,8 +123,14 @@ class OAuthManager(People):
 
         A person has at most three open links, of whichever kind: a newer one replaces
         the one for the same provider, or else the oldest, whose keys are deleted.
-        Raises ``OAuthMisconfigured`` if the provider is not set up.
+        It is our landing page if the provider wants its requests pushed: one that is
+        pushed lives for a minute.  Raises ``OAuthMisconfigured`` if the provider is not
+        set up.
         """
+        if self._configured(provider).par_url:
+            asked = () if scopes is None else scopes
+            code = await self.create_link_code(redis, user_id, provider=provider, scopes=asked)
+            return self.landing_url(code)
         bound = {"link_code": requests.new_secret(), "return_to": "done"}
         return await self._begin(redis, user_id, provider, scopes, lambda _: None, **bound)
 
@@ -143,6 +149,8 @@ class OAuthManager(People):
 
         Without ``scopes`` it asks for the provider's ``scopes_for`` the connection, which
         takes a look at it.  ``also`` queues commands on the trip that stores the attempt.
+        Raises ``OAuthMisconfigured`` or ``OAuthUnavailable`` if the provider has to be
+        asked first and gives no usable answer.
         """
         if scopes is None:
             known = await self.connection(redis, user_id, provider)
@@ -161,19 +169,14 @@ class OAuthManager(People):
         **bound: Any,
     ) -> str:
         known = self._configured(provider)
-        self._need(redis)
         asked = tuple(known.scopes if scopes is None else scopes)
         verifier = requests.new_secret() if known.pkce else ""
-        owner = check_user_id(user_id)
-        attempt = Attempt(owner, provider, verifier, asked, **bound, begun_at=self.clock.now())
-
-        def queue(pipe: Pipeline) -> None:
-            self.stories.goes_on(pipe, attempt=attempt)
-            also(pipe)
-
-        state = await self.links.begin(redis, attempt, queue)
-        challenge = requests.code_challenge(verifier) if verifier else ""
-        return self.get_authorize_url(provider, state, asked, code_challenge=challenge)
+        subject = self._subject(redis, user_id, provider)
+        begun = {**bound, "begun_at": self.clock.now()}
+        attempt = Attempt(subject.user_id, provider, verifier, asked, **begun)
+        back = self.redirect_uri(provider)
+        tell = self.links, self.stories
+        return await departure.leave(self._services, *tell, subject, attempt, back, also)
 
     # Finishing a connection
 

@@ -18,6 +18,7 @@ from webui.settings.sources import Given, Survey, survey
 from webui.settings.table import PROVIDER_SETTINGS, all_settings, provider_names, variable
 
 _ADDRESSES = (values.endpoint, values.issuer)
+_PAIR = "client id and client secret go together"
 _ENDPOINTS = tuple(s.name for s in PROVIDER_SETTINGS if s.read in _ADDRESSES)
 
 
@@ -164,9 +165,15 @@ def _half_a_client(
 ) -> Iterator[str]:
     if _is_public(provider, read, known) and variable(provider, "CLIENT_ID") in given:
         return
-    client = [variable(provider, name) for name in ("CLIENT_ID", "CLIENT_SECRET")]
-    if len(missing := [name for name in client if name not in given]) == 1:
-        yield f"{missing[0]} is missing: client id and client secret go together."
+    client_id, secret, key = (
+        variable(provider, name) for name in ("CLIENT_ID", "CLIENT_SECRET", "CLIENT_KEY")
+    )
+    if secret in given and key in given:
+        yield f"{secret} and {key} are given; give one of them alone."
+    if client_id not in given and (secret in given or key in given):
+        yield f"{client_id} is missing: {_PAIR}."
+    if client_id in given and not (secret in given or key in given):
+        yield f"{secret} is missing: {_PAIR}."
 
 
 def _is_public(provider: str, read: Mapping[str, Any], known: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from webui.oauth_manager import PROVIDER_TEMPLATES
-from webui.oauth_manager.providers import SCHEMA, reader_of
+from webui.oauth_manager.providers import SCHEMA, SECRETS, reader_of
 from webui.settings import features, identity, key_command, texts
 from webui.settings import readers as values
 from webui.settings.accent import product_colour
@@ -225,7 +225,7 @@ PROVIDER_SETTINGS = tuple(
         row.name.upper(),
         row.meaning,
         _READERS.get(row.kind) or reader_of(row.kind),
-        is_secret=row.name == "client_secret",
+        is_secret=row.name in SECRETS,
     )
     for row in SCHEMA
     if row.meaning

@@ -1,4 +1,4 @@
-"""Id tokens: the provider's signed statements about a sign-in.  The only user of joserfc."""
+"""Id tokens: the provider's signed statements about a sign-in.  They are read by joserfc."""
 
 from __future__ import annotations
 

@@ -20,7 +20,6 @@ from webui.fetch_metadata import turned_away
 from webui.incident_codes import refer
 from webui.oauth_manager import (
     Attempt,
-    Event,
     FlowRefused,
     LinkRequest,
     OAuthProvider,
@@ -40,6 +39,7 @@ from webui.sessions.sessions import Session
 from webui.site import Site, provider_of, site_of
 from webui.views.proof_cookie import begin_proof, kept_proof
 from webui.views.returns import ended
+from webui.views.unconnected import End, noted
 
 log = logging.getLogger(__name__)
 
@@ -294,13 +294,5 @@ async def _outcome(
     if key in ("connected", "already_disconnected"):
         return Note(key)
     by = "chat" if attempt.return_to == "done" else "web"
-    kind = "denied" if key == "denied" else "connect_failed"
-    event = Event(kind, attempt.provider, by, site.clock.now(), detail=key)
-    await site.manager.record(site.redis, attempt.user_id, event)
-    if by == "chat":
-        owner = attempt.user_id
-        await site.manager.stories.ended(site.redis, owner, attempt.provider, key)
-    if key in ("denied", "start_here"):
-        return Note(key)
-    ref = await refer(request, key, provider=attempt.provider, code=error, trace=trace)
-    return Note(key, ref=ref)
+    end = End(attempt.user_id, attempt.provider, by, key, error, trace)
+    return await noted(request, end)

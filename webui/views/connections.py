@@ -19,11 +19,14 @@ from webui.cards import (
     summarize,
     to_start_with,
 )
+from webui.oauth_manager import StoreUnavailable
+from webui.oauth_manager.protocol import ProviderFailure
 from webui.rendering.render import hand_off, is_htmx, render, render_changes
 from webui.sessions.note import CANCELLED, Note, cancellation
 from webui.sessions.sessions import Session
 from webui.site import Site, form_of, provider_of, site_of
 from webui.views.card_responses import NEWEST, answer, cards_of, done, screen_of, where_of
+from webui.views.unconnected import not_begun
 
 
 async def show_list(request: Request) -> Response:
@@ -105,14 +108,20 @@ async def connect(request: Request) -> Response:
     if not provider.is_configured:
         return await answer(request, session, provider, where, focus="result", status=409)
     waiting = Note("waiting")
-    url = await site.manager.begin(
-        site.redis,
-        *who,
-        browser=session.binding,
-        scopes=provider.scopes_for(known.profile),
-        return_to=where,
-        also=lambda pipe: site.sessions.queue_note(pipe, session, provider.name, waiting),
-    )
+    try:
+        url = await site.manager.begin(
+            site.redis,
+            *who,
+            browser=session.binding,
+            scopes=provider.scopes_for(known.profile),
+            return_to=where,
+            also=lambda pipe: site.sessions.queue_note(pipe, session, provider.name, waiting),
+        )
+    except StoreUnavailable:
+        raise
+    except ProviderFailure as failure:
+        session = await not_begun(request, session, provider.name, "web", failure)
+        return await done(request, session, provider, where, "n")
     return hand_off(request, provider, url, where=where)
 
 

@@ -10,9 +10,11 @@ from starlette.responses import RedirectResponse, Response
 from webui.access.guesses import count_try, may_guess, remember_browser
 from webui.access.roles import wants_newer_sign_in
 from webui.fetch_metadata import is_visit
-from webui.oauth_manager import LinkRequest, Status
+from webui.oauth_manager import LinkRequest, Status, StoreUnavailable
 from webui.oauth_manager.links import Proof
+from webui.oauth_manager.protocol import ProviderFailure
 from webui.oauth_manager.protocol.callback import AuthorizationResponse
+from webui.paths import card_address
 from webui.rendering.render import hand_off, is_htmx, render
 from webui.sessions.cookies import forget_cookie
 from webui.sessions.sessions import Session
@@ -28,6 +30,7 @@ from webui.views.proof_cookie import (
     what_became_of,
 )
 from webui.views.returns import ended
+from webui.views.unconnected import not_begun
 
 
 async def _dead(request: Request) -> Response:
@@ -230,14 +233,20 @@ async def _go_on(request: Request, session: Session, link: LinkRequest) -> Respo
         await site.manager.stories.signed_in(site.redis, link.user_id)
     if not site.manager.is_provider_configured(link.provider):
         return RedirectResponse("/connections", 303)
-    url = await site.manager.begin(
-        site.redis,
-        session.user,
-        link.provider,
-        browser=session.binding,
-        scopes=link.scopes or None,
-        return_to="done",
-    )
+    try:
+        url = await site.manager.begin(
+            site.redis,
+            session.user,
+            link.provider,
+            browser=session.binding,
+            scopes=link.scopes or None,
+            return_to="done",
+        )
+    except StoreUnavailable:
+        raise
+    except ProviderFailure as failure:
+        await not_begun(request, session, link.provider, "chat", failure)
+        return RedirectResponse(card_address("list", link.provider, "n"), 303)
     return hand_off(request, site.manager.providers[link.provider], url)
 
 

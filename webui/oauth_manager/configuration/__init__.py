@@ -168,6 +168,7 @@ def switch(value: object) -> bool:
 _OF_A_PROVIDER: dict[str, Callable[[object], object]] = {
     "authorize_url": endpoint,
     "token_url": endpoint,
+    "par_url": endpoint,
     "revoke_url": endpoint,
     "account_url": endpoint,
     "manage_url": endpoint,

@@ -86,6 +86,12 @@ class Composition:
         """Return the callback address to register with the provider."""
         return f"{self.base_url}/oauth/{provider}/callback"
 
+    def public_keys(self) -> list[dict[str, str]]:
+        """List the public halves of the keys that sign for this installation (RFC 7517 4)."""
+        own = (one for one in self.providers.values() if one.is_configured and one.client_key)
+        keys = (one.signing_key.public for one in own)
+        return list({key["kid"]: key for key in keys}.values())
+
     def _provider(self, name: str) -> OAuthProvider:
         try:
             return self.providers[name]

@@ -11,7 +11,7 @@ from ..clock import Clock
 from ..errors import Meaning, OAuthMisconfigured, OAuthRefused, OAuthUnavailable
 from ..providers.provider import OAuthProvider
 from ..token_data import TokenData
-from . import answers, requests, token_answers
+from . import answers, pushed, requests, token_answers
 from .answers import Answer
 from .meanings import meaning_of
 from .requests import ProviderRequest
@@ -48,6 +48,26 @@ class ProviderClient:
         finally:
             self._steps.tell("call", request.provider, outcome, since, request.step)
 
+    def _assertion(self, provider: OAuthProvider) -> str:
+        """Sign a request for a client that has a key; ``""`` for any other."""
+        if provider.token_auth != "private_key_jwt":
+            return ""
+        now = self._clock.now()
+        return provider.signing_key.assertion(provider.client_id, provider.audience, now)
+
+    async def push(self, provider: OAuthProvider, params: Mapping[str, str]) -> str:
+        """Push an authorization request; return the address that leads to it.
+
+        Raises ``OAuthMisconfigured`` or ``OAuthUnavailable``: without the push nobody leaves.
+        """
+        request = pushed.push_request(provider, params, self._assertion(provider))
+        try:
+            request_uri = pushed.read_pushed(provider, await self._send(request))
+        except OAuthMisconfigured as fault:
+            log.error("%s: push failed (%s): %s", provider.name, fault.meaning, fault.code)
+            raise
+        return pushed.pushed_url(provider, request_uri)
+
     async def exchange(
         self,
         provider: OAuthProvider,
@@ -61,7 +81,9 @@ class ProviderClient:
         ``scopes`` are those that were requested, in case the answer names none.  Raises
         ``OAuthRefused``, ``OAuthMisconfigured`` or ``OAuthUnavailable``.
         """
-        request = requests.exchange_request(provider, redirect_uri, code, verifier)
+        request = requests.exchange_request(
+            provider, redirect_uri, code, verifier, self._assertion(provider)
+        )
         answer = await self._send(request)
         try:
             fields = token_answers.read_token_answer(provider, "exchange", answer)
@@ -80,7 +102,9 @@ class ProviderClient:
             raise OAuthMisconfigured(provider.name, "refresh", "not_set_up")
         if not provider.has_issued(token.server):
             raise OAuthRefused(provider.name, "refresh", "another_server", meaning=Meaning.MOVED)
-        answer = await self._send(requests.refresh_request(provider, token))
+        answer = await self._send(
+            requests.refresh_request(provider, token, self._assertion(provider))
+        )
         fields = token_answers.read_token_answer(
             provider, "refresh", answer, issued_to=token.client_id
         )
@@ -102,7 +126,8 @@ class ProviderClient:
         if not provider.can_revoke or not provider.is_configured or not is_ours:
             return False
         try:
-            answer = await self._send(requests.revoke_request(provider, token), deadline)
+            request = requests.revoke_request(provider, token, self._assertion(provider))
+            answer = await self._send(request, deadline)
         except OAuthUnavailable:
             return False
         is_confirmed = answers.confirms_revocation(answer)

@@ -7,10 +7,11 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import quote, quote_plus, urlencode
 
+from ..providers.client_keys import TYPE
 from ..providers.provider import OAuthProvider
 from ..token_data import TokenData
 from .reach import Reach
@@ -47,6 +48,21 @@ def authorize_url(
     provider: OAuthProvider, redirect_uri: str, state: str, scopes: Iterable[str], challenge: str
 ) -> str:
     """Build an authorization URL (RFC 6749 4.1.1, RFC 7636 4.3); no ``challenge`` omits PKCE."""
+    return at_authorize(
+        provider, authorize_params(provider, redirect_uri, state, scopes, challenge)
+    )
+
+
+def at_authorize(provider: OAuthProvider, params: Mapping[str, str]) -> str:
+    """Lead to the authorization endpoint with these parameters."""
+    separator = "&" if "?" in provider.authorize_url else "?"
+    return provider.authorize_url + separator + urlencode(params)
+
+
+def authorize_params(
+    provider: OAuthProvider, redirect_uri: str, state: str, scopes: Iterable[str], challenge: str
+) -> dict[str, str]:
+    """Return the fields of an authorization request, wherever they travel."""
     params = {
         **provider.extra_auth_params,
         provider.client_id_name: provider.client_id,
@@ -58,8 +74,7 @@ def authorize_url(
         params["scope"] = scope  # left out, the server's own default applies (RFC 6749 3.3)
     if challenge:
         params |= {"code_challenge": challenge, "code_challenge_method": "S256"}
-    separator = "&" if "?" in provider.authorize_url else "?"
-    return provider.authorize_url + separator + urlencode(params)
+    return params
 
 
 def _basic(provider: OAuthProvider) -> str:
@@ -91,8 +106,12 @@ def _filled(provider: OAuthProvider, text: str, *, is_address: bool = False) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class _Draft:
-    """A request to be authorised and written; ``body`` is ``form``, ``json``, ``query`` or none."""
+class Draft:
+    """A request to be authorised and written.
+
+    ``body`` is ``form``, ``json``, ``query`` or none; ``auth`` is ``post``, ``basic``,
+    ``public``, ``private_key_jwt``, ``token`` or none.
+    """
 
     step: str
     url: str
@@ -101,17 +120,20 @@ class _Draft:
     auth: str
     method: str = "POST"
     access_token: str = field(default="", repr=False)
+    assertion: str = field(default="", repr=False)
 
 
-def _written(provider: OAuthProvider, draft: _Draft) -> ProviderRequest:
+def written(provider: OAuthProvider, draft: Draft) -> ProviderRequest:
     """Authorise in one way alone, and write the fields."""
     headers = _headers(provider, draft.access_token if draft.auth == "token" else "")
     fields, url = dict(draft.fields), draft.url
     content = b""
     if draft.auth == "basic":
         headers["Authorization"] = _basic(provider)
-    elif draft.auth in ("post", "public"):
+    elif draft.auth in ("post", "public", "private_key_jwt"):
         fields[provider.client_id_name] = provider.client_id
+        if draft.auth == "private_key_jwt":
+            fields |= {"client_assertion_type": TYPE, "client_assertion": draft.assertion}
         # A public client has no secret (RFC 6749 2.1).
         if draft.auth == "post" and provider.client_secret:
             fields["client_secret"] = provider.client_secret
@@ -127,30 +149,35 @@ def _written(provider: OAuthProvider, draft: _Draft) -> ProviderRequest:
     return ProviderRequest(provider.name, draft.step, draft.method, url, headers, content, reach)
 
 
-def _client_auth(provider: OAuthProvider) -> str:
+def client_auth(provider: OAuthProvider) -> str:
+    """Return the way in which this client is authenticated: of :attr:`Draft.auth`."""
     return "public" if provider.token_auth == "none" else provider.token_auth
 
 
 def _token_request(
-    provider: OAuthProvider, step: str, url: str, fields: dict[str, str]
+    provider: OAuthProvider, step: str, url: str, fields: dict[str, str], assertion: str
 ) -> ProviderRequest:
     fields = {**provider.token_params, **fields}
-    return _written(
-        provider, _Draft(step, url, fields, provider.token_body, _client_auth(provider))
-    )
+    auth, body = client_auth(provider), provider.token_body
+    return written(provider, Draft(step, url, fields, body, auth, assertion=assertion))
 
 
 def exchange_request(
-    provider: OAuthProvider, redirect_uri: str, code: str, verifier: str
+    provider: OAuthProvider, redirect_uri: str, code: str, verifier: str, assertion: str = ""
 ) -> ProviderRequest:
-    """Build the exchange of a code (RFC 6749 4.1.3 with RFC 7636 4.5)."""
+    """Build the exchange of a code (RFC 6749 4.1.3 with RFC 7636 4.5).
+
+    Here and below ``assertion`` is the signature of a client that has a key.
+    """
     fields = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
     if verifier:
         fields["code_verifier"] = verifier
-    return _token_request(provider, "exchange", provider.token_url, fields)
+    return _token_request(provider, "exchange", provider.token_url, fields, assertion)
 
 
-def refresh_request(provider: OAuthProvider, token: TokenData) -> ProviderRequest:
+def refresh_request(
+    provider: OAuthProvider, token: TokenData, assertion: str = ""
+) -> ProviderRequest:
     """Build a refresh (RFC 6749 6)."""
     fields = {"grant_type": "refresh_token", "refresh_token": token.refresh_token}
     if provider.scope_on_refresh and token.scopes:
@@ -159,20 +186,22 @@ def refresh_request(provider: OAuthProvider, token: TokenData) -> ProviderReques
         again = (scope for scope in provider.scopes if rules.key(scope) in unlisted)
         fields["scope"] = provider.scope_separator.join(rules.united(token.scopes, sorted(again)))
     url = provider.refresh_url or provider.token_url
-    return _token_request(provider, "refresh", url, fields)
+    return _token_request(provider, "refresh", url, fields, assertion)
 
 
-def revoke_request(provider: OAuthProvider, token: TokenData) -> ProviderRequest:
+def revoke_request(
+    provider: OAuthProvider, token: TokenData, assertion: str = ""
+) -> ProviderRequest:
     """Build a revocation: RFC 7009 2.1, but for what the provider does in its own way."""
     is_client = provider.revoke_auth == "client"
-    auth = _client_auth(provider) if is_client else provider.revoke_auth
+    auth = client_auth(provider) if is_client else provider.revoke_auth
     is_refresh = bool(provider.revoke_token == "refresh" and token.refresh_token)
     fields = {provider.revoke_field: token.refresh_token if is_refresh else token.access_token}
     if provider.revoke_body == "form" and is_client:
         fields["token_type_hint"] = "refresh_token" if is_refresh else "access_token"
-    return _written(
+    return written(
         provider,
-        _Draft(
+        Draft(
             "revoke",
             _filled(provider, provider.revoke_url, is_address=True),
             {} if provider.revoke_body == "none" else fields,
@@ -180,6 +209,7 @@ def revoke_request(provider: OAuthProvider, token: TokenData) -> ProviderRequest
             auth,
             provider.revoke_method,
             token.access_token,
+            assertion,
         ),
     )
 

@@ -44,18 +44,18 @@ def read_token_answer(
     ``OAuthMisconfigured`` (the operator's) or ``OAuthUnavailable`` (trouble).
     """
     if answer.status in BUSY or answer.status >= 500 or 300 <= answer.status < 400:
-        raise _trouble(provider, step, answer)
+        raise trouble(provider, step, answer)
     is_good = 200 <= answer.status < 300
     is_refresh = step == "refresh"
     content = _renewed(answer.body) if is_good and is_refresh else any_json(answer.body)
     content = _at_token_path(provider, content)
     if _is_known(provider, step, answer, content):
-        raise _refusal(provider, step, answer, content, issued_to)
+        raise refusal(provider, step, answer, content, issued_to)
     if is_good and isinstance(content, dict) and not says_no(content):
         return _checked_tokens(provider, step, content)
     if not isinstance(content, dict) and (is_good or not is_refresh):
-        raise _trouble(provider, step, answer)
-    raise _refusal(provider, step, answer, content, issued_to)
+        raise trouble(provider, step, answer)
+    raise refusal(provider, step, answer, content, issued_to)
 
 
 def _at_token_path(provider: OAuthProvider, content: Any) -> Any:
@@ -115,7 +115,7 @@ def _is_known(provider: OAuthProvider, step: str, answer: Answer, content: Any) 
     return meaning_of(provider, step, said)[0] is not Meaning.UNKNOWN
 
 
-def _refusal(
+def refusal(
     provider: OAuthProvider, step: str, answer: Answer, content: Any, issued_to: str
 ) -> ProviderFailure:
     said = everything_in(answer, content)
@@ -157,7 +157,7 @@ def _word_or_number(value: object) -> str:
     return plain_word(str(value) if is_number else value)
 
 
-def _trouble(provider: OAuthProvider, step: str, answer: Answer) -> OAuthUnavailable:
+def trouble(provider: OAuthProvider, step: str, answer: Answer) -> OAuthUnavailable:
     error = OAuthUnavailable(provider.name, step, f"http_{answer.status}")
     error.retry_after = answer.retry_after
     return error

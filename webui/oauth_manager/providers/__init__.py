@@ -10,12 +10,13 @@ from .entries import BUILT_IN, Templates, entry, names, nearest, template
 from .files import Entry, Fault, FaultyFile, read
 from .kinds import reader_of
 from .provider import checked_features
-from .schema import SCHEMA, Field
+from .schema import SCHEMA, SECRETS, Field
 
 __all__ = [
     "BUILT_IN",
     "PROVIDER_TEMPLATES",
     "SCHEMA",
+    "SECRETS",
     "Entry",
     "Fault",
     "FaultyFile",

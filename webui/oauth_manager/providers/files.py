@@ -104,7 +104,14 @@ def _nearest(key: str) -> str:
 def _elsewhere(found: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield the endpoints outside the vendor's ``domains``, if those are named."""
     domains = found.get("domains")
-    for key in ("authorize_url", "token_url", "refresh_url", "revoke_url", "account_url"):
+    for key in (
+        "authorize_url",
+        "token_url",
+        "refresh_url",
+        "par_url",
+        "revoke_url",
+        "account_url",
+    ):
         host = urlsplit(found.get(key, "")).hostname or ""
         if domains and host and not any(f".{host}".endswith(f".{one}") for one in domains):
             yield (key,), f"{key} is on none of the domains"

@@ -13,7 +13,7 @@ from typing import Any
 from .. import configuration
 from ..configuration import Malformed
 from ..errors import Meaning
-from . import texts, wire_kinds
+from . import client_keys, texts, wire_kinds
 
 NEVER = -1
 """The ``lifetime`` of tokens that never end, whatever the answer says."""
@@ -71,6 +71,13 @@ def duration(value: object) -> float:
     return float(int(found[1]) * {"d": 86_400, "h": 3600, "m": 60, "s": 1}[found[2]])
 
 
+def client_key(value: object) -> str:
+    """Check a private key, and leave it as it is."""
+    text = configuration.text_of(value)
+    client_keys.read_key(text)
+    return text
+
+
 def meanings(value: object) -> dict[str, tuple[str, ...]]:
     """Read words of a provider by what they mean."""
     if not isinstance(value, Mapping) or not value.keys() <= _MEANINGS:
@@ -97,6 +104,7 @@ def one_of(*choices: str) -> Callable[[object], str]:
 
 _READERS: dict[str, Callable[[object], Any]] = {
     "addresses": addresses,
+    "client_key": client_key,
     "contents": contents,
     "day": day,
     "duration": duration,

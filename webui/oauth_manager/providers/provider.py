@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from ..configuration import origin
 from ..models import Account, Profile
+from .client_keys import ClientKey, read_key
 from .schema import REVOKE_STYLES
 from .scope_rules import ScopeRules, ScopeSentences, described
 
@@ -42,12 +43,14 @@ class OAuthProvider:
     revoke_url: str = ""
     extra_auth_params: dict[str, str] = field(default_factory=dict)
 
+    client_key: str = field(default="", repr=False)  # private, in PEM or as a JWK
+    par_url: str = ""  # RFC 9126
     host: str = ""  # of the operator's own installation
     label: str = ""
     purpose: str = ""
     scope_separator: str = " "
     scope_on_refresh: bool = False
-    token_auth: Literal["post", "basic", "none"] = "post"
+    token_auth: Literal["post", "basic", "none", "private_key_jwt"] = "post"
     client_id_name: str = "client_id"
     token_body: Literal["form", "json"] = "form"
     token_params: Mapping[str, str] = field(default_factory=dict)
@@ -124,6 +127,8 @@ class OAuthProvider:
             raise ValueError(f"provider {self.name!r}: idle_limit must be seconds")
         if self.scope_rules.missing(self.needed_scopes, self.scopes, lists_all=True):
             raise ValueError(f"provider {self.name!r}: features need a scope it is not asked for")
+        if self.client_key:
+            self.token_auth = "private_key_jwt"
         style = {**REVOKE_STYLES["rfc7009"], **REVOKE_STYLES[self.revoke_style]}
         for part, usual in style.items():
             setattr(self, part, getattr(self, part) or usual)
@@ -132,8 +137,19 @@ class OAuthProvider:
 
     @property
     def is_configured(self) -> bool:
-        """Return whether client id and secret are both there; a public client has no secret."""
-        return bool(self.client_id and (self.client_secret or self.token_auth == "none"))
+        """Return whether client id and secret or key are there; a public client has neither."""
+        proof = {"none": "public", "private_key_jwt": self.client_key}
+        return bool(self.client_id and proof.get(self.token_auth, self.client_secret))
+
+    @cached_property
+    def signing_key(self) -> ClientKey:
+        """Return the key that signs for this client.  Raises ``Malformed`` if it is none."""
+        return read_key(self.client_key)
+
+    @property
+    def audience(self) -> str:
+        """Return the server's name for itself, which assertions are for."""
+        return self.issuer or self.token_url
 
     @property
     def server(self) -> str:

@@ -20,6 +20,12 @@ class Field:
 SCHEMA = (
     Field("client_id", "client_id", "The client id the provider gave you."),
     Field("client_secret", "client_secret", "Its client secret."),
+    Field(
+        "client_key",
+        "client_key",
+        "A private key in its place, PEM or JWK: it signs in requests (private_key_jwt), and its "
+        "public half is at /oauth/jwks.json.",
+    ),
     Field("scopes", "scopes", "Scopes to ask for, between blanks or commas."),
     Field(
         "host",
@@ -29,6 +35,11 @@ SCHEMA = (
     Field("authorize_url", "endpoint", "Authorization endpoint."),
     Field("token_url", "endpoint", "Token endpoint."),
     Field("refresh_url", "endpoint", "Where to renew, if not at the token endpoint."),
+    Field(
+        "par_url",
+        "endpoint",
+        "Where to push the authorization request, for what a browser need not carry (RFC 9126).",
+    ),
     Field("revoke_url", "endpoint", "Revocation endpoint."),
     Field("account_url", "endpoint", "Where to ask whose account it is."),
     Field("issuer", "issuer", "Issuer to compare with iss (RFC 9207)."),
@@ -43,10 +54,11 @@ SCHEMA = (
     Field("scope_separator", "separator", "Between scopes: space, comma or one character."),
     Field(
         "client_auth",
-        "choice post basic none",
-        "Client authentication at the token endpoint: post, basic, or none (a public client).",
+        "choice post basic none private_key_jwt",
+        "Client authentication at the token endpoint: post, basic, none (a public client), or "
+        "private_key_jwt, which CLIENT_KEY stands for.",
     ),
-    Field("token_auth", "choice post basic none", "Older name of CLIENT_AUTH."),
+    Field("token_auth", "choice post basic none private_key_jwt", "Older name of CLIENT_AUTH."),
     Field("client_id_name", "name", "Name of the parameter with the client id: client_id."),
     Field("token_body", "choice form json", "Body of token requests: form or json."),
     Field("authorize_params", "parameters", "More authorize parameters: a=b&c=d."),
@@ -158,7 +170,10 @@ SCHEMA = (
 
 BY_NAME = {field.name: field for field in SCHEMA}
 
-OF_OPERATORS = frozenset({"client_id", "client_secret", "scope_texts", "features"})
+SECRETS = frozenset({"client_secret", "client_key"})
+"""Fields that no one may see; each may be given as a file."""
+
+OF_OPERATORS = frozenset({"client_id", *SECRETS, "scope_texts", "features"})
 """Fields that belong to an installation, and are refused in a file."""
 
 FACTS = frozenset({"homepage", "source", "checked", "unconfirmed", "domains", "register"})

@@ -1,0 +1,48 @@
+"""Attempts to connect that brought no connection: the timeline, the chat, and the card's note."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from webui.incident_codes import refer
+from webui.oauth_manager import Event
+from webui.oauth_manager.protocol import ProviderFailure
+from webui.sessions.note import Note
+from webui.sessions.sessions import Session
+from webui.site import site_of
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The end of an attempt: its outcome, and the provider's error code and trace."""
+
+    user_id: str
+    provider: str
+    by: str  # ``chat`` if a link was the beginning, else ``web``
+    key: str
+    error: str = ""
+    trace: str = ""
+
+
+async def noted(request: Request, end: End) -> Note:
+    """Write the end to the timeline, tell the chat if it began there, and return the note."""
+    site = site_of(request)
+    kind = "denied" if end.key == "denied" else "connect_failed"
+    event = Event(kind, end.provider, end.by, site.clock.now(), detail=end.key)
+    await site.manager.record(site.redis, end.user_id, event)
+    if end.by == "chat":
+        await site.manager.stories.ended(site.redis, end.user_id, end.provider, end.key)
+    if end.key in ("denied", "start_here"):
+        return Note(end.key)
+    ref = await refer(request, end.key, provider=end.provider, code=end.error, trace=end.trace)
+    return Note(end.key, ref=ref)
+
+
+async def not_begun(
+    request: Request, session: Session, provider: str, by: str, failure: ProviderFailure
+) -> Session:
+    """Put the note that connecting could not begin: the provider had to be asked, and failed."""
+    end = End(session.user, provider, by, failure.outcome, failure.code, failure.trace)
+    return await site_of(request).sessions.put_note(session, provider, await noted(request, end))
