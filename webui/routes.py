@@ -38,14 +38,7 @@ from webui.views.support import person as support_person
 from webui.views.support import search as support
 
 # Without Redis, or for a machine that asks whether we live: these never queue.
-_AT_ONCE = {
-    "/healthz",
-    "/metrics",
-    "/readyz",
-    "/static/{path:path}",
-    "/favicon.ico",
-    "/oauth/jwks.json",
-}
+_AT_ONCE = {"/healthz", "/metrics", "/readyz", "/static/{path:path}", "/favicon.ico"}
 # These ask a provider; the deadline of each, in seconds.
 _ASKING = {
     "/signin/sso/callback": RETURN_SECONDS,
