@@ -26,7 +26,7 @@ from webui.oauth_manager import Notice, NoticeKind, OAuthProvider, init_oauth_ma
 from webui.oauth_manager.connection import describe
 from webui.oauth_manager.models import Connection, Profile
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES, build_providers
-from webui.oauth_manager.providers.provider import MOST_FEATURES
+from webui.oauth_manager.providers.features import MOST_FEATURES
 from webui.oauth_manager.token_data import TokenData
 from webui.settings.features import as_text, features, unasked
 from webui.settings.readers import Malformed

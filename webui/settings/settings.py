@@ -12,13 +12,13 @@ from webui.oauth_manager.configuration import half_moved
 from webui.oauth_manager.providers import merged, nearest, template
 from webui.settings import identity, key_command
 from webui.settings import readers as values
+from webui.settings.clients import half_a_client
 from webui.settings.features import unasked
 from webui.settings.logo import Logo
 from webui.settings.sources import Given, Survey, survey
 from webui.settings.table import PROVIDER_SETTINGS, all_settings, provider_names, variable
 
 _ADDRESSES = (values.endpoint, values.issuer)
-_PAIR = "client id and client secret go together"
 _ENDPOINTS = tuple(s.name for s in PROVIDER_SETTINGS if s.read in _ADDRESSES)
 
 
@@ -140,7 +140,7 @@ def _disagreements(found: Survey, read: Mapping[str, Any]) -> Iterator[str]:
     is_local = base_url is None or values.is_loopback(urlsplit(base_url).hostname or "")
     for provider in provider_names(found.extra):
         known = found.template(provider)
-        yield from _half_a_client(provider, given, read, known)
+        yield from half_a_client(provider, given, read, known)
         if not is_local:
             yield from _unsealed_endpoints(provider, read)
         yield from _half_moved(provider, given, read, known)
@@ -158,28 +158,6 @@ def _not_there(provider: str) -> str:
     return f"EXTRA_PROVIDERS names {provider}, and the catalogue has none of that name" + (
         f"; it has {near}" if near else ""
     )
-
-
-def _half_a_client(
-    provider: str, given: Mapping[str, Given], read: Mapping[str, Any], known: Mapping[str, Any]
-) -> Iterator[str]:
-    if _is_public(provider, read, known) and variable(provider, "CLIENT_ID") in given:
-        return
-    client_id, secret, key = (
-        variable(provider, name) for name in ("CLIENT_ID", "CLIENT_SECRET", "CLIENT_KEY")
-    )
-    if secret in given and key in given:
-        yield f"{secret} and {key} are given; give one of them alone."
-    if client_id not in given and (secret in given or key in given):
-        yield f"{client_id} is missing: {_PAIR}."
-    if client_id in given and not (secret in given or key in given):
-        yield f"{secret} is missing: {_PAIR}."
-
-
-def _is_public(provider: str, read: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
-    usual = known.get("token_auth", "post")
-    older = read.get(variable(provider, "TOKEN_AUTH"), usual)
-    return bool(read.get(variable(provider, "CLIENT_AUTH"), older) == "none")
 
 
 def _unsealed_endpoints(provider: str, read: Mapping[str, Any]) -> Iterator[str]:

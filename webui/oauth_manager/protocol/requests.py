@@ -107,11 +107,7 @@ def _filled(provider: OAuthProvider, text: str, *, is_address: bool = False) -> 
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A request to be authorised and written.
-
-    ``body`` is ``form``, ``json``, ``query`` or none; ``auth`` is ``post``, ``basic``,
-    ``public``, ``private_key_jwt``, ``token`` or none.
-    """
+    """A request to be authorised and written; ``body`` is ``form``, ``json``, ``query`` or none."""
 
     step: str
     url: str

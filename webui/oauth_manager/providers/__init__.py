@@ -7,9 +7,9 @@ from typing import Any
 
 from .assembly import build_providers, merged
 from .entries import BUILT_IN, Templates, entry, names, nearest, template
+from .features import checked_features
 from .files import Entry, Fault, FaultyFile, read
 from .kinds import reader_of
-from .provider import checked_features
 from .schema import SCHEMA, SECRETS, Field
 
 __all__ = [

@@ -13,6 +13,7 @@ from urllib.parse import quote
 from ..configuration import origin
 from ..models import Account, Profile
 from .client_keys import ClientKey, read_key
+from .features import checked_features
 from .schema import REVOKE_STYLES
 from .scope_rules import ScopeRules, ScopeSentences, described
 
@@ -20,9 +21,6 @@ AccountReader = Callable[[Mapping[str, Any], Mapping[str, Any]], Account]
 """From the account answer and the token answer to an account; raises nothing."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-
-MOST_FEATURES = 20
-LONGEST_FEATURE = 64  # characters of its name
 
 
 @dataclass
@@ -241,25 +239,3 @@ class OAuthProvider:
         """Return the features with a scope that ``granted`` neither lists nor contains."""
         held = tuple(granted)
         return tuple(n for n, needed in self.features.items() if self.missing_scopes(needed, held))
-
-
-def checked_features(given: Mapping[str, str | Iterable[str]]) -> dict[str, tuple[str, ...]]:
-    """Check features, each with its scopes; a text of scopes is split at its blanks.
-
-    Raises ``ValueError``: its message ends a sentence and holds no given value.
-    """
-    if not isinstance(given, Mapping):
-        raise ValueError("must be names with their scopes")
-    if len(given) > MOST_FEATURES:
-        raise ValueError(f"must be at most {MOST_FEATURES}")
-    found = {}
-    for name, needed in given.items():
-        if not 0 < len(name) <= LONGEST_FEATURE or not name.isprintable() or name.strip() != name:
-            raise ValueError(f"must have names of one line, at most {LONGEST_FEATURE} characters")
-        if ":" in name or ";" in name:
-            raise ValueError("must have names without : and ;")
-        scopes = needed.split() if isinstance(needed, str) else needed
-        found[name] = tuple(dict.fromkeys(scopes))
-        if not all(found[name]) or not found[name]:
-            raise ValueError("must name a scope for each")
-    return found
