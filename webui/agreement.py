@@ -35,6 +35,7 @@ _AGREED = (
     "account_url",
     "authorize_url",
     "client_id",
+    "client_key",
     "client_secret",
     "issuer",
     "revoke_url",
