@@ -22,7 +22,7 @@ from webui.metrics.recorder import Recorder
 from webui.metrics.redis_latency import measure
 from webui.metrics.samples import sample_for_ever
 from webui.middleware.admission import Busy
-from webui.middleware.stack import guarded
+from webui.middleware.stack import Divided, guarded
 from webui.oauth_manager import OAuthManager, StoreUnavailable
 from webui.oauth_manager.protocol.steps import Observer
 from webui.oauth_manager.protocol.transport import Transport
@@ -221,4 +221,11 @@ def create_app(
             return render_error(request, status)
         return await errors.error_page(request, status, _REFUSED[reason])
 
-    return guarded(app, settings, refuse, recorder)
+    pages = guarded(app, settings, refuse, recorder)
+
+    def make_api() -> ASGIApp:
+        from webui.api.application import create_api
+
+        return create_api(site, recorder)
+
+    return Divided(pages, make_api)

@@ -15,6 +15,7 @@ from webui.commands.erase import erase
 from webui.commands.export import export
 from webui.commands.intake import import_connections
 from webui.commands.keep_alive import keep_alive
+from webui.commands.keys import keys
 from webui.commands.logs import logs
 from webui.commands.providers import providers
 from webui.commands.rotation import rotate_keys
@@ -161,6 +162,7 @@ def check(*, strict: bool) -> None:
 
 main.add_command(rotate_keys)
 main.add_command(keep_alive)
+main.add_command(keys)
 main.add_command(logs)
 main.add_command(status)
 main.add_command(serve)

@@ -223,6 +223,7 @@ class TestRedis:
             "webui/oauth_manager/storage/keys.py",
             "webui/sessions/index.py",
             "webui/sessions/record.py",
+            "webui/api/service_keys.py",
             "webui/rate_limits.py",
             "webui/incident_codes.py",
             "webui/sign_on/attempts.py",

@@ -15,14 +15,16 @@ DATA = (ROOT / "docs" / "data.md").read_text()
 OPERATING = (ROOT / "docs" / "operating.md").read_text()
 # Of all keys that there are, those that say nothing of a person.
 OF_NOBODY = (
+    "api_keys",
+    "api_use",
     "canary",
     "census",
     "digests",
+    "erasing_lock",
+    "keep_alive",
     "ready",
     "rotation",
-    "keep_alive",
     "web_signon",
-    "erasing_lock",
 )
 
 

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import subprocess
 import tomllib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -124,9 +124,18 @@ def usage(name: str, command: click.Command) -> str:
     return " ".join(["webui", name, *options, *arguments])
 
 
+def every_command(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Each command with its name, those of a group after the group's."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from every_command(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
+
+
 def test_the_commands_are_those_there_are() -> None:
     rows = [(bare(usage), meaning) for usage, meaning in table(README, "Command")]
-    commands = {usage(name, c): c.help for name, c in main.commands.items()}
+    commands = {usage(name, c): c.help for name, c in every_command(main)}
     assert len(rows) == len(commands)
     assert dict(rows) == commands
 
@@ -392,6 +401,7 @@ RUN = {
         r"\.venv/bin/python -m pytest|async def repositories|def test_the_repositories"
     ),
     "a backup, in tests/engines": re.compile(r"redis-cli -u|redis-server --dir"),
+    "of the API, in test_api_page": re.compile(r'webui keys |curl -s .*/api/v1/|\{"access_token"'),
     "a whole file, in test_examples": re.compile(r'"""|server \{\n'),
 }
 

@@ -148,7 +148,8 @@ def is_staff(settings: Settings, person: Staff, groups: Collection[str]) -> bool
 def wants_newer_sign_in(site: Site, session: Session) -> bool:
     """Return whether a sign-in link has to prove the person again: staff, for support pages."""
     is_old = site.clock.now() - session.signed_in_at >= STAFF_SECONDS
-    return session.via == "chat" and session.user in site.settings.support_users and is_old
+    is_too_weak = session.via == "api" or (session.via == "chat" and is_old)
+    return is_too_weak and session.user in site.settings.support_users
 
 
 async def _signed_in(request: Request) -> AsyncIterator[_SignIn]:

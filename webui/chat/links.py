@@ -14,11 +14,15 @@ _GRACE_SECONDS = 5  # a link made a moment ago lives ten minutes and not nine
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """A link with ``left`` seconds to live; ``scopes`` ``()`` for the provider's usual ones."""
+    """A link with ``left`` seconds to live; ``scopes`` ``()`` for the provider's usual ones.
+
+    ``by_key``: it was made over the API.
+    """
 
     url: str = field(repr=False)
     left: float
     scopes: tuple[str, ...] = ()
+    by_key: bool = False
 
     @property
     def is_fresh(self) -> bool:
@@ -36,10 +40,14 @@ async def new_link(
     user_id: str,
     provider: str = "",
     scopes: tuple[str, ...] = (),
+    *,
+    by_key: bool = False,
 ) -> Link:
     """Make a link; it replaces the person's open link for the same service."""
-    code = await manager.create_link_code(redis, user_id, provider=provider, scopes=scopes)
-    return Link(manager.landing_url(code), LINK_CODE_TTL, scopes)
+    code = await manager.create_link_code(
+        redis, user_id, provider=provider, scopes=scopes, by_key=by_key
+    )
+    return Link(manager.landing_url(code), LINK_CODE_TTL, scopes, by_key)
 
 
 async def open_link(
@@ -50,7 +58,8 @@ async def open_link(
     if found is None:
         return None
     code, request, expires_at = found
-    return Link(manager.landing_url(code), expires_at - manager.clock.now(), request.scopes)
+    left = expires_at - manager.clock.now()
+    return Link(manager.landing_url(code), left, request.scopes, request.by_key)
 
 
 def scopes_to_ask(

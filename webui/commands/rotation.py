@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import click
 
+from webui.commands.keys import reseal_keys
 from webui.commands.rotation_workers import workers
 from webui.commands.runner import UNAVAILABLE, read_settings, with_store
 from webui.oauth_manager import OAuthManager, Rotation
@@ -33,6 +34,8 @@ def rotate_keys(jobs: int, *, dry_run: bool) -> None:
     progress = Progress(is_watched=sys.stderr.isatty())
 
     async def work(manager: OAuthManager, redis: RedisClient) -> Rotation:
+        if not dry_run:
+            await reseal_keys(read_settings(), manager, redis)
         if dry_run or jobs == 1:
             progress.begin()
             return await manager.reseal(redis, writes=not dry_run, told=progress.tell)

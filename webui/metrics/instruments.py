@@ -31,6 +31,7 @@ INSTRUMENTS = {
         "counter", "Requests that were answered.", ("route", "method", "status")
     ),
     "webui_request_seconds": Instrument("histogram", "Time to an answer.", ("route",)),
+    "webui_api_calls": Instrument("counter", "Calls of the API.", ("call", "outcome")),
     "webui_connects": Instrument(
         "counter", "Attempts to connect that ended.", ("provider", "outcome")
     ),

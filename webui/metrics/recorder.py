@@ -43,6 +43,10 @@ class Recorder:
         self._take("webui_requests", 1, route=route, method=method, status=str(status))
         self._take("webui_request_seconds", seconds, route=route)
 
+    def api_call(self, call: str, outcome: str) -> None:
+        """Count a call of the API; ``outcome`` is ``ok`` or a problem's code."""
+        self._take("webui_api_calls", 1, call=call, outcome=outcome)
+
     def step(self, step: Step) -> None:
         """Count a step: the observer for the library's manager."""
         provider = step.provider

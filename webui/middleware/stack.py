@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -80,6 +80,44 @@ def guarded(
     return SecurityHeaders(app, is_secure=settings.is_secure)
 
 
+def guarded_for_machines(
+    app: ASGIApp,
+    settings: Settings,
+    refuse: Refusal,
+    most_bytes: int,
+    recorder: Recorder | None = None,
+) -> ASGIApp:
+    """Wrap the API: like the site, but for cookies and browsers' other origins.
+
+    A caller shows a key with each request, which no page of another site can make a browser do.
+    """
+    app = AlwaysAnswered(app, refuse)
+    app = Bar(app, method_fault, refuse)
+    app = Bar(app, form_fault, refuse)
+    app = WholeBody(app, refuse, most_bytes)
+    app = Bar(app, partial(host_fault, settings.host), refuse)
+    if settings.trusted_proxies:
+        app = ForwardedClient(app, settings.trusted_proxies)
+    app = AccessLog(app, settings.trusted_proxies, recorder)
+    return SecurityHeaders(app, is_secure=settings.is_secure)
+
+
+class Divided:
+    """The site, and beside it the API with guards of its own, made for its first call."""
+
+    def __init__(self, site: ASGIApp, make_api: Callable[[], ASGIApp]) -> None:
+        self.app = site
+        self._make_api = make_api
+        self._api: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith("/api/"):
+            await self.app(scope, receive, send)
+            return
+        self._api = self._api or self._make_api()
+        await self._api(scope, receive, send)
+
+
 class SecurityHeaders:
     """Headers on every response.  One that does not say how it may be stored is not stored."""
 
@@ -107,6 +145,8 @@ class SecurityHeaders:
 
 class AccessLog:
     """One line per request, without anything the client wrote: no path, no query.
+
+    ``facts`` in the request's state, words of ours, go on that line too.
 
     The request id is bound to every line logged meanwhile and is
     ``request.state.request_id`` for the error pages.  It is the trace id if there is one:
@@ -153,6 +193,7 @@ class AccessLog:
                     status=status,  # 0: no answer was begun
                     ms=round(seconds * 1000, 1),
                     request_id=request_id,
+                    **scope["state"].get("facts", {}),
                 )
                 if self._recorder:
                     self._recorder.request(route, method, status, seconds)
@@ -196,9 +237,10 @@ async def _refuse(
 class WholeBody:
     """A limit on bodies: small, and whole within ``BODY_SECONDS``, however slowly they drip."""
 
-    def __init__(self, app: ASGIApp, refuse: Refusal) -> None:
+    def __init__(self, app: ASGIApp, refuse: Refusal, most_bytes: int = MAX_BODY_BYTES) -> None:
         self.app = app
         self.refuse = refuse
+        self._most_bytes = most_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in SAFE_METHODS:
@@ -224,7 +266,7 @@ class WholeBody:
                 while not messages or messages[-1].get("more_body"):
                     messages.append(await receive())
                     size += len(messages[-1].get("body", b""))
-                    if size > MAX_BODY_BYTES:
+                    if size > self._most_bytes:
                         return [], Fault(413, "large", ENDS_CONNECTION)
         except TimeoutError:
             return [], Fault(408, "slow", ENDS_CONNECTION)

@@ -72,17 +72,23 @@ class OAuthManager(People):
     # Starting a connection
 
     async def create_link_code(
-        self, redis: RedisClient, user_id: str, *, provider: str = "", scopes: Iterable[str] = ()
+        self,
+        redis: RedisClient,
+        user_id: str,
+        *,
+        provider: str = "",
+        scopes: Iterable[str] = (),
+        by_key: bool = False,
     ) -> str:
         """Create a one-time code that represents the user for ``LINK_CODE_TTL`` seconds.
 
         ``provider`` and ``scopes`` are the offer of our landing page; a code without
-        them only signs in.
+        them only signs in.  ``by_key``: for the holder of a service key.
         """
         if provider:
             self._provider(provider)
         self._need(redis)
-        request = LinkRequest(check_user_id(user_id), provider, tuple(scopes))
+        request = LinkRequest(check_user_id(user_id), provider, tuple(scopes), by_key)
         made = partial(self.stories.made, user_id=user_id, provider=provider)
         return await self.links.create(redis, request, made)
 

@@ -21,7 +21,7 @@ from webui.oauth_manager.storage.calls import as_text
 from webui.sessions.note import Note
 
 _KEY = re.compile(r"stargazer:web_session:[0-9a-f]{64}")
-_VIAS = ("chat", "sso", "proxy")
+_VIAS = ("chat", "sso", "proxy", "api")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class Session:
     """One browser, signed in as ``user``.
 
     ``binding`` is the same for the session's whole life and known to nobody else: a
-    record stored with it belongs to this browser.  ``via`` is ``chat``, ``sso`` or
-    ``proxy``; ``groups`` are those of a sign-on at ``signed_in_at``, and with
-    ``sealed_token`` (``webui.sign_on``) it can be asked again.
+    record stored with it belongs to this browser.  ``via`` is ``chat``, ``sso``, ``proxy``, or
+    ``api`` by the word of who holds a service key; ``groups`` are those of a sign-on at
+    ``signed_in_at``, and with ``sealed_token`` (``webui.sign_on``) it can be asked again.
     """
 
     user: str

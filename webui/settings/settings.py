@@ -64,6 +64,7 @@ class Settings:
     log_level: str = "info"
     strict_records: bool = False
     redis_wait_replicas: int = 0
+    api: bool = True
     keep_alive: float = 0.0  # seconds from one pass to the next; 0 for none
     metrics_port: int = 0
     metrics_host: str = "127.0.0.1"
@@ -114,6 +115,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         log_level=read["LOG_LEVEL"],
         strict_records=read["STRICT_RECORDS"],
         redis_wait_replicas=read["REDIS_WAIT_REPLICAS"],
+        api=read["API"],
         keep_alive=read.get("KEEP_ALIVE", 0.0),
         metrics_port=read.get("METRICS_PORT", 0),
         metrics_host=read["METRICS_HOST"],

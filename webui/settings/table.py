@@ -207,6 +207,12 @@ SETTINGS = (
         values.few,
         "0",
     ),
+    Setting(
+        "API",
+        "Whether bots with a service key may use the HTTP API.",
+        reader_of("switch"),
+        "on",
+    ),
 )
 """Every setting but those that each provider has."""
 

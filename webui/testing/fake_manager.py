@@ -175,10 +175,16 @@ class FakeManager(OAuthManager):
         return Ending(account, asyncio.ensure_future(answered()), at)
 
     async def create_link_code(
-        self, redis: RedisClient, user_id: str, *, provider: str = "", scopes: Iterable[str] = ()
+        self,
+        redis: RedisClient,
+        user_id: str,
+        *,
+        provider: str = "",
+        scopes: Iterable[str] = (),
+        by_key: bool = False,
     ) -> str:
         code = f"test-link-{next(self._count)}"
-        request = LinkRequest(check_user_id(user_id), provider, tuple(scopes))
+        request = LinkRequest(check_user_id(user_id), provider, tuple(scopes), by_key)
         self.open[user_id, provider] = (code, request, self.clock.now() + 600)
         return code
 

@@ -195,7 +195,8 @@ async def finish_proof(request: Request) -> Response:
             return await _lost(request)
         return _proof_page(request, site, proof, asked=await _asked(request) + 1)
     link = taken.request
-    session = await site.sessions.start(request, link.user_id)
+    by_key = taken.vouched or (link.by_key and not by_code)
+    session = await site.sessions.start(request, link.user_id, via="api" if by_key else "chat")
     if taken.parked:
         # Its state was used up when it was parked.
         answer = AuthorizationResponse(state="", code=taken.parked.authorization_code)

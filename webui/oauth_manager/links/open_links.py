@@ -11,7 +11,8 @@ from ..storage.calls import RedisClient, as_text, raw, redis_call, text_of, unle
 from ..storage.keys import UserId
 from ..storage.link_index import CLOSE_ALL, listed, queue_end
 from ..storage.storage import Storage
-from .proofs import END_ALL, under_way
+from .proof_scripts import END_ALL
+from .proofs import under_way
 
 
 @dataclass(frozen=True, slots=True)

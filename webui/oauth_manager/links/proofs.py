@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -17,89 +18,29 @@ from ..errors import RecordUnreadable
 from ..protocol.requests import is_one_time_value, new_secret
 from ..shapes import shaped
 from ..storage import keys
-from ..storage.calls import RedisClient, as_text, raw, read_field, redis_call, text_of
+from ..storage.calls import (
+    RedisClient,
+    as_text,
+    raw,
+    read_field,
+    read_texts,
+    redis_call,
+    run,
+    text_of,
+)
 from ..storage.link_index import LinkRequest
-from ..storage.scripts import OURS
 from ..storage.storage import Storage
 from .codes import Attempt
+from .proof_scripts import ALL, CONFIRM, IS_WAITING, START
 from .readable_codes import new_code
 
 TRIES = 5
 MAX_OPEN = 3  # proofs a person may have open at once; the oldest gives way
 
 # One hash for each person: proof id -> "digest:tries:status:expires" (epoch seconds).
-_ENTRY = re.compile(r"[0-9a-f]+:[0-9]+:([a-z]+):([0-9]{1,11})")
-_PARTS = r"'^(%x+):(%d+):(%a+):(%d+)$'"
-# ARGV: id, digest, lifetime, how many may be open, the hash's own lifetime.  No two end in
-# the same second: a hash has no order, so only their ends say which is the oldest.
-_START = f"""{OURS}
-local now = tonumber(redis.call('TIME')[1])
-local all, open, gone, taken = ours('HGETALL', KEYS[1]), {{}}, {{}}, {{}}
-for i = 1, #all, 2 do
-  local expires = tonumber((select(4, string.match(all[i + 1], {_PARTS}))) or 0)
-  if expires <= now then redis.call('HDEL', KEYS[1], all[i])
-  else open[#open + 1] = {{expires, all[i]}}; taken[expires] = true end
-end
-table.sort(open, function(a, b) return a[1] < b[1] end)
-for i = 1, #open + 1 - ARGV[4] do
-  redis.call('HDEL', KEYS[1], open[i][2])
-  gone[#gone + 1] = open[i][2]
-end
-local expires = now + ARGV[3]
-while taken[expires] do expires = expires + 1 end
-redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ':0:waiting:' .. expires)
-redis.call('EXPIRE', KEYS[1], ARGV[5])
-return gone
-"""
-# ARGV: tries allowed, digests.  Answers 'ok', or how many tries are left.  A wrong code
-# counts against every open proof: nobody can tell which was meant.
-_CONFIRM = f"""{OURS}
-local now = tonumber(redis.call('TIME')[1])
-local all, left = ours('HGETALL', KEYS[1]), 0
-local waiting = {{}}
-for i = 1, #all, 2 do
-  local digest, tries, status, expires = string.match(all[i + 1], {_PARTS})
-  if status == 'waiting' and now < tonumber(expires) then
-    for a = 2, #ARGV do
-      if ARGV[a] == digest then
-        redis.call('HSET', KEYS[1], all[i], digest .. ':' .. tries .. ':confirmed:' .. expires)
-        return 'ok'
-      end
-    end
-    waiting[#waiting + 1] = {{all[i], digest, tonumber(tries) + 1, expires}}
-  end
-end
-for _, w in ipairs(waiting) do
-  if w[3] >= tonumber(ARGV[1]) then
-    redis.call('HDEL', KEYS[1], w[1])
-  else
-    redis.call('HSET', KEYS[1], w[1], w[2] .. ':' .. w[3] .. ':waiting:' .. w[4])
-    left = math.max(left, tonumber(ARGV[1]) - w[3])
-  end
-end
-return tostring(left)
-"""
-# Answers whether a proof waits for its code.
-_IS_WAITING = f"""{OURS}
-local now = tonumber(redis.call('TIME')[1])
-local all = ours('HGETALL', KEYS[1])
-for i = 1, #all, 2 do
-  local _, _, status, expires = string.match(all[i + 1], {_PARTS})
-  if status == 'waiting' and now < tonumber(expires) then return 1 end
-end
-return 0
-"""
-# Every proof is over.  Answers the ids of those that were not.
-END_ALL = f"""{OURS}
-local now = tonumber(redis.call('TIME')[1])
-local all, ids = ours('HGETALL', KEYS[1]), {{}}
-for i = 1, #all, 2 do
-  local expires = select(4, string.match(all[i + 1], {_PARTS}))
-  if expires and tonumber(expires) > now then ids[#ids + 1] = all[i] end
-end
-redis.call('DEL', KEYS[1])
-return ids
-"""
+_ENTRY = re.compile(r"([0-9a-f]+):[0-9]+:([a-z]+):([0-9]{1,11})")
+CONFIRMED = "confirmed"  # by the bot, in the person's own chat
+VOUCHED = "vouched"  # the same, by the word of who holds a service key
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +60,7 @@ class Proof:
     confirmed: bool
     expires_at: float  # epoch seconds
     parked: Parked | None = None
+    vouched: bool = False  # by the holder of a service key, who is not believed in all
 
 
 def as_typed(text: str) -> str:
@@ -150,6 +92,7 @@ class Proofs:
         code = new_code()
         payload = {
             "scopes": list(request.scopes),
+            "by_key": request.by_key,
             "code": code,
             "parked": asdict(parked) if parked else None,
         }
@@ -159,7 +102,7 @@ class Proofs:
         async with redis_call("start a proof"):
             pipe = redis.pipeline(transaction=False)
             pipe.set(keys.pending(identifier), sealed, ex=ttl)
-            pipe.eval(_START, 1, index, identifier, digest, ttl, MAX_OPEN, keys.LINK_CODE_TTL)
+            pipe.eval(START, 1, index, identifier, digest, ttl, MAX_OPEN, keys.LINK_CODE_TTL)
             _, gone = await pipe.execute()
             if gone:
                 pipe = redis.pipeline(transaction=False)
@@ -168,21 +111,40 @@ class Proofs:
                 await pipe.execute()
         return browser_secret
 
-    async def confirm(self, redis: RedisClient, user_id: str, typed: str) -> int | None:
+    async def confirm(
+        self, redis: RedisClient, user_id: str, typed: str, *, by_key: bool = False
+    ) -> int | None:
         """Check a code that the person sent in chat: ``None`` if it matches, else the tries left.
 
-        Valid only for the person the link was made for.
+        Valid only for the person the link was made for.  ``by_key``: the holder of a
+        service key says that they sent it.
         """
-        code = as_typed(typed)
-        digests = self._sealer.digests("proof", f"{keys.check_user_id(user_id)}\0{code}")
+        told = TRIES, VOUCHED if by_key else CONFIRMED, *self._digests(user_id, typed)
         async with redis_call("confirm a proof"):
-            answer = as_text(await redis.eval(_CONFIRM, 1, keys.proofs(user_id), TRIES, *digests))
+            answer = as_text(await redis.eval(CONFIRM, 1, keys.proofs(user_id), *told))
         return None if answer == "ok" else int(answer)
+
+    def _digests(self, user_id: str, typed: str) -> list[str]:
+        return self._sealer.digests("proof", f"{keys.check_user_id(user_id)}\0{as_typed(typed)}")
+
+    async def meant(self, redis: RedisClient, user_id: str, typed: str) -> LinkRequest | None:
+        """Return the request of the waiting proof with this code, if any; uses up no try."""
+        digests = self._digests(user_id, typed)
+        async with redis_call("look for a proof"):
+            found = await run(redis, ALL, keys.proofs(user_id))
+            entries = zip(found[::2], found[1::2], strict=True)
+            known = [(as_text(i), _ENTRY.fullmatch(as_text(entry))) for i, entry in entries]
+            places = [keys.pending(i) for i, e in known if e and e[1] in digests]
+            sealed = await read_texts(redis, places)
+        for text in sealed:
+            with suppress(RecordUnreadable, TypeError, ValueError):
+                return _proof(self._sealer.open("proof", user_id, None, text), 0.0).request
+        return None
 
     async def is_waiting(self, redis: RedisClient, user_id: str) -> bool:
         """Return whether a page waits for this person's code.  Uses up no try.  One round trip."""
         async with redis_call("look for a proof"):
-            return bool(await redis.eval(_IS_WAITING, 1, keys.proofs(user_id)))
+            return bool(await redis.eval(IS_WAITING, 1, keys.proofs(user_id)))
 
     async def peek(self, redis: RedisClient, browser_secret: str) -> Proof | None:
         """Return the browser's proof; ``None`` once it is over.  Two round trips."""
@@ -203,7 +165,10 @@ class Proofs:
         async with redis_call("read a proof"):
             index = keys.proofs(proof.request.user_id)
             entry = _ENTRY.fullmatch(await read_field(redis, index, identifier))
-        return replace(proof, confirmed=entry[1] == "confirmed") if entry else None
+        if entry is None:
+            return None
+        status = entry[2]
+        return replace(proof, confirmed=status in (CONFIRMED, VOUCHED), vouched=status == VOUCHED)
 
     async def take(
         self, redis: RedisClient, browser_secret: str, *, by_code: bool = True
@@ -249,7 +214,7 @@ def under_way(entries: Mapping[Any, Any]) -> Iterator[tuple[str, float]]:
     """List a person's proofs: id, and end in epoch seconds."""
     for identifier, entry in entries.items():
         if known := _ENTRY.fullmatch(as_text(entry)):
-            yield as_text(identifier), float(known[2])
+            yield as_text(identifier), float(known[3])
 
 
 def _identifier(browser_secret: str) -> str:

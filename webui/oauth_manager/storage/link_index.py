@@ -71,11 +71,15 @@ return codes
 
 @dataclass(frozen=True, slots=True)
 class LinkRequest:
-    """A link's person and purpose; with ``provider`` ``""`` it only signs in."""
+    """A link's person and purpose; with ``provider`` ``""`` it only signs in.
+
+    ``by_key``: the holder of a service key had it made, not the bot in its chat.
+    """
 
     user_id: str
     provider: str = ""
     scopes: tuple[str, ...] = ()
+    by_key: bool = False
 
 
 def listed(entries: Mapping[Any, Any]) -> Iterator[tuple[str, str, float]]:
@@ -92,8 +96,10 @@ def put_link(pipe: Pipeline, code: str, request: LinkRequest) -> None:
     A user id holds no control character, so no id can pretend to a second line.
     """
     value = request.user_id
-    if request.provider:
-        rest = {"provider": request.provider, "scopes": list(request.scopes)}
+    if request.provider or request.by_key:
+        rest: dict[str, Any] = {"provider": request.provider, "scopes": list(request.scopes)}
+        if request.by_key:
+            rest["by_key"] = True
         value += f"\n{json.dumps(rest)}"
     ttl = keys.LINK_CODE_TTL
     pipe.set(keys.link(code), value, ex=ttl)

@@ -1,0 +1,1 @@
+"""The HTTP API for bots that hold a service key: tokens, links, proofs and connections."""

@@ -1,0 +1,156 @@
+"""The gate of the API: from a request to the service key it came with, counted and allowed.
+
+A call by a key that this process knows costs one round trip; a malformed key none.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+
+from webui.addresses import counted_network
+from webui.api.problems import Problem
+from webui.api.service_keys import ServiceKey, ServiceKeys, is_its_secret, read_key, use_key
+from webui.oauth_manager.storage import OURS, Clock
+from webui.oauth_manager.storage.calls import RedisClient, as_text, redis_call
+from webui.rate_limits import TooMany
+
+WRONG_A_MINUTE = 60  # wrong keys of one network, in one process
+_MOST_NETWORKS = 10_000  # that are remembered for it
+_MOST_KEYS = 1_000
+_USE_SECONDS = 400 * 86400
+
+# ARGV: the field to count in, the life of all.  Answers the number of this minute's calls,
+# and how many seconds are left of it.
+_COUNT = f"""{OURS}
+local now = tonumber(redis.call('TIME')[1])
+local minute = now - now % 60
+local known = ours('HGET', KEYS[1], ARGV[1]) or ''
+local at, count = string.match(known, '^(%d+):(%d+)$')
+count = tonumber(at) == minute and count + 1 or 1
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f:%.0f', minute, count), 'last', minute)
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return {{count, minute + 60 - now}}
+"""
+
+
+@dataclass
+class _Tries:
+    """The wrong keys of one network in a minute that began with the first."""
+
+    ends_at: float
+    count: int = 0
+
+
+class WrongKeys:
+    """The counts of wrong keys by network, in this process: who is over the limit waits here."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._tries: OrderedDict[str, _Tries] = OrderedDict()
+
+    def check(self, network: str) -> None:
+        """Raise ``TooMany`` if the network is over the limit."""
+        tries, now = self._tries.get(network), self._clock.monotonic()
+        if tries and now < tries.ends_at and tries.count >= WRONG_A_MINUTE:
+            raise TooMany(self._clock.now(), tries.ends_at - now)
+
+    def add(self, network: str) -> None:
+        now = self._clock.monotonic()
+        tries = self._tries.pop(network, None)
+        if tries is None or now >= tries.ends_at:
+            tries = _Tries(now + 60)
+        tries.count += 1
+        self._tries[network] = tries
+        if len(self._tries) > _MOST_NETWORKS:
+            self._tries.popitem(last=False)
+
+
+class Gate:
+    """The way in for holders of a key."""
+
+    def __init__(self, keys: ServiceKeys, redis: RedisClient) -> None:
+        self._keys = keys
+        self._redis = redis
+        self._wrong = WrongKeys(keys.clock)
+        # By id: the record as it was read last, opened.  Redis is asked all the same.
+        self._known: OrderedDict[str, tuple[str, ServiceKey]] = OrderedDict()
+
+    async def admit(self, request: Request, right: str) -> ServiceKey:
+        """Return the request's key if it may do that, and count the call.
+
+        Raises ``Problem`` 401 or 403, ``TooMany`` or ``StoreUnavailable``.
+        """
+        given = _given(request.headers)
+        if given is None:
+            raise Problem("invalid_key")
+        host = request.client.host if request.client else ""
+        key = await self._identified(*given, counted_network(host))
+        request.state.facts = {"caller": key.id}
+        if not key.allows_peer(host):
+            raise Problem("forbidden", "This key may not be used from here.")
+        if right not in key.may:
+            raise Problem("forbidden", f"This key may not do that: it has no right {right}.")
+        return await self._counted(key, is_token=right == "token")
+
+    async def _identified(self, key_id: str, secret: str, network: str) -> ServiceKey:
+        """Return the key with this secret.  Raises ``Problem`` if it is wrong or over."""
+        known = self._known.get(key_id)
+        if known and is_its_secret(known[1], secret) and not self._is_over(known[1]):
+            return known[1]
+        self._wrong.check(network)
+        async with redis_call("read a service key"):
+            held = as_text(await self._keys.queue_find(self._redis, key_id))
+        key = self._keys.opened(key_id, held)
+        if not is_its_secret(key, secret) or key is None or self._is_over(key):
+            self._wrong.add(network)
+            raise Problem("invalid_key")
+        self._remember(held, key)
+        return key
+
+    def _is_over(self, key: ServiceKey) -> bool:
+        return key.is_over(self._keys.clock.now())
+
+    def _remember(self, held: str, key: ServiceKey) -> None:
+        self._known[key.id] = held, key
+        self._known.move_to_end(key.id)
+        if len(self._known) > _MOST_KEYS:
+            self._known.popitem(last=False)
+
+    async def _counted(self, key: ServiceKey, *, is_token: bool) -> ServiceKey:
+        """Count the call; return the key as it is now.
+
+        Raises ``TooMany``, and ``Problem`` if it has just been revoked.
+        """
+        field, most = ("token", key.tokens_a_minute) if is_token else ("other", key.others_a_minute)
+        async with redis_call("count a call"):
+            pipe = self._redis.pipeline(transaction=False)
+            self._keys.queue_find(pipe, key.id)
+            pipe.eval(_COUNT, 1, use_key(key.id), field, _USE_SECONDS)
+            held, (count, left) = await pipe.execute()
+        held = as_text(held)
+        known = self._known.get(key.id)
+        if known is None or known[0] != held:
+            fresh = self._keys.opened(key.id, held)
+            if fresh is None or fresh.digest != key.digest:
+                self._known.pop(key.id, None)
+                async with redis_call("forget the uses of a key"):
+                    await self._redis.delete(use_key(key.id))
+                raise Problem("invalid_key")
+            self._remember(held, fresh)
+            key = fresh
+        if count > most:
+            raise TooMany(self._keys.clock.now(), left)
+        return key
+
+
+def _given(headers: Headers) -> tuple[str, str] | None:
+    """Return the id and the secret of the only key that a request brings; None if it is none."""
+    values = headers.getlist("authorization")
+    if len(values) != 1:
+        return None
+    scheme, _, text = values[0].partition(" ")
+    return read_key(text.strip(" ")) if scheme.lower() == "bearer" else None

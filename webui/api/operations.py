@@ -1,0 +1,44 @@
+"""The table of the API: each call with its address, its right, its members and its answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from webui.api import bodies, connections, links, proofs, tokens
+from webui.api.bodies import Member
+from webui.api.call import Call
+
+PREFIX = "/api/v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One call.  ``members`` are of its body if it is a POST, else of its query."""
+
+    method: str
+    path: str
+    right: str
+    members: tuple[Member, ...]
+    answer: Callable[[Call], Awaitable[dict[str, Any]]]
+
+
+_OF_PERSON = bodies.USER_ID, bodies.PROVIDER, bodies.ACCOUNT
+
+OPERATIONS = (
+    Operation(
+        "POST",
+        "/token",
+        "token",
+        (*_OF_PERSON, bodies.SCOPES, bodies.MIN_VALID, bodies.REFUSED),
+        tokens.token,
+    ),
+    Operation("POST", "/links", "links", (*_OF_PERSON, bodies.SCOPES), links.make_link),
+    Operation("POST", "/proofs", "proofs", (bodies.USER_ID, bodies.CODE), proofs.confirm),
+    Operation(
+        "GET", "/connections", "connections", (bodies.USER_ID,), connections.list_connections
+    ),
+    Operation("POST", "/connections/check", "connections", _OF_PERSON, connections.check),
+    Operation("POST", "/connections/disconnect", "connections", _OF_PERSON, connections.disconnect),
+)
