@@ -101,8 +101,17 @@ def _with_commands(text: str) -> str:
     return before + after.lstrip() + "".join(_commands())
 
 
+def every_command(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Yield each command with its name, those of a group after the group's."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from every_command(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
+
+
 def _commands() -> Iterator[str]:
-    for name, command in main.commands.items():
+    for name, command in every_command(main):
         context = click.Context(command, info_name=f"webui {name}")
         usage = " ".join(command.collect_usage_pieces(context))
         yield f"\n## webui {name}\n\n`webui {name} {usage}`\n\n{command.help}\n\n"

@@ -8,7 +8,7 @@ import shlex
 import shutil
 import subprocess
 import tomllib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from redis.asyncio import Redis
 from starlette.testclient import TestClient
 
+from docs.pages import every_command
 from examples import plain_bot
 from tests.kit.every import every
 from tests.kit.fake_provider import FakeProvider, serve
@@ -122,15 +123,6 @@ def usage(name: str, command: click.Command) -> str:
             options.append(shown if p.required else f"[{shown}]")
     arguments = [p.make_metavar(context) for p in command.params if isinstance(p, click.Argument)]
     return " ".join(["webui", name, *options, *arguments])
-
-
-def every_command(group: click.Group, before: str = "") -> Iterator[tuple[str, click.Command]]:
-    """Each command with its name, those of a group after the group's."""
-    for name, command in group.commands.items():
-        if isinstance(command, click.Group):
-            yield from every_command(command, f"{before}{name} ")
-        else:
-            yield f"{before}{name}", command
 
 
 def test_the_commands_are_those_there_are() -> None:

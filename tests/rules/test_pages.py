@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from docs.pages import HOME, ORIGINS, anchor, made_pages, site_link, with_deep_lists
+from docs.pages import HOME, ORIGINS, anchor, every_command, made_pages, site_link, with_deep_lists
 from tests.kit.every import every
 from tests.rules.test_documents import DOCUMENTS, code_blocks
 from webui.cli import main
@@ -49,7 +49,7 @@ def test_the_reference_has_every_setting_and_every_option() -> None:
     for setting in PROVIDER_SETTINGS:
         assert f"| `*_{setting.name}` | {setting.meaning} |" in told
     told = MADE["commands.md"]
-    for name, command in main.commands.items():
+    for name, command in every_command(main):
         assert f"## webui {name}\n" in told
         options = [p for p in command.params if isinstance(p, click.Option)]
         assert [p.opts for p in options if f"`{p.opts[0]}" not in told.replace("-h, ", "")] == []
