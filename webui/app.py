@@ -221,11 +221,9 @@ def create_app(
             return render_error(request, status)
         return await errors.error_page(request, status, _REFUSED[reason])
 
-    pages = guarded(app, settings, refuse, recorder)
-
     def make_api() -> ASGIApp:
         from webui.api.application import create_api
 
         return create_api(site, recorder)
 
-    return Divided(pages, make_api)
+    return Divided(guarded(app, settings, refuse, recorder), make_api)

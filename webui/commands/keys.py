@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from webui.addresses import network_of
 from webui.api.service_keys import (
     OTHERS_A_MINUTE,
     RIGHTS,
@@ -18,18 +16,13 @@ from webui.api.service_keys import (
     ServiceKeys,
     read_id,
 )
+from webui.commands import key_options as options
 from webui.commands.runner import fail, read_settings, with_store
 from webui.oauth_manager import OAuthManager
 from webui.oauth_manager.storage import TROUBLE, Sealer
 from webui.oauth_manager.storage.calls import RedisClient
 from webui.settings.settings import Settings
 from webui.support.identifiers import spelled
-from webui.text.names import entries, read_user_id
-
-_LIFE = re.compile(r"([1-9][0-9]{0,4})([hd])")
-_HOURS = {"h": 1, "d": 24}
-_RATE = re.compile(r"([1-9][0-9]{0,6})(?:/([1-9][0-9]{0,6}))?")
-
 
 _NONE = "There are no keys. Make one: webui keys new NAME --may token"
 
@@ -39,89 +32,41 @@ def keys() -> None:
     """Make, list and revoke service keys, with which bots use the HTTP API."""
 
 
-def _split(
-    read: Callable[[str], str],
-) -> Callable[[click.Context, click.Parameter, str], tuple[str, ...]]:
-    """Return a reader of values between commas; ``read`` raises ``ValueError`` for a wrong one."""
-
-    def split(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
-        try:
-            return tuple(dict.fromkeys(read(part) for part in entries(value or "")))
-        except ValueError as fault:
-            raise click.BadParameter(f"{fault}.") from None
-
-    return split
-
-
-def _right(text: str) -> str:
-    if text not in RIGHTS:
-        raise ValueError(f"a right is one of {', '.join(RIGHTS)}")
-    return text
-
-
-def _user(text: str) -> str:
-    return read_user_id(text[:-1]) + "*" if text.endswith("*") else read_user_id(text)
-
-
-def _network(text: str) -> str:
-    return str(network_of(text))
-
-
-def _life(_: click.Context, __: click.Parameter, value: str) -> float:
-    """Read ``90d`` or ``12h`` as seconds; 0 for nothing."""
-    if not value:
-        return 0.0
-    found = _LIFE.fullmatch(value)
-    if found is None:
-        raise click.BadParameter("neither days, such as 90d, nor hours, such as 12h.")
-    return int(found[1]) * _HOURS[found[2]] * 3600.0
-
-
-def _rate(_: click.Context, __: click.Parameter, value: str) -> tuple[int, int]:
-    found = _RATE.fullmatch(value)
-    if found is None:
-        raise click.BadParameter("neither a number nor two, such as 6000/60.")
-    return int(found[1]), int(found[2] or OTHERS_A_MINUTE)
-
-
-def _name(_: click.Context, __: click.Parameter, value: str) -> str:
-    if not 0 < len(value) <= 64 or not value.isprintable():
-        raise click.BadParameter("one line of at most 64 characters.")
-    return value
-
-
 @keys.command()
-@click.argument("name", callback=_name)
+@click.argument("name", callback=options.name)
 @click.option(
     "--may",
     required=True,
     metavar="RIGHTS",
-    callback=_split(_right),
+    callback=options.between_commas(options.right),
     help=f"What it may do, between commas: {', '.join(RIGHTS)}.",
 )
 @click.option(
-    "--providers", metavar="NAMES", callback=_split(str), help="Services it is for; else all."
+    "--providers",
+    metavar="NAMES",
+    callback=options.between_commas(str),
+    help="Services it is for; else all.",
 )
 @click.option(
     "--users",
     metavar="IDS",
-    callback=_split(_user),
+    callback=options.between_commas(options.user),
     help="People it is for: ids, or beginnings such as discord:*; else everybody.",
 )
 @click.option(
     "--from",
     "networks",
     metavar="NETWORKS",
-    callback=_split(_network),
+    callback=options.between_commas(options.network),
     help="Addresses or networks that it is used from; else any.",
 )
-@click.option("--expires", metavar="TIME", callback=_life, help="When it ends: 90d or 12h.")
+@click.option("--expires", metavar="TIME", callback=options.life, help="When it ends: 90d or 12h.")
 @click.option(
     "--rate",
     metavar="COUNT",
     default=f"{TOKENS_A_MINUTE}/{OTHERS_A_MINUTE}",
     show_default=True,
-    callback=_rate,
+    callback=options.rate,
     help="Calls a minute: for tokens, and of all other kinds.",
 )
 def new(
