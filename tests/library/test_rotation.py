@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 from redis.asyncio import Redis, RedisCluster
 
+from tests.kit.fake_answers import error_answer
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import (
     KEY,
@@ -17,13 +18,17 @@ from tests.kit.library import (
     manager_for,
     subject,
     text_at,
+    time_passes,
     tokens_key,
 )
 from tests.kit.redis_wire import Wire
-from webui.oauth_manager import OAuthManager, Rotation, StoreUnavailable, TokenData
+from webui.oauth_manager import OAuthManager, RevokeOutcome, Rotation, StoreUnavailable, TokenData
+from webui.oauth_manager.journal import activity
+from webui.oauth_manager.journal.activity import Event
 from webui.oauth_manager.models import Account, Profile
-from webui.oauth_manager.storage import account_index, records
+from webui.oauth_manager.storage import account_index, erasures, keys, records
 from webui.oauth_manager.storage.calls import RedisClient
+from webui.oauth_manager.storage.keys import check_user_id
 from webui.oauth_manager.storage.sealer import Sealer
 
 pytestmark = pytest.mark.anyio
@@ -197,10 +202,108 @@ class TestPages:
         assert entries == [1, 1]
 
 
+async def told(manager: OAuthManager, redis: RedisClient, user_id: str) -> list[str]:
+    page = await manager.activity(redis, user_id, size=200)
+    return [f"{event.kind} {event.at:.0f}" for event in page.events]
+
+
+class TestWhatLiesBesideConnections:
+    """Without the older key it is read as before."""
+
+    @pytest.mark.parametrize("count", [1, 20, 150])  # a list, and a stream
+    async def test_events_are_sealed_anew_in_their_order(
+        self,
+        manager: OAuthManager,
+        rotating: OAuthManager,
+        fake: FakeProvider,
+        redis: Redis,
+        count: int,
+    ) -> None:
+        storage = manager._storage
+        user_id = check_user_id("ann")
+        for at in range(count):
+            await activity.put(storage, redis, user_id, Event("used", "google", "bot", at))
+        before, life = await told(manager, redis, "ann"), await redis.pttl(keys.events("ann"))
+        time_passes(rotating, 120)
+        found = await rotating.reseal(redis)
+        assert (found.beside, found.blind, found.is_whole) == (count, 0, True)
+        retired = manager_for(fake, key=OTHER_KEY)
+        assert await told(retired, redis, "ann") == before
+        assert len(before) == count
+        assert life - 60_000 < await redis.pttl(keys.events("ann")) <= life
+        assert (await rotating.reseal(redis)).beside == 0
+        await activity.put(retired._storage, redis, user_id, Event("used", "google", "bot", 999))
+        assert await told(retired, redis, "ann") == ["used 999", *before]
+
+    async def test_an_event_of_just_now_is_left_to_who_may_still_replace_it(
+        self, manager: OAuthManager, rotating: OAuthManager, redis: Redis
+    ) -> None:
+        event = Event("disconnected", "google", "web", 5.0, "asking")
+        await activity.put(manager._storage, redis, check_user_id("ann"), event)
+        found = await rotating.reseal(redis)
+        assert (found.beside, found.is_whole) == (0, True)
+        assert await activity.find(manager._storage, redis, check_user_id("ann"), event)
+
+    async def test_what_no_key_opens_is_counted_and_hinders_nothing(
+        self, manager: OAuthManager, rotating: OAuthManager, redis: Redis
+    ) -> None:
+        await redis.rpush(keys.events("ann"), "5-0 damaged", "no entry")
+        await redis.set(keys.events("ben"), "of another type")
+        await redis.set(keys.revoke("ann", "google"), "damaged")
+        time_passes(rotating, 120)
+        found = await rotating.reseal(redis)
+        assert (found.beside, found.is_whole) == (0, True)
+        assert found.blind >= 1
+        assert await redis.lrange(keys.events("ann"), 0, -1) == [b"5-0 damaged", b"no entry"]
+
+    async def test_held_tokens_ask_the_provider_once_more(
+        self, manager: OAuthManager, rotating: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await connected(manager, fake, redis, "ann", "google")
+        fake.script("revoke", error_answer("server_error", 503))
+        await manager.delete_token(redis, "ann", "google")
+        life = await redis.pttl(keys.revoke("ann", "google"))
+        found = await rotating.reseal(redis)
+        assert found.beside >= 1
+        assert life - 60_000 < await redis.pttl(keys.revoke("ann", "google")) <= life
+        retired = manager_for(fake, key=OTHER_KEY)
+        ending = await retired.ask_again(redis, "ann", "google")
+        assert ending
+        assert (await ending.result).at_provider is RevokeOutcome.REVOKED
+
+    async def test_held_tokens_with_which_somebody_asks_just_now_are_left_to_them(
+        self, manager: OAuthManager, rotating: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await connected(manager, fake, redis, "ann", "google")
+        gate = fake.gate("revoke")
+        ending = await manager.disconnect(redis, "ann", "google", by="web")
+        await gate.reached()
+        assert (await rotating.reseal(redis)).beside == 0
+        gate.open()
+        assert (await ending.result).at_provider is RevokeOutcome.REVOKED
+        assert not await redis.exists(keys.revoke("ann", "google"))
+
+    async def test_an_erasure_that_is_not_over_is_taken_up_with_the_new_key_alone(
+        self, manager: OAuthManager, rotating: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await manager.begin_erasure(redis, "ann", is_taken_up=True)
+        await rotating.reseal(redis)
+        retired = manager_for(fake, key=OTHER_KEY)
+        (left,) = await erasures.unfinished(retired._storage, redis)
+        assert (left.user_id, left.is_walk_left) == ("ann", False)
+        assert await redis.hlen(keys.ERASING) == 1
+        await rotating.reseal(redis)
+        assert await erasures.unfinished(retired._storage, redis) == [left]
+
+
 async def test_a_cluster_is_rotated_too(
     manager: OAuthManager, rotating: OAuthManager, cluster: RedisCluster
 ) -> None:
     await put_people(manager, cluster, 700)
+    for n in range(60):
+        place = manager._storage, cluster, check_user_id(f"p{n}")
+        await activity.put(*place, Event("used", "google", "bot", n))
+    time_passes(rotating, 120)
     legacy = Sealer(KEY).fernet
     assert legacy
     await cluster.set(tokens_key(MATRIX, "google"), legacy.encrypt(b'{"access_token":"older"}'))
@@ -216,6 +319,8 @@ async def test_a_cluster_is_rotated_too(
         "stargazer:oauth_account:stray",
     }
     retired = manager_for(FakeProvider(), key=OTHER_KEY, strict=True)
+    assert rotated.beside == 60
+    assert await told(retired, cluster, "p59") == ["used 59"]
     assert await retired.get_token(MATRIX, "google", cluster) == "older"
     assert await retired.get_token("p699", "google", cluster) == "access-699"
     assert Sealer(OTHER_KEY).fits(await cluster.get(connection_key("p3", "google")) or "")

@@ -63,6 +63,9 @@ def _summary(found: Rotation, seconds: float, *, is_dry: bool) -> list[str]:
         f"Not understood: {found.unknown}",
         f"{met} records in {seconds:.1f} s, {_rate(met, seconds)} a second.",
     ]
+    if found.beside or found.blind:
+        lost = f"; {found.blind} more cannot be read" if found.blind else ""
+        lines.append(f"Events and held tokens sealed anew: {found.beside}{lost}")
     if found.changed:
         lines.append(
             f"{found.changed} were written meanwhile, again and again or with an older key. See "

@@ -54,7 +54,9 @@ _ENLIST = f"""{OURS}
 ours('HSET', KEYS[1], ARGV[1], ARGV[2])
 return redis.call('EXPIRE', KEYS[1], ARGV[3])
 """
-# The same, if the entry is there, without the seconds.
+# Write one that has another name by now, unless it has begun anew since.  ARGV: like that.
+_COPY = "return redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2])"
+# The same as the former, if the entry is there, without the seconds.
 _ADVANCE = f"""{OURS}
 if ours('HEXISTS', KEYS[1], ARGV[1]) == 1 then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
 return 1
@@ -123,8 +125,23 @@ async def forget(redis: RedisClient, one: Unfinished) -> None:
         await redis.eval(scripts.HDEL_IF_SAME, 1, keys.ERASING, one.name, one.sealed)
 
 
-def _entry(storage: Storage, user_id: UserId, *, is_walk_left: bool) -> str:
-    payload = {"is_walk_left": is_walk_left, "at": storage.clock.now()}
+async def reseal(storage: Storage, redis: RedisClient) -> None:
+    """Put the newest key's entries in the place of those by an older one."""
+    for one in await unfinished(storage, redis):
+        name = storage.sealer.digests("erased", one.user_id)[0]
+        if name == one.name:
+            continue
+        entry = _entry(storage, one.user_id, is_walk_left=one.is_walk_left, at=one.at)
+        async with redis_call("seal an unfinished erasure anew"):
+            await redis.eval(_COPY, 1, keys.ERASING, name, entry)
+        await forget(redis, one)
+
+
+def _entry(
+    storage: Storage, user_id: UserId, *, is_walk_left: bool, at: float | None = None
+) -> str:
+    moment = storage.clock.now() if at is None else at
+    payload = {"is_walk_left": is_walk_left, "at": moment}
     return storage.sealer.seal("erasing", user_id, "", payload)
 
 

@@ -71,6 +71,19 @@ def opened(storage: Storage, subject: Subject, text: str) -> HeldTokens | None:
     return held if held.until > storage.clock.now() else None
 
 
+def is_idle(storage: Storage, text: str) -> bool:
+    """Tell whether nobody is asking with a record just now, who would compare it afterwards."""
+    try:
+        record = storage.sealer.open("revoke", None, None, text)
+    except RecordUnreadable:
+        return False
+    asked_at = record.get("asked_at")
+    is_over = not isinstance(asked_at, (int, float)) or (
+        abs(storage.clock.now() - asked_at) >= ASKING_SECONDS
+    )
+    return is_over or record.get("state") != ASKING
+
+
 def put(storage: Storage, pipe: Commands, subject: Subject, held: HeldTokens) -> Any:
     """Queue it on a pipeline, or on a client: then await what is returned."""
     return pipe.set(_key(subject), held.sealed, px=_life(storage, held))

@@ -19,6 +19,8 @@ PARKED_TTL = 300  # seconds; an authorization code that waits for its proof
 LOCK_TTL = 15  # seconds; longer than a provider may take
 MAX_USER_ID = 255  # characters
 
+EVENTS = "stargazer:oauth_events:"
+REVOKE = "stargazer:oauth_revoke:"
 _TOKENS = "stargazer:oauth_tokens:"
 _CONNECTION = "stargazer:oauth_connection:"
 _TOKENS_BYTES, _CONNECTION_BYTES = _TOKENS.encode(), _CONNECTION.encode()
@@ -106,7 +108,7 @@ def switch(user_id: str, provider: str) -> str:
 
 
 def revoke(user_id: str, provider: str) -> str:
-    return f"stargazer:oauth_revoke:{encoded(user_id)}:{provider}"
+    return f"{REVOKE}{encoded(user_id)}:{provider}"
 
 
 def account(digest: str) -> str:
@@ -114,7 +116,7 @@ def account(digest: str) -> str:
 
 
 def events(user_id: str) -> str:
-    return f"stargazer:oauth_events:{encoded(user_id)}"
+    return f"{EVENTS}{encoded(user_id)}"
 
 
 def own_audit(user_id: str) -> str:
@@ -171,6 +173,7 @@ STATE_PATTERN = "stargazer:oauth_state:*"
 LINK_PATTERN = "stargazer:oauth_link:*"
 ACCOUNT_PATTERN = "stargazer:oauth_account:*"
 LINKS_PATTERN = "stargazer:oauth_links:*"
+BESIDE_PATTERN = PREFIX + "oauth_[er]*"  # timelines and held tokens, in one walk
 RECORD_PATTERNS = {"tokens": f"{_TOKENS}*", "connection": f"{_CONNECTION}*"}
 
 

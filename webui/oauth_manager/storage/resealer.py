@@ -11,7 +11,7 @@ from ..errors import RecordUnreadable
 from ..models import Account
 from ..providers.provider import OAuthProvider
 from ..shapes import shaped
-from . import account_index, keys, older_keys, scripts, stray_entries
+from . import account_index, beside, keys, older_keys, scripts, stray_entries
 from .batches import run_each
 from .bulk_sealer import BulkSealer
 from .calls import RedisClient, as_text, exact, read_page, read_texts, redis_call
@@ -23,6 +23,7 @@ from .storage import Storage, Subject
 RECORDS = "records"  # work on a page: every record is opened
 AGAIN = "again"  # only those that the newest key did not sign
 INDEX = "index"  # the index of accounts
+BESIDE = "beside"  # timelines and held tokens
 
 MOST_NAMED = 1000  # keys that are left alone; of any more only the number is known
 _TRIES = 5  # for a record that another process writes meanwhile
@@ -42,8 +43,8 @@ class Task:
 class Findings:
     """The outcome of a work on a page, or on all of them.
 
-    ``counts`` has ``done``, ``moved``, ``new``, ``unreadable``, ``unknown`` and ``changed``;
-    ``left`` maps keys to the reason.
+    ``counts`` has ``done``, ``moved``, ``new``, ``unreadable``, ``unknown``, ``changed``, and
+    ``beside`` and ``blind``; ``left`` maps keys to the reason.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -98,6 +99,9 @@ class Resealer:
         """Do the work on a page.  Raises ``StoreUnavailable``."""
         found, page = Findings(), task.page
         if not page:
+            return found
+        if task.work == BESIDE:
+            found.counts += await beside.visit(self._storage, self._bulk, self._redis, page)
             return found
         if task.work == INDEX:
             await self._mend_index(task, found)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from redis.asyncio import RedisCluster
 
 from ..providers.provider import OAuthProvider
-from . import account_index, canary, key_pages, keys
+from . import account_index, canary, erasures, key_pages, keys
 from .calls import RedisClient, redis_call
 from .key_pages import Bookmark, Page
-from .resealer import AGAIN, INDEX, RECORDS, Findings, Resealer, Task
+from .resealer import AGAIN, BESIDE, INDEX, RECORDS, Findings, Resealer, Task
 from .storage import Storage
 
 _BATCH = 2  # pages of each worker between two notes of the place
@@ -39,7 +39,8 @@ class Rotation:
     had been sealed with the newest key before.  ``unreadable`` cannot be opened, ``unknown``
     were opened or named, and not understood; ``left`` maps the names of these, a thousand
     at the most, to the reason, the end of a sentence.  ``changed`` were written by other
-    processes each time we came by.
+    processes each time we came by.  ``beside`` counts events and held tokens that were
+    sealed anew, ``blind`` those that no key here opens, which nobody has seen before either.
     """
 
     done: int
@@ -49,6 +50,8 @@ class Rotation:
     unreadable: int = 0
     unknown: int = 0
     changed: int = 0
+    beside: int = 0
+    blind: int = 0
 
     @property
     def is_whole(self) -> bool:
@@ -131,6 +134,8 @@ async def reseal(
         return _rotation(await crew.walk(RECORDS, keys.RECORD_PATTERN))
     found = await _records(crew, bookmark, work.told)
     found.add(await crew.walk(INDEX, keys.ACCOUNT_PATTERN))
+    found.add(await crew.walk(BESIDE, keys.BESIDE_PATTERN))
+    await erasures.reseal(storage, redis)
     rotation = _rotation(found)
     await bookmark.remove()
     if rotation.is_whole:
@@ -141,7 +146,7 @@ async def reseal(
 
 
 def _rotation(found: Findings) -> Rotation:
-    words = ("new", "unreadable", "unknown", "changed")
+    words = ("new", "unreadable", "unknown", "changed", "beside", "blind")
     counts = {word: found.counts[word] for word in words}
     return Rotation(found.counts["done"], found.counts["moved"], found.left, **counts)
 

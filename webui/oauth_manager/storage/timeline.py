@@ -87,7 +87,7 @@ if type(removed) ~= 'table' then return removed end
 return redis.call('XDEL', KEYS[1], string.match(ARGV[1], '^[^ ]*'))
 """
 # Read a list whole, or of a stream so many entries from the newest on.  ARGV: as for XREVRANGE.
-_READ = """
+READ = """
 local entries = redis.pcall('LRANGE', KEYS[1], 0, -1)
 if not entries.err then return entries end
 return redis.call('XREVRANGE', KEYS[1], ARGV[1], ARGV[2], 'COUNT', ARGV[3])
@@ -112,7 +112,7 @@ def queue_remove(pipe: Pipeline, key: str, entry: str) -> None:
 
 def queue_read(pipe: Pipeline, key: str, newest: str, oldest: int, count: int) -> None:
     """Queue a look at so many entries; its answer is for :func:`entries`."""
-    run(pipe, _READ, key, newest, oldest, count)
+    run(pipe, READ, key, newest, oldest, count)
 
 
 def entries(answer: Any, newest: str, oldest: int, count: int) -> list[Entry]:
