@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -158,6 +159,21 @@ class TestToken:
     ) -> None:
         assert (await bot.token(account="42")).status_code == 200
         assert is_problem(await bot.token(account="43"), 409, "not_connected")
+
+    async def test_a_token_of_another_account_that_came_meanwhile_is_not_passed_off_as_the_first(
+        self, place: Place, bot: Caller, linked: None
+    ) -> None:
+        await age(place.bot, place.redis, "ann", "google")
+        gate = place.fake.gate("token")
+        calls = asyncio.gather(bot.token(), bot.token(account="42"))
+        await gate.reached()
+        other = granted(place.fake, "google", expires_at=place.clock.now() + 3600)
+        await place.bot.store_token(place.redis, "ann", other)
+        gate.open()
+        unnamed, named = await calls
+        assert unnamed.json()["access_token"] == other.access_token
+        assert unnamed.json()["account"] == ""
+        is_problem(named, 409, "not_connected")
 
     async def test_a_persons_first_token_of_a_day_is_in_the_audit(
         self, place: Place, linked: None

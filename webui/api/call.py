@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from webui.api.problems import Problem
 from webui.api.service_keys import ServiceKey
-from webui.oauth_manager import AuditRecord, OAuthManager, OAuthProvider, Status
+from webui.oauth_manager import AuditRecord, Connection, OAuthManager, OAuthProvider, Status
 from webui.oauth_manager.storage.calls import RedisClient
 from webui.site import Site
 
@@ -59,7 +59,12 @@ class Call:
         if "account" not in self.given:
             return
         known = await self.manager.connection(self.redis, self.user_id, self.provider.name)
-        if self.given["account"] not in (known.profile.account.id, known.profile.account.label):
+        self.require_named(known)
+
+    def require_named(self, connection: Connection) -> None:
+        """Raise ``Problem`` if the call names another account than the connection's."""
+        account = connection.profile.account
+        if self.given.get("account") not in (None, account.id, account.label):
             raise Problem("not_connected", reason=Status.NOT_CONNECTED.value, missing_scopes=[])
 
     async def write_down(self, action: str, user_id: str, provider: str = "") -> None:

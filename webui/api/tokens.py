@@ -15,6 +15,7 @@ from webui.oauth_manager.storage.calls import read_text, redis_call
 
 _DAY = 86_400
 _MOST_SEEN = 20_000
+_TRIES = 3
 
 
 async def token(call: Call) -> dict[str, Any]:
@@ -25,11 +26,8 @@ async def token(call: Call) -> dict[str, Any]:
     await call.require_account()
     if refused := call.given.get("refused"):
         await manager.renew(redis, *place, refused=refused)
-    min_valid = call.given.get("min_valid", 0.0)
-    found, connection = await asyncio.gather(
-        manager.valid_token(redis, *place, min_valid=min_valid),
-        manager.connection(redis, *place),
-    )
+    found, connection = await _token_of(call, place)
+    call.require_named(connection)
     wanted = call.given.get("scopes", ())
     if found is None:
         connection = await manager.connection(redis, *place)
@@ -38,6 +36,19 @@ async def token(call: Call) -> dict[str, Any]:
         raise await _not_connected(call, provider, connection, wanted, missing)
     await _note_first_of_day(call, user_id)
     return _shown(found, connection)
+
+
+async def _token_of(call: Call, place: tuple[str, str]) -> tuple[TokenData | None, Connection]:
+    """Return a token and the connection that it is of, if somebody connects anew meanwhile too."""
+    min_valid = call.given.get("min_valid", 0.0)
+    for _ in range(_TRIES):
+        found, connection = await asyncio.gather(
+            call.manager.valid_token(call.redis, *place, min_valid=min_valid),
+            call.manager.connection(call.redis, *place),
+        )
+        if found is None or found.generation == connection.profile.generation:
+            return found, connection
+    raise Problem("unavailable", "The connection has just changed.", retry_after=1)
 
 
 async def _not_connected(
