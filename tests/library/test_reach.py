@@ -10,9 +10,14 @@ import httpx
 import pytest
 
 from tests.kit.fake_provider import FakeProvider, serve
-from webui.oauth_manager import OAuthUnavailable
+from webui.oauth_manager import OAuthProvider, OAuthUnavailable, TokenData
 from webui.oauth_manager.protocol.reach import KINDS, Reach, admits, beside, kind_of
-from webui.oauth_manager.protocol.requests import ProviderRequest
+from webui.oauth_manager.protocol.requests import (
+    ProviderRequest,
+    account_request,
+    refresh_request,
+    revoke_request,
+)
 from webui.oauth_manager.protocol.transport import Transport
 
 pytestmark = pytest.mark.anyio
@@ -38,6 +43,7 @@ KIND = {
     "localhost": "loopback",
     "LOCALHOST.": "loopback",
     "a.localhost": "loopback",
+    "A.Localhost.": "loopback",
     "169.254.169.254": "nowhere",
     "64:ff9b::169.254.169.254": "nowhere",
     "fe80::1%eth0": "nowhere",
@@ -46,6 +52,12 @@ KIND = {
     "0.0.0.0": "nowhere",  # noqa: S104
     "::": "nowhere",
     "240.0.0.1": "nowhere",
+    "168.63.129.16": "nowhere",
+    "192.0.0.192": "nowhere",
+    "::127.0.0.1": "nowhere",
+    "::ffff:0:127.0.0.1": "nowhere",
+    "64:ff9b:1::10.1.2.3": "nowhere",
+    "fec0::1": "nowhere",
     "id.example": "",
     "127.0.0.1.example": "",
 }
@@ -63,6 +75,29 @@ def test_nearer_addresses_are_for_those_who_are_as_near_themselves() -> None:
         assert not admits(beside(kind), "169.254.169.254")
     assert admits((), "169.254.169.254")
     assert admits(("public",), "a-name.example")
+
+
+def test_an_address_that_metadata_name_has_its_reach_whatever_is_filled_into_it() -> None:
+    urls = [f"https://id.example/{{client_id}}/{name}" for name in ("token", "revoke", "account")]
+    provider = OAuthProvider(
+        "acme",
+        "https://id.example/authorize",
+        urls[0],
+        client_id="us",
+        client_secret="shh",
+        revoke_url=urls[1],
+        account_url=urls[2],
+        reach=("public",),
+        found=tuple(urls),
+    )
+    token = TokenData("a", "r")
+    made = [
+        refresh_request(provider, token),
+        revoke_request(provider, token),
+        account_request(provider, "a"),
+    ]
+    assert [one.url for one in made] == [url.replace("{client_id}", "us") for url in urls]
+    assert [one.reach for one in made] == [("public",)] * 3
 
 
 # By the network

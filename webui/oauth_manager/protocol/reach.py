@@ -18,6 +18,10 @@ Reach = tuple[str, ...]
 
 KINDS = (PUBLIC, PRIVATE, LOOPBACK)
 _TRANSLATED = ipaddress.ip_network("64:ff9b::/96")  # RFC 6052: an IPv4 address at the end
+# Python takes these for public: what a cloud answers its own machines at (Azure, Oracle), and
+# IPv6 beyond what is given out as global unicast (RFC 4291, 2.4), translated addresses too.
+_NOT_PUBLIC = tuple(map(ipaddress.ip_network, ("168.63.129.16/32", "192.0.0.0/24")))
+_GLOBAL = ipaddress.ip_network("2000::/3")
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -32,7 +36,8 @@ def beside(kind: str) -> Reach:
 
 def kind_of(host: str) -> str:
     """Return the kind of an address written as a number, or of ``localhost``; ``""`` of a name."""
-    if host.rstrip(".").lower() in ("localhost", "ip6-localhost") or host.endswith(".localhost"):
+    name = host.rstrip(".").lower()
+    if name in ("localhost", "ip6-localhost") or name.endswith(".localhost"):
         return LOOPBACK
     try:
         address: _Address = ipaddress.ip_address(host.strip("[]").partition("%")[0])
@@ -62,6 +67,8 @@ def _kind(address: _Address) -> str:
         return LOOPBACK
     if address.is_multicast or address.is_link_local or address.is_unspecified:
         return NOWHERE
+    if any(address in network for network in _NOT_PUBLIC):
+        return NOWHERE
     if address.is_global:
-        return PUBLIC
+        return PUBLIC if address.version == 4 or address in _GLOBAL else NOWHERE
     return NOWHERE if address.is_reserved else PRIVATE

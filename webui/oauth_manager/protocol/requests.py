@@ -122,7 +122,7 @@ class Draft:
 def written(provider: OAuthProvider, draft: Draft) -> ProviderRequest:
     """Authorise in one way alone, and write the fields."""
     headers = _headers(provider, draft.access_token if draft.auth == "token" else "")
-    fields, url = dict(draft.fields), draft.url
+    fields, url = dict(draft.fields), _filled(provider, draft.url, is_address=True)
     content = b""
     if draft.auth == "basic":
         headers["Authorization"] = _basic(provider)
@@ -199,7 +199,7 @@ def revoke_request(
         provider,
         Draft(
             "revoke",
-            _filled(provider, provider.revoke_url, is_address=True),
+            provider.revoke_url,
             {} if provider.revoke_body == "none" else fields,
             provider.revoke_body,
             auth,
