@@ -69,7 +69,11 @@ class RedisProxy:
         assert task
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        server_reader, server_writer = await asyncio.open_unix_connection(self.server_path)
+        try:
+            server_reader, server_writer = await asyncio.open_unix_connection(self.server_path)
+        except OSError:  # the server is not there
+            writer.close()
+            return
         both = {writer, server_writer}
         self._writers |= both
         losing = asyncio.Event()
