@@ -158,6 +158,19 @@ def granted(
     )
 
 
+async def put_copy(redis: Any, source: str, target: str) -> None:
+    """Write a text under another name too, which a Cluster may keep elsewhere."""
+    await redis.set(target, await text_at(redis, source))
+
+
+async def put_strangers(redis: Any, count: int) -> None:
+    """Write keys that are none of ours."""
+    pipe = redis.pipeline(transaction=False)
+    for n in range(count):
+        pipe.set(f"another's:{n}", "")
+    await pipe.execute()
+
+
 async def opened(
     manager: OAuthManager, redis: Any, user_id: str = "u1", provider: str = "google"
 ) -> TokenData | None:

@@ -12,7 +12,16 @@ from redis import Redis as Blocking
 from redis.asyncio import Redis, RedisCluster
 
 from tests.kit.fake_provider import FakeProvider
-from tests.kit.library import KEY, OTHER_KEY, OVER, connected, granted, manager_for, tokens_key
+from tests.kit.library import (
+    KEY,
+    OTHER_KEY,
+    OVER,
+    connected,
+    granted,
+    manager_for,
+    put_strangers,
+    tokens_key,
+)
 from tests.kit.redis_fleets import one_server
 from tests.kit.support_fixtures import put, settle
 from webui.oauth_manager import LinkRequest, OAuthManager, Profile, TokenData
@@ -165,7 +174,7 @@ async def test_its_lock_lasts_among_many_keys_of_others(
     one_server()
     monkeypatch.setattr(key_pages, "PAGE", 10)
     monkeypatch.setattr(key_pages, "MOST_LOOKS", 2)
-    await redis.mset({f"another's:{n}": "" for n in range(1000)})
+    await put_strangers(redis, 1000)
     for user in ("u1", "u2", "u3"):
         await manager.store_token(redis, user, TokenData("a", provider="github"))
     looks = 0

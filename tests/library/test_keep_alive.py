@@ -18,6 +18,7 @@ from tests.kit.library import (
     manager_for,
     opened,
     providers_config,
+    put_strangers,
     text_at,
     time_passes,
 )
@@ -219,7 +220,7 @@ class TestTheTurn:
     ) -> None:
         monkeypatch.setattr(key_pages, "PAGE", 10)
         monkeypatch.setattr(key_pages, "MOST_LOOKS", 2)
-        await redis.mset({f"another's:{n}": "" for n in range(1000)})
+        await put_strangers(redis, 1000)
         await put_people(manager, fake, redis)
         time_passes(manager, 4)
         marked: list[int] = []

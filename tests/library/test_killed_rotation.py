@@ -24,6 +24,7 @@ from tests.kit.library import (
     text_at,
     tokens_key,
 )
+from tests.kit.redis_fleets import one_server
 from tests.kit.site_fixtures import SESSION_SECRET
 from webui.oauth_manager import OAuthManager, StoreUnavailable, TokenData
 from webui.oauth_manager.models import Account, Profile
@@ -101,6 +102,7 @@ async def all_are_new(redis: Redis, names: Sequence[str]) -> bool:
 async def test_killed_midway_and_run_again_it_overwrites_nothing_and_leaves_nothing(
     manager: OAuthManager, fake: FakeProvider, redis: Redis, redis_url: str, jobs: Sequence[str]
 ) -> None:
+    one_server()  # tests/engines has a Cluster, with fewer people
     await put_people(manager, redis, PEOPLE)
     rotating = manager_for(fake, key=BOTH)
     done: list[int] = []

@@ -22,6 +22,7 @@ from tests.kit.library import (
     dumped,
     granted,
     manager_for,
+    put_copy,
     text_at,
     tokens_key,
 )
@@ -295,7 +296,7 @@ class TestBinding:
         self, manager: OAuthManager, redis: Redis
     ) -> None:
         await manager.store_token(redis, "u1", TOKEN)
-        await redis.copy(tokens_key("u1", "google"), tokens_key("u2", "google"))
+        await put_copy(redis, tokens_key("u1", "google"), tokens_key("u2", "google"))
         await assert_unreadable(manager, redis, "u2")
         assert await manager.get_token("u1", "google", redis) == TOKEN.access_token
 
@@ -303,7 +304,8 @@ class TestBinding:
         self, manager: OAuthManager, redis: Redis
     ) -> None:
         await manager.store_token(redis, "u1", TokenData("a", provider="github"))
-        await redis.rename(tokens_key("u1", "github"), tokens_key("u1", "google"))
+        await put_copy(redis, tokens_key("u1", "github"), tokens_key("u1", "google"))
+        await redis.delete(tokens_key("u1", "github"))
         await assert_unreadable(manager, redis)
 
     async def test_an_older_record_is_unreadable_as_that_of_another_provider(
@@ -318,7 +320,7 @@ class TestBinding:
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis
     ) -> None:
         await connected(manager, fake, redis, "u1", "github")
-        await redis.copy(connection_key("u1", "github"), connection_key("u2", "github"))
+        await put_copy(redis, connection_key("u1", "github"), connection_key("u2", "github"))
         assert (await manager.connection(redis, "u2", "github")).profile.account.label == ""
 
     @pytest.mark.parametrize("kind", ["connection", "state", "proof"])

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.kit.fake_provider import FakeProvider
-from tests.kit.library import OTHER_KEY, began, connected, dumped, keys_at, manager_for
+from tests.kit.library import OTHER_KEY, began, connected, dumped, keys_at, manager_for, put_copy
 from tests.kit.redis_wire import Wire
 from webui.oauth_manager import Connection, OAuthManager, StoreUnavailable, SwitchOffer, TokenData
 from webui.oauth_manager.storage.keys import PARKED_TTL
@@ -76,8 +76,8 @@ class TestAnOffer:
     async def test_is_of_one_person_and_one_provider(
         self, manager: OAuthManager, redis: Redis, offer: SwitchOffer
     ) -> None:
-        await redis.copy(OFFER, "stargazer:oauth_switch:ben:google")
-        await redis.copy(OFFER, "stargazer:oauth_switch:ann:github")
+        await put_copy(redis, OFFER, "stargazer:oauth_switch:ben:google")
+        await put_copy(redis, OFFER, "stargazer:oauth_switch:ann:github")
         assert await manager.switch_offer(redis, "ben", "google") is None
         assert await manager.switch_offer(redis, "ann", "github") is None
         assert await manager.switch(redis, "ben", "google", offer=offer.id, use_new=True) is None
