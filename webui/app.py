@@ -23,7 +23,7 @@ from webui.metrics.redis_latency import measure
 from webui.metrics.samples import sample_for_ever
 from webui.middleware.admission import Busy
 from webui.middleware.stack import Divided, guarded
-from webui.oauth_manager import OAuthManager, StoreUnavailable
+from webui.oauth_manager import OAuthError, OAuthManager, StoreUnavailable
 from webui.oauth_manager.protocol.steps import Observer
 from webui.oauth_manager.protocol.transport import Transport
 from webui.oauth_manager.storage import TROUBLE, Clock, Fit, TooOld, WrongKey, dangers, facts
@@ -136,10 +136,18 @@ async def _warn_of_engine(redis: RedisClient) -> None:
             log.warning("Redis: %s %s", what, cure)
 
 
-async def _warm(transport: Transport) -> None:
-    """Have the client for the providers ready, once the site listens: it takes 150 ms."""
+async def _warm(site: Site, transport: Transport) -> None:
+    """Have the client for the providers ready, once the site listens: it takes 150 ms.
+
+    And the addresses of those that are found by their issuers; a fault is logged.
+    """
     await asyncio.sleep(_LISTENS_BY)
     await transport.warm()
+    for name in site.manager.list_configured_providers():
+        try:
+            await site.manager.servers.of(site.redis, site.manager.providers[name])
+        except OAuthError as failure:
+            log.error("%s", failure)
 
 
 async def _compare(site: Site) -> None:
@@ -153,7 +161,7 @@ def _beside(site: Site, transport: Transport) -> list[Coroutine[None, None, None
     """Return what a site does beside its requests if it is out in the world."""
     if not transport.is_out_there:
         return []
-    return [_warn_of_engine(site.redis), _warm(transport), _compare(site)]
+    return [_warn_of_engine(site.redis), _warm(site, transport), _compare(site)]
 
 
 @asynccontextmanager

@@ -22,6 +22,7 @@ OF_NOBODY = (
     "digests",
     "erasing_lock",
     "keep_alive",
+    "oauth_server",
     "ready",
     "rotation",
     "web_signon",

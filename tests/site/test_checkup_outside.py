@@ -18,6 +18,7 @@ from tests.kit.checkup_desk import Desk
 from tests.kit.connect_proxy import connect_proxy
 from tests.kit.every import every
 from tests.kit.fake_provider import FakeProvider, serve
+from tests.kit.issuer import Issuer
 from tests.kit.redis_servers import saying
 from tests.kit.site_fixtures import free_port
 from tests.kit.tcp_server import tcp_server
@@ -479,6 +480,34 @@ async def test_an_issuer_without_a_discovery_document_is_told(
 ) -> None:
     found = await desk.fault(redis_url, OIDC_ISSUER=f"{provider_url}/realms/x", **SIGN_ON)
     assert "no discovery document behind OIDC_ISSUER" in found
+
+
+# Providers by their issuer
+
+
+ACME = {"EXTRA_PROVIDERS": "acme", "ACME_CLIENT_ID": "id", "ACME_CLIENT_SECRET": "canary"}
+
+
+async def test_a_provider_by_its_issuer_is_asked_for_its_addresses(
+    desk: Desk, redis_url: str
+) -> None:
+    server = Issuer()
+    with serve(server) as url:
+        server.issuer = url
+        desk.environ |= {"ACME_ISSUER": url, **ACME}
+        is_well, found = await desk.check(redis_url)
+    assert is_well
+    where = urlsplit(url).netloc
+    assert f"    metadata at {where}: right" in found
+    assert f"    tokens at {where}: reached" in found
+
+
+async def test_an_issuer_that_calls_itself_something_else_is_told(
+    desk: Desk, redis_url: str
+) -> None:
+    with serve(Issuer("https://other.example")) as url:
+        found = await desk.fault(redis_url, ACME_ISSUER=url, **ACME)
+    assert "Write ACME_ISSUER as its document has it" in found
 
 
 # The command

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from redis.asyncio import Redis
 
+from tests.kit.clock import FakeClock
+from tests.kit.fake_answers import Answer
+from tests.kit.issuer import ISSUER, NAME, Issuer, manager_of
+from tests.kit.library import KEY
 from tests.library.test_catalogue import GOOD
 from tests.site.test_settings import fault, faults, settings
 from webui.cli import main
-from webui.oauth_manager import PROVIDER_TEMPLATES
+from webui.oauth_manager import PROVIDER_TEMPLATES, OAuthManager, OAuthProvider
+from webui.oauth_manager.protocol.metadata import FRESH_SECONDS
 from webui.oauth_manager.providers import build_providers, names
+
+pytestmark = pytest.mark.anyio
 
 ENVIRON = {"BASE_URL": "https://bot.example", "EXTRA_PROVIDERS": "slack"}
 
@@ -116,3 +125,56 @@ def test_its_faults_keep_the_site_from_starting(tmp_path: Path) -> None:
 
 def test_a_folder_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
     assert fault(PROVIDERS_DIR=str(tmp_path / "none")).startswith("PROVIDERS_DIR names no folder")
+
+
+async def found(manager: OAuthManager, redis: Redis) -> OAuthProvider:
+    return await manager.servers.of(redis, manager.providers[NAME])
+
+
+class TestServerThatMoved:
+    """``webui providers accept``: the operator's word for other addresses than the pinned ones."""
+
+    @pytest.fixture
+    def environ(self, redis_url: str) -> dict[str, str]:
+        return {
+            "BASE_URL": "https://bot.example",
+            "REDIS_URL": redis_url,
+            "ENCRYPTION_KEY": KEY,
+            "SESSION_SECRET": "s" + KEY[1:-1],
+            "EXTRA_PROVIDERS": NAME,
+            "ACME_ISSUER": ISSUER,
+            "ACME_CLIENT_ID": "client",
+            "ACME_CLIENT_SECRET": "client-secret",
+        }
+
+    def accept(self, environ: dict[str, str], said: str = "", name: str = NAME) -> Result:
+        return CliRunner().invoke(main, ["providers", "accept", name], input=said, env=environ)
+
+    async def have_moved(self, redis: Redis) -> None:
+        server, clock = Issuer(), FakeClock()
+        await found(manager_of(server, clock=clock), redis)
+        server.document["token_endpoint"] = f"{ISSUER}/other"
+        clock.advance(FRESH_SECONDS)
+        await found(manager_of(server, clock=clock), redis)
+
+    async def pinned(self, redis: Redis) -> str:
+        server = Issuer(answer=Answer(503))
+        return (await found(manager_of(server), redis)).token_url
+
+    async def test_is_shown_and_used_after_a_yes(
+        self, environ: dict[str, str], redis: Redis
+    ) -> None:
+        await self.have_moved(redis)
+        done = await asyncio.to_thread(self.accept, environ, "n\n")
+        assert f"pinned: {ISSUER}/token\n  now:    {ISSUER}/other" in done.output
+        assert await self.pinned(redis) == f"{ISSUER}/token"
+        done = await asyncio.to_thread(self.accept, environ, "y\n")
+        assert done.exit_code == 0
+        assert await self.pinned(redis) == f"{ISSUER}/other"
+        done = await asyncio.to_thread(self.accept, environ)
+        assert done.output == f"Nothing of {NAME} has moved.\n"
+
+    async def test_is_asked_by_its_name(self, environ: dict[str, str]) -> None:
+        assert (await asyncio.to_thread(self.accept, environ, name="")).exit_code == 2
+        done = await asyncio.to_thread(self.accept, environ, name="other")
+        assert done.output == "unknown provider.\n"

@@ -17,12 +17,11 @@ from tests.kit.openid_server import CLIENT_ID, ISSUER, OpenIDServer, new_key
 from webui.oauth_manager import OAuthMisconfigured, OAuthUnavailable
 from webui.oauth_manager.protocol.metadata import (
     FRESH_SECONDS,
-    PAUSE_SECONDS,
-    Discovery,
     document_url,
 )
+from webui.oauth_manager.protocol.metadata_cache import PAUSE_SECONDS
 from webui.oauth_manager.protocol.transport import Transport
-from webui.sign_on import discovery as sign_on
+from webui.sign_on.discovery import IssuerMetadata
 from webui.sign_on.identity import IdTokenRefused, KeyUnknown
 from webui.sign_on.keys import PAUSE_SECONDS as KEYS_PAUSE_SECONDS
 from webui.sign_on.keys import TROUBLE_SECONDS as KEYS_TROUBLE_SECONDS
@@ -62,11 +61,11 @@ async def network(server: OpenIDServer) -> AsyncIterator[Transport]:
 
 
 @pytest.fixture
-def discovery(network: Transport, clock: FakeClock) -> Discovery:
-    return sign_on.discovery(ISSUER, network, clock)
+def discovery(network: Transport, clock: FakeClock) -> IssuerMetadata:
+    return IssuerMetadata(ISSUER, network, clock)
 
 
-async def code_of(discovery: Discovery) -> str:
+async def code_of(discovery: IssuerMetadata) -> str:
     with pytest.raises((OAuthMisconfigured, OAuthUnavailable)) as caught:
         await discovery.metadata()
     return caught.value.code
@@ -82,7 +81,7 @@ def test_the_document_stands_behind_the_issuer() -> None:
 
 
 async def test_the_document_is_asked_for_once_an_hour(
-    server: OpenIDServer, discovery: Discovery, clock: FakeClock
+    server: OpenIDServer, discovery: IssuerMetadata, clock: FakeClock
 ) -> None:
     metadata = await discovery.metadata()
     assert metadata.token_endpoint == f"{ISSUER}/token"
@@ -94,7 +93,9 @@ async def test_the_document_is_asked_for_once_an_hour(
     assert server.calls[DOCUMENT] == 2
 
 
-async def test_many_who_come_at_once_ask_once(server: OpenIDServer, discovery: Discovery) -> None:
+async def test_many_who_come_at_once_ask_once(
+    server: OpenIDServer, discovery: IssuerMetadata
+) -> None:
     gate = server.gates[DOCUMENT] = Gate()
     waiting = [asyncio.create_task(discovery.metadata()) for _ in range(20)]
     await gate.reached()
@@ -104,7 +105,7 @@ async def test_many_who_come_at_once_ask_once(server: OpenIDServer, discovery: D
 
 
 async def test_who_stops_waiting_leaves_the_others_their_answer(
-    server: OpenIDServer, discovery: Discovery
+    server: OpenIDServer, discovery: IssuerMetadata
 ) -> None:
     gate = server.gates[DOCUMENT] = Gate()
     first, second = (asyncio.create_task(discovery.metadata()) for _ in range(2))
@@ -117,7 +118,7 @@ async def test_who_stops_waiting_leaves_the_others_their_answer(
 
 
 async def test_a_document_that_comes_late_is_known_though_nobody_waited(
-    server: OpenIDServer, discovery: Discovery
+    server: OpenIDServer, discovery: IssuerMetadata
 ) -> None:
     gate = server.gates[DOCUMENT] = Gate()
     asking = asyncio.create_task(discovery.metadata())
@@ -131,7 +132,7 @@ async def test_a_document_that_comes_late_is_known_though_nobody_waited(
 
 
 async def test_trouble_leaves_what_was_known_and_a_wrong_document_does_not(
-    server: OpenIDServer, discovery: Discovery, clock: FakeClock
+    server: OpenIDServer, discovery: IssuerMetadata, clock: FakeClock
 ) -> None:
     metadata = await discovery.metadata()
     server.answers[DOCUMENT] = Answer(503)
@@ -146,7 +147,7 @@ async def test_trouble_leaves_what_was_known_and_a_wrong_document_does_not(
 
 @pytest.mark.parametrize("answer", NONSENSE)
 async def test_what_is_no_document_is_trouble_and_asked_again_soon(
-    server: OpenIDServer, discovery: Discovery, clock: FakeClock, answer: Answer
+    server: OpenIDServer, discovery: IssuerMetadata, clock: FakeClock, answer: Answer
 ) -> None:
     server.answers[DOCUMENT] = answer
     for _ in range(3):
@@ -163,7 +164,7 @@ async def test_what_is_no_document_is_trouble_and_asked_again_soon(
     [None, "", "https://other.example", ISSUER + "/", ISSUER.upper(), ISSUER + "/x", [ISSUER], 5],
 )
 async def test_a_document_of_another_issuer_is_not_believed(
-    server: OpenIDServer, discovery: Discovery, issuer: object
+    server: OpenIDServer, discovery: IssuerMetadata, issuer: object
 ) -> None:
     server.document["issuer"] = issuer
     assert await code_of(discovery) == "other_issuer"
@@ -197,12 +198,12 @@ async def test_no_endpoint_may_be_where_a_secret_must_not_go(
     server: OpenIDServer, network: Transport, clock: FakeClock, name: str, url: object
 ) -> None:
     server.document = {name: url}
-    assert await code_of(sign_on.discovery(ISSUER, network, clock)) == name
+    assert await code_of(IssuerMetadata(ISSUER, network, clock)) == name
 
 
 @pytest.mark.parametrize("name", ["authorization_endpoint", "token_endpoint", "jwks_uri"])
 async def test_an_endpoint_that_is_missing_is_told(
-    server: OpenIDServer, discovery: Discovery, name: str
+    server: OpenIDServer, discovery: IssuerMetadata, name: str
 ) -> None:
     server.document[name] = None
     assert await code_of(discovery) == name
@@ -214,7 +215,7 @@ async def test_on_this_machine_http_will_do(clock: FakeClock) -> None:
     app_path = "/signon" + DOCUMENT
     server.answers[app_path] = lambda _: json_answer(server.metadata())
     transport = Transport(httpx.ASGITransport(server))
-    discovery = sign_on.discovery(server.issuer, transport, clock)
+    discovery = IssuerMetadata(server.issuer, transport, clock)
     assert await code_of(discovery) == "token_endpoint"
     server.document.clear()
     clock.advance(PAUSE_SECONDS)
@@ -224,7 +225,7 @@ async def test_on_this_machine_http_will_do(clock: FakeClock) -> None:
 
 @pytest.mark.parametrize("name", ["userinfo_endpoint", "end_session_endpoint"])
 async def test_a_provider_without_userinfo_or_a_way_to_sign_out_is_fine(
-    server: OpenIDServer, discovery: Discovery, name: str
+    server: OpenIDServer, discovery: IssuerMetadata, name: str
 ) -> None:
     server.document[name] = None
     assert getattr(await discovery.metadata(), name) == ""
@@ -232,7 +233,7 @@ async def test_a_provider_without_userinfo_or_a_way_to_sign_out_is_fine(
 
 @pytest.mark.parametrize("announced", [False, None, "true", 1, []])
 async def test_iss_in_the_response_is_expected_only_where_it_is_announced(
-    server: OpenIDServer, discovery: Discovery, announced: object
+    server: OpenIDServer, discovery: IssuerMetadata, announced: object
 ) -> None:
     server.document["authorization_response_iss_parameter_supported"] = announced
     assert not (await discovery.metadata()).sends_issuer

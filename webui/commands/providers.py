@@ -1,4 +1,4 @@
-"""``webui providers``: the providers and their state, how to set one up, and faults of a file."""
+"""``webui providers``: their state, how to set one up, faults of a file, a server that moved."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from webui.commands.runner import BAD_SETTINGS, fail
+from webui.commands.runner import BAD_SETTINGS, fail, with_store
+from webui.oauth_manager import Move, OAuthManager
 from webui.oauth_manager.providers import (
     BUILT_IN,
     Entry,
@@ -20,6 +21,7 @@ from webui.oauth_manager.providers import (
     nearest,
     read,
 )
+from webui.oauth_manager.storage.calls import RedisClient
 from webui.settings.own_providers import read_text
 from webui.settings.readers import Malformed
 from webui.settings.sources import Survey, survey
@@ -28,14 +30,16 @@ from webui.settings.table import variable
 
 @click.command()
 @click.argument("name", default="")
-@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), required=False)
-def providers(name: str, file: Path | None) -> None:
-    """List the providers; with NAME how to set one up, with check FILE the faults of a file."""
+@click.argument("what", default="")
+def providers(name: str, what: str) -> None:
+    """List the providers; NAME tells how to set one up; check FILE, and accept NAME that moved."""
     found = survey(os.environ, lambda _: "printed once, for the list")
-    if file is not None and name != "check":
+    if what and name not in ("accept", "check"):
         raise click.UsageError("A file comes after check: webui providers check acme.toml")
     if name == "check":
-        _check(file)
+        _check(Path(what) if what else None)
+    elif name == "accept":
+        _accept(what)
     elif name:
         click.echo("\n".join(_described(found, _entry(found, name))))
     else:
@@ -55,6 +59,32 @@ def _check(file: Path | None) -> None:
         fail(f"{file} {fault}.")
     scopes = len(made.fields["scope_sentences"])
     click.echo(f"{file} is right: {made.fields.get('label', made.name)}, {scopes} scopes.")
+
+
+def _accept(name: str) -> None:
+    """Show where the addresses of a server are now, and use them if the operator says so."""
+    if not name:
+        raise click.UsageError("Name the provider: webui providers accept acme")
+
+    async def look(manager: OAuthManager, redis: RedisClient) -> Move | None:
+        return await manager.servers.waiting(redis, name)
+
+    move = with_store(look)
+    if move is None:
+        click.echo(f"Nothing of {name} has moved.")
+        return
+    for address, before, now in move.addresses:
+        click.echo(f"{address}\n  pinned: {before or 'none'}\n  now:    {now or 'none'}")
+    click.echo("Who is connected has to connect again if the token endpoint is another one.")
+    if not click.confirm(f"Have tokens of {name} go there from now on?"):
+        return
+
+    async def accept(manager: OAuthManager, redis: RedisClient) -> bool:
+        return await manager.servers.accept(redis, move)
+
+    if not with_store(accept):
+        fail("It moved once more meanwhile; nothing was accepted. Look again.")
+    click.echo("Accepted. Running processes follow within the hour, or when they start again.")
 
 
 def _entry(found: Survey, name: str) -> Entry:
@@ -118,7 +148,9 @@ def _settings(found: Survey, known: Entry) -> Iterator[str]:
     yield f"  {variable(name, 'CLIENT_ID')}="
     if fields.get("token_auth") != "none":
         yield f"  {variable(name, 'CLIENT_SECRET')}="
-    if "{host}" in fields["token_url"]:
+    if "token_url" not in fields:
+        yield f"  {variable(name, 'ISSUER')}={fields['issuer']}"
+    elif "{host}" in fields["token_url"]:
         yield f"  {variable(name, 'HOST')}={fields.get('host', '')}"
 
 

@@ -36,6 +36,7 @@ from .flows.check import Health
 from .flows.erasure import Answer, EndedGrant, Erasure
 from .flows.keep_alive import KeepAlive
 from .flows.revocation import Ending
+from .flows.servers import Move
 from .journal.activity import ActivityPage, Event
 from .journal.audit import Audit, AuditRecord
 from .journal.notices import Notice, NoticeKind
@@ -85,6 +86,7 @@ __all__ = [
     "KeepAlive",
     "LinkRequest",
     "Meaning",
+    "Move",
     "Notice",
     "NoticeKind",
     "OAuthError",

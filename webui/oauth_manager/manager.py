@@ -11,7 +11,7 @@ from typing import Any
 
 from . import configuration
 from .clock import Clock
-from .errors import FlowRefused, RecordUnreadable
+from .errors import FlowRefused, OAuthMisconfigured, RecordUnreadable
 from .flows import choice, connect, departure, disconnect, offers, revocation, tokens
 from .flows.check import Health
 from .flows.people import People
@@ -114,9 +114,12 @@ class OAuthManager(People):
 
         Pass ``code_challenge`` (RFC 7636 S256) if you hand the verifier to
         :meth:`exchange_code`; every flow this library starts does, unless the provider
-        is set up without.
+        is set up without.  Raises ``OAuthMisconfigured`` if the provider is known by its
+        issuer alone, and that has not been asked yet: ``servers.of`` asks.
         """
         known = self._provider(provider)
+        if not known.is_found:
+            raise OAuthMisconfigured(provider, "connect", "not_found_yet")
         asked = list(known.scopes if scopes is None else scopes)
         return requests.authorize_url(
             known, self.redirect_uri(provider), state, asked, code_challenge
@@ -160,7 +163,8 @@ class OAuthManager(People):
         """
         if scopes is None:
             known = await self.connection(redis, user_id, provider)
-            scopes = self.providers[provider].scopes_for(known.profile)
+            found = await self.servers.of(redis, self.providers[provider])
+            scopes = found.scopes_for(known.profile)
         return await self._begin(
             redis, user_id, provider, scopes, also, browser=browser, return_to=return_to
         )
@@ -174,7 +178,9 @@ class OAuthManager(People):
         also: Callable[[Any], object],
         **bound: Any,
     ) -> str:
-        known = self._configured(provider)
+        configured = self._configured(provider)
+        self._need(redis)
+        known = await self.servers.of(redis, configured)
         asked = tuple(known.scopes if scopes is None else scopes)
         verifier = requests.new_secret() if known.pkce else ""
         subject = self._subject(redis, user_id, provider)

@@ -150,9 +150,16 @@ def _disagreements(found: Survey, read: Mapping[str, Any]) -> Iterator[str]:
         yield from _without_host(provider, given, known)
     yield from identity.disagreements(given, read, is_local=is_local)
     for provider in found.extra:
-        for name in ("AUTHORIZE_URL", "TOKEN_URL"):
-            if not found.template(provider) and variable(provider, name) not in given:
-                yield f"{variable(provider, name)} is missing: {_not_there(provider)}."
+        yield from _without_endpoints(provider, given, found)
+
+
+def _without_endpoints(provider: str, given: Mapping[str, Given], found: Survey) -> Iterator[str]:
+    """Yield the endpoints that are missing, unless metadata of an issuer name them."""
+    if variable(provider, "ISSUER") in given and variable(provider, "TOKEN_URL") not in given:
+        return
+    for name in ("AUTHORIZE_URL", "TOKEN_URL"):
+        if not found.template(provider) and variable(provider, name) not in given:
+            yield f"{variable(provider, name)} is missing: {_not_there(provider)}."
 
 
 def _not_there(provider: str) -> str:
@@ -194,7 +201,7 @@ def _without_host(
 ) -> Iterator[str]:
     name = variable(provider, "HOST")
     is_own = "{host}" in known.get("token_url", "") and not known.get("host")
-    own = {variable(provider, each) for each in ("HOST", "TOKEN_URL")}
+    own = {variable(provider, each) for each in ("HOST", "ISSUER", "TOKEN_URL")}
     if is_own and variable(provider, "CLIENT_ID") in given and not own.intersection(given):
         yield f"{name} is missing: everybody who runs {provider} has addresses of their own."
 

@@ -26,7 +26,7 @@ from webui.oauth_manager.storage.calls import RedisClient
 from webui.settings.settings import Settings
 
 from .attempts import Attempt, begin_attempt
-from .discovery import NAME, discovery
+from .discovery import NAME, IssuerMetadata
 from .identity import (
     Identity,
     IdTokenRefused,
@@ -63,7 +63,7 @@ class SignOn:
         self.signed_out_uri = f"{settings.base_url}/signed-out"
         self._transport = transport
         self._clock = clock
-        self._discovery = discovery(settings.oidc_issuer, transport, clock)
+        self._discovery = IssuerMetadata(settings.oidc_issuer, transport, clock)
         self._keys = Keys(transport, clock)
         self._userinfo = UserInfo(settings, self._discovery, transport)
         self.provider = OAuthProvider(

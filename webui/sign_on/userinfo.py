@@ -17,14 +17,14 @@ from webui.oauth_manager import (
     RecordUnreadable,
 )
 from webui.oauth_manager.protocol.answers import Answer, read_json
-from webui.oauth_manager.protocol.metadata import Discovery, get_request
+from webui.oauth_manager.protocol.metadata import get_request
 from webui.oauth_manager.protocol.reach import Reach
 from webui.oauth_manager.protocol.requests import ProviderRequest
 from webui.oauth_manager.protocol.transport import DEADLINE_WHILE_WAITING, Transport
 from webui.oauth_manager.storage import Sealer
 from webui.settings.settings import Settings
 
-from .discovery import NAME
+from .discovery import NAME, IssuerMetadata
 from .identity import IdTokenRefused
 
 STEP = "userinfo"
@@ -39,7 +39,7 @@ class UserInfo:
     ``OAuthMisconfigured`` if it is of no use.
     """
 
-    def __init__(self, settings: Settings, discovery: Discovery, transport: Transport) -> None:
+    def __init__(self, settings: Settings, discovery: IssuerMetadata, transport: Transport) -> None:
         self._issuer = settings.oidc_issuer  # no other one ever gets the token
         self._sealer = Sealer(" ".join(settings.encryption_keys))
         self._discovery = discovery

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -79,6 +80,7 @@ async def _come_back(request: Request, provider: OAuthProvider) -> Response:
     attempt = await site.manager.links.take_attempt(site.redis, answer.state, binding)
     try:
         taken = await _belongs(site, session, attempt, provider.name)
+        await _find_server(site, provider)
         site.manager.check_issuer(provider.name, answer.issuer, is_error=bool(answer.error))
     except FlowRefused as refusal:
         if refusal.reason == "unknown" and (again := await _again(request, provider, answer)):
@@ -92,6 +94,15 @@ async def _come_back(request: Request, provider: OAuthProvider) -> Response:
     if session is None:
         return await _park(request, taken, answer)
     return await finish(request, session, taken, answer)
+
+
+async def _find_server(site: Site, provider: OAuthProvider) -> None:
+    """Have the provider's metadata at hand, which say whether an answer has to name its issuer.
+
+    If they cannot be had, nothing is exchanged either.
+    """
+    with suppress(ProviderFailure):
+        await site.manager.servers.of(site.redis, provider)
 
 
 async def _belongs(

@@ -10,23 +10,26 @@ from webui.commands.check.proxy import proxy_fault
 from webui.commands.check.report import Report
 from webui.commands.check.way_faults import REACH_SECONDS, Way, told_of, told_of_proxy
 from webui.oauth_manager import OAuthManager, OAuthMisconfigured, OAuthProvider, OAuthUnavailable
+from webui.oauth_manager.protocol import found as found_provider
+from webui.oauth_manager.protocol import metadata
 from webui.oauth_manager.protocol.transport import Transport
 from webui.oauth_manager.storage import Clock
 from webui.settings.settings import Settings
+from webui.settings.table import variable
 from webui.sign_on import SignOn
 
 _DISCOVERY = {
     "other_issuer": (
         "it names another issuer.",
-        "Write OIDC_ISSUER as its document has it, to the letter and the slash at the end.",
+        "Write {setting} as its document has it, to the letter and the slash at the end.",
     ),
     "client_authentication": (
         "it takes none of our ways to send the client secret.",
         "Have it allow client_secret_basic or client_secret_post.",
     ),
     "http_404": (
-        "there is no discovery document behind OIDC_ISSUER.",
-        "Correct the path of OIDC_ISSUER.",
+        "there is no discovery document behind {setting}.",
+        "Correct the path of {setting}.",
     ),
 }
 
@@ -61,12 +64,50 @@ async def check_providers(
         report.say(f"  {name}: set up; register the callback {manager.redirect_uri(name)}")
         asked = " ".join(provider.scopes) or "what the provider gives by itself"
         report.say(f"    asks for {asked}")
-        await _check_endpoints(provider, transport, way, report)
+        if provider.to_find:
+            await _check_issuer(provider, transport, way, report)
+        else:
+            await _check_endpoints(provider, transport, way, report)
     if not manager.list_configured_providers():
         report.fault(
             "No provider is set up, so that nobody can connect anything.",
             "Give one a client id and a secret: GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET.",
         )
+
+
+async def _check_issuer(
+    provider: OAuthProvider, transport: Transport, way: Way, report: Report
+) -> None:
+    """Find the addresses behind an issuer, and reach them."""
+    where = urlsplit(provider.issuer).netloc
+    if way.is_cut_to(_origin(provider.issuer)):
+        report.say(f"    metadata at {where}: NOT asked")
+        return
+    try:
+        told = await metadata.find(transport.send, provider.name, provider.issuer)
+        provider = found_provider.at(provider, told)
+    except (OAuthMisconfigured, OAuthUnavailable) as failure:
+        report.say(f"    metadata at {where}: NOT right ({failure.code})")
+        setting = variable(provider.name, "ISSUER")
+        _tell_discovery(failure.code, provider.issuer, setting, way, report, indent=6)
+        return
+    report.say(f"    metadata at {where}: right")
+    await _check_endpoints(provider, transport, way, report)
+
+
+def _tell_discovery(
+    code: str, issuer: str, setting: str, way: Way, report: Report, indent: int
+) -> None:
+    if code in ("timeout", "network") or code.startswith("proxy_"):
+        report.fault(*told_of(code, _origin(issuer), way), indent=indent)
+        return
+    problem, cure = _DISCOVERY.get(code) or (
+        f"its discovery document is of no use ({code}).",
+        "See what {setting} with /.well-known/openid-configuration behind it answers.",
+    )
+    where = urlsplit(issuer).netloc
+    what, cure = (text.replace("{setting}", setting) for text in (f"{where}: {problem}", cure))
+    report.fault(what, cure, indent=indent)
 
 
 async def _check_endpoints(
@@ -118,13 +159,6 @@ async def check_sign_on(settings: Settings, transport: Transport, way: Way, repo
         await sign_on.check()
     except (OAuthMisconfigured, OAuthUnavailable) as failure:
         report.say(f"  discovery at {where}: NOT right ({failure.code})")
-        if failure.code in ("timeout", "network") or failure.code.startswith("proxy_"):
-            report.fault(*told_of(failure.code, origin, way), indent=4)
-            return
-        problem, cure = _DISCOVERY.get(failure.code) or (
-            f"its discovery document is of no use ({failure.code}).",
-            "See what OIDC_ISSUER with /.well-known/openid-configuration behind it answers.",
-        )
-        report.fault(f"{where}: {problem}", cure, indent=4)
+        _tell_discovery(failure.code, settings.oidc_issuer, "OIDC_ISSUER", way, report, indent=4)
         return
     report.say(f"  discovery at {where}: reached")

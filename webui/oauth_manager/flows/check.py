@@ -48,6 +48,7 @@ async def check(services: Services, subject: Subject) -> Health:
 
     Raises ``OAuthUnavailable``, ``OAuthMisconfigured`` or ``RecordUnreadable``.
     """
+    subject = await services.servers.about(subject)
     stored = await lookup.read_one(services.storage, subject)
     token = stored.require_token()
     if token is None:
@@ -105,6 +106,7 @@ async def _answer(services: Services, subject: Subject, token: TokenData) -> Ans
 async def learned(services: Services, subject: Subject, stored: Stored) -> Profile:
     """Return the stored facts with their account, if the provider names it; writes nothing."""
     known, token = stored.facts, stored.require_token()
+    subject = await services.servers.about_if_known(subject)
     provider = subject.provider
     if token is None or not provider.account_url or not provider.has_issued(token.server):
         return known

@@ -57,5 +57,5 @@ async def _use_new(services: Services, subject: Subject, offer: SwitchOffer) -> 
     connection = await arrivals.keep(services, fresh)
     if connection and old.id and offer.new.id and before.token:
         # Not if it may be the same account, whose new grant would end with the old one.
-        services.tasks.run(revocation.ask(services, subject.provider, before.token))
+        services.tasks.run(revocation.ask(services, subject, before.token))
     return connection

@@ -29,6 +29,7 @@ from .census import Census, count, recent
 from .census_week import Week, week
 from .last_used import Uses
 from .memory import Memory
+from .servers import Servers
 from .services import Services
 from .tasks import DRAIN_SECONDS, Result
 
@@ -55,7 +56,8 @@ class Composition:
         self._storage = Storage(sealer, clock)
         self.steps = Steps(clock, observer)
         client = ProviderClient(transport, clock, self.steps)
-        self._services = Services(self._storage, client, self.steps)
+        self.servers = Servers(self._storage, transport.send, providers)
+        self._services = Services(self._storage, client, self.steps, self.servers)
         self._tasks = self._services.tasks
         self._uses = Uses(partial(tokens.used, self._services), self._tasks, clock)
         self._memory = Memory()

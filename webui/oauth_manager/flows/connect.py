@@ -72,6 +72,7 @@ async def _complete(
     cannot be asked, and ``StoreUnavailable`` after asking the provider to revoke the
     grant that could not be stored.
     """
+    subject = await services.servers.about(subject)
     provider = subject.provider
     before = await lookup.read_for_writing(services.storage, subject, also)
     back = await _back(services, provider, attempt, code, redirect_uri)

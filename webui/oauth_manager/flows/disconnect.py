@@ -163,17 +163,16 @@ async def _take_away(removal: _Removal) -> None:
 
 
 async def _end(services: Services, removal: _Removal) -> Disconnected:
-    subject, provider = removal.subject, removal.subject.provider
-    held = removal.held
+    subject, held = removal.subject, removal.held
     token = None
     if removal.had_tokens:
-        outcome, token = await revocation.ask(services, provider, held.token if held else None)
+        outcome, token = await revocation.ask(services, subject, held.token if held else None)
     else:
         outcome = RevokeOutcome.ENDED if removal.problem else RevokeOutcome.NOTHING
         held = held or removal.stored.held
         if held and held.state == ENDED:
             # In case it was not over after all.
-            await revocation.ask(services, provider, held.token)
+            await revocation.ask(services, subject, held.token)
     if removal.offer:
         await offers.give_back(services, subject, removal.offer)
     if not removal.is_something:
@@ -217,7 +216,7 @@ async def _resume(services: Services, subject: Subject, stored: Stored, held: He
             if not (removal.is_ours and removal.is_something):
                 return  # another process did it, and asks the provider itself
         log.info("%s: going on with a disconnect that was interrupted", name)
-        outcome, token = await revocation.ask(services, subject.provider, claimed.token)
+        outcome, token = await revocation.ask(services, subject, claimed.token)
         await revocation.settle(services, subject, removal.story, outcome, claimed, token)
     except StoreUnavailable:
         log.warning("%s: an interrupted disconnect waits for the next look", name)

@@ -124,11 +124,11 @@ async def _end(services: Services, subject: Subject) -> list[EndedGrant]:
         stored = await lookup.read_one(services.storage, subject)
         offer = await switch_offers.peek(services.storage, subject)
         if offer:  # first, since a disconnect would end it without a word
-            answer = await _ask(services, subject.provider, offer.token)
+            answer = await _ask(services, subject, offer.token)
             grants.append(EndedGrant(subject.provider.name, answer, offer.new.label))
             await switch_offers.claim(services.storage, subject, offer.id)
         if not stored.is_there and stored.held:
-            answer = await _ask(services, subject.provider, stored.held.token)
+            answer = await _ask(services, subject, stored.held.token)
             grants.append(EndedGrant(subject.provider.name, answer, stored.held.account))
             await _drop(subject, keys.revoke(subject.user_id, subject.provider.name))
         if not stored.is_there:
@@ -144,8 +144,9 @@ async def _end(services: Services, subject: Subject) -> list[EndedGrant]:
     raise StoreUnavailable("erase a person", "changing")
 
 
-async def _ask(services: Services, provider: OAuthProvider, token: TokenData) -> Answer:
-    outcome, _ = await revocation.ask(services, provider, token)
+async def _ask(services: Services, subject: Subject, token: TokenData) -> Answer:
+    outcome, _ = await revocation.ask(services, subject, token)
+    provider = (await services.servers.about_if_known(subject)).provider
     if outcome is RevokeOutcome.UNCONFIRMED and await _is_refused(services, provider, token):
         # An interrupted erasure had asked already: there is nothing more to end.
         return Answer.ENDED

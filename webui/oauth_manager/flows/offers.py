@@ -59,6 +59,7 @@ async def give_back(services: Services, subject: Subject, offer: SwitchOffer) ->
         log.warning("%s: an account that was not wanted is left to run out", subject.provider.name)
         return
     if not is_used:
+        subject = await services.servers.about_if_known(subject)
         await services.client.revoke(subject.provider, offer.token, DEADLINE_WHILE_WAITING)
 
 

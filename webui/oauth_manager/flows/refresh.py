@@ -146,7 +146,8 @@ async def _refresh(services: Services, flight: Flight, stored: Stored) -> _Renew
     storage, client = services.storage, services.client
     subject = flight.subject
     try:
-        fresh = await client.refresh(subject.provider, flight.due)
+        provider = await services.servers.of(subject.redis, subject.provider)
+        fresh = await client.refresh(provider, flight.due)
     except OAuthRefused as refusal:
         newer = await ended(services, subject, stored, refusal)
         return _Renewal(newer, "newer" if newer else "ended")
@@ -158,7 +159,7 @@ async def _refresh(services: Services, flight: Flight, stored: Stored) -> _Renew
         return _Renewal(fresh, "renewed")
     if outcome is Written.GONE:
         # Disconnected meanwhile, which wins: the pair just issued must not outlive it.
-        await client.revoke(subject.provider, fresh)
+        await client.revoke(provider, fresh)
         return _Renewal(None, "over")
     return _Renewal(await lookup.read_token(storage, subject), "newer")
 

@@ -12,7 +12,6 @@ from ..journal.activity import Event
 from ..journal.outbox import Queued
 from ..models import Account, Disconnected, RevokeOutcome
 from ..protocol.transport import DEADLINE
-from ..providers.provider import OAuthProvider
 from ..storage import held_tokens, lookup
 from ..storage.held_tokens import ASKING, ENDED, UNCONFIRMED, HeldTokens
 from ..storage.storage import Storage, Subject
@@ -39,13 +38,14 @@ class Ending:
         return await within(self.result, seconds)
 
 
-async def ask(services: Services, provider: OAuthProvider, token: TokenData | None) -> Asked:
+async def ask(services: Services, subject: Subject, token: TokenData | None) -> Asked:
     """Ask the provider, within ``DEADLINE`` seconds in all, if it can be asked."""
-    work = _ask(services, provider, token)
-    return await services.steps.told("revoke", provider.name, work, lambda asked: asked[0].value)
+    name, work = subject.provider.name, _ask(services, subject, token)
+    return await services.steps.told("revoke", name, work, lambda asked: asked[0].value)
 
 
-async def _ask(services: Services, provider: OAuthProvider, token: TokenData | None) -> Asked:
+async def _ask(services: Services, subject: Subject, token: TokenData | None) -> Asked:
+    provider = (await services.servers.about_if_known(subject)).provider
     if not provider.can_revoke:
         return RevokeOutcome.UNSUPPORTED, None
     if token is None or not provider.is_configured:
@@ -97,7 +97,7 @@ async def ask_again(services: Services, subject: Subject) -> Ending | None:
 
 async def _end_again(services: Services, subject: Subject, held: HeldTokens) -> Disconnected:
     """Ask because the person wants to; the first outcome is on record."""
-    outcome, token = await ask(services, subject.provider, held.token)
+    outcome, token = await ask(services, subject, held.token)
     is_revoked = outcome is RevokeOutcome.REVOKED
     event = (
         Event("revoked", subject.provider.name, "web", services.storage.clock.now())

@@ -8,6 +8,7 @@ from ..protocol.client import ProviderClient
 from ..protocol.steps import Steps
 from ..storage.storage import Storage
 from .flight import Flight, Route
+from .servers import Servers
 from .tasks import Tasks
 
 PATIENCE = 8.0  # seconds that a person waits for Redis, once the provider has answered
@@ -20,6 +21,7 @@ class Services:
     storage: Storage
     client: ProviderClient
     steps: Steps
+    servers: Servers
     tasks: Tasks = field(default_factory=Tasks)
     flights: dict[Route, Flight] = field(default_factory=dict)
     patience: float = PATIENCE

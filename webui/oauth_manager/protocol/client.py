@@ -36,6 +36,8 @@ class ProviderClient:
         self.pauses: tuple[float, ...] = PAUSES
 
     async def _send(self, request: ProviderRequest, deadline: float = DEADLINE) -> Answer:
+        if not request.url:
+            raise OAuthUnavailable(request.provider, request.step, "not_found_yet")
         since = self._steps.now()
         outcome = "cancelled"
         try:
@@ -100,6 +102,8 @@ class ProviderClient:
         """
         if not provider.is_configured:
             raise OAuthMisconfigured(provider.name, "refresh", "not_set_up")
+        if not provider.is_found:
+            raise OAuthUnavailable(provider.name, "refresh", "not_found_yet")
         if not provider.has_issued(token.server):
             raise OAuthRefused(provider.name, "refresh", "another_server", meaning=Meaning.MOVED)
         answer = await self._send(

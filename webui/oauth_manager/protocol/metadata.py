@@ -6,23 +6,19 @@ store as ``asdict`` and comes back by :meth:`ServerMetadata.from_dict`.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..clock import Clock
 from ..configuration import Malformed, endpoint, is_loopback, origin
-from ..errors import OAuthMisconfigured, OAuthUnavailable, ProviderFailure
+from ..errors import OAuthMisconfigured, OAuthUnavailable
 from ..shapes import shaped
 from .answers import BUSY, Answer, read_json
 from .reach import KINDS, Reach, beside
 from .requests import ProviderRequest
 
 FRESH_SECONDS = 3600.0
-PAUSE_SECONDS = 10.0  # after a failure; callers meanwhile get the same answer at once
 STEP = "discovery"
 
 Send = Callable[[ProviderRequest], Awaitable[Answer]]
@@ -200,50 +196,3 @@ def moved(pinned: ServerMetadata, found: ServerMetadata) -> tuple[str, ...]:
     left = [name for name, address in found.addresses.items() if origin(address) not in known]
     is_elsewhere = found.token_endpoint != pinned.token_endpoint
     return tuple(dict.fromkeys([*(["token_endpoint"] if is_elsewhere else []), *left]))
-
-
-class Discovery:
-    """Cache of one issuer's metadata: one search an hour at most; trouble keeps the old metadata.
-
-    ``name``, ``urls`` and ``needed`` as in :func:`find`.
-    """
-
-    def __init__(
-        self,
-        send: Send,
-        clock: Clock,
-        name: str,
-        issuer: str,
-        urls: Iterable[str] = (),
-        needed: Iterable[str] = _NEEDED,
-    ) -> None:
-        self._find = partial(find, send, name, issuer, tuple(urls), tuple(needed))
-        self._name = name
-        self._clock = clock
-        self._asking: asyncio.Task[None] | None = None
-        self._known: ServerMetadata | None = None
-        self._failure: tuple[type[ProviderFailure], str] = OAuthUnavailable, ""
-        self._until = 0.0
-
-    async def metadata(self) -> ServerMetadata:
-        """Return the metadata.  Raises like :func:`find`."""
-        if self._clock.monotonic() >= self._until:
-            if self._asking is None or self._asking.done():
-                self._asking = asyncio.create_task(self._ask())
-            # Finished even if all waiters give up, or a slow provider would never be
-            # known.
-            await asyncio.shield(self._asking)
-        if self._known is None:
-            # A new one: an exception that is raised again and again gathers frames.
-            raise self._failure[0](self._name, STEP, self._failure[1])
-        return self._known
-
-    async def _ask(self) -> None:
-        seconds = PAUSE_SECONDS
-        try:
-            self._known, seconds = await self._find(), FRESH_SECONDS
-        except OAuthUnavailable as failure:
-            self._failure = OAuthUnavailable, failure.code
-        except OAuthMisconfigured as failure:
-            self._known, self._failure = None, (OAuthMisconfigured, failure.code)
-        self._until = self._clock.monotonic() + seconds

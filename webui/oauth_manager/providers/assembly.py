@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from ..configuration import Malformed, check_provider, origin
-from . import entries, kinds, schema
+from . import entries, kinds, openid, schema
 from .provider import OAuthProvider
 
 _OF_THE_SAME_SERVER = frozenset(
@@ -21,6 +21,15 @@ _OF_THE_SAME_SERVER = frozenset(
         "refresh_url",
         "revoke_url",
         "status_url",
+    }
+)
+_OF_THE_ACCOUNT = frozenset(
+    {
+        "account_body",
+        "account_handle_field",
+        "account_id_field",
+        "account_label_field",
+        "account_url",
     }
 )
 FIELDS = frozenset(f.name for f in fields(OAuthProvider)) - {"name"}
@@ -56,7 +65,8 @@ def merged(template: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, A
     revocation and issuer no longer belong to it.
     """
     left_out: frozenset[str] = frozenset()
-    if template and origin(given.get("token_url", "")) not in ("", origin(template["token_url"])):
+    usual, own = (origin(fields.get("token_url", "")) for fields in (template, given))
+    if usual and own not in ("", usual):
         left_out = _OF_THE_SAME_SERVER
     if any(name.endswith("_url") and value for name, value in given.items()):
         left_out |= {"api_hosts"}
@@ -87,8 +97,8 @@ def build_providers(
             check_provider(given, template, is_out_there=is_out_there)
         except Malformed as fault:
             raise ValueError(f"provider {name!r}: {fault}") from None
-        provider = _at_host(merged(template, given))
-        if not provider.get("authorize_url") or not provider.get("token_url"):
+        provider = _at_host(_by_issuer(template, given) or merged(template, given))
+        if not provider.get("to_find") and not _has_endpoints(provider):
             raise ValueError(f"provider {name!r} needs authorize_url and token_url{_near(name)}")
         if provider.get("client_id") and "{host}" in provider["token_url"]:
             raise ValueError(f"provider {name!r} needs host")
@@ -97,6 +107,28 @@ def build_providers(
         provider["extra_auth_params"] = dict(provider.get("extra_auth_params", {}))
         providers[name] = OAuthProvider(name=name, **provider)
     return providers
+
+
+def is_by_issuer(template: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
+    """Tell whether a deployment names an issuer alone, which is to name the addresses."""
+    if not given.get("issuer") or given.get("token_url") or given.get("host"):
+        return False
+    return "{host}" in template.get("token_url", "{host}")
+
+
+def _by_issuer(template: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the fields of a provider that its issuer leads to; None if it is no such one."""
+    if not is_by_issuer(template, given):
+        return None
+    elsewhere = _OF_THE_SAME_SERVER | _OF_THE_ACCOUNT | {"authorize_url", "token_url", "host"}
+    kept = {k: v for k, v in template.items() if k not in elsewhere}
+    usual = openid.template(has_own_account=not given.keys().isdisjoint(_OF_THE_ACCOUNT))
+    decided = given.keys() | (kept.keys() - {"scopes"})
+    return {**usual, **kept, **given, "to_find": openid.TO_FIND - decided}
+
+
+def _has_endpoints(provider: Mapping[str, Any]) -> bool:
+    return bool(provider.get("authorize_url") and provider.get("token_url"))
 
 
 def _at_host(provider: dict[str, Any]) -> dict[str, Any]:

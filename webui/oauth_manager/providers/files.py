@@ -14,7 +14,7 @@ from ..configuration import Malformed
 from . import kinds, schema
 
 GROUPS = ("Sees", "Changes", "Acts", "Deletes")
-_NEEDED = ("authorize_url", "token_url")
+_NEEDED = {"authorize_url", "token_url"}  # or the issuer alone, whose metadata name them
 _SCOPE_FIELDS = frozenset({"can", "precisely", "group", "default"})
 # "I do not have permission to: see this, not that" would be said of what is not so.
 _LIMIT = re.compile(r"\b(not|only|without|never|except)\b")
@@ -82,8 +82,8 @@ def _faults(
                 found[key] = kinds.reader_of(row.kind)(value)
             except Malformed as fault:
                 yield (key,), f"{key} {fault}"
-    for key in _NEEDED:
-        if key not in table:
+    for key in sorted(_NEEDED):
+        if key not in table and ("issuer" not in table or len(_NEEDED - table.keys()) == 1):
             yield (), f"{key} is missing"
     yield from _elsewhere(found)
     for name in found.get("unconfirmed", ()):

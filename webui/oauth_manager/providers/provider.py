@@ -110,6 +110,8 @@ class OAuthProvider:
     # addresses that its own metadata name, and no operator
     reach: tuple[str, ...] = ()
     found: tuple[str, ...] = ()
+    # fields that the metadata of its issuer decide; none, if all is known without them
+    to_find: frozenset[str] = frozenset()
     read_account: AccountReader | None = field(default=None, repr=False)
     # feature: what the bot does with the service, in a few words -> the scopes it needs
     features: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -150,6 +152,11 @@ class OAuthProvider:
         return self.issuer or self.token_url
 
     @property
+    def is_found(self) -> bool:
+        """Return whether its addresses are known; those that its issuer names are found first."""
+        return bool(self.token_url)
+
+    @property
     def server(self) -> str:
         """Return the origin of the token endpoint: tokens go back to where they are from."""
         return origin(self.token_url)
@@ -169,8 +176,8 @@ class OAuthProvider:
 
     @property
     def can_revoke(self) -> bool:
-        """Return whether the provider can be asked to end a grant."""
-        return bool(self.revoke_url)
+        """Return whether the provider can be asked to end a grant, or may turn out to be."""
+        return bool(self.revoke_url) or not self.is_found
 
     @property
     def own_manage_url(self) -> str:

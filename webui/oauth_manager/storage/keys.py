@@ -168,6 +168,10 @@ def keep_alive_pause(provider: str) -> str:
     return f"stargazer:oauth_keep_alive_pause:{provider}"
 
 
+def server(provider: str) -> str:
+    return f"stargazer:oauth_server:{provider}"
+
+
 RECORD_PATTERN = PREFIX + "oauth_[ct]o*"  # tokens and connections, in one walk
 STATE_PATTERN = "stargazer:oauth_state:*"
 LINK_PATTERN = "stargazer:oauth_link:*"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from redis.asyncio import RedisCluster
 
 from ..providers.provider import OAuthProvider
-from . import account_index, canary, erasures, key_pages, keys
+from . import account_index, canary, erasures, key_pages, keys, server_pins
 from .calls import RedisClient, redis_call
 from .key_pages import Bookmark, Page
 from .resealer import AGAIN, BESIDE, INDEX, RECORDS, Findings, Resealer, Task
@@ -140,6 +140,7 @@ async def reseal(
     await bookmark.remove()
     if rotation.is_whole:
         await canary.renew(redis, storage.sealer)
+        await server_pins.renew(storage, redis, [p.name for p in providers.values() if p.to_find])
         async with redis_call("note the end of a rotation"):
             await redis.set(keys.LAST_ROTATION, f"{storage.clock.now():.0f}")
     return rotation

@@ -1,0 +1,154 @@
+"""Servers of the providers that are found by their issuers: asked for, pinned, and kept to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, replace
+from functools import partial
+
+from ..errors import OAuthMisconfigured, OAuthUnavailable, ProviderFailure
+from ..protocol import found, metadata
+from ..protocol.metadata import FRESH_SECONDS, Send, ServerMetadata
+from ..protocol.metadata_cache import PAUSE_SECONDS, Discovery
+from ..providers.provider import OAuthProvider
+from ..storage import server_pins
+from ..storage.calls import RedisClient
+from ..storage.server_pins import Pin
+from ..storage.storage import Storage, Subject
+
+log = logging.getLogger(__name__)
+
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Addresses of one server: name, the pinned one, the one that waits for the operator's word."""
+
+    provider: str
+    addresses: tuple[tuple[str, str, str], ...]
+
+
+class Servers:
+    """The providers' servers; of others than those by issuer all is known already.
+
+    What is found goes into ``providers`` too, where all look providers up.
+    """
+
+    def __init__(self, storage: Storage, send: Send, providers: dict[str, OAuthProvider]) -> None:
+        self._storage = storage
+        self._send = send
+        self._providers = providers
+        self._caches: dict[tuple[asyncio.AbstractEventLoop, str], Discovery] = {}
+
+    async def of(self, redis: RedisClient, provider: OAuthProvider) -> OAuthProvider:
+        """Return the provider with its server's addresses, found if need be.
+
+        Raises ``OAuthUnavailable``, ``OAuthMisconfigured`` or ``StoreUnavailable``.
+        """
+        if not provider.to_find:
+            return provider
+        loop, name = asyncio.get_running_loop(), provider.name
+        for place in [each for each in self._caches if each[0].is_closed()]:
+            del self._caches[place]
+        cache = self._caches.setdefault((loop, name), Discovery(self._storage.clock, name))
+        known = await cache.metadata(partial(self._search, redis, provider))
+        current = self._providers.get(name, provider)
+        if current.found != tuple(known.addresses.values()):
+            current = self._providers[name] = found.at(provider, known)
+        return current
+
+    async def about(self, subject: Subject) -> Subject:
+        """Return the subject with its provider's addresses.  Raises like :meth:`of`."""
+        provider = await self.of(subject.redis, subject.provider)
+        return subject if provider is subject.provider else replace(subject, provider=provider)
+
+    async def about_if_known(self, subject: Subject) -> Subject:
+        """Return the same, or without addresses if they cannot be found now.
+
+        Raises ``StoreUnavailable``.
+        """
+        try:
+            return await self.about(subject)
+        except ProviderFailure as failure:
+            log.warning("%s: %s failed: %s", failure.provider, failure.step, failure.code)
+            return subject
+
+    async def _search(
+        self, redis: RedisClient, provider: OAuthProvider
+    ) -> tuple[ServerMetadata, float]:
+        """Return the pinned metadata, and for how many seconds they count as fresh.
+
+        A server that is in trouble or tells lies changes nothing of what is pinned.
+        """
+        name, now = provider.name, self._storage.clock.now()
+        pin = await server_pins.read(self._storage, redis, name)
+        if pin and pin.metadata.issuer != provider.issuer:  # the operator has another one now
+            pin = Pin(pin.metadata, 0.0, sealed=pin.sealed)
+            return await self._pinned(redis, name, pin, await self._asked(provider))
+        if pin and 0 <= now - pin.checked_at < FRESH_SECONDS:
+            return pin.metadata, FRESH_SECONDS
+        try:
+            told = await self._asked(provider)
+        except (OAuthUnavailable, OAuthMisconfigured) as failure:
+            if pin is None:
+                raise
+            log.error("%s: %s; its pinned addresses stay in use", name, failure.code)
+            return pin.metadata, PAUSE_SECONDS
+        if pin and (moves := metadata.moved(pin.metadata, told)):
+            log.error(
+                "%s: %s moved, and nothing goes there before an operator accepts it: "
+                "webui providers accept %s",
+                name,
+                " and ".join(moves),
+                name,
+            )
+            kept = replace(pin, checked_at=now, waiting=told)
+            await server_pins.put(self._storage, redis, name, kept)
+            return pin.metadata, FRESH_SECONDS
+        return await self._pinned(redis, name, pin, told)
+
+    async def _asked(self, provider: OAuthProvider) -> ServerMetadata:
+        told = await metadata.find(self._send, provider.name, provider.issuer)
+        found.at(provider, told)  # refused before it is pinned
+        return told
+
+    async def _pinned(
+        self, redis: RedisClient, name: str, before: Pin | None, told: ServerMetadata
+    ) -> tuple[ServerMetadata, float]:
+        """Pin what a server tells; the pin of another process, if that was first."""
+        pin = Pin(told, self._storage.clock.now(), sealed=before.sealed if before else "")
+        if await server_pins.put(self._storage, redis, name, pin):
+            return told, FRESH_SECONDS
+        other = await server_pins.read(self._storage, redis, name)
+        if other is None or other.metadata.issuer != told.issuer:
+            raise OAuthUnavailable(name, metadata.STEP, "pinned_elsewhere")
+        return other.metadata, FRESH_SECONDS
+
+    async def waiting(self, redis: RedisClient, name: str) -> Move | None:
+        """Return the addresses that wait for the operator's word, None if none do.
+
+        Raises ``ValueError`` for an unknown provider.
+        """
+        if name not in self._providers:
+            raise ValueError("unknown provider")
+        pin = await server_pins.read(self._storage, redis, name)
+        if pin is None or pin.waiting is None:
+            return None
+        old, new = pin.metadata.addresses, pin.waiting.addresses
+        names = dict.fromkeys((*old, *new))
+        pairs = ((name, old.get(name, ""), new.get(name, "")) for name in names)
+        return Move(name, tuple(pair for pair in pairs if pair[1] != pair[2]))
+
+    async def accept(self, redis: RedisClient, move: Move) -> bool:
+        """Use the addresses that wait from now on; False if they are not those of ``move``."""
+        for _ in range(_TRIES):
+            pin = await server_pins.read(self._storage, redis, move.provider)
+            is_same = await self.waiting(redis, move.provider) == move
+            if pin is None or pin.waiting is None or not is_same:
+                return False
+            accepted = Pin(pin.waiting, self._storage.clock.now(), sealed=pin.sealed)
+            if await server_pins.put(self._storage, redis, move.provider, accepted):
+                return True
+        return False

@@ -1,0 +1,59 @@
+"""A provider with the addresses and the habits that its own metadata tell.  No I/O."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, Literal
+
+from ..errors import OAuthMisconfigured
+from ..providers.openid import WANTED
+from ..providers.provider import OAuthProvider
+from .metadata import STEP, ServerMetadata
+
+S256 = "S256"  # the only method of PKCE that we use
+
+
+def at(provider: OAuthProvider, metadata: ServerMetadata) -> OAuthProvider:
+    """Return the provider with what its metadata decide (``to_find``).
+
+    Raises ``OAuthMisconfigured`` if its token endpoint takes none of our ways to authenticate.
+    """
+    methods = metadata.challenge_methods
+    told: dict[str, Any] = {
+        "authorize_url": metadata.authorization_endpoint,
+        "token_url": metadata.token_endpoint,
+        "revoke_url": metadata.revocation_endpoint,
+        "account_url": metadata.userinfo_endpoint,
+        "par_url": metadata.pushed_authorization_request_endpoint,
+        "iss_required": metadata.sends_issuer,
+        # Many take it and do not tell (Entra); to those who do not, it is noise.
+        "pkce": S256 in methods or not methods,
+        "scopes": list(_scopes(provider, metadata)),
+    }
+    if "token_auth" in provider.to_find:
+        told["token_auth"] = _token_auth(provider, metadata)
+    decided = {name: value for name, value in told.items() if name in provider.to_find}
+    addresses = tuple(metadata.addresses.values())
+    return replace(provider, **decided, reach=metadata.reach, found=addresses)
+
+
+def _token_auth(
+    provider: OAuthProvider, metadata: ServerMetadata
+) -> Literal["basic", "post", "private_key_jwt"]:
+    if provider.client_key and "private_key_jwt" in metadata.auth_methods:
+        return "private_key_jwt"
+    if "client_secret_basic" in metadata.auth_methods:
+        return "basic"
+    if "client_secret_post" in metadata.auth_methods:
+        return "post"
+    raise OAuthMisconfigured(provider.name, STEP, "client_authentication")
+
+
+def _scopes(provider: OAuthProvider, metadata: ServerMetadata) -> tuple[str, ...]:
+    """Choose the usual scopes, as far as the server has them.
+
+    Its userinfo endpoint answers nobody without the first (OpenID Connect Core 5.3).
+    """
+    there = metadata.scopes or (WANTED[:2] if metadata.userinfo_endpoint else ())
+    usual = [scope for scope in WANTED if scope in there]
+    return tuple(dict.fromkeys([*usual[:1], *(provider.scopes or usual)]))

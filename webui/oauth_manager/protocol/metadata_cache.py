@@ -1,0 +1,50 @@
+"""Cache of one issuer's metadata, in one process and event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from ..clock import Clock
+from ..errors import OAuthMisconfigured, OAuthUnavailable, ProviderFailure
+from .metadata import STEP, ServerMetadata
+
+PAUSE_SECONDS = 10.0  # after a failure; callers meanwhile get the same answer at once
+
+Search = Callable[[], Awaitable[tuple[ServerMetadata, float]]]
+"""A search for metadata: they, and for how many seconds they are fresh."""
+
+
+class Discovery:
+    """Cache of one issuer's metadata: one search at a time; trouble keeps the old metadata."""
+
+    def __init__(self, clock: Clock, name: str) -> None:
+        self._name = name
+        self._clock = clock
+        self._asking: asyncio.Task[None] | None = None
+        self._known: ServerMetadata | None = None
+        self._failure: tuple[type[ProviderFailure], str] = OAuthUnavailable, ""
+        self._until = 0.0
+
+    async def metadata(self, search: Search) -> ServerMetadata:
+        """Return the metadata, by ``search`` if they are not fresh.  Raises like :func:`find`."""
+        if self._clock.monotonic() >= self._until:
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self._ask(search))
+            # Finished even if all waiters give up, or a slow provider would never be
+            # known.
+            await asyncio.shield(self._asking)
+        if self._known is None:
+            # A new one: an exception that is raised again and again gathers frames.
+            raise self._failure[0](self._name, STEP, self._failure[1])
+        return self._known
+
+    async def _ask(self, search: Search) -> None:
+        seconds = PAUSE_SECONDS
+        try:
+            self._known, seconds = await search()
+        except OAuthUnavailable as failure:
+            self._failure = OAuthUnavailable, failure.code
+        except OAuthMisconfigured as failure:
+            self._known, self._failure = None, (OAuthMisconfigured, failure.code)
+        self._until = self._clock.monotonic() + seconds
