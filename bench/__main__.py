@@ -12,6 +12,7 @@ import click
 
 from bench import (
     calls,
+    carried,
     disconnects,
     herd,
     pages,
@@ -37,6 +38,7 @@ ALL: dict[str, Benchmark] = {
     "tokens": tokens.measure,
     "traffic": traffic.measure,
     "calls": calls.measure,
+    "carried": carried.measure,
     "refreshing": refreshing.measure,
     "storm": storm.measure,
     "herd": herd.measure,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import click
 
-from bench.limits import LIMITS, MARGIN
+from bench.limits import LIMITS
 
 WIDTH = 54
 
@@ -42,7 +42,7 @@ class Report:
         limit = LIMITS[name]
         ratios = [a / b for a, b in zip(figures, floors, strict=True)] if floors else figures
         median = statistics.median(ratios)
-        is_beyond = median > limit.at_most * MARGIN
+        is_beyond = median > limit.at_most * limit.margin
         if is_beyond:
             self.beyond.append(name)
         what = f"times {limit.against}" if limit.against else "in all"
@@ -53,5 +53,6 @@ class Report:
     def end(self) -> int:
         """Print the names beyond their limits; return the exit status."""
         for name in self.beyond:
-            click.echo(f"beyond {MARGIN:g} times its limit: {name}", err=True)
+            margin = LIMITS[name].margin
+            click.echo(f"beyond {margin:g} times its limit: {name}", err=True)
         return 1 if self.beyond else 0
