@@ -3,10 +3,10 @@
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test test-long test-engines cover lint fix docs bench pictures bench-peers lock clean
+.PHONY: help run test test-long test-engines test-frameworks cover lint fix docs bench pictures bench-peers lock clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s%s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s%s\n", $$1, $$2 }' Makefile
 
 run: $(VENV)/run-installed ## Start the site with everything around it, on this machine
 	@exec $(BIN)/webui demo $(WITH:%=--with %)
@@ -35,6 +35,11 @@ test-engines: $(VENV)/test-installed ## Run the tests of the library and the jou
 	for kind in $(ENGINE_KINDS); do \
 		REDIS_KIND=$$kind $(BIN)/python -m $(PYTEST) -q --numprocesses 2 $(ENGINE_TESTS) || exit 1; \
 	done
+
+# Their packages are sixty more than all others need, so the examples for them are tried apart.
+test-frameworks: $(VENV)/frameworks-installed ## Run the examples for FastMCP and LangGraph, and check their types
+	$(BIN)/mypy examples/*.py tests/frameworks/*.py
+	REQUIRE_FRAMEWORKS=1 $(BIN)/python -m pytest -q tests/frameworks
 
 # Measuring doubles the time, and a test may miss a deadline for it: `make test` judges the tests,
 # and this how much of the code they run.  1 is the status of pytest if a test failed.
@@ -71,7 +76,8 @@ bench-peers: ## Measure other libraries at the same work, in an environment of t
 
 # Resolves everything anew, for every Python from 3.11 on and every platform at once:
 # run.txt is what production imports, build.txt makes the wheel, demo.txt and test.txt have both;
-# metrics.txt is run.txt with the extra metrics, for the image; docs.txt is what `make docs` needs besides.
+# metrics.txt is run.txt with the extra metrics, for the image; docs.txt and frameworks.txt
+# are what `make docs` and `make test-frameworks` need besides.
 UPGRADE := --upgrade
 COMPILE = uv --no-config pip compile --quiet $(UPGRADE) --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
@@ -86,6 +92,7 @@ lock: ## Resolve the versions in lock/ again
 		--output-file lock/test.txt
 	$(COMPILE) pyproject.toml --extra metrics --constraint lock/test.txt --output-file lock/metrics.txt
 	$(COMPILE) --group docs --constraint lock/test.txt --output-file lock/docs.txt
+	$(COMPILE) --group frameworks --constraint lock/test.txt --output-file lock/frameworks.txt
 
 clean: ## Remove everything that make made
 	rm -rf $(VENV) $(PEERS) .venv-moving build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis \
@@ -102,6 +109,12 @@ $(VENV)/test-installed: lock/test.txt $(VENV)/run-installed
 	@echo 'Installing what the tests need.'
 	@pip=$$(cat $(VENV)/pip-command) && \
 	$$pip install --quiet --require-hashes --requirement lock/test.txt
+	@touch $@
+
+$(VENV)/frameworks-installed: lock/frameworks.txt $(VENV)/test-installed
+	@echo 'Installing the frameworks of the examples.'
+	@pip=$$(cat $(VENV)/pip-command) && \
+	$$pip install --quiet --require-hashes --requirement lock/frameworks.txt
 	@touch $@
 
 $(VENV)/docs-installed: lock/docs.txt $(VENV)/run-installed

@@ -20,6 +20,6 @@ async def reader(redis_url: str, token: str) -> Call:
 
     async def read() -> str:
         found = await store.get(key="alice:google", collection="tokens")
-        return str(found["access_token"])
+        return str((found or {})["access_token"])
 
     return read

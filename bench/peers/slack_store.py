@@ -21,11 +21,12 @@ _SECRET = "client-secret"
 def sqlite3_reader(folder: Path, token: str) -> Callable[[], str]:
     store = SQLite3InstallationStore(database=str(folder / "slack.sqlite"), client_id=_CLIENT)
     rotator = TokenRotator(client_id=_CLIENT, client_secret=_SECRET)
-    store.init()
+    store.init()  # type: ignore[no-untyped-call]
     store.save(_installation(token))
 
     def read() -> str:
         found = store.find_installation(enterprise_id=None, team_id="T1", user_id="alice")
+        assert found  # noqa: S101 - it was saved above
         rotated = rotator.perform_token_rotation(installation=found)
         if rotated is not None:
             store.save(rotated)
@@ -37,13 +38,14 @@ def sqlite3_reader(folder: Path, token: str) -> Callable[[], str]:
 async def sqlalchemy_reader(engine: AsyncEngine, token: str) -> Call:
     store = AsyncSQLAlchemyInstallationStore(client_id=_CLIENT, engine=engine)
     rotator = AsyncTokenRotator(client_id=_CLIENT, client_secret=_SECRET)
-    await store.create_tables()
+    await store.create_tables()  # type: ignore[no-untyped-call]
     await store.async_save(_installation(token))
 
     async def read() -> str:
         found = await store.async_find_installation(
             enterprise_id=None, team_id="T1", user_id="alice"
         )
+        assert found  # noqa: S101 - it was saved above
         rotated = await rotator.perform_token_rotation(installation=found)
         if rotated is not None:
             await store.async_save(rotated)

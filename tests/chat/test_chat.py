@@ -1165,6 +1165,14 @@ def test_a_call_that_asks_for_more_than_a_model_may_choose_does_not_fit(call: An
     assert not CALLS.is_valid(call)
 
 
+@every("call", [("list", 7), ("status", ["github"]), (["list"], ""), ({}, None), (None, None)])
+async def test_arguments_of_another_type_are_answered_like_none(scene: Scene, call: Any) -> None:
+    """A bot that hands over what a model sent must not fail."""
+    action, provider = call
+    expected = await scene.say(action if isinstance(action, str) else "", "")
+    assert await scene.say(action, provider) == expected
+
+
 async def test_what_a_model_leaves_out_may_be_null(scene: Scene) -> None:
     assert await scene.say("list", None, None)  # type: ignore[arg-type]
 

@@ -68,7 +68,7 @@ async def connect_service(
     ``code`` is for ``confirm`` alone, and comes from a message that the person wrote
     themselves: never from a model, which may pass on a stranger's text.
     """
-    known = ACTIONS.get(action)
+    known = ACTIONS.get(action) if isinstance(action, str) else None  # a model sends anything
     if known is None:
         return say("unknown_action", actions=", ".join(ACTIONS))
     if not _is_private(ctx):
@@ -80,7 +80,8 @@ async def connect_service(
     except ValueError:
         return say("no_person")
     about = code if action == "confirm" else provider
-    return await _answered(talk, action, known(talk, (about or "").strip()))
+    named = about.strip() if isinstance(about, str) else ""
+    return await _answered(talk, action, known(talk, named))
 
 
 async def _answered(talk: Talk, action: str, work: Awaitable[str]) -> str:
