@@ -1,4 +1,4 @@
-"""A real server with TLS that wants a certificate of its clients, alone and as a Cluster."""
+"""A real server with TLS that wants certificates of its clients: alone, in a Cluster, by Sentinels."""
 
 from __future__ import annotations
 
@@ -32,30 +32,37 @@ def desk() -> Iterator[Desk]:
         yield Desk(url)
 
 
-@pytest.fixture(scope="module", params=["server", "cluster"])
+@pytest.fixture(scope="module", params=["server", "cluster", "sentinel"])
 def place(request: pytest.FixtureRequest, trusted: Authority) -> Iterator[str]:
     """The address of a server with TLS, without the certificates."""
-    kind = "+cluster" if request.param == "cluster" else ""
-    (port,) = free_ports(1)
+    port, guard = free_ports(2)
     own = str(trusted.issue())
-    options = ["--tls-port", str(port), "--tls-cert-file", own, "--tls-key-file", own]
+    options = ["--tls-cert-file", own, "--tls-key-file", own]
     options += ["--tls-ca-cert-file", str(trusted.path), "--tls-auth-clients", "yes"]
-    if kind:
+    options += ["--tls-replication", "yes"]
+    if request.param == "cluster":
         options += ["--cluster-enabled", "yes", "--tls-cluster", "yes"]
         options += ["--cluster-announce-ip", HERE]
     with ExitStack() as stack:
         try:
-            plain = stack.enter_context(redis_server(*options))
+            plain = stack.enter_context(redis_server("--tls-port", str(port), *options))
         except AssertionError:
             if os.environ.get("REQUIRE_REDIS") == "1":
                 raise
             pytest.skip("the server of this machine has no TLS")
-        if kind:
+        if request.param == "server":
+            yield f"rediss://{HERE}:{port}"
+        elif request.param == "cluster":
             with Blocking(port=plain) as client:
                 client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
                 while b"cluster_state:ok" not in _info(client):
                     client.ping()
-        yield f"rediss{kind}://{HERE}:{port}"
+            yield f"rediss+cluster://{HERE}:{port}"
+        else:
+            watched = f"sentinel monitor people {HERE} {port} 1\n"
+            own_port = "--tls-port", str(guard), "--sentinel"
+            stack.enter_context(redis_server(*own_port, *options, config=watched))
+            yield f"rediss+sentinel://{HERE}:{guard}/people/0"
 
 
 def _info(client: Blocking) -> bytes:

@@ -14,6 +14,7 @@ from webui.app import make_manager
 from webui.commands.check.engine import check_engine
 from webui.commands.check.outside import check_providers, check_proxy, check_sign_on
 from webui.commands.check.report import Report, Say
+from webui.commands.check.setting_cures import cure
 from webui.oauth_manager.configuration import is_placeholder
 from webui.oauth_manager.protocol.transport import Transport
 from webui.settings.settings import Settings, SettingsError, load_settings
@@ -52,6 +53,8 @@ async def run_checkup(environ: Mapping[str, str], say: Say, *, strict: bool = Fa
         say("What is wrong")
         for fault in error.faults:
             say(f"  {fault}")
+            if told := cure(fault, extra):
+                say(f"    {told}")
         return False
     _warn_of_placeholders(given, report)
     transport = Transport(proxy=settings.outgoing_proxy)
