@@ -1,4 +1,4 @@
-"""A real server with TLS that wants certificates of its clients: alone, in a Cluster, by Sentinels."""
+"""A real server with TLS that wants certificates of clients: alone, in a Cluster, by Sentinels."""
 
 from __future__ import annotations
 
