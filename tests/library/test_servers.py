@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from redis.asyncio import Redis
+from starlette.types import Receive, Scope, Send
 
 from tests.kit.clock import FakeClock
 from tests.kit.fake_answers import Answer, redirect
@@ -127,6 +128,39 @@ class TestIssuerAlone:
         ended = await after.delete_token(redis, "ann", NAME)
         assert ended.at_provider is RevokeOutcome.UNCONFIRMED
         assert ended.retry_until
+
+    async def test_is_asked_before_a_refresh_takes_its_lock_which_may_not_last_as_long(
+        self, server: Issuer, clock: FakeClock, redis: Redis
+    ) -> None:
+        locks: list[Any] = []
+
+        class Watched(Issuer):
+            async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+                if "/.well-known/" in scope["path"]:
+                    locks.append(await redis.keys("stargazer:oauth_lock:*"))
+                await super().__call__(scope, receive, send)
+
+        watched = Watched(fake=server.fake)
+        manager = manager_of(watched, clock=clock)
+        await connected(manager, server.fake, redis, "ann", NAME)
+        await age(manager, redis, "ann", NAME)
+        clock.advance(FRESH_SECONDS)
+        for process in (manager, manager_of(watched, clock=clock)):
+            assert await process.get_token("ann", NAME, redis)
+            await age(manager, redis, "ann", NAME)
+            clock.advance(FRESH_SECONDS)
+        assert locks == [[], [], []]
+
+    async def test_that_offers_other_ways_to_authenticate_is_followed_without_a_restart(
+        self, manager: OAuthManager, server: Issuer, clock: FakeClock, redis: Redis
+    ) -> None:
+        await connected(manager, server.fake, redis, "ann", NAME)
+        server.document["token_endpoint_auth_methods_supported"] = ["client_secret_post"]
+        server.document["authorization_response_iss_parameter_supported"] = None
+        clock.advance(FRESH_SECONDS)
+        await begin(manager, redis)
+        assert manager.providers[NAME].token_auth == "post"
+        assert not manager.providers[NAME].iss_required
 
     async def test_is_sealed_for_this_provider_alone(
         self, manager: OAuthManager, redis: Redis, server: Issuer

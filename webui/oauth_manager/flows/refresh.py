@@ -70,6 +70,8 @@ async def refreshed(
 
 
 async def _across_processes(services: Services, flight: Flight) -> TokenData | None:
+    # First: a server that takes its time to tell its addresses may outlast the lock.
+    flight.subject = await services.servers.about_if_known(flight.subject)
     subject, clock = flight.subject, services.storage.clock
     lock = Lock(services.storage, subject)
     begun = clock.monotonic()
@@ -146,7 +148,9 @@ async def _refresh(services: Services, flight: Flight, stored: Stored) -> _Renew
     storage, client = services.storage, services.client
     subject = flight.subject
     try:
-        provider = await services.servers.of(subject.redis, subject.provider)
+        provider = subject.provider
+        if not provider.is_found:  # what went wrong then is told at once
+            provider = await services.servers.of(subject.redis, provider)
         fresh = await client.refresh(provider, flight.due)
     except OAuthRefused as refusal:
         newer = await ended(services, subject, stored, refusal)

@@ -41,6 +41,7 @@ class Servers:
         self._send = send
         self._providers = providers
         self._caches: dict[tuple[asyncio.AbstractEventLoop, str], Discovery] = {}
+        self._used: dict[str, ServerMetadata] = {}
 
     async def of(self, redis: RedisClient, provider: OAuthProvider) -> OAuthProvider:
         """Return the provider with its server's addresses, found if need be.
@@ -54,10 +55,9 @@ class Servers:
             del self._caches[place]
         cache = self._caches.setdefault((loop, name), Discovery(self._storage.clock, name))
         known = await cache.metadata(partial(self._search, redis, provider))
-        current = self._providers.get(name, provider)
-        if current.found != tuple(known.addresses.values()):
-            current = self._providers[name] = found.at(provider, known)
-        return current
+        if self._used.get(name) != known:
+            self._providers[name], self._used[name] = found.at(provider, known), known
+        return self._providers[name]
 
     async def about(self, subject: Subject) -> Subject:
         """Return the subject with its provider's addresses.  Raises like :meth:`of`."""
