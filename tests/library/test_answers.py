@@ -433,6 +433,51 @@ class TestWordsForTheEnd:
                 read_token_answer(provider, "refresh", said, issued_to="old")
 
 
+class TestWordsAtTheExchange:
+    """A code that is refused, in words of no specification."""
+
+    @every(
+        ("body", "meaning"),
+        [
+            ({"ok": False, "error": "invalid_code"}, Meaning.GONE),
+            ({"ok": False, "error": "code_already_used"}, Meaning.GONE),
+            ({"status": "BAD_AUTH_CODE", "message": "missing or unknown auth code"}, Meaning.GONE),
+            ({"status": 400, "message": "Invalid authorization code"}, Meaning.GONE),
+            (
+                {
+                    "error": "invalid_request",
+                    "error_description": "Value passed for the authorization code was invalid.",
+                },
+                Meaning.GONE,
+            ),
+            ({"message": "appid/redirect uri is another. Or authorization code expired"}, "gone"),
+            ({"ok": False, "error": "bad_redirect_uri"}, Meaning.SETUP),
+            ({"status": 400, "message": "redirect_uri does not match registered URI"}, "setup"),
+            ({"message": "The redirection URI is another"}, Meaning.SETUP),
+            ({"status": 403, "message": "invalid client secret"}, Meaning.SETUP),
+            ({"code": "invalid_access_token", "message": "Client secret is invalid"}, "setup"),
+            ({"error": "invalid_request"}, Meaning.SETUP),
+            ({"error": "invalid_request", "error_description": "no such field"}, Meaning.SETUP),
+            ({"message": "Missing authorization code parameter"}, Meaning.UNKNOWN),
+            ({"message": "The code has gone for a walk"}, Meaning.UNKNOWN),
+        ],
+    )
+    def test_tell_a_code_that_is_over_from_a_wrong_set_up(self, body: object, meaning: str) -> None:
+        with pytest.raises((OAuthRefused, OAuthMisconfigured)) as caught:
+            judge(body, 400)
+        assert caught.value.meaning == meaning
+
+    @every("body", [{"message": "Unauthorized", "error": 401}, {"error": "access_denied"}, {}])
+    def test_401_means_a_client_that_is_not_who_it_says(self, body: object) -> None:
+        with pytest.raises(OAuthMisconfigured) as caught:
+            judge(body, 401)
+        assert caught.value.meaning is Meaning.SETUP
+
+    def test_a_wrong_secret_told_in_a_sentence_is_the_operators_when_renewing_too(self) -> None:
+        with pytest.raises(OAuthMisconfigured):
+            renew({"status": 403, "message": "invalid client secret"}, 403)
+
+
 class TestThreeKindsOfFailure:
     @every(("code", "kind"), ERRORS)
     @every("status", [200, 400, 401, 403])

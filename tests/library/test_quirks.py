@@ -141,6 +141,12 @@ class TestRequests:
                 "Bearer access",
                 "",
             ),
+            (
+                {"revoke_auth": "public", "revoke_token": "access"},
+                "POST",
+                None,
+                "token=access&client_id=an+id",
+            ),
             ({"revoke_auth": "none", "revoke_token": "access"}, "POST", None, "token=access"),
         ],
     )
@@ -172,6 +178,12 @@ class TestTokenAnswers:
         provider = made(token_path="authed_user", token_types=("user",))
         renewed = {"ok": True, "access_token": "mine", "token_type": "user"}
         assert tokens(provider, renewed, "refresh").access_token == "mine"
+
+    def test_scopes_are_read_there_even_where_the_tokens_lie_at_the_top(self) -> None:
+        provider = made(token_path="authed_user", token_types=("user",))
+        outer = {"ok": True, "access_token": "mine", "token_type": "user"}
+        found = tokens(provider, {**outer, "authed_user": {"id": "U1", "scope": "a,b"}})
+        assert (found.access_token, found.scopes) == ("mine", ["a", "b"])
 
     def test_a_type_that_is_not_named_is_refused(self) -> None:
         with pytest.raises(OAuthMisconfigured, match="unknown_token_type"):

@@ -52,7 +52,7 @@ def test_one_is_told_with_all_that_has_to_be_typed() -> None:
         "EXTRA_PROVIDERS=slack,notion",
         "NOTION_CLIENT_SECRET=",
         "Scopes: none are asked for",
-        "Not confirmed by a document of the vendor: register, account_url",
+        "Not confirmed by a document of the vendor: register, pkce, manage_url",
         "https://developers.notion.com/reference/create-a-token",
     ):
         assert told in done.output

@@ -23,8 +23,8 @@ _CAUTION = (
 )
 _Words = Mapping[Meaning, tuple[str, ...]]
 
-# RFC 6749 4.1.2.1 and 5.2, RFC 7636 4.4.1, RFC 8707 2; names of GitHub's, Google's and Slack's
-# that mean nothing else anywhere.
+# RFC 6749 4.1.2.1 and 5.2, RFC 7636 4.4.1, RFC 8707 2; names of GitHub's, Google's, Slack's and
+# LinkedIn's that mean nothing else anywhere.
 _EVERYWHERE: _Words = {
     Meaning.SETUP: (
         "invalid_client",
@@ -36,6 +36,8 @@ _EVERYWHERE: _Words = {
         "invalid_client_secret",
         "bad_client_secret",
         "redirect_uri_mismatch",
+        "bad_redirect_uri",
+        "invalid_redirect_uri",
         "invalid_scope",
         "invalid_target",
         "invalid_resource",
@@ -62,10 +64,19 @@ _AT: dict[str, _Words] = {
         Meaning.SETUP: ("invalid_request",),
     },
     "exchange": {
-        Meaning.GONE: ("invalid_grant", "bad_verification_code", "bad_refresh_token"),
+        Meaning.GONE: (
+            "invalid_grant",
+            "bad_verification_code",
+            "bad_refresh_token",
+            # Slack's (docs.slack.dev, oauth.v2.access), then HubSpot's (HubSpot/hubspot-api-python
+            # 115).
+            "invalid_code",
+            "code_already_used",
+            "bad_auth_code",
+            "expired_auth_code",
+        ),
         Meaning.AGAIN: _AGAIN,
         Meaning.DENIED: ("access_denied",),
-        Meaning.SETUP: ("invalid_request",),
     },
     "refresh": {
         Meaning.GONE: (
@@ -101,6 +112,21 @@ _SAYS_SETUP = re.compile(
     r"(id|identifier|secret|key|credentials?|authentication|assertion)\b"
     r"|\b(secret|parameter|(access|id|csrf) token)\b"
 )
+# A code that is over, a redirect URI that is another, and a client that is not who it says, in a
+# sentence: Twitch's, X's, Zoom's, Canva's and LinkedIn's.
+_A_CODE = r"(authori[sz]ation|auth|verification) code"
+_SAYS_CODE = re.compile(
+    rf"\b({_DEAD}|used) {_A_CODE}\b"
+    rf"|\b{_A_CODE} (is |was |has |has been |already )*({_DEAD}|used)\b"
+)
+_SAYS_REDIRECT = re.compile(r"\bredirect(ion)? ur[il]\b")
+_A_CLIENT = (
+    r"(client|consumer|app|application) (id|identifier|secret|key|credentials|authentication)"
+)
+_SAYS_CLIENT = re.compile(
+    rf"\b({_DEAD}|wrong|missing) {_A_CLIENT}\b"
+    rf"|\b{_A_CLIENT} (is |are |was |were )?({_DEAD}|wrong|failed)\b"
+)
 # Said together, in lower case.  Facebook's and Instagram's (developers.facebook.com, "Handle
 # errors"); Strava's (developers.strava.com, "Faults").
 _DEAD_TOGETHER = ({"oauthexception", "190"}, {"refreshtoken", "refresh_token", "invalid"})
@@ -128,8 +154,26 @@ def meaning_of(provider: OAuthProvider, step: str, said: Sequence[str]) -> tuple
             for meaning, words in meanings.items():
                 if _snake_case(word) in words:
                     return meaning, word
-    if step == "refresh" and _is_dead_token(said):
+    return _in_a_sentence(step, said)
+
+
+def _in_a_sentence(step: str, said: Sequence[str]) -> tuple[Meaning, str]:
+    """Return what is meant by an answer whose words are not those of a specification."""
+    plain = [_letters(text) for text in said]
+    if step == "refresh" and _is_dead_token(said, plain):
         return Meaning.GONE, "dead_refresh_token"
+    # Beside a refresh token it may be either.
+    clear = [text for text in plain if "refresh token" not in text]
+    if step in ("exchange", "refresh") and any(map(_SAYS_CLIENT.search, clear)):
+        return Meaning.SETUP, "wrong_client"
+    if step == "exchange":
+        if any(map(_SAYS_CODE.search, plain)):
+            return Meaning.GONE, "dead_code"
+        if any(map(_SAYS_REDIRECT.search, plain)):
+            return Meaning.SETUP, "wrong_redirect_uri"
+        # Last: some say it of a code that is over (X, LinkedIn).
+        if "invalid_request" in map(_snake_case, said):
+            return Meaning.SETUP, "invalid_request"
     return Meaning.UNKNOWN, ""
 
 
@@ -138,9 +182,13 @@ def _snake_case(word: str) -> str:
     return re.sub(r"(?<=[a-z])(?=[A-Z])|-", "_", word).lower()
 
 
-def _is_dead_token(said: Sequence[str]) -> bool:
+def _letters(text: str) -> str:
+    """Return the words of a text, in small letters between blanks."""
+    return re.sub(r"[^a-z]+", " ", _snake_case(text[:200])).strip()
+
+
+def _is_dead_token(said: Sequence[str], plain: Sequence[str]) -> bool:
     """Tell whether it says so in words, and nothing that only an operator can mend."""
-    plain = [re.sub(r"[^a-z]+", " ", _snake_case(text[:200])).strip() for text in said]
     if any(map(_SAYS_SETUP.search, plain)):
         return False
     together = {text.lower() for text in said}

@@ -61,8 +61,10 @@ def read_token_answer(
 def _at_token_path(provider: OAuthProvider, content: Any) -> Any:
     """Lift the tokens up from the provider's own place; beside them nothing of others stays."""
     inner = value_at(content, provider.token_path) if provider.token_path else None
-    if not isinstance(inner, dict) or "access_token" not in inner:
+    if not isinstance(inner, dict) or not isinstance(content, dict):
         return content
+    if "access_token" not in inner:  # its scopes may lie there even so (Slack)
+        return {**{k: inner[k] for k in ("scope",) if k in inner}, **content}
     return {**{k: v for k, v in content.items() if k not in _OF_A_TOKEN}, **inner}
 
 
@@ -120,6 +122,8 @@ def refusal(
 ) -> ProviderFailure:
     said = everything_in(answer, content)
     meaning, word = meaning_of(provider, step, said)
+    if step == "exchange" and answer.status == 401 and meaning in (Meaning.UNKNOWN, Meaning.DENIED):
+        meaning = Meaning.SETUP  # RFC 6749 5.2: the client is not who it says
     if issued_to not in ("", provider.client_id) and meaning is not Meaning.TROUBLE:
         meaning = Meaning.MOVED  # RFC 6749 6: bound to the client it was issued to
     kind: type[ProviderFailure] = OAuthRefused

@@ -105,9 +105,9 @@ SCHEMA = (
     Field("revoke_method", "choice POST DELETE", "Method of revocation: POST or DELETE."),
     Field(
         "revoke_auth",
-        "choice client post basic none token",
-        "What authorises revocation: client (as CLIENT_AUTH), post, basic, none, or token (the "
-        "access token itself).",
+        "choice client post basic public none token",
+        "What authorises revocation: client (as CLIENT_AUTH), post, basic, public (the client id "
+        "alone), none, or token (the access token itself).",
     ),
     Field(
         "revoke_body",

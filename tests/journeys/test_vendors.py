@@ -1,0 +1,145 @@
+"""The whole life with providers made of a name, an id and a secret, at strict vendors.
+
+The vendors are written from their own documents (:mod:`tests.kit.vendors`); nothing about
+an address or a habit is configured here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.kit.library import BASE_URL
+from tests.kit.site_fixtures import Browser, Place, card_state, site_at
+from tests.kit.vendors import VENDORS
+from tests.kit.vendors.server import Vendor
+from webui.oauth_manager.providers import entry
+
+CLIENT = {"client_id": "an-id", "client_secret": "s3cret_of.a-client~1"}
+
+
+@pytest.fixture(params=VENDORS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def vendor(name: str) -> Vendor:
+    client = CLIENT["client_id"], CLIENT["client_secret"]
+    return Vendor(VENDORS[name], *client, redirect_uri=f"{BASE_URL}/oauth/{name}/callback")
+
+
+@asynccontextmanager
+async def at(
+    redis_url: str, redis: Redis, vendor: Vendor, name: str
+) -> AsyncIterator[tuple[Place, Browser]]:
+    """The site with that one provider, and ann's browser."""
+    config: dict[str, Any] = {name: CLIENT}
+    async with site_at(redis_url, redis, provider_app=vendor, providers_config=config) as place:
+        yield place, await place.signed_in("ann")
+
+
+async def connect(ann: Browser, vendor: Vendor, name: str) -> str:
+    """The whole way from the button to the page after it."""
+    await ann.get(vendor.allow(await ann.begin(name)))
+    return (await ann.get("/connections")).text
+
+
+def test_the_file_says_what_no_document_settles(vendor: Vendor, name: str) -> None:
+    found = entry(name)
+    assert found
+    assert set(vendor.rules.doubted) <= set(found.facts.get("unconfirmed", ()))
+    assert found.facts["checked"] >= vendor.rules.checked
+
+
+@pytest.mark.anyio
+async def test_a_whole_life_goes_as_the_vendors_documents_say(
+    redis_url: str, redis: Redis, vendor: Vendor, name: str
+) -> None:
+    rules = vendor.rules
+    async with at(redis_url, redis, vendor, name) as (place, ann):
+        page = await connect(ann, vendor, name)
+        assert (vendor.faults, card_state(page, name)) == ([], "connected")
+        assert rules.profile.name in page
+        first = await place.bot.get_token("ann", name, place.redis)
+        assert first
+        assert vendor.is_alive(first)
+
+        # renewed in time
+        if rules.lifetime:
+            place.clock.advance(rules.lifetime)
+            vendor.expire()
+            ann = await place.signed_in("ann")  # her session may be over too
+            second = await place.bot.get_token("ann", name, place.redis)
+            assert second not in (None, first)
+            assert vendor.is_alive(str(second))
+
+        # taken early: the clock says nothing, the vendor does
+        vendor.expire()
+        await ann.post(f"/connections/{name}/check")
+        await place.settled()
+        third = await place.bot.get_token("ann", name, place.redis)
+        assert third
+        assert vendor.is_alive(third)
+        assert await ann.state_of(name) == "connected"
+
+        # the person removes the application there
+        vendor.withdraw()
+        await ann.post(f"/connections/{name}/check")
+        await place.settled()
+        assert await ann.state_of(name) == "reconnect"
+        assert await place.bot.get_token("ann", name, place.redis) is None
+        assert card_state(await connect(ann, vendor, name), name) == "connected"
+
+        await ends_truthfully(place, ann, vendor, name)
+    assert vendor.faults == []
+
+
+async def ends_truthfully(place: Place, ann: Browser, vendor: Vendor, name: str) -> None:
+    """She disconnects, and reads what became of it at the vendor."""
+    rules = vendor.rules
+    provider = place.site.manager.providers[name]
+    assert provider.can_revoke is (rules.revocation is not None)
+    question = (await ann.get(f"/connections/{name}/disconnect")).text
+    token = await place.bot.get_token("ann", name, place.redis)
+    assert token
+    answer = await ann.post(f"/connections/{name}/disconnect")
+    await place.settled()
+    page = (await ann.get("/connections")).text
+    state = "disconnected" if rules.revocation else "own_list"
+    assert (answer.status_code, card_state(page, name)) == (303, state)
+    if rules.revocation:
+        assert vendor.calls[-1] == "revoke"
+        assert not vendor.is_alive(token)
+        if rules.revocation.ends == "grant":
+            assert vendor.grants == 0
+    else:
+        assert provider.own_manage_url in question + page
+        assert vendor.is_alive(token)
+    assert await place.bot.get_token("ann", name, place.redis) is None
+
+
+@pytest.mark.anyio
+async def test_what_the_vendor_refuses_is_told_to_the_one_who_can_act(
+    redis_url: str, redis: Redis, vendor: Vendor, name: str
+) -> None:
+    told = {}
+    async with at(redis_url, redis, vendor, name) as (_, ann):
+        address = vendor.allow(await ann.begin(name))
+        vendor.spend_codes()
+        await ann.get(address)
+        told["code"] = await ann.state_of(name)
+
+        address = vendor.allow(await ann.begin(name))
+        vendor.redirect_uri = "https://elsewhere.example/callback"
+        await ann.get(address)
+        told["redirect"] = await ann.state_of(name)
+        vendor.redirect_uri = f"{BASE_URL}/oauth/{name}/callback"
+
+        vendor.client_secret = "another"
+        told["client"] = card_state(await connect(ann, vendor, name), name)
+    assert (told, vendor.faults) == (vendor.rules.means, [])

@@ -1,0 +1,12 @@
+"""Strict vendors, each written from the vendor's own documents and from nothing of ours.
+
+``sources`` are the documents; where a shape stands in none, a comment names the public thread that
+shows it.
+"""
+
+from __future__ import annotations
+
+from tests.kit.vendors.leisure import LEISURE
+from tests.kit.vendors.work import WORK
+
+VENDORS = WORK | LEISURE
