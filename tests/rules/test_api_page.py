@@ -55,8 +55,10 @@ async def sent(bot: Caller, block: str) -> Any:
     (url,) = [word for word in words if word.startswith("https://connect.example.org/api/v1/")]
     headers = dict(words[n + 1].split(": ", 1) for n, word in enumerate(words) if word == "-H")
     assert headers.pop("Authorization") == "Bearer $SERVICE_KEY"
-    body = words[words.index("-d") + 1]
     path = url.removeprefix("https://connect.example.org/api/v1")
+    if "-d" not in words:
+        return await bot.client.get(path, headers=headers)
+    body = words[words.index("-d") + 1]
     return await bot.client.post(path, content=body, headers=headers)
 
 
@@ -65,8 +67,11 @@ async def test_the_calls_on_the_page_are_answered(place: Place) -> None:
     bot = await caller(place)
     answers = [await sent(bot, block) for block in CALLS]
     assert [answer.status_code for answer in answers] == [200] * len(CALLS)
-    (shown,) = code_blocks(PAGE, "json")
-    assert answers[0].json().keys() == json.loads(shown).keys()
+    shown = [json.loads(block) for block in code_blocks(PAGE, "json")]
+    assert [answers[0].json().keys(), answers[2].json().keys()] == [one.keys() for one in shown]
+    (notice,) = answers[2].json()["notices"]
+    (example,) = shown[1]["notices"]
+    assert notice | {"id": "", "at": 0} == example | {"id": "", "at": 0}
 
 
 def test_the_commands_on_the_page_work(empty_redis_url: str) -> None:

@@ -394,7 +394,9 @@ RUN = {
         r"\.venv/bin/python -m pytest|async def repositories|def test_the_repositories"
     ),
     "a backup, in tests/engines": re.compile(r"redis-cli -u|redis-server --dir"),
-    "of the API, in test_api_page": re.compile(r'webui keys |curl -s .*/api/v1/|\{"access_token"'),
+    "of the API, in test_api_page": re.compile(
+        r'webui keys |curl -s .*/api/v1/|\{"access_token"|\{"notices"'
+    ),
     "a whole file, in test_examples": re.compile(r'"""|server \{\n'),
 }
 

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Scope
 from webui.api import bodies
 from webui.api.call import Call
 from webui.api.gate import Gate
+from webui.api.notices import Newest
 from webui.api.operations import OPERATIONS, PREFIX, Operation
 from webui.api.problems import NOT_STORED, Problem, handle, of_status, problem_of
 from webui.api.service_keys import ServiceKeys
@@ -27,7 +28,7 @@ from webui.oauth_manager.storage import Sealer
 from webui.site import Site
 
 SECONDS = 12.0  # for a call: a service may have to be asked
-PLACES = 256  # calls at work at once; those that wait for a service cost next to nothing
+PLACES = 128  # calls at work at once; some of them wait for a service
 
 log = logging.getLogger(__name__)
 
@@ -47,26 +48,33 @@ def create_api(site: Site, recorder: Recorder | None = None) -> ASGIApp:
     app.state.sealer = Sealer(" ".join(site.settings.encryption_keys))
     app.state.gate = Gate(ServiceKeys(app.state.sealer, site.clock), site.redis)
     app.state.seen = Seen()
+    app.state.newest = Newest(site)
     return guarded_for_machines(app, site.settings, _refuse, bodies.MAX_BYTES, recorder)
 
 
 def _route(operation: Operation, room: Room, recorder: Recorder | None) -> Route:
-    view = _view(operation, recorder)
+    view = _view(operation, room, recorder)
     route = Route(PREFIX + operation.path, view, methods=[operation.method])
-    room.admit(route, SECONDS)
+    if not operation.waits:
+        room.admit(route, SECONDS)
     return route
 
 
 def _view(
-    operation: Operation, recorder: Recorder | None
+    operation: Operation, room: Room, recorder: Recorder | None
 ) -> Callable[[Request], Awaitable[Response]]:
     async def view(request: Request) -> Response:
         outcome = "failed"
         try:
-            content = await operation.answer(await _call(operation, request))
+            if operation.waits:
+                async with room.place():
+                    call = await _call(operation, request)
+            else:
+                call = await _call(operation, request)
+            content = await operation.answer(call)
             outcome = "ok"
             return JSONResponse(content, headers=NOT_STORED)
-        except (Problem, OAuthError) as error:
+        except (Busy, Problem, OAuthError) as error:
             problem = problem_of(error)
             outcome = problem.code
             return problem.response()

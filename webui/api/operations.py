@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from webui.api import bodies, connections, links, proofs, tokens
+from webui.api import bodies, connections, links, notices, proofs, tokens
 from webui.api.bodies import Member
 from webui.api.call import Call
 
@@ -15,13 +15,17 @@ PREFIX = "/api/v1"
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One call.  ``members`` are of its body if it is a POST, else of its query."""
+    """One call.  ``members`` are of its body if it is a POST, else of its query.
+
+    One that ``waits`` has a place among the calls at work only until its key is known.
+    """
 
     method: str
     path: str
     right: str
     members: tuple[Member, ...]
     answer: Callable[[Call], Awaitable[dict[str, Any]]]
+    waits: bool = False
 
 
 _OF_PERSON = bodies.USER_ID, bodies.PROVIDER, bodies.ACCOUNT
@@ -41,4 +45,12 @@ OPERATIONS = (
     ),
     Operation("POST", "/connections/check", "connections", _OF_PERSON, connections.check),
     Operation("POST", "/connections/disconnect", "connections", _OF_PERSON, connections.disconnect),
+    Operation(
+        "GET",
+        "/notices",
+        "notices",
+        (bodies.AFTER, bodies.WAIT, bodies.LIMIT),
+        notices.read_notices,
+        waits=True,
+    ),
 )

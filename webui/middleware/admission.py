@@ -6,6 +6,8 @@ Busy is not broken: who has waited too long is told to come back, and nothing wa
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
@@ -38,14 +40,20 @@ class Room:
 
         async def admitted(scope: Scope, receive: Receive, send: Send) -> None:
             with deadline(seconds, redis=REDIS_SECONDS):
-                try:
-                    async with asyncio.timeout(self._wait):
-                        await self._free.acquire()
-                except TimeoutError:
-                    raise Busy from None
-                try:
+                async with self.place():
                     await app(scope, receive, send)
-                finally:
-                    self._free.release()
 
         route.app = admitted
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Hold a place for a piece of work.  Raises ``Busy``."""
+        try:
+            async with asyncio.timeout(self._wait):
+                await self._free.acquire()
+        except TimeoutError:
+            raise Busy from None
+        try:
+            yield
+        finally:
+            self._free.release()

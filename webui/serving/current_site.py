@@ -85,12 +85,16 @@ class _Generation:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._under_way = 0
+        self._is_ending = False
         self._is_idle = asyncio.Event()
         self._is_idle.set()
         self._to_app: asyncio.Queue[Message] = asyncio.Queue()
         self._from_app: asyncio.Queue[Any] = asyncio.Queue()
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state = scope.setdefault("state", {})
+        of_server = state.get("is_ending", bool)
+        state["is_ending"] = lambda: self._is_ending or of_server()
         self._under_way += 1
         self._is_idle.clear()
         try:
@@ -107,6 +111,7 @@ class _Generation:
 
     async def end(self) -> None:
         """Let its requests finish, and then the work that they left."""
+        self._is_ending = True
         try:
             async with asyncio.timeout(OLD_SECONDS):
                 await self._is_idle.wait()

@@ -67,7 +67,11 @@ class Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to accept; an application that refuses to start ends the server."""
+        """Begin to accept; an application that refuses to start ends the server.
+
+        Requests can ask ``is_ending`` in their state: those that only wait need not go on.
+        """
+        self.lifespan.state["is_ending"] = lambda: self.should_exit
         try:
             await super().startup(sockets)
         except SystemExit:

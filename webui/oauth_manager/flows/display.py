@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Callable, Collection
 from functools import partial
 from typing import Any
 
-from ..journal import activity, notices
+from ..journal import activity, notice_pages, notices
 from ..journal.activity import PAGE, ActivityPage
+from ..journal.notice_pages import NoticePage
 from ..journal.notices import Notice, NoticeKind
 from ..links import open_links
 from ..links.open_links import OpenLink
@@ -141,6 +142,27 @@ class Display(Composition):
         overtaken is left out.  Goes on while Redis is away.
         """
         return notices.read(self._storage, redis, consumer, partial(self._is_news, redis))
+
+    async def notice_page(
+        self,
+        redis: RedisClient,
+        after: str = "",
+        *,
+        limit: int = 100,
+        wanted: Callable[[Notice], bool] = lambda _: True,
+    ) -> NoticePage:
+        """Return the notices after a position that the caller keeps, ``""`` for the oldest kept.
+
+        They stay for other readers.  Three round trips, and one for each that is wanted.
+        """
+        self._need(redis)
+        is_news = partial(self._is_news, redis)
+        return await notice_pages.read(self._storage, redis, after, limit, wanted, is_news)
+
+    async def newest_notice(self, redis: RedisClient) -> str:
+        """Return the position of the newest notice.  Two round trips."""
+        self._need(redis)
+        return await notice_pages.newest(self._storage, redis)
 
     async def link_cancelled(self, redis: RedisClient, request: LinkRequest) -> None:
         """Tell the link's person that somebody switched it off."""

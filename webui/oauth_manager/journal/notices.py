@@ -131,13 +131,18 @@ def add(
     """
     if kind is NoticeKind.RECONNECT_NEEDED:
         return due.put(pipe, kind, user_id, provider, ANSWER_SECONDS)
+    notice = Notice(kind, user_id, provider, account, storage.clock.now(), detail)
+    return _append(storage, pipe, notice)
+
+
+def _append(storage: Storage, pipe: Commands, notice: Notice) -> Any:
     details = {
-        "notice": kind.value,
-        "account": account,
-        "at": storage.clock.now(),
-        "detail": detail,
+        "notice": notice.kind.value,
+        "account": notice.account,
+        "at": notice.at,
+        "detail": notice.detail,
     }
-    sealed = storage.sealer.seal("notice", user_id, provider, details)
+    sealed = storage.sealer.seal("notice", notice.user_id, notice.provider, details)
     return pipe.eval(APPEND, 1, keys.NOTICES, "MAXLEN", "~", MAX_LENGTH, "*", "sealed", sealed)
 
 
@@ -162,18 +167,14 @@ async def read(
 ) -> AsyncIterator[Notice]:
     """Yield every notice that is news, until each was handled; ends only when the caller stops.
 
-    A notice is acknowledged when the next one is asked for.  First come the due
-    ones, those this consumer left unfinished, and those another one abandoned, then
-    new ones.  Redis may go away meanwhile.
+    A notice is acknowledged when the next one is asked for.  First come those this
+    consumer left unfinished, and those another one abandoned, then new ones.  Redis may
+    go away meanwhile.
     """
     start, pause = "0", 0.5
     while True:
         try:
-            for waited in await due.take(redis):
-                notice = _timely(waited)
-                if notice is not None and await is_news(notice):
-                    yield notice
-                await due.settle(redis, waited)
+            await promote(storage, redis)
             entries = await _entries(redis, consumer, start)
             for identifier, sealed in entries:
                 notice = _open(storage, sealed)
@@ -186,6 +187,20 @@ async def read(
             log.warning("notices wait: %s", error)
             await asyncio.sleep(pause)
             start, pause = "0", min(pause * 2, _LONGEST_PAUSE)
+
+
+async def promote(storage: Storage, redis: RedisClient) -> None:
+    """Put the notices whose time has come into the stream, where every reader meets them.
+
+    Each reader does so; one that dies in between may leave a notice there twice.
+    Raises ``StoreUnavailable``.
+    """
+    for waited in await due.take(redis):
+        notice = _timely(waited)
+        if notice is not None:
+            async with redis_call("write a notice that was due"):
+                await _append(storage, redis, notice)
+        await due.settle(redis, waited)
 
 
 async def _entries(redis: RedisClient, consumer: str, start: str) -> list[tuple[Any, str]]:

@@ -1,0 +1,84 @@
+"""Notices by a position that the reader keeps: pages of the stream, for the API and webhooks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..storage import keys
+from ..storage.calls import RedisClient, answer_of, as_text, raw, redis_call, unless_mistyped
+from ..storage.storage import Storage
+from . import notices
+from .notices import IsNews, Notice
+
+BEGINNING = "0-0"
+_READ = 200  # entries at once
+
+Wanted = Callable[[Notice], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class NoticePage:
+    """Notices with their positions, oldest first; ``next`` is the position after all of them.
+
+    ``has_overflowed``: there were others after the position asked for, which are kept no more.
+    """
+
+    notices: tuple[tuple[str, Notice], ...]
+    next: str
+    has_overflowed: bool = False
+
+
+async def read(
+    storage: Storage, redis: RedisClient, after: str, limit: int, wanted: Wanted, is_news: IsNews
+) -> NoticePage:
+    """Read what is wanted, and still news, after a position; ``""`` is the beginning.
+
+    Raises ``StoreUnavailable``.
+    """
+    await notices.promote(storage, redis)
+    entries, first = await _entries(redis, after)
+    found: list[tuple[str, Notice]] = []
+    position = after or BEGINNING
+    for position, sealed in entries:
+        notice = notices.opened(storage, sealed)
+        if notice and wanted(notice) and await is_news(notice):
+            found.append((position, notice))
+            if len(found) == limit:
+                break
+    is_gone = bool(first) and (0, 0) < _parts(after or BEGINNING) < _parts(first)
+    return NoticePage(tuple(found), position, is_gone)
+
+
+async def newest(storage: Storage, redis: RedisClient) -> str:
+    """Return the position of the newest notice, what is due included.
+
+    Raises ``StoreUnavailable``.
+    """
+    await notices.promote(storage, redis)
+    async with redis_call("look for notices"):
+        asked = raw(redis, "XREVRANGE", keys.NOTICES, "+", "-", "COUNT", 1)
+        found = unless_mistyped(await answer_of(asked), [])
+    return as_text(found[0][0]) if found else BEGINNING
+
+
+def is_before(position: str, other: str) -> bool:
+    """Tell whether a position is before another one."""
+    return _parts(position) < _parts(other)
+
+
+async def _entries(redis: RedisClient, after: str) -> tuple[list[tuple[str, str]], str]:
+    """Read the entries after a position, and the position of the oldest that is kept."""
+    async with redis_call("read notices"):
+        pipe = redis.pipeline(transaction=False)
+        raw(pipe, "XRANGE", keys.NOTICES, f"({after}" if after else "-", "+", "COUNT", _READ)
+        raw(pipe, "XRANGE", keys.NOTICES, "-", "+", "COUNT", 1)
+        answers = await pipe.execute(raise_on_error=False)
+        found, oldest = (unless_mistyped(answer, []) for answer in answers)
+    entries = [(as_text(i), as_text(fields.get(b"sealed"))) for i, fields in found]
+    return entries, as_text(oldest[0][0]) if oldest else ""
+
+
+def _parts(position: str) -> tuple[int, int]:
+    milliseconds, _, number = position.partition("-")
+    return int(milliseconds), int(number or 0)
