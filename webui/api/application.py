@@ -39,8 +39,11 @@ def create_api(site: Site, recorder: Recorder | None = None) -> ASGIApp:
     If it is off, there is nothing at any address.
     """
     room, operations = Room(PLACES), OPERATIONS if site.settings.api else ()
+    routes = [_route(operation, room, recorder) for operation in operations]
+    if operations:
+        routes.append(Route(f"{PREFIX}/openapi.json", _describe))
     app = Starlette(
-        routes=[_route(operation, room, recorder) for operation in operations],
+        routes=routes,
         exception_handlers={HTTPException: handle, Busy: handle, Exception: _unexpected},
     )
     app.router.redirect_slashes = False
@@ -96,6 +99,15 @@ async def _call(operation: Operation, request: Request) -> Call:
     else:
         given = bodies.read_query(request.query_params.multi_items(), operation.members)
     return Call(request, request.app.state.site, key, given)
+
+
+async def _describe(request: Request) -> Response:
+    """``GET /api/v1/openapi.json``: the API's description, which is no secret."""
+    from webui.api.openapi import description
+
+    site: Site = request.app.state.site
+    shown = description(site.settings.base_url, site.manager.providers)
+    return JSONResponse(shown, headers=NOT_STORED)
 
 
 async def _unexpected(_: Request, error: Exception) -> Response:

@@ -20,6 +20,7 @@ LONGEST_WAIT = 20  # seconds
 MOST_NOTICES = 100
 _LONGEST_LIFE = 86_400  # seconds, of a token that is asked for
 
+_LINE = r"^[^\u0000-\u001f\u007f-\u009f]{1,255}$"
 _PROVIDER = r"^[a-z][a-z0-9_-]{0,31}$"
 _SCOPE = r"^[\x21\x23-\x5b\x5d-\x7e]{1,255}$"  # RFC 6749, 3.3
 _TOKEN = r"^[\x21-\x7e]{1,16000}$"
@@ -57,9 +58,10 @@ def _text(pattern: str) -> Callable[[Any], str]:
 
 
 def _line(value: Any) -> str:
-    if not isinstance(value, str) or not 0 < len(value) <= 255 or not value.isprintable():
-        raise _Unfit("is a line of 1 to 255 characters")
-    return value
+    try:
+        return check_user_id(value)  # the same holds for every other name
+    except ValueError:
+        raise _Unfit("is a line of 1 to 255 characters") from None
 
 
 def _scopes(value: Any) -> tuple[str, ...]:
@@ -86,8 +88,8 @@ def _whole(least: int, most: int) -> Callable[[Any], int]:
 
 USER_ID = Member(
     "user_id",
-    {"type": "string", "minLength": 1, "maxLength": 255},
-    check_user_id,
+    {"type": "string", "pattern": _LINE},
+    _line,
     is_required=True,
     meaning="The person, by the id that your chat knows them by.",
 )
@@ -100,7 +102,7 @@ PROVIDER = Member(
 )
 ACCOUNT = Member(
     "account",
-    {"type": "string", "minLength": 1, "maxLength": 255},
+    {"type": "string", "pattern": _LINE},
     _line,
     meaning="Which of the person's accounts at the service: its id, or its name.",
 )
@@ -124,7 +126,7 @@ REFUSED = Member(
 )
 CODE = Member(
     "code",
-    {"type": "string", "minLength": 1, "maxLength": 255},
+    {"type": "string", "pattern": _LINE},
     _line,
     is_required=True,
     meaning="The person's own message with the code that their browser shows.",

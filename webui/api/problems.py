@@ -37,7 +37,7 @@ CODES = {
     "misconfigured": (502, "The service refuses the settings of this site."),
     "unavailable": (503, "Try again later; nothing is lost."),
 }
-_OF_STATUS = {status: code for code, (status, _) in CODES.items() if code != "ambiguous_account"}
+_OF_STATUS = {status: code for code, (status, _) in CODES.items()}
 
 
 class Problem(Exception):
