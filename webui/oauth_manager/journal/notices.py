@@ -19,14 +19,7 @@ from ..errors import RecordUnreadable, StoreUnavailable
 from ..models import Connection, Status
 from ..shapes import shaped, text
 from ..storage import keys
-from ..storage.calls import (
-    Commands,
-    RedisClient,
-    as_text,
-    is_mistyped,
-    raw,
-    redis_call,
-)
+from ..storage.calls import Commands, RedisClient, as_text, is_mistyped, raw, redis_call
 from ..storage.keys import UserId
 from ..storage.scripts import APPEND, OURS
 from ..storage.storage import Storage
