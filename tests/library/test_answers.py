@@ -451,6 +451,12 @@ class TestWordsAtTheExchange:
                 Meaning.GONE,
             ),
             ({"message": "appid/redirect uri is another. Or authorization code expired"}, "gone"),
+            ({"error": "bad_authorization_code"}, Meaning.GONE),
+            (
+                {"errors": [{"resource": "AuthorizationCode", "field": "code", "code": "invalid"}]},
+                Meaning.GONE,
+            ),
+            ({"error": "incorrect_application_credentials"}, Meaning.SETUP),
             ({"ok": False, "error": "bad_redirect_uri"}, Meaning.SETUP),
             ({"status": 400, "message": "redirect_uri does not match registered URI"}, "setup"),
             ({"message": "The redirection URI is another"}, Meaning.SETUP),

@@ -7,6 +7,7 @@ shows it.
 from __future__ import annotations
 
 from tests.kit.vendors.leisure import LEISURE
+from tests.kit.vendors.others import OTHERS
 from tests.kit.vendors.work import WORK
 
-VENDORS = WORK | LEISURE
+VENDORS = WORK | LEISURE | OTHERS

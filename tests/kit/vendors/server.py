@@ -65,9 +65,9 @@ class Revocation:
     url: str
     auth: Literal["basic", "post", "either", "id", "bearer", "none"] = "post"
     method: str = "POST"
-    content: str = FORM  # "" if there is no body
+    content: str = FORM  # "" if there is no body: what there is stands in the query
     takes: tuple[str, ...] = ("access", "refresh")
-    fields: tuple[str, ...] = ("token",)
+    name: str = "token"
     ends: Literal["grant", "token"] = "grant"
     done: Said = Said(200)
     unknown: Said = Said(200)
@@ -102,6 +102,7 @@ class Rules:
     renews: bool = True
     rotates: bool = True
     means: Mapping[str, str] = field(default_factory=dict)  # state of the card after each refusal
+    settings: Mapping[str, str] = field(default_factory=dict)  # typed, if no catalogue has it
     doubted: tuple[str, ...] = ()  # fields of ours that no document of the vendor settles
 
 
@@ -272,15 +273,15 @@ class Vendor:
             token = _carried(request, self.rules.profile.header)
         elif rule.auth == "id":
             self._expect(fields.pop("client_id", "") == self.client_id, "revocation for no client")
-            token = fields.get("token", "")
+            token = fields.get(rule.name, "")
         else:
             if rule.auth == "none":
                 self._expect("authorization" not in request.headers, "revocation is authorised")
             elif not self._authenticated(request, fields, rule.auth, "revocation"):
                 return self.rules.wrong_client
-            token = fields.get("token", "")
+            token = fields.get(rule.name, "")
         # A hint may always be there, and may be ignored (RFC 7009, 2.1).
-        self._known("revocation", fields, {*rule.fields, "token_type_hint"})
+        self._known("revocation", fields, {rule.name, "token_type_hint"})
         for grant in self._grants:
             kinds = {"access": grant.access, "refresh": grant.refresh}
             for kind in rule.takes:
@@ -304,7 +305,7 @@ class Vendor:
     def _fields(self, request: Request, body: bytes, content: str) -> dict[str, str]:
         if not content:
             self._expect(not body, "a body where none belongs")
-            return {}
+            return dict(request.query_params)
         sent = request.headers.get("content-type", "").partition(";")[0]
         self._expect(sent == content, f"{request.url.path} gets {sent}")
         if sent == JSON:

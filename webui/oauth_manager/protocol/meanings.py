@@ -129,6 +129,7 @@ _SAYS_CLIENT = re.compile(
 )
 # Said together, in lower case.  Facebook's and Instagram's (developers.facebook.com, "Handle
 # errors"); Strava's (developers.strava.com, "Faults").
+_SPENT_TOGETHER = {"authorizationcode", "code", "invalid"}
 _DEAD_TOGETHER = ({"oauthexception", "190"}, {"refreshtoken", "refresh_token", "invalid"})
 _MOST_SAID = 100  # texts and numbers of one answer
 _DEEPEST = 6
@@ -167,7 +168,8 @@ def _in_a_sentence(step: str, said: Sequence[str]) -> tuple[Meaning, str]:
     if step in ("exchange", "refresh") and any(map(_SAYS_CLIENT.search, clear)):
         return Meaning.SETUP, "wrong_client"
     if step == "exchange":
-        if any(map(_SAYS_CODE.search, plain)):
+        is_spent = {text.lower() for text in said} >= _SPENT_TOGETHER
+        if is_spent or any(map(_SAYS_CODE.search, plain)):
             return Meaning.GONE, "dead_code"
         if any(map(_SAYS_REDIRECT.search, plain)):
             return Meaning.SETUP, "wrong_redirect_uri"
