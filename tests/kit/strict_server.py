@@ -55,7 +55,10 @@ class StrictServer:
     registers: bool = False
     pushes: bool = False
     names_issuer: bool = True
-    found_by: str = "path"  # the protected resource's document: path, root or challenge
+    found_by: str = "path"  # the protected resource's document: path, root, challenge or nowhere
+    challenges: bool = True  # a 401 names the document
+    first_scope: str = ""  # of the challenge to somebody without a token
+    document_at: str = ""  # what the challenge says, in place of the truth
     fetch: Fetch = _no_document
     clients: dict[str, dict[str, Any]] = field(default_factory=dict)
     spoiled: dict[str, Any] = field(default_factory=dict)
@@ -110,7 +113,8 @@ class StrictServer:
         parts = urlsplit(self.resource)
         known = "/.well-known/oauth-protected-resource"
         path = {"path": known + parts.path.rstrip("/"), "root": known}
-        return f"{parts.scheme}://{parts.netloc}{path.get(self.found_by, '/about/access')}"
+        own = path.get(self.found_by, "/about/access")
+        return f"{parts.scheme}://{parts.netloc}{own}"
 
     # The person's browser
 
@@ -288,8 +292,12 @@ class StrictServer:
         await send({"type": "http.response.body", "body": json.dumps(content).encode()})
 
     def _challenge(self, refused: Refused) -> str:
-        more = f', scope="{refused.reason}"' if refused.error == "insufficient_scope" else ""
-        return f'Bearer error="{refused.error}", resource_metadata="{self.document_url}"{more}'
+        is_short = refused.error == "insufficient_scope"
+        scope = refused.reason if is_short else self.first_scope
+        said = {"error": refused.error, "scope": scope}
+        if self.challenges:
+            said["resource_metadata"] = self.document_at or self.document_url
+        return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in said.items() if value)
 
     async def _answer(self, method: str, url: str, headers: Fields, body: bytes) -> Any:
         parts, own = urlsplit(url), urlsplit(self.issuer)
@@ -297,7 +305,8 @@ class StrictServer:
         if url == f"{own.scheme}://{own.netloc}{known}{own.path}" and method == "GET":
             self.calls["metadata"] += 1
             return self.metadata
-        if self.resource and url == self.document_url and method == "GET":
+        is_there = self.resource and self.found_by != "nowhere"
+        if is_there and url == self.document_url and method == "GET":
             self.calls["protected"] += 1
             return self.protected_resource
         if self.resource and url == self.resource:

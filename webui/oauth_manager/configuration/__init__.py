@@ -169,6 +169,7 @@ _OF_A_PROVIDER: dict[str, Callable[[object], object]] = {
     "authorize_url": endpoint,
     "token_url": endpoint,
     "par_url": endpoint,
+    "resource": endpoint,
     "revoke_url": endpoint,
     "account_url": endpoint,
     "manage_url": endpoint,

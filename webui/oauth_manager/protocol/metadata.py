@@ -7,7 +7,7 @@ store as ``asdict`` and comes back by :meth:`ServerMetadata.from_dict`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -110,7 +110,7 @@ async def find(
     """
     answer = None
     for url in urls or document_urls(issuer):
-        answer, reach = await _fetched(send, name, url)
+        answer, reach = await fetched(send, get_request(name, STEP, url))
         fields = read_json(answer.body) if answer.status == 200 else None
         if fields is not None:
             return read(name, issuer, fields, reach, needed)
@@ -119,19 +119,21 @@ async def find(
     raise OAuthUnavailable(name, STEP, f"http_{answer.status if answer else 404}")
 
 
-async def _fetched(send: Send, name: str, url: str) -> tuple[Answer, Reach]:
-    """Fetch from the furthest kind of address that there is; return what that one may reach.
+async def fetched(
+    send: Send, request: ProviderRequest, reach: Reach = KINDS
+) -> tuple[Answer, Reach]:
+    """Ask the furthest kind of address that there is; return what its answer may reach.
 
-    Each kind is tried alone: an address of this network, in a document from the internet
-    whose name changes its mind, must not count as the operator's own.
+    Each kind of ``reach`` is tried alone: an address of this network, in a document from the
+    internet whose name changes its mind, must not count as the operator's own.
     """
-    for kind in KINDS:
+    for kind in reach:
         try:
-            return await send(get_request(name, STEP, url, (kind,))), beside(kind)
+            return await send(replace(request, reach=(kind,))), beside(kind)
         except OAuthUnavailable as failure:
             if failure.code != "out_of_reach":
                 raise
-    raise OAuthUnavailable(name, STEP, "out_of_reach")
+    raise OAuthUnavailable(request.provider, STEP, "out_of_reach")
 
 
 def read(

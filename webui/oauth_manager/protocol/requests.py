@@ -74,7 +74,12 @@ def authorize_params(
         params["scope"] = scope  # left out, the server's own default applies (RFC 6749 3.3)
     if challenge:
         params |= {"code_challenge": challenge, "code_challenge_method": "S256"}
-    return params
+    return {**params, **_of_resource(provider)}
+
+
+def _of_resource(provider: OAuthProvider) -> dict[str, str]:
+    """Name the resource that tokens are for (RFC 8707 2): the operator's, whatever others say."""
+    return {"resource": provider.resource} if provider.resource else {}
 
 
 def _basic(provider: OAuthProvider) -> str:
@@ -153,7 +158,7 @@ def client_auth(provider: OAuthProvider) -> str:
 def _token_request(
     provider: OAuthProvider, step: str, url: str, fields: dict[str, str], assertion: str
 ) -> ProviderRequest:
-    fields = {**provider.token_params, **fields}
+    fields = {**provider.token_params, **fields, **_of_resource(provider)}
     auth, body = client_auth(provider), provider.token_body
     return written(provider, Draft(step, url, fields, body, auth, assertion=assertion))
 

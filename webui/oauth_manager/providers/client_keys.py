@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 import warnings
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..configuration import Malformed
@@ -51,6 +52,17 @@ class ClientKey:
         }
         header = {"alg": self.algorithm, "kid": self.name, "typ": "JWT"}
         return jwt.encode(header, claims, self._key, algorithms=[self.algorithm])
+
+
+@dataclass(frozen=True, slots=True)
+class OwnClient:
+    """The names of this installation itself, for servers where no operator has registered it.
+
+    Without a key it is a public client.
+    """
+
+    site_url: str  # no slash at the end
+    key: ClientKey | None = field(default=None, repr=False)
 
 
 def read_key(text: str) -> ClientKey:

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from ..configuration import origin
 from ..models import Account, Profile
-from .client_keys import ClientKey, read_key
+from .client_keys import ClientKey, OwnClient, read_key
 from .features import checked_features
 from .schema import REVOKE_STYLES
 from .scope_rules import ScopeRules, ScopeSentences, described
@@ -43,6 +43,8 @@ class OAuthProvider:
 
     client_key: str = field(default="", repr=False)  # private, in PEM or as a JWK
     par_url: str = ""  # RFC 9126
+    own: OwnClient | None = None  # in place of a client id, if no operator has registered us
+    resource: str = ""  # a remote MCP server: its tokens are for it alone (RFC 8707)
     host: str = ""  # of the operator's own installation
     label: str = ""
     purpose: str = ""
@@ -139,12 +141,14 @@ class OAuthProvider:
     def is_configured(self) -> bool:
         """Return whether client id and secret or key are there; a public client has neither."""
         proof = {"none": "public", "private_key_jwt": self.client_key}
-        return bool(self.client_id and proof.get(self.token_auth, self.client_secret))
+        is_registered = self.client_id and proof.get(self.token_auth, self.client_secret)
+        return bool(self.own or is_registered)
 
     @cached_property
     def signing_key(self) -> ClientKey:
         """Return the key that signs for this client.  Raises ``Malformed`` if it is none."""
-        return read_key(self.client_key)
+        own = self.own.key if self.own else None
+        return own if own and not self.client_key else read_key(self.client_key)
 
     @property
     def audience(self) -> str:

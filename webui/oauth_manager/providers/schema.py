@@ -42,6 +42,11 @@ SCHEMA = (
     ),
     Field("revoke_url", "endpoint", "Revocation endpoint."),
     Field("account_url", "endpoint", "Where to ask whose account it is."),
+    Field(
+        "resource",
+        "endpoint",
+        "Address of a remote MCP server, alone: all else is found from there.",
+    ),
     Field("issuer", "issuer", "Issuer to compare with iss (RFC 9207)."),
     Field(
         "iss_required",

@@ -1,0 +1,166 @@
+"""The identity of this installation at a server where no operator has registered it.  No I/O.
+
+A Client ID Metadata Document if the server takes one: the client id is its address.  Dynamic
+registration (RFC 7591) if there is nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..errors import OAuthMisconfigured, OAuthUnavailable
+from ..providers.provider import OAuthProvider
+from ..shapes import shaped
+from .answers import BUSY, Answer, plain_word, read_json
+from .metadata import STEP, ServerMetadata
+from .requests import ProviderRequest
+
+_METHODS = {
+    "private_key_jwt": "private_key_jwt",
+    "basic": "client_secret_basic",
+    "post": "client_secret_post",
+    "none": "none",
+}
+_TEXT = re.compile(r"[ -~]{1,1024}")  # RFC 6749, appendix A
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    """A client that a server has registered on request, for one callback address of ours.
+
+    ``ends_at`` (epoch seconds) is the end of its secret, 0 if it has none.
+    """
+
+    client_id: str
+    redirect_uri: str
+    token_auth: str
+    client_secret: str = field(default="", repr=False)
+    ends_at: float = 0.0
+
+    @classmethod
+    def from_dict(cls, record: object) -> Registered:
+        """Inverse of ``asdict``.  Raises ``TypeError`` if a record is none."""
+        return shaped(cls, record)
+
+
+def way_to(provider: OAuthProvider, metadata: ServerMetadata) -> str:
+    """Choose who we are: ``operator`` (registered by hand), ``document`` or ``registration``.
+
+    Raises ``OAuthMisconfigured`` if there is no way.
+    """
+    if provider.own is None:
+        return "operator"
+    if metadata.takes_client_documents and provider.own.site_url.startswith("https:"):
+        return "document"
+    if metadata.registration_endpoint:
+        return "registration"
+    raise OAuthMisconfigured(provider.name, STEP, "client_id_metadata_document_supported")
+
+
+def document_url(provider: OAuthProvider) -> str:
+    """Return the address of our metadata document for a server, which is our client id there."""
+    return f"{provider.own.site_url}/oauth/{provider.name}/client.json" if provider.own else ""
+
+
+def token_auth(provider: OAuthProvider, metadata: ServerMetadata, way: str) -> Any:
+    """Choose the client authentication; raises ``OAuthMisconfigured`` if none is safe.
+
+    A public client whose answers do not name their issuer could be led to hand one
+    server's code to another (RFC 9207 1): that takes the operator's word.
+    """
+    if "token_auth" not in provider.to_find and provider.own is None:
+        return provider.token_auth
+    is_allowed = provider.token_auth == "none" and "token_auth" not in provider.to_find
+    offered, algorithms = metadata.auth_methods, metadata.auth_algorithms
+    ways = ["private_key_jwt"] if _signs(provider, algorithms) else []
+    if way == "registration" or (way == "operator" and provider.client_secret):
+        ways += ["basic", "post"]
+    found = next((each for each in ways if _METHODS[each] in offered), "")
+    if not found and "none" in offered and not provider.client_secret:
+        if not metadata.sends_issuer and not is_allowed:
+            raise OAuthMisconfigured(provider.name, STEP, "issuer_not_announced")
+        return "none"
+    if not found:
+        raise OAuthMisconfigured(provider.name, STEP, "client_authentication")
+    return found
+
+
+def _signs(provider: OAuthProvider, algorithms: tuple[str, ...]) -> bool:
+    key = provider.own.key if provider.own else None
+    return key is not None and (not algorithms or key.algorithm in algorithms)
+
+
+def document(provider: OAuthProvider, site: str, name: str) -> dict[str, Any]:
+    """Return the metadata of this client (RFC 7591 2), for one server and one callback alone.
+
+    One document for several servers would let one of them redeem another's code.
+    """
+    method = _METHODS[provider.token_auth]
+    said: dict[str, Any] = {
+        "client_name": name,
+        "client_uri": site,
+        "redirect_uris": [f"{site}/oauth/{provider.name}/callback"],
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "token_endpoint_auth_method": method,
+    }
+    if provider.token_auth == "private_key_jwt":
+        said["jwks_uri"] = f"{site}/oauth/jwks.json"
+        said["token_endpoint_auth_signing_alg"] = provider.signing_key.algorithm
+    return said
+
+
+def registration_request(
+    provider: OAuthProvider, metadata: ServerMetadata, said: Mapping[str, Any]
+) -> ProviderRequest:
+    """Build a registration (RFC 7591 3.1)."""
+    headers = {"Accept": "application/json", "Content-Type": "application/json"}
+    url, body = metadata.registration_endpoint, json.dumps(said).encode()
+    return ProviderRequest(
+        provider.name, "register", "POST", url, headers, body, reach=metadata.reach
+    )
+
+
+def read_registration(
+    provider: OAuthProvider, said: Mapping[str, Any], answer: Answer
+) -> Registered:
+    """Read what a server has registered (3.2.1).
+
+    Raises ``OAuthMisconfigured`` if it registered something else than was asked, or refused;
+    ``OAuthUnavailable`` in trouble.
+    """
+    fields = read_json(answer.body)
+    if answer.status in BUSY or answer.status >= 500 or fields is None:
+        raise OAuthUnavailable(provider.name, "register", f"http_{answer.status}")
+    if not 200 <= answer.status < 300 or fields.get("error"):
+        code = plain_word(fields.get("error")) or f"http_{answer.status}"
+        raise OAuthMisconfigured(provider.name, "register", code)
+    (redirect_uri,) = said["redirect_uris"]
+    client_id, secret = fields.get("client_id"), fields.get("client_secret", "")
+    if not isinstance(client_id, str) or not _TEXT.fullmatch(client_id):
+        raise OAuthMisconfigured(provider.name, "register", "client_id")
+    if fields.get("redirect_uris", [redirect_uri]) != [redirect_uri]:
+        raise OAuthMisconfigured(provider.name, "register", "redirect_uris")
+    wanted = said["token_endpoint_auth_method"]
+    method = fields.get("token_endpoint_auth_method", wanted)
+    auth = next((ours for ours, theirs in _METHODS.items() if theirs == method), "")
+    is_secret = auth in ("basic", "post")
+    if method != wanted and not (is_secret and wanted.startswith("client_secret")):
+        raise OAuthMisconfigured(provider.name, "register", "token_endpoint_auth_method")
+    if is_secret and not (isinstance(secret, str) and _TEXT.fullmatch(secret)):
+        raise OAuthMisconfigured(provider.name, "register", "client_secret")
+    ends = fields.get("client_secret_expires_at", 0)
+    ends_at = float(ends) if isinstance(ends, int) and 0 < ends < 2**40 else 0.0
+    return Registered(client_id, redirect_uri, auth, secret if is_secret else "", ends_at)
+
+
+def as_registered(provider: OAuthProvider, client: Registered) -> OAuthProvider:
+    """Return the provider with the client that its server has registered."""
+    auth: Any = client.token_auth
+    return replace(
+        provider, client_id=client.client_id, client_secret=client.client_secret, token_auth=auth
+    )
