@@ -62,7 +62,7 @@ def base_key(provider: OAuthProvider, connection: Connection | None, now: float)
         return "reconnect_timed"
     if status is Status.RECONNECT_NEEDED:
         return _ending_key(connection.profile)
-    return _troubled_key(connection.profile) or _working_key(connection, now)
+    return _troubled_key(connection.profile) or _working_key(provider, connection, now)
 
 
 def _ending_key(profile: Profile) -> str:
@@ -75,8 +75,9 @@ def _troubled_key(profile: Profile) -> str:
     return _TROUBLES.get(profile.trouble, "")
 
 
-def _working_key(connection: Connection, now: float) -> str:
-    if connection.is_limited:
+def _working_key(provider: OAuthProvider, connection: Connection, now: float) -> str:
+    is_of_app = provider.is_of_app(can_renew=connection.has_refresh_token)
+    if connection.is_limited and not (is_of_app and not connection.scopes):
         return "limited"
     if connection.ends_soon(now):
         return "ending_soon"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from webui.cards.model import Action, Form
@@ -57,11 +57,11 @@ def controls(about: About, keys: Iterable[str], form: Form) -> Controls:
     An open card has all that there is to do in one row of buttons; elsewhere those that
     an outcome brings stand with its words.
     """
-    base, keys = BASES[about.key].actions, tuple(keys)
+    base, keys = BASES[about.key].actions, tuple(_of_app(about, keys))
     near = [key for key in keys if key not in FOLDED | AWAY | ELSEWHERE]
     first, noted = _first_and_noted(base, near, form)
     begins = (key for key in keys if form == "offer" and _connects(key))
-    folded = [key for key in ("check", "disconnect") if key in base or key in keys]
+    folded = [key for key in ("check", "install", "disconnect") if key in base or key in keys]
     return Controls(
         begin=_one(about, begins, "soft"),
         noted=actions(about, noted, ""),
@@ -70,6 +70,15 @@ def controls(about: About, keys: Iterable[str], form: Form) -> Controls:
         first=actions(about, first, "primary" if form == "card" else ""),
         folded=actions(about, folded, ""),
     )
+
+
+def _of_app(about: About, keys: Iterable[str]) -> Iterator[str]:
+    """Yield the actions, with an app's installation in place of asking for permissions."""
+    is_app = about.provider.is_app
+    for key in keys:
+        yield "install" if is_app and key == "allow" else key
+        if is_app and key == "check" and about.key in WORKING:
+            yield "install"
 
 
 def _first_and_noted(
@@ -139,6 +148,9 @@ def _addresses(about: About, kind: Kind) -> tuple[str, str]:
     match kind.path:
         case "":
             address = about.provider.own_manage_url
+            return (address if is_web_address(address) else ""), ""
+        case "install":
+            address = about.provider.install_url
             return (address if is_web_address(address) else ""), ""
         case "keep":
             back = f"{card}?from=confirm"

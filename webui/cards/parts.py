@@ -44,6 +44,14 @@ class About:
             "bot": self.screen.bot,
         }
 
+    @property
+    def is_uninstalled(self) -> bool:
+        """Return whether an app is connected and, as far as is known, installed nowhere."""
+        known = self.connection
+        if known is None or self.key not in WORKING or known.scopes:
+            return False
+        return self.provider.is_of_app(can_renew=known.has_refresh_token)
+
     def say(self, key: str, **values: str) -> str:
         return words.text(key, **self.names, **values)
 
@@ -72,6 +80,8 @@ class About:
 def matter(about: About) -> CardNote | None:
     """Say what the stored connection alone has to tell, if anything."""
     tone = BASES[about.key].note
+    if about.is_uninstalled:
+        return _uninstalled(about)
     if not tone:
         return None
     limited = about.connection if about.key == "limited" else None
@@ -87,6 +97,13 @@ def matter(about: About) -> CardNote | None:
         link=about.link_if_any(f"card.{about.key}.status", about.provider.status_url),
         quiet=_stopped(about) if about.key in ENDED else "",
     )
+
+
+def _uninstalled(about: About) -> CardNote:
+    """Say that an app may do nothing yet, and where it is installed."""
+    link = about.link_if_any("card.uninstalled.status", about.provider.install_url)
+    text = about.say_if_any("card.uninstalled.text")
+    return CardNote("info", about.say("card.uninstalled.title"), text, link=link)
 
 
 def _title(about: About) -> str:

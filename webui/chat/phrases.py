@@ -102,7 +102,10 @@ def standing(provider: OAuthProvider, connection: Connection) -> str:
     line = [named("chat.connected", provider, connection.profile.account.label)]
     if connection.profile.trouble:
         line.append(trouble(provider, connection))
-    if connection.lacking_scopes:
+    is_of_app = provider.is_of_app(can_renew=connection.has_refresh_token)
+    if is_of_app and not connection.scopes and provider.install_url:
+        line.append(say("uninstalled", url=provider.install_url))
+    elif connection.lacking_scopes:
         line.append(say("limited", **names))
     return " ".join(line)
 

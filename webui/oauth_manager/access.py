@@ -105,6 +105,7 @@ async def require_oauth_token(
     if missing:
         # Ask for the granted scopes as well: an authorization replaces the one before.
         asked = rules.united(rules.explicit(known.scopes), token.scopes, missing)
-        url = await manager.generate_connect_url(ctx.user_id, provider, ctx.redis, asked)
+        url = known.install_url if known.is_app else ""  # another authorization changes nothing
+        url = url or await manager.generate_connect_url(ctx.user_id, provider, ctx.redis, asked)
         raise OAuthNotConnected(provider, url, missing)
     return token.access_token

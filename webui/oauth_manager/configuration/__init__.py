@@ -168,7 +168,9 @@ def switch(value: object) -> bool:
 _OF_A_PROVIDER: dict[str, Callable[[object], object]] = {
     "authorize_url": endpoint,
     "token_url": endpoint,
+    "install_url": endpoint,
     "par_url": endpoint,
+    "permissions_url": endpoint,
     "resource": endpoint,
     "revoke_url": endpoint,
     "account_url": endpoint,

@@ -81,10 +81,22 @@ async def _verdict(
         profile = replace(known.without_trouble(), checked_at=services.storage.clock.now())
         if known.is_account_unasked:
             profile = await _with_account(services, subject, profile, answer)
-        await updates.update_profile(services.storage, subject, profile, stored)
+        await _write(services, subject, profile, stored, token)
         return _Verdict.ACCEPTED
     # An address that refused at connecting already cannot judge the token.
     return _Verdict.NOBODY if known.is_account_refused else _Verdict.REJECTED
+
+
+async def _write(
+    services: Services, subject: Subject, profile: Profile, stored: Stored, token: TokenData
+) -> None:
+    """Write the profile, and beside it what an app's installations allow by now."""
+    allowed = await services.client.permissions(subject.provider, token, DEADLINE_WHILE_WAITING)
+    if allowed is None or allowed == token.scopes:
+        await updates.update_profile(services.storage, subject, profile, stored)
+    else:
+        fresh = replace(token, scopes=allowed)
+        await updates.renew(services.storage, subject, fresh, profile, stored)
 
 
 async def _answer(services: Services, subject: Subject, token: TokenData) -> Answer:

@@ -83,7 +83,7 @@ async def _complete(
         # The answer omits it because the account is the very same.
         back.token.refresh_token = before.token.refresh_token
     now = services.storage.clock.now()
-    profile = _fresh_profile(attempt, back, account, earlier, now, is_same=is_same)
+    profile = _fresh_profile(provider, attempt, back, account, earlier, now, is_same=is_same)
     if not is_same and (not attempt.is_bound or _is_unclear(before, account)):
         with deadline(math.inf):
             return await _ask(services, subject, attempt, before, back, profile)
@@ -107,6 +107,8 @@ async def _back(
         provider, redirect_uri, code, attempt.verifier, attempt.scopes
     )
     token.generation = new_generation()
+    allowed = await client.permissions(provider, token)
+    token.scopes = token.scopes if allowed is None else allowed
     kept = facts.kept(provider, fields, attempt.returned)
     if not provider.account_url:
         return _Back(token, kept=kept)
@@ -165,16 +167,24 @@ async def _ask(
 
 
 def _fresh_profile(
-    attempt: Attempt, back: _Back, account: Account, earlier: Profile, now: float, *, is_same: bool
+    provider: OAuthProvider,
+    attempt: Attempt,
+    back: _Back,
+    account: Account,
+    earlier: Profile,
+    now: float,
+    *,
+    is_same: bool,
 ) -> Profile:
     """Build the profile of a connection that has just been made."""
+    is_of_app = provider.is_of_app(can_renew=bool(back.token.refresh_token))
     goes_on = is_same or not (earlier.account.id or account.id)
     return Profile(
         account,
         connected_at=now,
         renewed_at=now,
         checked_at=now,
-        requested_scopes=attempt.scopes,
+        requested_scopes=() if is_of_app else attempt.scopes,
         used_at=earlier.used_at if goes_on else 0.0,
         generation=back.token.generation,
         is_account_refused=back.is_refused,

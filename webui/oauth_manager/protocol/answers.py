@@ -146,6 +146,14 @@ def read_account(
     return Account(_plain(account.id), _plain(account.label))
 
 
+def read_permissions(provider: OAuthProvider, answer: Answer) -> list[str] | None:
+    """Read what an app's installations allow; None if the answer does not say."""
+    content = read_json(answer.body) if answer.status == 200 else None
+    if content is None or says_no(content) or provider.read_permissions is None:
+        return None
+    return list(provider.read_permissions(content))
+
+
 def read_handle(provider: OAuthProvider, answer: Answer) -> str:
     """Read an account name that nobody else there can have and that shows as it is, else ``""``.
 

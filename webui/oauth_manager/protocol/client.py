@@ -122,6 +122,18 @@ class ProviderClient:
         fresh.generation = token.generation
         return fresh
 
+    async def permissions(
+        self, provider: OAuthProvider, token: TokenData, deadline: float = DEADLINE
+    ) -> list[str] | None:
+        """Return what the installations of an app allow; None if that is not known now."""
+        if not provider.is_of_app(can_renew=bool(token.refresh_token)):
+            return None
+        request = requests.permissions_request(provider, token.access_token)
+        try:
+            return answers.read_permissions(provider, await self._send(request, deadline))
+        except OAuthUnavailable:
+            return None
+
     async def revoke(
         self, provider: OAuthProvider, token: TokenData, deadline: float = DEADLINE
     ) -> bool:

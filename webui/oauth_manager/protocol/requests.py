@@ -225,6 +225,12 @@ def account_request(provider: OAuthProvider, access_token: str) -> ProviderReque
     return ProviderRequest(provider.name, "account", method, url, headers, body, reach)
 
 
+def permissions_request(provider: OAuthProvider, access_token: str) -> ProviderRequest:
+    """Build the request for what an app's installations allow."""
+    headers, url = _headers(provider, access_token), provider.permissions_url
+    return ProviderRequest(provider.name, "permissions", "GET", url, headers)
+
+
 _ONE_TIME = re.compile(r"[A-Za-z0-9_-]{20,128}")
 
 

@@ -185,6 +185,8 @@ def token_data(
     """
     granted = _scopes(fields.get("scope", fields.get("scopes")))
     renews_by = fields.get("refresh_token") or refresh_token
+    if not granted and provider.is_of_app(can_renew=bool(renews_by)):
+        granted = list(scopes) if refresh_token else []  # of its installation, and not told
     if provider.refresh == "none":
         renews_by = ""
     told = fields.get("expires_in")

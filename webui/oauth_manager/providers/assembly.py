@@ -18,6 +18,7 @@ _OF_THE_SAME_SERVER = frozenset(
         "manage_label",
         "manage_url",
         "par_url",
+        "permissions_url",
         "refresh_url",
         "revoke_url",
         "status_url",

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..models import Account
-from . import files, microsoft
+from . import files, github, microsoft
 from .files import Entry
 
 FOLDER = Path(__file__).parent / "catalogue"
@@ -19,9 +19,11 @@ BUILT_IN = ("discord", "github", "google", "microsoft")
 """Providers that every installation offers, without EXTRA_PROVIDERS."""
 
 AccountReader = Callable[[Mapping[str, Any], Mapping[str, Any]], Account]
+PermissionsReader = Callable[[Mapping[str, Any]], tuple[str, ...]]
 
 # The functions of providers: what no data says.
-_FUNCTIONS: dict[str, dict[str, AccountReader]] = {
+_FUNCTIONS: dict[str, dict[str, AccountReader | PermissionsReader]] = {
+    "github": {"read_permissions": github.read_permissions},
     "microsoft": {"read_account": microsoft.read_account},
 }
 

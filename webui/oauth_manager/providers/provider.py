@@ -20,6 +20,9 @@ from .scope_rules import ScopeRules, ScopeSentences, described
 AccountReader = Callable[[Mapping[str, Any], Mapping[str, Any]], Account]
 """From the account answer and the token answer to an account; raises nothing."""
 
+PermissionsReader = Callable[[Mapping[str, Any]], tuple[str, ...]]
+"""From the answer of the permissions' address to names; raises nothing."""
+
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
@@ -115,6 +118,11 @@ class OAuthProvider:
     # fields that the metadata of its issuer decide; none, if all is known without them
     to_find: frozenset[str] = frozenset()
     read_account: AccountReader | None = field(default=None, repr=False)
+    # where an app's installation, which has the permissions, is made and is read
+    install_url: str = ""
+    permissions_url: str = ""
+    read_permissions: PermissionsReader | None = field(default=None, repr=False)
+    app_client_ids: str = ""  # the beginning of the client ids of such apps
     # feature: what the bot does with the service, in a few words -> the scopes it needs
     features: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -127,7 +135,9 @@ class OAuthProvider:
             raise ValueError(f"provider {self.name!r}: features {fault}") from None
         if not 0 <= float(self.idle_limit) < math.inf:
             raise ValueError(f"provider {self.name!r}: idle_limit must be seconds")
-        if self.scope_rules.missing(self.needed_scopes, self.scopes, lists_all=True):
+        if self.is_app:
+            self.scopes = []  # its permissions are asked for by nobody
+        elif self.scope_rules.missing(self.needed_scopes, self.scopes, lists_all=True):
             raise ValueError(f"provider {self.name!r}: features need a scope it is not asked for")
         if self.client_key:
             self.token_auth = "private_key_jwt"
@@ -159,6 +169,17 @@ class OAuthProvider:
     def is_found(self) -> bool:
         """Return whether its addresses are known; those that its issuer names are found first."""
         return bool(self.token_url)
+
+    @property
+    def is_app(self) -> bool:
+        """Return whether this client's permissions belong to an installation, and not to tokens."""
+        beginning = self.app_client_ids
+        is_named = bool(beginning) and self.client_id.startswith(beginning)
+        return bool(self.permissions_url and (self.install_url or is_named))
+
+    def is_of_app(self, *, can_renew: bool) -> bool:
+        """Return whether tokens are an app's: of those providers only apps' can be renewed."""
+        return self.is_app or bool(self.permissions_url and can_renew)
 
     @property
     def server(self) -> str:
