@@ -117,6 +117,7 @@ def _listed() -> list[Route]:
         Route("/help/permissions", activity.permissions),
         Route("/oauth/status", health.status),
         Route("/oauth/jwks.json", clients.jwks),
+        Route("/oauth/{provider}/client.json", clients.document),
         Route("/oauth/{provider}/authorize", connections.show_one),
         _callback("/oauth/{provider}/callback", callback.callback),
         *_of_links(),

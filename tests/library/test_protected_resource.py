@@ -22,9 +22,7 @@ pytestmark = pytest.mark.anyio
 RESOURCE = "https://mcp.example/mcp"
 
 
-async def found(
-    server: StrictServer, resource: str = RESOURCE
-) -> tuple[ServerMetadata, tuple[str, ...]]:
+async def found(server: StrictServer, resource: str = RESOURCE) -> ServerMetadata:
     transport = Transport(httpx.ASGITransport(server))
     try:
         return await find(transport.send, "mcp", resource)
@@ -42,29 +40,30 @@ class TestDiscovery:
     @pytest.mark.parametrize("by", ["path", "root", "challenge"])
     async def test_leads_to_the_authorization_server(self, by: str) -> None:
         server = StrictServer(resource=RESOURCE, found_by=by)
-        metadata, scopes = await found(server)
+        metadata = await found(server)
         assert metadata.issuer == server.issuer
         assert metadata.token_endpoint == f"{server.issuer}/token"
         assert metadata.takes_client_documents
-        assert scopes == ("read", "write")
+        assert metadata.scopes == ("read", "write")
+        assert metadata.resource == RESOURCE
 
     @pytest.mark.parametrize("by", ["path", "root"])
     async def test_does_without_a_challenge(self, by: str) -> None:
         server = StrictServer(resource=RESOURCE, found_by=by, challenges=False)
-        assert (await found(server))[0].issuer == server.issuer
+        assert (await found(server)).issuer == server.issuer
 
     async def test_asks_for_the_scopes_of_the_challenge_before_those_of_the_document(self) -> None:
         server = StrictServer(resource=RESOURCE, first_scope="read")
-        assert (await found(server))[1] == ("read",)
+        assert (await found(server)).scopes == ("read",)
 
     async def test_takes_a_server_whose_issuer_has_a_path(self) -> None:
         server = StrictServer(resource=RESOURCE, issuer="https://login.example/tenant")
-        assert (await found(server))[0].issuer == "https://login.example/tenant"
+        assert (await found(server)).issuer == "https://login.example/tenant"
 
     async def test_of_a_whole_host_names_the_host(self) -> None:
         server = StrictServer(resource=RESOURCE, found_by="root")
         server.protected["resource"] = "https://mcp.example"
-        assert (await found(server))[0].issuer == server.issuer
+        assert (await found(server)).issuer == server.issuer
 
 
 class TestALyingResource:

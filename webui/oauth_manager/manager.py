@@ -132,11 +132,12 @@ class OAuthManager(People):
 
         A person has at most three open links, of whichever kind: a newer one replaces
         the one for the same provider, or else the oldest, whose keys are deleted.
-        It is our landing page if the provider wants its requests pushed: one that is
-        pushed lives for a minute.  Raises ``OAuthMisconfigured`` if the provider is not
-        set up.
+        It is our landing page if the provider wants its requests pushed (one that is
+        pushed lives for a minute), or is a remote MCP server, which does not tell whose
+        account it is.  Raises ``OAuthMisconfigured`` if the provider is not set up.
         """
-        if self._configured(provider).par_url:
+        known = self._configured(provider)
+        if known.par_url or known.resource:
             asked = () if scopes is None else scopes
             code = await self.create_link_code(redis, user_id, provider=provider, scopes=asked)
             return self.landing_url(code)
@@ -184,7 +185,7 @@ class OAuthManager(People):
         asked = tuple(known.scopes if scopes is None else scopes)
         verifier = requests.new_secret() if known.pkce else ""
         subject = self._subject(redis, user_id, provider)
-        begun = {**bound, "begun_at": self.clock.now()}
+        begun = {**bound, "begun_at": self.clock.now(), "server": known.identity}
         attempt = Attempt(subject.user_id, provider, verifier, asked, **begun)
         back = self.redirect_uri(provider)
         tell = self.links, self.stories

@@ -13,9 +13,11 @@ from ..journal.audit import Audit
 from ..journal.stories import Stories
 from ..links.codes import Links
 from ..links.proofs import Proofs
+from ..protocol import client_identity
 from ..protocol.client import ProviderClient
 from ..protocol.steps import Observer, Steps
 from ..protocol.transport import DEADLINE_WHILE_WAITING, Transport
+from ..providers.client_keys import OwnClient, derive_key
 from ..providers.provider import OAuthProvider
 from ..storage import canary, rotation
 from ..storage.calls import RedisClient
@@ -33,6 +35,17 @@ from .servers import Servers
 from .services import Services
 from .tasks import DRAIN_SECONDS, Result
 
+_SIGNING = "account-connections client assertions"
+
+
+def _name_ourselves(sealer: Sealer, base_url: str, providers: dict[str, OAuthProvider]) -> None:
+    """Give a client of our own to each remote MCP server that no operator has a client id for."""
+    lacking = [p for p in providers.values() if p.resource and not p.client_id and base_url]
+    keys = sealer.fernet_keys if lacking else []
+    key = derive_key(keys[0], _SIGNING) if keys else None
+    for provider in lacking:
+        provider.own = OwnClient(base_url, key)
+
 
 class Composition:
     """The services, each made once and handed what it needs."""
@@ -49,6 +62,7 @@ class Composition:
         self.base_url = base_url
         self.clock = clock
         self.providers = providers
+        _name_ourselves(sealer, base_url, providers)
         self.patience = DEADLINE_WHILE_WAITING  # seconds that a disconnect waits for a provider
         self._transport = transport
         self._sealer = sealer
@@ -90,9 +104,28 @@ class Composition:
 
     def public_keys(self) -> list[dict[str, str]]:
         """List the public halves of the keys that sign for this installation (RFC 7517 4)."""
-        own = (one for one in self.providers.values() if one.is_configured and one.client_key)
-        keys = (one.signing_key.public for one in own)
-        return list({key["kid"]: key for key in keys}.values())
+        known = self.providers.values()
+        keys = [one.signing_key for one in known if one.is_configured and one.client_key]
+        if any(one.own for one in known):
+            # With an older key too: a process that knows no newer one may still sign.
+            keys += [derive_key(key, _SIGNING) for key in self._sealer.fernet_keys]
+        return list({key.name: key.public for key in keys}.values())
+
+    async def client_document(
+        self, redis: RedisClient, provider: str, name: str
+    ) -> dict[str, Any] | None:
+        """Return our Client ID Metadata Document for one server, None if it knows us otherwise.
+
+        ``name`` is shown to people there.  Raises like ``servers.of``.
+        """
+        known = self._provider(provider)
+        if known.own is None:
+            return None
+        known = await self.servers.of(redis, known)
+        address = client_identity.document_url(known)
+        if known.own is None or known.client_id != address:
+            return None
+        return {"client_id": address, **client_identity.document(known, known.own, name)}
 
     def _provider(self, name: str) -> OAuthProvider:
         try:

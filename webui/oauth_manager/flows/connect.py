@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..clock import deadline
-from ..errors import FlowRefused, OAuthUnavailable
+from ..errors import FlowRefused, OAuthMisconfigured, OAuthUnavailable
 from ..journal.activity import Event
 from ..links.codes import Attempt
 from ..models import Account, Connection, Profile
@@ -74,8 +74,10 @@ async def _complete(
     """
     subject = await services.servers.about(subject)
     provider = subject.provider
+    if attempt.server not in ("", provider.identity):
+        raise FlowRefused("issuer", provider.name)  # its code is another server's
     before = await lookup.read_for_writing(services.storage, subject, also)
-    back = await _back(services, provider, attempt, code, redirect_uri)
+    back = await _back(services, subject, attempt, code, redirect_uri)
     earlier = before.facts
     account = provider.with_fuller_id(back.account, earlier.account)
     is_same = provider.is_same_account(earlier.account, account)
@@ -96,16 +98,20 @@ async def _complete(
 
 
 async def _back(
-    services: Services, provider: OAuthProvider, attempt: Attempt, code: str, redirect_uri: str
+    services: Services, subject: Subject, attempt: Attempt, code: str, redirect_uri: str
 ) -> _Back:
     """Exchange the code, and find out its account.
 
     It is empty if the provider does not name it in a way we can read.
     """
-    client = services.client
-    token, fields = await client.exchange(
-        provider, redirect_uri, code, attempt.verifier, attempt.scopes
-    )
+    client, provider = services.client, subject.provider
+    try:
+        token, fields = await client.exchange(
+            provider, redirect_uri, code, attempt.verifier, attempt.scopes
+        )
+    except OAuthMisconfigured as failure:
+        await services.servers.refused(subject.redis, provider, failure)
+        raise
     token.generation = new_generation()
     allowed = await client.permissions(provider, token)
     token.scopes = token.scopes if allowed is None else allowed

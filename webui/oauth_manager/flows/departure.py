@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..errors import OAuthMisconfigured
 from ..journal.stories import Stories
 from ..links.codes import Attempt, Links
 from ..protocol import requests
@@ -38,4 +39,9 @@ async def leave(
     asked = redirect_uri, state, attempt.scopes, challenge
     if not provider.par_url:
         return requests.authorize_url(provider, *asked)
-    return await services.client.push(provider, requests.authorize_params(provider, *asked))
+    params = requests.authorize_params(provider, *asked)
+    try:
+        return await services.client.push(provider, params)
+    except OAuthMisconfigured as failure:
+        await services.servers.refused(subject.redis, provider, failure)
+        raise

@@ -156,6 +156,7 @@ async def _refresh(services: Services, flight: Flight, stored: Stored) -> _Renew
         newer = await ended(services, subject, stored, refusal)
         return _Renewal(newer, "newer" if newer else "ended")
     except (OAuthMisconfigured, OAuthUnavailable) as failure:
+        await services.servers.refused(subject.redis, subject.provider, failure)
         await troubles.note(storage, subject, stored, failure)
         raise
     outcome = await kept(storage, flight, stored, fresh)

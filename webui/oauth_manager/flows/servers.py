@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ..errors import OAuthMisconfigured, OAuthUnavailable, ProviderFailure
-from ..protocol import found, metadata
+from ..protocol import client_identity, found, metadata, protected_resource
 from ..protocol.metadata import FRESH_SECONDS, Send, ServerMetadata
 from ..protocol.metadata_cache import PAUSE_SECONDS, Discovery
 from ..providers.provider import OAuthProvider
@@ -20,6 +20,16 @@ from ..storage.storage import Storage, Subject
 log = logging.getLogger(__name__)
 
 _TRIES = 3
+
+
+# RFC 6749 5.2; the second is said by some of a client that is not registered any more.
+_UNKNOWN_CLIENT = ("invalid_client", "unauthorized_client")
+
+
+def _is_about(pinned: ServerMetadata, provider: OAuthProvider) -> bool:
+    """Return whether metadata were found by what the operator names now."""
+    is_free = "issuer" in provider.to_find
+    return pinned.resource == provider.resource and (is_free or pinned.issuer == provider.issuer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,23 @@ class Servers:
             self._providers[name], self._used[name] = found.at(provider, known), known
         return self._providers[name]
 
+    async def refused(
+        self, redis: RedisClient, provider: OAuthProvider, failure: ProviderFailure
+    ) -> None:
+        """Forget a client that its server has registered on request, if it knows it no more.
+
+        The next who starts has it registered again.  Raises ``StoreUnavailable``.
+        """
+        if provider.own is None or failure.code not in _UNKNOWN_CLIENT:
+            return
+        pin = await server_pins.read(self._storage, redis, provider.name)
+        client = pin.metadata.client if pin else None
+        if pin and client and client.client_id == provider.client_id:
+            log.warning("%s: its server has forgotten the client it registered", provider.name)
+            without = replace(pin, metadata=replace(pin.metadata, client=None))
+            await server_pins.put(self._storage, redis, provider.name, without)
+        self._caches.pop((asyncio.get_running_loop(), provider.name), None)
+
     async def about(self, subject: Subject) -> Subject:
         """Return the subject with its provider's addresses.  Raises like :meth:`of`."""
         provider = await self.of(subject.redis, subject.provider)
@@ -82,9 +109,44 @@ class Servers:
 
         A server that is in trouble or tells lies changes nothing of what is pinned.
         """
+        told, fresh = await self._known(redis, provider)
+        if self._lacks_client(provider, told):
+            return await self._registered(redis, provider, told), fresh
+        return told, fresh
+
+    def _lacks_client(self, provider: OAuthProvider, told: ServerMetadata) -> bool:
+        if not provider.own or client_identity.way_to(provider, told) != "registration":
+            return False
+        back = client_identity.redirect_uri(provider.own, provider.name)
+        return not (told.client and told.client.is_good(back, self._storage.clock.now()))
+
+    async def _registered(
+        self, redis: RedisClient, provider: OAuthProvider, told: ServerMetadata
+    ) -> ServerMetadata:
+        """Have the server register us; the client of another process, if that was first."""
+        name, own = provider.name, provider.own
+        if own is None:
+            return told
+        auth = client_identity.token_auth(provider, told, "registration")
+        said = client_identity.document(replace(provider, token_auth=auth), own, own.host)
+        answer = await self._send(client_identity.registration_request(provider, told, said))
+        client = client_identity.read_registration(provider, said, answer)
+        made = replace(told, client=client)
+        pin = await server_pins.read(self._storage, redis, name)
+        if pin is None or pin.metadata.issuer != told.issuer:
+            raise OAuthUnavailable(name, metadata.STEP, "pinned_elsewhere")
+        if not self._lacks_client(provider, pin.metadata):
+            return pin.metadata
+        if await server_pins.put(self._storage, redis, name, replace(pin, metadata=made)):
+            return made
+        raise OAuthUnavailable(name, metadata.STEP, "pinned_elsewhere")
+
+    async def _known(
+        self, redis: RedisClient, provider: OAuthProvider
+    ) -> tuple[ServerMetadata, float]:
         name, now = provider.name, self._storage.clock.now()
         pin = await server_pins.read(self._storage, redis, name)
-        if pin and pin.metadata.issuer != provider.issuer:  # the operator has another one now
+        if pin and not _is_about(pin.metadata, provider):  # the operator has another one now
             pin = Pin(pin.metadata, 0.0, sealed=pin.sealed)
             return await self._pinned(redis, name, pin, await self._asked(provider))
         if pin and 0 <= now - pin.checked_at < FRESH_SECONDS:
@@ -110,7 +172,10 @@ class Servers:
         return await self._pinned(redis, name, pin, told)
 
     async def _asked(self, provider: OAuthProvider) -> ServerMetadata:
-        told = await metadata.find(self._send, provider.name, provider.issuer)
+        if provider.resource:
+            told = await protected_resource.find(self._send, provider.name, provider.resource)
+        else:
+            told = await metadata.find(self._send, provider.name, provider.issuer)
         found.at(provider, told)  # refused before it is pinned
         return told
 

@@ -76,6 +76,9 @@ class Attempt:
     link_code: str = field(default="", repr=False)
     return_to: str = "list"
     begun_at: float = 0.0
+    # The server that it left for, and our name there, if those had to be found
+    # (:attr:`OAuthProvider.identity`).
+    server: str = ""
     # Facts of the callback that are kept, once it has come back.
     returned: tuple[str, ...] = ()
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..errors import OAuthMisconfigured, OAuthUnavailable
+from ..providers.client_keys import OwnClient
 from ..providers.provider import OAuthProvider
-from ..shapes import shaped
 from .answers import BUSY, Answer, plain_word, read_json
 from .metadata import STEP, ServerMetadata
+from .registered import Registered
 from .requests import ProviderRequest
 
 _METHODS = {
@@ -26,25 +26,6 @@ _METHODS = {
     "none": "none",
 }
 _TEXT = re.compile(r"[ -~]{1,1024}")  # RFC 6749, appendix A
-
-
-@dataclass(frozen=True, slots=True)
-class Registered:
-    """A client that a server has registered on request, for one callback address of ours.
-
-    ``ends_at`` (epoch seconds) is the end of its secret, 0 if it has none.
-    """
-
-    client_id: str
-    redirect_uri: str
-    token_auth: str
-    client_secret: str = field(default="", repr=False)
-    ends_at: float = 0.0
-
-    @classmethod
-    def from_dict(cls, record: object) -> Registered:
-        """Inverse of ``asdict``.  Raises ``TypeError`` if a record is none."""
-        return shaped(cls, record)
 
 
 def way_to(provider: OAuthProvider, metadata: ServerMetadata) -> str:
@@ -90,11 +71,17 @@ def token_auth(provider: OAuthProvider, metadata: ServerMetadata, way: str) -> A
 
 
 def _signs(provider: OAuthProvider, algorithms: tuple[str, ...]) -> bool:
-    key = provider.own.key if provider.own else None
+    own = provider.own.key if provider.own else None
+    key = provider.signing_key if provider.client_key else own
     return key is not None and (not algorithms or key.algorithm in algorithms)
 
 
-def document(provider: OAuthProvider, site: str, name: str) -> dict[str, Any]:
+def redirect_uri(own: OwnClient, name: str) -> str:
+    """Return the callback address of one provider alone."""
+    return f"{own.site_url}/oauth/{name}/callback"
+
+
+def document(provider: OAuthProvider, own: OwnClient, name: str) -> dict[str, Any]:
     """Return the metadata of this client (RFC 7591 2), for one server and one callback alone.
 
     One document for several servers would let one of them redeem another's code.
@@ -102,14 +89,14 @@ def document(provider: OAuthProvider, site: str, name: str) -> dict[str, Any]:
     method = _METHODS[provider.token_auth]
     said: dict[str, Any] = {
         "client_name": name,
-        "client_uri": site,
-        "redirect_uris": [f"{site}/oauth/{provider.name}/callback"],
+        "client_uri": own.site_url,
+        "redirect_uris": [redirect_uri(own, provider.name)],
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
         "token_endpoint_auth_method": method,
     }
     if provider.token_auth == "private_key_jwt":
-        said["jwks_uri"] = f"{site}/oauth/jwks.json"
+        said["jwks_uri"] = f"{own.site_url}/oauth/jwks.json"
         said["token_endpoint_auth_signing_alg"] = provider.signing_key.algorithm
     return said
 
@@ -156,11 +143,3 @@ def read_registration(
     ends = fields.get("client_secret_expires_at", 0)
     ends_at = float(ends) if isinstance(ends, int) and 0 < ends < 2**40 else 0.0
     return Registered(client_id, redirect_uri, auth, secret if is_secret else "", ends_at)
-
-
-def as_registered(provider: OAuthProvider, client: Registered) -> OAuthProvider:
-    """Return the provider with the client that its server has registered."""
-    auth: Any = client.token_auth
-    return replace(
-        provider, client_id=client.client_id, client_secret=client.client_secret, token_auth=auth
-    )

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from ..errors import OAuthMisconfigured
 from ..providers.openid import WANTED
 from ..providers.provider import OAuthProvider
+from . import client_identity
 from .metadata import STEP, ServerMetadata
 
 S256 = "S256"  # the only method of PKCE that we use
@@ -18,6 +19,8 @@ def at(provider: OAuthProvider, metadata: ServerMetadata) -> OAuthProvider:
 
     Raises ``OAuthMisconfigured`` if its token endpoint takes none of our ways to authenticate.
     """
+    if provider.resource:
+        return _at_resource(provider, metadata)
     methods = metadata.challenge_methods
     told: dict[str, Any] = {
         "authorize_url": metadata.authorization_endpoint,
@@ -33,6 +36,38 @@ def at(provider: OAuthProvider, metadata: ServerMetadata) -> OAuthProvider:
     if "token_auth" in provider.to_find:
         told["token_auth"] = _token_auth(provider, metadata)
     decided = {name: value for name, value in told.items() if name in provider.to_find}
+    addresses = tuple(metadata.addresses.values())
+    return replace(provider, **decided, reach=metadata.reach, found=addresses)
+
+
+def _at_resource(provider: OAuthProvider, metadata: ServerMetadata) -> OAuthProvider:
+    """Return a remote MCP server with the authorization server that it names.
+
+    Raises ``OAuthMisconfigured`` if that promises no S256, or takes us in no safe way.
+    """
+    if S256 not in metadata.challenge_methods:
+        raise OAuthMisconfigured(provider.name, STEP, "code_challenge_methods_supported")
+    if "issuer" not in provider.to_find and metadata.issuer != provider.issuer:
+        raise OAuthMisconfigured(provider.name, STEP, "other_issuer")
+    way = client_identity.way_to(provider, metadata)
+    told: dict[str, Any] = {
+        "issuer": metadata.issuer,
+        "authorize_url": metadata.authorization_endpoint,
+        "token_url": metadata.token_endpoint,
+        "revoke_url": metadata.revocation_endpoint,
+        "par_url": metadata.pushed_authorization_request_endpoint,
+        "iss_required": metadata.sends_issuer,
+        "scopes": list(metadata.scopes),
+    }
+    decided = {name: value for name, value in told.items() if name in provider.to_find}
+    decided["token_auth"] = client_identity.token_auth(provider, metadata, way)
+    if way == "document":
+        decided["client_id"] = client_identity.document_url(provider)
+    elif way == "registration":
+        client = metadata.client
+        decided["client_id"] = client.client_id if client else ""
+        decided["client_secret"] = client.client_secret if client else ""
+        decided["token_auth"] = client.token_auth if client else decided["token_auth"]
     addresses = tuple(metadata.addresses.values())
     return replace(provider, **decided, reach=metadata.reach, found=addresses)
 

@@ -16,6 +16,7 @@ from ..errors import OAuthMisconfigured, OAuthUnavailable
 from ..shapes import shaped
 from .answers import BUSY, Answer, read_json
 from .reach import KINDS, Reach, beside
+from .registered import Registered
 from .requests import ProviderRequest
 
 FRESH_SECONDS = 3600.0
@@ -60,6 +61,8 @@ class ServerMetadata:
     takes_claims: bool = False  # the claims parameter (OpenID Connect Core 5.5)
     takes_client_documents: bool = False  # a client id may be the address of its metadata
     reach: tuple[str, ...] = ()
+    resource: str = ""  # the protected resource that named it, if no operator did
+    client: Registered | None = None  # ours, that it has registered on request
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -70,7 +73,8 @@ class ServerMetadata:
     @classmethod
     def from_dict(cls, record: object) -> ServerMetadata:
         """Inverse of ``asdict``.  Raises ``TypeError`` if a record is none."""
-        return shaped(cls, record)
+        client = record.get("client") if isinstance(record, Mapping) else None
+        return shaped(cls, record, client=Registered.from_dict(client) if client else None)
 
 
 def document_url(issuer: str) -> str:
@@ -148,7 +152,7 @@ def read(
     if fields.get("issuer") != issuer:
         raise OAuthMisconfigured(name, STEP, "other_issuer")
     required = {*_NEEDED, *needed}
-    addresses = {
+    addresses: dict[str, Any] = {
         each: _address(name, issuer, fields, each)
         for each in (*_NEEDED, *_OTHER)
         if fields.get(each) or each in required
@@ -196,5 +200,5 @@ def moved(pinned: ServerMetadata, found: ServerMetadata) -> tuple[str, ...]:
     """
     known = {origin(address) for address in pinned.addresses.values()}
     left = [name for name, address in found.addresses.items() if origin(address) not in known]
-    is_elsewhere = found.token_endpoint != pinned.token_endpoint
-    return tuple(dict.fromkeys([*(["token_endpoint"] if is_elsewhere else []), *left]))
+    fixed = [n for n in ("issuer", "token_endpoint") if getattr(found, n) != getattr(pinned, n)]
+    return tuple(dict.fromkeys([*fixed, *left]))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -60,10 +60,10 @@ def challenge(answer: Answer) -> dict[str, str]:
     return found
 
 
-async def find(send: Send, name: str, resource: str) -> tuple[ServerMetadata, tuple[str, ...]]:
-    """Find the authorization server of a resource, and the scopes that the resource names.
+async def find(send: Send, name: str, resource: str) -> ServerMetadata:
+    """Find the authorization server of a resource; its scopes are those that the resource names.
 
-    The server's metadata are read where RFC 8414 has them, then where OpenID does.  Raises
+    Its metadata are read where RFC 8414 has them, then where OpenID does.  Raises
     ``OAuthUnavailable`` if nothing answers, ``OAuthMisconfigured`` if what answers is of
     another resource or issuer, or names what no secret may go to; its code names the field.
     """
@@ -76,7 +76,8 @@ async def find(send: Send, name: str, resource: str) -> tuple[ServerMetadata, tu
         return await send(request)
 
     openid, *between = metadata.document_urls(found.issuer)
-    return await metadata.find(within, name, found.issuer, (*between, openid)), found.scopes
+    told = await metadata.find(within, name, found.issuer, (*between, openid))
+    return replace(told, scopes=found.scopes, resource=resource)
 
 
 async def _resource(send: Send, name: str, resource: str) -> ProtectedResource:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..configuration import Malformed, check_provider, origin
 from . import entries, kinds, openid, schema
@@ -98,7 +99,8 @@ def build_providers(
             check_provider(given, template, is_out_there=is_out_there)
         except Malformed as fault:
             raise ValueError(f"provider {name!r}: {fault}") from None
-        provider = _at_host(_by_issuer(template, given) or merged(template, given))
+        known = _by_resource(template, given) or _by_issuer(template, given)
+        provider = _at_host(known or merged(template, given))
         if not provider.get("to_find") and not _has_endpoints(provider):
             raise ValueError(f"provider {name!r} needs authorize_url and token_url{_near(name)}")
         if provider.get("client_id") and "{host}" in provider["token_url"]:
@@ -108,6 +110,17 @@ def build_providers(
         provider["extra_auth_params"] = dict(provider.get("extra_auth_params", {}))
         providers[name] = OAuthProvider(name=name, **provider)
     return providers
+
+
+def _by_resource(template: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the fields of a remote MCP server, which its address leads to; None if it is none."""
+    named = {**template, **given}
+    if not named.get("resource") or named.get("token_url"):
+        return None
+    hosts = (urlsplit(named["resource"]).netloc,)
+    usual = {"authorize_url": "", "token_url": "", "api_hosts": hosts}
+    to_find = (openid.TO_FIND | {"issuer"}) - {name for name, value in named.items() if value}
+    return {**usual, **named, "to_find": to_find}
 
 
 def is_by_issuer(template: Mapping[str, Any], given: Mapping[str, Any]) -> bool:

@@ -10,6 +10,7 @@ import secrets
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
 from ..configuration import Malformed
 
@@ -63,6 +64,11 @@ class OwnClient:
 
     site_url: str  # no slash at the end
     key: ClientKey | None = field(default=None, repr=False)
+
+    @property
+    def host(self) -> str:
+        """Return the host of the site, which is its name to servers that ask for one."""
+        return urlsplit(self.site_url).netloc
 
 
 def read_key(text: str) -> ClientKey:

@@ -183,8 +183,20 @@ class OAuthProvider:
 
     @property
     def server(self) -> str:
-        """Return the origin of the token endpoint: tokens go back to where they are from."""
+        """Return the origin of the token endpoint: tokens go back to where they are from.
+
+        Those of a remote MCP server to its very endpoint: others may share the host.
+        """
+        if self.resource:
+            return f"{self.issuer} {self.token_url} {self.resource}"
         return origin(self.token_url)
+
+    @property
+    def identity(self) -> str:
+        """Return what was found of the server and of us there; ``""`` if nothing had to be."""
+        if not self.to_find:
+            return ""
+        return f"{self.issuer} {self.token_url} {self.client_id} {self.resource}"
 
     def has_issued(self, server: str) -> bool:
         """Return whether tokens of that server are this one's; ``""`` is not known, and may be."""
