@@ -116,8 +116,7 @@ def _listed() -> list[Route]:
         Route("/activity", activity.activity),
         Route("/help/permissions", activity.permissions),
         Route("/oauth/status", health.status),
-        Route("/oauth/jwks.json", clients.jwks),
-        Route("/oauth/{provider}/client.json", clients.document),
+        *_of_clients(),
         Route("/oauth/{provider}/authorize", connections.show_one),
         _callback("/oauth/{provider}/callback", callback.callback),
         *_of_links(),
@@ -131,6 +130,14 @@ def _listed() -> list[Route]:
         Route("/healthz", health.healthz),
         Route("/readyz", health.readyz),
         Route("/metrics", measurements.metrics),
+    ]
+
+
+def _of_clients() -> list[Route]:
+    """List the routes by which providers' servers know us."""
+    return [
+        Route("/oauth/jwks.json", clients.jwks),
+        Route("/oauth/{provider}/client.json", clients.document),
     ]
 
 

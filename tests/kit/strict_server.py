@@ -57,6 +57,7 @@ class StrictServer:
     names_issuer: bool = True
     found_by: str = "path"  # the protected resource's document: path, root, challenge or nowhere
     challenges: bool = True  # a 401 names the document
+    wants: str = ""  # the scopes that using it takes
     first_scope: str = ""  # of the challenge to somebody without a token
     document_at: str = ""  # what the challenge says, in place of the truth
     fetch: Fetch = _no_document
@@ -338,4 +339,6 @@ class StrictServer:
         token = self._tokens.get(authorization.removeprefix("Bearer "))
         if token is None:
             raise Refused(401, "invalid_token", "no token")
+        if not set(self.wants.split()) <= set(token["scope"].split()):
+            raise Refused(403, "insufficient_scope", self.wants)
         return {"jsonrpc": "2.0", "id": 1, "result": {}}

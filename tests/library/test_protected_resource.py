@@ -11,7 +11,6 @@ from tests.kit.every import every
 from tests.kit.strict_server import StrictServer
 from webui.oauth_manager import OAuthMisconfigured, OAuthUnavailable
 from webui.oauth_manager.errors import ProviderFailure
-from webui.oauth_manager.protocol.answers import Answer
 from webui.oauth_manager.protocol.metadata import ServerMetadata
 from webui.oauth_manager.protocol.protected_resource import challenge, document_urls, find
 from webui.oauth_manager.protocol.requests import ProviderRequest
@@ -198,7 +197,7 @@ class TestPlaces:
     ],
 )
 def test_a_challenge_is_read_as_it_is_written(header: str, said: dict[str, str]) -> None:
-    assert challenge(Answer(401, {"www-authenticate": header}, b"")) == said
+    assert challenge(header) == said
 
 
 async def test_trouble_is_told_as_such() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -20,7 +21,10 @@ from webui.oauth_manager import (
     FlowRefused,
     OAuthManager,
     OAuthMisconfigured,
+    OAuthNotConnected,
     OAuthUnavailable,
+    access,
+    oauth_client,
 )
 from webui.oauth_manager.protocol.metadata import FRESH_SECONDS
 from webui.oauth_manager.protocol.metadata_cache import PAUSE_SECONDS
@@ -52,12 +56,16 @@ def mcp(**more: Any) -> StrictServer:
     return StrictServer(**{"resource": RESOURCE, **more})
 
 
+def liar() -> StrictServer:
+    return StrictServer("https://evil.example", "https://evil.example/mcp")
+
+
 def manager_of(
     *servers: StrictServer,
     redis: Redis,
     key: str = KEY,
     clock: FakeClock | None = None,
-    **more: Any,
+    settings: dict[str, str] | None = None,
 ) -> OAuthManager:
     """A process that knows the address of each, and nothing else; they can read its documents."""
     names = [NAME, "other-mcp"]
@@ -412,6 +420,51 @@ class TestALyingServer:
         server.found_by = "path"
         clock.advance(PAUSE_SECONDS)
         await connect(manager, server, redis)
+
+
+class TestMoreScopes:
+    @pytest.fixture
+    async def ann(self, redis: Redis, monkeypatch: pytest.MonkeyPatch) -> Any:
+        self.server = mcp(scopes=["read", "write", "admin"], first_scope="read")
+        self.manager = manager_of(self.server, redis=redis)
+        monkeypatch.setattr(access, "_instance", self.manager)
+        await connect(self.manager, self.server, redis)
+        return SimpleNamespace(user_id="u1", redis=redis)
+
+    async def used(self, ann: Any) -> int:
+        async with oauth_client(ann, NAME) as client:
+            return (await client.post(RESOURCE, json={})).status_code
+
+    async def test_that_the_server_wants_are_asked_for_by_a_link(
+        self, redis: Redis, ann: Any
+    ) -> None:
+        assert await self.used(ann) == 200
+        self.server.wants = "admin"
+        with pytest.raises(OAuthNotConnected) as raised:
+            await self.used(ann)
+        assert raised.value.missing_scopes == ("admin",)
+        code = raised.value.connect_url.removeprefix(f"{BASE_URL}/connect/")
+        link, _ = await self.manager.links.peek(redis, code) or (None, 0)
+        assert link is not None
+        assert set(link.scopes) == {"read", "admin"}
+
+    async def test_that_the_token_has_are_not_asked_for_again(self, ann: Any) -> None:
+        self.server.wants = "read"
+        for tokens in self.server._tokens.values():
+            tokens["scope"] = ""
+        assert await self.used(ann) == 403
+
+    async def test_are_not_asked_for_without_end(self, ann: Any) -> None:
+        self.server.wants = "admin"
+        for _ in range(10):
+            with pytest.raises(OAuthNotConnected):
+                await self.used(ann)
+        assert await self.used(ann) == 403
+
+    async def test_of_an_api_that_is_no_mcp_server_are_its_own_answer(self, ann: Any) -> None:
+        self.server.wants = "admin"
+        self.manager.providers[NAME].resource = ""
+        assert await self.used(ann) == 403
 
 
 async def test_a_record_of_another_resource_is_reconnected_and_sent_nowhere(redis: Redis) -> None:

@@ -87,7 +87,7 @@ def bare(cell: str) -> str:
     return cell.strip("`")
 
 
-EXTRA = ["acme", "gitea", "slack", "notion", "okta"]  # those that examples name
+EXTRA = ["acme", "gitea", "linear-mcp", "slack", "notion", "okta"]  # those that examples name
 
 # Tables
 

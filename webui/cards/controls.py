@@ -146,11 +146,9 @@ def _addresses(about: About, kind: Kind) -> tuple[str, str]:
     page = card if is_alone else "/connections"
     here = "?return=detail" if is_alone else ""
     match kind.path:
-        case "":
-            address = about.provider.own_manage_url
-            return (address if is_web_address(address) else ""), ""
-        case "install":
-            address = about.provider.install_url
+        case "" | "install":
+            provider = about.provider
+            address = provider.install_url if kind.path else provider.own_manage_url
             return (address if is_web_address(address) else ""), ""
         case "keep":
             back = f"{card}?from=confirm"

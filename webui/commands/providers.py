@@ -111,6 +111,8 @@ def _state(found: Survey, name: str) -> str:
     proofs = {variable(name, each) for each in ("CLIENT_SECRET", "CLIENT_KEY")}
     is_proven = is_public or bool(proofs & found.given.keys())
     is_set_up = variable(name, "CLIENT_ID") in found.given and is_proven
+    if variable(name, "RESOURCE") in found.given and variable(name, "CLIENT_ID") not in found.given:
+        is_set_up = True  # a remote MCP server, where the site names itself
     return "set up" if is_set_up else "switched off"
 
 

@@ -103,9 +103,38 @@ async def require_oauth_token(
         raise OAuthNotConnected(provider, url)
     missing = rules.missing(needed, token.scopes)
     if missing:
-        # Ask for the granted scopes as well: an authorization replaces the one before.
-        asked = rules.united(rules.explicit(known.scopes), token.scopes, missing)
-        url = known.install_url if known.is_app else ""  # another authorization changes nothing
-        url = url or await manager.generate_connect_url(ctx.user_id, provider, ctx.redis, asked)
-        raise OAuthNotConnected(provider, url, missing)
+        raise await _wider(ctx, manager, provider, token.scopes, missing)
     return token.access_token
+
+
+async def wider(
+    ctx: ToolContext, manager: OAuthManager, provider: str, scopes: Iterable[str]
+) -> OAuthNotConnected | None:
+    """Return the error that asks for scopes an API has just wanted (RFC 6750 3.1).
+
+    None if the token has them: then the refusal has another reason, and to ask again would
+    be for nothing; and if there were too many tries lately, ten in ten minutes.
+    """
+    token = await manager.valid_token(ctx.redis, ctx.user_id, provider)
+    held = token.scopes if token else ()
+    missing = manager.providers[provider].scope_rules.missing(scopes, held)
+    if not missing or not await manager.may_ask_for_more(ctx.redis, ctx.user_id, provider):
+        return None
+    return await _wider(ctx, manager, provider, held, missing)
+
+
+async def _wider(
+    ctx: ToolContext,
+    manager: OAuthManager,
+    provider: str,
+    held: Iterable[str],
+    missing: tuple[str, ...],
+) -> OAuthNotConnected:
+    known = manager.providers[provider]
+    if known.is_app and known.install_url:  # another authorization would change nothing
+        return OAuthNotConnected(provider, known.install_url, missing)
+    rules = known.scope_rules
+    # Ask for the granted scopes as well: an authorization replaces the one before.
+    asked = rules.united(rules.explicit(known.scopes), held, missing)
+    url = await manager.generate_connect_url(ctx.user_id, provider, ctx.redis, asked)
+    return OAuthNotConnected(provider, url, missing)

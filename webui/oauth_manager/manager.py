@@ -131,16 +131,13 @@ class OAuthManager(People):
         """Generate a ready-to-click authorization address for a person in chat.  One round trip.
 
         A person has at most three open links, of whichever kind: a newer one replaces
-        the one for the same provider, or else the oldest, whose keys are deleted.
-        It is our landing page if the provider wants its requests pushed (one that is
-        pushed lives for a minute), or is a remote MCP server, which does not tell whose
-        account it is.  Raises ``OAuthMisconfigured`` if the provider is not set up.
+        the one for the same provider, or else the oldest, whose keys are deleted.  It is
+        our landing page for requests that are pushed (they live for a minute) and remote MCP
+        servers (they tell no account).  Raises ``OAuthMisconfigured`` if it is not set up.
         """
-        known = self._configured(provider)
-        if known.par_url or known.resource:
-            asked = () if scopes is None else scopes
-            code = await self.create_link_code(redis, user_id, provider=provider, scopes=asked)
-            return self.landing_url(code)
+        if self._configured(provider).begins_here:
+            make = partial(self.create_link_code, provider=provider, scopes=scopes or ())
+            return self.landing_url(await make(redis, user_id))
         bound = {"link_code": requests.new_secret(), "return_to": "done"}
         return await self._begin(redis, user_id, provider, scopes, lambda _: None, **bound)
 
@@ -159,8 +156,7 @@ class OAuthManager(People):
 
         Without ``scopes`` it asks for the provider's ``scopes_for`` the connection, which
         takes a look at it.  ``also`` queues commands on the trip that stores the attempt.
-        Raises ``OAuthMisconfigured`` or ``OAuthUnavailable`` if the provider has to be
-        asked first and gives no usable answer.
+        Raises ``OAuthMisconfigured`` or ``OAuthUnavailable`` if the provider is asked in vain.
         """
         if scopes is None:
             known = await self.connection(redis, user_id, provider)
@@ -179,17 +175,15 @@ class OAuthManager(People):
         also: Callable[[Any], object],
         **bound: Any,
     ) -> str:
-        configured = self._configured(provider)
-        self._need(redis)
-        known = await self.servers.of(redis, configured)
+        self._configured(provider)
+        subject = await self.servers.about(self._subject(redis, user_id, provider))
+        known = subject.provider
         asked = tuple(known.scopes if scopes is None else scopes)
         verifier = requests.new_secret() if known.pkce else ""
-        subject = self._subject(redis, user_id, provider)
         begun = {**bound, "begun_at": self.clock.now(), "server": known.identity}
         attempt = Attempt(subject.user_id, provider, verifier, asked, **begun)
-        back = self.redirect_uri(provider)
-        tell = self.links, self.stories
-        return await departure.leave(self._services, *tell, subject, attempt, back, also)
+        way = self.links, self.stories, subject, attempt, self.redirect_uri(provider), also
+        return await departure.leave(self._services, *way)
 
     # Finishing a connection
 

@@ -155,7 +155,8 @@ def _disagreements(found: Survey, read: Mapping[str, Any]) -> Iterator[str]:
 
 def _without_endpoints(provider: str, given: Mapping[str, Given], found: Survey) -> Iterator[str]:
     """Yield the endpoints that are missing, unless metadata of an issuer name them."""
-    if variable(provider, "ISSUER") in given and variable(provider, "TOKEN_URL") not in given:
+    found_by = {variable(provider, "ISSUER"), variable(provider, "RESOURCE")}
+    if found_by & given.keys() and variable(provider, "TOKEN_URL") not in given:
         return
     for name in ("AUTHORIZE_URL", "TOKEN_URL"):
         if not found.template(provider) and variable(provider, name) not in given:

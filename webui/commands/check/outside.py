@@ -11,7 +11,7 @@ from webui.commands.check.report import Report
 from webui.commands.check.way_faults import REACH_SECONDS, Way, told_of, told_of_proxy
 from webui.oauth_manager import OAuthManager, OAuthMisconfigured, OAuthProvider, OAuthUnavailable
 from webui.oauth_manager.protocol import found as found_provider
-from webui.oauth_manager.protocol import metadata
+from webui.oauth_manager.protocol import metadata, protected_resource
 from webui.oauth_manager.protocol.transport import Transport
 from webui.oauth_manager.storage import Clock
 from webui.settings.settings import Settings
@@ -78,18 +78,20 @@ async def check_providers(
 async def _check_issuer(
     provider: OAuthProvider, transport: Transport, way: Way, report: Report
 ) -> None:
-    """Find the addresses behind an issuer, and reach them."""
-    where = urlsplit(provider.issuer).netloc
-    if way.is_cut_to(_origin(provider.issuer)):
+    """Find the addresses behind an issuer or a remote MCP server, and reach them."""
+    known = provider.resource or provider.issuer
+    where = urlsplit(known).netloc
+    if way.is_cut_to(_origin(known)):
         report.say(f"    metadata at {where}: NOT asked")
         return
     try:
-        told = await metadata.find(transport.send, provider.name, provider.issuer)
+        find = protected_resource.find if provider.resource else metadata.find
+        told = await find(transport.send, provider.name, known)
         provider = found_provider.at(provider, told)
     except (OAuthMisconfigured, OAuthUnavailable) as failure:
         report.say(f"    metadata at {where}: NOT right ({failure.code})")
-        setting = variable(provider.name, "ISSUER")
-        _tell_discovery(failure.code, provider.issuer, setting, way, report, indent=6)
+        setting = variable(provider.name, "RESOURCE" if provider.resource else "ISSUER")
+        _tell_discovery(failure.code, known, setting, way, report, indent=6)
         return
     report.say(f"    metadata at {where}: right")
     await _check_endpoints(provider, transport, way, report)

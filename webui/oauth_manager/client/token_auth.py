@@ -7,9 +7,10 @@ from typing import Any
 
 import httpx
 
-from ..access import ToolContext, require_oauth_token
+from ..access import ToolContext, require_oauth_token, wider
 from ..manager import OAuthManager
 from ..protocol import requests
+from ..protocol.protected_resource import challenge, scopes_of
 from .guard import TOKEN, ApiHosts
 
 
@@ -46,6 +47,8 @@ class TokenAuth(httpx.Auth):
         is_repeatable = _is_repeatable(request.stream)
         token = await self._token()
         response = yield self._carrying(request, token)
+        if response.status_code == 403:
+            await self._step_up(response)
         if response.status_code != 401 or not _carries(response.request, token):
             return
         name = self._hosts.provider.name
@@ -54,6 +57,21 @@ class TokenAuth(httpx.Auth):
             fresh = await self._token()  # raises, unless the person has just reconnected
         if fresh != token and is_repeatable:
             yield self._carrying(_again(request), fresh)
+
+    async def _step_up(self, response: httpx.Response) -> None:
+        """Raise ``OAuthNotConnected`` if a remote MCP server wants more scopes (RFC 6750 3.1).
+
+        No other API is believed: some name scopes of which any one would do.
+        """
+        provider, place = self._hosts.provider, response.request.url
+        if not provider.resource or not self._hosts.has(place):
+            return
+        said = challenge(response.headers.get("www-authenticate", ""))
+        wanted = scopes_of(said.get("scope", "").split())
+        if said.get("error") != "insufficient_scope" or not wanted:
+            return
+        if error := await wider(self._ctx, self._manager, provider.name, wanted):
+            raise error
 
     def _carrying(self, request: httpx.Request, token: str) -> httpx.Request:
         provider = self._hosts.provider

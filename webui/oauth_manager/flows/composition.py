@@ -19,7 +19,7 @@ from ..protocol.steps import Observer, Steps
 from ..protocol.transport import DEADLINE_WHILE_WAITING, Transport
 from ..providers.client_keys import OwnClient, derive_key
 from ..providers.provider import OAuthProvider
-from ..storage import canary, rotation
+from ..storage import canary, renewal_limit, rotation
 from ..storage.calls import RedisClient
 from ..storage.keys import check_user_id
 from ..storage.resealer import Resealer
@@ -126,6 +126,10 @@ class Composition:
         if known.own is None or known.client_id != address:
             return None
         return {"client_id": address, **client_identity.document(known, known.own, name)}
+
+    async def may_ask_for_more(self, redis: RedisClient, user_id: str, provider: str) -> bool:
+        """Count a try to get more scopes that an API wants; return whether it may be made."""
+        return await renewal_limit.allows(self._subject(redis, user_id, provider))
 
     def _provider(self, name: str) -> OAuthProvider:
         try:

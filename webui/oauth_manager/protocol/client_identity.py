@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import OAuthMisconfigured, OAuthUnavailable
@@ -25,6 +25,7 @@ _METHODS = {
     "post": "client_secret_post",
     "none": "none",
 }
+_BY_SECRET = ("basic", "post")
 _TEXT = re.compile(r"[ -~]{1,1024}")  # RFC 6749, appendix A
 
 
@@ -53,21 +54,26 @@ def token_auth(provider: OAuthProvider, metadata: ServerMetadata, way: str) -> A
     A public client whose answers do not name their issuer could be led to hand one
     server's code to another (RFC 9207 1): that takes the operator's word.
     """
-    if "token_auth" not in provider.to_find and provider.own is None:
+    is_decided = "token_auth" not in provider.to_find
+    if is_decided and provider.own is None:
         return provider.token_auth
-    is_allowed = provider.token_auth == "none" and "token_auth" not in provider.to_find
-    offered, algorithms = metadata.auth_methods, metadata.auth_algorithms
-    ways = ["private_key_jwt"] if _signs(provider, algorithms) else []
-    if way == "registration" or (way == "operator" and provider.client_secret):
-        ways += ["basic", "post"]
-    found = next((each for each in ways if _METHODS[each] in offered), "")
-    if not found and "none" in offered and not provider.client_secret:
-        if not metadata.sends_issuer and not is_allowed:
-            raise OAuthMisconfigured(provider.name, STEP, "issuer_not_announced")
-        return "none"
-    if not found:
+    offered = metadata.auth_methods
+    for ours in _ways(provider, metadata, way):
+        if _METHODS[ours] in offered:
+            return ours
+    if "none" not in offered or provider.client_secret:
         raise OAuthMisconfigured(provider.name, STEP, "client_authentication")
-    return found
+    if not metadata.sends_issuer and not is_decided:
+        raise OAuthMisconfigured(provider.name, STEP, "issuer_not_announced")
+    return "none"
+
+
+def _ways(provider: OAuthProvider, metadata: ServerMetadata, way: str) -> Iterator[str]:
+    """Yield the ways in which we can prove who we are, the safest first."""
+    if _signs(provider, metadata.auth_algorithms):
+        yield "private_key_jwt"
+    if way == "registration" or (way == "operator" and provider.client_secret):
+        yield from ("basic", "post")
 
 
 def _signs(provider: OAuthProvider, algorithms: tuple[str, ...]) -> bool:
@@ -126,20 +132,35 @@ def read_registration(
     if not 200 <= answer.status < 300 or fields.get("error"):
         code = plain_word(fields.get("error")) or f"http_{answer.status}"
         raise OAuthMisconfigured(provider.name, "register", code)
-    (redirect_uri,) = said["redirect_uris"]
-    client_id, secret = fields.get("client_id"), fields.get("client_secret", "")
-    if not isinstance(client_id, str) or not _TEXT.fullmatch(client_id):
-        raise OAuthMisconfigured(provider.name, "register", "client_id")
-    if fields.get("redirect_uris", [redirect_uri]) != [redirect_uri]:
-        raise OAuthMisconfigured(provider.name, "register", "redirect_uris")
-    wanted = said["token_endpoint_auth_method"]
-    method = fields.get("token_endpoint_auth_method", wanted)
-    auth = next((ours for ours, theirs in _METHODS.items() if theirs == method), "")
-    is_secret = auth in ("basic", "post")
-    if method != wanted and not (is_secret and wanted.startswith("client_secret")):
-        raise OAuthMisconfigured(provider.name, "register", "token_endpoint_auth_method")
-    if is_secret and not (isinstance(secret, str) and _TEXT.fullmatch(secret)):
-        raise OAuthMisconfigured(provider.name, "register", "client_secret")
+    if fault := _fault(said, fields):
+        raise OAuthMisconfigured(provider.name, "register", fault)
+    (back,) = said["redirect_uris"]
+    auth = _auth_of(said, fields)
+    secret = fields["client_secret"] if auth in _BY_SECRET else ""
     ends = fields.get("client_secret_expires_at", 0)
     ends_at = float(ends) if isinstance(ends, int) and 0 < ends < 2**40 else 0.0
-    return Registered(client_id, redirect_uri, auth, secret if is_secret else "", ends_at)
+    return Registered(fields["client_id"], back, auth, secret, ends_at)
+
+
+def _fault(said: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
+    """Name the field of a registration that is not as it was asked for, ``""`` if all are."""
+    if not _is_text(fields.get("client_id")):
+        return "client_id"
+    if fields.get("redirect_uris", said["redirect_uris"]) != said["redirect_uris"]:
+        return "redirect_uris"
+    auth = _auth_of(said, fields)
+    asked = said["token_endpoint_auth_method"]
+    if _METHODS.get(auth) != asked and not (auth in _BY_SECRET and asked.startswith("client_s")):
+        return "token_endpoint_auth_method"
+    if auth in _BY_SECRET and not _is_text(fields.get("client_secret")):
+        return "client_secret"
+    return ""
+
+
+def _auth_of(said: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
+    method = fields.get("token_endpoint_auth_method", said["token_endpoint_auth_method"])
+    return next((ours for ours, theirs in _METHODS.items() if theirs == method), "")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and _TEXT.fullmatch(value) is not None

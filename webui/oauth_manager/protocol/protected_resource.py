@@ -6,7 +6,7 @@ The resource's address is the operator's; all that its document says is a strang
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,7 +30,7 @@ _LONGEST_CHALLENGE = 8 * 1024  # characters
 
 @dataclass(frozen=True, slots=True)
 class ProtectedResource:
-    """What a resource says of itself: its authorization server, and the usual scopes."""
+    """A resource as it describes itself: its authorization server, and the usual scopes."""
 
     issuer: str
     scopes: tuple[str, ...]
@@ -46,9 +46,9 @@ def document_urls(resource: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([between, origin(resource) + _KNOWN]))
 
 
-def challenge(answer: Answer) -> dict[str, str]:
+def challenge(header: str) -> dict[str, str]:
     """Return the parameters of a Bearer challenge (RFC 6750 3); empty if there is none."""
-    header = answer.headers.get("www-authenticate", "")[:_LONGEST_CHALLENGE]
+    header = header[:_LONGEST_CHALLENGE]
     unquoted = _QUOTED.sub(lambda text: "_" * len(text[0]), header)
     bearer = re.search(r"(?:^|,)\s*bearer(?=\s)", unquoted, re.IGNORECASE)
     if bearer is None:
@@ -58,6 +58,12 @@ def challenge(answer: Answer) -> dict[str, str]:
     for name, quoted, plain in _PARAMETER.findall(said):
         found.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) or plain)
     return found
+
+
+def scopes_of(said: Iterable[object]) -> tuple[str, ...]:
+    """Return the scopes of a list that a stranger made, as far as they are some (RFC 6749 3.3)."""
+    usual = [one for one in said if isinstance(one, str) and _SCOPE.fullmatch(one)]
+    return tuple(dict.fromkeys(usual))[:_MOST_SCOPES]
 
 
 async def find(send: Send, name: str, resource: str) -> ServerMetadata:
@@ -83,7 +89,7 @@ async def find(send: Send, name: str, resource: str) -> ServerMetadata:
 async def _resource(send: Send, name: str, resource: str) -> ProtectedResource:
     """Find what the resource says of itself: where its challenge says, else where it is known."""
     answer, reach = await metadata.fetched(send, _first_contact(name, resource))
-    said = challenge(answer) if answer.status == 401 else {}
+    said = challenge(answer.headers.get("www-authenticate", "")) if answer.status == 401 else {}
     urls = document_urls(resource)
     if "resource_metadata" in said:
         urls = (_checked(name, "resource_metadata", said["resource_metadata"]),)
@@ -129,8 +135,7 @@ def _read(
         raise OAuthMisconfigured(name, STEP, "authorization_servers")
     listed = fields.get("scopes_supported")
     there = wanted.split() or (listed if isinstance(listed, list) else [])
-    usual = [one for one in there if isinstance(one, str) and _SCOPE.fullmatch(one)]
-    return ProtectedResource(named, tuple(dict.fromkeys(usual))[:_MOST_SCOPES], reach)
+    return ProtectedResource(named, scopes_of(there), reach)
 
 
 def _checked(name: str, field: str, url: object) -> str:

@@ -10,10 +10,10 @@ from functools import cached_property
 from typing import Any, Literal
 from urllib.parse import quote
 
-from ..configuration import origin
 from ..models import Account, Profile
-from .client_keys import ClientKey, OwnClient, read_key
+from .client_keys import OwnClient
 from .features import checked_features
+from .registration import Registration
 from .schema import REVOKE_STYLES
 from .scope_rules import ScopeRules, ScopeSentences, described
 
@@ -27,7 +27,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
 @dataclass
-class OAuthProvider:
+class OAuthProvider(Registration):
     """One provider as this installation uses it.
 
     The first nine parameters are the specification's.  The others are the differences
@@ -148,29 +148,6 @@ class OAuthProvider:
         self.label = self.label or self.name.replace("_", " ").replace("-", " ").title()
 
     @property
-    def is_configured(self) -> bool:
-        """Return whether client id and secret or key are there; a public client has neither."""
-        proof = {"none": "public", "private_key_jwt": self.client_key}
-        is_registered = self.client_id and proof.get(self.token_auth, self.client_secret)
-        return bool(self.own or is_registered)
-
-    @cached_property
-    def signing_key(self) -> ClientKey:
-        """Return the key that signs for this client.  Raises ``Malformed`` if it is none."""
-        own = self.own.key if self.own else None
-        return own if own and not self.client_key else read_key(self.client_key)
-
-    @property
-    def audience(self) -> str:
-        """Return the server's name for itself, which assertions are for."""
-        return self.issuer or self.token_url
-
-    @property
-    def is_found(self) -> bool:
-        """Return whether its addresses are known; those that its issuer names are found first."""
-        return bool(self.token_url)
-
-    @property
     def is_app(self) -> bool:
         """Return whether this client's permissions belong to an installation, and not to tokens."""
         beginning = self.app_client_ids
@@ -180,31 +157,6 @@ class OAuthProvider:
     def is_of_app(self, *, can_renew: bool) -> bool:
         """Return whether tokens are an app's: of those providers only apps' can be renewed."""
         return self.is_app or bool(self.permissions_url and can_renew)
-
-    @property
-    def server(self) -> str:
-        """Return the origin of the token endpoint: tokens go back to where they are from.
-
-        Those of a remote MCP server to its very endpoint: others may share the host.
-        """
-        if self.resource:
-            return f"{self.issuer} {self.token_url} {self.resource}"
-        return origin(self.token_url)
-
-    @property
-    def identity(self) -> str:
-        """Return what was found of the server and of us there; ``""`` if nothing had to be."""
-        if not self.to_find:
-            return ""
-        return f"{self.issuer} {self.token_url} {self.client_id} {self.resource}"
-
-    def has_issued(self, server: str) -> bool:
-        """Return whether tokens of that server are this one's; ``""`` is not known, and may be."""
-        return server in ("", self.server)
-
-    def reach_of(self, url: str) -> tuple[str, ...]:
-        """Return the kinds of addresses that a request to one of its addresses may go to."""
-        return self.reach if url in self.found else ()
 
     @property
     def revokes_by_access_token(self) -> bool:

@@ -45,7 +45,9 @@ PAUSE = 3600  # seconds between two, after that
 
 
 async def allows(subject: Subject) -> bool:
-    """Count one renewal; return whether it is within the limit.  Raises ``StoreUnavailable``.
+    """Count one renewal, or one link for more scopes that an API wants; return whether it may be.
+
+    Raises ``StoreUnavailable``.
 
     Ten within ten minutes, then one an hour; as before after two hours without any.
     """
