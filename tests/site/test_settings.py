@@ -162,6 +162,7 @@ class TestProviders:
             GIT_LAB_TOKEN_URL="https://git.test/token",
             GIT_LAB_REVOKE_URL="https://git.test/revoke/{client_id}",
             GIT_LAB_PAR_URL="https://git.test/par",
+            GIT_LAB_RESOURCE="https://mcp.git.test/mcp",
             GIT_LAB_ACCOUNT_URL="https://git.test/me",
             GIT_LAB_ISSUER="https://git.test",
             GIT_LAB_ISS_REQUIRED="off",
@@ -204,8 +205,9 @@ class TestProviders:
             GIT_LAB_IDLE_LIMIT="30d",
         )
         known = {setting.name.lower() for setting in PROVIDER_SETTINGS}
-        # A key takes the place of the secret.
-        assert found.providers_config["git-lab"].keys() == known - {"client_key"}
+        # A key takes the place of the secret, and an app's installation that of scopes.
+        others = {"client_key", "install_url", "permissions_url"}
+        assert found.providers_config["git-lab"].keys() == known - others
         provider = build_providers(PROVIDER_TEMPLATES, found.providers_config)["git-lab"]
         assert provider.is_configured
         assert provider.label == "GitLab"
