@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 import pytest
 from redis.asyncio import Redis
 
+from tests.kit.every import every
 from tests.kit.library import BASE_URL, KEY
 from tests.kit.site_fixtures import SESSION_SECRET, Browser, Place, card_state, site_at
 from tests.kit.vendors import VENDORS
@@ -40,10 +41,10 @@ def vendor(name: str) -> Vendor:
 
 @asynccontextmanager
 async def at(
-    redis_url: str, redis: Redis, vendor: Vendor, name: str
+    redis_url: str, redis: Redis, vendor: Vendor, name: str, **more: str
 ) -> AsyncIterator[tuple[Place, Browser]]:
     """The site with that one provider, as the environment tells it, and ann's browser."""
-    typed = {**vendor.rules.settings, "CLIENT_ID": ID, "CLIENT_SECRET": SECRET}
+    typed = {**vendor.rules.settings, "CLIENT_ID": ID, "CLIENT_SECRET": SECRET, **more}
     environ = {f"{name}_{key}".upper(): value for key, value in typed.items()}
     config = load_settings({**SITE, **environ, "EXTRA_PROVIDERS": name}).providers_config
     async with site_at(redis_url, redis, provider_app=vendor, providers_config=config) as place:
@@ -157,3 +158,33 @@ async def test_what_the_vendor_refuses_is_told_to_the_one_who_can_act(
         vendor.client_secret = "another"
         told["client"] = card_state(await connect(ann, vendor, name), name)
     assert (told, vendor.faults) == (vendor.rules.means, [])
+
+
+@pytest.mark.anyio
+@every(
+    ("name", "setting", "value"),
+    [
+        ("strava", "SCOPE_SEPARATOR", "space"),
+        ("slack", "PKCE", "on"),
+        ("notion", "TOKEN_BODY", "form"),
+        ("notion", "HEADERS", "X-Other: 1"),
+        ("atlassian", "AUTHORIZE_PARAMS", "prompt=consent"),
+        ("atlassian", "SCOPES", "read:me"),
+        ("spotify", "CLIENT_AUTH", "post"),
+        ("x", "PKCE", "off"),
+        ("dropbox", "ACCOUNT_BODY", "{}"),
+        ("dropbox", "AUTHORIZE_PARAMS", "a=b"),
+        ("twitch", "TOKEN_HEADER", "Authorization: Bearer {access_token}"),
+        ("salesforce", "SCOPES", "openid api"),
+        ("linear", "ACCOUNT_METHOD", "GET"),
+    ],
+)
+async def test_a_habit_that_is_not_the_vendors_is_noticed_there(
+    redis_url: str, redis: Redis, name: str, setting: str, value: str
+) -> None:
+    vendor = Vendor(VENDORS[name], ID, SECRET, f"{BASE_URL}/oauth/{name}/callback")
+    await redis.flushall()
+    async with at(redis_url, redis, vendor, name, **{setting: value}) as (_, ann):
+        page = await connect(ann, vendor, name)
+        shown = vendor.rules.profile.name in page
+        assert vendor.faults or card_state(page, name) != "connected" or not shown
