@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -77,6 +78,22 @@ class TestOneRefresh:
         tokens = set(await asyncio.gather(*(get(m, redis) for m in managers for _ in range(5))))
         assert fake.calls["refresh"] == 1
         assert len(tokens) == 1
+
+    async def test_scopes_learnt_of_the_old_pair_meanwhile_do_not_cost_the_new_one(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis
+    ) -> None:
+        await manager.store_token(redis, "u1", granted(fake, "google"))
+        gate = fake.gate("token")
+        asking = asyncio.create_task(get(manager, redis))
+        await gate.reached()
+        old = await opened(manager, redis)
+        assert old
+        await manager.store_token(redis, "u1", replace(old, scopes=["contents:read"]))
+        gate.open()
+        token, held = await asking, await opened(manager, redis)
+        assert held
+        assert held.access_token == token != old.access_token
+        assert fake.is_alive(held.refresh_token)
 
     async def test_different_people_and_providers_do_not_wait_for_each_other(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis

@@ -6,7 +6,7 @@ import math
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .shapes import YEAR_10000, text
@@ -66,6 +66,10 @@ class TokenData:
     def is_over(self, now: float) -> bool:
         """Return whether the access token has truly ended, buffer or not."""
         return self.expires_at > 0 and now >= self.expires_at
+
+    def is_pair(self, other: TokenData | None) -> bool:
+        """Return whether both are the same tokens; what they allow may be learnt in between."""
+        return other is not None and replace(other, scopes=self.scopes) == self
 
     def to_record(self) -> dict[str, Any]:
         """Return the whole record: :meth:`to_dict`, and the fields that only we need."""

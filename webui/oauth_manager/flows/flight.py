@@ -109,5 +109,5 @@ async def _keep(storage: Storage, flight: Flight, stored: Stored, fresh: TokenDa
         now = stored.require_token()
         if now == fresh:
             return Written.DONE  # by a try whose answer was lost, and resealed since
-        if now != flight.due:
+        if not flight.due.is_pair(now):
             return Written.CHANGED

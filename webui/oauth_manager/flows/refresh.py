@@ -89,7 +89,7 @@ async def _across_processes(services: Services, flight: Flight) -> TokenData | N
             return await _holding(services, flight, lock, hold.failures)
         stored = await lookup.read_one(services.storage, subject)
         token = stored.require_token()
-        if token != flight.due:
+        if not flight.due.is_pair(token):
             tell("newer")
             services.steps.tell("saved", subject.provider.name, "lock", begun)
             return token
@@ -112,7 +112,7 @@ async def _holding(
     try:
         stored = await lookup.read_one(services.storage, subject)
         token = stored.require_token()
-        if token != flight.due:
+        if not flight.due.is_pair(token):
             services.steps.tell("saved", subject.provider.name, "lock", services.steps.now())
             return token
         if flight.is_refused and not await renewals.allows(subject):
@@ -197,5 +197,5 @@ async def ended(
         await story.withdraw(held)
         stored = await lookup.read_one(storage, subject)
         replacement = stored.require_token()
-        if replacement != over:
+        if not over.is_pair(replacement):
             return replacement
