@@ -264,6 +264,16 @@ class TestRegistration:
         assert client["client_secret"].encode() not in kept
         assert client["client_secret"] not in repr(manager.providers[NAME])
 
+    async def test_outlives_the_hourly_look_at_the_metadata(self, redis: Redis) -> None:
+        server, clock = self.server(), FakeClock()
+        manager = manager_of(server, redis=redis, clock=clock)
+        await left(manager, redis)
+        before = manager.providers[NAME].client_id
+        clock.advance(FRESH_SECONDS)
+        await left(manager, redis)
+        assert manager.providers[NAME].client_id == before
+        assert server.calls["register"] == 1
+
     async def test_is_renewed_when_it_is_refused(self, redis: Redis) -> None:
         server = self.server()
         manager = manager_of(server, redis=redis)

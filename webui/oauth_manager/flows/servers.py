@@ -158,6 +158,8 @@ class Servers:
                 raise
             log.error("%s: %s; its pinned addresses stay in use", name, failure.code)
             return pin.metadata, PAUSE_SECONDS
+        if pin and pin.metadata.issuer == told.issuer:
+            told = replace(told, client=pin.metadata.client)  # no document tells of it
         if pin and (moves := metadata.moved(pin.metadata, told)):
             log.error(
                 "%s: %s moved, and nothing goes there before an operator accepts it: "
