@@ -1,7 +1,8 @@
 """Recipes of docs/moving-in.md: each exporter over a database of its system, then the import.
 
-``REQUIRE_MOVING_IN=1`` installs django-allauth and fetches Open WebUI, and runs their migrations;
-the others have tables of the columns that they publish.
+``REQUIRE_MOVING_IN=1`` installs django-allauth and Better Auth (if npm is there) and fetches Open
+WebUI, and runs their migrations; without it, and for Nango, there are tables of the columns that
+they publish.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -238,3 +240,24 @@ def test_open_webui_by_its_own_migration(
     put_session(file)
     data = exported("open_webui.py", file, WEBUI_SECRET_KEY="t0p-secret")
     works(empty_redis_url, data, "7f3c", "google")
+
+
+NODE = "better-auth@1.7.25", "kysely@0.28.19", "node-sqlite3-wasm@0.8.60"
+
+
+@needs_others
+@pytest.mark.skipif(not shutil.which("npm"), reason="there is no npm here")
+def test_better_auth_by_its_own_migrations(empty_redis_url: str, tmp_path: Path) -> None:
+    folder = FOREIGN / "node"
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "node_modules" / NODE[-1].partition("@")[0]).exists():
+        install = "npm", "install", "--prefix", folder, "--no-audit", "--no-fund", *NODE
+        subprocess.run(install, check=True)
+    shutil.copy(ROOT / "tests" / "kit" / "better_auth.mjs", folder)
+    file = tmp_path / "auth.db"
+    command = "node", folder / "better_auth.mjs", file, MOMENT
+    made = subprocess.run(command, check=True, capture_output=True, text=True)
+    data = exported("better_auth.py", file)
+    line = json.loads(data)
+    assert (line["scopes"], line["account"]) == ("read:user user:email", {"id": "42"})
+    works(empty_redis_url, data, made.stdout.strip(), "github")
