@@ -56,6 +56,7 @@ class StrictServer:
     pushes: bool = False
     names_issuer: bool = True
     found_by: str = "path"  # the protected resource's document: path, root, challenge or nowhere
+    described_by: str = "oauth"  # the authorization server: oauth, openid or openid-behind
     challenges: bool = True  # a 401 names the document
     wants: str = ""  # the scopes that using it takes
     first_scope: str = ""  # of the challenge to somebody without a token
@@ -64,6 +65,7 @@ class StrictServer:
     clients: dict[str, dict[str, Any]] = field(default_factory=dict)
     spoiled: dict[str, Any] = field(default_factory=dict)
     protected: dict[str, Any] = field(default_factory=dict)
+    secret_ends_at: int = 0
     registration: dict[str, Any] | None = None  # the answer, in place of a right one
     expires_in: int = 3600
 
@@ -165,7 +167,7 @@ class StrictServer:
             return self.clients[client_id]
         if not self.takes_documents or not client_id.startswith("https://"):
             raise Refused(400, "invalid_client", f"unknown client {client_id!r}")
-        document = await self.fetch(client_id)
+        document = await self.fetch(client_id) or {}
         if document.get("client_id") != client_id:
             raise Refused(400, "invalid_client", "the document is another client's")
         if "client_secret" in document:
@@ -258,6 +260,7 @@ class StrictServer:
         client = {**document, "client_id": f"registered-{secrets.token_hex(4)}"}
         if document.get("token_endpoint_auth_method") == "client_secret_post":
             client["client_secret"] = self._new("secret")
+            client["client_secret_expires_at"] = self.secret_ends_at
         self.clients[client["client_id"]] = client
         return client
 
@@ -303,8 +306,13 @@ class StrictServer:
 
     async def _answer(self, method: str, url: str, headers: Fields, body: bytes) -> Any:
         parts, own = urlsplit(url), urlsplit(self.issuer)
-        known = "/.well-known/oauth-authorization-server"
-        if url == f"{own.scheme}://{own.netloc}{known}{own.path}" and method == "GET":
+        host = f"{own.scheme}://{own.netloc}"
+        places = {
+            "oauth": f"{host}/.well-known/oauth-authorization-server{own.path}",
+            "openid": f"{host}/.well-known/openid-configuration{own.path}",
+            "openid-behind": f"{self.issuer}/.well-known/openid-configuration",
+        }
+        if url == places[self.described_by] and method == "GET":
             self.calls["metadata"] += 1
             return self.metadata
         is_there = self.resource and self.found_by != "nowhere"

@@ -55,8 +55,10 @@ class TestDiscovery:
         server = StrictServer(resource=RESOURCE, first_scope="read")
         assert (await found(server)).scopes == ("read",)
 
-    async def test_takes_a_server_whose_issuer_has_a_path(self) -> None:
-        server = StrictServer(resource=RESOURCE, issuer="https://login.example/tenant")
+    @pytest.mark.parametrize("by", ["oauth", "openid", "openid-behind"])
+    async def test_takes_a_server_whose_issuer_has_a_path(self, by: str) -> None:
+        issuer = "https://login.example/tenant"
+        server = StrictServer(resource=RESOURCE, issuer=issuer, described_by=by)
         assert (await found(server)).issuer == "https://login.example/tenant"
 
     async def test_of_a_whole_host_names_the_host(self) -> None:

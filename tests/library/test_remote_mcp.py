@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -249,6 +250,30 @@ class TestRegistration:
         assert await left(again, redis)
         assert server.calls["register"] == 1
 
+    async def test_stays_when_the_metadata_are_read_again(self, redis: Redis) -> None:
+        server, clock = self.server(), FakeClock()
+        manager = manager_of(server, redis=redis, clock=clock)
+        await left(manager, redis)
+        clock.advance(FRESH_SECONDS + 1)
+        await left(manager, redis)
+        assert (server.calls["register"], server.calls["metadata"]) == (1, 2)
+
+    async def test_ends_with_its_secret(self, redis: Redis) -> None:
+        server, clock = self.server(), FakeClock()
+        server.secret_ends_at = int(clock.now()) + 1800
+        manager = manager_of(server, redis=redis, clock=clock)
+        await left(manager, redis)
+        clock.advance(FRESH_SECONDS + 1)
+        await left(manager, redis)
+        assert server.calls["register"] == 2
+
+    async def test_of_two_processes_at_once_is_one(self, redis: Redis) -> None:
+        server = self.server()
+        both = [manager_of(server, redis=redis) for _ in range(2)]
+        await asyncio.gather(*(left(manager, redis) for manager in both))
+        one, other = (manager.providers[NAME].client_id for manager in both)
+        assert one == other != ""
+
     async def test_is_not_asked_for_where_documents_are_taken(self, redis: Redis) -> None:
         server = mcp(registers=True)
         await connect(manager_of(server, redis=redis), server, redis)
@@ -406,17 +431,18 @@ class TestALyingServer:
         """The callbacks of two servers, mixed up by one that lies (RFC 9700, 4.4)."""
         honest, evil = mcp(), liar()
         manager = manager_of(honest, evil, redis=redis)
+        own = await left(manager, redis)
         # The liar leads the browser to the honest server, with its own client id for us.
         url = await left(manager, redis, "other-mcp")
         query = dict(parse_qsl(urlsplit(url).query))
-        with pytest.raises(Refused):  # our document for the liar has another callback
+        with pytest.raises(Refused, match="redirect_uri"):  # our document there has another
             await honest.authorize(
                 f"{honest.issuer}/authorize?{urlsplit(url).query}".replace(
                     "evil.example%2Fmcp", "mcp.example%2Fmcp"
                 ).replace("other-mcp%2Fclient", f"{NAME}%2Fclient")
             )
         # The honest server's answer at the liar's callback address, and the other way round.
-        callback = await honest.authorize(await left(manager, redis))
+        callback = await honest.authorize(own)
         with pytest.raises(FlowRefused):
             await came_back(manager, redis, callback, "other-mcp")
         assert query["client_id"] != DOCUMENT

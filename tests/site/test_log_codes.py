@@ -61,6 +61,18 @@ def test_every_reason_to_refuse_a_callback_is_explained() -> None:
     assert len(reasons) > 5
 
 
+def test_every_fault_of_a_server_that_is_found_is_explained() -> None:
+    named = {
+        texts[-1]
+        for path in PRODUCT
+        for function, texts in calls(path)
+        if function.endswith(("OAuthMisconfigured", "OAuthUnavailable")) and texts
+        if "oauth_manager" in path.parts and ("STEP" in path.read_text() or "register" in texts)
+    }
+    assert set(CODES["discovery"]) | set(CODES["call"]) >= named - {"register"}
+    assert len(named) > 8
+
+
 def test_every_kind_of_a_reference_is_explained() -> None:
     catalogue = (WEBUI / "text" / "words" / "en.toml").read_text()
     pages = re.findall(r"^\[error\.(\w+)\]", catalogue, re.M)

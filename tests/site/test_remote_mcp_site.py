@@ -59,12 +59,20 @@ async def test_is_connected_and_disconnected_by_a_person(
     assert server.reasons == ["no token"]
 
 
-async def test_has_a_document_of_its_own_for_anybody_to_read(place: Place) -> None:
+async def test_has_a_document_of_its_own_for_anybody_to_read_who_is_asked_nothing(
+    place: Place, server: StrictServer
+) -> None:
     anybody = await place.browser()
+    assert (await anybody.get(DOCUMENT)).status_code == 404
+    assert not server.calls
+    ann = await place.signed_in("ann")
+    await ann.begin("linear-mcp")
+    asked = dict(server.calls)
     answer = await anybody.get(DOCUMENT)
     assert answer.json()["client_id"] == BASE_URL + DOCUMENT
     assert answer.json()["client_name"] == "Stargazer (Linear Mcp)"
     assert answer.json()["redirect_uris"] == [f"{BASE_URL}/oauth/linear-mcp/callback"]
+    assert server.calls == asked
     (key,) = (await anybody.get("/oauth/jwks.json")).json()["keys"]
     assert "d" not in key
 
@@ -83,7 +91,6 @@ async def test_a_lie_is_told_on_the_card_and_leads_nowhere(
     answer = await ann.post("/connections/linear-mcp/connect", htmx=True)
     assert card_state(answer.text, "linear-mcp") == "misconfigured"
     assert "hx-redirect" not in answer.headers
-    assert (await ann.get(DOCUMENT)).status_code == 503
 
 
 async def test_a_link_from_chat_leads_to_our_page_and_then_there(

@@ -18,6 +18,7 @@ KINDS = {
     "outcome": "outcome of a step of OAuth",
     "wait": "outcome of a wait for another refresh",
     "call": "outcome of one request to a provider",
+    "discovery": "fault of a server that is found by its issuer or resource",
     "refusal": "reason of a refused callback",
     "reference": "kind of a reference",
     "keys": "fit of the keys",

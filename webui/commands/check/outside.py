@@ -23,6 +23,10 @@ _DISCOVERY = {
         "it names another issuer.",
         "Write {setting} as its document has it, to the letter and the slash at the end.",
     ),
+    "other_resource": (
+        "its document is about another resource.",
+        "Write {setting} as its vendor has it, to the letter and the slash at the end.",
+    ),
     "client_authentication": (
         "it takes none of our ways to send the client secret.",
         "Have it allow client_secret_basic or client_secret_post.",

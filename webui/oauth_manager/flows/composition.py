@@ -116,16 +116,17 @@ class Composition:
     ) -> dict[str, Any] | None:
         """Return our Client ID Metadata Document for one server, None if it knows us otherwise.
 
-        ``name`` is shown to people there.  Raises like ``servers.of``.
+        Also None before anybody has left for that server: reading it asks nobody.  ``name``
+        is shown to people there.  Raises ``OAuthMisconfigured`` if its pin cannot be used.
         """
-        known = self._provider(provider)
-        if known.own is None:
+        own = self._provider(provider).own
+        known = await self.servers.pinned(redis, self._provider(provider)) if own else None
+        if own is None or known is None:
             return None
-        known = await self.servers.of(redis, known)
         address = client_identity.document_url(known)
-        if known.own is None or known.client_id != address:
+        if known.client_id != address:
             return None
-        return {"client_id": address, **client_identity.document(known, known.own, name)}
+        return {"client_id": address, **client_identity.document(known, own, name)}
 
     async def may_ask_for_more(self, redis: RedisClient, user_id: str, provider: str) -> bool:
         """Count a try to get more scopes that an API wants; return whether it may be made."""

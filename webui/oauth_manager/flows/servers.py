@@ -69,6 +69,15 @@ class Servers:
             self._providers[name], self._used[name] = found.at(provider, known), known
         return self._providers[name]
 
+    async def pinned(self, redis: RedisClient, provider: OAuthProvider) -> OAuthProvider | None:
+        """Return the provider as it is pinned, and ask nobody; None if it is not.
+
+        Raises ``OAuthMisconfigured`` or ``StoreUnavailable``.
+        """
+        pin = await server_pins.read(self._storage, redis, provider.name)
+        is_ours = pin is not None and _is_about(pin.metadata, provider)
+        return found.at(provider, pin.metadata) if pin and is_ours else None
+
     async def refused(
         self, redis: RedisClient, provider: OAuthProvider, failure: ProviderFailure
     ) -> None:
@@ -131,14 +140,15 @@ class Servers:
         said = client_identity.document(replace(provider, token_auth=auth), own, own.host)
         answer = await self._send(client_identity.registration_request(provider, told, said))
         client = client_identity.read_registration(provider, said, answer)
-        made = replace(told, client=client)
-        pin = await server_pins.read(self._storage, redis, name)
-        if pin is None or pin.metadata.issuer != told.issuer:
-            raise OAuthUnavailable(name, metadata.STEP, "pinned_elsewhere")
-        if not self._lacks_client(provider, pin.metadata):
-            return pin.metadata
-        if await server_pins.put(self._storage, redis, name, replace(pin, metadata=made)):
-            return made
+        for _ in range(_TRIES):
+            pin = await server_pins.read(self._storage, redis, name)
+            if pin is None or pin.metadata.issuer != told.issuer:
+                break
+            if not self._lacks_client(provider, pin.metadata):
+                return pin.metadata
+            made = replace(pin, metadata=replace(pin.metadata, client=client))
+            if await server_pins.put(self._storage, redis, name, made):
+                return made.metadata
         raise OAuthUnavailable(name, metadata.STEP, "pinned_elsewhere")
 
     async def _known(
@@ -184,7 +194,12 @@ class Servers:
     async def _pinned(
         self, redis: RedisClient, name: str, before: Pin | None, told: ServerMetadata
     ) -> tuple[ServerMetadata, float]:
-        """Pin what a server tells; the pin of another process, if that was first."""
+        """Pin what a server tells; the pin of another process, if that was first.
+
+        The client that it registered stays: no metadata tell of that.
+        """
+        if before and before.metadata.issuer == told.issuer:
+            told = replace(told, client=before.metadata.client)
         pin = Pin(told, self._storage.clock.now(), sealed=before.sealed if before else "")
         if await server_pins.put(self._storage, redis, name, pin):
             return told, FRESH_SECONDS

@@ -60,6 +60,7 @@ def _at_resource(provider: OAuthProvider, metadata: ServerMetadata) -> OAuthProv
         "scopes": list(metadata.scopes),
     }
     decided = {name: value for name, value in told.items() if name in provider.to_find}
+    decided["pkce"] = True
     decided["token_auth"] = client_identity.token_auth(provider, metadata, way)
     if way == "document":
         decided["client_id"] = client_identity.document_url(provider)
