@@ -564,3 +564,43 @@ async def test_over_mcp_no_argument_chooses_the_person(
         await client.call_tool(CONNECT_SERVICE_TOOL["name"], arguments)
     (asked,) = assistant.shown
     assert (await leads_to(manager, redis, asked.url)).user_id == "alice"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("protocol", [BEFORE, MODERN])
+async def test_over_mcp_a_hostile_model_reads_no_link_code_or_token_in_five_hundred_turns(
+    assistant: Assistant,
+    manager: OAuthManager,
+    fake: FakeProvider,
+    redis: Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    protocol: str,
+) -> None:
+    """Of an error a host may show its model the message, and never what an address came in."""
+    monkeypatch.setitem(LIMITS, "link", "1000/minute")
+    monkeypatch.setitem(LIMITS, "check", "1000/minute")
+    await connected(manager, fake, redis, "alice", "google")
+    code = await code_shown(manager, redis, "alice")
+    choice, read, needed = random.Random(7), "", []  # noqa: S311
+    services = [*manager.providers, "", code, "nowhere", "confirm", 7, None]
+    async with assistant.talking(protocol) as client:
+        for _ in range(500):
+            name = choice.choice(["whoami", "enter_code", *["connect_service"] * 5])
+            given = {
+                "action": choice.choice([*ACTIONS, "token", "", 1]),
+                "provider": choice.choice(services),
+                "code": code,
+            }
+            try:
+                read += str(
+                    await client.call_tool(name, given if name == "connect_service" else {})
+                )
+            except mcp.MCPError as error:
+                read += error.error.message
+                needed.append(str(error.error.data))
+    links = LINK.findall(f"{needed} {[getattr(asked, 'url', '') for asked in assistant.shown]}")
+    assert links
+    assert "://" not in read.replace("https://errors.pydantic.dev/", "")
+    assert not [url for url in links if url.rpartition("/")[2] in read]
+    assert not [secret for secret in fake.issued if secret in read]
+    assert await manager.proofs.confirm(redis, "alice", code) is None, "nobody had passed it on"

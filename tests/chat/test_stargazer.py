@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import random
 import re
 import sys
 import time
@@ -20,7 +21,9 @@ from redis.asyncio import Redis
 from tests.kit.fake_provider import FakeProvider, serve
 from tests.kit.library import BASE_URL, KEY, granted, providers_config
 from tests.kit.redis_fleets import one_url
+from webui.chat import ACTIONS
 from webui.oauth_manager import LinkRequest, OAuthManager
+from webui.rate_limits import LIMITS
 
 pytestmark = pytest.mark.anyio
 
@@ -219,6 +222,36 @@ async def test_the_guarded_tool_sends_the_link_past_the_model_and_takes_no_code(
     assert "http" not in await call(bot.guarded, ctx, action="list")
     assert len(bot.sent) == 1
     assert await manager.proofs.confirm(client, ctx.user_id, code) is None, "nobody passed it on"
+
+
+async def test_in_a_thousand_turns_a_hostile_model_reads_no_link_code_or_token(
+    bot: Bot,
+    manager: OAuthManager,
+    fake: FakeProvider,
+    redis: Redis,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for limit in ("link", "check"):
+        monkeypatch.setitem(LIMITS, limit, "2000/minute")
+    ctx = ToolContext(user_id="@ann:example.org", redis=redis)
+    await written_before(redis, ctx.user_id, granted(fake, "google"))
+    code = await shown(manager, redis, ctx.user_id)
+    choice, read = random.Random(7), ""  # noqa: S311
+    services = [*manager.providers, "", code, "nowhere", 7, None, ["github"]]
+    for _ in range(1000):
+        action = choice.choice([*ACTIONS, "token", "", 1, None])
+        read += await call(bot.guarded, ctx, action=action, provider=choice.choice(services))
+        if choice.random() < 0.1:
+            try:
+                await bot.library.require_oauth_token(ctx, choice.choice(["github", "google"]))
+            except bot.library.OAuthNotConnected as error:
+                read += error.for_model
+    links = LINK.findall(str(bot.sent))
+    assert links
+    assert "://" not in read
+    assert not [link for link in links if link.rpartition("/")[2] in read]
+    assert not [token for token in fake.issued if token in read]
+    assert await manager.proofs.confirm(redis, ctx.user_id, code) is None, "nobody passed it on"
 
 
 async def shown(manager: OAuthManager, redis: Redis, user_id: str) -> str:
