@@ -14,7 +14,8 @@ import re
 from contextlib import suppress
 from typing import Any, Literal
 
-from webui.oauth_manager import OAuthManager, StoreUnavailable
+from webui.oauth_manager import PROVIDER_TEMPLATES, StoreUnavailable
+from webui.oauth_manager.providers import build_providers
 from webui.oauth_manager.storage import DIGESTS, Clock
 from webui.oauth_manager.storage.calls import (
     RedisClient,
@@ -46,14 +47,16 @@ _AGREED = (
 log = logging.getLogger(__name__)
 
 
-def agreement(settings: Settings, manager: OAuthManager) -> str:
+def agreement(settings: Settings) -> str:
     """Return a digest of what site and bot must have alike: address, keys and providers.
 
-    It tells nothing of them: the keys are in it, and nobody can guess those.
+    It tells nothing of them: the keys are in it, and nobody can guess those.  What a running
+    manager has found of a provider since is not in it.
     """
+    built = build_providers(PROVIDER_TEMPLATES, settings.providers_config)
     providers = {
-        name: {field: getattr(manager.providers[name], field) for field in _AGREED}
-        for name in manager.list_configured_providers()
+        name: {field: getattr(built[name], field) for field in _AGREED}
+        for name in settings.providers_config
     }
     known = [settings.base_url, settings.encryption_keys, settings.strict_records, providers]
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:12]

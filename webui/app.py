@@ -153,7 +153,7 @@ async def _warm(site: Site, transport: Transport) -> None:
 async def _compare(site: Site) -> None:
     """Compare settings with the bot's, once the site listens."""
     await asyncio.sleep(_LISTENS_BY)
-    digest = agreement(site.settings, site.manager)
+    digest = agreement(site.settings)
     await compare_for_ever(site.redis, site.clock, "site", digest)
 
 

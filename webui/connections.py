@@ -54,7 +54,7 @@ def connections_from_environment(environ: Mapping[str, str] | None = None) -> Co
     settings = _settings(environ)
     manager = init_oauth_manager(*_places(settings), **_ways(settings))
     redis = redis_from_url(settings.redis_url, settings.redis_wait_replicas)
-    return Connections(manager, redis, _told(settings, manager))
+    return Connections(manager, redis, _told(settings))
 
 
 def connections_from_config(path: str | PathLike[str]) -> Connections:
@@ -71,13 +71,13 @@ def blocking_from_environment(environ: Mapping[str, str] | None = None) -> str:
         wait_replicas=settings.redis_wait_replicas,
         **_ways(settings),
     )
-    digest = _told(settings, manager)
+    digest = _told(settings)
     blocking.run_beside(lambda redis: compare_for_ever(redis, manager.clock, "bot", digest))
     return digest
 
 
-def _told(settings: Settings, manager: OAuthManager) -> str:
-    digest = agreement(settings, manager)
+def _told(settings: Settings) -> str:
+    digest = agreement(settings)
     log.info("connections are set up; what must be the same for the site: %s", digest)
     return digest
 

@@ -60,7 +60,7 @@ async def run_checkup(environ: Mapping[str, str], say: Say, *, strict: bool = Fa
     transport = Transport(proxy=settings.outgoing_proxy)
     manager = make_manager(settings, transport)
     say("What a bot must have alike")
-    say(f"  {agreement(settings, manager)}: it logs the same digest at its start")
+    say(f"  {agreement(settings)}: it logs the same digest at its start")
     try:
         await check_engine(settings, manager, report)
         _say_who_is_staff(settings, say)

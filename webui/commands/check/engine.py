@@ -73,7 +73,7 @@ async def check_engine(settings: Settings, manager: OAuthManager, report: Report
     if is_writable:
         async with client_at(address) as redis:
             await _check_keys(redis, sealer, manager, report)
-            await _check_bots(redis, agreement(settings, manager), manager.clock.now(), report)
+            await _check_bots(redis, agreement(settings), manager.clock.now(), report)
 
 
 async def _check_bots(redis: Redis, digest: str, now: float, report: Report) -> None:
