@@ -395,7 +395,7 @@ class TestAccounts:
         assert connection.profile.connected_at > 0
         assert connection.profile.requested_scopes == ("read:user",)
         (entry,) = await manager.list_user_connections("u1", redis)
-        assert entry["account"] == "mona"
+        assert (entry["account"], entry["label"]) == (None, "mona")
 
     async def test_an_omitted_refresh_token_is_kept_for_the_same_account(
         self, manager: OAuthManager, fake: FakeProvider, redis: Redis

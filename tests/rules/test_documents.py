@@ -389,7 +389,7 @@ RUN = {
     "a client": re.compile(r"async with oauth_client\("),
     "files of another bot, in test_stargazer": re.compile(r"from webui(?:\.chat)? import "),
     "the loop of a bot": re.compile(r"async for notice in "),
-    "rooms and layers, in test_walks": re.compile(r"commands/|__main__\b|blocking\n|people\n"),
+    "rooms and layers, in test_walks": re.compile(r"commands/|__main__\b|blocking\n|people\b"),
     "a step of the tutorial, in test_pages": re.compile(
         r"\.venv/bin/python -m pytest|async def repositories|def test_the_repositories"
     ),

@@ -203,6 +203,7 @@ class TestProviders:
             GIT_LAB_API_HOSTS="api.git.test",
             GIT_LAB_FEATURES="issue updates: api; greetings: read_user",
             GIT_LAB_IDLE_LIMIT="30d",
+            GIT_LAB_MAX_ACCOUNTS="3",
         )
         known = {setting.name.lower() for setting in PROVIDER_SETTINGS}
         # A key takes the place of the secret, and an app's installation that of scopes.
@@ -226,6 +227,7 @@ class TestProviders:
             "api": "do all you can: a=b",
         }
         assert provider.idle_limit == 30 * 86_400
+        assert provider.max_accounts == 3
         assert provider.features == {"issue updates": ("api",), "greetings": ("read_user",)}
 
     def test_a_tenant_sets_both_endpoints_of_microsoft(self) -> None:
@@ -918,3 +920,9 @@ class TestTheCheck:
         assert not is_well
         assert "register the callback http://localhost:8000/signin/sso/callback" in said
         assert f"discovery at {host}: NOT right" in said
+
+
+def test_the_number_of_accounts_is_that_of_the_service_or_else_of_all() -> None:
+    found = settings(MAX_ACCOUNTS="2", GITHUB_MAX_ACCOUNTS="3")
+    most = {name: own["max_accounts"] for name, own in found.providers_config.items()}
+    assert most == {"discord": 2, "github": 3, "google": 2, "microsoft": 2}

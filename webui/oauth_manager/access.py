@@ -7,8 +7,9 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, Protocol
 
 from .clock import Clock
-from .errors import OAuthNotConnected, StoreUnavailable
+from .errors import OAuthAmbiguous, OAuthNotConnected, StoreUnavailable
 from .manager import OAuthManager
+from .storage.account_names import is_account, name_of
 
 if TYPE_CHECKING:
     from webui.connections import Connections
@@ -73,54 +74,87 @@ def replace_oauth_manager(manager: OAuthManager | None) -> OAuthManager | None:
     return before
 
 
+def account_of(ctx: object, account: str | None) -> str | None:
+    """Return the account that a tool names, or else its context; ``None`` if neither does."""
+    return account or getattr(ctx, "account", None) or None
+
+
 async def require_oauth_token(
     ctx: ToolContext,
     provider: str,
     scopes: Iterable[str] = (),
     *,
+    account: str | None = None,
     min_valid: float = 0.0,
     manager: OAuthManager | None = None,
 ) -> str:
     """Return an access token for the person behind ``ctx`` that works now and has ``scopes``.
 
-    ``min_valid`` as in :meth:`OAuthManager.valid_token`; ``manager`` replaces that of the
-    process.
+    ``account`` is the name of one of several accounts of the service; without it
+    ``ctx.account`` counts, if the bot sets that.  ``min_valid`` as in
+    :meth:`OAuthManager.valid_token`; ``manager`` replaces that of the process.
 
     Raises ``OAuthNotConnected`` with a link for that person alone (never show
-    it in a group), ``OAuthUnavailable`` (try again later) or
-    ``OAuthMisconfigured`` (only the operator can help).
+    it in a group), which connects ``account`` if it is not there; ``OAuthAmbiguous``, one
+    of those, if none is named and several are connected, or were; ``OAuthUnavailable``
+    (try again later) or ``OAuthMisconfigured`` (only the operator can help).
     """
     manager = manager or get_oauth_manager()
     if ctx.redis is None:
         raise StoreUnavailable("reach Redis", "no_client")
     needed = tuple(scopes)
-    token = await manager.valid_token(ctx.redis, ctx.user_id, provider, min_valid=min_valid)
+    account = account_of(ctx, account)
+    if account and not is_account(account):
+        raise await _no_such_account(ctx, manager, provider)
+    options: dict[str, Any] = {"account": account} if account else {}
+    token = await manager.valid_token(
+        ctx.redis, ctx.user_id, provider, min_valid=min_valid, **options
+    )
     known = manager.providers[provider]
     rules = known.scope_rules
     if token is None:
         asked = rules.united(known.scopes, needed) if needed else None
-        url = await manager.generate_connect_url(ctx.user_id, provider, ctx.redis, asked)
-        raise OAuthNotConnected(provider, url)
+        url = await manager.generate_connect_url(ctx.user_id, provider, ctx.redis, asked, **options)
+        raise OAuthNotConnected(provider, url, account=account)
     missing = rules.missing(needed, token.scopes)
     if missing:
-        raise await _wider(ctx, manager, provider, token.scopes, missing)
+        raise await _wider(ctx, manager, provider, token.scopes, missing, account)
     return token.access_token
 
 
+async def _no_such_account(
+    ctx: ToolContext, manager: OAuthManager, provider: str
+) -> OAuthNotConnected:
+    """Return the error for what is no account's name: a model may have made it up."""
+    known = await manager.connections(ctx.redis, ctx.user_id)
+    own = [row for row in known if row.provider == provider and row.has_tokens]
+    if not own:
+        return OAuthNotConnected(
+            provider, await manager.generate_connect_url(ctx.user_id, provider, ctx.redis)
+        )
+    names = sorted(name_of(row.name, row.profile.account.label) for row in own)
+    page = f"{manager.base_url}/connections"
+    return OAuthAmbiguous(provider, page, names, manager.providers[provider].label)
+
+
 async def wider(
-    ctx: ToolContext, manager: OAuthManager, provider: str, scopes: Iterable[str]
+    ctx: ToolContext,
+    manager: OAuthManager,
+    provider: str,
+    scopes: Iterable[str],
+    account: str | None = None,
 ) -> OAuthNotConnected | None:
     """Return the error that asks for scopes an API has just wanted (RFC 6750 3.1).
 
     None if the token has them: then the refusal has another reason, and to ask again would
     be for nothing; and if there were too many tries lately, ten in ten minutes.
     """
-    token = await manager.valid_token(ctx.redis, ctx.user_id, provider)
+    token = await manager.valid_token(ctx.redis, ctx.user_id, provider, account=account)
     held = token.scopes if token else ()
     missing = manager.providers[provider].scope_rules.missing(scopes, held)
     if not missing or not await manager.may_ask_for_more(ctx.redis, ctx.user_id, provider):
         return None
-    return await _wider(ctx, manager, provider, held, missing)
+    return await _wider(ctx, manager, provider, held, missing, account)
 
 
 async def _wider(
@@ -129,12 +163,14 @@ async def _wider(
     provider: str,
     held: Iterable[str],
     missing: tuple[str, ...],
+    account: str | None,
 ) -> OAuthNotConnected:
     known = manager.providers[provider]
     if known.is_app and known.install_url:  # another authorization would change nothing
-        return OAuthNotConnected(provider, known.install_url, missing)
+        return OAuthNotConnected(provider, known.install_url, missing, account=account)
     rules = known.scope_rules
     # Ask for the granted scopes as well: an authorization replaces the one before.
     asked = rules.united(rules.explicit(known.scopes), held, missing)
-    url = await manager.generate_connect_url(ctx.user_id, provider, ctx.redis, asked)
-    return OAuthNotConnected(provider, url, missing)
+    options: dict[str, Any] = {"account": account} if account else {}
+    url = await manager.generate_connect_url(ctx.user_id, provider, ctx.redis, asked, **options)
+    return OAuthNotConnected(provider, url, missing, account=account)

@@ -2,6 +2,7 @@
 
     OAuthError
     ├── OAuthNotConnected      the person has to connect (or reconnect, or allow more)
+    │   └── OAuthAmbiguous     the person has to say which of several accounts is meant
     ├── OAuthUnavailable       the provider is in trouble: nothing is lost, try again later
     │   └── StoreUnavailable   Redis is in trouble: likewise
     ├── OAuthMisconfigured     the operator has to look: a wrong set-up, or an answer not understood
@@ -17,6 +18,7 @@ No message holds a secret or a provider's own text; ``code`` is an error code of
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 
@@ -70,17 +72,25 @@ class OAuthError(Exception):
 class OAuthNotConnected(OAuthError):
     """A tool needs access that the person has not given; ``connect_url`` asks for it.
 
-    ``missing_scopes`` names the missing permissions if the service is connected, but with too few.
+    ``missing_scopes`` names the missing permissions if the service is connected, but with too few;
+    ``account`` is the name of the account that was asked for, if one was.
     """
 
     def __init__(
-        self, provider: str, connect_url: str, missing_scopes: tuple[str, ...] = ()
+        self,
+        provider: str,
+        connect_url: str,
+        missing_scopes: tuple[str, ...] = (),
+        *,
+        account: str | None = None,
     ) -> None:
         self.provider = provider
         self.connect_url = connect_url
         self.missing_scopes = missing_scopes
+        self.account = account
         lacking = f" with these permissions: {' '.join(missing_scopes)}" if missing_scopes else ""
-        self._fact = f"{provider} is not connected{lacking}."
+        named = f"{provider} ({account})" if account else provider
+        self._fact = f"{named} is not connected{lacking}."
         super().__init__(f"{self._fact} Open this link to connect it: {connect_url}")
 
     @property
@@ -90,6 +100,31 @@ class OAuthNotConnected(OAuthError):
     def __repr__(self) -> str:
         # The link is a one-time capability: it is for the person, not for a log.
         return f"OAuthNotConnected(provider={self.provider!r})"
+
+
+class OAuthAmbiguous(OAuthNotConnected):
+    """A tool named no account, and the person has, or has had, several; nothing is guessed.
+
+    ``accounts`` are the names of those that are there.  The message is a question that the
+    person can answer; ``connect_url`` is their connections page.
+    """
+
+    def __init__(
+        self, provider: str, connect_url: str, accounts: Sequence[str], label: str = ""
+    ) -> None:
+        super().__init__(provider, connect_url)
+        self.accounts = list(accounts)
+        *others, last = self.accounts or [""]
+        several = f"{', '.join(others)} or {last}" if others else last
+        self._fact = f"Which {label or provider}: {several}?"
+        self.args = (self._fact,)
+
+    @property
+    def for_model(self) -> str:
+        return f"{self._fact} Ask the person, and pass their answer as the account."
+
+    def __repr__(self) -> str:
+        return f"OAuthAmbiguous(provider={self.provider!r}, accounts={self.accounts!r})"
 
 
 class ProviderFailure(OAuthError, RuntimeError):

@@ -11,22 +11,22 @@ from typing import Any
 
 from . import configuration
 from .clock import Clock
-from .errors import FlowRefused, OAuthMisconfigured, RecordUnreadable
-from .flows import choice, connect, departure, disconnect, offers, revocation, tokens
-from .flows.check import Health
+from .errors import FlowRefused, OAuthMisconfigured
+from .flows import choice, connect, departure, offers, tokens
+from .flows.own_accounts import OwnAccounts
 from .flows.people import People
-from .flows.revocation import Ending
+from .flows.upkeep import Upkeep
 from .journal import activity
 from .journal.activity import Event
 from .links import open_links
 from .links.codes import Attempt
-from .models import Connection, Disconnected, RevokeOutcome
+from .models import Connection
 from .protocol import requests
 from .protocol.steps import Observer
 from .protocol.transport import Transport
 from .providers import PROVIDER_TEMPLATES, build_providers
-from .storage import held_tokens, lookup, store
-from .storage.calls import RedisClient, redis_call
+from .storage.account_names import as_shown, checked_account
+from .storage.calls import RedisClient
 from .storage.keys import check_user_id
 from .storage.link_index import LinkRequest
 from .storage.sealer import Sealer
@@ -34,7 +34,7 @@ from .storage.switch_offers import SwitchOffer
 from .token_data import TokenData
 
 
-class OAuthManager(People):
+class OAuthManager(People, OwnAccounts, Upkeep):
     """Per-user OAuth 2 tokens: connect, use, refresh, disconnect.
 
     ``encryption_key`` is one or more Fernet keys (text or bytes), newest first,
@@ -47,6 +47,10 @@ class OAuthManager(People):
 
     Methods take an asyncio Redis client.  Each raises ``ValueError`` for an unknown
     provider or an impossible user id, and ``StoreUnavailable`` if Redis does not answer.
+
+    ``account`` is the name of one of several accounts of the service, or its ``handle``
+    (:attr:`Connection.handle`).  Without it a method is about the only one there has ever
+    been, or the person's default; else it raises ``OAuthAmbiguous``.
     """
 
     def __init__(
@@ -78,17 +82,19 @@ class OAuthManager(People):
         *,
         provider: str = "",
         scopes: Iterable[str] = (),
+        account: str | None = None,
         by_key: bool = False,
     ) -> str:
         """Create a one-time code that represents the user for ``LINK_CODE_TTL`` seconds.
 
-        ``provider`` and ``scopes`` are the offer of our landing page; a code without
-        them only signs in.  ``by_key``: for the holder of a service key.
+        ``provider``, ``scopes`` and the name ``account`` are the offer of our landing page;
+        a code without them only signs in.  ``by_key``: for the holder of a service key.
         """
         if provider:
             self._provider(provider)
         self._need(redis)
-        request = LinkRequest(check_user_id(user_id), provider, tuple(scopes), by_key)
+        named = checked_account(account)
+        request = LinkRequest(check_user_id(user_id), provider, tuple(scopes), by_key, named)
         made = partial(self.stories.made, user_id=user_id, provider=provider)
         return await self.links.create(redis, request, made)
 
@@ -126,19 +132,27 @@ class OAuthManager(People):
         )
 
     async def generate_connect_url(
-        self, user_id: str, provider: str, redis: RedisClient, scopes: Iterable[str] | None = None
+        self,
+        user_id: str,
+        provider: str,
+        redis: RedisClient,
+        scopes: Iterable[str] | None = None,
+        *,
+        account: str | None = None,
     ) -> str:
         """Generate a ready-to-click authorization address for a person in chat.  One round trip.
 
         A person has at most three open links, of whichever kind: a newer one replaces
         the one for the same provider, or else the oldest, whose keys are deleted.  It is
         our landing page for requests that are pushed (they live for a minute) and remote MCP
-        servers (they tell no account).  Raises ``OAuthMisconfigured`` if it is not set up.
+        servers (they tell no account).  With ``account`` it connects the account of this
+        name, again or for the first time.  Raises ``OAuthMisconfigured`` if it is not set up.
         """
         if self._configured(provider).begins_here:
-            make = partial(self.create_link_code, provider=provider, scopes=scopes or ())
-            return self.landing_url(await make(redis, user_id))
-        bound = {"link_code": requests.new_secret(), "return_to": "done"}
+            about: dict[str, Any] = {"scopes": scopes or (), "account": account}
+            code = await self.create_link_code(redis, user_id, provider=provider, **about)
+            return self.landing_url(code)
+        bound = {"link_code": requests.new_secret(), "return_to": "done", "account": account}
         return await self._begin(redis, user_id, provider, scopes, lambda _: None, **bound)
 
     async def begin(
@@ -150,21 +164,26 @@ class OAuthManager(People):
         browser: str,
         scopes: Iterable[str] | None = None,
         return_to: str = "list",
+        account: str | None = None,
+        is_adding: bool = False,
         also: Callable[[Any], object] = lambda _: None,
     ) -> str:
         """Return the authorization address for a signed-in browser, bound to its session.
 
         Without ``scopes`` it asks for the provider's ``scopes_for`` the connection, which
-        takes a look at it.  ``also`` queues commands on the trip that stores the attempt.
-        Raises ``OAuthMisconfigured`` or ``OAuthUnavailable`` if the provider is asked in vain.
+        takes a look at it.  ``is_adding``: another account than those that are connected,
+        to be called ``account`` if given.  ``also`` queues commands on the trip that stores
+        the attempt.  Raises ``OAuthMisconfigured`` or ``OAuthUnavailable`` if the provider
+        is asked in vain.
         """
-        if scopes is None:
-            known = await self.connection(redis, user_id, provider)
+        if scopes is None and is_adding:
+            scopes = self._provider(provider).scopes
+        elif scopes is None:
+            known = await self.connection(redis, user_id, provider, account=account)
             found = await self.servers.of(redis, self.providers[provider])
             scopes = found.scopes_for(known.profile)
-        return await self._begin(
-            redis, user_id, provider, scopes, also, browser=browser, return_to=return_to
-        )
+        bound = {"browser": browser, "return_to": return_to, "is_adding": is_adding}
+        return await self._begin(redis, user_id, provider, scopes, also, **bound, account=account)
 
     async def _begin(
         self,
@@ -173,6 +192,7 @@ class OAuthManager(People):
         provider: str,
         scopes: Iterable[str] | None,
         also: Callable[[Any], object],
+        account: str | None,
         **bound: Any,
     ) -> str:
         self._configured(provider)
@@ -180,6 +200,7 @@ class OAuthManager(People):
         known = subject.provider
         asked = tuple(known.scopes if scopes is None else scopes)
         verifier = requests.new_secret() if known.pkce else ""
+        bound |= {"account": checked_account(account)}
         begun = {**bound, "begun_at": self.clock.now(), "server": known.identity}
         attempt = Attempt(subject.user_id, provider, verifier, asked, **begun)
         way = self.links, self.stories, subject, attempt, self.redirect_uri(provider), also
@@ -228,8 +249,10 @@ class OAuthManager(People):
         (``generate_connect_url``) and brings another account than the connected one:
         anyone who saw the link may have signed in there.  Raises
         ``FlowRefused("unnamed")`` if they then cannot be asked by a name that nobody
-        else can have.  ``also`` queues commands on the first round trip's pipeline,
-        which come before anything is asked of the provider.
+        else can have, and ``FlowRefused("too_many")`` if they have as many accounts as
+        they may.  An account that is connected already is renewed, whichever was asked for:
+        the connection that is returned tells.  ``also`` queues commands on the first round
+        trip's pipeline, which come before anything is asked of the provider.
         """
         self._configured(attempt.provider)
         subject = self._subject(redis, attempt.user_id, attempt.provider)
@@ -247,28 +270,47 @@ class OAuthManager(People):
         return await offers.peek(self._services, self._subject(redis, user_id, provider))
 
     async def switch(
-        self, redis: RedisClient, user_id: str, provider: str, *, offer: str, use_new: bool
+        self,
+        redis: RedisClient,
+        user_id: str,
+        provider: str,
+        *,
+        offer: str,
+        use_new: bool,
+        add: bool = False,
+        name: str = "",
     ) -> Connection | SwitchOffer | None:
         """Answer the ``SwitchOffer`` of the id ``offer``: use the new account, or not.
+
+        ``add``: put it beside the others, under ``name`` if given.  Raises
+        ``FlowRefused("too_many")`` if there are as many as there may be.
 
         Runs to its end even if the caller is cancelled.  Returns the new connection, or
         ``None``: the old connection stays or was disconnected, or there was no choice
         any more.  Returns a newer offer, and changes nothing, if that one was replaced.
         """
         subject = self._subject(redis, user_id, provider)
-        work = choice.answer(self._services, subject, offer, use_new=use_new)
+        name = as_shown(name) if name else ""
+        work = choice.answer(self._services, subject, offer, use_new=use_new, add=add, name=name)
         return await self._tasks.finish(work)
 
     # Tokens
 
-    async def get_token(self, user_id: str, provider: str, redis: RedisClient | None) -> str | None:
+    async def get_token(
+        self,
+        user_id: str,
+        provider: str,
+        redis: RedisClient | None,
+        *,
+        account: str | None = None,
+    ) -> str | None:
         """Return an access token that works now, refreshed if need be.  One round trip if valid.
 
         ``None`` if ``redis`` is ``None``, nothing usable is stored, or access has
         ended.  Raises ``OAuthUnavailable`` or ``OAuthMisconfigured`` if a refresh is
         due, fails, and the old token is over as well; the record is kept.
         """
-        token = await self.valid_token(redis, user_id, provider)
+        token = await self.valid_token(redis, user_id, provider, account=account)
         return token.access_token if token else None
 
     async def valid_token(
@@ -277,6 +319,7 @@ class OAuthManager(People):
         user_id: str,
         provider: str,
         *,
+        account: str | None = None,
         min_valid: float = 0.0,
     ) -> TokenData | None:
         """Return the token of :meth:`get_token` with scopes and expiry.
@@ -284,14 +327,22 @@ class OAuthManager(People):
         One that lives for less than ``min_valid`` seconds more is renewed ahead, unless it
         was renewed just now; such renewals count like those of :meth:`renew`.
         """
-        subject = self._subject_or_none(redis, user_id, provider)
-        token = await tokens.valid(self._services, subject, min_valid) if subject else None
-        if subject and token:
+        first = self._subject_or_none(redis, user_id, provider)
+        if first is None:
+            return None
+        subject, token = await tokens.meant(self._services, first, account, min_valid)
+        if token:
             self._uses.note(subject, token.access_token)
         return token
 
     async def renew(
-        self, redis: RedisClient, user_id: str, provider: str, *, refused: str
+        self,
+        redis: RedisClient,
+        user_id: str,
+        provider: str,
+        *,
+        refused: str,
+        account: str | None = None,
     ) -> str | None:
         """Return an access token in place of one that the provider's API has just refused (401).
 
@@ -303,83 +354,8 @@ class OAuthManager(People):
         :meth:`get_token`.
         """
         subject = self._subject(redis, user_id, provider)
-        token = await tokens.renewed(self._services, subject, refused)
+        token = await tokens.renewed(self._services, subject, account, refused)
         return token.access_token if token else None
-
-    async def store_token(self, redis: RedisClient, user_id: str, token: TokenData) -> None:
-        """Store ``token`` for the user, under ``token.provider``.
-
-        The profile of another authorization, such as its account, is not shown beside it.
-        """
-        subject = self._subject(redis, user_id, token.provider)
-        await store.put_tokens(self._storage, subject, token)
-
-    async def has_token(self, user_id: str, provider: str, redis: RedisClient | None) -> bool:
-        """Return whether tokens are stored, valid or not; ``False`` if ``redis`` is ``None``."""
-        subject = self._subject_or_none(redis, user_id, provider)
-        if subject is None:
-            return False
-        try:
-            return await lookup.read_token(self._storage, subject) is not None
-        except RecordUnreadable:
-            return False
-
-    # Ending a connection
-
-    async def delete_token(
-        self, redis: RedisClient, user_id: str, provider: str, *, by: str = "bot"
-    ) -> Disconnected:
-        """Disconnect: always locally, and first; then the provider is asked.
-
-        ``by`` names the actor, for the person's timeline: ``web``, ``chat``, ``bot`` or
-        ``support``.  A provider that takes longer than ``patience`` counts as one that
-        did not confirm; the request goes on.
-        """
-        ending = await self.disconnect(redis, user_id, provider, by=by)
-        unconfirmed = Disconnected(provider, RevokeOutcome.UNCONFIRMED, ending.account)
-        return await ending.within(self.patience) or unconfirmed
-
-    async def disconnect(
-        self, redis: RedisClient, user_id: str, provider: str, *, by: str
-    ) -> Ending:
-        """Disconnect like :meth:`delete_token`, without waiting for the provider.
-
-        If it does not confirm, the tokens to ask it with are kept for
-        :meth:`ask_again`, sealed and for at most an hour.  Raises ``StoreUnavailable``,
-        and ``OAuthMisconfigured`` if a newer version of this program wrote the connection.
-        """
-        subject = self._subject(redis, user_id, provider)
-        work = disconnect.disconnect(self._services, subject, by)
-        return await self._tasks.finish(work)
-
-    async def ask_again(self, redis: RedisClient, user_id: str, provider: str) -> Ending | None:
-        """Ask the provider once more to end the grant that :meth:`disconnect` removed here.
-
-        ``None`` if nothing is kept to ask with, or the service is connected.
-        """
-        subject = self._subject(redis, user_id, provider)
-        work = revocation.ask_again(self._services, subject)
-        return await self._tasks.finish(work)
-
-    async def drop_leftovers(self, redis: RedisClient, user_id: str, provider: str) -> None:
-        """Delete the held tokens: those that :meth:`disconnect` put aside."""
-        subject = self._subject(redis, user_id, provider)
-        async with redis_call("drop held tokens"):
-            await held_tokens.drop(redis, subject)
-
-    # Looking after a connection
-
-    async def check(self, redis: RedisClient, user_id: str, provider: str) -> Health:
-        """Ask the provider whether the connection works, after a refresh if one is due."""
-        return await tokens.health(self._services, self._subject(redis, user_id, provider))
-
-    async def accept_missing(self, redis: RedisClient, user_id: str, provider: str) -> bool:
-        """Accept, for the person, that permissions were left off.
-
-        ``False`` if no needed one was, or it is accepted already.
-        """
-        subject = self._subject(redis, user_id, provider)
-        return await tokens.accept_missing(self._storage, subject)
 
     # The person's own timeline
 

@@ -126,7 +126,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """One person's connection with one provider, for display.  Holds no secret."""
+    """One person's connection with one account at a provider, for display.  Holds no secret."""
 
     provider: str
     status: Status
@@ -145,6 +145,16 @@ class Connection:
     # (epoch seconds) at which the provider can be asked again.
     ending: str = ""
     ending_until: float = 0.0
+    # One of several accounts of the service: what the person calls it, and its slot, which
+    # never changes (``""`` of the first).
+    name: str = ""
+    slot: str = ""
+    is_default: bool = False  # the one that is meant where none is named
+
+    @property
+    def handle(self) -> str:
+        """Return what names it for ever where an account is asked for, whatever its name."""
+        return f"~{self.slot}"
 
     @property
     def lacking_scopes(self) -> tuple[str, ...]:

@@ -29,7 +29,8 @@ class TokenData:
     which client of ours it was issued to, and ``server`` (``""`` if unknown) by whom
     (:attr:`OAuthProvider.server`).  ``generation`` is the same in every token of one
     authorization, and in its profile (:attr:`Profile.generation`); ``""`` in
-    records of older versions.
+    records of older versions.  ``has_others`` marks the first account of a service
+    beside which the person has had further ones (:mod:`.storage.account_names`).
     """
 
     access_token: str
@@ -42,6 +43,7 @@ class TokenData:
     client_id: str = field(default="", compare=False)
     server: str = field(default="", compare=False)
     generation: str = field(default="", compare=False)
+    has_others: bool = field(default=False, compare=False)
 
     @property
     def is_expired(self) -> bool:
@@ -76,7 +78,8 @@ class TokenData:
         more = {
             name: getattr(self, name) for name in ("issued_at", "client_id", "server", "generation")
         }
-        return {**self.to_dict(), **more}
+        mark = {"has_others": True} if self.has_others else {}
+        return {**self.to_dict(), **more, **mark}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the six specified fields, JSON-compatible."""
@@ -109,6 +112,7 @@ class TokenData:
             client_id=str(d.get("client_id") or ""),
             server=str(d.get("server") or ""),
             generation=str(d.get("generation") or ""),
+            has_others=d.get("has_others") is True,
         )
         made._check_texts()
         return made

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from webui.oauth_manager.configuration import half_moved
-from webui.oauth_manager.providers import merged, nearest, template
+from webui.oauth_manager.providers import MAX_ACCOUNTS, merged, nearest, template
 from webui.settings import identity, key_command
 from webui.settings import readers as values
 from webui.settings.clients import half_a_client
@@ -85,10 +85,9 @@ class Settings:
 def load_settings(environ: Mapping[str, str]) -> Settings:
     """Load all settings.  Raises :class:`SettingsError` with every fault at once."""
     found = survey(environ)
-    given, extra = found.given, found.extra
-    faults = found.faults
+    given, faults = found.given, found.faults
     read: dict[str, Any] = {}
-    for setting in all_settings(extra):
+    for setting in all_settings(found.extra):
         text = given[setting.name].text if setting.name in given else setting.default
         if not text and setting.is_required and not _is_to_be_printed(setting.name, given):
             faults.append(f"{setting.name} is missing. {setting.meaning}")
@@ -184,8 +183,8 @@ def _half_moved(
         return
     moved = {name: read[variable] for name, variable in names.items() if variable in given}
     if lacking := half_moved(moved, known):
-        own = names[next(iter(moved))]
-        yield f"{names[lacking]} is missing: {own} names another server, and they go together."
+        own = f"{names[next(iter(moved))]} names another server"
+        yield f"{names[lacking]} is missing: {own}, and they go together."
 
 
 def _unasked_features(
@@ -200,16 +199,18 @@ def _unasked_features(
 def _without_host(
     provider: str, given: Mapping[str, Given], known: Mapping[str, Any]
 ) -> Iterator[str]:
-    name = variable(provider, "HOST")
     is_own = "{host}" in known.get("token_url", "") and not known.get("host")
-    own = {variable(provider, each) for each in ("HOST", "ISSUER", "TOKEN_URL")}
-    if is_own and variable(provider, "CLIENT_ID") in given and not own.intersection(given):
-        yield f"{name} is missing: everybody who runs {provider} has addresses of their own."
+    own = {variable(provider, each) for each in ("HOST", "ISSUER", "TOKEN_URL")} & given.keys()
+    if is_own and variable(provider, "CLIENT_ID") in given and not own:
+        missing = f"{variable(provider, 'HOST')} is missing"
+        yield f"{missing}: everybody who runs {provider} has addresses of their own."
 
 
 def _providers_config(read: Mapping[str, Any], found: Survey) -> dict[str, dict[str, Any]]:
+    most = {"max_accounts": read["MAX_ACCOUNTS"]} if read["MAX_ACCOUNTS"] != MAX_ACCOUNTS else {}
     config = {
-        provider: {
+        provider: most
+        | {
             row.name.lower(): read[name]
             for row in PROVIDER_SETTINGS
             if (name := variable(provider, row.name)) in read

@@ -213,6 +213,12 @@ SETTINGS = (
         reader_of("switch"),
         "on",
     ),
+    Setting(
+        "MAX_ACCOUNTS",
+        "How many accounts of one service a person may connect, 1 to 20.",
+        reader_of("count"),
+        "5",
+    ),
 )
 """Every setting but those that each provider has."""
 

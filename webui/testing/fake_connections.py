@@ -26,6 +26,7 @@ class TestCaller:
     user_id: str
     redis: RedisClient
     is_private: bool = True
+    account: str | None = None
 
 
 class FakeConnections:
@@ -54,9 +55,9 @@ class FakeConnections:
     def manager(self) -> OAuthManager:
         return self._manager
 
-    def ctx(self, user_id: str) -> TestCaller:
+    def ctx(self, user_id: str, *, account: str | None = None) -> TestCaller:
         """Return the context of a person's tool."""
-        return TestCaller(user_id, self.redis)
+        return TestCaller(user_id, self.redis, account=account)
 
     def connect(
         self,
@@ -66,7 +67,10 @@ class FakeConnections:
         scopes: Iterable[str] | None = None,
         account: str | None = None,
     ) -> str:
-        """Connect the person, with the provider's usual scopes unless told; return the token."""
+        """Connect the person, with the provider's usual scopes unless told; return the token.
+
+        ``account`` is the name of one of several accounts; one that is there is replaced.
+        """
         return self._manager.connect(user_id, provider, scopes, account or "")
 
     def expire(self, user_id: str, provider: str, *, account: str | None = None) -> None:
@@ -94,10 +98,11 @@ class FakeConnections:
         self._refusals.extend([status] * times)
 
     def _held(self, user_id: str, provider: str, account: str | None) -> Held:
-        held = self._manager.held.get((user_id, provider))
-        if held is None or account not in (None, held.account):
-            raise LookupError(f"{user_id} has not been connected to {provider}")
-        return held
+        own = self._manager.all_of(user_id, provider)
+        held = [one for one in own if account in (None, one.account, one.name)]
+        if len(held) != 1:
+            raise LookupError(f"{user_id} has not been connected to {provider}, or several times")
+        return held[0]
 
     def _answer(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)

@@ -16,6 +16,7 @@ from webui.oauth_manager import (
     Ending,
     Health,
     LinkRequest,
+    OAuthAmbiguous,
     OAuthManager,
     OAuthMisconfigured,
     OAuthUnavailable,
@@ -26,6 +27,7 @@ from webui.oauth_manager import (
     check_user_id,
 )
 from webui.oauth_manager.protocol.transport import Transport
+from webui.oauth_manager.storage import account_name
 from webui.oauth_manager.storage.calls import RedisClient
 
 BASE_URL = "https://connections.test"
@@ -35,13 +37,19 @@ _LIFE = 3600.0  # seconds
 
 @dataclass
 class Held:
-    """One person's connection with one provider."""
+    """One person's connection with one account; ``name`` is what the person calls it."""
 
     token: TokenData = field(repr=False)
     account: str = ""
+    name: str = ""
     is_due: bool = False
     is_over: bool = False
     fault: OAuthUnavailable | OAuthMisconfigured | None = None
+
+
+def _name(account: str) -> str:
+    """Return the name that a name or a handle is of: a slot is called like its account here."""
+    return account[1:] if account.startswith("~") else account_name(account)
 
 
 class FakeManager(OAuthManager):
@@ -54,7 +62,9 @@ class FakeManager(OAuthManager):
             for name in {*PROVIDER_TEMPLATES, *providers}
         }
         super().__init__(_KEY, BASE_URL, config, transport=transport)
-        self.held: dict[tuple[str, str], Held] = {}
+        self.held: dict[tuple[str, str], list[Held]] = {}
+        self.several: set[tuple[str, str]] = set()  # once there were several accounts
+        self.default: dict[tuple[str, str], str] = {}  # names
         self.open: dict[tuple[str, str], tuple[str, LinkRequest, float]] = {}
         self._count = itertools.count(1)
         self.links.find = self._find  # type: ignore[method-assign]
@@ -67,12 +77,21 @@ class FakeManager(OAuthManager):
         known = self._provider(provider)
         granted = list(known.scopes if scopes is None else scopes)
         token = self._issued(provider, granted)
-        self.held[check_user_id(user_id), provider] = Held(token, account)
+        self._put(user_id, provider, Held(token, account, account and account_name(account)))
         return token.access_token
+
+    def _put(self, user_id: str, provider: str, fresh: Held) -> None:
+        """Connect an account; one that has no name yet gets its new one."""
+        place = check_user_id(user_id), provider
+        others = [one for one in self.held.get(place, []) if one.name not in ("", fresh.name)]
+        self.held[place] = [*others, fresh]
+        if others:
+            self.several.add(place)
 
     def carries_a_token(self, values: Iterable[str]) -> bool:
         """Tell whether a token that works is among the values of a request's header."""
-        alive = [h.token.access_token for h in self.held.values() if not (h.is_over or h.is_due)]
+        every = [one for own in self.held.values() for one in own]
+        alive = [one.token.access_token for one in every if not (one.is_over or one.is_due)]
         return any(token in value.split() for value in values for token in alive)
 
     def _issued(self, provider: str, scopes: list[str]) -> TokenData:
@@ -80,9 +99,21 @@ class FakeManager(OAuthManager):
         tokens = f"test-token-{number}", f"test-refresh-token-{number}"
         return TokenData(*tokens, now + _LIFE, scopes, provider=provider, issued_at=now)
 
-    def _of(self, user_id: str, provider: str) -> Held | None:
+    def all_of(self, user_id: str, provider: str) -> list[Held]:
         self._provider(provider)
-        return self.held.get((check_user_id(user_id), provider))
+        return self.held.get((check_user_id(user_id), provider), [])
+
+    def _of(self, user_id: str, provider: str, account: str | None) -> Held | None:
+        own, place = self.all_of(user_id, provider), (user_id, provider)
+        wanted = self.default.get(place) if account is None else _name(account)
+        found = [one for one in own if one.name == wanted]
+        if account is not None or found:
+            return found[0] if found else None
+        if own and (len(own) > 1 or place in self.several):
+            label = self.providers[provider].label
+            page = f"{BASE_URL}/connections"
+            raise OAuthAmbiguous(provider, page, sorted(one.name for one in own), label)
+        return own[0] if own else None
 
     def _renewed(self, held: Held) -> TokenData | None:
         if held.fault:
@@ -99,9 +130,10 @@ class FakeManager(OAuthManager):
         user_id: str,
         provider: str,
         *,
+        account: str | None = None,
         min_valid: float = 0.0,
     ) -> TokenData | None:
-        held = self._of(user_id, provider)
+        held = self._of(user_id, provider, account)
         if redis is None or held is None:
             return None
         if held.fault or held.is_over or held.is_due or held.token.is_due(self.clock.now()):
@@ -109,32 +141,65 @@ class FakeManager(OAuthManager):
         return held.token
 
     async def renew(
-        self, redis: RedisClient, user_id: str, provider: str, *, refused: str
+        self,
+        redis: RedisClient,
+        user_id: str,
+        provider: str,
+        *,
+        refused: str,
+        account: str | None = None,
     ) -> str | None:
-        held = self._of(user_id, provider)
+        held = self._of(user_id, provider, account)
         if held is None or held.token.access_token != refused:
-            token = await self.valid_token(redis, user_id, provider)
+            token = await self.valid_token(redis, user_id, provider, account=account)
         else:
             token = self._renewed(held)
         return token.access_token if token else None
 
-    async def store_token(self, redis: RedisClient, user_id: str, token: TokenData) -> None:
+    async def store_token(
+        self, redis: RedisClient, user_id: str, token: TokenData, *, account: str | None = None
+    ) -> None:
         self._provider(token.provider)
-        self.held[check_user_id(user_id), token.provider] = Held(token)
+        held = self._of(user_id, token.provider, account)
+        if held:
+            held.token = token
+            held.is_due = held.is_over = False
+        elif account is not None:
+            raise ValueError("no such account is connected")
+        else:
+            self._put(user_id, token.provider, Held(token))
 
-    async def has_token(self, user_id: str, provider: str, redis: RedisClient | None) -> bool:
-        held = self._of(user_id, provider)
-        return redis is not None and held is not None and not held.is_over
+    async def has_token(
+        self,
+        user_id: str,
+        provider: str,
+        redis: RedisClient | None,
+        *,
+        account: str | None = None,
+    ) -> bool:
+        held = self.all_of(user_id, provider)
+        if account is not None:
+            held = [one for one in held if one.name == _name(account)]
+        return redis is not None and any(not one.is_over for one in held)
 
     async def connection(
-        self, redis: RedisClient, user_id: str, provider: str, *, resume: bool = True
+        self,
+        redis: RedisClient,
+        user_id: str,
+        provider: str,
+        *,
+        account: str | None = None,
+        resume: bool = True,
     ) -> Connection:
-        held = self._of(user_id, provider)
+        return self._described(provider, self._of(user_id, provider, account))
+
+    def _described(self, provider: str, held: Held | None) -> Connection:
         if held is None:
             return Connection(provider, Status.NOT_CONNECTED)
         profile = Profile(Account(held.account, held.account))
         if held.is_over:
-            return Connection(provider, Status.RECONNECT_NEEDED, profile=profile)
+            gone = Status.RECONNECT_NEEDED
+            return Connection(provider, gone, profile=profile, name=held.name, slot=held.name)
         token = held.token
         return Connection(
             provider,
@@ -144,15 +209,23 @@ class FakeManager(OAuthManager):
             has_refresh_token=True,
             profile=profile,
             has_tokens=True,
+            name=held.name,
+            slot=held.name,
         )
 
     async def connections(
         self, redis: RedisClient, user_id: str, *, resume: bool = True
     ) -> list[Connection]:
-        return [await self.connection(redis, user_id, name) for name in self.providers]
+        return [
+            self._described(name, held)
+            for name in self.providers
+            for held in (*self.all_of(user_id, name),) or (None,)
+        ]
 
-    async def check(self, redis: RedisClient, user_id: str, provider: str) -> Health:
-        held = self._of(user_id, provider)
+    async def check(
+        self, redis: RedisClient, user_id: str, provider: str, *, account: str | None = None
+    ) -> Health:
+        held = self._of(user_id, provider, account)
         if held is None:
             return Health.NOT_CONNECTED
         if held.fault:
@@ -161,18 +234,29 @@ class FakeManager(OAuthManager):
         return Health.RECONNECT_NEEDED if held.is_over else Health.WORKING
 
     async def disconnect(
-        self, redis: RedisClient, user_id: str, provider: str, *, by: str
+        self,
+        redis: RedisClient,
+        user_id: str,
+        provider: str,
+        *,
+        by: str,
+        account: str | None = None,
     ) -> Ending:
-        held = self._of(user_id, provider)
-        self.held.pop((user_id, provider), None)
+        held = self._of(user_id, provider, account)
+        place = user_id, provider
+        left = [one for one in self.all_of(*place) if one is not held]
+        self.held[place] = left
+        if not left:
+            self.several.discard(place)
+            self.default.pop(place, None)
         outcome = RevokeOutcome.REVOKED if held else RevokeOutcome.NOTHING
-        account = Account(held.account, held.account) if held else Account()
+        whose = Account(held.account, held.account) if held else Account()
 
         async def answered() -> Disconnected:
-            return Disconnected(provider, outcome, account)
+            return Disconnected(provider, outcome, whose)
 
         at = self.clock.now() if held else 0.0
-        return Ending(account, asyncio.ensure_future(answered()), at)
+        return Ending(whose, asyncio.ensure_future(answered()), at)
 
     async def create_link_code(
         self,
@@ -181,18 +265,47 @@ class FakeManager(OAuthManager):
         *,
         provider: str = "",
         scopes: Iterable[str] = (),
+        account: str | None = None,
         by_key: bool = False,
     ) -> str:
         code = f"test-link-{next(self._count)}"
-        request = LinkRequest(check_user_id(user_id), provider, tuple(scopes), by_key)
+        named = account or ""
+        request = LinkRequest(check_user_id(user_id), provider, tuple(scopes), by_key, named)
         self.open[user_id, provider] = (code, request, self.clock.now() + 600)
         return code
 
+    async def use_by_default(
+        self, redis: RedisClient, user_id: str, provider: str, account: str | None
+    ) -> bool:
+        if account is None:
+            self.default.pop((user_id, provider), None)
+            return True
+        held = self._of(user_id, provider, account)
+        if held:
+            self.default[user_id, provider] = held.name
+        return held is not None
+
+    async def rename_account(
+        self, redis: RedisClient, user_id: str, provider: str, account: str, name: str
+    ) -> bool:
+        held, fresh = self._of(user_id, provider, account), account_name(name)
+        if held and any(one.name == fresh for one in self.all_of(user_id, provider) if one != held):
+            raise ValueError("another account has this name")
+        if held:
+            held.name = fresh
+        return held is not None
+
     async def generate_connect_url(
-        self, user_id: str, provider: str, redis: RedisClient, scopes: Iterable[str] | None = None
+        self,
+        user_id: str,
+        provider: str,
+        redis: RedisClient,
+        scopes: Iterable[str] | None = None,
+        *,
+        account: str | None = None,
     ) -> str:
         self._configured(provider)
-        wanted = {"provider": provider, "scopes": tuple(scopes or ())}
+        wanted = {"provider": provider, "scopes": tuple(scopes or ()), "account": account}
         code = await self.create_link_code(redis, user_id, **wanted)  # type: ignore[arg-type]
         return self.landing_url(code)
 
@@ -204,5 +317,5 @@ class FakeManager(OAuthManager):
     async def _is_waiting(self, redis: RedisClient, user_id: str) -> bool:
         return False
 
-    async def _told(self, redis: RedisClient, user_id: str, provider: str) -> None:
+    async def _told(self, redis: RedisClient, user_id: str, provider: str, slot: str = "") -> None:
         """Drop a notice, of which there is none here."""

@@ -38,6 +38,7 @@ class Caller:
     user_id: str
     redis: RedisClient
     is_private: bool = True
+    account: str | None = None
 
 
 @dataclass(frozen=True)
@@ -142,19 +143,30 @@ def caller(user_id: str, *, is_private: bool = True) -> Caller:
 
 
 def require_oauth_token(
-    ctx: Person, provider: str, scopes: Iterable[str] = (), *, min_valid: float = 0.0
+    ctx: Person,
+    provider: str,
+    scopes: Iterable[str] = (),
+    *,
+    account: str | None = None,
+    min_valid: float = 0.0,
 ) -> str:
     """Return a token that works now; raises what its namesake raises, within 15 seconds."""
-    return run(
-        access.require_oauth_token(caller(ctx.user_id), provider, scopes, min_valid=min_valid)
-    )
+    named = access.account_of(ctx, account)
+    options: dict[str, Any] = {"account": named, "min_valid": min_valid}
+    return run(access.require_oauth_token(caller(ctx.user_id), provider, scopes, **options))
 
 
 def oauth_client(
-    ctx: Person, provider: str, *, scopes: Iterable[str] = (), min_valid: float = 0.0
+    ctx: Person,
+    provider: str,
+    *,
+    scopes: Iterable[str] = (),
+    account: str | None = None,
+    min_valid: float = 0.0,
 ) -> httpx.Client:
     """Make an ``httpx.Client`` that does what its namesake's client does."""
-    return blocking_client(caller(ctx.user_id), provider, scopes, min_valid, run)
+    named = access.account_of(ctx, account)
+    return blocking_client(caller(ctx.user_id), provider, scopes, named, min_valid, run)
 
 
 @atexit.register

@@ -16,9 +16,16 @@ TIMEOUT = 10.0  # seconds to connect, and between two pieces of an answer; a req
 
 
 def oauth_client(
-    ctx: ToolContext, provider: str, *, scopes: Iterable[str] = (), min_valid: float = 0.0
+    ctx: ToolContext,
+    provider: str,
+    *,
+    scopes: Iterable[str] = (),
+    account: str | None = None,
+    min_valid: float = 0.0,
 ) -> httpx.AsyncClient:
     """Make a client that sends the token of the person behind ``ctx`` with every request.
+
+    With several accounts of the service ``account``, or else ``ctx.account``, names one.
 
     It is an asynchronous context manager.  Each request takes a token like
     ``require_oauth_token(ctx, provider, scopes)``, and raises its errors; one that is
@@ -30,7 +37,7 @@ def oauth_client(
     Raises ``RuntimeError`` before ``init_oauth_manager``, ``ValueError`` for an unknown
     provider.
     """
-    auth, network = parts(ctx, provider, scopes, min_valid)
+    auth, network = parts(ctx, provider, scopes, account, min_valid)
     return httpx.AsyncClient(auth=auth, transport=network, **common())
 
 
@@ -44,7 +51,7 @@ def common() -> dict[str, Any]:
 
 
 def parts(
-    ctx: ToolContext, provider: str, scopes: Iterable[str], min_valid: float
+    ctx: ToolContext, provider: str, scopes: Iterable[str], account: str | None, min_valid: float
 ) -> tuple[TokenAuth, Guard]:
     """Make what carries the token, and what it goes out by.  Raises like :func:`oauth_client`."""
     manager = get_oauth_manager()
@@ -52,5 +59,5 @@ def parts(
     if known is None:
         raise ValueError("unknown provider")
     hosts = ApiHosts(known)
-    auth = TokenAuth(manager, ctx, hosts, tuple(scopes), min_valid)
+    auth = TokenAuth(manager, ctx, hosts, tuple(scopes), account, min_valid)
     return auth, Guard(manager.transport, hosts)

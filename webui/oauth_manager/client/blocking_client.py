@@ -14,13 +14,18 @@ Run = Callable[[Coroutine[Any, Any, Any]], Any]
 
 
 def blocking_client(
-    ctx: ToolContext, provider: str, scopes: Iterable[str], min_valid: float, run: Run
+    ctx: ToolContext,
+    provider: str,
+    scopes: Iterable[str],
+    account: str | None,
+    min_valid: float,
+    run: Run,
 ) -> httpx.Client:
     """Make a client like ``oauth_client``'s for a thread without a loop.
 
     ``run`` runs a coroutine on the loop that ``ctx`` belongs to, and returns its result.
     """
-    auth, network = parts(ctx, provider, scopes, min_valid)
+    auth, network = parts(ctx, provider, scopes, account, min_valid)
     return httpx.Client(auth=_Auth(auth, run), transport=_Bridge(network, run), **common())
 
 

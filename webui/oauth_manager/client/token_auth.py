@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from ..access import ToolContext, require_oauth_token, wider
+from ..access import ToolContext, account_of, require_oauth_token, wider
 from ..manager import OAuthManager
 from ..protocol import requests
 from ..protocol.protected_resource import challenge, scopes_of
@@ -27,12 +27,15 @@ class TokenAuth(httpx.Auth):
         ctx: ToolContext,
         hosts: ApiHosts,
         scopes: tuple[str, ...],
+        account: str | None,
         min_valid: float,
     ) -> None:
         self._manager = manager
         self._ctx = ctx
         self._hosts = hosts
         self._scopes = scopes
+        named = account_of(ctx, account)
+        self._account: dict[str, Any] = {"account": named} if named else {}
         self._min_valid = min_valid
 
     def sync_auth_flow(
@@ -52,7 +55,8 @@ class TokenAuth(httpx.Auth):
         if response.status_code != 401 or not _carries(response.request, token):
             return
         name = self._hosts.provider.name
-        fresh = await self._manager.renew(self._ctx.redis, self._ctx.user_id, name, refused=token)
+        place = self._ctx.redis, self._ctx.user_id, name
+        fresh = await self._manager.renew(*place, refused=token, **self._account)
         if fresh is None:
             fresh = await self._token()  # raises, unless the person has just reconnected
         if fresh != token and is_repeatable:
@@ -70,7 +74,7 @@ class TokenAuth(httpx.Auth):
         wanted = scopes_of(said.get("scope", "").split())
         if said.get("error") != "insufficient_scope" or not wanted:
             return
-        if error := await wider(self._ctx, self._manager, provider.name, wanted):
+        if error := await wider(self._ctx, self._manager, provider.name, wanted, **self._account):
             raise error
 
     def _carrying(self, request: httpx.Request, token: str) -> httpx.Request:
@@ -83,8 +87,9 @@ class TokenAuth(httpx.Auth):
 
     async def _token(self) -> str:
         name = self._hosts.provider.name
+        options = {"min_valid": self._min_valid, **self._account}
         return await require_oauth_token(
-            self._ctx, name, self._scopes, min_valid=self._min_valid, manager=self._manager
+            self._ctx, name, self._scopes, manager=self._manager, **options
         )
 
 

@@ -23,6 +23,7 @@ from ..storage.link_index import listed
 from ..storage.records import Stored
 from ..storage.storage import Storage, Subject
 from .census_week import remember
+from .look import first_accounts
 
 _SHORTEST = 10.0  # seconds between two walks; so many times longer than a walk takes,
 _TIMES = 19
@@ -149,6 +150,8 @@ class _Walk:
         subjects = {}
         for key in page:
             name = key.decode("utf-8", "replace")
+            if keys.record_kind(key) == "names":
+                continue
             ours = keys.parse_record(name)
             owner = ours or keys.parse_older_record(name)
             if owner:
@@ -179,7 +182,11 @@ class _Walk:
             self.states[provider.name, state.value] += 1
 
     async def _new_people(self, subjects: Sequence[Subject]) -> int:
-        """Count those who have no record at a provider that was met before theirs."""
+        """Count those who have no record at a provider that was met before theirs.
+
+        Of several accounts of one service the first counts, or else that of the first name.
+        """
+        subjects = await first_accounts(self.storage, subjects)
         asked: list[int] = []
         async with redis_call("count people"):
             pipe = self.redis.pipeline(transaction=False)
@@ -188,7 +195,8 @@ class _Walk:
                 if name not in self.met:
                     self.met.append(name)
                 for other in self.met[: self.met.index(name)]:
-                    for key in keys.record_places(subject.user_id, other):
+                    places = keys.record_places(subject.user_id, other)
+                    for key in (*places, keys.names(subject.user_id, other)):
                         raw(pipe, "EXISTS", key)
                         asked.append(number)
             answers = await pipe.execute() if asked else []

@@ -71,7 +71,8 @@ class Composition:
         self.steps = Steps(clock, observer)
         client = ProviderClient(transport, clock, self.steps)
         self.servers = Servers(self._storage, transport.send, providers)
-        self._services = Services(self._storage, client, self.steps, self.servers)
+        page = f"{base_url}/connections"
+        self._services = Services(self._storage, client, self.steps, self.servers, page_url=page)
         self._tasks = self._services.tasks
         self._uses = Uses(partial(tokens.used, self._services), self._tasks, clock)
         self._memory = Memory()

@@ -4,37 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from ..clock import deadline
-from ..errors import FlowRefused, OAuthMisconfigured, OAuthUnavailable
+from ..errors import FlowRefused
 from ..journal.activity import Event
 from ..links.codes import Attempt
 from ..models import Account, Connection, Profile
-from ..protocol import answers, facts
 from ..providers.provider import OAuthProvider
 from ..storage import lookup
+from ..storage.canary import WrongKey
 from ..storage.records import Stored
 from ..storage.storage import Subject
 from ..storage.switch_offers import SwitchOffer, new_offer
-from ..token_data import TokenData, new_generation
-from . import arrivals, offers
+from . import accounts, additions, arrivals, offers, targets
 from .arrivals import Fresh
+from .exchange import Exchanged, exchanged
+from .look import Look, look_beside
 from .services import Services
-
-_NOBODY = Account()
-
-
-@dataclass(frozen=True, slots=True)
-class _Back:
-    """The result of an exchange; account and handle are empty if they are not known."""
-
-    token: TokenData
-    account: Account = _NOBODY
-    handle: str = ""
-    is_refused: bool = False  # by the account address
-    kept: tuple[str, ...] = ()
 
 
 async def complete(
@@ -64,7 +52,7 @@ async def _complete(
     redirect_uri: str,
     also: Callable[[Any], object],
 ) -> Connection | SwitchOffer | None:
-    """Finish an attempt whose person has been proven.  Two round trips.
+    """Finish an attempt whose person has been proven.  Two round trips with one account.
 
     ``also`` queues more commands on the first.  ``None`` if a disconnect came in
     between; it wins.  A ``SwitchOffer`` if the person has to confirm first that they
@@ -73,11 +61,30 @@ async def _complete(
     grant that could not be stored.
     """
     subject = await services.servers.about(subject)
-    provider = subject.provider
-    if attempt.server not in ("", provider.identity):
-        raise FlowRefused("issuer", provider.name)  # its code is another server's
-    before = await lookup.read_for_writing(services.storage, subject, also)
-    back = await _back(services, subject, attempt, code, redirect_uri)
+    if attempt.server not in ("", subject.provider.identity):
+        raise FlowRefused("issuer", subject.provider.name)  # its code is another server's
+    first, before = subject.at(""), await lookup.read_for_writing(services.storage, subject, also)
+    (seen,) = await look_beside(services.storage, [(first, before)])
+    if seen.names.fault:
+        raise WrongKey(first.provider.name, "connect")
+    accounts.mend(services, seen)
+    slot = targets.target(seen, attempt)
+    back = await exchanged(services, first, attempt, code, redirect_uri)
+    same = targets.same(seen, slot, back.account)
+    slot = slot if same is None else same
+    with deadline(math.inf):  # the provider has answered, and will not answer again
+        if slot is None:
+            return await _add(services, seen, attempt, back)
+        return await _connect(services, seen, attempt, back, slot)
+
+
+async def _connect(
+    services: Services, seen: Look, attempt: Attempt, back: Exchanged, slot: str
+) -> Connection | SwitchOffer | None:
+    """Store what came back as the account of this slot, or ask if it is another one."""
+    subject, provider = seen.first.at(slot), seen.first.provider
+    seen = await additions.begin_anew(services, seen, targets.wanted(seen, attempt))
+    before = seen.as_read(slot)
     earlier = before.facts
     account = provider.with_fuller_id(back.account, earlier.account)
     is_same = provider.is_same_account(earlier.account, account)
@@ -87,45 +94,43 @@ async def _complete(
     now = services.storage.clock.now()
     profile = _fresh_profile(provider, attempt, back, account, earlier, now, is_same=is_same)
     if not is_same and (not attempt.is_bound or _is_unclear(before, account)):
-        with deadline(math.inf):
-            return await _ask(services, subject, attempt, before, back, profile)
+        can_add = before.is_there and not additions.is_full(seen, seen.names, now)
+        return await _ask(services, seen, attempt, back, profile, slot, can_add=can_add)
     kind = "reconnected" if before.is_there else "connected"
-    by = "chat" if attempt.return_to == "done" else "web"
-    event = Event(kind, provider.name, by, now, account=account.label)
-    fresh = Fresh(subject, back.token, profile, before, event)
-    with deadline(math.inf):  # the provider has answered, and will not answer again
-        return await arrivals.keep(services, fresh)
+    event = _event(kind, attempt, provider, account, now)
+    named = replace(event, name=seen.name(slot), slot=slot)
+    connection = await arrivals.keep(services, Fresh(subject, back.token, profile, before, named))
+    return connection and seen.named(connection, slot)
 
 
-async def _back(
-    services: Services, subject: Subject, attempt: Attempt, code: str, redirect_uri: str
-) -> _Back:
-    """Exchange the code, and find out its account.
-
-    It is empty if the provider does not name it in a way we can read.
-    """
-    client, provider = services.client, subject.provider
+async def _add(
+    services: Services, seen: Look, attempt: Attempt, back: Exchanged
+) -> Connection | SwitchOffer | None:
+    """Store what came back beside the others, or ask if it may be one of them."""
+    provider, now = seen.first.provider, services.storage.clock.now()
+    profile = _fresh_profile(provider, attempt, back, back.account, Profile(), now, is_same=False)
+    unknown = [slot for slot in seen.live if not seen.stored[slot].facts.account.id]
+    if not back.account.id:
+        unknown = seen.live
+    if unknown or not attempt.is_bound:
+        slot = unknown[0] if unknown else None
+        can_add = not additions.is_full(seen, seen.names, now)
+        return await _ask(services, seen, attempt, back, profile, slot, can_add=can_add)
+    event = _event("connected", attempt, provider, back.account, now)
+    wanted = targets.wanted(seen, attempt)
     try:
-        token, fields = await client.exchange(
-            provider, redirect_uri, code, attempt.verifier, attempt.scopes
-        )
-    except OAuthMisconfigured as failure:
-        await services.servers.refused(subject.redis, provider, failure)
+        return await additions.add(services, seen, back.token, profile, event, wanted)
+    except FlowRefused:
+        offer = _offer(services, seen, attempt, back, profile, None, can_add=True)
+        await offers.give_back(services, seen.first, offer)
         raise
-    token.generation = new_generation()
-    allowed = await client.permissions(provider, token)
-    token.scopes = token.scopes if allowed is None else allowed
-    kept = facts.kept(provider, fields, attempt.returned)
-    if not provider.account_url:
-        return _Back(token, kept=kept)
-    try:
-        answer = await client.account(provider, token)
-    except OAuthUnavailable:
-        return _Back(token, kept=kept)
-    account = answers.read_account(provider, answer, fields)
-    handle = answers.read_handle(provider, answer)
-    is_refused = answers.refuses_token(provider, answer)
-    return _Back(token, account, handle, is_refused, kept)
+
+
+def _event(
+    kind: str, attempt: Attempt, provider: OAuthProvider, account: Account, now: float
+) -> Event:
+    by = "chat" if attempt.return_to == "done" else "web"
+    return Event(kind, provider.name, by, now, account=account.label)
 
 
 def _is_unclear(before: Stored, account: Account) -> bool:
@@ -143,20 +148,42 @@ def _is_unclear(before: Stored, account: Account) -> bool:
 
 async def _ask(
     services: Services,
-    subject: Subject,
+    seen: Look,
     attempt: Attempt,
-    before: Stored,
-    back: _Back,
+    back: Exchanged,
     profile: Profile,
+    slot: str | None,
+    *,
+    can_add: bool,
 ) -> SwitchOffer | None:
     """Put the new tokens aside as an offer; None if the person was erased meanwhile.
 
-    Raises ``FlowRefused("unnamed")`` if the authorization began in no browser and
-    has no name that the person could know as their own: a name that can be copied
-    proves no owner.
+    ``slot`` is that of the account it may replace, if any.  Raises ``FlowRefused("unnamed")``
+    if the authorization began in no browser and has no name that the person could know as
+    their own: a name that can be copied proves no owner.
     """
+    subject = seen.first
+    offer = _offer(services, seen, attempt, back, profile, slot, can_add=can_add)
+    if not attempt.is_bound and not back.handle:
+        await offers.give_back(services, subject, offer)
+        raise FlowRefused("unnamed", subject.provider.name)
+    is_kept = await offers.put(services, subject, offer, seen.stored[""].read_at)
+    return offer if is_kept else None
+
+
+def _offer(
+    services: Services,
+    seen: Look,
+    attempt: Attempt,
+    back: Exchanged,
+    profile: Profile,
+    slot: str | None,
+    *,
+    can_add: bool,
+) -> SwitchOffer:
+    before = Stored() if slot is None else seen.stored[slot]
     earlier = before.facts
-    offer = new_offer(
+    return new_offer(
         services.storage,
         earlier.account,
         back.token,
@@ -164,18 +191,16 @@ async def _ask(
         is_replacing=bool(before.sealed.tokens or earlier.problem),
         handle="" if attempt.is_bound else back.handle,
         return_to=attempt.return_to,
+        slot=slot or "",
+        name=targets.wanted(seen, attempt),
+        can_add=can_add,
     )
-    if not attempt.is_bound and not back.handle:
-        await offers.give_back(services, subject, offer)
-        raise FlowRefused("unnamed", subject.provider.name)
-    is_kept = await offers.put(services, subject, offer, before.read_at)
-    return offer if is_kept else None
 
 
 def _fresh_profile(
     provider: OAuthProvider,
     attempt: Attempt,
-    back: _Back,
+    back: Exchanged,
     account: Account,
     earlier: Profile,
     now: float,

@@ -37,9 +37,10 @@ async def leave(
     state = await links.begin(subject.redis, attempt, queue)
     challenge = requests.code_challenge(verifier) if verifier else ""
     asked = redirect_uri, state, attempt.scopes, challenge
+    is_adding = attempt.is_adding
     if not provider.par_url:
-        return requests.authorize_url(provider, *asked)
-    params = requests.authorize_params(provider, *asked)
+        return requests.authorize_url(provider, *asked, is_adding=is_adding)
+    params = requests.authorize_params(provider, *asked, is_adding=is_adding)
     try:
         return await services.client.push(provider, params)
     except OAuthMisconfigured as failure:

@@ -25,7 +25,7 @@ from ..storage.storage import Storage, Subject
 from ..storage.store import Written
 from ..storage.switch_offers import SwitchOffer
 from ..token_data import TokenData
-from . import offers, revocation
+from . import accounts, offers, revocation
 from .revocation import Ending
 from .services import Services
 
@@ -63,6 +63,7 @@ async def disconnect(services: Services, subject: Subject, by: str) -> Ending:
     while True:
         try:
             removal = await _remove(services, subject, by)
+            subject = removal.subject
         except (OAuthMisconfigured, StoreUnavailable):
             offers.drop(services, subject, offer)
             raise
@@ -76,11 +77,13 @@ async def disconnect(services: Services, subject: Subject, by: str) -> Ending:
 async def _remove(services: Services, subject: Subject, by: str) -> _Removal:
     storage = services.storage
     stored = await lookup.read_one(storage, subject)
+    meant = await accounts.settled(services, subject, stored)
+    if meant is not subject:
+        subject, stored = meant, await lookup.read_one(storage, meant)
     canary.require_age(subject.provider.name, "disconnect", is_newer=stored.is_newer)
-    label = stored.facts.account.label
-    event = Event(
-        "disconnected", subject.provider.name, by, services.storage.clock.now(), ASKING, label
-    )
+    now, about = storage.clock.now(), {"account": stored.facts.account.label}
+    about |= stored.named(subject)
+    event = Event("disconnected", subject.provider.name, by, now, ASKING, **about)
     removal = _removal(storage, subject, stored, event)
     if not stored.is_there:
         removal.offer = await _other_account(storage, subject)
@@ -122,7 +125,7 @@ async def _put_aside(storage: Storage, removal: _Removal, token: TokenData) -> N
     """Put the tokens to ask the provider with aside, before anything is removed."""
     subject, event = removal.subject, removal.story.event
     until, asked = event.at + HELD_SECONDS, event.at
-    held = HeldTokens(token, until, ASKING, asked, event.by, event.at, event.account)
+    held = HeldTokens(token, until, ASKING, asked, event.by, event.at, event.account, event.name)
     held = removal.held = held_tokens.sealed(storage, subject, held)
     try:
         async with redis_call("put aside what a disconnect is asked with"):
@@ -202,7 +205,8 @@ def _is_of(stored: Stored, held: HeldTokens) -> bool:
 
 async def _resume(services: Services, subject: Subject, stored: Stored, held: HeldTokens) -> None:
     storage, name = services.storage, subject.provider.name
-    event = Event("disconnected", name, held.by, held.at, ASKING, held.account)
+    about = {"account": held.account, "name": held.name, "slot": subject.slot}
+    event = Event("disconnected", name, held.by, held.at, ASKING, **about)
     try:
         claimed = await held_tokens.claim(storage, subject, held)
         if claimed is None:

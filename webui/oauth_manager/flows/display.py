@@ -6,10 +6,11 @@ No secret comes out, and none of them renews a token.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from ..journal import activity, notice_pages, notices
+from ..journal import activity, news, notice_pages, notices
 from ..journal.activity import PAGE, ActivityPage
 from ..journal.notice_pages import NoticePage
 from ..journal.notices import Notice, NoticeKind
@@ -17,25 +18,38 @@ from ..links import open_links
 from ..links.open_links import OpenLink
 from ..models import Connection
 from ..storage import account_index, lookup
+from ..storage.account_names import Names, account_name, read_names
+from ..storage.account_names import handle as account_handle
 from ..storage.calls import RedisClient
 from ..storage.keys import check_user_id
 from ..storage.link_index import LinkRequest
 from ..storage.records import Sealed, opened
 from ..storage.storage import Subject
-from . import disconnect, tokens
+from . import accounts, disconnect, tokens
 from .composition import Composition
+from .look import Look, look_beside
 
 
 class Display(Composition):
     """Connections, timelines and open links as they can be shown."""
 
+    async def _of_account(
+        self, redis: RedisClient, user_id: str, provider: str, account: str | None
+    ) -> Subject:
+        """Return the connection of the named account, or of whichever is meant without a name."""
+        first = self._subject(redis, user_id, provider)
+        if account is None:
+            return replace(first, is_any=True)
+        return await accounts.place_of(self._services, first, account)
+
     async def list_user_connections(
         self, user_id: str, redis: RedisClient | None
     ) -> list[dict[str, Any]]:
-        """List the connected providers: no secrets, no refresh, one round trip.
+        """List the connected accounts: no secrets, no refresh, one round trip.
 
         Keys: ``provider``, ``scopes``, ``expires_at`` (epoch seconds, or ``None``),
-        ``has_refresh_token``, ``account``.
+        ``has_refresh_token``, ``account`` (its name, ``None`` if it has none), ``label`` (what
+        the provider calls it).  Two round trips if there are several of one service.
         """
         if redis is None:
             return []
@@ -45,7 +59,8 @@ class Display(Composition):
                 "scopes": list(connection.scopes),
                 "expires_at": connection.expires_at or None,
                 "has_refresh_token": connection.has_refresh_token,
-                "account": connection.profile.account.label,
+                "account": account_name(connection.name) if connection.name else None,
+                "label": connection.profile.account.label,
             }
             for connection in await self.connections(redis, user_id)
             if connection.has_tokens
@@ -54,40 +69,70 @@ class Display(Composition):
     async def connections(
         self, redis: RedisClient, user_id: str, *, resume: bool = True
     ) -> list[Connection]:
-        """List the user's connection of every known provider, alphabetically.  One round trip.
+        """List the user's connections, by provider: one of each that is not connected too.
 
-        A disconnect that a dead process left unfinished is resumed meanwhile, unless
-        ``resume`` is false: then nothing at all changes.
+        One round trip, two if there are several accounts of one service.  A disconnect that
+        a dead process left unfinished is resumed meanwhile, unless ``resume`` is false: then
+        nothing at all changes.
         """
         checked = check_user_id(user_id)
         self._need(redis)
         subjects = [Subject(redis, checked, provider) for provider in self.providers.values()]
-        found = await lookup.read_sealed(self._storage, subjects)
-        return [
-            self._shown(subject, sealed, resume=resume)
+        found = await lookup.read_sealed(self._storage, subjects, with_names=True)
+        several = [
+            (subject, opened(self._storage, subject, sealed))
             for subject, sealed in zip(subjects, found, strict=True)
+            if sealed.names
         ]
+        looks = await look_beside(self._storage, several) if several else []
+        known = {seen.first.provider.name: seen for seen in looks}
+        rows: list[Connection] = []
+        for subject, sealed in zip(subjects, found, strict=True):
+            if seen := known.get(subject.provider.name):
+                rows += self._all_shown(seen, resume=resume)
+            else:
+                rows.append(self._shown(subject, sealed, resume=resume))
+        return rows
 
     async def connection(
-        self, redis: RedisClient, user_id: str, provider: str, *, resume: bool = True
+        self,
+        redis: RedisClient,
+        user_id: str,
+        provider: str,
+        *,
+        account: str | None = None,
+        resume: bool = True,
     ) -> Connection:
         """Return the user's connection of one provider, like :meth:`connections`.  One trip."""
-        subject = self._subject(redis, user_id, provider)
-        (sealed,) = await lookup.read_sealed(self._storage, [subject])
+        subject = await self._of_account(redis, user_id, provider, account)
+        (sealed,) = await lookup.read_sealed(self._storage, [subject], with_names=True)
+        if subject.is_any and sealed.names:
+            subject = await accounts.the_one(self._services, subject)
+            (sealed,) = await lookup.read_sealed(self._storage, [subject], with_names=True)
         return self._shown(subject, sealed, resume=resume)
 
     async def connection_beside(
-        self, redis: RedisClient, user_id: str, provider: str, also: Callable[[Any], object]
+        self,
+        redis: RedisClient,
+        user_id: str,
+        provider: str,
+        also: Callable[[Any], object],
+        *,
+        account: str | None = None,
     ) -> tuple[Connection, Any]:
-        """Return what :meth:`connection` does, and the answer to the command that ``also`` queues.
+        """Return a connection, and the answer to the command that ``also`` queues.
 
-        Both are one trip.
+        Both are one trip.  Without ``account`` it is about the first one there.
         """
-        subject = self._subject(redis, user_id, provider)
+        subject = await self._of_account(redis, user_id, provider, account)
         sealed, answer = await lookup.read_beside(self._storage, subject, also)
         return self._shown(subject, sealed, resume=True), answer
 
     def _shown(self, subject: Subject, sealed: Sealed, *, resume: bool) -> Connection:
+        if sealed.names:
+            names = read_names(self._storage, subject, sealed.names) or Names()
+            plain = self._shown(subject, replace(sealed, names=""), resume=resume)
+            return replace(plain, name=names.shown(subject.slot), slot=subject.slot)
         if not sealed.held and (known := self._memory.recall(subject, sealed, self.clock.now())):
             return known
         stored = opened(self._storage, subject, sealed)
@@ -97,6 +142,19 @@ class Display(Composition):
         if stored.is_there and not stored.fault:
             self._memory.keep(subject, sealed, connection)
         return connection
+
+    def _all_shown(self, seen: Look, *, resume: bool) -> list[Connection]:
+        """Describe every account of a service that is there, or is being ended."""
+        if resume:
+            accounts.mend(self._services, seen)
+        rows = [
+            self._shown(seen.first.at(slot), seen.stored[slot].sealed, resume=resume)
+            for slot in seen.shown
+        ]
+        return [
+            seen.named(replace(row, is_default=slot == seen.names.default), slot)
+            for row, slot in zip(rows, seen.shown, strict=True)
+        ]
 
     async def find_accounts(
         self, redis: RedisClient, provider: str, account: str
@@ -183,6 +241,7 @@ class Display(Composition):
     async def _is_news(self, redis: RedisClient, notice: Notice) -> bool:
         known, now = self.providers.get(notice.provider), self.clock.now()
         if known is None:
-            return notices.is_news(notice, None, now, is_configured=not notice.provider)
-        connection = await self.connection(redis, notice.user_id, known.name)
-        return notices.is_news(notice, connection, now, is_configured=known.is_configured)
+            return news.is_news(notice, None, now, is_configured=not notice.provider)
+        handle = account_handle(notice.slot)
+        connection = await self.connection(redis, notice.user_id, known.name, account=handle)
+        return news.is_news(notice, connection, now, is_configured=known.is_configured)

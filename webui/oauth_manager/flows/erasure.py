@@ -25,6 +25,7 @@ from ..storage.keys import UserId
 from ..storage.storage import Storage, Subject
 from ..token_data import TokenData
 from . import disconnect, holdings, revocation
+from .look import look_at_all
 from .services import Services
 
 _ROUNDS = 5  # in which somebody may store another connection meanwhile
@@ -82,7 +83,9 @@ async def erase(
     storage = services.storage
     was_there = await erasures.begin(storage, redis, user_id)
     was_there |= bool(await open_links.cancel(redis, user_id))
-    subjects = [Subject(redis, user_id, provider) for provider in providers]
+    firsts = [Subject(redis, user_id, provider) for provider in providers]
+    looks = await look_at_all(storage, firsts)
+    subjects = [seen.first.at(slot) for seen in looks for slot in seen.stored]
     ends = [_end(services, subject) for subject in subjects]
     grants: list[EndedGrant] = []
     for found in await asyncio.gather(*ends, return_exceptions=True):
@@ -93,16 +96,13 @@ async def erase(
     return Erasure(tuple(grants), was_there or bool(grants or removed))
 
 
-async def remove_unlisted(
-    storage: Storage, redis: RedisClient, user_id: UserId, providers: Iterable[OAuthProvider]
-) -> None:
-    """Remove the records of providers that nobody can ask any more."""
-    for provider in providers:
-        subject = Subject(redis, user_id, provider)
+async def remove_unlisted(storage: Storage, subjects: Iterable[Subject]) -> None:
+    """Remove records that nobody can ask a provider with any more."""
+    for subject in subjects:
         stored = await lookup.read_one(storage, subject)
         await _unlist(storage, subject, [stored.profile.account])
-        places = keys.token_places(user_id, provider.name)
-        for key in filter(None, (*places, *keys.beside_tokens(user_id, provider.name))):
+        places = keys.token_places(subject.user_id, subject.place)
+        for key in filter(None, (*places, *keys.beside_tokens(subject.user_id, subject.place))):
             await _drop(subject, key)
 
 
@@ -123,14 +123,14 @@ async def _end(services: Services, subject: Subject) -> list[EndedGrant]:
     for _ in range(_ROUNDS):
         stored = await lookup.read_one(services.storage, subject)
         offer = await switch_offers.peek(services.storage, subject)
-        if offer:  # first, since a disconnect would end it without a word
+        if offer and not subject.slot:  # first, since a disconnect would end it without a word
             answer = await _ask(services, subject, offer.token)
             grants.append(EndedGrant(subject.provider.name, answer, offer.new.label))
             await switch_offers.claim(services.storage, subject, offer.id)
         if not stored.is_there and stored.held:
             answer = await _ask(services, subject, stored.held.token)
             grants.append(EndedGrant(subject.provider.name, answer, stored.held.account))
-            await _drop(subject, keys.revoke(subject.user_id, subject.provider.name))
+            await _drop(subject, keys.revoke(subject.user_id, subject.place))
         if not stored.is_there:
             return grants
         ending = await disconnect.disconnect(services, subject, "chat")
@@ -139,7 +139,7 @@ async def _end(services: Services, subject: Subject) -> list[EndedGrant]:
         answer = _answer(subject.provider, ended.at_provider, stored.fault)
         if ended.at_provider is not RevokeOutcome.NOTHING:
             grants.append(EndedGrant(subject.provider.name, answer, account))
-        await _drop(subject, keys.revoke(subject.user_id, subject.provider.name))
+        await _drop(subject, keys.revoke(subject.user_id, subject.place))
         await _unlist(services.storage, subject, [stored.profile.account])
     raise StoreUnavailable("erase a person", "changing")
 
@@ -184,7 +184,7 @@ async def _sweep(
         await _unlist(storage, subject, [Account(label=label) for label in named])
     own = keys.of_person(user_id)
     for subject in subjects:
-        own += keys.beside_tokens(user_id, subject.provider.name)
+        own += keys.beside_tokens(user_id, subject.place)
     async with redis_call("remove a person's records"):
         pipe = redis.pipeline(transaction=False)
         for key in own:

@@ -101,6 +101,8 @@ async def _keep(storage: Storage, flight: Flight, stored: Stored, fresh: TokenDa
     while True:
         profile = stored.profile.of(flight.due).without_trouble()
         profile = replace(profile, renewed_at=storage.clock.now())
+        if stored.token:  # somebody may have marked it meanwhile
+            fresh = replace(fresh, has_others=stored.token.has_others)
         outcome = await updates.renew(storage, subject, fresh, profile, stored, deadline=_TRY)
         if outcome is not Written.CHANGED:
             return outcome

@@ -132,8 +132,10 @@ class _Pass:
         for key in page:
             name = key.decode("utf-8", "replace")
             owner = keys.parse_record(name) or keys.parse_older_record(name)
-            if owner and owner[1] in self._providers:
-                subjects[owner] = Subject(self._redis, owner[0], self._providers[owner[1]])
+            provider, slot = keys.split(owner[1]) if owner else ("", "")
+            if owner and provider in self._providers:
+                known = self._providers[provider]
+                subjects[owner] = Subject(self._redis, owner[0], known, slot)
         if not subjects:
             return
         found = await lookup.read(self._services.storage, list(subjects.values()))

@@ -39,7 +39,7 @@ class Uses:
 
     def note(self, subject: Subject, token: str) -> None:
         """Note that the connection was used now; another ``token`` may be of another connection."""
-        key = (subject.user_id, subject.provider.name)
+        key = (subject.user_id, subject.place)
         now = self._clock.monotonic()
         mark = hash(token)
         at, known = self._noted.get(key, (-WRITE_EVERY, 0))

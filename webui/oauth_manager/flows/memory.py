@@ -26,7 +26,7 @@ class Memory:
 
     def recall(self, subject: Subject, sealed: Sealed, now: float) -> Connection | None:
         """Return what was made of these very texts, if it is still true at ``now``."""
-        place = (subject.user_id, subject.provider.name)
+        place = (subject.user_id, subject.place)
         known = self._known.get(place)
         if known is None:
             return None
@@ -41,7 +41,7 @@ class Memory:
         """Keep what was made of them until its access ends; the longest unseen gives way."""
         ends = connection.expires_at and not connection.has_refresh_token
         until = connection.expires_at if ends else math.inf
-        self._known[subject.user_id, subject.provider.name] = (_digest(sealed), connection, until)
+        self._known[subject.user_id, subject.place] = (_digest(sealed), connection, until)
         if len(self._known) > self._most:
             self._known.popitem(last=False)
 

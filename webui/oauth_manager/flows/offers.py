@@ -6,9 +6,10 @@ import logging
 
 from ..errors import StoreUnavailable
 from ..protocol.transport import DEADLINE_WHILE_WAITING
-from ..storage import account_index, erasures, lookup, switch_offers
+from ..storage import account_index, erasures, switch_offers
 from ..storage.storage import Storage, Subject
 from ..storage.switch_offers import SwitchOffer
+from .look import look
 from .services import Services
 
 log = logging.getLogger(__name__)
@@ -69,10 +70,9 @@ async def _is_used(storage: Storage, subject: Subject, offer: SwitchOffer) -> bo
     if not account.id:
         return True
     waiting = await switch_offers.peek(storage, subject)
-    stored = await lookup.read_one(storage, subject)
+    seen = await look(storage, subject)
     in_use = [waiting.new] if waiting and waiting.id != offer.id else []
-    if stored.is_there:
-        in_use.append(stored.facts.account)
+    in_use += [seen.stored[slot].facts.account for slot in seen.live]
     if any(not own.id or provider.is_same_account(own, account) for own in in_use):
         return True
     return bool(await account_index.users(storage, subject.redis, provider, account))

@@ -86,9 +86,15 @@ class People(Display):
         Nobody can ask those any more.  What the person has begun since stays.
         """
         checked = check_user_id(user_id)
-        others = await key_walk.providers(redis, checked) - self.providers.keys()
-        unknown = map(account_index.unknown, sorted(others))
-        await erasure.remove_unlisted(self._storage, redis, checked, unknown)
+        left = {
+            place
+            for place in await key_walk.places(redis, checked)
+            if "~" in place or place not in self.providers
+        }
+        unlisted = [
+            account_index.subject(redis, self.providers, checked, place) for place in sorted(left)
+        ]
+        await erasure.remove_unlisted(self._storage, unlisted)
 
     async def finish_erasure(
         self, redis: RedisClient, user_id: str, erased: Erasure, *, via: str
@@ -169,14 +175,15 @@ class People(Display):
 
     async def _is_ended(self, subject: Subject) -> bool:
         place = self._storage, subject.redis, subject.user_id
-        asked = {"provider": subject.provider.name, "kinds": ("disconnected",), "size": 1}
+        asked = {"provider": subject.place, "kinds": ("disconnected",), "size": 1}
         return bool((await activity.read(*place, **asked)).events)  # type: ignore[arg-type]
 
     async def _known(
         self, redis: RedisClient, user_id: UserId, *, walks: bool
     ) -> list[OAuthProvider]:
         """List the providers that are set up, and those that only records still name."""
-        found = await key_walk.providers(redis, user_id) if walks else set()
+        walked = await key_walk.places(redis, user_id) if walks else ()
+        found = {keys.split(place)[0] for place in walked}
         told = await holdings.events(self._storage, redis, user_id)
         found |= {event.provider for event in told}
         others = sorted(found - self.providers.keys() - {""})

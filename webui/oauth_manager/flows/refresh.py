@@ -52,7 +52,7 @@ async def refreshed(
     the caller is cancelled: a rotated pair must reach the store.  Raises
     ``OAuthUnavailable``, ``OAuthMisconfigured`` or ``RecordUnreadable``.
     """
-    place = asyncio.get_running_loop(), subject.user_id, subject.provider.name
+    place = asyncio.get_running_loop(), subject.user_id, subject.place
     route = (*place, due.access_token, due.refresh_token, is_refused)
     flight = services.flights.get(route)
     if flight is None:
@@ -185,8 +185,8 @@ async def ended(
     def mark(profile: Profile) -> Profile:
         return profile.with_problem(code, refusal.meaning, refusal.trace, now)
 
-    label = stored.facts.account.label
-    event = Event("access_ended", name, "provider", now, code, label)
+    label, named = stored.facts.account.label, stored.named(subject)
+    event = Event("access_ended", name, "provider", now, code, label, **named)
     held = HeldTokens(over, now + HELD_SECONDS, ENDED, at=now, account=label)
     held = held_tokens.sealed(storage, subject, held)
     while True:

@@ -16,6 +16,7 @@ from ..storage import held_tokens, lookup
 from ..storage.held_tokens import ASKING, ENDED, UNCONFIRMED, HeldTokens
 from ..storage.storage import Storage, Subject
 from ..token_data import TokenData
+from . import accounts
 from .services import Services
 from .tasks import within
 
@@ -84,6 +85,9 @@ async def settle(
 async def ask_again(services: Services, subject: Subject) -> Ending | None:
     """Ask with the held tokens; ``None`` if there are none, or something is connected."""
     stored = await lookup.read_one(services.storage, subject)
+    meant = await accounts.settled(services, subject, stored)
+    if meant is not subject:
+        subject, stored = meant, await lookup.read_one(services.storage, meant)
     held = stored.held
     if stored.is_there or held is None or held.state == ENDED:
         return None
@@ -100,7 +104,14 @@ async def _end_again(services: Services, subject: Subject, held: HeldTokens) -> 
     outcome, token = await ask(services, subject, held.token)
     is_revoked = outcome is RevokeOutcome.REVOKED
     event = (
-        Event("revoked", subject.provider.name, "web", services.storage.clock.now())
+        Event(
+            "revoked",
+            subject.provider.name,
+            "web",
+            services.storage.clock.now(),
+            name=held.name,
+            slot=subject.slot,
+        )
         if is_revoked
         else None
     )

@@ -25,3 +25,4 @@ class Services:
     tasks: Tasks = field(default_factory=Tasks)
     flights: dict[Route, Flight] = field(default_factory=dict)
     patience: float = PATIENCE
+    page_url: str = ""  # of the connections page

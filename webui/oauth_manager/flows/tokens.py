@@ -25,7 +25,7 @@ from ..storage.held_tokens import ENDED
 from ..storage.records import Stored
 from ..storage.storage import Storage, Subject
 from ..token_data import TokenData
-from . import check, refresh
+from . import accounts, check, refresh
 from .check import Health
 from .last_used import WRITE_EVERY
 from .services import Services
@@ -35,14 +35,42 @@ log = logging.getLogger(__name__)
 _TRIES = 3
 
 
+async def meant(
+    services: Services, subject: Subject, account: str | None, min_valid: float = 0.0
+) -> tuple[Subject, TokenData | None]:
+    """Return the connection that is meant, and tokens of it like :func:`valid`.
+
+    Raises ``OAuthAmbiguous`` if that is unclear.
+    """
+    try:
+        if account is None:
+            subject, token = await accounts.found(services, subject, is_any=True)
+        else:
+            subject, token = await accounts.named(services, subject, account)
+    except RecordUnreadable as error:
+        _report(subject, error.reason)
+        return subject, None
+    return subject, await _valid(services, subject, token, min_valid)
+
+
 async def valid(services: Services, subject: Subject, min_valid: float = 0.0) -> TokenData | None:
     """Return tokens that work now, refreshed if need be; ``None`` if there are none.
 
     A refresh that fails is raised only if the old token is over as well.
     """
-    now = services.storage.clock.now()
     try:
         token = await lookup.read_token(services.storage, subject)
+    except RecordUnreadable as error:
+        _report(subject, error.reason)
+        return None
+    return await _valid(services, subject, token, min_valid)
+
+
+async def _valid(
+    services: Services, subject: Subject, token: TokenData | None, min_valid: float
+) -> TokenData | None:
+    now = services.storage.clock.now()
+    try:
         if token is None:
             return None
         is_due = token.is_due(now)
@@ -61,7 +89,9 @@ async def valid(services: Services, subject: Subject, min_valid: float = 0.0) ->
         return None
 
 
-async def renewed(services: Services, subject: Subject, refused: str) -> TokenData | None:
+async def renewed(
+    services: Services, subject: Subject, account: str | None, refused: str
+) -> TokenData | None:
     """Return tokens to replace ``refused``, an access token that an API did not take.
 
     A newer one that another process renewed comes first.  If renewing is not
@@ -69,7 +99,10 @@ async def renewed(services: Services, subject: Subject, refused: str) -> TokenDa
     over, and one renewed too often lately, comes back as it is.
     """
     try:
-        token = await lookup.read_token(services.storage, subject)
+        if account is None:
+            subject, token = await accounts.found(services, subject, is_any=True)
+        else:
+            subject, token = await accounts.named(services, subject, account)
     except RecordUnreadable as error:
         _report(subject, error.reason)
         return None
@@ -78,16 +111,29 @@ async def renewed(services: Services, subject: Subject, refused: str) -> TokenDa
     if token.refresh_token:
         return await refresh.refreshed(services, subject, token, is_refused=True)
     if await renewals.allows(subject):
-        await _found(services, subject)
+        await _found(services, subject, token)
     return await valid(services, subject)
 
 
 async def health(services: Services, subject: Subject) -> Health:
-    """Return whether the connection works at the provider.  Raises ``StoreUnavailable``."""
-    work = _found(services, subject)
-    found = await services.steps.told("check", subject.provider.name, work, str)
+    """Return whether the connection works at the provider.
+
+    Raises ``StoreUnavailable``, and ``OAuthAmbiguous`` if it is unclear which one is meant.
+    """
+    asked = subject
+
+    async def work() -> Health:
+        nonlocal asked
+        token = None
+        try:
+            asked, token = await accounts.found(services, subject)
+        except RecordUnreadable as error:
+            _report(subject, error.reason)
+        return await _found(services, asked, token)
+
+    found = await services.steps.told("check", subject.provider.name, work(), str)
     if found not in (Health.WORKING, Health.NOT_CONNECTED):
-        await _note_check(services.storage, subject, found)
+        await _note_check(services.storage, asked, found)
     return found
 
 
@@ -102,9 +148,9 @@ async def _note_check(storage: Storage, subject: Subject, found: Health) -> None
         log.warning("%s: how a check went could not be noted", subject.provider.name)
 
 
-async def _found(services: Services, subject: Subject) -> Health:
+async def _found(services: Services, subject: Subject, token: TokenData | None) -> Health:
     try:
-        if await valid(services, subject) is not None:
+        if await _valid(services, subject, token, 0.0) is not None:
             found = await check.check(services, subject)
             if found is not Health.RECONNECT_NEEDED:
                 return found
@@ -140,14 +186,19 @@ async def used(services: Services, subject: Subject) -> None:
     fresh = replace(profile, used_at=now)
     is_written = await updates.update_profile(storage, subject, fresh, stored)
     if is_written and stored.sealed.tokens and now // 86400 != profile.used_at // 86400:
-        event = Event("used", subject.provider.name, "bot", now, account=profile.account.label)
+        about = {"account": profile.account.label, **stored.named(subject)}
+        event = Event("used", subject.provider.name, "bot", now, **about)
         await activity.note(storage, subject.redis, subject.user_id, event)
 
 
-async def accept_missing(storage: Storage, subject: Subject) -> bool:
+async def accept_missing(services: Services, subject: Subject) -> bool:
     """Accept the missing permissions for the person; ``False`` if that changes nothing."""
+    storage = services.storage
     for _ in range(_TRIES):  # a check or a use may be writing its time just now
         stored = await lookup.read_one(storage, subject)
+        meant = await accounts.settled(services, subject, stored)
+        if meant is not subject:
+            return await accept_missing(services, meant)
         known = shown(storage, subject, stored)
         if not known.is_limited:
             return False

@@ -34,7 +34,8 @@ class Event:
     ``by`` is ``web``, ``chat``, ``bot``, ``provider`` or ``support``; ``at`` is in
     epoch seconds; ``detail`` is a word of ours (an outcome, an error code), or how
     often it happened if more than once.  ``was`` is the account before ``account``;
-    ``ticket`` the number of the ticket for which support did it.
+    ``ticket`` the number of the ticket for which support did it.  ``name`` and ``slot``
+    tell which of several accounts of the service it was, by its name at the time.
     """
 
     kind: str
@@ -45,6 +46,8 @@ class Event:
     account: str = ""
     was: str = ""
     ticket: str = ""
+    name: str = ""
+    slot: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ def add(
     """
     details = {"event": event.kind, "by": event.by, "at": event.at}
     more = {"detail": event.detail, "account": event.account, "was": event.was}
+    more |= {"name": event.name, "slot": event.slot}
     details |= {name: value for name, value in more.items() if value}
     sealed = storage.sealer.seal("event", user_id, event.provider, details)
     timeline.queue_add(
@@ -140,10 +144,16 @@ async def read(
         found += [
             (identifier, event)
             for identifier, event in chunk
-            if provider in ("", event.provider) and (not kinds or event.kind in kinds)
+            if _is_of(event, provider) and (not kinds or event.kind in kinds)
         ]
         count = _READ_ON
     return _page(found, size)
+
+
+def _is_of(event: Event, place: str) -> bool:
+    """Tell whether an event is of a provider, or of one account there: ``provider~slot``."""
+    provider, slot = keys.split(place)
+    return provider in ("", event.provider) and (not slot or slot == event.slot)
 
 
 async def _chunk(

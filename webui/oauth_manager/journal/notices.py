@@ -16,7 +16,6 @@ from typing import Any
 from redis.exceptions import RedisError, ResponseError
 
 from ..errors import RecordUnreadable, StoreUnavailable
-from ..models import Connection, Status
 from ..shapes import shaped, text
 from ..storage import keys
 from ..storage.calls import Commands, RedisClient, as_text, is_mistyped, raw, redis_call
@@ -38,7 +37,6 @@ _LONGEST_PAUSE = 15.0  # seconds between tries while Redis is away
 
 ANSWER_SECONDS = 5  # in which the bot's answer comes before an unprompted notice
 LINK_SECONDS = keys.LINK_CODE_TTL + 5  # after which a link has certainly expired
-_STALE_SECONDS = 86400  # after which nobody waits for news of a link any more
 
 
 class NoticeKind(StrEnum):
@@ -60,7 +58,8 @@ class Notice:
     """A message for a person from the bot, in their private chat.
 
     ``account`` is the name at the provider, ``""`` if unknown; ``at`` is in epoch
-    seconds; ``detail`` is a word of ours that says why an attempt failed.
+    seconds; ``detail`` is a word of ours that says why an attempt failed.  ``slot`` tells
+    which of several accounts of the service it is about, ``name`` what the person calls it.
     """
 
     kind: NoticeKind
@@ -69,43 +68,12 @@ class Notice:
     account: str
     at: float
     detail: str = ""
+    name: str = ""
+    slot: str = ""
 
 
 IsNews = Callable[[Notice], Awaitable[bool]]
 """Whether a notice is still to be told.  May raise ``StoreUnavailable``."""
-
-_TELLS = {
-    NoticeKind.CONNECTED: Status.CONNECTED,
-    NoticeKind.DISCONNECTED: Status.NOT_CONNECTED,
-    NoticeKind.SUPPORT_DISCONNECTED: Status.NOT_CONNECTED,
-    NoticeKind.RECONNECT_NEEDED: Status.RECONNECT_NEEDED,
-}
-
-
-def is_news(
-    notice: Notice, connection: Connection | None, now: float, *, is_configured: bool
-) -> bool:
-    """Return whether a notice is still news at ``now`` (epoch seconds), for this connection.
-
-    If it has moved on, another notice or an answer in chat has reported that; nothing
-    reports access that ran out by itself, or a record that cannot be read.  A fresh
-    notice is always sent: it is written before the change it reports.
-    """
-    age = now - notice.at
-    if notice.kind is NoticeKind.LINK_RAN_OUT:
-        return is_configured and age < _STALE_SECONDS
-    told = _TELLS.get(notice.kind)
-    if told is None or connection is None:
-        return True
-    if notice.kind is NoticeKind.RECONNECT_NEEDED:
-        return connection.status is told
-    if age < ANSWER_SECONDS:
-        return True
-    if notice.kind is not NoticeKind.CONNECTED:
-        return connection.status is told
-    if connection.status is told:
-        return connection.profile.connected_at <= notice.at
-    return connection.status is not Status.NOT_CONNECTED and not connection.profile.problem
 
 
 def add(
@@ -116,6 +84,8 @@ def add(
     provider: str,
     account: str = "",
     detail: str = "",
+    name: str = "",
+    slot: str = "",
 ) -> Any:
     """Queue the notice on a pipeline, or on a client: then await what is returned.
 
@@ -123,8 +93,8 @@ def add(
     answer with it, and does not say it twice.
     """
     if kind is NoticeKind.RECONNECT_NEEDED:
-        return due.put(pipe, kind, user_id, provider, ANSWER_SECONDS)
-    notice = Notice(kind, user_id, provider, account, storage.clock.now(), detail)
+        return due.put(pipe, kind, user_id, keys.place(provider, slot), ANSWER_SECONDS)
+    notice = Notice(kind, user_id, provider, account, storage.clock.now(), detail, name, slot)
     return _append(storage, pipe, notice)
 
 
@@ -135,6 +105,7 @@ def _append(storage: Storage, pipe: Commands, notice: Notice) -> Any:
         "at": notice.at,
         "detail": notice.detail,
     }
+    details |= {n: value for n in ("name", "slot") if (value := getattr(notice, n))}
     sealed = storage.sealer.seal("notice", notice.user_id, notice.provider, details)
     return pipe.eval(APPEND, 1, keys.NOTICES, "MAXLEN", "~", MAX_LENGTH, "*", "sealed", sealed)
 
@@ -244,9 +215,11 @@ def opened(storage: Storage, sealed: str) -> Notice | None:
 
 
 def _timely(waited: due.DueNotice) -> Notice | None:
-    kind, provider, user_id = waited.parts
+    kind, place, user_id = waited.parts
+    provider, slot = keys.split(place)
     try:
-        return Notice(NoticeKind(kind), keys.check_user_id(user_id), provider, "", waited.at)
+        whose = keys.check_user_id(user_id)
+        return Notice(NoticeKind(kind), whose, provider, "", waited.at, slot=slot)
     except ValueError:
         log.error("a notice that was due cannot be read and is passed over")
         return None

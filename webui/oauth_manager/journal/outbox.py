@@ -130,7 +130,7 @@ def connected(
         account_index.add(storage, pipe, subject, account, before)
         over = (
             (NoticeKind.LINK_RAN_OUT, subject.provider.name),
-            (NoticeKind.RECONNECT_NEEDED, subject.provider.name),
+            (NoticeKind.RECONNECT_NEEDED, subject.place),
         )
         due.drop(pipe, subject.user_id, *over)
         # Asking again would end the new grant along with the old one.
@@ -203,4 +203,6 @@ async def record_answer(
 def _notify(
     storage: Storage, pipe: Pipeline, subject: Subject, event: Event, kind: NoticeKind
 ) -> None:
-    notices.add(storage, pipe, kind, subject.user_id, subject.provider.name, event.account)
+    user_id, provider = subject.user_id, subject.provider.name
+    about = {"name": event.name, "slot": subject.slot}
+    notices.add(storage, pipe, kind, user_id, provider, event.account, **about)

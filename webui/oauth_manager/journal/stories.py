@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import StoreUnavailable
 from ..links.codes import Attempt
+from ..storage import keys
 from ..storage.calls import Pipeline, RedisClient, redis_call
 from ..storage.keys import check_user_id
 from ..storage.link_index import LinkRequest
@@ -82,10 +83,12 @@ class Stories:
         if is_open:
             await self.ended(redis, user_id, provider, outcome)
 
-    async def told_of_end(self, redis: RedisClient, user_id: str, provider: str) -> None:
+    async def told_of_end(
+        self, redis: RedisClient, user_id: str, provider: str, slot: str = ""
+    ) -> None:
         """Drop the notice that access has ended: the bot has just answered so."""
         async with _writing(redis, "that an end was told") as pipe:
-            due.drop(pipe, user_id, (NoticeKind.RECONNECT_NEEDED, provider))
+            due.drop(pipe, user_id, (NoticeKind.RECONNECT_NEEDED, keys.place(provider, slot)))
 
     async def switched_off(
         self, redis: RedisClient, user_id: str, providers: Iterable[str]

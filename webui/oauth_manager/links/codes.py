@@ -81,6 +81,14 @@ class Attempt:
     server: str = ""
     # Facts of the callback that are kept, once it has come back.
     returned: tuple[str, ...] = ()
+    # The name or handle of the account that was asked for, ``""`` if none was.
+    account: str = ""
+    is_adding: bool = False  # another account, beside those that are connected
+
+    def record(self) -> dict[str, Any]:
+        """Return what :meth:`from_dict` reads."""
+        record = asdict(self)
+        return {k: v for k, v in record.items() if v or k not in ("account", "is_adding")}
 
     @property
     def is_bound(self) -> bool:
@@ -184,7 +192,7 @@ class Links:
             "provider": attempt.provider,
             "browser": _digest(attempt.browser),
             "sealed": self._sealer.seal(
-                "state", attempt.user_id, attempt.provider, asdict(attempt)
+                "state", attempt.user_id, attempt.provider, attempt.record()
             ),
         }
         async with redis_call("begin an authorization"):

@@ -93,8 +93,9 @@ class Proofs:
         payload = {
             "scopes": list(request.scopes),
             "by_key": request.by_key,
+            **({"account": request.account} if request.account else {}),
             "code": code,
-            "parked": asdict(parked) if parked else None,
+            "parked": {**asdict(parked), "attempt": parked.attempt.record()} if parked else None,
         }
         sealed = self._sealer.seal("proof", request.user_id, request.provider, payload)
         digest = self._sealer.digests("proof", f"{request.user_id}\0{code}")[0]

@@ -45,12 +45,17 @@ def code_challenge(verifier: str) -> str:
 
 
 def authorize_url(
-    provider: OAuthProvider, redirect_uri: str, state: str, scopes: Iterable[str], challenge: str
+    provider: OAuthProvider,
+    redirect_uri: str,
+    state: str,
+    scopes: Iterable[str],
+    challenge: str,
+    *,
+    is_adding: bool = False,
 ) -> str:
     """Build an authorization URL (RFC 6749 4.1.1, RFC 7636 4.3); no ``challenge`` omits PKCE."""
-    return at_authorize(
-        provider, authorize_params(provider, redirect_uri, state, scopes, challenge)
-    )
+    params = authorize_params(provider, redirect_uri, state, scopes, challenge, is_adding=is_adding)
+    return at_authorize(provider, params)
 
 
 def at_authorize(provider: OAuthProvider, params: Mapping[str, str]) -> str:
@@ -60,11 +65,21 @@ def at_authorize(provider: OAuthProvider, params: Mapping[str, str]) -> str:
 
 
 def authorize_params(
-    provider: OAuthProvider, redirect_uri: str, state: str, scopes: Iterable[str], challenge: str
+    provider: OAuthProvider,
+    redirect_uri: str,
+    state: str,
+    scopes: Iterable[str],
+    challenge: str,
+    *,
+    is_adding: bool = False,
 ) -> dict[str, str]:
-    """Return the fields of an authorization request, wherever they travel."""
+    """Return the fields of an authorization request, wherever they travel.
+
+    ``is_adding``: have the provider ask which account to use, if it has a parameter for that.
+    """
     params = {
         **provider.extra_auth_params,
+        **(provider.account_picker if is_adding else {}),
         provider.client_id_name: provider.client_id,
         "redirect_uri": redirect_uri,
         "response_type": "code",

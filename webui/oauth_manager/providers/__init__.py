@@ -10,10 +10,12 @@ from .entries import BUILT_IN, Templates, entry, names, nearest, template
 from .features import checked_features
 from .files import Entry, Fault, FaultyFile, read
 from .kinds import reader_of
+from .provider import MAX_ACCOUNTS
 from .schema import SCHEMA, SECRETS, Field
 
 __all__ = [
     "BUILT_IN",
+    "MAX_ACCOUNTS",
     "PROVIDER_TEMPLATES",
     "SCHEMA",
     "SECRETS",

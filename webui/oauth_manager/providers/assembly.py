@@ -47,6 +47,7 @@ _READ = {
     "host",
     "keep",
     "lifetime",
+    "max_accounts",
     "refresh",
     "revoke_style",
     "token_auth",

@@ -61,6 +61,13 @@ def lifetime(value: object) -> int:
     return int(digits)
 
 
+def count(value: object) -> int:
+    digits = str(value)
+    if isinstance(value, bool) or not re.fullmatch("[1-9]|1[0-9]|20", digits):
+        raise Malformed("must be a number from 1 to 20")
+    return int(digits)
+
+
 def duration(value: object) -> float:
     """Read a time like 90d, 24h, 15m or 10s as seconds; a number counts seconds."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -106,6 +113,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "addresses": addresses,
     "client_key": client_key,
     "contents": contents,
+    "count": count,
     "day": day,
     "duration": duration,
     "endpoint": wire_kinds.endpoint,

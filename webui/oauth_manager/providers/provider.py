@@ -25,6 +25,9 @@ PermissionsReader = Callable[[Mapping[str, Any]], tuple[str, ...]]
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
+MAX_ACCOUNTS = 5
+MOST_ACCOUNTS = 20
+
 
 @dataclass
 class OAuthProvider(Registration):
@@ -123,6 +126,9 @@ class OAuthProvider(Registration):
     permissions_url: str = ""
     read_permissions: PermissionsReader | None = field(default=None, repr=False)
     app_client_ids: str = ""  # the beginning of the client ids of such apps
+    max_accounts: int = MAX_ACCOUNTS  # that one person may connect
+    # authorize parameters that make it ask which account to use
+    account_picker: Mapping[str, str] = field(default_factory=dict)
     # feature: what the bot does with the service, in a few words -> the scopes it needs
     features: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -135,6 +141,8 @@ class OAuthProvider(Registration):
             raise ValueError(f"provider {self.name!r}: features {fault}") from None
         if not 0 <= float(self.idle_limit) < math.inf:
             raise ValueError(f"provider {self.name!r}: idle_limit must be seconds")
+        if not 1 <= int(self.max_accounts) <= MOST_ACCOUNTS:
+            raise ValueError(f"provider {self.name!r}: max_accounts must be 1 to {MOST_ACCOUNTS}")
         if self.is_app:
             self.scopes = []  # its permissions are asked for by nobody
         elif self.scope_rules.missing(self.needed_scopes, self.scopes, lists_all=True):

@@ -158,7 +158,13 @@ SCHEMA = (
         "How long a grant may lie unused before the provider ends it (90d, 36h); `keep-alive` "
         "renews it in time.",
     ),
+    Field(
+        "max_accounts",
+        "count",
+        "How many accounts of it a person may connect, 1 to 20; MAX_ACCOUNTS unless set.",
+    ),
     # In files alone.
+    Field("account_picker", "parameters"),
     Field("homepage", "endpoint"),
     Field("source", "addresses"),
     Field("checked", "day"),

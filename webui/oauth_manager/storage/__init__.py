@@ -4,6 +4,7 @@ from ..clock import Clock, deadline
 from ..configuration.redis_address import RedisAddress, redis_address
 from ..connection import describe
 from ..shapes import seconds, shaped, texts
+from .account_names import account_name
 from .canary import TROUBLE, Fit, TooOld, WrongKey, look
 from .clients import client_at
 from .engine import NO_PERSISTENCE, SAFE_POLICY, Engine, dangers, facts
@@ -34,6 +35,7 @@ __all__ = [
     "Task",
     "TooOld",
     "WrongKey",
+    "account_name",
     "client_at",
     "dangers",
     "deadline",

@@ -89,11 +89,12 @@ async def find(
     asked = Account(account, account) if _SURROGATE.search(account) is None else Account()
     label = _label_names(asked)
     connected = await _candidates(storage, redis, provider, asked)
-    return tuple(
+    found = (
         user_id
-        for user_id, known in connected.items()
+        for user_id, known in connected
         if provider.is_same_account(asked, known) or (label and label == _label_names(known))
     )
+    return tuple(dict.fromkeys(found))
 
 
 async def users(
@@ -101,7 +102,8 @@ async def users(
 ) -> tuple[str, ...]:
     """Find at most ``MOST`` people connected as this very account.  Two round trips."""
     connected = await _candidates(storage, redis, provider, Account(account.id))
-    return tuple(u for u, known in connected.items() if provider.is_same_account(account, known))
+    same = (u for u, known in connected if provider.is_same_account(account, known))
+    return tuple(dict.fromkeys(same))
 
 
 def unknown(name: str) -> OAuthProvider:
@@ -112,14 +114,15 @@ def unknown(name: str) -> OAuthProvider:
 def subject(
     redis: RedisClient, providers: Mapping[str, OAuthProvider], user_id: UserId, name: str
 ) -> Subject:
-    """Return the owner of a record, also of a provider that is :func:`unknown`."""
-    return Subject(redis, user_id, providers.get(name) or unknown(name))
+    """Return the owner of a record at a place, also of a provider that is :func:`unknown`."""
+    provider, slot = keys.split(name)
+    return Subject(redis, user_id, providers.get(provider) or unknown(provider), slot)
 
 
 async def _candidates(
     storage: Storage, redis: RedisClient, provider: OAuthProvider, asked: Account
-) -> dict[UserId, Account]:
-    """Find people listed under any name of the account, and the account that each has."""
+) -> list[tuple[UserId, Account]]:
+    """Find connections listed under any name of the account: whose, and the account of each."""
     async with redis_call("look up an account"):
         pipe = redis.pipeline(transaction=False)
         places = [
@@ -136,10 +139,12 @@ async def _candidates(
         for key, entries in zip(places, found, strict=True)
         for field, value in entries.items()
     )
-    listed = {user_id for user_id, _ in owners if user_id}
-    people = sorted(listed)[:MOST]
-    subjects = [Subject(redis, user_id, provider) for user_id in people]
-    return dict(zip(people, await _accounts(storage, redis, subjects), strict=True))
+    listed = sorted({(user_id, place) for user_id, place in owners if user_id})
+    subjects = [
+        Subject(redis, user_id, provider, keys.split(place)[1]) for user_id, place in listed[:MOST]
+    ]
+    accounts = await _accounts(storage, redis, subjects)
+    return [(subject.user_id, one) for subject, one in zip(subjects, accounts, strict=True)]
 
 
 async def _accounts(
@@ -149,7 +154,7 @@ async def _accounts(
     if not subjects:
         return []
     async with redis_call("read connections"):
-        places = [keys.connection(subject.user_id, subject.provider.name) for subject in subjects]
+        places = [keys.connection(subject.user_id, subject.place) for subject in subjects]
         texts = await read_texts(redis, places)
     return [
         records.open_profile(storage, subject, text).account
@@ -158,7 +163,7 @@ async def _accounts(
 
 
 def owner(storage: Storage, entry: Entry) -> tuple[UserId | None, str]:
-    """Return user id and provider of an entry; no id if it cannot be read."""
+    """Return user id and place of an entry; no id if it cannot be read."""
     key, field, value = entry
     try:
         name, _, user_id = storage.sealer.open_label(key, field).partition("\0")
@@ -176,11 +181,12 @@ def _owner_in_value(storage: Storage, sealed: str) -> tuple[UserId | None, str]:
     return UserId(record["user_id"]), record["provider"]
 
 
-def _places(storage: Storage, user_id: str, provider: str, name: str) -> list[_Places]:
+def _places(storage: Storage, user_id: str, place: str, name: str) -> list[_Places]:
     """List one name's places in the index, by every encryption key, newest first."""
-    sealer, person = storage.sealer, f"{provider}\0{user_id}"
+    sealer, person = storage.sealer, f"{place}\0{user_id}"
+    provider, slot = keys.split(place)
     found = map(keys.account, sealer.digests("account", f"{provider}\0{name}"))
-    earlier = sealer.digests("account user", user_id)
+    earlier = sealer.digests("account user", person if slot else user_id)
     return [
         (key, sealer.label(key, person, n), earlier[n])  # each by its own encryption key
         for n, key in enumerate(found)
@@ -189,17 +195,16 @@ def _places(storage: Storage, user_id: str, provider: str, name: str) -> list[_P
 
 def places(storage: Storage, subject: Subject, account: Account) -> list[Place]:
     """List the places of its entries by the newest encryption key."""
-    user_id, provider = subject.user_id, subject.provider.name
-    sealer, person = storage.sealer, f"{provider}\0{user_id}"
+    sealer, person = storage.sealer, f"{subject.place}\0{subject.user_id}"
     found = [
-        keys.account(sealer.digest("account", f"{provider}\0{name}"))
+        keys.account(sealer.digest("account", f"{subject.provider.name}\0{name}"))
         for name in _listed(subject.provider, account)
     ]
     return [(key, sealer.label(key, person)) for key in found]
 
 
 def newest_owner(storage: Storage, key: str, field: str) -> tuple[UserId, str] | None:
-    """Return user id and provider of an entry by the newest encryption key; None of another."""
+    """Return user id and place of an entry by the newest encryption key; None of another."""
     try:
         name, _, user_id = storage.sealer.open_label(key, field, by_newest=True).partition("\0")
         return keys.check_user_id(user_id), name
@@ -209,7 +214,7 @@ def newest_owner(storage: Storage, key: str, field: str) -> tuple[UserId, str] |
 
 def _all_places(storage: Storage, subject: Subject, *accounts: Account) -> dict[_Places, None]:
     """List every place that one of the accounts may have, each once."""
-    whose = subject.user_id, subject.provider.name
+    whose = subject.user_id, subject.place
     names = chain.from_iterable(_names(subject.provider, account) for account in accounts)
     return dict.fromkeys(
         place for name in dict.fromkeys(names) for place in _places(storage, *whose, name)

@@ -30,7 +30,8 @@ class HeldTokens:
     """Tokens to ask the provider with, kept ``until`` then; times in epoch seconds.
 
     ``state`` is ``ASKING`` since ``asked_at``, ``UNCONFIRMED`` or ``ENDED``; ``by`` is
-    who disconnected, ``at`` when.  ``sealed`` is the record as it was read or written.
+    who disconnected, ``at`` when, ``account`` and ``name`` what its account was called there
+    and here.  ``sealed`` is the record as it was read or written.
     """
 
     token: TokenData = field(repr=False)
@@ -40,6 +41,7 @@ class HeldTokens:
     by: str = ""
     at: float = 0.0
     account: str = ""
+    name: str = ""
     sealed: str = field(default="", repr=False, compare=False)
 
     def is_interrupted(self, now: float) -> bool:
@@ -52,9 +54,10 @@ class HeldTokens:
 
 def sealed(storage: Storage, subject: Subject, held: HeldTokens) -> HeldTokens:
     """Return the same with its sealed record, for :func:`put` and the like."""
-    payload = {name: value for name, value in asdict(held).items() if name != "sealed"}
+    left_out = {"sealed"} if held.name else {"sealed", "name"}
+    payload = {name: value for name, value in asdict(held).items() if name not in left_out}
     payload["token"] = held.token.to_record()
-    text = storage.sealer.seal("revoke", subject.user_id, subject.provider.name, payload)
+    text = storage.sealer.seal("revoke", subject.user_id, subject.place, payload)
     return replace(held, sealed=text)
 
 
@@ -63,7 +66,7 @@ def opened(storage: Storage, subject: Subject, text: str) -> HeldTokens | None:
     if not text:
         return None
     try:
-        record = storage.sealer.open("revoke", subject.user_id, subject.provider.name, text)
+        record = storage.sealer.open("revoke", subject.user_id, subject.place, text)
         token = TokenData.from_dict(record["token"])
         held = shaped(HeldTokens, record, token=token, sealed=text)
     except (RecordUnreadable, KeyError, TypeError, ValueError):
@@ -117,7 +120,7 @@ async def claim(storage: Storage, subject: Subject, held: HeldTokens) -> HeldTok
 
 
 def _key(subject: Subject) -> str:
-    return keys.revoke(subject.user_id, subject.provider.name)
+    return keys.revoke(subject.user_id, subject.place)
 
 
 def _life(storage: Storage, held: HeldTokens) -> int:

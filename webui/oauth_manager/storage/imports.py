@@ -139,7 +139,8 @@ def _queue(storage: Storage, pipe: Pipeline, entry: Entry, known: Stored) -> Non
     The index of accounts has no harm of an entry that no record confirms.
     """
     subject, generation = entry.subject, new_generation()
-    token = replace(entry.token, generation=generation)
+    is_marked = known.token is not None and known.token.has_others
+    token = replace(entry.token, generation=generation, has_others=is_marked)
     profile = replace(entry.profile, generation=generation)
     tokens, beside = subject.record_keys
     before = "" if known.is_older else known.sealed.tokens

@@ -23,13 +23,16 @@ EVENTS = "stargazer:oauth_events:"
 REVOKE = "stargazer:oauth_revoke:"
 _TOKENS = "stargazer:oauth_tokens:"
 _CONNECTION = "stargazer:oauth_connection:"
+_NAMES = "stargazer:oauth_names:"
 _TOKENS_BYTES, _CONNECTION_BYTES = _TOKENS.encode(), _CONNECTION.encode()
-_RECORD = re.compile(r"[a-z]+:[a-z_]+:(.+):([a-z][a-z0-9_-]{0,31})", re.DOTALL)
+_NAMES_BYTES = _NAMES.encode()
+# A place is a provider's name, or that and the slot of one of several accounts there.
+_PLACE = r"([a-z][a-z0-9_-]{0,31}(?:~[a-z0-9-]{1,32})?)"
+_RECORD = re.compile(r"[a-z]+:[a-z_]+:(.+):" + _PLACE, re.DOTALL)
 # Characters that need no checking and no encoding: most ids have no others.
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_.~@+=-]{1,255}")
-_GLOB = re.compile(r"[*?\[\]\\^-]")
 # A record's key with such an id: the same in the older system.
-_PLAIN_RECORD = re.compile(r"[a-z]+:[a-z_]+:([A-Za-z0-9_.~@+=-]{1,255}):([a-z][a-z0-9_-]{0,31})")
+_PLAIN_RECORD = re.compile(r"[a-z]+:[a-z_]+:([A-Za-z0-9_.~@+=-]{1,255}):" + _PLACE)
 _LINK_CODE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
@@ -60,14 +63,28 @@ def encoded(user_id: str) -> str:
     return quote(check_user_id(user_id), safe="@+=")
 
 
+def place(provider: str, slot: str) -> str:
+    """Join a provider's name and the slot of one of several accounts; ``""`` is the first's."""
+    return f"{provider}~{slot}" if slot else provider
+
+
+def split(place: str) -> tuple[str, str]:
+    """Return what :func:`place` has joined: no provider's name holds a tilde."""
+    provider, _, slot = place.partition("~")
+    return provider, slot
+
+
 def tokens(user_id: str, provider: str) -> str:
     return f"{_TOKENS}{encoded(user_id)}:{provider}"
 
 
 def token_places(user_id: str, provider: str) -> tuple[str, str]:
-    """Return the key of the tokens, and the older system's; ``""`` if it is the same."""
+    """Return the key of the tokens, and the older system's; ``""`` if it is the same.
+
+    The older system knew one account of a service.
+    """
     key, older = tokens(user_id, provider), f"{_TOKENS}{user_id}:{provider}"
-    return key, older if older != key else ""
+    return key, older if older != key and "~" not in provider else ""
 
 
 def connection(user_id: str, provider: str) -> str:
@@ -81,6 +98,10 @@ def is_token_key(key: str) -> bool:
 def record_places(user_id: str, provider: str) -> list[str]:
     """List every key in which a connection may have a record."""
     return [*filter(None, token_places(user_id, provider)), connection(user_id, provider)]
+
+
+def names(user_id: str, provider: str) -> str:
+    return f"{_NAMES}{encoded(user_id)}:{provider}"
 
 
 def lock(user_id: str, provider: str) -> str:
@@ -142,7 +163,8 @@ def of_person(user_id: str) -> list[str]:
 
 def beside_tokens(user_id: str, provider: str) -> list[str]:
     """List the keys of one connection but those of its tokens."""
-    return [make(user_id, provider) for make in (connection, lock, renewals, switch, revoke)]
+    made = (connection, lock, renewals, switch, revoke, names)
+    return [make(user_id, provider) for make in made]
 
 
 CANARY = "stargazer:canary"
@@ -172,7 +194,7 @@ def server(provider: str) -> str:
     return f"stargazer:oauth_server:{provider}"
 
 
-RECORD_PATTERN = PREFIX + "oauth_[ct]o*"  # tokens and connections, in one walk
+RECORD_PATTERN = PREFIX + "oauth_[cnt][oa][kmn]*"  # tokens, connections, names, in one walk
 STATE_PATTERN = "stargazer:oauth_state:*"
 LINK_PATTERN = "stargazer:oauth_link:*"
 ACCOUNT_PATTERN = "stargazer:oauth_account:*"
@@ -185,18 +207,20 @@ def record_kind(key: bytes) -> str:
     """Return the kind of record that a key names, ``""`` if none."""
     if key.startswith(_TOKENS_BYTES):
         return "tokens"
-    return "connection" if key.startswith(_CONNECTION_BYTES) else ""
+    if key.startswith(_CONNECTION_BYTES):
+        return "connection"
+    return "names" if key.startswith(_NAMES_BYTES) else ""
 
 
 def parse_record(key: str) -> tuple[UserId, str] | None:
-    """Parse a record's key: user id and provider; ``None`` if the key is none of ours."""
+    """Parse a record's key: user id and place; ``None`` if the key is none of ours."""
     found = _RECORD.fullmatch(key)
     user_id = decoded(found[1]) if found else ""
     return (UserId(user_id), found[2]) if found and user_id else None
 
 
 def parse_plain_record(key: str) -> tuple[UserId, str] | None:
-    """Parse a record's key whose id needs no encoding; ``None`` of any other."""
+    """Parse like :func:`parse_record` if the id needs no encoding; ``None`` of any other key."""
     found = _PLAIN_RECORD.fullmatch(key)
     return (UserId(found[1]), found[2]) if found else None
 
@@ -207,32 +231,12 @@ def parse_older_record(key: str) -> tuple[UserId, str] | None:
     A provider's name holds no colon, so the last one separates.
     """
     found = _RECORD.fullmatch(key)
+    if found and "~" in found[2]:
+        return None
     try:
         return (check_user_id(found[1]), found[2]) if found else None
     except ValueError:
         return None
-
-
-def glob_of(user_id: str) -> tuple[str, ...]:
-    """Return patterns of the keys with the person's id in their name, as ours and as the older.
-
-    They match the keys of others too: see :func:`provider_in`.
-    """
-    forms = dict.fromkeys((encoded(user_id), user_id))
-    return tuple(f"{PREFIX}*:{_GLOB.sub(_escaped, form)}:*" for form in forms)
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return f"\\{found[0]}"
-
-
-def provider_in(key: str, user_id: str) -> str:
-    """Return the provider of a connection's key if it is this person's, else ``""``."""
-    ours = parse_record(key)
-    if ours and ours[0] == user_id:
-        return ours[1]
-    older = parse_older_record(key) if key.startswith(_TOKENS) else None
-    return older[1] if older and older[0] == user_id else ""
 
 
 def decoded(part: str) -> str:

@@ -73,13 +73,15 @@ return codes
 class LinkRequest:
     """A link's person and purpose; with ``provider`` ``""`` it only signs in.
 
-    ``by_key``: the holder of a service key had it made, not the bot in its chat.
+    ``by_key``: the holder of a service key had it made, not the bot in its chat.  ``account``
+    is the name of the account to connect, ``""`` if none was given.
     """
 
     user_id: str
     provider: str = ""
     scopes: tuple[str, ...] = ()
     by_key: bool = False
+    account: str = ""
 
 
 def listed(entries: Mapping[Any, Any]) -> Iterator[tuple[str, str, float]]:
@@ -100,6 +102,8 @@ def put_link(pipe: Pipeline, code: str, request: LinkRequest) -> None:
         rest: dict[str, Any] = {"provider": request.provider, "scopes": list(request.scopes)}
         if request.by_key:
             rest["by_key"] = True
+        if request.account:
+            rest["account"] = request.account
         value += f"\n{json.dumps(rest)}"
     ttl = keys.LINK_CODE_TTL
     pipe.set(keys.link(code), value, ex=ttl)

@@ -89,7 +89,7 @@ class Lock:
     def __init__(self, storage: Storage, subject: Subject) -> None:
         self._clock = storage.clock
         self._redis = subject.redis
-        self._key = keys.lock(subject.user_id, subject.provider.name)
+        self._key = keys.lock(subject.user_id, subject.place)
         self._owner = secrets.token_hex(16)
         self._takeover = Takeover(self._clock)
 

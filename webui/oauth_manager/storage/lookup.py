@@ -8,7 +8,8 @@ from itertools import chain, islice
 from typing import Any
 
 from ..token_data import TokenData
-from . import canary, keys, older_keys, reader, records, scripts
+from . import account_names, canary, keys, older_keys, reader, records, scripts
+from .account_names import Names
 from .calls import raw, redis_call, text_of
 from .records import Sealed, Stored
 from .storage import Storage, Subject
@@ -19,7 +20,7 @@ async def read_token(storage: Storage, subject: Subject) -> TokenData | None:
 
     Raises ``RecordUnreadable``, also if the key holds anything but text.
     """
-    key, older = keys.token_places(subject.user_id, subject.provider.name)
+    key, older = keys.token_places(subject.user_id, subject.place)
     places = [key, older] if older else [key]
     sealed, *theirs = await reader.read("read tokens", subject.redis, places)
     if theirs:
@@ -27,22 +28,50 @@ async def read_token(storage: Storage, subject: Subject) -> TokenData | None:
     return records.open_token(storage, subject, sealed)
 
 
+async def read_token_named(
+    storage: Storage, first: Subject, name: str
+) -> tuple[Subject, TokenData | None]:
+    """Read the tokens of the account of this name, wherever it is.
+
+    One round trip, unless it was renamed.  An account that is not listed has a slot that is
+    free.  Raises like :func:`read_token`, and if the list cannot be read.
+    """
+    likely = [first.at(""), first.at(name)]
+    places = [keys.token_places(one.user_id, one.place) for one in likely]
+    wanted = [keys.names(first.user_id, first.provider.name), *filter(None, chain(*places))]
+    found = await reader.read("read tokens", first.redis, wanted)
+    held = dict(zip(wanted, found, strict=True))
+    names = account_names.opened(storage, first, held[wanted[0]]) or Names()
+    account = names.by_name(name)
+    if account is None:
+        return first.at(names.free_slot(name)), None
+    subject = first.at(account.slot)
+    if subject not in likely:
+        return subject, await read_token(storage, subject)
+    key, older = places[likely.index(subject)]
+    sealed = held[key]
+    if older:
+        sealed, _ = older_keys.in_use(storage, subject, sealed, held[older])
+    return subject, records.open_token(storage, subject, sealed)
+
+
 async def read_one(storage: Storage, subject: Subject) -> Stored:
-    """Read the records of one connection, like :func:`read`."""
-    (stored,) = await read(storage, [subject])
-    return stored
+    """Read the records of one connection and the names of accounts, like :func:`read`."""
+    (sealed,) = await read_sealed(storage, [subject], with_names=True)
+    return records.opened(storage, subject, sealed)
 
 
 async def read_for_writing(
     storage: Storage, subject: Subject, also: Callable[[Any], object] = lambda _: None
 ) -> Stored:
-    """Read the records of one connection, and Redis's clock, for :func:`.store.connect`.
+    """Read tokens, facts and names of accounts, and Redis's clock, for :func:`.store.connect`.
 
     ``also`` queues more commands on the same trip.  Raises ``WrongKey`` if the
     others could not read a record we write, and ``TooOld`` if one that we would replace
     is newer.
     """
-    places = _places(subject)
+    *places, _, names = _places(subject, with_names=True)
+    places.append(names)
     async with redis_call("read a connection"):
         pipe = subject.redis.pipeline(transaction=False)
         also(pipe)
@@ -57,7 +86,8 @@ async def read_for_writing(
         if isinstance(now, Exception):
             raise now
     ahead = int(now) - storage.clock.monotonic() * 1000
-    stored = records.opened(storage, subject, _sorted(storage, subject, texts))
+    sealed = _sorted(storage, subject, [*texts[:-1], "", texts[-1]])
+    stored = records.opened(storage, subject, sealed)
     canary.require_age(subject.provider.name, "connect", is_newer=stored.is_newer)
     return replace(stored, clock_ahead=ahead, read_at=int(now))
 
@@ -65,20 +95,20 @@ async def read_for_writing(
 async def read_beside(
     storage: Storage, subject: Subject, also: Callable[[Any], object]
 ) -> tuple[Sealed, Any]:
-    """Read all records of one connection, and the answer to the command that ``also`` queues.
+    """Read the records of one connection, and the answer to the command that ``also`` queues.
 
     One round trip.  An error in the place of that answer is raised like one of ours.
     """
     async with redis_call("read a connection"):
         pipe = subject.redis.pipeline(transaction=False)
         also(pipe)
-        for key in _places(subject):
+        for key in _places(subject, with_names=False):
             raw(pipe, "GET", key)
         answer, *values = await pipe.execute(raise_on_error=False)
         if isinstance(answer, Exception):
             raise answer
         texts = [text_of(value) for value in values]
-    return _sorted(storage, subject, texts), answer
+    return _sorted(storage, subject, [*texts, ""]), answer
 
 
 async def read(storage: Storage, subjects: Sequence[Subject]) -> list[Stored]:
@@ -90,28 +120,33 @@ async def read(storage: Storage, subjects: Sequence[Subject]) -> list[Stored]:
     return [records.opened(storage, *pair) for pair in zip(subjects, found, strict=True)]
 
 
-async def read_sealed(storage: Storage, subjects: Sequence[Subject]) -> list[Sealed]:
+async def read_sealed(
+    storage: Storage, subjects: Sequence[Subject], *, with_names: bool = False
+) -> list[Sealed]:
     """Read all records of each, of one Redis, for :func:`.records.opened`."""
-    places = [_places(subject) for subject in subjects]
+    places = [_places(subject, with_names=with_names) for subject in subjects]
     redis = subjects[0].redis
     texts = iter(await reader.read("read connections", redis, list(chain.from_iterable(places))))
     return [
-        _sorted(storage, subject, list(islice(texts, len(own))))
+        _sorted(storage, subject, [*islice(texts, len(own)), *([] if with_names else [""])])
         for subject, own in zip(subjects, places, strict=True)
     ]
 
 
 def _sorted(storage: Storage, subject: Subject, texts: list[str]) -> Sealed:
     """Sort the values of :func:`_places`."""
-    *older, tokens, profile, aside = texts
+    older = texts[: len(texts) - 4]
+    tokens, profile, aside, names = texts[-4:]
     before = ""
     if older:
         tokens, before = older_keys.in_use(storage, subject, tokens, older[0])
-    return Sealed(tokens, profile, aside, before)
+    return Sealed(tokens, profile, aside, before, names)
 
 
-def _places(subject: Subject) -> list[str]:
+def _places(subject: Subject, *, with_names: bool) -> list[str]:
     """List the keys of the records: the older tokens' key, if it differs, and ours."""
-    user_id, name = subject.user_id, subject.provider.name
-    key, older = keys.token_places(user_id, name)
-    return [*filter(None, [older]), key, keys.connection(user_id, name), keys.revoke(user_id, name)]
+    user_id, place = subject.user_id, subject.place
+    key, older = keys.token_places(user_id, place)
+    ours = [key, keys.connection(user_id, place), keys.revoke(user_id, place)]
+    names = [keys.names(user_id, subject.provider.name)] if with_names else []
+    return [*filter(None, [older]), *ours, *names]

@@ -53,7 +53,7 @@ def _other(storage: Storage, subject: Subject, ours: str) -> Subject | None:
     try:
         other = keys.check_user_id(keys.encoded(subject.user_id))
         if ours and other != subject.user_id and storage.sealer.is_older(ours):
-            storage.sealer.open("tokens", other, subject.provider.name, ours)
+            storage.sealer.open("tokens", other, subject.place, ours)
             return replace(subject, user_id=other)
     except (RecordUnreadable, ValueError):
         pass
@@ -73,7 +73,7 @@ def _is_of(storage: Storage, subject: Subject, older: str) -> bool:
 
 async def read(storage: Storage, subject: Subject) -> str:
     """Read this person's record in the older place, ``""`` if there is none."""
-    _, older = keys.token_places(subject.user_id, subject.provider.name)
+    _, older = keys.token_places(subject.user_id, subject.place)
     if not older:
         return ""
     _, theirs = in_use(storage, subject, "", await read_text(subject.redis, older))
@@ -84,7 +84,7 @@ async def clear(subject: Subject, seen: str) -> bool:
     """Empty the older place if it still holds what was seen there."""
     if not seen:
         return False
-    _, older = keys.token_places(subject.user_id, subject.provider.name)
+    _, older = keys.token_places(subject.user_id, subject.place)
     return int(await subject.redis.eval(scripts.DELETE_IF_SAME, 1, older, exact(seen))) == 1
 
 
@@ -100,7 +100,7 @@ async def claim(storage: Storage, subject: Subject, expected: str = "") -> str:
     ``""`` if our place is taken, or the older one is empty or not as ``expected``, if given.
     """
     await make_room(storage, subject)
-    ours = keys.tokens(subject.user_id, subject.provider.name)
+    ours = keys.tokens(subject.user_id, subject.place)
     text = _CLAIM + secrets.token_hex(16)
     if not int(await subject.redis.eval(scripts.CLAIM, 1, ours, text, CLAIM_MS)):
         return ""
@@ -113,7 +113,7 @@ async def claim(storage: Storage, subject: Subject, expected: str = "") -> str:
 
 async def make_room(storage: Storage, subject: Subject) -> None:
     """Move another person's older record out of our place."""
-    ours, older = keys.token_places(subject.user_id, subject.provider.name)
+    ours, older = keys.token_places(subject.user_id, subject.place)
     if older and (other := _other(storage, subject, await read_text(subject.redis, ours))):
         await move(storage, other)
         if _other(storage, subject, await read_text(subject.redis, ours)):
@@ -130,16 +130,16 @@ async def move(storage: Storage, subject: Subject) -> bool:
     seen = await read(storage, subject)
     if not seen:
         return False
-    record = sealer.open("tokens", subject.user_id, subject.provider.name, seen)
-    sealed = sealer.seal("tokens", subject.user_id, subject.provider.name, record)
-    ours = keys.tokens(subject.user_id, subject.provider.name)
+    record = sealer.open("tokens", subject.user_id, subject.place, seen)
+    sealed = sealer.seal("tokens", subject.user_id, subject.place, record)
+    ours = keys.tokens(subject.user_id, subject.place)
     if text := await claim(storage, subject, seen):
         is_ours = int(await redis.eval(scripts.REPLACE, 1, ours, text, sealed)) == 1
     else:
         now = await read_text(redis, ours)
         is_ours = bool(now) and not is_claim(now)
         if is_ours:
-            sealer.open("tokens", subject.user_id, subject.provider.name, now)
+            sealer.open("tokens", subject.user_id, subject.place, now)
     return is_ours and await clear(subject, seen)
 
 
@@ -149,7 +149,7 @@ async def remove(storage: Storage, subject: Subject, seen: str) -> int:
     1 if it held what was ``seen``, 0 if nothing is there any more, -1 if something else is.
     """
     is_cleared = await clear(subject, seen)
-    ours = keys.tokens(subject.user_id, subject.provider.name)
+    ours = keys.tokens(subject.user_id, subject.place)
     is_taken = int(await subject.redis.eval(scripts.UNCLAIM, 1, ours))
     # Another person's record may be there: that is not ours to remove, and stays.
     if is_taken and _other(storage, subject, await read_text(subject.redis, ours)) is None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from ..errors import RecordNewer, RecordUnreadable
 from ..models import Profile
 from ..token_data import TokenData
-from . import held_tokens
+from . import account_names, held_tokens
+from .account_names import Names
 from .held_tokens import HeldTokens
 from .storage import Storage, Subject
 
@@ -21,13 +22,14 @@ class Sealed:
     """The records of one connection as they were read; ``""`` if there is none.
 
     ``held`` are the held tokens of a connection that ended, ``older`` the tokens under
-    the older system's key (:mod:`.older_keys`).
+    the older system's key (:mod:`.older_keys`), ``names`` the list of accounts of the service.
     """
 
     tokens: str = ""
     profile: str = ""
     held: str = ""
     older: str = ""
+    names: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class Stored:
     ``profile`` is empty if there is none, or if it cannot be read (``is_profiled``).
     ``fault`` is the reason if there are tokens that cannot be read, or if either record
     ``is_newer`` than this program.  ``clock_ahead`` is Redis's clock less our monotonic
-    one, and ``read_at`` the moment of reading by it, in ms.
+    one, and ``read_at`` the moment of reading by it, in ms.  ``names`` are the accounts of the
+    service, ``None`` if they have no list, or if it was not asked for.
     """
 
     sealed: Sealed = Sealed()
@@ -49,6 +52,7 @@ class Stored:
     is_newer: bool = False
     clock_ahead: float = 0.0
     read_at: float = 0.0
+    names: Names | None = None
 
     @property
     def is_there(self) -> bool:
@@ -59,6 +63,11 @@ class Stored:
     def is_older(self) -> bool:
         """Tell whether the tokens are those under the older system's key."""
         return bool(self.sealed.older) and self.sealed.tokens == self.sealed.older
+
+    def named(self, subject: Subject) -> dict[str, str]:
+        """Return the fields of an event that tell the account from others of the service."""
+        name = self.names.shown(subject.slot) if self.names else ""
+        return {field: value for field, value in (("name", name), ("slot", subject.slot)) if value}
 
     @property
     def facts(self) -> Profile:
@@ -86,14 +95,17 @@ def opened(storage: Storage, subject: Subject, sealed: Sealed) -> Stored:
         fault, is_newer = error.reason, True
     held = held_tokens.opened(storage, subject, sealed.held)
     is_profiled = profile is not None
-    return Stored(sealed, token, profile or Profile(), held, fault, is_profiled, is_newer)
+    found = Stored(sealed, token, profile or Profile(), held, fault, is_profiled, is_newer)
+    if not sealed.names:
+        return found
+    return replace(found, names=account_names.read_names(storage, subject, sealed.names))
 
 
 def open_token(storage: Storage, subject: Subject, sealed: str) -> TokenData | None:
     """Open the tokens, ``None`` if there are none.  Raises ``RecordUnreadable``."""
     if not sealed:
         return None
-    record = storage.sealer.open("tokens", subject.user_id, subject.provider.name, sealed)
+    record = storage.sealer.open("tokens", subject.user_id, subject.place, sealed)
     try:
         token = TokenData.from_dict(record)
     except (ValueError, TypeError):
@@ -113,7 +125,7 @@ def open_profile(storage: Storage, subject: Subject, sealed: str) -> Profile:
 def _readable_profile(storage: Storage, subject: Subject, sealed: str) -> Profile | None:
     """Open the profile; None if it is absent or cannot be read.  Raises ``RecordNewer``."""
     try:
-        record = storage.sealer.open("connection", subject.user_id, subject.provider.name, sealed)
+        record = storage.sealer.open("connection", subject.user_id, subject.place, sealed)
         return Profile.from_dict(record)
     except RecordNewer:
         raise
@@ -122,12 +134,12 @@ def _readable_profile(storage: Storage, subject: Subject, sealed: str) -> Profil
 
 
 def seal_token(storage: Storage, subject: Subject, token: TokenData) -> str:
-    return storage.sealer.seal("tokens", subject.user_id, subject.provider.name, token.to_record())
+    return storage.sealer.seal("tokens", subject.user_id, subject.place, token.to_record())
 
 
 def seal_profile(storage: Storage, subject: Subject, profile: Profile) -> str:
     facts = without_empty(asdict(profile))
-    return storage.sealer.seal("connection", subject.user_id, subject.provider.name, facts)
+    return storage.sealer.seal("connection", subject.user_id, subject.place, facts)
 
 
 def without_empty(record: Mapping[str, Any]) -> dict[str, Any]:

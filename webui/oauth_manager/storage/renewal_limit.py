@@ -52,5 +52,5 @@ async def allows(subject: Subject) -> bool:
     Ten within ten minutes, then one an hour; as before after two hours without any.
     """
     async with redis_call("count renewals"):
-        key = keys.renewals(subject.user_id, subject.provider.name)
+        key = keys.renewals(subject.user_id, subject.place)
         return bool(await subject.redis.eval(_ALLOW, 1, key, MOST, WINDOW, PAUSE))

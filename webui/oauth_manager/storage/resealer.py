@@ -129,7 +129,7 @@ class Resealer:
             try:
                 subject, is_raw = self._owner(kind, key, text)
                 if not is_raw:
-                    anew = self._bulk.seal_anew(kind, subject.user_id, subject.provider.name, text)
+                    anew = self._bulk.seal_anew(kind, subject.user_id, subject.place, text)
                     opened.append(_Opened(key, text, subject, kind, *anew))
                 elif not await self._moved(subject, text, found):
                     again.append(key)
@@ -185,7 +185,7 @@ class Resealer:
 
     async def _moved(self, subject: Subject, text: str, found: Findings) -> bool:
         """Move a record of the older system to our keys; ``False`` if it changed meanwhile."""
-        self._sealer.open("tokens", subject.user_id, subject.provider.name, text)
+        self._sealer.open("tokens", subject.user_id, subject.place, text)
         async with redis_call("move a record"):
             is_moved = not self._writes or await older_keys.move(self._storage, subject)
         found.counts["moved"] += is_moved

@@ -28,6 +28,9 @@ from .packed import KINDS, pack, unpacked
 log = logging.getLogger(__name__)
 
 VERSION = 1
+# Of what an older process must not use: marked tokens, which it would take for the only ones,
+# and the records of further accounts.
+NEXT_VERSION = 2
 _MAX_SEALED = 256 * 1024  # characters; a sealed token of 16 KB is far below
 NO_KEY = "damaged, or sealed with a key that is not here"
 _JSON_BLANKS = " \t\n\r"  # RFC 8259, 2
@@ -73,13 +76,13 @@ def _read_json(plain: str) -> Any:
 def _check_version(record: Mapping[str, Any]) -> None:
     if _is_newer(record):
         raise RecordNewer
-    if record.get("v") != VERSION:
+    if record.get("v") not in (VERSION, NEXT_VERSION):
         raise RecordUnreadable("unknown version")
 
 
 def _is_newer(record: Mapping[str, Any]) -> bool:
     version = record.get("v")
-    return isinstance(version, int) and version > VERSION
+    return isinstance(version, int) and version > NEXT_VERSION
 
 
 def check_size(sealed: str | bytes) -> None:
@@ -130,7 +133,9 @@ class Sealer:
 
     def seal(self, kind: str, user_id: str, provider: str, payload: dict[str, Any]) -> str:
         """Seal ``payload``, bound to its kind, user and provider."""
-        bound = {**payload, "provider": provider, "user_id": user_id, "kind": kind, "v": VERSION}
+        is_for_new = "~" in provider or bool(payload.get("has_others"))
+        version = NEXT_VERSION if is_for_new else VERSION
+        bound = {**payload, "provider": provider, "user_id": user_id, "kind": kind, "v": version}
         text = json.dumps(bound, separators=(",", ":"))
         if self.fernet is None:
             return text

@@ -12,12 +12,13 @@ from typing import Any, Protocol
 
 from redis.asyncio import RedisCluster
 
-from ..errors import RecordUnreadable, StoreUnavailable
+from ..errors import StoreUnavailable
 from ..models import Profile
-from ..token_data import TokenData, new_generation
-from . import canary, erasures, lookup, older_keys, records, scripts
+from ..token_data import TokenData
+from . import erasures, lookup, older_keys, records, scripts
 from .calls import (
     Pipeline,
+    RedisClient,
     exact,
     heed_wait,
     is_mistyped,
@@ -31,6 +32,7 @@ from .records import Sealed, Stored
 from .storage import Storage, Subject
 
 WRITE_SECONDS = 0.9  # after which a fresh connection may no longer be written
+_TRIES = 5  # of a fresh connection over tokens that change
 
 
 class Written(IntEnum):
@@ -51,37 +53,12 @@ class Along(Protocol):
         """Read their answers out of those of the whole pipeline."""
 
 
-async def put_tokens(storage: Storage, subject: Subject, token: TokenData) -> None:
-    """Store tokens, replacing any.
-
-    The first tokens in a Redis come with the canary.  Raises ``WrongKey``.
-    """
-    redis = subject.redis
-    key, _ = subject.record_keys
-    if not token.generation:
-        known = await _generation(storage, subject, token)
-        token = replaced(token, generation=known or new_generation())
-    await canary.require_for(redis, storage.sealer, key, subject.provider.name, "store tokens")
-    async with redis_call("store tokens"):
-        await older_keys.make_room(storage, subject)
-        pipe = redis.pipeline(transaction=False)
-        pipe.set(key, records.seal_token(storage, subject, token))
-        queue_wait(redis, pipe)
-        heed_wait(redis, await pipe.execute(), -1)
-        await older_keys.take(storage, subject)
-
-
-async def _generation(storage: Storage, subject: Subject, token: TokenData) -> str:
-    """Return the stored generation if ``token`` is of the same authorization; else ``""``."""
-    try:
-        stored = await lookup.read_token(storage, subject)
-    except RecordUnreadable:
-        return ""
-    if stored is None:
-        return ""
-    held = {stored.access_token, stored.refresh_token} - {""}
-    is_same = not held.isdisjoint((token.access_token, token.refresh_token))
-    return stored.generation if is_same else ""
+def is_marked(subject: Subject, stored: Stored) -> bool:
+    """Tell whether the tokens to store carry the mark that the person has other accounts."""
+    if subject.slot:
+        return False
+    is_marked = stored.token is not None and stored.token.has_others
+    return is_marked or bool(stored.names and (stored.names.is_several or stored.names.others))
 
 
 async def connect(
@@ -94,27 +71,28 @@ async def connect(
 ) -> bool:
     """Store a fresh connection; ``False`` if a disconnect or an erasure came in between."""
     redis, seen = subject.redis, before.sealed
+    token = replaced(token, has_others=is_marked(subject, before))
     fresh = Sealed(
         records.seal_token(storage, subject, token),
         records.seal_profile(storage, subject, profile),
     )
     tokens, beside = subject.record_keys
+    same = "" if subject.slot or before.is_older else "same"
     last = int(storage.clock.monotonic() * 1000 + before.clock_ahead + WRITE_SECONDS * 1000)
     async with redis_call("store connection"):
         known, profiled = await _expected(storage, subject, before), exact(seen.profile)
         pipe = redis.pipeline(transaction=False)
-        pipe.eval(scripts.CONNECT, 1, tokens, known, fresh.tokens, last, "")
+        pipe.eval(scripts.CONNECT, 1, tokens, known, fresh.tokens, last, same)
         waits = queue_wait(redis, pipe)
         pipe.eval(scripts.CONNECT, 1, beside, profiled, fresh.profile, last, "same")
         along.queue(pipe)
         erasures.queue(storage, pipe, subject.user_id)
         answers = await pipe.execute(raise_on_error=False)
         along.answered(answers)
-        for answer in (answers[0], answers[1 + waits]):
-            if isinstance(answer, Exception):
-                raise answer
-        heed_wait(redis, answers, 1)
-        written, written_beside = int(answers[0]), int(answers[1 + waits])
+        written, written_beside = _outcomes(redis, answers, waits)
+        if written == -1:
+            written, sealed = await _over_change(storage, subject, token, last)
+            fresh = replaced(fresh, tokens=sealed)
         if written == 1 and written_beside == -1:
             # A check or a refresh wrote its time meanwhile; ours is newer.
             again = (beside, profiled, fresh.profile, last, "")
@@ -128,6 +106,37 @@ async def connect(
         if -2 in (written, written_beside):
             raise StoreUnavailable("store connection", "too_late")
     return is_kept
+
+
+def _outcomes(redis: RedisClient, answers: Sequence[Any], waits: int) -> tuple[int, int]:
+    """Return what became of tokens and profile; an error in the place of either is raised."""
+    for answer in (answers[0], answers[1 + waits]):
+        if isinstance(answer, Exception):
+            raise answer
+    heed_wait(redis, answers, 1)
+    return int(answers[0]), int(answers[1 + waits])
+
+
+async def _over_change(
+    storage: Storage, subject: Subject, token: TokenData, last: int
+) -> tuple[int, str]:
+    """Write tokens over those that came meanwhile, with their mark; return what was written.
+
+    It is what :data:`.scripts.CONNECT` answers, and the sealed tokens.
+    """
+    key, _ = subject.record_keys
+    written, sealed = int(Written.CHANGED), ""
+    for _ in range(_TRIES):
+        now = await lookup.read_one(storage, subject)
+        token = replaced(token, has_others=is_marked(subject, now))
+        sealed = records.seal_token(storage, subject, token)
+        if not now.sealed.tokens:
+            return Written.GONE, sealed
+        seen = exact(now.sealed.tokens)
+        written = int(await subject.redis.eval(scripts.CONNECT, 1, key, seen, sealed, last, "same"))
+        if written != -1:
+            break
+    return written, sealed
 
 
 async def _expected(storage: Storage, subject: Subject, before: Stored) -> bytes:

@@ -60,7 +60,7 @@ async def prune(
         for user_id, name in dict.fromkeys(filter(None, owners))
     ]
     confirmed = {
-        (subject.user_id, subject.provider.name, *place)
+        (subject.user_id, subject.place, *place)
         for subject, profile in await _profiles(storage, redis, subjects)
         for place in account_index.places(storage, subject, profile.account)
     }

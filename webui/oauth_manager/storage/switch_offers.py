@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from ..errors import RecordUnreadable
 from ..models import Account, Profile
@@ -37,6 +38,8 @@ class SwitchOffer:
     connected account, as far as it is known, and ``is_replacing`` whether there is one.
     ``handle`` is set if the authorization began in no browser: the name of the new
     account that the person is asked about.  ``return_to`` is that of the attempt.
+    ``slot`` is that of the connected account; ``can_add``: the new one may be put beside it,
+    under the name ``name`` if one was asked for.
     """
 
     id: str
@@ -48,6 +51,9 @@ class SwitchOffer:
     handle: str = ""
     return_to: str = "list"
     until: float = 0.0
+    slot: str = ""
+    name: str = ""
+    can_add: bool = False
 
     @property
     def new(self) -> Account:
@@ -67,6 +73,7 @@ def new_offer(
     is_replacing: bool,
     handle: str,
     return_to: str,
+    **more: Any,
 ) -> SwitchOffer:
     """Build an offer with an id of its own, to be answered within ``PARKED_TTL`` seconds."""
     return SwitchOffer(
@@ -79,6 +86,7 @@ def new_offer(
         handle=handle,
         return_to=return_to,
         until=storage.clock.now() + keys.PARKED_TTL,
+        **more,
     )
 
 
@@ -87,6 +95,7 @@ async def put(storage: Storage, subject: Subject, offer: SwitchOffer) -> SwitchO
     payload = {
         **{name: getattr(offer, name) for name in ("id", "is_replacing", "handle")},
         **{name: getattr(offer, name) for name in ("return_to", "until")},
+        **{n: value for n in ("slot", "name", "can_add") if (value := getattr(offer, n))},
         "old": asdict(offer.old),
         "token": offer.token.to_record(),
         "profile": asdict(offer.profile),

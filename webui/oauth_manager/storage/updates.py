@@ -71,7 +71,7 @@ async def _begin_profile(storage: Storage, subject: Subject, profile: Profile) -
     async with redis_call("store a connection's facts"):
         pipe = redis.pipeline(transaction=False)
         pipe.set(key, sealed, nx=True)
-        for place in filter(None, keys.token_places(subject.user_id, subject.provider.name)):
+        for place in filter(None, keys.token_places(subject.user_id, subject.place)):
             raw(pipe, "GET", place)
         is_written, *tokens = await pipe.execute(raise_on_error=False)
         if is_written and not any(tokens):
