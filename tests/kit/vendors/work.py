@@ -273,4 +273,29 @@ WORK: dict[str, Rules] = {
         dead_refresh=hubspot("BAD_REFRESH_TOKEN", "missing or invalid refresh token"),
         means=SAYS_WHICH,
     ),
+    "sentry": Rules(
+        # the server itself: github.com/getsentry/sentry, oauth_token.py, oauth_userinfo.py
+        (
+            "https://docs.sentry.io/api/auth/",
+            "https://sentry.io/.well-known/oauth-authorization-server",
+        ),
+        READ_ON,
+        authorize="https://sentry.io/oauth/authorize/",
+        token="https://sentry.io/oauth/token/",
+        auth="either",
+        lifetime=2592000,
+        answer=plain(2592000, user={"id": "123", "name": "Mona", "email": "mona@example.org"}),
+        profile=Profile(
+            "https://sentry.io/oauth/userinfo/",
+            {"sub": 123, "name": "Mona", "avatar_type": 0, "avatar_url": None},
+            rfc6749("invalid_token", "Access token not found", status=401),
+            "Mona",
+        ),
+        wrong_client=rfc6749("invalid_client", status=401),
+        spent_code=rfc6749("invalid_grant"),
+        wrong_redirect=rfc6749("invalid_grant"),
+        dead_refresh=rfc6749("invalid_grant"),
+        means=ONE_WORD,
+        doubted=("account_url",),
+    ),
 }
