@@ -138,24 +138,29 @@ async def test_a_person_connects_by_the_bot_and_their_token_is_renewed_when_it_i
     """All of it in one life: not connected, the code, the token, and a 401 once and for good."""
     assert (await bot.say("hi there")).strip() == "I know whoami."
     await bot.connect()
-    assert "mona@" in await bot.say("whoami")
+    named = re.search(r"mona@[\w.]*\w", await bot.say("whoami"))
+    assert named
     assert len(bot.google.seen) == 1
+
+    assert "mona@" in await bot.say(f"whoami {named[0]}")
+    assert "mona@" not in await bot.say("whoami leo@example.org"), "another account is none"
+    assert len(bot.google.seen) == 2
 
     bot.google.refusals = 1
     assert "mona@" in await bot.say("whoami")
-    old, new = bot.google.seen[1:]
+    old, new = bot.google.seen[2:]
     assert old == bot.google.seen[0] != new, "it was renewed"
 
     bot.google.refusals = 2
     assert "mona@" not in await bot.say("whoami")
-    assert len(bot.google.seen) == 5, "asked once more, and not again"
+    assert len(bot.google.seen) == 6, "asked once more, and not again"
 
     assert "connect/" in await bot.say("whoami", person="ben")
-    assert len(bot.google.seen) == 5
+    assert len(bot.google.seen) == 6
 
     bot.google.elsewhere = f"{bot.journey.sandbox}/elsewhere"
     assert "mona@" not in await bot.say("whoami")
-    assert len(bot.google.seen) == 6, "no redirect is followed"
+    assert len(bot.google.seen) == 7, "no redirect is followed"
 
 
 @pytest.mark.parametrize("name", ["bot.mjs", "bot.go"])
