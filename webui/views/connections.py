@@ -21,6 +21,7 @@ from webui.cards import (
 )
 from webui.oauth_manager import StoreUnavailable
 from webui.oauth_manager.protocol import ProviderFailure
+from webui.oauth_manager.storage import TooOld, WrongKey
 from webui.rendering.render import hand_off, is_htmx, render, render_changes
 from webui.sessions.note import CANCELLED, Note, cancellation
 from webui.sessions.sessions import Session
@@ -117,7 +118,7 @@ async def connect(request: Request) -> Response:
             return_to=where,
             also=lambda pipe: site.sessions.queue_note(pipe, session, provider.name, waiting),
         )
-    except StoreUnavailable:
+    except (StoreUnavailable, TooOld, WrongKey):
         raise
     except ProviderFailure as failure:
         session = await not_begun(request, session, provider.name, "web", failure)

@@ -14,6 +14,7 @@ from webui.oauth_manager import LinkRequest, Status, StoreUnavailable
 from webui.oauth_manager.links import Proof
 from webui.oauth_manager.protocol import ProviderFailure
 from webui.oauth_manager.protocol.callback import AuthorizationResponse
+from webui.oauth_manager.storage import TooOld, WrongKey
 from webui.paths import card_address
 from webui.rendering.render import hand_off, is_htmx, render
 from webui.sessions.cookies import forget_cookie
@@ -243,7 +244,7 @@ async def _go_on(request: Request, session: Session, link: LinkRequest) -> Respo
             scopes=link.scopes or None,
             return_to="done",
         )
-    except StoreUnavailable:
+    except (StoreUnavailable, TooOld, WrongKey):
         raise
     except ProviderFailure as failure:
         await not_begun(request, session, link.provider, "chat", failure)
