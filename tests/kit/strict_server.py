@@ -57,6 +57,7 @@ class StrictServer:
     names_issuer: bool = True
     found_by: str = "path"  # the protected resource's document: path, root, challenge or nowhere
     described_by: str = "oauth"  # the authorization server: oauth, openid or openid-behind
+    redirects: bool = False  # every document has moved, it says
     challenges: bool = True  # a 401 names the document
     wants: str = ""  # the scopes that using it takes
     first_scope: str = ""  # of the challenge to somebody without a token
@@ -293,6 +294,9 @@ class StrictServer:
             status, content = refused.status, {"error": refused.error}
             if refused.error in ("invalid_token", "insufficient_scope"):
                 extra.append((b"www-authenticate", self._challenge(refused).encode()))
+        if self.redirects and scope["method"] == "GET":
+            status = 307
+            extra.append((b"location", f"{self.issuer}/elsewhere".encode()))
         await send({"type": "http.response.start", "status": status, "headers": extra})
         await send({"type": "http.response.body", "body": json.dumps(content).encode()})
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -14,6 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from tests.kit.clock import FakeClock
 from tests.kit.every import every
+from tests.kit.fake_provider import serve
 from tests.kit.library import BASE_URL, KEY, OTHER_KEY, callback_query, impatient
 from tests.kit.strict_server import Refused, StrictServer
 from webui.oauth_manager import (
@@ -169,6 +171,43 @@ class TestItsLife:
     async def test_tokens_go_to_its_host_alone(self, redis: Redis) -> None:
         manager = manager_of(mcp(), redis=redis)
         assert manager.providers[NAME].api_hosts == ("mcp.example",)
+
+
+class TestOnThisMachine:
+    """Real servers, which a site on this machine may be led to."""
+
+    @pytest.fixture
+    def server(self) -> Iterator[StrictServer]:
+        server = StrictServer(takes_documents=False, registers=True, methods=["client_secret_post"])
+        with serve(server) as url:
+            server.issuer, server.resource = url, f"{url}/mcp"
+            yield server
+
+    @pytest.fixture
+    async def manager(self, server: StrictServer) -> AsyncIterator[OAuthManager]:
+        config = {NAME: {"resource": server.resource}}
+        made = impatient(OAuthManager(KEY, "http://localhost:8000", config))
+        yield made
+        await made.aclose()
+
+    async def test_its_life_is_whole_over_the_network(
+        self, redis: Redis, manager: OAuthManager, server: StrictServer
+    ) -> None:
+        await connect(manager, server, redis)
+        assert (await manager.delete_token(redis, "u1", NAME)).at_provider == "revoked"
+
+    async def test_a_redirect_is_not_followed(
+        self, redis: Redis, manager: OAuthManager, server: StrictServer
+    ) -> None:
+        server.redirects = True
+        assert await code_of(manager, redis) == "http_307"
+        assert server.calls == {"resource": 1, "protected": 1}
+
+    async def test_a_document_that_is_too_large_is_none(
+        self, redis: Redis, manager: OAuthManager, server: StrictServer
+    ) -> None:
+        server.protected["padding"] = "x" * 300_000
+        assert await code_of(manager, redis) == "unusable_answer"
 
 
 class TestOurIdentity:

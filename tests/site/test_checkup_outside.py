@@ -21,6 +21,7 @@ from tests.kit.fake_provider import FakeProvider, serve
 from tests.kit.issuer import Issuer
 from tests.kit.redis_servers import saying
 from tests.kit.site_fixtures import free_port
+from tests.kit.strict_server import StrictServer
 from tests.kit.tcp_server import tcp_server
 from webui.cli import main
 from webui.commands.check.way_faults import EVERYWHERE, STRAIGHT, THROUGH, Way, told_of
@@ -525,3 +526,32 @@ async def test_the_command_ends_with_one_on_a_fault_and_with_strict_on_a_warning
     assert await code("--strict") == 1
     assert await code(GITHUB_CLIENT_ID="", GITHUB_CLIENT_SECRET="") == 1
     assert await code(ENCRYPTION_KEY="'quoted'") == 1
+
+
+# Remote MCP servers
+
+
+async def test_a_remote_mcp_server_is_asked_for_its_authorization_server(
+    desk: Desk, redis_url: str
+) -> None:
+    server = StrictServer(registers=True, methods=["client_secret_post"])
+    with serve(server) as url:
+        server.issuer, server.resource = url, f"{url}/mcp"
+        desk.environ |= {"EXTRA_PROVIDERS": "linear-mcp", "LINEAR_MCP_RESOURCE": server.resource}
+        is_well, said = await desk.check(redis_url)
+    assert is_well, said
+    assert "  linear-mcp: set up; it needs no registration by hand" in said
+    assert f"    metadata at {urlsplit(url).netloc}: right" in said
+    assert not server.calls["register"]
+
+
+async def test_a_remote_mcp_server_that_names_another_resource_is_told(
+    desk: Desk, redis_url: str
+) -> None:
+    server = StrictServer(protected={"resource": "https://other.example/mcp"})
+    with serve(server) as url:
+        server.issuer, server.resource = url, f"{url}/mcp"
+        given = {"EXTRA_PROVIDERS": "linear-mcp", "LINEAR_MCP_RESOURCE": server.resource}
+        told = await desk.fault(redis_url, **given)
+    assert "its document is about another resource" in told
+    assert "LINEAR_MCP_RESOURCE" in told

@@ -65,7 +65,10 @@ async def check_providers(
         if not provider.is_configured:
             report.say(f"  {name}: not set up (no client id and secret)")
             continue
-        report.say(f"  {name}: set up; register the callback {manager.redirect_uri(name)}")
+        if provider.own:
+            report.say(f"  {name}: set up; it needs no registration by hand")
+        else:
+            report.say(f"  {name}: set up; register the callback {manager.redirect_uri(name)}")
         asked = " ".join(provider.scopes) or "what the provider gives by itself"
         report.say(f"    asks for {asked}")
         if provider.to_find:
