@@ -61,6 +61,13 @@ class TestDiscovery:
         server = StrictServer(resource=RESOURCE, issuer=issuer, described_by=by)
         assert (await found(server)).issuer == "https://login.example/tenant"
 
+    async def test_asks_for_lasting_access_beside_scopes_if_the_server_has_it(self) -> None:
+        server = StrictServer(resource=RESOURCE)
+        server.spoiled["scopes_supported"] = ["offline_access", "everything"]
+        assert (await found(server)).scopes == ("read", "write", "offline_access")
+        server.protected["scopes_supported"] = []
+        assert (await found(server)).scopes == ()
+
     async def test_of_a_whole_host_names_the_host(self) -> None:
         server = StrictServer(resource=RESOURCE, found_by="root")
         server.protected["resource"] = "https://mcp.example"

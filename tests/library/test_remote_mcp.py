@@ -196,6 +196,13 @@ class TestOnThisMachine:
         await connect(manager, server, redis)
         assert (await manager.delete_token(redis, "u1", NAME)).at_provider == "revoked"
 
+    async def test_a_server_on_this_machine_reads_our_document_without_tls(
+        self, redis: Redis, manager: OAuthManager, server: StrictServer
+    ) -> None:
+        server.takes_documents, server.methods = True, ["private_key_jwt"]
+        query = dict(parse_qsl(urlsplit(await left(manager, redis)).query))
+        assert query["client_id"] == f"http://localhost:8000/oauth/{NAME}/client.json"
+
     async def test_a_redirect_is_not_followed(
         self, redis: Redis, manager: OAuthManager, server: StrictServer
     ) -> None:
@@ -217,10 +224,10 @@ class TestOurIdentity:
         server = mcp()
         manager = manager_of(server, redis=redis)
         assert dict(parse_qsl(urlsplit(await left(manager, redis)).query))["client_id"] == DOCUMENT
-        said = await manager.client_document(redis, NAME, "Stargazer (Linear Mcp)")
+        said = await manager.client_document(redis, NAME, "Stargazer (Linear MCP)")
         assert said == {
             "client_id": DOCUMENT,
-            "client_name": "Stargazer (Linear Mcp)",
+            "client_name": "Stargazer (Linear MCP)",
             "client_uri": BASE_URL,
             "redirect_uris": [f"{BASE_URL}/oauth/{NAME}/callback"],
             "grant_types": ["authorization_code", "refresh_token"],
@@ -237,6 +244,15 @@ class TestOurIdentity:
         manager = manager_of(server, redis=redis)
         await connect(manager, server, redis)
         assert not any("client_assertion" in form for _, form in server.forms)
+
+    async def test_of_a_site_without_tls_cannot_be_read_from_the_internet(
+        self, redis: Redis
+    ) -> None:
+        server = mcp()
+        config = {NAME: {"resource": RESOURCE}}
+        transport = Transport(httpx.ASGITransport(server))
+        manager = OAuthManager(KEY, "http://localhost:8000", config, transport=transport)
+        assert await code_of(manager, redis) == "client_id_metadata_document_supported"
 
     async def test_without_key_and_announced_issuer_needs_the_operators_word(
         self, redis: Redis
@@ -312,6 +328,13 @@ class TestRegistration:
         await asyncio.gather(*(left(manager, redis) for manager in both))
         one, other = (manager.providers[NAME].client_id for manager in both)
         assert one == other != ""
+
+    async def test_is_asked_for_where_no_proof_of_a_document_would_be_taken(
+        self, redis: Redis
+    ) -> None:
+        server = mcp(registers=True, methods=["client_secret_post", "none"], names_issuer=False)
+        await connect(manager_of(server, redis=redis), server, redis)
+        assert server.calls["register"] == 1
 
     async def test_is_not_asked_for_where_documents_are_taken(self, redis: Redis) -> None:
         server = mcp(registers=True)

@@ -70,7 +70,7 @@ async def test_has_a_document_of_its_own_for_anybody_to_read_who_is_asked_nothin
     asked = dict(server.calls)
     answer = await anybody.get(DOCUMENT)
     assert answer.json()["client_id"] == BASE_URL + DOCUMENT
-    assert answer.json()["client_name"] == "Stargazer (Linear Mcp)"
+    assert answer.json()["client_name"] == "Stargazer (Linear MCP)"
     assert answer.json()["redirect_uris"] == [f"{BASE_URL}/oauth/linear-mcp/callback"]
     assert server.calls == asked
     (key,) = (await anybody.get("/oauth/jwks.json")).json()["keys"]

@@ -16,6 +16,7 @@ from ..providers.client_keys import OwnClient
 from ..providers.provider import OAuthProvider
 from .answers import BUSY, Answer, plain_word, read_json
 from .metadata import STEP, ServerMetadata
+from .reach import LOOPBACK
 from .registered import Registered
 from .requests import ProviderRequest
 
@@ -32,14 +33,19 @@ _TEXT = re.compile(r"[ -~]{1,1024}")  # RFC 6749, appendix A
 def way_to(provider: OAuthProvider, metadata: ServerMetadata) -> str:
     """Choose who we are: ``operator`` (registered by hand), ``document`` or ``registration``.
 
-    Raises ``OAuthMisconfigured`` if there is no way.
+    A server on this machine can read our document without TLS.  Raises
+    ``OAuthMisconfigured`` if there is no way.
     """
     if provider.own is None:
         return "operator"
-    if metadata.takes_client_documents and provider.own.site_url.startswith("https:"):
+    is_readable = provider.own.site_url.startswith("https:") or LOOPBACK in metadata.reach
+    takes_ours = metadata.takes_client_documents and is_readable
+    if takes_ours and not _fault_of_auth(provider, metadata, "document"):
         return "document"
     if metadata.registration_endpoint:
         return "registration"
+    if takes_ours:
+        return "document"
     raise OAuthMisconfigured(provider.name, STEP, "client_id_metadata_document_supported")
 
 
@@ -49,23 +55,32 @@ def document_url(provider: OAuthProvider) -> str:
 
 
 def token_auth(provider: OAuthProvider, metadata: ServerMetadata, way: str) -> Any:
-    """Choose the client authentication; raises ``OAuthMisconfigured`` if none is safe.
+    """Choose the client authentication; raises ``OAuthMisconfigured`` if none is safe."""
+    if _is_decided(provider) and provider.own is None:
+        return provider.token_auth
+    if fault := _fault_of_auth(provider, metadata, way):
+        raise OAuthMisconfigured(provider.name, STEP, fault)
+    proofs = _ways(provider, metadata, way)
+    return next((ours for ours in proofs if _METHODS[ours] in metadata.auth_methods), "none")
+
+
+def _is_decided(provider: OAuthProvider) -> bool:
+    return "token_auth" not in provider.to_find
+
+
+def _fault_of_auth(provider: OAuthProvider, metadata: ServerMetadata, way: str) -> str:
+    """Return the code of what keeps us from every safe client authentication; ``""`` if none does.
 
     A public client whose answers do not name their issuer could be led to hand one
     server's code to another (RFC 9207 1): that takes the operator's word.
     """
-    is_decided = "token_auth" not in provider.to_find
-    if is_decided and provider.own is None:
-        return provider.token_auth
     offered = metadata.auth_methods
-    for ours in _ways(provider, metadata, way):
-        if _METHODS[ours] in offered:
-            return ours
+    if any(_METHODS[ours] in offered for ours in _ways(provider, metadata, way)):
+        return ""
     if "none" not in offered or provider.client_secret:
-        raise OAuthMisconfigured(provider.name, STEP, "client_authentication")
-    if not metadata.sends_issuer and not is_decided:
-        raise OAuthMisconfigured(provider.name, STEP, "issuer_not_announced")
-    return "none"
+        return "client_authentication"
+    is_allowed = metadata.sends_issuer or _is_decided(provider)
+    return "" if is_allowed else "issuer_not_announced"
 
 
 def _ways(provider: OAuthProvider, metadata: ServerMetadata, way: str) -> Iterator[str]:

@@ -24,6 +24,7 @@ _KNOWN = "/.well-known/oauth-protected-resource"
 _PARAMETER = re.compile(r'([A-Za-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")  # RFC 6749 3.3
 _MOST_SCOPES = 50
+_LASTING = "offline_access"
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"?')
 _LONGEST_CHALLENGE = 8 * 1024  # characters
 
@@ -69,6 +70,7 @@ def scopes_of(said: Iterable[object]) -> tuple[str, ...]:
 async def find(send: Send, name: str, resource: str) -> ServerMetadata:
     """Find the authorization server of a resource; its scopes are those that the resource names.
 
+    With them goes ``offline_access`` if the server has it: some renew nothing without.
     Its metadata are read where RFC 8414 has them, then where OpenID does.  Raises
     ``OAuthUnavailable`` if nothing answers, ``OAuthMisconfigured`` if what answers is of
     another resource or issuer, or names what no secret may go to; its code names the field.
@@ -83,7 +85,9 @@ async def find(send: Send, name: str, resource: str) -> ServerMetadata:
 
     openid, *between = metadata.document_urls(found.issuer)
     told = await metadata.find(within, name, found.issuer, (*between, openid))
-    return replace(told, scopes=found.scopes, resource=resource)
+    lasting = {_LASTING} & set(told.scopes) if found.scopes else set()
+    scopes = dict.fromkeys([*found.scopes, *lasting])
+    return replace(told, scopes=tuple(scopes), resource=resource)
 
 
 async def _resource(send: Send, name: str, resource: str) -> ProtectedResource:

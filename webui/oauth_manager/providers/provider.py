@@ -153,7 +153,8 @@ class OAuthProvider(Registration):
         for part, usual in style.items():
             setattr(self, part, getattr(self, part) or usual)
         self.gone = tuple(map(str, [self.gone] if isinstance(self.gone, str) else self.gone))
-        self.label = self.label or self.name.replace("_", " ").replace("-", " ").title()
+        words = self.name.replace("_", " ").replace("-", " ").title()
+        self.label = self.label or re.sub(r"\bMcp\b", "MCP", words)
 
     @property
     def is_app(self) -> bool:
