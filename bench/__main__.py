@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from bench import (
+    api,
     calls,
     carried,
     disconnects,
@@ -39,6 +40,7 @@ ALL: dict[str, Benchmark] = {
     "traffic": traffic.measure,
     "calls": calls.measure,
     "carried": carried.measure,
+    "api": api.measure,
     "refreshing": refreshing.measure,
     "storm": storm.measure,
     "herd": herd.measure,

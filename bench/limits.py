@@ -20,6 +20,7 @@ class Limit(NamedTuple):
 _GET = "redis-py's GET"
 _READS = "a bare page of the same reads, CPU"
 _CALL = "aiohttp, CPU"
+_ROUTE = "a bare Starlette route with one GET"
 _POST = "one bare POST"
 _FEW = "the same with 1,000 people"
 
@@ -36,6 +37,7 @@ LIMITS = {
     "a call to a provider, 16 at once": Limit(_CALL, 3.5),
     "a call to a provider, 64 at once": Limit(_CALL, 3.5),
     "a call that carries a live token": Limit("the same with a plain httpx client", 1.05, margin=1),
+    "a token over HTTP, 16 callers": Limit(_ROUTE, 3.5),
     "refresh, uncontended": Limit(_POST, 2.2),
     "storm, 64 callers, 1 process": Limit(_POST, 2.0),
     "storm, 64 callers, 2 processes": Limit(_POST, 2.0),

@@ -156,7 +156,7 @@ def read_body(content_type: str, body: bytes, members: Iterable[Member]) -> dict
     if content_type.partition(";")[0].strip().lower() != "application/json":
         raise Problem("unsupported_media_type")
     try:
-        found = json.loads(body, parse_constant=_no_number, object_pairs_hook=_no_doubles)
+        found = _decoder.decode(body.decode())
     except (ValueError, RecursionError):
         raise Problem("invalid_request", "The body is no JSON object.") from None
     if not isinstance(found, dict):
@@ -199,3 +199,6 @@ def _no_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         raise _Unfit("a member is there twice")
     return found
+
+
+_decoder = json.JSONDecoder(parse_constant=_no_number, object_pairs_hook=_no_doubles)

@@ -13,28 +13,15 @@ from starlette.requests import Request
 
 from webui.addresses import counted_network
 from webui.api.problems import Problem
-from webui.api.service_keys import ServiceKey, ServiceKeys, is_its_secret, read_key, use_key
-from webui.oauth_manager.storage import OURS, Clock
+from webui.api.service_keys import ServiceKey, ServiceKeys, is_its_secret, read_key
+from webui.api.uses import Uses
+from webui.oauth_manager.storage import Clock
 from webui.oauth_manager.storage.calls import RedisClient, as_text, redis_call
 from webui.rate_limits import TooMany
 
 WRONG_A_MINUTE = 60  # wrong keys of one network, in one process
 _MOST_NETWORKS = 10_000  # that are remembered for it
 _MOST_KEYS = 1_000
-_USE_SECONDS = 400 * 86400
-
-# ARGV: the field to count in, the life of all.  Answers the number of this minute's calls,
-# and how many seconds are left of it.
-_COUNT = f"""{OURS}
-local now = tonumber(redis.call('TIME')[1])
-local minute = now - now % 60
-local known = ours('HGET', KEYS[1], ARGV[1]) or ''
-local at, count = string.match(known, '^(%d+):(%d+)$')
-count = tonumber(at) == minute and count + 1 or 1
-redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f:%.0f', minute, count), 'last', minute)
-redis.call('EXPIRE', KEYS[1], ARGV[2])
-return {{count, minute + 60 - now}}
-"""
 
 
 @dataclass
@@ -75,6 +62,7 @@ class Gate:
     def __init__(self, keys: ServiceKeys, redis: RedisClient) -> None:
         self._keys = keys
         self._redis = redis
+        self._uses = Uses(redis)
         self._wrong = WrongKeys(keys.clock)
         # By id: the record as it was read last, opened.  Redis is asked all the same.
         self._known: OrderedDict[str, tuple[str, ServiceKey]] = OrderedDict()
@@ -88,7 +76,7 @@ class Gate:
         if given is None:
             raise Problem("invalid_key")
         host = request.client.host if request.client else ""
-        key = await self._identified(*given, counted_network(host))
+        key = await self._identified(*given, host)
         request.state.facts = {"caller": key.id}
         if not key.allows_peer(host):
             raise Problem("forbidden", "This key may not be used from here.")
@@ -96,11 +84,12 @@ class Gate:
             raise Problem("forbidden", f"This key may not do that: it has no right {right}.")
         return await self._counted(key, is_token=right == "token")
 
-    async def _identified(self, key_id: str, secret: str, network: str) -> ServiceKey:
+    async def _identified(self, key_id: str, secret: str, host: str) -> ServiceKey:
         """Return the key with this secret.  Raises ``Problem`` if it is wrong or over."""
         known = self._known.get(key_id)
         if known and is_its_secret(known[1], secret) and not self._is_over(known[1]):
             return known[1]
+        network = counted_network(host)
         self._wrong.check(network)
         async with redis_call("read a service key"):
             held = as_text(await self._keys.queue_find(self._redis, key_id))
@@ -125,24 +114,18 @@ class Gate:
 
         Raises ``TooMany``, and ``Problem`` if it has just been revoked.
         """
-        field, most = ("token", key.tokens_a_minute) if is_token else ("other", key.others_a_minute)
-        async with redis_call("count a call"):
-            pipe = self._redis.pipeline(transaction=False)
-            self._keys.queue_find(pipe, key.id)
-            pipe.eval(_COUNT, 1, use_key(key.id), field, _USE_SECONDS)
-            held, (count, left) = await pipe.execute()
-        held = as_text(held)
+        kind, most = ("token", key.tokens_a_minute) if is_token else ("other", key.others_a_minute)
+        held, number, left = await self._uses.count(key.id, kind)
         known = self._known.get(key.id)
         if known is None or known[0] != held:
             fresh = self._keys.opened(key.id, held)
             if fresh is None or fresh.digest != key.digest:
                 self._known.pop(key.id, None)
-                async with redis_call("forget the uses of a key"):
-                    await self._redis.delete(use_key(key.id))
+                await self._uses.forget(key.id)
                 raise Problem("invalid_key")
             self._remember(held, fresh)
             key = fresh
-        if count > most:
+        if number > most:
             raise TooMany(self._keys.clock.now(), left)
         return key
 

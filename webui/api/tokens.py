@@ -42,10 +42,13 @@ async def _token_of(call: Call, place: tuple[str, str]) -> tuple[TokenData | Non
     """Return a token and the connection that it is of, if somebody connects anew meanwhile too."""
     min_valid = call.given.get("min_valid", 0.0)
     for _ in range(_TRIES):
-        found, connection = await asyncio.gather(
-            call.manager.valid_token(call.redis, *place, min_valid=min_valid),
-            call.manager.connection(call.redis, *place),
-        )
+        # It begins first, so that both read in one turn of the event loop, together.
+        beside = asyncio.create_task(call.manager.connection(call.redis, *place))
+        try:
+            found = await call.manager.valid_token(call.redis, *place, min_valid=min_valid)
+            connection = await beside
+        finally:
+            beside.cancel()
         if found is None or found.generation == connection.profile.generation:
             return found, connection
     raise Problem("unavailable", "The connection has just changed.", retry_after=1)

@@ -48,11 +48,14 @@ class Room:
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
         """Hold a place for a piece of work.  Raises ``Busy``."""
-        try:
-            async with asyncio.timeout(self._wait):
-                await self._free.acquire()
-        except TimeoutError:
-            raise Busy from None
+        if self._free.locked():
+            try:
+                async with asyncio.timeout(self._wait):
+                    await self._free.acquire()
+            except TimeoutError:
+                raise Busy from None
+        else:  # most often, and a timer has its price
+            await self._free.acquire()
         try:
             yield
         finally:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 
@@ -58,6 +58,11 @@ _HEADERS = {
 }
 # A picture that is opened by itself is a document, and an SVG could run something: it may not.
 _PICTURE_POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+# For answers that no browser shows.
+_FOR_MACHINES = {
+    "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+}
 _HSTS = "max-age=31536000"
 
 
@@ -91,15 +96,15 @@ def guarded_for_machines(
 
     A caller shows a key with each request, which no page of another site can make a browser do.
     """
+    def find(scope: Scope) -> Fault | None:
+        return host_fault(settings.host, scope) or form_fault(scope) or method_fault(scope)
+
     app = AlwaysAnswered(app, refuse)
-    app = Bar(app, method_fault, refuse)
-    app = Bar(app, form_fault, refuse)
-    app = WholeBody(app, refuse, most_bytes)
-    app = Bar(app, partial(host_fault, settings.host), refuse)
+    app = Bar(WholeBody(app, refuse, most_bytes), find, refuse)
     if settings.trusted_proxies:
         app = ForwardedClient(app, settings.trusted_proxies)
     app = AccessLog(app, settings.trusted_proxies, recorder)
-    return SecurityHeaders(app, is_secure=settings.is_secure)
+    return SecurityHeaders(app, is_secure=settings.is_secure, headers=_FOR_MACHINES)
 
 
 class Divided:
@@ -121,9 +126,11 @@ class Divided:
 class SecurityHeaders:
     """Headers on every response.  One that does not say how it may be stored is not stored."""
 
-    def __init__(self, app: ASGIApp, is_secure: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, *, is_secure: bool, headers: Mapping[str, str] = _HEADERS
+    ) -> None:
         self.app = app
-        self.headers = _HEADERS | ({"strict-transport-security": _HSTS} if is_secure else {})
+        self.headers = {**headers, **({"strict-transport-security": _HSTS} if is_secure else {})}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
