@@ -17,6 +17,7 @@ from webui.commands.intake import import_connections
 from webui.commands.keep_alive import keep_alive
 from webui.commands.keys import keys
 from webui.commands.logs import logs
+from webui.commands.notify import notify
 from webui.commands.providers import providers
 from webui.commands.rotation import rotate_keys
 from webui.commands.runner import UNAVAILABLE, fail, with_store
@@ -164,6 +165,7 @@ main.add_command(rotate_keys)
 main.add_command(keep_alive)
 main.add_command(keys)
 main.add_command(logs)
+main.add_command(notify)
 main.add_command(status)
 main.add_command(serve)
 main.add_command(export)

@@ -319,9 +319,9 @@ class TestWhatALaterNoticeHasOvertaken:
             Notice(NoticeKind.CONNECTED, "ann", "github", "mona", 1200.0),
         ]
         await connected(place.bot, place.fake, place.redis, "ann", "github")
-        assert [await place.bot._is_news(place.redis, notice) for notice in now] == [False] * 3
+        assert [await place.bot.is_news(place.redis, notice) for notice in now] == [False] * 3
         (latest,) = [await Bot(place.bot, place.redis).hear()]
-        assert await place.bot._is_news(place.redis, latest)
+        assert await place.bot.is_news(place.redis, latest)
 
 
 class TestSeveralReaders:

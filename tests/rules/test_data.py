@@ -26,6 +26,8 @@ OF_NOBODY = (
     "ready",
     "rotation",
     "web_signon",
+    "webhook_to",
+    "webhook_turn",
 )
 
 

@@ -394,6 +394,9 @@ RUN = {
         r"\.venv/bin/python -m pytest|async def repositories|def test_the_repositories"
     ),
     "a backup, in tests/engines": re.compile(r"redis-cli -u|redis-server --dir"),
+    "of webhooks, in test_webhooks_page": re.compile(
+        r'echo "WEBHOOK_SECRET|webui notify|\{"type": "connection|from standardwebhooks'
+    ),
     "of the API, in test_api_page": re.compile(
         r'webui keys |curl -s .*/api/v1/|\{"access_token"|\{"notices"'
     ),

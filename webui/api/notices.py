@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from webui.api.call import Call
+from webui.chat.notices import notice_data
 from webui.oauth_manager import Notice
 from webui.oauth_manager.journal import is_before
 from webui.site import Site
@@ -32,7 +33,7 @@ async def read_notices(call: Call) -> dict[str, Any]:
         if page.notices or not await _news(call, after, end):
             break
     return {
-        "notices": [shown(position, notice) for position, notice in page.notices],
+        "notices": [notice_data(position, notice) for position, notice in page.notices],
         "next": after,
         "overflowed": has_overflowed,
     }
@@ -70,19 +71,6 @@ class Newest:
             self._looked_at = loop.time()
             self._look = asyncio.create_task(self._site.manager.newest_notice(self._site.redis))
         return await asyncio.shield(self._look)
-
-
-def shown(position: str, notice: Notice) -> dict[str, Any]:
-    """Return a notice as the API and webhooks tell it; it holds no link."""
-    return {
-        "id": position,
-        "event": notice.kind.value,
-        "user_id": notice.user_id,
-        "provider": notice.provider or None,
-        "account": notice.account or None,
-        "at": notice.at,
-        "detail": notice.detail or None,
-    }
 
 
 def _is_ending(call: Call) -> bool:

@@ -1,6 +1,8 @@
-"""``notice_text``: the words of each notice that the bot sends unprompted."""
+"""``notice_text``: the words of each notice that the bot sends unprompted; its data for others."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from webui.chat.phrases import abilities, lost, named, standing
 from webui.oauth_manager import Connection, Notice, NoticeKind, OAuthManager, OAuthProvider, Status
@@ -81,3 +83,16 @@ async def _reconnect_needed(
         scopes = scopes_to_ask(provider, connection, link)
         link = await new_link(manager, redis, user_id, provider.name, scopes)
     return link.after(words.text("notice.reconnect_needed", provider=provider.label))
+
+
+def notice_data(position: str, notice: Notice) -> dict[str, Any]:
+    """Return a notice as the API and webhooks tell it: no words, and no link."""
+    return {
+        "id": position,
+        "event": notice.kind.value,
+        "user_id": notice.user_id,
+        "provider": notice.provider or None,
+        "account": notice.account or None,
+        "at": notice.at,
+        "detail": notice.detail or None,
+    }

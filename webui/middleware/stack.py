@@ -96,6 +96,7 @@ def guarded_for_machines(
 
     A caller shows a key with each request, which no page of another site can make a browser do.
     """
+
     def find(scope: Scope) -> Fault | None:
         return host_fault(settings.host, scope) or form_fault(scope) or method_fault(scope)
 

@@ -14,6 +14,7 @@ from webui.oauth_manager.storage.calls import RedisClient, redis_call
 from webui.rate_limits import counters
 from webui.sessions import index as session_index
 from webui.settings.settings import Settings
+from webui.webhooks.queue import forget
 
 Via = Literal["command", "page"]
 
@@ -36,6 +37,7 @@ async def erase(
     erased = await manager.erase(redis, user_id, walks=via == "command")
     removed = sessions + await forget_references(redis, user_id)
     removed += await _forget_counters(settings, redis, user_id)
+    removed += await _forget_webhooks(manager, redis, user_id)
     erased = Erasure(erased.grants, erased.was_there or bool(removed))
     await manager.finish_erasure(redis, user_id, erased, via=via)
     return erased
@@ -64,3 +66,11 @@ async def _forget_counters(settings: Settings, redis: RedisClient, user_id: str)
         for key in counters(user_id, *known_as(settings, user_id)):
             pipe.delete(key)
         return sum(await pipe.execute())
+
+
+async def _forget_webhooks(manager: OAuthManager, redis: RedisClient, user_id: str) -> int:
+    def is_theirs(sealed: str) -> bool:
+        notice = manager.open_notice(sealed)
+        return notice is not None and notice.user_id == user_id
+
+    return await forget(redis, is_theirs)

@@ -7,6 +7,7 @@ message repeats the text: settings hold secrets.
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -167,6 +168,22 @@ def bearer_token(text: str) -> str:
         raise Malformed("has other characters than letters, digits and . _ ~ + / - =")
     (secret,) = session_secrets(text)
     return secret
+
+
+def webhook_secrets(text: str) -> tuple[str, ...]:
+    """Read one or two secrets of the form that Standard Webhooks has."""
+    found = tuple(unmarked(word) for word in words(text))
+    if not 1 <= len(found) <= 2 or not all(map(_is_webhook_secret, found)):
+        raise Malformed("must be one or two secrets, each whsec_ and 24 to 64 bytes in base64")
+    return found
+
+
+def _is_webhook_secret(text: str) -> bool:
+    mark, _, encoded = text.partition("_")
+    try:
+        return mark == "whsec" and 24 <= len(base64.b64decode(encoded, validate=True)) <= 64
+    except ValueError:
+        return False
 
 
 def few(text: str) -> int:

@@ -65,6 +65,8 @@ class Settings:
     strict_records: bool = False
     redis_wait_replicas: int = 0
     api: bool = True
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)  # newest first
+    webhook_private: bool = False
     keep_alive: float = 0.0  # seconds from one pass to the next; 0 for none
     metrics_port: int = 0
     metrics_host: str = "127.0.0.1"
@@ -115,6 +117,8 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         strict_records=read["STRICT_RECORDS"],
         redis_wait_replicas=read["REDIS_WAIT_REPLICAS"],
         api=read["API"],
+        webhook_secrets=read.get("WEBHOOK_SECRET", ()),
+        webhook_private=read["WEBHOOK_PRIVATE"],
         keep_alive=read.get("KEEP_ALIVE", 0.0),
         metrics_port=read.get("METRICS_PORT", 0),
         metrics_host=read["METRICS_HOST"],

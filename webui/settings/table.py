@@ -219,6 +219,19 @@ SETTINGS = (
         reader_of("count"),
         "5",
     ),
+    Setting(
+        "WEBHOOK_SECRET",
+        "What signs webhooks: one or two secrets, whsec_ and base64, newest first, between commas "
+        "or blanks.",
+        values.webhook_secrets,
+        is_secret=True,
+    ),
+    Setting(
+        "WEBHOOK_PRIVATE",
+        "Whether webhooks may go to addresses of a private network.",
+        reader_of("switch"),
+        "off",
+    ),
 )
 """Every setting but those that each provider has."""
 

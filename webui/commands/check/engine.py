@@ -14,6 +14,7 @@ from webui.commands.check.engine_faults import UNKNOWN, all_told_of, told_of
 from webui.commands.check.engine_kind import is_usable, kind_of
 from webui.commands.check.report import Report
 from webui.commands.check.servers import find_servers
+from webui.commands.check.webhooks import check_webhooks
 from webui.commands.check.wire import wire_fault
 from webui.commands.check.wire_faults import UNREACHED
 from webui.oauth_manager import OAuthManager, StoreUnavailable
@@ -73,6 +74,7 @@ async def check_engine(settings: Settings, manager: OAuthManager, report: Report
     if is_writable:
         async with client_at(address) as redis:
             await _check_keys(redis, sealer, manager, report)
+            await _check_webhooks(redis, manager, report)
             await _check_bots(redis, agreement(settings), manager.clock.now(), report)
 
 
@@ -139,6 +141,13 @@ async def _check_commands(redis: Redis, report: Report) -> bool:
     for what, cure in [one for one in told if one != UNKNOWN] or told:
         report.fault(what, cure)
     return not errors
+
+
+async def _check_webhooks(redis: Redis, manager: OAuthManager, report: Report) -> None:
+    try:
+        await check_webhooks(manager, redis, report)
+    except StoreUnavailable:
+        report.fault("The queues of webhooks could not be read.", "Check again; see Redis's log.")
 
 
 async def _check_keys(redis: Redis, sealer: Sealer, manager: OAuthManager, report: Report) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..journal import activity, news, notice_pages, notices
 from ..journal.activity import PAGE, ActivityPage
-from ..journal.notice_pages import NoticePage
+from ..journal.notice_pages import NoticePage, SealedPage
 from ..journal.notices import Notice, NoticeKind
 from ..links import open_links
 from ..links.open_links import OpenLink
@@ -199,7 +199,7 @@ class Display(Composition):
         interrupted comes again.  A notice that a later one or the bot's answer has
         overtaken is left out.  Goes on while Redis is away.
         """
-        return notices.read(self._storage, redis, consumer, partial(self._is_news, redis))
+        return notices.read(self._storage, redis, consumer, partial(self.is_news, redis))
 
     async def notice_page(
         self,
@@ -214,8 +214,17 @@ class Display(Composition):
         They stay for other readers.  Three round trips, and one for each that is wanted.
         """
         self._need(redis)
-        is_news = partial(self._is_news, redis)
+        is_news = partial(self.is_news, redis)
         return await notice_pages.read(self._storage, redis, after, limit, wanted, is_news)
+
+    async def sealed_notices(self, redis: RedisClient, after: str = "") -> SealedPage:
+        """Return the next entries after a position, sealed, for a queue of one's own."""
+        self._need(redis)
+        return await notice_pages.read_sealed(self._storage, redis, after)
+
+    def open_notice(self, sealed: str) -> Notice | None:
+        """Open an entry of :meth:`sealed_notices`; None if it cannot be read."""
+        return notices.opened(self._storage, sealed)
 
     async def newest_notice(self, redis: RedisClient) -> str:
         """Return the position of the newest notice.  Two round trips."""
@@ -238,7 +247,8 @@ class Display(Composition):
             self._provider(provider)
         await notices.put(self._storage, redis, kind, check_user_id(user_id), provider)
 
-    async def _is_news(self, redis: RedisClient, notice: Notice) -> bool:
+    async def is_news(self, redis: RedisClient, notice: Notice) -> bool:
+        """Tell whether a notice is still to be told, like :meth:`notices` does."""
         known, now = self.providers.get(notice.provider), self.clock.now()
         if known is None:
             return news.is_news(notice, None, now, is_configured=not notice.provider)

@@ -18,36 +18,49 @@ Wanted = Callable[[Notice], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class NoticePage:
-    """Notices with their positions, oldest first; ``next`` is the position after all of them.
+class SealedPage:
+    """Entries of the stream as they are: position and sealed notice, oldest first.
 
-    ``has_overflowed``: there were others after the position asked for, which are kept no more.
+    ``next`` is the position after all of them.  ``has_overflowed``: there were others after
+    the position asked for, which are kept no more.
     """
+
+    entries: tuple[tuple[str, str], ...]
+    next: str
+    has_overflowed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NoticePage:
+    """Notices with their positions, like the entries of a :class:`SealedPage`."""
 
     notices: tuple[tuple[str, Notice], ...]
     next: str
     has_overflowed: bool = False
 
 
+async def read_sealed(storage: Storage, redis: RedisClient, after: str) -> SealedPage:
+    """Read what comes after a position; ``""`` is the beginning.  Raises ``StoreUnavailable``."""
+    await notices.promote(storage, redis)
+    entries, first = await _entries(redis, after)
+    is_gone = bool(first) and (0, 0) < _parts(after or BEGINNING) < _parts(first)
+    end = entries[-1][0] if entries else after or BEGINNING
+    return SealedPage(tuple(entries), end, is_gone)
+
+
 async def read(
     storage: Storage, redis: RedisClient, after: str, limit: int, wanted: Wanted, is_news: IsNews
 ) -> NoticePage:
-    """Read what is wanted, and still news, after a position; ``""`` is the beginning.
-
-    Raises ``StoreUnavailable``.
-    """
-    await notices.promote(storage, redis)
-    entries, first = await _entries(redis, after)
+    """Read what is wanted, and still news, like :func:`read_sealed`."""
+    page = await read_sealed(storage, redis, after)
     found: list[tuple[str, Notice]] = []
-    position = after or BEGINNING
-    for position, sealed in entries:
+    for position, sealed in page.entries:
         notice = notices.opened(storage, sealed)
         if notice and wanted(notice) and await is_news(notice):
             found.append((position, notice))
             if len(found) == limit:
-                break
-    is_gone = bool(first) and (0, 0) < _parts(after or BEGINNING) < _parts(first)
-    return NoticePage(tuple(found), position, is_gone)
+                return NoticePage(tuple(found), position, page.has_overflowed)
+    return NoticePage(tuple(found), page.next, page.has_overflowed)
 
 
 async def newest(storage: Storage, redis: RedisClient) -> str:
