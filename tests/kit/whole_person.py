@@ -8,12 +8,15 @@ from urllib.parse import quote
 
 from redis.asyncio import Redis
 
+from tests.kit.api_caller import caller
 from tests.kit.fake_answers import error_answer
 from tests.kit.library import began
 from tests.kit.site_fixtures import Place, shown_code
 from webui.oauth_manager import AuditRecord, OAuthManager, SwitchOffer, TokenData
 from webui.oauth_manager.storage import keys
 from webui.oauth_manager.storage.calls import as_text
+from webui.webhooks.destination import Destination
+from webui.webhooks.queue import Queue, Waiting
 
 STRANGE = "@zoë:example.org"  # its keys are encoded, and those of an older system were not
 BESIDE = "zoë"  # another person, who keeps everything
@@ -92,6 +95,18 @@ async def fill(place: Place, user: str) -> None:
         await place.site.limiter.allows(name, user)
     await place.site.limiter.allows("denied", f"chat {user}")
     await _gone_service(bot, redis, user)
+    await _other_bots(place, user)
+
+
+async def _other_bots(place: Place, user: str) -> None:
+    """A bot that had a token over the API, and one that is told by webhooks, or was to be."""
+    assert (await (await caller(place)).token(user, "microsoft")).status_code == 200
+    there = Destination("https://hooks.example/", ("public",), ())
+    queue, page = Queue(place.redis, there), await place.bot.sealed_notices(place.redis)
+    of_user = [Waiting(position, sealed, 1.0) for position, sealed in page.entries]
+    await queue.add(of_user, page.next)
+    await queue.load()
+    await queue.give_up(of_user[-1])
 
 
 async def _links(place: Place, user: str) -> None:

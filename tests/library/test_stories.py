@@ -29,6 +29,7 @@ _ENDS = itertools.count()
 async def told(place: Place) -> list[str]:
     """Kinds of all that the bot has not said yet and is to say now, and why an attempt failed."""
     end = f"the end {next(_ENDS)}"
+    await place.bot.newest_notice(place.redis)  # what is due comes before the end
     await place.bot.tell(place.redis, end, NoticeKind.SUPPORT_ENDED_SESSIONS)
     listener, found = Bot(place.bot, place.redis, "listener"), []
     while (notice := await listener.hear()).user_id != end:

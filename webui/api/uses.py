@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from webui.api.service_keys import KEYS, use_key
 from webui.oauth_manager import StoreUnavailable
@@ -85,7 +85,7 @@ class Uses:
     ) -> dict[tuple[str, str], tuple[str, int, float]]:
         ids = list(dict.fromkeys(key_id for key_id, _ in counts))
         async with redis_call("count a call"):
-            pipe: Any = self._redis.pipeline(transaction=False)
+            pipe = self._redis.pipeline(transaction=False)
             raw(pipe, "HMGET", KEYS, *ids)
             for (key_id, kind), count in counts.items():
                 pipe.eval(_COUNT, 1, use_key(key_id), kind, count, _KEPT_SECONDS)

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from webui.oauth_manager.protocol.reach import LOOPBACK, PRIVATE, PUBLIC, Reach, kind_of
 
@@ -41,19 +41,26 @@ class Destination:
         }
 
 
+def _parts(url: str) -> SplitResult:
+    """Split an address that has a host, and nothing that is never sent.  Raises ``ValueError``."""
+    try:
+        parts = urlsplit(url)
+        is_whole = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ValueError("the address to send to is none") from None
+    if not is_whole or parts.username is not None or parts.fragment or not url.isprintable():
+        raise ValueError("the address to send to is https://HOST/PATH, without user and fragment")
+    return parts
+
+
 def _key(secret: str) -> bytes:
     return base64.b64decode(secret.removeprefix("whsec_"))
 
 
 def destination(url: str, secrets: tuple[str, ...], *, may_be_private: bool) -> Destination:
     """Check an address to send to.  Raises ``ValueError`` with a sentence that repeats nothing."""
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        raise ValueError("the address to send to is none") from None
-    if not host or parts.username is not None or parts.fragment or not url.isprintable():
-        raise ValueError("the address to send to is https://HOST/PATH, without user and fragment")
+    parts = _parts(url)
+    host = parts.hostname or ""
     is_here = kind_of(host) == LOOPBACK
     if parts.scheme != "https" and not (parts.scheme == "http" and is_here):
         raise ValueError("the address to send to is https://, unless it is on this machine")

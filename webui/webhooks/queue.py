@@ -117,7 +117,7 @@ async def forget(redis: RedisClient, is_theirs: Callable[[str], bool]) -> int:
 
 
 class Standing(NamedTuple):
-    """What `webui check` tells of a destination."""
+    """Facts of a destination for `webui check`: what waits, and what was given up."""
 
     origin: str
     waiting: int
