@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.kit.account_provider import AccountProvider, added
 from tests.kit.api_caller import Caller, caller, keys_of, new_key
 from tests.kit.every import every
 from tests.kit.fake_answers import Answer
@@ -202,6 +204,58 @@ class TestToken:
         held = await opened(place.bot, place.redis, "ann")
         assert held
         assert held.access_token not in answer.text
+
+
+class TestSeveralAccounts:
+    @pytest.fixture
+    async def place(self, redis_url: str, redis: Any) -> AsyncIterator[Place]:
+        async with site_at(redis_url, redis, AccountProvider()) as made:
+            yield made
+
+    @pytest.fixture
+    async def two(self, place: Place) -> AccountProvider:
+        """ann is connected to GitHub as mona, and as hubert, which she calls Work."""
+        fake = place.fake
+        assert isinstance(fake, AccountProvider)
+        await added(place.bot, fake, place.redis, "mona", is_adding=False)
+        await added(place.bot, fake, place.redis, "hubert", account="Work")
+        return fake
+
+    async def test_a_call_that_names_none_is_a_question(
+        self, bot: Caller, two: AccountProvider
+    ) -> None:
+        for path in ("/token", "/links", "/connections/check", "/connections/disconnect"):
+            answer = await bot.post(path, user_id="ann", provider="github")
+            assert is_problem(answer, 409, "ambiguous_account")["accounts"] == ["mona", "work"]
+
+    async def test_each_is_named_by_its_name_its_id_and_its_label(
+        self, bot: Caller, two: AccountProvider
+    ) -> None:
+        rows = (await bot.get("/connections", user_id="ann")).json()["connections"]
+        assert [(row["name"], row["label"]) for row in rows] == [
+            ("mona", "mona"),
+            ("Work", "hubert"),
+        ]
+        for row in rows:
+            for name in {row["name"], row["name"].lower(), row["account"], row["label"]}:
+                told = (await bot.token(provider="github", account=name)).json()
+                assert two.whose(told["access_token"]) == row["label"]
+                assert told["account"] == row["account"]
+        nobody = await bot.token(provider="github", account="private")
+        is_problem(nobody, 409, "not_connected")
+
+    async def test_one_is_renewed_checked_and_ended_without_the_other(
+        self, place: Place, bot: Caller, two: AccountProvider
+    ) -> None:
+        work = {"user_id": "ann", "provider": "github", "account": "work"}
+        before = (await bot.post("/token", **work)).json()["access_token"]
+        after = (await bot.post("/token", **work, refused=before)).json()["access_token"]
+        assert two.whose(after) == "hubert"
+        assert (await bot.post("/connections/check", **work)).json() == {"outcome": "working"}
+        await bot.post("/connections/disconnect", **work)
+        is_problem(await bot.post("/token", **work), 409, "not_connected")
+        left = await bot.token(provider="github", account="mona")
+        assert two.whose(left.json()["access_token"]) == "mona"
 
 
 class TestKeys:

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from webui.api.problems import Problem
 from webui.api.service_keys import ServiceKey
 from webui.oauth_manager import AuditRecord, Connection, OAuthManager, OAuthProvider, Status
+from webui.oauth_manager.storage import account_name
 from webui.oauth_manager.storage.calls import RedisClient
 from webui.site import Site
 
@@ -54,18 +55,31 @@ class Call:
         """Return a keyed digest for a name in Redis that is to tell nothing."""
         return str(self.request.app.state.sealer.digest("api", what))
 
-    async def require_account(self) -> None:
-        """Raise ``Problem`` if the call names an account that the person has not connected."""
+    async def account(self) -> str | None:
+        """Return the handle of the account that the call names; None if it names none.
+
+        Raises ``Problem`` if the person has not connected it.
+        """
         if "account" not in self.given:
-            return
-        known = await self.manager.connection(self.redis, self.user_id, self.provider.name)
-        self.require_named(known)
+            return None
+        rows = await self.manager.connections(self.redis, self.user_id)
+        meant = [r for r in rows if r.provider == self.provider.name and self._is_named(r)]
+        if len(meant) > 1:
+            accounts = sorted(row.name for row in meant)
+            raise Problem("ambiguous_account", accounts=accounts)
+        if not meant:
+            raise Problem("not_connected", reason=Status.NOT_CONNECTED.value, missing_scopes=[])
+        return meant[0].handle
 
     def require_named(self, connection: Connection) -> None:
         """Raise ``Problem`` if the call names another account than the connection's."""
-        account = connection.profile.account
-        if self.given.get("account") not in (None, account.id, account.label):
+        if "account" in self.given and not self._is_named(connection):
             raise Problem("not_connected", reason=Status.NOT_CONNECTED.value, missing_scopes=[])
+
+    def _is_named(self, connection: Connection) -> bool:
+        account, name = connection.profile.account, connection.name
+        names = {account.id, account.label, name, account_name(name) if name else ""}
+        return self.given["account"] in names - {""}
 
     async def write_down(self, action: str, user_id: str, provider: str = "") -> None:
         """Put the call into the audit.  Raises ``StoreUnavailable``: then it is not answered."""

@@ -28,6 +28,7 @@ def shown(connection: Connection) -> dict[str, Any]:
     return {
         "provider": connection.provider,
         "account": profile.account.id,
+        "name": connection.name or None,
         "label": profile.account.label,
         "status": connection.status.value,
         "scopes": list(connection.scopes),
@@ -41,9 +42,9 @@ def shown(connection: Connection) -> dict[str, Any]:
 async def check(call: Call) -> dict[str, Any]:
     """``POST /api/v1/connections/check``: the service is asked whether the connection works."""
     user_id, name = call.user_id, call.provider.name
-    await call.require_account()
+    account = await call.account()
     await call.site.limiter.hit("check", user_id)
-    health = await call.manager.check(call.redis, user_id, name)
+    health = await call.manager.check(call.redis, user_id, name, account=account)
     if health is Health.RECONNECT_NEEDED:  # the caller knows now, and tells it
         await call.manager.stories.told_of_end(call.redis, user_id, name)
     return {"outcome": health.value}
@@ -52,9 +53,11 @@ async def check(call: Call) -> dict[str, Any]:
 async def disconnect(call: Call) -> dict[str, Any]:
     """``POST /api/v1/connections/disconnect``: ended here at once, then at the service."""
     user_id, provider = call.user_id, call.provider
-    await call.require_account()
+    account = await call.account()
     await call.write_down("disconnected", user_id, provider.name)
-    ending = await call.manager.disconnect(call.redis, user_id, provider.name, by="bot")
+    ending = await call.manager.disconnect(
+        call.redis, user_id, provider.name, by="bot", account=account
+    )
     known = await ending.within(call.manager.patience)
     outcome = known.at_provider if known else RevokeOutcome.UNCONFIRMED
     return {"outcome": outcome.value, "manage_url": _manage_url(provider, outcome)}

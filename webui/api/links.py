@@ -16,8 +16,9 @@ async def make_link(call: Call) -> dict[str, Any]:
     user_id, provider = call.user_id, call.provider
     if not provider.is_configured:
         raise Problem("misconfigured", f"{provider.name} is not set up here.")
-    await call.require_account()
-    connection = await call.manager.connection(call.redis, user_id, provider.name)
+    connection = await call.manager.connection(
+        call.redis, user_id, provider.name, account=await call.account()
+    )
     link = await _link(call, user_id, connection, provider, call.given.get("scopes", ()))
     return _shown(link)
 

@@ -28,6 +28,7 @@ def _one_of(words: Iterable[str]) -> dict[str, Any]:
 _CONNECTION = _object(
     provider=_TEXT,
     account=_TEXT,
+    name=_MAYBE_TEXT,
     label=_TEXT,
     status=_one_of(status.value for status in Status),
     scopes=_TEXTS,
@@ -77,11 +78,12 @@ _PROBLEM["properties"] |= {
     "member": _MAYBE_TEXT,
     "reason": _one_of([*(status.value for status in Status), "missing_scopes"]),
     "missing_scopes": _TEXTS,
+    "accounts": _TEXTS,
     "connect_url": {"type": "string", "format": "uri"},
     "expires_in": {"type": "integer"},
 }
 _WITH_BODY = ("too_large", "unsupported_media_type")
-_OF_A_CONNECTION = ("not_connected",)
+_OF_A_CONNECTION = ("ambiguous_account", "not_connected")
 _NOT_THERE = ("not_found", "method_not_allowed")  # of addresses that are none of these
 
 
@@ -167,7 +169,8 @@ def _problems(operation: Operation) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for code, (status, title) in CODES.items():
         if code in codes:
-            found[str(status)] = {"description": f"`{code}`: {title}", "content": content}
+            before = f"{found[str(status)]['description']} " if str(status) in found else ""
+            found[str(status)] = {"description": f"{before}`{code}`: {title}", "content": content}
             if status in (429, 503):
                 seconds = {"description": "Seconds.", "schema": {"type": "integer"}}
                 found[str(status)]["headers"] = {"Retry-After": seconds}

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from webui.middleware.admission import Busy
 from webui.oauth_manager import (
+    OAuthAmbiguous,
     OAuthError,
     OAuthMisconfigured,
     OAuthUnavailable,
@@ -29,6 +30,7 @@ CODES = {
     "not_found": (404, "There is nothing at this address."),
     "method_not_allowed": (405, "This address is asked in another way."),
     "slow_request": (408, "The request did not arrive in time."),
+    "ambiguous_account": (409, "Several accounts of the service are connected: name one."),
     "not_connected": (409, "The person has to connect the service, or connect it again."),
     "too_large": (413, "The body is larger than 16 kB."),
     "unsupported_media_type": (415, "The body has to be application/json."),
@@ -79,6 +81,8 @@ def problem_of(error: Exception) -> Problem:
             return Problem("unavailable", str(error), retry_after=min(seconds, 3600))
         case OAuthMisconfigured():
             return Problem("misconfigured", str(error))
+        case OAuthAmbiguous():
+            return Problem("ambiguous_account", accounts=error.accounts)
         case HTTPException():
             return of_status(error.status_code)
         case OAuthError():

@@ -23,14 +23,14 @@ async def token(call: Call) -> dict[str, Any]:
     user_id, provider = call.user_id, call.provider
     manager, redis = call.manager, call.redis
     place = user_id, provider.name
-    await call.require_account()
+    account = await call.account()
     if refused := call.given.get("refused"):
-        await manager.renew(redis, *place, refused=refused)
-    found, connection = await _token_of(call, place)
+        await manager.renew(redis, *place, refused=refused, account=account)
+    found, connection = await _token_of(call, place, account)
     call.require_named(connection)
     wanted = call.given.get("scopes", ())
     if found is None:
-        connection = await manager.connection(redis, *place)
+        connection = await manager.connection(redis, *place, account=account)
         raise await _not_connected(call, provider, connection, wanted)
     if missing := provider.scope_rules.missing(wanted, found.scopes):
         raise await _not_connected(call, provider, connection, wanted, missing)
@@ -38,20 +38,31 @@ async def token(call: Call) -> dict[str, Any]:
     return _shown(found, connection)
 
 
-async def _token_of(call: Call, place: tuple[str, str]) -> tuple[TokenData | None, Connection]:
+async def _token_of(
+    call: Call, place: tuple[str, str], account: str | None
+) -> tuple[TokenData | None, Connection]:
     """Return a token and the connection that it is of, if somebody connects anew meanwhile too."""
     min_valid = call.given.get("min_valid", 0.0)
     for _ in range(_TRIES):
         # It begins first, so that both read in one turn of the event loop, together.
-        beside = asyncio.create_task(call.manager.connection(call.redis, *place))
+        beside = asyncio.create_task(call.manager.connection(call.redis, *place, account=account))
+        beside.add_done_callback(_seen)
         try:
-            found = await call.manager.valid_token(call.redis, *place, min_valid=min_valid)
+            found = await call.manager.valid_token(
+                call.redis, *place, account=account, min_valid=min_valid
+            )
             connection = await beside
         finally:
             beside.cancel()
         if found is None or found.generation == connection.profile.generation:
             return found, connection
     raise Problem("unavailable", "The connection has just changed.", retry_after=1)
+
+
+def _seen(task: asyncio.Task[Connection]) -> None:
+    """Look at a failure that the call has met in another way, and nobody else would."""
+    if not task.cancelled():
+        task.exception()
 
 
 async def _not_connected(
