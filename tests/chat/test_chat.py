@@ -198,6 +198,14 @@ async def leave_permissions_off(scene: Scene) -> None:
     await scene.connect("google")
 
 
+async def connect_an_app(scene: Scene) -> None:
+    scene.fake.client_id, scene.fake.scope = "Iv23abc", ""
+    config = scene.everything()
+    config["github"] |= {"client_id": "Iv23abc", "permissions_url": f"{scene.url}/installations"}
+    scene.set_up(config)
+    await scene.connect()
+
+
 async def lose_google(scene: Scene) -> None:
     await scene.lose_google()
 
@@ -515,6 +523,12 @@ SITUATIONS = {
         r"Google: connected\. Some permissions were left off \(send connect google to allow "
         r"them\)\.\nNot connected: .*",
         leave_permissions_off,
+    ),
+    "an app that is installed nowhere": Situation(
+        ("list",),
+        r"GitHub: connected as mona\. It is not installed there yet \(send manage to see where\)\."
+        r"\nNot connected: .*",
+        connect_an_app,
     ),
     "one that does not work just now": Situation(
         ("list",), r"GitHub: connected as mona\. GitHub is not answering\. .*", find_trouble

@@ -75,7 +75,7 @@ def test_without_the_address_the_card_says_what_is_missing_all_the_same() -> Non
 
 def test_in_chat_it_says_where_to_install_it() -> None:
     assert standing(APP, connection()) == (
-        f"GitHub: connected as mona. It is not installed there yet: {INSTALL}"
+        "GitHub: connected as mona. It is not installed there yet (send manage to see where)."
     )
 
 

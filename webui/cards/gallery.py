@@ -43,6 +43,12 @@ _HOSTILE = "javascript:alert(1)"
 ON["wiki"] = replace(ON["wiki"], manage_url=_HOSTILE, status_url=_HOSTILE)
 _TOPICS = ("calendar.events", "gmail.send", "drive.file", "tasks", "contacts")
 _SCOPES = {topic: f"https://www.googleapis.com/auth/{topic}" for topic in _TOPICS}
+APP = replace(
+    ON["github"],
+    client_id="Iv23demo",
+    install_url="https://github.com/apps/stella/installations/new",
+)
+"""A GitHub App: its permissions belong to an installation."""
 BUSY = replace(
     ON["google"],
     scopes=["openid", "email", *_SCOPES.values()],
@@ -155,6 +161,12 @@ CASES: dict[str, Case] = {
     ),
     "wants verifying": _held("reconnect", "github", **_ended("unverified_user_email", "verify")),
     "limited": _held("limited", "google", **_LIMITED),
+    "app installed nowhere": Case("connected", APP, connection("github", has_refresh_token=True)),
+    "app with permissions": Case(
+        "connected",
+        APP,
+        connection("github", has_refresh_token=True, scopes=("contents:write", "metadata:read")),
+    ),
     "provider trouble": _held("provider_trouble", "google", **_troubled("provider")),
     "refuses": _held(
         "provider_trouble", "google", **_troubled("refused", refused_since=NOW - 1800)

@@ -103,8 +103,8 @@ def standing(provider: OAuthProvider, connection: Connection) -> str:
     if connection.profile.trouble:
         line.append(trouble(provider, connection))
     is_of_app = provider.is_of_app(can_renew=connection.has_refresh_token)
-    if is_of_app and not connection.scopes and provider.install_url:
-        line.append(say("uninstalled", url=provider.install_url))
+    if is_of_app and not connection.scopes:
+        line.append(say("uninstalled"))
     elif connection.lacking_scopes:
         line.append(say("limited", **names))
     return " ".join(line)
