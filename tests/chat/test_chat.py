@@ -37,6 +37,7 @@ from tests.kit.library import (
     tokens_key,
 )
 from tests.kit.redis_fleets import one_url
+from tests.library.test_asked import config as asking
 from webui.chat import (
     ACTIONS,
     CONNECT_SERVICE_TOOL,
@@ -812,6 +813,7 @@ async def test_every_sentence_for_the_chat_is_said_in_some_situation(scene: Scen
         await scene.begin_again()
         said.append(await situation.play(scene))
     said.append(await matched(scene))
+    said += await asked_for_a_value(scene)
     said += [wording.span(count * unit) for count in (1, 2) for unit in (60, 3600, 86_400)]
     said += [wording.moment(away, 0.0) for away in (-90, 90)]
     said.append(for_model("https://connect.example/connect/x"))
@@ -867,6 +869,25 @@ def test_no_sentence_for_the_chat_has_a_clocks_time(key: str) -> None:
 
 
 # Codes
+
+
+async def asked_for_a_value(scene: Scene) -> list[str]:
+    """A service whose address needs a shop: without it, and with one that is none."""
+    scene.set_up({"acme": asking()})
+    return [await scene.say("connect", said) for said in ("acme", "acme evil.example")]
+
+
+async def test_a_service_whose_address_needs_a_shop_is_connected_with_it(scene: Scene) -> None:
+    page, wrong = await asked_for_a_value(scene)
+    assert "The page asks for: Your shop." in page
+    assert "connect acme one" in page
+    assert "/connect/" in page
+    assert wrong.startswith("Acme needs one more thing: Your shop, for example one.")
+    assert "/connect/" not in wrong
+    assert "evil" not in wrong
+    right = await scene.say("connect", "Acme https://one.shops.example/admin")
+    assert "/connect/" in right
+    assert "The page asks" not in right
 
 
 async def matched(scene: Scene) -> str:

@@ -40,6 +40,7 @@ from webui.oauth_manager import (
     TokenData,
     get_oauth_manager,
 )
+from webui.oauth_manager.providers import read
 from webui.rate_limits import LIMITS, LOOKUPS
 from webui.redis_client import connect
 from webui.routes import routes
@@ -384,6 +385,7 @@ RUN = {
     "a user of Redis": re.compile(r"ACL SETUSER .*\n"),
     "providers in a file": re.compile(r"extra_providers = |\[google\]"),
     "a provider's file": re.compile(r'label = "Gitea"'),
+    "a file that asks, below": re.compile(r'authorize_url = "https://\{team\}'),
     "a renewal": re.compile(r"fresh = await manager\.renew\("),
     "a set-up, in the next test": re.compile(r"async with connections_from_environment\("),
     "a client": re.compile(r"async with oauth_client\("),
@@ -446,6 +448,12 @@ def test_the_export_of_the_example_is_made(empty_redis_url: str) -> None:
         environ = {**REQUIRED, "REDIS_URL": empty_redis_url}
         done = CliRunner().invoke(main, given, env=environ)
         assert done.exit_code == 0, done.output
+
+
+def test_the_file_that_asks_is_right() -> None:
+    (text,) = [block for block in code_blocks(OPERATING, "toml") if "[ask.team]" in block]
+    (asked,) = read("acme", text).fields["ask"]
+    assert asked.name == "team"
 
 
 def gitea(environ: dict[str, str]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from webui.cards import parts
@@ -129,7 +129,7 @@ def _without_outcome(about: parts.About, shown: _Shown, placed: Controls) -> Car
         sign="ask" if told == "asked" else sign,
         tag=words.text(f"tag.{shown.tag}"),
         tone=shown.tone,
-        account=clean_label(connection.profile.account.label) if connection else "",
+        account=_account(connection) if connection else "",
         about=matter,
         note=None,
         status=Line(shown.tone, matter.title) if matter and shown.form == "row" else None,
@@ -142,6 +142,16 @@ def _without_outcome(about: parts.About, shown: _Shown, placed: Controls) -> Car
         more=placed.folded,
         fingerprint=_fingerprint(about, told),
     )
+
+
+def _account(connection: Connection) -> str:
+    """Name the account, and the shop or the region that it is of."""
+    return " \u00b7 ".join(filter(None, map(clean_label, _names(connection))))
+
+
+def _names(connection: Connection) -> Iterator[str]:
+    yield connection.profile.account.label
+    yield from connection.asked.values()
 
 
 def _used(connection: Connection, now: float) -> str:
@@ -234,7 +244,7 @@ def _fingerprint(about: parts.About, outcome: str) -> str:
         outcome and OUTCOMES[outcome].state in ("waiting", "disconnecting")
     )
     going_on = outcome if goes_on else ""
-    account = known.profile.account.label if known else ""
+    account = _account(known) if known else ""
     standing = repr((about.key, account, scopes, parts.matter(about), told, going_on))
     return hashlib.blake2s(standing.encode(errors="replace"), digest_size=6).hexdigest()
 

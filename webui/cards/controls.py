@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from webui.cards.model import Action, Form
 from webui.cards.parts import About
+from webui.cards.questions import Question, questions
 from webui.cards.states import (
     ACTIONS,
     AWAY,
@@ -117,7 +118,12 @@ def actions(about: About, keys: Iterable[str], must: Style) -> tuple[Action, ...
 
 
 def _action(about: About, key: str, kind: Kind, must: Style) -> Action:
-    url, hx_url = _addresses(about, kind)
+    is_to_ask = kind.path == "connect" and bool(about.provider.ask)
+    if is_to_ask and about.screen.where != "detail":  # its page has the room to ask
+        kind = replace(kind, method="get")
+        url, hx_url = f"/connections/{about.provider.name}", ""
+    else:
+        url, hx_url = _addresses(about, kind)
     label = about.say(f"action.{_words(about, key, kind)}")
     return Action(
         id=f"conn-{about.provider.name}-{key}",
@@ -129,7 +135,14 @@ def _action(about: About, key: str, kind: Kind, must: Style) -> Action:
         busy=about.say(f"action.{kind.busy}") if kind.busy else "",
         hx_url=hx_url,
         fields=_fields(about, kind),
+        questions=_questions(about) if is_to_ask and kind.method == "post" else (),
     )
+
+
+def _questions(about: About) -> tuple[Question, ...]:
+    """Return what the connection's address needs of the person, with what it has been."""
+    known = about.connection.asked if about.connection else {}
+    return questions(about.provider, known, f"conn-{about.provider.name}-ask")
 
 
 def _words(about: About, key: str, kind: Kind) -> str:

@@ -200,6 +200,7 @@ CASES: dict[str, Case] = {
     "failed": _free("failed", "github", Note("failed", ref="K4T9WX")),
     "failed again": _held("failed", "github", Note("failed"), **_ended()),
     "attempt over": _free("attempt_over", "github", Note("attempt_over")),
+    "value needed": _free("not_connected", "github", Note("value_needed")),
     "needs an administrator": _free("needs_admin", "microsoft", Note("needs_admin")),
     "needs an administrator again": _held(
         "needs_admin", "microsoft", Note("needs_admin"), **_ended()

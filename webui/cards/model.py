@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from webui.cards.questions import Question
 from webui.cards.states import NOTES, Method, Style, Tone
 from webui.text.permissions import PermissionGroup
 
@@ -53,7 +54,8 @@ class Action:
     """A form (``post``) or a link (``get``).
 
     ``hx_url`` is ``""`` if htmx takes no part; ``suffix`` completes the accessible
-    name; ``busy`` replaces the label while it works; ``fields`` are hidden.
+    name; ``busy`` replaces the label while it works; ``fields`` are hidden, ``questions``
+    are for the person.
     """
 
     id: str
@@ -65,6 +67,7 @@ class Action:
     busy: str = ""
     hx_url: str = ""
     fields: tuple[tuple[str, str], ...] = ()
+    questions: tuple[Question, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,6 +179,7 @@ OUTCOMES: dict[str, Outcome] = {
     "denied": Outcome("denied", "info", _ANY),
     "failed": Outcome("failed", "bad", _ANY, ("try_again", "disconnect")),
     "attempt_over": Outcome("attempt_over", "info", _ANY, ("start_again", "disconnect")),
+    "value_needed": Outcome("", "warn", _ANY),
     "needs_admin": Outcome("needs_admin", "info", _ANY, ("try_again", "cancel"), "needs_admin"),
     "verify": Outcome("verify", "info", _ANY, ("try_again", "disconnect")),
     "other_account": Outcome("other_account", "info", _ANY, ("try_again", "disconnect")),

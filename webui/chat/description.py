@@ -40,7 +40,8 @@ CONNECT_SERVICE_TOOL: dict[str, Any] = {
             "provider": {
                 "type": "string",
                 "description": (
-                    "The service, as list names it; for connect, status, check and disconnect."
+                    "The service, as list names it; for connect, status, check and disconnect. "
+                    "If connecting it needs a value, such as a shop, that may stand behind it."
                 ),
             },
         },

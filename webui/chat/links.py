@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from webui.chat.phrases import say, span
@@ -42,10 +43,11 @@ async def new_link(
     scopes: tuple[str, ...] = (),
     *,
     by_key: bool = False,
+    asked: Mapping[str, str] | None = None,
 ) -> Link:
     """Make a link; it replaces the person's open link for the same service."""
     code = await manager.create_link_code(
-        redis, user_id, provider=provider, scopes=scopes, by_key=by_key
+        redis, user_id, provider=provider, scopes=scopes, by_key=by_key, asked=asked or {}
     )
     return Link(manager.landing_url(code), LINK_CODE_TTL, scopes, by_key)
 

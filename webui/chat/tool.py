@@ -31,6 +31,7 @@ from webui.oauth_manager import (
     RevokeOutcome,
     Status,
     StoreUnavailable,
+    ValueNeeded,
     check_user_id,
     get_oauth_manager,
 )
@@ -132,6 +133,16 @@ class Talk:
                 return provider
         return None
 
+    def with_value(self, said: str) -> tuple[OAuthProvider | None, str]:
+        """Find the provider, and what is said behind it if its address needs that."""
+        if found := self.provider(said):
+            return found, ""
+        for provider in self.manager.providers.values():
+            for name in (provider.name, provider.label):
+                if len(provider.ask) == 1 and said.casefold().startswith(f"{name.casefold()} "):
+                    return provider, said[len(name) :].strip()
+        return None, ""
+
     def which(self, name: str) -> str:
         if not self.services():
             return say("nothing_set_up")
@@ -148,7 +159,7 @@ async def _connect(talk: Talk, name: str) -> str:
     """Give a link; without a service it leads to all of them, as the sign-in page promises."""
     if not name:
         return await _manage(talk, name)
-    provider = talk.provider(name)
+    provider, value = talk.with_value(name)
     if provider is None:
         return talk.which(name)
     if not provider.is_configured:
@@ -162,8 +173,20 @@ async def _connect(talk: Talk, name: str) -> str:
         return named("chat.already", provider, connection.profile.account.label)
     await talk.limit("link")
     scopes = scopes_to_ask(provider, connection, waiting)
-    link = await new_link(talk.manager, talk.redis, talk.user_id, provider.name, scopes)
-    return link.after(_why(provider, connection, missing, talk.now))
+    asked = {provider.ask[0].name: value} if value else connection.asked
+    place = talk.manager, talk.redis, talk.user_id, provider.name
+    try:
+        link = await new_link(*place, scopes, asked=asked)
+    except ValueNeeded:
+        return say("value_needed", provider=provider.label, **_example(provider))
+    why = _why(provider, connection, missing, talk.now)
+    more = say("value_asked", name=provider.name, **_example(provider)) if provider.ask else ""
+    return link.after(" ".join(filter(None, [why, "" if asked else more])))
+
+
+def _example(provider: OAuthProvider) -> dict[str, str]:
+    first = provider.ask[0]
+    return {"what": first.label, "example": first.example or ", ".join(first.choices)}
 
 
 def _why(

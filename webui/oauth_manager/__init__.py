@@ -30,6 +30,7 @@ from .errors import (
     RecordNewer,
     RecordUnreadable,
     StoreUnavailable,
+    ValueNeeded,
 )
 from .flows.census import Census
 from .flows.census_week import Week
@@ -109,6 +110,7 @@ __all__ = [
     "StoreUnavailable",
     "SwitchOffer",
     "TokenData",
+    "ValueNeeded",
     "Week",
     "check_user_id",
     "from_config",

@@ -1,4 +1,4 @@
-"""``OAuthManager``: checks, then delegates.  Inherits ``People``, ``Display`` and ``Composition``.
+"""``OAuthManager``: checks, then delegates.  Inherits ``LinkCodes`` and what that inherits.
 
 It has the specification's names.  Methods check arguments by a ``Subject``, and call a flow.
 """
@@ -6,35 +6,34 @@ It has the specification's names.  Methods check arguments by a ``Subject``, and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from typing import Any
 
 from . import configuration
 from .clock import Clock
 from .errors import FlowRefused, OAuthMisconfigured
 from .flows import choice, connect, departure, offers, tokens
+from .flows.composition import NOTHING
+from .flows.link_codes import LinkCodes
 from .flows.own_accounts import OwnAccounts
 from .flows.people import People
 from .flows.upkeep import Upkeep
 from .journal import activity
 from .journal.activity import Event
-from .links import open_links
 from .links.codes import Attempt
 from .models import Connection
 from .protocol import requests
 from .protocol.steps import Observer
 from .protocol.transport import Transport
-from .providers import PROVIDER_TEMPLATES, build_providers
+from .providers import PROVIDER_TEMPLATES, addresses, build_providers
 from .storage.account_names import as_shown, checked_account
 from .storage.calls import RedisClient
 from .storage.keys import check_user_id
-from .storage.link_index import LinkRequest
 from .storage.sealer import Sealer
 from .storage.switch_offers import SwitchOffer
 from .token_data import TokenData
 
 
-class OAuthManager(People, OwnAccounts, Upkeep):
+class OAuthManager(People, OwnAccounts, Upkeep, LinkCodes):
     """Per-user OAuth 2 tokens: connect, use, refresh, disconnect.
 
     ``encryption_key`` is one or more Fernet keys (text or bytes), newest first,
@@ -75,39 +74,6 @@ class OAuthManager(People, OwnAccounts, Upkeep):
 
     # Starting a connection
 
-    async def create_link_code(
-        self,
-        redis: RedisClient,
-        user_id: str,
-        *,
-        provider: str = "",
-        scopes: Iterable[str] = (),
-        account: str | None = None,
-        by_key: bool = False,
-    ) -> str:
-        """Create a one-time code that represents the user for ``LINK_CODE_TTL`` seconds.
-
-        ``provider``, ``scopes`` and the name ``account`` are the offer of our landing page;
-        a code without them only signs in.  ``by_key``: for the holder of a service key.
-        """
-        if provider:
-            self._provider(provider)
-        self._need(redis)
-        named = checked_account(account)
-        request = LinkRequest(check_user_id(user_id), provider, tuple(scopes), by_key, named)
-        made = partial(self.stories.made, user_id=user_id, provider=provider)
-        return await self.links.create(redis, request, made)
-
-    async def resolve_link_code(self, redis: RedisClient, code: str) -> str | None:
-        """Return the code's user id, once; ``None`` if it is unknown, used or expired."""
-        self._need(redis)
-        request = await self.links.take(redis, code)
-        return request.user_id if request else None
-
-    def landing_url(self, code: str) -> str:
-        """Return our page for a link code: it explains and proves before it leaves."""
-        return f"{self.base_url}/connect/{code}"
-
     def get_authorize_url(
         self,
         provider: str,
@@ -115,21 +81,22 @@ class OAuthManager(People, OwnAccounts, Upkeep):
         scopes: Iterable[str] | None = None,
         *,
         code_challenge: str = "",
+        asked: Mapping[str, str] = NOTHING,
     ) -> str:
         """Return the provider's authorization address (RFC 6749 4.1.1).
 
         Pass ``code_challenge`` (RFC 7636 S256) if you hand the verifier to
         :meth:`exchange_code`; every flow this library starts does, unless the provider
         is set up without.  Raises ``OAuthMisconfigured`` if the provider is known by its
-        issuer alone, and that has not been asked yet: ``servers.of`` asks.
+        issuer alone, and that has not been asked yet: ``servers.of`` asks.  Raises
+        ``ValueNeeded`` if the address needs a value of the person that ``asked`` has not.
         """
-        known = self._provider(provider)
+        known = addresses.filled(self._provider(provider), asked)
         if not known.is_found:
             raise OAuthMisconfigured(provider, "connect", "not_found_yet")
-        asked = list(known.scopes if scopes is None else scopes)
-        return requests.authorize_url(
-            known, self.redirect_uri(provider), state, asked, code_challenge
-        )
+        wanted = list(known.scopes if scopes is None else scopes)
+        back = self.redirect_uri(provider)
+        return requests.authorize_url(known, back, state, wanted, code_challenge)
 
     async def generate_connect_url(
         self,
@@ -144,11 +111,13 @@ class OAuthManager(People, OwnAccounts, Upkeep):
 
         A person has at most three open links, of whichever kind: a newer one replaces
         the one for the same provider, or else the oldest, whose keys are deleted.  It is
-        our landing page for requests that are pushed (they live for a minute) and remote MCP
-        servers (they tell no account).  With ``account`` it connects the account of this
+        our landing page for requests that are pushed (they live for a minute), values of the
+        person and remote MCP servers.  With ``account`` it connects the account of this
         name, again or for the first time.  Raises ``OAuthMisconfigured`` if it is not set up.
         """
-        if self._configured(provider).begins_here:
+        configured = self._configured(provider)
+        known = await self.servers.of(redis, configured)
+        if known.begins_here or not addresses.are_whole(known):
             about: dict[str, Any] = {"scopes": scopes or (), "account": account}
             code = await self.create_link_code(redis, user_id, provider=provider, **about)
             return self.landing_url(code)
@@ -167,6 +136,7 @@ class OAuthManager(People, OwnAccounts, Upkeep):
         account: str | None = None,
         is_adding: bool = False,
         also: Callable[[Any], object] = lambda _: None,
+        asked: Mapping[str, str] = NOTHING,
     ) -> str:
         """Return the authorization address for a signed-in browser, bound to its session.
 
@@ -174,8 +144,9 @@ class OAuthManager(People, OwnAccounts, Upkeep):
         takes a look at it.  ``is_adding``: another account than those that are connected,
         to be called ``account`` if given.  ``also`` queues commands on the trip that stores
         the attempt.  Raises ``OAuthMisconfigured`` or ``OAuthUnavailable`` if the provider
-        is asked in vain.
+        is asked in vain, ``ValueNeeded`` if its addresses need a value that ``asked`` has not.
         """
+        values = addresses.filled(self._provider(provider), asked).asked
         if scopes is None and is_adding:
             scopes = self._provider(provider).scopes
         elif scopes is None:
@@ -183,7 +154,8 @@ class OAuthManager(People, OwnAccounts, Upkeep):
             found = await self.servers.of(redis, self.providers[provider])
             scopes = found.scopes_for(known.profile)
         bound = {"browser": browser, "return_to": return_to, "is_adding": is_adding}
-        return await self._begin(redis, user_id, provider, scopes, also, **bound, account=account)
+        about = {"asked": values, **bound}
+        return await self._begin(redis, user_id, provider, scopes, also, **about, account=account)
 
     async def _begin(
         self,
@@ -198,11 +170,11 @@ class OAuthManager(People, OwnAccounts, Upkeep):
         self._configured(provider)
         subject = await self.servers.about(self._subject(redis, user_id, provider))
         known = subject.provider
-        asked = tuple(known.scopes if scopes is None else scopes)
+        wanted = tuple(known.scopes if scopes is None else scopes)
         verifier = requests.new_secret() if known.pkce else ""
         bound |= {"account": checked_account(account)}
         begun = {**bound, "begun_at": self.clock.now(), "server": known.identity}
-        attempt = Attempt(subject.user_id, provider, verifier, asked, **begun)
+        attempt = Attempt(subject.user_id, provider, verifier, wanted, **begun)
         way = self.links, self.stories, subject, attempt, self.redirect_uri(provider), also
         return await departure.leave(self._services, *way)
 
@@ -362,15 +334,3 @@ class OAuthManager(People, OwnAccounts, Upkeep):
     async def record(self, redis: RedisClient, user_id: str, event: Event) -> None:
         """Add an event to the person's timeline; a failure is only logged."""
         await activity.note(self._storage, redis, check_user_id(user_id), event)
-
-    # Links from chat, for display and for support
-
-    async def cancel_links(self, redis: RedisClient, user_id: str) -> int:
-        """Switch off every link and proof of the person; return how many there were.
-
-        This sends no notice: see :meth:`tell`.
-        """
-        self._need(redis)
-        count = await open_links.cancel(redis, check_user_id(user_id))
-        await self.stories.switched_off(redis, user_id, ["", *self.providers])
-        return count

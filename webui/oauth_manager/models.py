@@ -67,6 +67,7 @@ class Profile:
     failed_check: str = ""
     generation: str = ""
     is_account_refused: bool = False  # by its address, with a token that had just been issued
+    asked: tuple[str, ...] = ()  # "name=value" of the person's values in its addresses
     kept: tuple[str, ...] = ()  # "path=value" of facts beside the tokens (a provider's KEEP)
 
     def of(self, token: TokenData | None) -> Profile:
@@ -160,6 +161,11 @@ class Connection:
     def lacking_scopes(self) -> tuple[str, ...]:
         """Return the missing scopes that are needed; all missing ones if that is unknown."""
         return tuple(scope for scope in self.missing_scopes if scope not in self.unneeded_scopes)
+
+    @property
+    def asked(self) -> dict[str, str]:
+        """Map the name of each value of the person in the provider's addresses to it: ``shop``."""
+        return dict(one.partition("=")[::2] for one in self.profile.asked)
 
     @property
     def extra(self) -> dict[str, str]:

@@ -26,11 +26,13 @@ class TokenData:
     ``expires_at`` is in epoch seconds, ``0`` meaning "does not expire"; ``scopes`` are
     those the provider granted.  ``issued_at`` (epoch seconds, ``0`` if unknown) only
     tells how long the token lives altogether, and ``client_id`` (``""`` if unknown)
-    which client of ours it was issued to, and ``server`` (``""`` if unknown) by whom
-    (:attr:`OAuthProvider.server`).  ``generation`` is the same in every token of one
-    authorization, and in its profile (:attr:`Profile.generation`); ``""`` in
-    records of older versions.  ``has_others`` marks the first account of a service
-    beside which the person has had further ones (:mod:`.storage.account_names`).
+    which client of ours it was issued to; ``server`` (``""`` if unknown) is the token
+    endpoint that issued it (:attr:`OAuthProvider.server`), ``issuer`` that server's, if it
+    is known, and ``asked`` the person's values in its address (``name=value``).
+    ``generation`` is the same in every token of one authorization, and in its profile
+    (:attr:`Profile.generation`); ``""`` in records of older versions.  ``has_others`` marks
+    the first account of a service beside which the person has had further ones
+    (:mod:`.storage.account_names`).
     """
 
     access_token: str
@@ -44,6 +46,8 @@ class TokenData:
     server: str = field(default="", compare=False)
     generation: str = field(default="", compare=False)
     has_others: bool = field(default=False, compare=False)
+    issuer: str = field(default="", compare=False)
+    asked: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def is_expired(self) -> bool:
@@ -78,6 +82,10 @@ class TokenData:
         more = {
             name: getattr(self, name) for name in ("issued_at", "client_id", "server", "generation")
         }
+        if self.issuer:
+            more["issuer"] = self.issuer
+        if self.asked:
+            more["asked"] = list(self.asked)
         mark = {"has_others": True} if self.has_others else {}
         return {**self.to_dict(), **more, **mark}
 
@@ -113,6 +121,8 @@ class TokenData:
             server=str(d.get("server") or ""),
             generation=str(d.get("generation") or ""),
             has_others=d.get("has_others") is True,
+            issuer=str(d.get("issuer") or ""),
+            asked=tuple(map(str, d.get("asked") or ())),
         )
         made._check_texts()
         return made
@@ -120,7 +130,8 @@ class TokenData:
     def _check_texts(self) -> None:
         """Raise ``TypeError`` unless each is text that can be written; together they cost less."""
         named = self.token_type, self.provider, self.client_id, self.server, self.generation
-        text("".join((self.access_token, self.refresh_token, *named, *self.scopes)))
+        secrets_of, more = (self.access_token, self.refresh_token), (self.issuer, *self.asked)
+        text("".join((*secrets_of, *named, *more, *self.scopes)))
 
     def __repr__(self) -> str:
         return (

@@ -267,10 +267,14 @@ class FakeManager(OAuthManager):
         scopes: Iterable[str] = (),
         account: str | None = None,
         by_key: bool = False,
+        asked: Mapping[str, str] | None = None,
     ) -> str:
+        values = tuple(f"{name}={value}" for name, value in (asked or {}).items())
         code = f"test-link-{next(self._count)}"
         named = account or ""
-        request = LinkRequest(check_user_id(user_id), provider, tuple(scopes), by_key, named)
+        request = LinkRequest(
+            check_user_id(user_id), provider, tuple(scopes), by_key, named, values
+        )
         self.open[user_id, provider] = (code, request, self.clock.now() + 600)
         return code
 

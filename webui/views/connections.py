@@ -19,7 +19,8 @@ from webui.cards import (
     summarize,
     to_start_with,
 )
-from webui.oauth_manager import StoreUnavailable
+from webui.cards.questions import answers
+from webui.oauth_manager import StoreUnavailable, ValueNeeded
 from webui.oauth_manager.protocol import ProviderFailure
 from webui.oauth_manager.storage import TooOld, WrongKey
 from webui.rendering.render import hand_off, is_htmx, render, render_changes
@@ -105,7 +106,8 @@ async def connect(request: Request) -> Response:
     count = partial(site.limiter.queue, name="connect", who=session.user)
     known, tries = await site.manager.connection_beside(site.redis, *who, also=count)
     await site.limiter.judge("connect", session.user, tries)
-    where = where_of(await form_of(request))
+    form = await form_of(request)
+    where = where_of(form)
     if not provider.is_configured:
         return await answer(request, session, provider, where, focus="result", status=409)
     waiting = Note("waiting")
@@ -117,7 +119,12 @@ async def connect(request: Request) -> Response:
             scopes=provider.scopes_for(known.profile),
             return_to=where,
             also=lambda pipe: site.sessions.queue_note(pipe, session, provider.name, waiting),
+            asked=answers(form, known.asked),
         )
+    except ValueNeeded:
+        note = Note("value_needed")
+        session = await site.sessions.put_note(session, provider.name, note)
+        return await done(request, session, provider, where, "n")
     except (StoreUnavailable, TooOld, WrongKey):
         raise
     except ProviderFailure as failure:

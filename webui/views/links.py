@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -9,11 +10,13 @@ from starlette.responses import RedirectResponse, Response
 
 from webui.access.guesses import count_try, may_guess, remember_browser
 from webui.access.roles import wants_newer_sign_in
+from webui.cards.questions import answers, questions
 from webui.fetch_metadata import is_visit
-from webui.oauth_manager import LinkRequest, Status, StoreUnavailable
+from webui.oauth_manager import LinkRequest, Status, StoreUnavailable, ValueNeeded
 from webui.oauth_manager.links import Proof
 from webui.oauth_manager.protocol import ProviderFailure
 from webui.oauth_manager.protocol.callback import AuthorizationResponse
+from webui.oauth_manager.providers import filled, values_of
 from webui.oauth_manager.storage import TooOld, WrongKey
 from webui.paths import card_address
 from webui.rendering.render import hand_off, is_htmx, render
@@ -69,7 +72,7 @@ async def landing(request: Request) -> Response:
     """``GET /connect/{code}``: explains, and changes nothing."""
     if not is_visit(request.headers):
         return Response(status_code=403)
-    site, code = site_of(request), request.path_params["code"]
+    site = site_of(request)
     session = await site.sessions.load(request)
     found = await _look_up(request)
     if found is None:
@@ -77,18 +80,34 @@ async def landing(request: Request) -> Response:
     link, expires_at = found
     if session is not None and session.user != link.user_id:
         return ended("not-yours")
-    provider = site.manager.providers.get(link.provider)
     if _is_switched_off(site, link):
         return await _switched_off(request, link.provider)
+    return _landing_page(request, session, link, expires_at)
+
+
+def _landing_page(
+    request: Request,
+    session: Session | None,
+    link: LinkRequest,
+    expires_at: float,
+    *,
+    is_wrong: bool = False,
+) -> Response:
+    """Render the page of a link; ``is_wrong``: what the person typed is of no use."""
+    site, code = site_of(request), request.path_params["code"]
+    provider = site.manager.providers.get(link.provider)
     scopes = link.scopes or (provider.scopes if provider else ())
     names = site.settings.product_name, site.settings.bot_name
+    groups = permission_groups(provider, scopes, *names, strongest_first=True) if provider else ()
+    known = values_of(link.asked)
     return render(
         request,
         "link_landing.html",
+        status=422 if is_wrong else 200,
         provider=provider,
-        groups=permission_groups(provider, scopes, *names, strongest_first=True)
-        if provider
-        else (),
+        groups=groups,
+        questions=questions(provider, known, "link") if provider else (),
+        is_wrong=is_wrong,
         start_url=f"/connect/{code}/start",
         decline_url=f"/connect/{code}/decline",
         expires_at=expires_at,
@@ -108,12 +127,16 @@ async def start(request: Request) -> Response:
     session = await site.sessions.load(request)
     if found is not None and _is_switched_off(site, found[0]):
         return await _switched_off(request, found[0].provider)
+    answered = await _answered(request, found[0]) if found else ()
+    if found and answered is None:
+        return _landing_page(request, session, *found, is_wrong=True)
     link = await site.manager.links.take(site.redis, code)
     if link is None:
         return await _over(request)
     if session is not None and session.user != link.user_id:
         await site.manager.link_cancelled(site.redis, link)
         return ended("not-yours")
+    link = replace(link, asked=answered or ())
     await site.manager.link_used(site.redis, link)
     if session is None or _is_to_prove(site, session, link):
         response = await begin_proof(request, link)
@@ -121,6 +144,18 @@ async def start(request: Request) -> Response:
         response = await _go_on(request, session, link)
     keep_link(request, response, code)
     return response
+
+
+async def _answered(request: Request, link: LinkRequest) -> tuple[str, ...] | None:
+    """Return what the person typed for the provider's address; None if it is of no use."""
+    provider = site_of(request).manager.providers.get(link.provider)
+    if provider is None or not provider.ask:
+        return ()
+    given = answers(await form_of(request), values_of(link.asked))
+    try:
+        return filled(provider, given).asked
+    except ValueNeeded:
+        return None
 
 
 async def decline(request: Request) -> Response:
@@ -243,7 +278,10 @@ async def _go_on(request: Request, session: Session, link: LinkRequest) -> Respo
             browser=session.binding,
             scopes=link.scopes or None,
             return_to="done",
+            asked=values_of(link.asked),
         )
+    except ValueNeeded:  # the provider has come to need one since
+        return RedirectResponse(card_address("detail", link.provider, "n"), 303)
     except (StoreUnavailable, TooOld, WrongKey):
         raise
     except ProviderFailure as failure:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from urllib.parse import urlsplit
+
 import httpx
 
-from ..configuration import is_loopback
-from ..errors import HostRefused
+from ..configuration import Malformed, endpoint, is_loopback
+from ..errors import HostRefused, ValueNeeded
+from ..models import Connection
 from ..protocol.transport import Transport
+from ..providers import addresses
 from ..providers.provider import OAuthProvider
 
 TOKEN = "oauth_token"  # of a request's extensions, which a redirect takes along
@@ -21,12 +28,21 @@ class ApiHosts:
 
     def __init__(self, provider: OAuthProvider) -> None:
         self.provider = provider
-        self._places = {
-            (scheme, httpx.URL(f"{scheme}://{host}").netloc)
-            for scheme in _SCHEMES
-            for host in provider.api_hosts
-        }
+        self._places = _places(provider.api_hosts)
         self._is_here = is_loopback(httpx.URL(provider.token_url).host)
+
+    @property
+    def are_of_connection(self) -> bool:
+        """Tell whether a host is another one for each connection, and is not known yet."""
+        return any("{" in host for host in self.provider.api_hosts)
+
+    def settle(self, connection: Connection) -> None:
+        """Take the hosts of one connection, by the person's values and its kept facts."""
+        with suppress(ValueNeeded):
+            self.provider = addresses.filled(self.provider, connection.asked)
+        hosts = [_own_host(host, connection.extra) for host in self.provider.api_hosts]
+        self.provider = replace(self.provider, api_hosts=tuple(filter(None, hosts)))
+        self._places = _places(self.provider.api_hosts)
 
     def has(self, url: httpx.URL) -> bool:
         """Tell whether a token may go to this address."""
@@ -38,6 +54,24 @@ class ApiHosts:
         if not self.has(url):
             place = f"{url.scheme}://{url.netloc.decode('ascii', 'replace')}"
             raise HostRefused(self.provider.name, place, tuple(self.provider.api_hosts))
+
+
+def _places(hosts: Iterable[str]) -> set[tuple[str, bytes]]:
+    whole = [host for host in hosts if "{" not in host]
+    return {
+        (scheme, httpx.URL(f"{scheme}://{host}").netloc) for scheme in _SCHEMES for host in whole
+    }
+
+
+def _own_host(host: str, facts: Mapping[str, str]) -> str:
+    """Return a host, or that of the fact which it names (an address or a host); ``""`` if none."""
+    if not host.startswith("{"):
+        return host
+    fact = facts.get(host.strip("{}"), "")
+    try:
+        return urlsplit(endpoint(fact if "://" in fact else f"https://{fact}")).netloc
+    except Malformed:
+        return ""
 
 
 class Guard(httpx.AsyncBaseTransport):

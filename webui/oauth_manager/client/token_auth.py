@@ -46,6 +46,7 @@ class TokenAuth(httpx.Auth):
     async def async_auth_flow(
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
+        await self._settle()
         self._hosts.check(request.url)
         is_repeatable = _is_repeatable(request.stream)
         token = await self._token()
@@ -76,6 +77,12 @@ class TokenAuth(httpx.Auth):
             return
         if error := await wider(self._ctx, self._manager, provider.name, wanted, **self._account):
             raise error
+
+    async def _settle(self) -> None:
+        """Find out the hosts of this connection, if they are other ones for each."""
+        if self._hosts.are_of_connection:
+            place = self._ctx.redis, self._ctx.user_id, self._hosts.provider.name
+            self._hosts.settle(await self._manager.connection(*place))
 
     def _carrying(self, request: httpx.Request, token: str) -> httpx.Request:
         provider = self._hosts.provider

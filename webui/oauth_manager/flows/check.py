@@ -15,6 +15,7 @@ from ..models import Profile
 from ..protocol import answers
 from ..protocol.answers import Answer
 from ..protocol.transport import DEADLINE_WHILE_WAITING
+from ..providers import addresses
 from ..storage import account_index, lookup, updates
 from ..storage.calls import redis_call
 from ..storage.records import Stored
@@ -53,6 +54,7 @@ async def check(services: Services, subject: Subject) -> Health:
     token = stored.require_token()
     if token is None:
         return Health.RECONNECT_NEEDED
+    subject = replace(subject, provider=addresses.at(subject.provider, token))
     verdict = await _verdict(services, subject, stored, token)
     if verdict is _Verdict.ACCEPTED:
         return Health.WORKING
@@ -70,7 +72,7 @@ async def _verdict(
     known, provider = stored.facts, subject.provider
     if not provider.account_url:
         return _Verdict.NOBODY
-    if not provider.has_issued(token.server):
+    if not addresses.has_issued(provider, token):
         return _Verdict.REJECTED  # and is not shown to the server that is set up now
     try:
         answer = await _answer(services, subject, token)
@@ -119,8 +121,10 @@ async def learned(services: Services, subject: Subject, stored: Stored) -> Profi
     """Return the stored facts with their account, if the provider names it; writes nothing."""
     known, token = stored.facts, stored.require_token()
     subject = await services.servers.about_if_known(subject)
+    if token:
+        subject = replace(subject, provider=addresses.at(subject.provider, token))
     provider = subject.provider
-    if token is None or not provider.account_url or not provider.has_issued(token.server):
+    if token is None or not provider.account_url or not addresses.has_issued(provider, token):
         return known
     try:
         answer = await _answer(services, subject, token)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from ..clock import Clock
@@ -17,7 +18,7 @@ from ..protocol import client_identity
 from ..protocol.client import ProviderClient
 from ..protocol.steps import Observer, Steps
 from ..protocol.transport import DEADLINE_WHILE_WAITING, Transport
-from ..providers.client_keys import OwnClient, derive_key
+from ..providers.client_keys import derive_key
 from ..providers.provider import OAuthProvider
 from ..storage import canary, renewal_limit, rotation
 from ..storage.calls import RedisClient
@@ -32,19 +33,10 @@ from .census_week import Week, week
 from .last_used import Uses
 from .memory import Memory
 from .servers import Servers
-from .services import Services
+from .services import SIGNING, Services, name_ourselves
 from .tasks import DRAIN_SECONDS, Result
 
-_SIGNING = "account-connections client assertions"
-
-
-def _name_ourselves(sealer: Sealer, base_url: str, providers: dict[str, OAuthProvider]) -> None:
-    """Give a client of our own to each remote MCP server that no operator has a client id for."""
-    lacking = [p for p in providers.values() if p.resource and not p.client_id and base_url]
-    keys = sealer.fernet_keys if lacking else []
-    key = derive_key(keys[0], _SIGNING) if keys else None
-    for provider in lacking:
-        provider.own = OwnClient(base_url, key)
+NOTHING: Mapping[str, str] = MappingProxyType({})  # no values of the person
 
 
 class Composition:
@@ -62,7 +54,7 @@ class Composition:
         self.base_url = base_url
         self.clock = clock
         self.providers = providers
-        _name_ourselves(sealer, base_url, providers)
+        name_ourselves(sealer, base_url, providers)
         self.patience = DEADLINE_WHILE_WAITING  # seconds that a disconnect waits for a provider
         self._transport = transport
         self._sealer = sealer
@@ -109,7 +101,7 @@ class Composition:
         keys = [one.signing_key for one in known if one.is_configured and one.client_key]
         if any(one.own for one in known):
             # With an older key too: a process that knows no newer one may still sign.
-            keys += [derive_key(key, _SIGNING) for key in self._sealer.fernet_keys]
+            keys += [derive_key(key, SIGNING) for key in self._sealer.fernet_keys]
         return list({key.name: key.public for key in keys}.values())
 
     async def client_document(

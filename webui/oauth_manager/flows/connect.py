@@ -12,6 +12,7 @@ from ..errors import FlowRefused
 from ..journal.activity import Event
 from ..links.codes import Attempt
 from ..models import Account, Connection, Profile
+from ..providers import addresses
 from ..providers.provider import OAuthProvider
 from ..storage import lookup
 from ..storage.canary import WrongKey
@@ -61,6 +62,8 @@ async def _complete(
     grant that could not be stored.
     """
     subject = await services.servers.about(subject)
+    provider = addresses.filled(subject.provider, addresses.values_of(attempt.asked))
+    subject = replace(subject, provider=provider)
     if attempt.server not in ("", subject.provider.identity):
         raise FlowRefused("issuer", subject.provider.name)  # its code is another server's
     first, before = subject.at(""), await lookup.read_for_writing(services.storage, subject, also)
@@ -220,4 +223,5 @@ def _fresh_profile(
         generation=back.token.generation,
         is_account_refused=back.is_refused,
         kept=back.kept,
+        asked=attempt.asked,
     )

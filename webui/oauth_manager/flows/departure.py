@@ -9,6 +9,7 @@ from ..errors import OAuthMisconfigured
 from ..journal.stories import Stories
 from ..links.codes import Attempt, Links
 from ..protocol import requests
+from ..providers import addresses
 from ..storage.calls import Pipeline
 from ..storage.storage import Subject
 from .services import Services
@@ -28,7 +29,8 @@ async def leave(
     A request that is to be pushed is pushed then; whoever cannot push it leads nobody away.
     Raises ``OAuthMisconfigured`` or ``OAuthUnavailable``.
     """
-    provider, verifier = subject.provider, attempt.verifier
+    provider = addresses.filled(subject.provider, addresses.values_of(attempt.asked))
+    verifier = attempt.verifier
 
     def queue(pipe: Pipeline) -> None:
         stories.goes_on(pipe, attempt=attempt)

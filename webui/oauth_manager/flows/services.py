@@ -6,12 +6,25 @@ from dataclasses import dataclass, field
 
 from ..protocol.client import ProviderClient
 from ..protocol.steps import Steps
+from ..providers.client_keys import OwnClient, derive_key
+from ..providers.provider import OAuthProvider
+from ..storage.sealer import Sealer
 from ..storage.storage import Storage
 from .flight import Flight, Route
 from .servers import Servers
 from .tasks import Tasks
 
 PATIENCE = 8.0  # seconds that a person waits for Redis, once the provider has answered
+SIGNING = "account-connections client assertions"
+
+
+def name_ourselves(sealer: Sealer, base_url: str, providers: dict[str, OAuthProvider]) -> None:
+    """Give a client of our own to each remote MCP server that no operator has a client id for."""
+    lacking = [p for p in providers.values() if p.resource and not p.client_id and base_url]
+    keys = sealer.fernet_keys if lacking else []
+    key = derive_key(keys[0], SIGNING) if keys else None
+    for provider in lacking:
+        provider.own = OwnClient(base_url, key)
 
 
 @dataclass

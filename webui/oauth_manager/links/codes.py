@@ -79,6 +79,7 @@ class Attempt:
     # The server that it left for, and our name there, if those had to be found
     # (:attr:`OAuthProvider.identity`).
     server: str = ""
+    asked: tuple[str, ...] = ()  # the person's values: "name=value"
     # Facts of the callback that are kept, once it has come back.
     returned: tuple[str, ...] = ()
     # The name or handle of the account that was asked for, ``""`` if none was.

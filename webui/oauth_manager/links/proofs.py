@@ -94,6 +94,7 @@ class Proofs:
             "scopes": list(request.scopes),
             "by_key": request.by_key,
             **({"account": request.account} if request.account else {}),
+            "asked": list(request.asked),
             "code": code,
             "parked": {**asdict(parked), "attempt": parked.attempt.record()} if parked else None,
         }

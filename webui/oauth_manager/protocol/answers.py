@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 from ..errors import Meaning
 from ..models import Account
+from ..providers import addresses
 from ..providers.provider import OAuthProvider
 from .meanings import everything_said, meaning_of
 
@@ -143,7 +144,7 @@ def read_account(
             _joined_at(profile, provider.account_id_field),
             text_at(profile, provider.account_label_field),
         )
-    return Account(_plain(account.id), _plain(account.label))
+    return Account(addresses.own_id(provider, _plain(account.id)), _plain(account.label))
 
 
 def read_permissions(provider: OAuthProvider, answer: Answer) -> list[str] | None:

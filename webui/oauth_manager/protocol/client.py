@@ -9,6 +9,7 @@ from typing import Any
 
 from ..clock import Clock
 from ..errors import Meaning, OAuthMisconfigured, OAuthRefused, OAuthUnavailable
+from ..providers import addresses
 from ..providers.provider import OAuthProvider
 from ..token_data import TokenData
 from . import answers, pushed, requests, token_answers
@@ -104,8 +105,9 @@ class ProviderClient:
             raise OAuthMisconfigured(provider.name, "refresh", "not_set_up")
         if not provider.is_found:
             raise OAuthUnavailable(provider.name, "refresh", "not_found_yet")
-        if not provider.has_issued(token.server):
+        if not addresses.has_issued(provider, token):
             raise OAuthRefused(provider.name, "refresh", "another_server", meaning=Meaning.MOVED)
+        provider = addresses.at(provider, token)
         answer = await self._send(
             requests.refresh_request(provider, token, self._assertion(provider))
         )
@@ -138,7 +140,7 @@ class ProviderClient:
         self, provider: OAuthProvider, token: TokenData, deadline: float = DEADLINE
     ) -> bool:
         """Ask the provider to end the grant; return whether it confirmed.  Raises nothing."""
-        is_ours = provider.has_issued(token.server)
+        is_ours, provider = addresses.has_issued(provider, token), addresses.at(provider, token)
         if not provider.can_revoke or not provider.is_configured or not is_ours:
             return False
         try:
@@ -161,6 +163,7 @@ class ProviderClient:
 
         Each request has ``deadline`` seconds.  Raises ``OAuthUnavailable``.
         """
+        provider = addresses.at(provider, token)
         request = requests.account_request(provider, token.access_token)
         answer = await self._send(request, deadline)
         is_fresh = 0 <= self._clock.now() - token.issued_at < FRESH

@@ -203,6 +203,8 @@ def token_data(
         issued_at=now,
         client_id=provider.client_id,
         server=provider.server,
+        issuer=provider.issuer,
+        asked=provider.asked,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .addresses import filled, values_of
 from .assembly import build_providers, merged
 from .entries import BUILT_IN, Templates, entry, names, nearest, template
 from .features import checked_features
@@ -26,12 +27,14 @@ __all__ = [
     "build_providers",
     "checked_features",
     "entry",
+    "filled",
     "merged",
     "names",
     "nearest",
     "read",
     "reader_of",
     "template",
+    "values_of",
 ]
 
 PROVIDER_TEMPLATES: Mapping[str, Mapping[str, Any]] = Templates()

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..configuration import Malformed, check_provider, origin
-from . import entries, kinds, openid, schema
+from . import addresses, asked, entries, kinds, openid, schema
 from .provider import OAuthProvider
 
 _OF_THE_SAME_SERVER = frozenset(
     {
         "account_url",
         "api_hosts",
+        "ask",
         "issuer",
         "manage_label",
         "manage_url",
@@ -41,6 +42,7 @@ _READ = {
     "account_body",
     "account_method",
     "api_hosts",
+    "ask",
     "client_id_name",
     "client_key",
     "headers",
@@ -97,19 +99,19 @@ def build_providers(
         template = templates[name] if name in templates else entries.template(name)
         try:
             given = _given(config.get(name, {}), template)
-            check_provider(given, template, is_out_there=is_out_there)
+            whole = {k: asked.without_places(v) for k, v in _addresses(given).items()}
+            check_provider({**given, **whole}, template, is_out_there=is_out_there)
         except Malformed as fault:
             raise ValueError(f"provider {name!r}: {fault}") from None
         known = _by_resource(template, given) or _by_issuer(template, given)
         provider = _at_host(known or merged(template, given))
-        if not provider.get("to_find") and not _has_endpoints(provider):
-            raise ValueError(f"provider {name!r} needs authorize_url and token_url{_near(name)}")
-        if provider.get("client_id") and "{host}" in provider["token_url"]:
-            raise ValueError(f"provider {name!r} needs host")
+        _check_addresses(name, provider)
+        provider["is_vendors"] = _is_vendors(template, provider)
         scopes = provider.get("scopes", ())
         provider["scopes"] = scopes.split() if isinstance(scopes, str) else list(scopes)
         provider["extra_auth_params"] = dict(provider.get("extra_auth_params", {}))
-        providers[name] = OAuthProvider(name=name, **provider)
+        made = OAuthProvider(name=name, **provider)
+        providers[name] = _with_host(made) if made.ask and made.host else made
     return providers
 
 
@@ -140,6 +142,31 @@ def _by_issuer(template: Mapping[str, Any], given: Mapping[str, Any]) -> dict[st
     usual = openid.template(has_own_account=not given.keys().isdisjoint(_OF_THE_ACCOUNT))
     decided = given.keys() | (kept.keys() - {"scopes"})
     return {**usual, **kept, **given, "to_find": openid.TO_FIND - decided}
+
+
+def _check_addresses(name: str, provider: Mapping[str, Any]) -> None:
+    """Raise ``ValueError`` if addresses are missing, or have no safe place for what fills them."""
+    if not provider.get("to_find") and not _has_endpoints(provider):
+        raise ValueError(f"provider {name!r} needs authorize_url and token_url{_near(name)}")
+    if provider.get("client_id") and "{host}" in provider["token_url"]:
+        raise ValueError(f"provider {name!r} needs host")
+    for where, said in asked.faults(provider.get("ask", ()), _addresses(provider)):
+        raise ValueError(f"provider {name!r}: {where} {said}")
+
+
+def _with_host(provider: OAuthProvider) -> OAuthProvider:
+    """Ask nobody: the deployment's host is the value of all its people.  Raises ``ValueError``."""
+    filled = addresses.filled(provider, {provider.ask[0].name: provider.host})
+    return replace(filled, ask=())
+
+
+def _addresses(provider: Mapping[str, Any]) -> dict[str, str]:
+    return {k: v for k, v in provider.items() if k.endswith("_url") and v}
+
+
+def _is_vendors(template: Mapping[str, Any], provider: Mapping[str, Any]) -> bool:
+    usual = template.get("token_url", "")
+    return bool(usual) and "{" not in usual and usual == provider.get("token_url")
 
 
 def _has_endpoints(provider: Mapping[str, Any]) -> bool:

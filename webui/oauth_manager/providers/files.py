@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
-from urllib.parse import urlsplit
 
 from ..configuration import Malformed
-from . import kinds, schema
+from . import asked, kinds, schema
 
 GROUPS = ("Sees", "Changes", "Acts", "Deletes")
 _NEEDED = {"authorize_url", "token_url"}  # or the issuer alone, whose metadata name them
@@ -85,6 +84,8 @@ def _faults(
     for key in sorted(_NEEDED):
         if key not in table and ("issuer" not in table or len(_NEEDED - table.keys()) == 1):
             yield (), f"{key} is missing"
+    if ("ask" in found) == ("ask" in table):
+        yield from _misplaced(found)
     yield from _elsewhere(found)
     for name in found.get("unconfirmed", ()):
         if name not in schema.BY_NAME:
@@ -101,9 +102,16 @@ def _nearest(key: str) -> str:
     return f"; {near[0]} is" if near else ""
 
 
+def _misplaced(found: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the addresses in which a value of the person has no place that is safe."""
+    addresses = {k: v for k, v in found.items() if k.endswith("_url")}
+    for where, said in asked.faults(found.get("ask", ()), addresses):
+        yield (where,), f"{where} {said}"
+
+
 def _elsewhere(found: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield the endpoints outside the vendor's ``domains``, if those are named."""
-    domains = found.get("domains")
+    domains = found.get("domains", ())
     for key in (
         "authorize_url",
         "token_url",
@@ -112,8 +120,9 @@ def _elsewhere(found: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]
         "revoke_url",
         "account_url",
     ):
-        host = urlsplit(found.get(key, "")).hostname or ""
-        if domains and host and not any(f".{host}".endswith(f".{one}") for one in domains):
+        hosts = asked.hosts(found.get("ask", ()), found.get(key, ""))
+        outside = [h for h in hosts if not any(f".{h}".endswith(f".{one}") for one in domains)]
+        if domains and outside:
             yield (key,), f"{key} is on none of the domains"
 
 
@@ -172,7 +181,7 @@ def _line(text: str, *path: str) -> int:
     for number, line in enumerate(text.splitlines() if path else (), 1):
         if header := re.match(r"\s*\[([^\[\]]+)\]", line):
             table = _names(f"[{header[1]}]")
-            if table == path:
+            if table[: len(path)] == path:
                 return number
         elif assigned := re.match(r"""\s*((?:"[^"]*"|'[^']*'|[\w.\-]+|\s)+?)\s*=""", line):
             names = (*table, *_names(f"{assigned[1]} = 0"))

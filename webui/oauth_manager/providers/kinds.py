@@ -13,7 +13,7 @@ from typing import Any
 from .. import configuration
 from ..configuration import Malformed
 from ..errors import Meaning
-from . import client_keys, texts, wire_kinds
+from . import asked, client_keys, texts, wire_kinds
 
 NEVER = -1
 """The ``lifetime`` of tokens that never end, whatever the answer says."""
@@ -111,6 +111,7 @@ def one_of(*choices: str) -> Callable[[object], str]:
 
 _READERS: dict[str, Callable[[object], Any]] = {
     "addresses": addresses,
+    "ask": asked.read,
     "client_key": client_key,
     "contents": contents,
     "count": count,

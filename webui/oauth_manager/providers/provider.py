@@ -11,6 +11,7 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 from ..models import Account, Profile
+from .asked import Asked
 from .client_keys import OwnClient
 from .features import checked_features
 from .registration import Registration
@@ -52,6 +53,8 @@ class OAuthProvider(Registration):
     own: OwnClient | None = None  # in place of a client id, if no operator has registered us
     resource: str = ""  # a remote MCP server: its tokens are for it alone (RFC 8707)
     host: str = ""  # of the operator's own installation
+    ask: tuple[Asked, ...] = ()  # values of the person that fill its addresses
+    asked: tuple[str, ...] = ()  # those that have filled them: "name=value"
     label: str = ""
     purpose: str = ""
     scope_separator: str = " "
@@ -118,6 +121,7 @@ class OAuthProvider(Registration):
     # addresses that its own metadata name, and no operator
     reach: tuple[str, ...] = ()
     found: tuple[str, ...] = ()
+    is_vendors: bool = False  # the token endpoint is that of a vendor with one server for all
     # fields that the metadata of its issuer decide; none, if all is known without them
     to_find: frozenset[str] = frozenset()
     read_account: AccountReader | None = field(default=None, repr=False)

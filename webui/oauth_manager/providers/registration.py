@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cached_property
 
-from ..configuration import origin
 from .client_keys import ClientKey, OwnClient, read_key
 
 
@@ -49,13 +48,10 @@ class Registration:
 
     @property
     def server(self) -> str:
-        """Return the origin of the token endpoint: tokens go back to where they are from.
-
-        Those of a remote MCP server to its very endpoint: others may share the host.
-        """
+        """Return the token endpoint, and of a remote MCP server whose: tokens go back there."""
         if self.resource:
             return f"{self.issuer} {self.token_url} {self.resource}"
-        return origin(self.token_url)
+        return self.token_url
 
     @property
     def begins_here(self) -> bool:
@@ -68,10 +64,6 @@ class Registration:
         if not self.to_find:
             return ""
         return f"{self.issuer} {self.token_url} {self.client_id} {self.resource}"
-
-    def has_issued(self, server: str) -> bool:
-        """Return whether tokens of that server are this one's; ``""`` is not known, and may be."""
-        return server in ("", self.server)
 
     def reach_of(self, url: str) -> tuple[str, ...]:
         """Return the kinds of addresses that a request to one of its addresses may go to."""

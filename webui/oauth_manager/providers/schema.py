@@ -165,6 +165,7 @@ SCHEMA = (
     ),
     # In files alone.
     Field("account_picker", "parameters"),
+    Field("ask", "ask"),
     Field("homepage", "endpoint"),
     Field("source", "addresses"),
     Field("checked", "day"),

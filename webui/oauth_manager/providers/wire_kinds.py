@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 
 from .. import configuration
 from ..configuration import Malformed
+from .asked import without_places
 from .texts import text, words
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
@@ -21,7 +22,10 @@ _OTHER_HEADER = re.compile(
     re.IGNORECASE,
 )
 _TOKEN_HEADER = re.compile(r"([A-Za-z][A-Za-z0-9-]{0,63}): ?(([!-~]{1,32} )?\{access_token\})")
-_HOST = re.compile(r"\{[a-z_.]+\}|[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?")
+_HOST = re.compile(
+    r"\{[a-z_.]+\}|(\{[a-z_]+\}\.)?[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?"
+    r"|[a-z0-9.-]+\{[a-z_]+\}[a-z0-9.-]+"
+)
 _OWN_HOST = re.compile(r"[a-z0-9.:\[\]-]+(/[A-Za-z0-9._~-]+)*")
 _SECRET = re.compile("(access_|refresh_|id_|session_)?token|code|state|(client_)?secret|password")
 _OUR_PARAMETER = re.compile(
@@ -31,9 +35,9 @@ _OUR_PARAMETER = re.compile(
 
 
 def endpoint(value: object) -> str:
-    """Read an address, whose host may be the operator's ``{host}``."""
+    """Read an address, whose host may be the operator's ``{host}``, or have a value asked."""
     filled = value.replace("://{host}", "://host.example") if isinstance(value, str) else value
-    configuration.endpoint(filled)
+    configuration.endpoint(without_places(filled) if isinstance(filled, str) else filled)
     return str(value)
 
 

@@ -75,6 +75,7 @@ class LinkRequest:
 
     ``by_key``: the holder of a service key had it made, not the bot in its chat.  ``account``
     is the name of the account to connect, ``""`` if none was given.
+    ``asked`` are values of the person, ``name=value``.
     """
 
     user_id: str
@@ -82,6 +83,7 @@ class LinkRequest:
     scopes: tuple[str, ...] = ()
     by_key: bool = False
     account: str = ""
+    asked: tuple[str, ...] = ()
 
 
 def listed(entries: Mapping[Any, Any]) -> Iterator[tuple[str, str, float]]:
@@ -104,6 +106,8 @@ def put_link(pipe: Pipeline, code: str, request: LinkRequest) -> None:
             rest["by_key"] = True
         if request.account:
             rest["account"] = request.account
+        if request.asked:
+            rest["asked"] = list(request.asked)
         value += f"\n{json.dumps(rest)}"
     ttl = keys.LINK_CODE_TTL
     pipe.set(keys.link(code), value, ex=ttl)
