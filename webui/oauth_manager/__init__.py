@@ -30,7 +30,6 @@ from .errors import (
     RecordNewer,
     RecordUnreadable,
     StoreUnavailable,
-    ValueNeeded,
 )
 from .flows.census import Census
 from .flows.census_week import Week
@@ -55,6 +54,7 @@ from .models import (
 )
 from .protocol.steps import Step
 from .providers import PROVIDER_TEMPLATES
+from .providers.asked import ValueNeeded
 from .providers.provider import OAuthProvider
 from .storage.clients import redis_from_url
 from .storage.imports import Imported

@@ -209,18 +209,6 @@ class OAuthRefused(ProviderFailure):
     what = "was refused"
 
 
-class ValueNeeded(ValueError):
-    """A value that a provider's addresses need of the person is missing, or is none.
-
-    ``name`` is the value's.
-    """
-
-    def __init__(self, provider: str, name: str) -> None:
-        self.provider = provider
-        self.name = name
-        super().__init__(f"{provider} needs a value of the person: {name}")
-
-
 class FlowRefused(OAuthError):
     """A callback or link that must not go on; nothing was sent and nothing stored.
 

@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 import httpx
 
 from ..configuration import Malformed, endpoint, is_loopback
-from ..errors import HostRefused, ValueNeeded
+from ..errors import HostRefused
 from ..models import Connection
 from ..protocol.transport import Transport
 from ..providers import addresses
+from ..providers.asked import ValueNeeded
 from ..providers.provider import OAuthProvider
 
 TOKEN = "oauth_token"  # of a request's extensions, which a redirect takes along

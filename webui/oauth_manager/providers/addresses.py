@@ -7,9 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..configuration import origin
-from ..errors import ValueNeeded
 from ..token_data import TokenData
-from .asked import domain_of
+from .asked import ValueNeeded, domain_of
 from .provider import OAuthProvider
 
 

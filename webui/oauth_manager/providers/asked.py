@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from ..configuration import Malformed, address, endpoint
-from ..errors import ValueNeeded
 from .texts import line
 
 _NAME = re.compile(r"[a-z][a-z_]{0,31}")
@@ -22,6 +21,18 @@ _PLACE = re.compile(r"\{([a-z_]+)\}")
 _OTHERS = frozenset({"host", "client_id"})  # filled from the deployment's settings
 _LONGEST = 200  # characters that a person may type
 _FIELDS = frozenset({"label", "pattern", "example", "choices", "fills"})
+
+
+class ValueNeeded(ValueError):
+    """A value that a provider's addresses need of the person is missing, or is none.
+
+    ``name`` is the value's.
+    """
+
+    def __init__(self, provider: str, name: str) -> None:
+        self.provider = provider
+        self.name = name
+        super().__init__(f"{provider} needs a value of the person: {name}")
 
 
 @dataclass(frozen=True, slots=True)
