@@ -39,6 +39,7 @@ _AGREED = (
     "client_key",
     "client_secret",
     "issuer",
+    "resource",
     "revoke_url",
     "scopes",
     "token_url",
