@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -15,13 +16,19 @@ from tests.kit.library import BASE_URL, KEY, age, callback_query, impatient
 from webui.oauth_manager import (
     Connection,
     Health,
+    HostRefused,
     OAuthManager,
+    OAuthNotConnected,
     OAuthProvider,
+    Profile,
     RevokeOutcome,
     Status,
     SwitchOffer,
     ValueNeeded,
+    oauth_client,
+    replace_oauth_manager,
 )
+from webui.oauth_manager.client.guard import ApiHosts
 from webui.oauth_manager.protocol.transport import Transport
 from webui.oauth_manager.providers import FaultyFile, addresses, build_providers, read
 
@@ -265,3 +272,35 @@ example = "one"
         with pytest.raises(FaultyFile) as caught:
             read(NAME, self.GOOD.replace(before, after))
         assert (line, True) in {(fault.line, said in fault.text) for fault in caught.value.faults}
+
+
+async def test_a_client_follows_the_connection_and_takes_no_token_to_the_shop_before(
+    manager: OAuthManager, fake: FakeProvider, redis: Redis
+) -> None:
+    @dataclass
+    class Ctx:
+        redis: Any
+        user_id: str = "ann"
+
+    before = replace_oauth_manager(manager)
+    try:
+        async with oauth_client(Ctx(redis), NAME) as http:
+            with pytest.raises(OAuthNotConnected):
+                await http.get("https://one.shops.example/account")
+            for shop, other in (("one", "two"), ("two", "one")):
+                await connect(manager, fake, redis, shop)
+                answer = await http.get(f"https://{shop}.shops.example/account")
+                assert answer.status_code == 200
+                with pytest.raises(HostRefused):
+                    await http.get(f"https://{other}.shops.example/account")
+                await manager.delete_token(redis, "ann", NAME)
+    finally:
+        replace_oauth_manager(before)
+
+
+async def test_no_value_of_a_callback_names_a_host_for_tokens(redis: Redis) -> None:
+    found = provider(api_hosts=["{domain}"], keep=["callback.domain", "shop_url"])
+    known = Profile(kept=("domain=evil.example",), asked=("shop=one",))
+    hosts_of = ApiHosts(found)
+    hosts_of.settle(Connection(NAME, Status.CONNECTED, profile=known))
+    assert not hosts_of.has(httpx.URL("https://evil.example/"))

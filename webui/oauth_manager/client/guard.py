@@ -29,20 +29,27 @@ class ApiHosts:
 
     def __init__(self, provider: OAuthProvider) -> None:
         self.provider = provider
+        self._given = provider
         self._places = _places(provider.api_hosts)
         self._is_here = is_loopback(httpx.URL(provider.token_url).host)
 
     @property
     def are_of_connection(self) -> bool:
-        """Tell whether a host is another one for each connection, and is not known yet."""
-        return any("{" in host for host in self.provider.api_hosts)
+        """Tell whether a host is another one for each connection."""
+        return any("{" in host for host in self._given.api_hosts)
 
     def settle(self, connection: Connection) -> None:
-        """Take the hosts of one connection, by the person's values and its kept facts."""
+        """Take the hosts of one connection, by the person's values and its kept facts.
+
+        Not by what a callback brought: anybody can write that.
+        """
+        found = self._given
         with suppress(ValueNeeded):
-            self.provider = addresses.filled(self.provider, connection.asked)
-        hosts = [_own_host(host, connection.extra) for host in self.provider.api_hosts]
-        self.provider = replace(self.provider, api_hosts=tuple(filter(None, hosts)))
+            found = addresses.filled(found, connection.asked)
+        brought = {path.removeprefix("callback.") for path in found.keep if "callback." in path}
+        told = {name: fact for name, fact in connection.extra.items() if name not in brought}
+        hosts = [_own_host(host, told) for host in found.api_hosts]
+        self.provider = replace(found, api_hosts=tuple(filter(None, hosts)))
         self._places = _places(self.provider.api_hosts)
 
     def has(self, url: httpx.URL) -> bool:

@@ -46,10 +46,10 @@ class TokenAuth(httpx.Auth):
     async def async_auth_flow(
         self, request: httpx.Request
     ) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        await self._settle()
+        token = await self._settled()
         self._hosts.check(request.url)
         is_repeatable = _is_repeatable(request.stream)
-        token = await self._token()
+        token = token or await self._token()
         response = yield self._carrying(request, token)
         if response.status_code == 403:
             await self._step_up(response)
@@ -78,11 +78,17 @@ class TokenAuth(httpx.Auth):
         if error := await wider(self._ctx, self._manager, provider.name, wanted, **self._account):
             raise error
 
-    async def _settle(self) -> None:
-        """Find out the hosts of this connection, if they are other ones for each."""
-        if self._hosts.are_of_connection:
-            place = self._ctx.redis, self._ctx.user_id, self._hosts.provider.name
-            self._hosts.settle(await self._manager.connection(*place))
+    async def _settled(self) -> str:
+        """Find out the hosts of this connection, and its token, if they are other ones for each.
+
+        For each request: the client may outlive the connection.
+        """
+        if not self._hosts.are_of_connection:
+            return ""
+        token = await self._token()
+        place = self._ctx.redis, self._ctx.user_id, self._hosts.provider.name
+        self._hosts.settle(await self._manager.connection(*place, **self._account))
+        return token
 
     def _carrying(self, request: httpx.Request, token: str) -> httpx.Request:
         provider = self._hosts.provider
