@@ -557,3 +557,72 @@ class TestProofs:
                 proven = await place.browser()
                 await place.prove(proven, "carol")
                 assert (await proven.get("/support")).status_code == 200
+
+
+class TestWhichOfSeveral:
+    @pytest.fixture
+    async def two(self, redis_url: str, redis: Any) -> AsyncIterator[tuple[Place, Caller]]:
+        """ann has connected GitHub as mona, and as hubert, which she calls Work."""
+        fake = AccountProvider()
+        async with site_at(redis_url, redis, fake) as place:
+            await added(place.bot, fake, redis, "mona", is_adding=False)
+            await added(place.bot, fake, redis, "hubert", account="Work")
+            yield place, await caller(place)
+
+    @every("named", {"by its name": "Work", "by the name as written": "work", "there": "hubert"})
+    async def test_a_token_is_of_the_account_that_is_named(
+        self, two: tuple[Place, Caller], named: str
+    ) -> None:
+        _, bot = two
+        answer = await bot.token(provider="github", account=named)
+        assert AccountProvider.whose(answer.json()["access_token"]) == "hubert"
+        by_id = await bot.token(provider="github", account=answer.json()["account"])
+        assert by_id.json()["access_token"] == answer.json()["access_token"]
+        refused = {"account": named, "refused": answer.json()["access_token"]}
+        fresh = (await bot.token(provider="github", **refused)).json()["access_token"]
+        assert AccountProvider.whose(fresh) == "hubert"
+        assert fresh != answer.json()["access_token"]
+
+    async def test_without_a_name_the_caller_is_told_which_there_are(
+        self, two: tuple[Place, Caller]
+    ) -> None:
+        place, bot = two
+        asked = {"user_id": "ann", "provider": "github"}
+        for answer in (
+            await bot.token(provider="github"),
+            await bot.token(provider="github", refused="a-token"),
+            await bot.post("/connections/check", **asked),
+            await bot.post("/connections/disconnect", **asked),
+        ):
+            found = is_problem(answer, 409, "ambiguous_account")
+            assert sorted(map(str.lower, found["accounts"])) == ["mona", "work"]
+        rows = (await bot.get("/connections", user_id="ann")).json()["connections"]
+        assert [row["label"] for row in rows] == ["mona", "hubert"]
+        assert await audited(place) == []
+
+    async def test_one_is_checked_and_ended_and_the_other_stays(
+        self, two: tuple[Place, Caller]
+    ) -> None:
+        _, bot = two
+        asked = {"user_id": "ann", "provider": "github", "account": "Work"}
+        assert (await bot.post("/connections/check", **asked)).json() == {"outcome": "working"}
+        ended = await bot.post("/connections/disconnect", **asked)
+        assert ended.json()["outcome"] == "revoked"
+        rows = (await bot.get("/connections", user_id="ann")).json()["connections"]
+        assert [row["label"] for row in rows] == ["mona"]
+        is_problem(await bot.token(provider="github", account="Work"), 409, "not_connected")
+
+    async def test_a_link_is_for_the_account_that_is_named_and_given_again_for_that_one(
+        self, two: tuple[Place, Caller]
+    ) -> None:
+        place, bot = two
+        asked = {"user_id": "ann", "provider": "github"}
+        first = (await bot.post("/links", **asked, account="third")).json()["url"]
+        assert (await bot.post("/links", **asked, account="third")).json()["url"] == first
+        found = await place.bot.links.find(place.redis, "ann", "github")
+        assert found
+        assert found[1].account == "third"
+        assert (await bot.post("/links", **asked, account="Work")).json()["url"] != first
+        is_problem(await bot.post("/links", **asked, account="@@@"), 409, "not_connected")
+        missing = await bot.token(provider="github", account="fourth")
+        assert "connect_url" in is_problem(missing, 409, "not_connected")

@@ -16,6 +16,24 @@ from webui.site import Site
 
 
 @dataclass(frozen=True, slots=True)
+class Account:
+    """An account that a call names.
+
+    ``handle`` is what names it in the library, ``""`` if the person has not connected it;
+    ``name`` what a new one could be called, ``""`` if that is no name.
+    """
+
+    handle: str
+    name: str
+
+    def require(self) -> str:
+        """Return the handle.  Raises ``Problem`` if it is not connected."""
+        if not self.handle:
+            raise Problem("not_connected", reason=Status.NOT_CONNECTED.value, missing_scopes=[])
+        return self.handle
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """A call that its key may make; ``given`` are the members of its body or query."""
 
@@ -55,31 +73,27 @@ class Call:
         """Return a keyed digest for a name in Redis that is to tell nothing."""
         return str(self.request.app.state.sealer.digest("api", what))
 
-    async def account(self) -> str | None:
-        """Return the handle of the account that the call names; None if it names none.
+    async def account(self) -> Account | None:
+        """Return the account that the call names; None if it names none, or the only one is meant.
 
-        Raises ``Problem`` if the person has not connected it.
+        Its name, its id at the service and its label there all name it.  Costs a look at the
+        person's connections.
         """
-        if "account" not in self.given:
+        if (named := self.given.get("account")) is None:
             return None
         rows = await self.manager.connections(self.redis, self.user_id)
-        meant = [r for r in rows if r.provider == self.provider.name and self._is_named(r)]
+        own = (row for row in rows if row.provider == self.provider.name)
+        there = (row for row in own if row.status is not Status.NOT_CONNECTED)
+        meant = [row for row in there if _is_named(row, named)]
         if len(meant) > 1:
-            accounts = sorted(row.name for row in meant)
-            raise Problem("ambiguous_account", accounts=accounts)
-        if not meant:
-            raise Problem("not_connected", reason=Status.NOT_CONNECTED.value, missing_scopes=[])
-        return meant[0].handle
+            raise Problem("ambiguous_account", accounts=sorted(row.name for row in meant))
+        return Account(meant[0].handle if meant else "", _written(named))
 
     def require_named(self, connection: Connection) -> None:
-        """Raise ``Problem`` if the call names another account than the connection's."""
-        if "account" in self.given and not self._is_named(connection):
+        """Raise ``Problem`` if that is another account by now than the one that the call names."""
+        named = self.given.get("account")
+        if named is not None and not _is_named(connection, named):
             raise Problem("not_connected", reason=Status.NOT_CONNECTED.value, missing_scopes=[])
-
-    def _is_named(self, connection: Connection) -> bool:
-        account, name = connection.profile.account, connection.name
-        names = {account.id, account.label, name, account_name(name) if name else ""}
-        return self.given["account"] in names - {""}
 
     async def write_down(self, action: str, user_id: str, provider: str = "") -> None:
         """Put the call into the audit.  Raises ``StoreUnavailable``: then it is not answered."""
@@ -92,3 +106,16 @@ class Call:
             request_id=getattr(self.request.state, "request_id", ""),
         )
         await self.manager.audit.write(self.redis, record)
+
+
+def _is_named(row: Connection, named: str) -> bool:
+    known = {row.handle, row.profile.account.id, row.profile.account.label}
+    return named in known - {""} or (bool(row.name) and _written(named) == _written(row.name))
+
+
+def _written(named: str) -> str:
+    """Return a name in the form that accounts are told apart by, ``""`` if it is none."""
+    try:
+        return account_name(named)
+    except ValueError:
+        return ""

@@ -28,8 +28,8 @@ def shown(connection: Connection) -> dict[str, Any]:
     return {
         "provider": connection.provider,
         "account": profile.account.id,
-        "name": connection.name or None,
         "label": profile.account.label,
+        "name": connection.name or None,
         "status": connection.status.value,
         "scopes": list(connection.scopes),
         "missing": list(connection.lacking_scopes),
@@ -43,8 +43,9 @@ async def check(call: Call) -> dict[str, Any]:
     """``POST /api/v1/connections/check``: the service is asked whether the connection works."""
     user_id, name = call.user_id, call.provider.name
     account = await call.account()
+    handle = account.require() if account else None
     await call.site.limiter.hit("check", user_id)
-    health = await call.manager.check(call.redis, user_id, name, account=account)
+    health = await call.manager.check(call.redis, user_id, name, account=handle)
     if health is Health.RECONNECT_NEEDED:  # the caller knows now, and tells it
         await call.manager.stories.told_of_end(call.redis, user_id, name)
     return {"outcome": health.value}
@@ -54,10 +55,11 @@ async def disconnect(call: Call) -> dict[str, Any]:
     """``POST /api/v1/connections/disconnect``: ended here at once, then at the service."""
     user_id, provider = call.user_id, call.provider
     account = await call.account()
+    handle = account.require() if account else None
+    place = call.redis, user_id, provider.name
+    await call.manager.connection(*place, account=handle)  # raises if it is unclear which is meant
     await call.write_down("disconnected", user_id, provider.name)
-    ending = await call.manager.disconnect(
-        call.redis, user_id, provider.name, by="bot", account=account
-    )
+    ending = await call.manager.disconnect(*place, account=handle, by="bot")
     known = await ending.within(call.manager.patience)
     outcome = known.at_provider if known else RevokeOutcome.UNCONFIRMED
     return {"outcome": outcome.value, "manage_url": _manage_url(provider, outcome)}

@@ -4,33 +4,44 @@ from __future__ import annotations
 
 from typing import Any
 
-from webui.api.call import Call
+from webui.api.call import Account, Call
 from webui.api.problems import Problem
 from webui.chat.links import Link, new_link, open_link, scopes_to_ask
-from webui.oauth_manager import Connection, OAuthProvider
+from webui.oauth_manager import Connection, Status
 from webui.rate_limits import TooMany
 
 
 async def make_link(call: Call) -> dict[str, Any]:
     """``POST /api/v1/links``: a link to connect a service, for that person alone."""
-    user_id, provider = call.user_id, call.provider
+    provider = call.provider
     if not provider.is_configured:
         raise Problem("misconfigured", f"{provider.name} is not set up here.")
-    connection = await call.manager.connection(
-        call.redis, user_id, provider.name, account=await call.account()
-    )
-    link = await _link(call, user_id, connection, provider, call.given.get("scopes", ()))
+    account = await call.account()
+    if account and not account.name:
+        account.require()  # none that there is, and none that there can be
+    link = await _link(call, await _known(call, account), call.given.get("scopes", ()), account)
     return _shown(link)
 
 
+async def _known(call: Call, account: Account | None) -> Connection:
+    """Return the connection that a link is for; an empty one for an account that is not there."""
+    name = call.provider.name
+    if account and not account.handle:
+        return Connection(name, Status.NOT_CONNECTED)
+    handle = account.handle if account else None
+    return await call.manager.connection(call.redis, call.user_id, name, account=handle)
+
+
 async def connect_url(
-    call: Call, provider: OAuthProvider, connection: Connection, scopes: tuple[str, ...]
+    call: Call, connection: Connection, scopes: tuple[str, ...], account: Account | None
 ) -> dict[str, Any]:
     """Return members with a link for a call that found no connection, if the key may have one."""
-    if "links" not in call.key.may or not provider.is_configured:
+    if "links" not in call.key.may or not call.provider.is_configured:
+        return {}
+    if account and not account.handle and not account.name:
         return {}
     try:
-        link = await _link(call, call.user_id, connection, provider, scopes)
+        link = await _link(call, connection, scopes, account)
     except TooMany:
         return {}
     shown = _shown(link)
@@ -38,14 +49,14 @@ async def connect_url(
 
 
 async def _link(
-    call: Call,
-    user_id: str,
-    connection: Connection,
-    provider: OAuthProvider,
-    wanted: tuple[str, ...],
+    call: Call, connection: Connection, wanted: tuple[str, ...], account: Account | None
 ) -> Link:
     """Find the person's open link if it asks for enough, else make one.  Raises ``TooMany``."""
+    user_id, provider = call.user_id, call.provider
+    named = (account.handle or account.name) if account else ""
     waiting = await open_link(call.manager, call.redis, user_id, provider.name)
+    if waiting and waiting.account != named:
+        waiting = None
     rules = provider.scope_rules
     scopes = rules.united(scopes_to_ask(provider, connection, waiting), wanted)
     # Without codes the link itself is the proof: one from chat must not come into other hands.
@@ -53,7 +64,8 @@ async def _link(
     if waiting and is_ours and not rules.missing(scopes, waiting.scopes or provider.scopes):
         return waiting
     await call.site.limiter.hit("link", user_id)
-    return await new_link(call.manager, call.redis, user_id, provider.name, scopes, by_key=True)
+    place = call.manager, call.redis, user_id, provider.name
+    return await new_link(*place, scopes, by_key=True, account=named or None)
 
 
 def _shown(link: Link) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import asyncio
 from collections import OrderedDict
 from typing import Any
 
-from webui.api.call import Call
+from webui.api.call import Account, Call
 from webui.api.links import connect_url
 from webui.api.problems import Problem
 from webui.api.service_keys import day_key
@@ -21,36 +21,39 @@ _TRIES = 3
 async def token(call: Call) -> dict[str, Any]:
     """``POST /api/v1/token``: an access token that works now and has the scopes."""
     user_id, provider = call.user_id, call.provider
-    manager, redis = call.manager, call.redis
-    place = user_id, provider.name
-    account = await call.account()
+    account, wanted = await call.account(), call.given.get("scopes", ())
+    if account and not account.handle:
+        raise await _not_connected(call, _nothing(provider), wanted, account)
+    handle = account.handle if account else None
     if refused := call.given.get("refused"):
-        await manager.renew(redis, *place, refused=refused, account=account)
-    found, connection = await _token_of(call, place, account)
-    call.require_named(connection)
-    wanted = call.given.get("scopes", ())
+        place = call.redis, user_id, provider.name
+        await call.manager.renew(*place, refused=refused, account=handle)
+    found, connection = await _token_of(call, handle)
     if found is None:
-        connection = await manager.connection(redis, *place, account=account)
-        raise await _not_connected(call, provider, connection, wanted)
+        place = call.redis, user_id, provider.name
+        connection = await call.manager.connection(*place, account=handle)
+        raise await _not_connected(call, connection, wanted, account)
+    call.require_named(connection)
     if missing := provider.scope_rules.missing(wanted, found.scopes):
-        raise await _not_connected(call, provider, connection, wanted, missing)
+        raise await _not_connected(call, connection, wanted, account, missing)
     await _note_first_of_day(call, user_id)
     return _shown(found, connection)
 
 
-async def _token_of(
-    call: Call, place: tuple[str, str], account: str | None
-) -> tuple[TokenData | None, Connection]:
+def _nothing(provider: OAuthProvider) -> Connection:
+    return Connection(provider.name, Status.NOT_CONNECTED)
+
+
+async def _token_of(call: Call, handle: str | None) -> tuple[TokenData | None, Connection]:
     """Return a token and the connection that it is of, if somebody connects anew meanwhile too."""
-    min_valid = call.given.get("min_valid", 0.0)
+    manager, place = call.manager, (call.redis, call.user_id, call.provider.name)
+    options = {"account": handle, "min_valid": call.given.get("min_valid", 0.0)}
     for _ in range(_TRIES):
         # It begins first, so that both read in one turn of the event loop, together.
-        beside = asyncio.create_task(call.manager.connection(call.redis, *place, account=account))
+        beside = asyncio.create_task(manager.connection(*place, account=handle))
         beside.add_done_callback(_seen)
         try:
-            found = await call.manager.valid_token(
-                call.redis, *place, account=account, min_valid=min_valid
-            )
+            found = await manager.valid_token(*place, **options)
             connection = await beside
         finally:
             beside.cancel()
@@ -60,22 +63,22 @@ async def _token_of(
 
 
 def _seen(task: asyncio.Task[Connection]) -> None:
-    """Look at a failure that the call has met in another way, and nobody else would."""
+    """Take note of a failure, of which the other half of the call tells."""
     if not task.cancelled():
         task.exception()
 
 
 async def _not_connected(
     call: Call,
-    provider: OAuthProvider,
     connection: Connection,
     wanted: tuple[str, ...],
+    account: Account | None,
     missing: tuple[str, ...] = (),
 ) -> Problem:
     reason = "missing_scopes" if missing else connection.status.value
     if not missing and connection.status is Status.CONNECTED:
         reason = Status.RECONNECT_NEEDED.value  # it ran out, and cannot be renewed
-    link = await connect_url(call, provider, connection, wanted)
+    link = await connect_url(call, connection, wanted, account)
     return Problem("not_connected", reason=reason, missing_scopes=list(missing), **link)
 
 

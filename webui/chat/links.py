@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from webui.chat.phrases import say, span
 from webui.oauth_manager import LINK_CODE_TTL, Connection, OAuthManager, OAuthProvider
@@ -17,13 +18,14 @@ _GRACE_SECONDS = 5  # a link made a moment ago lives ten minutes and not nine
 class Link:
     """A link with ``left`` seconds to live; ``scopes`` ``()`` for the provider's usual ones.
 
-    ``by_key``: it was made over the API.
+    ``by_key``: it was made over the API; ``account`` is the one that it connects, if named.
     """
 
     url: str = field(repr=False)
     left: float
     scopes: tuple[str, ...] = ()
     by_key: bool = False
+    account: str = ""
 
     @property
     def is_fresh(self) -> bool:
@@ -43,13 +45,15 @@ async def new_link(
     scopes: tuple[str, ...] = (),
     *,
     by_key: bool = False,
+    account: str | None = None,
     asked: Mapping[str, str] | None = None,
 ) -> Link:
     """Make a link; it replaces the person's open link for the same service."""
-    code = await manager.create_link_code(
-        redis, user_id, provider=provider, scopes=scopes, by_key=by_key, asked=asked or {}
-    )
-    return Link(manager.landing_url(code), LINK_CODE_TTL, scopes, by_key)
+    about: dict[str, Any] = {"provider": provider, "scopes": scopes, "by_key": by_key}
+    if account:
+        about["account"] = account
+    code = await manager.create_link_code(redis, user_id, **about, asked=asked or {})
+    return Link(manager.landing_url(code), LINK_CODE_TTL, scopes, by_key, account or "")
 
 
 async def open_link(
@@ -61,7 +65,8 @@ async def open_link(
         return None
     code, request, expires_at = found
     left = expires_at - manager.clock.now()
-    return Link(manager.landing_url(code), left, request.scopes, request.by_key)
+    url = manager.landing_url(code)
+    return Link(url, left, request.scopes, request.by_key, request.account)
 
 
 def scopes_to_ask(
