@@ -23,10 +23,7 @@ _ENDPOINTS = tuple(s.name for s in PROVIDER_SETTINGS if s.read in _ADDRESSES)
 
 
 class SettingsError(Exception):
-    """The reasons that keep the site from starting: ``faults``, one sentence each.
-
-    They name variables and never repeat their values.
-    """
+    """Faults that keep the site from starting: a sentence each, with variables, never values."""
 
     def __init__(self, faults: Iterable[str]) -> None:
         self.faults = tuple(faults)
