@@ -822,6 +822,7 @@ class TestSecrecy:
             "OIDC_CLIENT_SECRET",
             "OUTGOING_PROXY",
             "METRICS_TOKEN",
+            "WEBHOOK_SECRET",
             "CLIENT_SECRET",
             "CLIENT_KEY",
         }
