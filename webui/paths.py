@@ -11,7 +11,7 @@ SUPPORT = "/support"
 # The pages a person may be sent back to.  No percent sign, second slash or dot segment can occur,
 # so a browser reads nothing in here as anything but a path of this site.
 _LANDING = re.compile(
-    r"/connections(/[a-z][a-z0-9_-]{0,31}(/disconnect|/switch)?)?"
+    r"/connections(/[a-z][a-z0-9_-]{0,31}(~[a-z0-9-]{0,32})?(/disconnect|/switch)?)?"
     r"|/oauth/[a-z][a-z0-9_-]{0,31}/authorize"
     r"|/activity"
     r"|/everything/disconnect"

@@ -106,6 +106,8 @@ def _listed() -> list[Route]:
         Route("/connections/{provider}/dismiss", disconnect.dismiss, methods=post),
         Route("/connections/{provider}/check", choices.check, methods=post),
         Route("/connections/{provider}/accept-limited", choices.accept_limited, methods=post),
+        Route("/connections/{provider}/rename", choices.rename, methods=post),
+        Route("/connections/{provider}/default", choices.use_by_default, methods=post),
         Route("/connections/{provider}/switch", choices.show_switch),
         Route("/connections/{provider}/switch", choices.choose, methods=post),
         Route("/everything/disconnect", account_menu.ask_disconnect),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
 from webui.addresses import counted_network
+from webui.cards.accounts import of_account
 from webui.oauth_manager import OAuthManager, OAuthProvider
 from webui.oauth_manager.storage import Clock
 from webui.oauth_manager.storage.calls import RedisClient
@@ -15,6 +17,8 @@ from webui.rate_limits import Limiter
 from webui.sessions.sessions import Sessions
 from webui.settings.settings import Settings
 from webui.sign_on import SignOn
+
+_SLOT = re.compile("[a-z0-9-]{0,32}")
 
 
 @dataclass(frozen=True)
@@ -41,10 +45,11 @@ def site_of(request: Request) -> Site:
 
 def provider_of(request: Request) -> OAuthProvider:
     """Return the provider in the path.  Raises 404 before the name is used for anything."""
-    provider = site_of(request).manager.providers.get(request.path_params["provider"])
-    if provider is None:
+    name, tilde, slot = str(request.path_params["provider"]).partition("~")
+    provider = site_of(request).manager.providers.get(name)
+    if provider is None or not _SLOT.fullmatch(slot):
         raise HTTPException(404)
-    return provider
+    return of_account(provider, f"{name}~{slot}", "") if tilde else provider
 
 
 async def form_of(request: Request) -> dict[str, object]:

@@ -120,7 +120,7 @@ def _without_outcome(about: parts.About, shown: _Shown, placed: Controls) -> Car
         name=provider.name,
         label=provider.label,
         title=matter.title if matter and shown.form == "card" else provider.label,
-        mark=provider.name,
+        mark=provider.name.partition("~")[0],
         where=about.screen.where,
         form=shown.form,
         group=_group(shown),
@@ -141,6 +141,8 @@ def _without_outcome(about: parts.About, shown: _Shown, placed: Controls) -> Car
         actions=placed.first,
         more=placed.folded,
         fingerprint=_fingerprint(about, told),
+        named=connection.name if connection else "",
+        is_default=connection.is_default if connection else False,
     )
 
 

@@ -62,7 +62,11 @@ def controls(about: About, keys: Iterable[str], form: Form) -> Controls:
     near = [key for key in keys if key not in FOLDED | AWAY | ELSEWHERE]
     first, noted = _first_and_noted(base, near, form)
     begins = (key for key in keys if form == "offer" and _connects(key))
-    folded = [key for key in ("check", "install", "disconnect") if key in base or key in keys]
+    folded: list[str] = [
+        key for key in ("check", "install", "disconnect") if key in base or key in keys
+    ]
+    if about.screen.where == "detail" and about.key in WORKING | TROUBLED:
+        folded.insert(-1, "add")
     return Controls(
         begin=_one(about, begins, "soft"),
         noted=actions(about, noted, ""),

@@ -146,8 +146,9 @@ class Card:
 
     ``mark`` names the drawing; ``outcome`` starts a page's title after an action, and
     ``news`` is read aloud; ``focus`` is the id of the element to focus, or ``""``.
-    ``fingerprint`` changes with the state, so that a page can poll for news; ``""`` for
-    a question, which nothing takes away while the person reads it.
+    ``named`` is what the person calls one of several accounts, ``is_default`` the one that is
+    meant where none is named.  ``fingerprint`` changes with the state, so that a page can
+    poll for news; ``""`` for a question, which nothing takes away while the person reads it.
     """
 
     state: str
@@ -180,6 +181,8 @@ class Card:
     news: str = ""
     focus: str = ""
     fingerprint: str = ""
+    named: str = ""
+    is_default: bool = False
 
     @property
     def every_action(self) -> tuple[Action, ...]:

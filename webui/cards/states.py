@@ -211,6 +211,7 @@ ACTIONS: dict[str, Kind] = {
     "start_again": Kind("connect", style="must"),
     "answer": Kind("switch", "get", style="must"),
     "check": Kind("check", busy="checking"),
+    "add": Kind("connect", intent="add"),
     "install": Kind("install", "get"),
     "keep_limited": Kind("accept-limited", style="bare"),
     "cancel": Kind("cancel", style="bare"),
@@ -253,4 +254,4 @@ NOTES: dict[Tone, tuple[str, str]] = {
 # Actions of an outcome that are beside its text, not among the first buttons.
 AWAY = frozenset({"dismiss", "done"})
 ELSEWHERE = frozenset({"manage", "manage_list"})
-FOLDED = frozenset({"check", "install", "disconnect"})
+FOLDED = frozenset({"check", "install", "add", "disconnect"})

@@ -6,11 +6,12 @@ It has the specification's names.  Methods check arguments by a ``Subject``, and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from . import configuration
 from .clock import Clock
-from .errors import FlowRefused, OAuthMisconfigured
+from .errors import FlowRefused, OAuthAmbiguous, OAuthMisconfigured
 from .flows import choice, connect, departure, offers, tokens
 from .flows.composition import NOTHING
 from .flows.link_codes import LinkCodes
@@ -25,6 +26,7 @@ from .protocol import requests
 from .protocol.steps import Observer
 from .protocol.transport import Transport
 from .providers import PROVIDER_TEMPLATES, addresses, build_providers
+from .storage import keys
 from .storage.account_names import as_shown, checked_account
 from .storage.calls import RedisClient
 from .storage.keys import check_user_id
@@ -150,9 +152,12 @@ class OAuthManager(People, OwnAccounts, Upkeep, LinkCodes):
         if scopes is None and is_adding:
             scopes = self._provider(provider).scopes
         elif scopes is None:
-            known = await self.connection(redis, user_id, provider, account=account)
-            found = await self.servers.of(redis, self.providers[provider])
-            scopes = found.scopes_for(known.profile)
+            found = await self.servers.of(redis, self._provider(provider))
+            try:
+                known = await self.connection(redis, user_id, provider, account=account)
+                scopes = found.scopes_for(known.profile)
+            except OAuthAmbiguous:  # whichever comes back
+                scopes = found.scopes
         bound = {"browser": browser, "return_to": return_to, "is_adding": is_adding}
         about = {"asked": values, **bound}
         return await self._begin(redis, user_id, provider, scopes, also, **about, account=account)
@@ -167,6 +172,8 @@ class OAuthManager(People, OwnAccounts, Upkeep, LinkCodes):
         account: str | None,
         **bound: Any,
     ) -> str:
+        provider, tilde, slot = provider.partition("~")
+        account = f"~{slot}" if tilde and not account else account
         self._configured(provider)
         subject = await self.servers.about(self._subject(redis, user_id, provider))
         known = subject.provider
@@ -333,4 +340,6 @@ class OAuthManager(People, OwnAccounts, Upkeep, LinkCodes):
 
     async def record(self, redis: RedisClient, user_id: str, event: Event) -> None:
         """Add an event to the person's timeline; a failure is only logged."""
+        provider, slot = keys.split(event.provider)
+        event = replace(event, provider=provider, slot=slot or event.slot)
         await activity.note(self._storage, redis, check_user_id(user_id), event)

@@ -158,6 +158,11 @@ class Connection:
         return f"~{self.slot}"
 
     @property
+    def place(self) -> str:
+        """Return what stands for its provider where methods ask for one, and means this one."""
+        return f"{self.provider}{self.handle}" if self.name or self.slot else self.provider
+
+    @property
     def lacking_scopes(self) -> tuple[str, ...]:
         """Return the missing scopes that are needed; all missing ones if that is unknown."""
         return tuple(scope for scope in self.missing_scopes if scope not in self.unneeded_scopes)

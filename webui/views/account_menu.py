@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from webui.cards import AFTER_DISCONNECT, confirm_card
+from webui.cards.accounts import shown_as
 from webui.incident_codes import refer
 from webui.oauth_manager import Connection, Status, StoreUnavailable
 from webui.oauth_manager.storage import TooOld
@@ -29,7 +30,7 @@ async def ask_disconnect(request: Request) -> Response:
     if not connections:
         return RedirectResponse(HOME, 303)
     providers, screen = site.manager.providers, screen_of(site, "list")
-    listed = [confirm_card(providers[c.provider], c, screen) for c in connections]
+    listed = [confirm_card(shown_as(providers[c.provider], c), c, screen) for c in connections]
     return render(request, "everything.html", listed=listed)
 
 
@@ -62,7 +63,7 @@ async def connected(site: Site, session: Session) -> list[Connection]:
 
 
 async def _disconnect(request: Request, site: Site, session: Session, known: Connection) -> None:
-    name = known.provider
+    name = known.place
     work = site.manager.disconnect(site.redis, session.user, name, by="web")
     try:
         await seen_through(site, session, name, work, AFTER_DISCONNECT)

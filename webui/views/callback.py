@@ -238,17 +238,17 @@ async def finish(
     site = site_of(request)
     work = _finish(request, session, attempt, answer)
     try:
-        note: Note | None = await site.manager.finish(work)
+        note, place = await site.manager.finish(work)
     except asyncio.CancelledError:
         if task := asyncio.current_task():
             task.uncancel()
-        note = None
-    return _told(attempt.provider, attempt.return_to, note)
+        note, place = None, attempt.provider
+    return _told(place, attempt.return_to, note)
 
 
 async def _finish(
     request: Request, session: Session, attempt: Attempt, answer: AuthorizationResponse
-) -> Note:
+) -> tuple[Note | None, str]:
     site, provider = site_of(request), attempt.provider
     state = answer.state or state_of(attempt.link_code)  # it was used up when it was parked
 
@@ -259,9 +259,9 @@ async def _finish(
     def also(pipe: Pipeline) -> None:
         site.sessions.queue_notes(pipe, session, kept(is_done=False))
 
-    note = await _outcome(request, attempt, answer, also)
-    await site.sessions.put_notes(session, {provider: note, **kept(is_done=True)})
-    return note
+    note, place = await _outcome(request, attempt, answer, also)
+    await site.sessions.put_notes(session, {place: note, **kept(is_done=True)})
+    return note, place
 
 
 def _told(provider: str, return_to: str, note: Note | None) -> Response:
@@ -280,9 +280,12 @@ async def _outcome(
     attempt: Attempt,
     answer: AuthorizationResponse,
     also: Callable[[Any], object],
-) -> Note:
-    """Return the outcome; ``asked`` if the person has to say first whose account it is."""
-    site = site_of(request)
+) -> tuple[Note, str]:
+    """Return the outcome, and whose card tells it.
+
+    It is ``asked`` if the person has to say first whose account it is.
+    """
+    site, place = site_of(request), attempt.provider
     key = answer.outcome
     error = answer.error
     trace = ""
@@ -292,7 +295,8 @@ async def _outcome(
         if not key:
             result = await site.manager.complete(site.redis, attempt, answer.code, also=also)
             if isinstance(result, SwitchOffer):
-                return Note("asked", until=result.until)
+                return Note("asked", until=result.until), place
+            place = result.place if result else place
             key = "connected" if result else "already_disconnected"
     except StoreUnavailable:
         raise
@@ -303,7 +307,7 @@ async def _outcome(
         error = failure.code
         trace = failure.trace
     if key in ("connected", "already_disconnected"):
-        return Note(key)
+        return Note(key), place
     by = "chat" if attempt.return_to == "done" else "web"
     end = End(attempt.user_id, attempt.provider, by, key, error, trace)
-    return await noted(request, end)
+    return await noted(request, end), place

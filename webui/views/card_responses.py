@@ -23,6 +23,7 @@ from webui.cards import (
     summarize,
     unanswered,
 )
+from webui.cards.accounts import shown_as
 from webui.cards.timeline import Entry, timeline
 from webui.oauth_manager import Connection, OAuthProvider, Status
 from webui.paths import card_address
@@ -77,10 +78,10 @@ async def _places(site: Site, session: Session, screen: Screen, always: str = ""
         site.manager.see_through(site.manager.switch_offer(site.redis, session.user, name))
     notes, last = notes_to_show(session.notes, screen.now), newest(session.notes, screen.now)
     known = await site.manager.connections(site.redis, session.user)
-    notes = {c.provider: note for c in known if (note := of_the_store(notes.get(c.provider), c))}
+    notes = {c.place: note for c in known if (note := of_the_store(notes.get(c.place), c))}
     notes = await _with_receipts(site, session.user, notes)
     for connection in known:
-        provider = site.manager.providers[connection.provider]
+        provider = shown_as(site.manager.providers[connection.provider], connection)
         is_known = provider.is_configured or connection.status is not Status.NOT_CONNECTED
         if is_known or provider.name == always:
             note = notes.get(provider.name)
@@ -95,9 +96,10 @@ async def _with_receipts(site: Site, user: str, notes: dict[str, Note]) -> dict[
         return notes
     found: dict[str, Note] = {}
     for event in answered((await site.manager.activity(site.redis, user)).events):
-        name = event.provider
+        base = event.provider
+        name = next((n for n in (f"{base}~{event.slot}", base) if n in wanted), "")
         if event.kind == "disconnected" and name in wanted - found.keys():
-            label = site.manager.providers[name].label
+            label = site.manager.providers[base].label
             found[name] = replace(notes[name], receipt=receipt_of(event, user, label))
     return notes | found
 
@@ -111,15 +113,19 @@ async def answer(
     focus: Focus = "",
     status: int = 200,
     speaks: bool = False,
+    is_refused: bool = False,
 ) -> Response:
     """Answer with one card: the fragment for htmx, else its page, with the last events.
 
-    ``speaks`` announces its state, for cases in which the focus does not move.
+    ``is_refused``: a name for the account was none.  ``speaks`` announces its state, for
+    cases in which the focus does not move.
     """
     site = site_of(request)
     screen = screen_of(site, where if is_htmx(request) else "detail")
     places = await _places(site, session, screen, provider.name)
-    own = next(place for place in places if place.provider is provider)
+    own = next((place for place in places if place.provider.name == provider.name), None)
+    if own is None:  # it has gone, or is one of several now
+        return RedirectResponse("/connections", 303)
     card = own.card(screen, focus if is_htmx(request) else "")
     return render_card(
         request,
@@ -130,6 +136,7 @@ async def answer(
         announce=card.spoken if speaks else "",
         entries=() if is_htmx(request) else await _newest(site, session, provider),
         now=site.clock.now(),
+        is_refused=is_refused,
     )
 
 

@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from webui.cards import AFTER_CHECK
+from webui.cards.accounts import parted
 from webui.oauth_manager import Connection, Event, Status, SwitchOffer
 from webui.paths import card_address
 from webui.rate_limits import TooMany
@@ -13,7 +14,7 @@ from webui.rendering.render import render
 from webui.sessions.note import Note
 from webui.sessions.sessions import Session
 from webui.site import form_of, provider_of, site_of
-from webui.views.card_responses import done, where_of
+from webui.views.card_responses import answer, done, where_of
 
 
 async def check(request: Request) -> Response:
@@ -51,6 +52,29 @@ async def accept_limited(request: Request) -> Response:
     return await done(request, session, provider, where, "t", speaks=True)
 
 
+async def rename(request: Request) -> Response:
+    """``POST /connections/{provider}/rename``: call one of several accounts something else."""
+    site, provider = site_of(request), provider_of(request)
+    session = await site.sessions.require(request)
+    name = str((await form_of(request)).get("name", ""))
+    base, handle = parted(provider.name)
+    try:
+        await site.manager.rename_account(site.redis, session.user, base, handle, name)
+    except ValueError:
+        return await answer(request, session, provider, "detail", status=400, is_refused=True)
+    return RedirectResponse(card_address("detail", provider.name), 303)
+
+
+async def use_by_default(request: Request) -> Response:
+    """``POST /connections/{provider}/default``: the account that is meant where none is named."""
+    site, provider = site_of(request), provider_of(request)
+    session = await site.sessions.require(request)
+    base, handle = parted(provider.name)
+    account = handle if (await form_of(request)).get("use") == "this" else None
+    await site.manager.use_by_default(site.redis, session.user, base, account)
+    return RedirectResponse(card_address("detail", provider.name), 303)
+
+
 async def show_switch(request: Request) -> Response:
     """``GET /connections/{provider}/switch``: whose account came back, or which one to use."""
     site, provider = site_of(request), provider_of(request)
@@ -58,7 +82,8 @@ async def show_switch(request: Request) -> Response:
     offer = await site.manager.switch_offer(site.redis, session.user, provider.name)
     if offer is None:
         return RedirectResponse(card_address("list", provider.name), 303)
-    known = await site.manager.connection(site.redis, session.user, provider.name)
+    place = site.redis, session.user, provider.name.partition("~")[0]
+    known = await site.manager.connection(*place, account=f"~{offer.slot}")
     return render(
         request,
         "switch.html",
@@ -77,10 +102,15 @@ async def choose(request: Request) -> Response:
     site, provider = site_of(request), provider_of(request)
     session = await site.sessions.require(request)
     form = await form_of(request)
-    named, use_new = str(form.get("offer", "")), form.get("choice") == "new"
+    named, choice = str(form.get("offer", "")), form.get("choice")
     offer = await site.manager.switch_offer(site.redis, session.user, provider.name)
     result = await site.manager.switch(
-        site.redis, session.user, provider.name, offer=named, use_new=use_new
+        site.redis,
+        session.user,
+        provider.name,
+        offer=named,
+        use_new=choice == "new",
+        add=choice == "both",
     )
     if isinstance(result, SwitchOffer):
         return RedirectResponse(f"/connections/{provider.name}/switch", 303)
@@ -88,22 +118,25 @@ async def choose(request: Request) -> Response:
         if not _has_chosen(session, provider.name):
             await site.sessions.put_note(session, provider.name, Note("attempt_over"))
         return RedirectResponse(card_address("list", provider.name, "n"), 303)
-    key = _came_of(offer, result, use_new=use_new)
+    key = _came_of(offer, result, choice)
     if key in ("kept_old", "not_you"):
         stories = site.manager.stories
         await stories.ended_if_open(site.redis, session.user, provider.name, key)
     if key == "not_you":
         event = Event("denied", provider.name, "web", site.clock.now(), detail=key)
         await site.manager.record(site.redis, session.user, event)
-    await site.sessions.put_note(session, provider.name, Note(key))
+    place = result.place if result else provider.name
+    await site.sessions.put_note(session, place, Note(key))
     if key == "connected" and offer.return_to == "done":
         return RedirectResponse(f"/connect/done/{provider.name}", 303)
-    return RedirectResponse(card_address("list", provider.name, "n"), 303)
+    return RedirectResponse(card_address("list", place, "n"), 303)
 
 
-def _came_of(offer: SwitchOffer, result: Connection | None, *, use_new: bool) -> str:
+def _came_of(offer: SwitchOffer, result: Connection | None, choice: object) -> str:
     """Return the note that an answer leaves."""
-    if not use_new:
+    if choice == "both":
+        return "connected" if result else "attempt_over"
+    if choice != "new":
         return "not_you" if offer.handle else "kept_old"
     if result is None:
         return "already_disconnected" if offer.is_replacing else "attempt_over"

@@ -110,14 +110,16 @@ async def connect(request: Request) -> Response:
     where = where_of(form)
     if not provider.is_configured:
         return await answer(request, session, provider, where, focus="result", status=409)
-    waiting = Note("waiting")
+    waiting, is_adding = Note("waiting"), form.get("intent") == "add"
+    asked = provider.scopes if is_adding else provider.scopes_for(known.profile)
     try:
         url = await site.manager.begin(
             site.redis,
             *who,
             browser=session.binding,
-            scopes=provider.scopes_for(known.profile),
+            scopes=asked,
             return_to=where,
+            is_adding=is_adding,
             also=lambda pipe: site.sessions.queue_note(pipe, session, provider.name, waiting),
             asked=answers(form, known.asked),
         )

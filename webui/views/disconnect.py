@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from webui.cards import AFTER_ASKING_AGAIN, AFTER_DISCONNECT, Focus, Where, confirm_card
+from webui.cards.accounts import shown_as
 from webui.incident_codes import refer
 from webui.oauth_manager import (
     Disconnected,
@@ -46,7 +47,9 @@ async def ask_disconnect(request: Request) -> Response:
     if connection.status is Status.NOT_CONNECTED:
         # Another tab was faster: show the current state instead of asking.
         return await answer(request, session, provider, screen.where, focus="result")
-    card = confirm_card(provider, connection, screen)
+    card = confirm_card(
+        shown_as(site.manager.providers[connection.provider], connection), connection, screen
+    )
     return render(
         request,
         "disconnect.html",

@@ -10,9 +10,16 @@ from starlette.responses import RedirectResponse, Response
 
 from webui.access.guesses import count_try, may_guess, remember_browser
 from webui.access.roles import wants_newer_sign_in
+from webui.cards.accounts import shown_as
 from webui.cards.questions import answers, questions
 from webui.fetch_metadata import is_visit
-from webui.oauth_manager import LinkRequest, Status, StoreUnavailable, ValueNeeded
+from webui.oauth_manager import (
+    LinkRequest,
+    OAuthAmbiguous,
+    Status,
+    StoreUnavailable,
+    ValueNeeded,
+)
 from webui.oauth_manager.links import Proof
 from webui.oauth_manager.protocol import ProviderFailure
 from webui.oauth_manager.protocol.callback import AuthorizationResponse
@@ -279,6 +286,7 @@ async def _go_on(request: Request, session: Session, link: LinkRequest) -> Respo
             scopes=link.scopes or None,
             return_to="done",
             asked=values_of(link.asked),
+            account=link.account or None,
         )
     except ValueNeeded:  # the provider has come to need one since
         return RedirectResponse(card_address("detail", link.provider, "n"), 303)
@@ -294,14 +302,17 @@ async def done(request: Request) -> Response:
     """``GET /connect/done/{provider}``: connected, and back to the chat."""
     site, provider = site_of(request), provider_of(request)
     session = await site.sessions.require(request)
-    connection = await site.manager.connection(site.redis, session.user, provider.name)
+    try:
+        connection = await site.manager.connection(site.redis, session.user, provider.name)
+    except OAuthAmbiguous:
+        return RedirectResponse("/connections", 303)
     if connection.status is not Status.CONNECTED:
         return RedirectResponse("/connections", 303)
     names = site.settings.product_name, site.settings.bot_name
     return render(
         request,
         "link_done.html",
-        provider=provider,
+        provider=shown_as(site.manager.providers[connection.provider], connection),
         account=connection.profile.account.label,
         groups=permission_groups(provider, connection.scopes, *names, strongest_first=True),
     )

@@ -20,7 +20,7 @@ from ..protocol.steps import Observer, Steps
 from ..protocol.transport import DEADLINE_WHILE_WAITING, Transport
 from ..providers.client_keys import derive_key
 from ..providers.provider import OAuthProvider
-from ..storage import canary, renewal_limit, rotation
+from ..storage import canary, keys, renewal_limit, rotation
 from ..storage.calls import RedisClient
 from ..storage.keys import check_user_id
 from ..storage.resealer import Resealer
@@ -126,9 +126,10 @@ class Composition:
         return await renewal_limit.allows(self._subject(redis, user_id, provider))
 
     def _provider(self, name: str) -> OAuthProvider:
+        """Return the provider of a name, or of a connection's ``place``."""
         try:
-            return self.providers[name]
-        except (KeyError, TypeError):
+            return self.providers[name.partition("~")[0]]
+        except (AttributeError, KeyError, TypeError):
             # Not quoting the name: it may come from anywhere.
             raise ValueError("unknown provider") from None
 
@@ -137,7 +138,7 @@ class Composition:
         known = self._provider(provider)
         checked = check_user_id(user_id)
         self._need(redis)
-        return Subject(redis, checked, known)
+        return Subject(redis, checked, known, keys.split(provider)[1])
 
     def _subject_or_none(
         self, redis: RedisClient | None, user_id: str, provider: str

@@ -38,6 +38,8 @@ class Display(Composition):
     ) -> Subject:
         """Return the connection of the named account, or of whichever is meant without a name."""
         first = self._subject(redis, user_id, provider)
+        if account is None and "~" in provider:
+            return first
         if account is None:
             return replace(first, is_any=True)
         return await accounts.place_of(self._services, first, account)

@@ -68,6 +68,7 @@ class Stories:
     async def ended(self, redis: RedisClient, user_id: str, provider: str, outcome: str) -> None:
         """Record a failed attempt: ``denied``, or a word that ``notice_text`` knows."""
         kind = NoticeKind.DENIED if outcome == "denied" else NoticeKind.CONNECT_FAILED
+        provider, _ = keys.split(provider)
         async with _writing(redis, f"the end of a link ({outcome})") as pipe:
             notices.add(self._storage, pipe, kind, check_user_id(user_id), provider, detail=outcome)
             due.drop(pipe, user_id, (_OPEN, provider))
@@ -76,6 +77,7 @@ class Stories:
         self, redis: RedisClient, user_id: str, provider: str, outcome: str
     ) -> None:
         """Record a failed attempt if a link began it and has no outcome yet."""
+        provider, _ = keys.split(provider)
         try:
             is_open = await due.waits(redis, _OPEN, user_id, provider)
         except StoreUnavailable:

@@ -1,0 +1,116 @@
+"""Several accounts of one service on the pages."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.kit.account_provider import answer_of
+from tests.kit.site_fixtures import Browser, Place
+from webui.oauth_manager import OAuthAmbiguous, SwitchOffer
+
+pytestmark = pytest.mark.anyio
+
+
+def is_(place: Place, account: str) -> None:
+    place.fake.account = answer_of("/github", account)
+
+
+async def come_back(place: Place, ann: Browser, path: str, **fields: str) -> str:
+    """Press a button that leads to the provider, allow, and return the page that follows."""
+    callback = place.fake.authorize(await ann.begin(path, fields))
+    back = await ann.get(callback)
+    return str(back.headers["location"])
+
+
+@pytest.fixture
+async def two(place: Place, ann: Browser) -> Browser:
+    """Ann is connected to GitHub as mona and as hubert."""
+    is_(place, "mona")
+    await place.connect(ann, "github")
+    is_(place, "hubert")
+    assert "switch" not in await come_back(place, ann, "github", intent="add")
+    return ann
+
+
+async def names(place: Place) -> list[str | None]:
+    rows = await place.bot.list_user_connections("ann", place.redis)
+    return [row["account"] for row in rows]
+
+
+async def test_one_account_is_shown_as_ever(place: Place, ann: Browser) -> None:
+    is_(place, "mona")
+    await place.connect(ann, "github")
+    page = (await ann.get("/connections")).text
+    assert "another account" not in page
+    assert "~" not in page
+    assert "Add another account" in (await ann.get("/connections/github")).text
+
+
+async def test_each_account_has_a_row_of_its_own(place: Place, two: Browser) -> None:
+    assert await names(place) == ["mona", "hubert"]
+    page = (await two.get("/connections")).text
+    assert 'id="conn-github~"' in page
+    assert 'id="conn-github~hubert"' in page
+    assert "GitHub (hubert)" in page
+    assert len(re.findall('id="([^"]*)"', page)) == len(set(re.findall('id="([^"]*)"', page)))
+    for path in ("github~", "github~hubert"):
+        assert (await two.get(f"/connections/{path}")).status_code == 200
+    assert (await two.get("/connections/github")).status_code == 303
+    assert (await two.get("/connections/github~nobody")).status_code == 303
+    assert (await two.get("/connections/github~NO")).status_code == 404
+
+
+async def test_a_disconnect_names_the_account_and_leaves_the_other(
+    place: Place, two: Browser
+) -> None:
+    assert "GitHub (hubert)" in (await two.get("/connections/github~hubert/disconnect")).text
+    assert (await two.post("/connections/github~hubert/disconnect")).status_code == 303
+    await place.settled()
+    assert await names(place) == ["mona"]
+    assert (await two.get("/connections")).status_code == 200
+    with pytest.raises(OAuthAmbiguous):
+        await place.bot.get_token("ann", "github", place.redis)
+
+
+async def test_checks_are_of_one_account(place: Place, two: Browser, redis: Redis) -> None:
+    for path in ("github~", "github~hubert"):
+        assert (await two.post(f"/connections/{path}/check")).status_code == 303
+    page = await place.bot.activity(redis, "ann")
+    told = [(one.provider, one.slot) for one in page.events if one.kind.startswith("checked")]
+    assert told == [("github", "hubert"), ("github", "")]
+
+
+async def test_an_account_is_renamed_and_used_by_default(place: Place, two: Browser) -> None:
+    answer = await two.post("/connections/github~hubert/rename", form={"name": "Work"})
+    assert answer.status_code == 303
+    assert await names(place) == ["mona", "work"]
+    refused = await two.post("/connections/github~/rename", form={"name": "work"})
+    assert refused.status_code == 400
+    assert "no other account" in refused.text
+    await two.post("/connections/github~hubert/default", form={"use": "this"})
+    token = await place.bot.get_token("ann", "github", place.redis)
+    assert token == await place.bot.get_token("ann", "github", place.redis, account="work")
+    assert "Ask me each time" in (await two.get("/connections/github~hubert")).text
+
+
+async def test_the_question_adds_the_account_beside_the_other(place: Place, ann: Browser) -> None:
+    is_(place, "mona")
+    await place.connect(ann, "github")
+    is_(place, "hubert")
+    assert "/switch" in await come_back(place, ann, "github", intent="reconnect")
+    offer = await place.site.manager.switch_offer(place.redis, "ann", "github")
+    assert isinstance(offer, SwitchOffer)
+    assert "beside it" in (await ann.get("/connections/github/switch")).text
+    await ann.post("/connections/github/switch", form={"offer": offer.id, "choice": "both"})
+    assert await names(place) == ["mona", "hubert"]
+
+
+async def test_reconnecting_one_renews_it(place: Place, two: Browser) -> None:
+    before = await place.bot.get_token("ann", "github", place.redis, account="hubert")
+    assert "switch" not in await come_back(place, two, "github~hubert", intent="reconnect")
+    after = await place.bot.get_token("ann", "github", place.redis, account="hubert")
+    assert after != before
+    assert await names(place) == ["mona", "hubert"]

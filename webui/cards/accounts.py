@@ -1,0 +1,39 @@
+"""A provider as one of several accounts has it: with a place and a label of its own."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from copy import copy
+
+from webui.oauth_manager import Connection, OAuthProvider
+
+_MOST = 5_000
+_made: OrderedDict[tuple[int, str, str], tuple[OAuthProvider, OAuthProvider]] = OrderedDict()
+
+
+def of_account(provider: OAuthProvider, place: str, name: str) -> OAuthProvider:
+    """Return a copy whose name is the place and whose label names the account, always the same."""
+    key = id(provider), place, name
+    known = _made.get(key)
+    if known and known[0] is provider:
+        return known[1]
+    own = copy(provider)
+    own.name = place
+    own.label = f"{provider.label} ({name})" if name else provider.label
+    _made[key] = provider, own
+    if len(_made) > _MOST:
+        _made.popitem(last=False)
+    return own
+
+
+def parted(place: str) -> tuple[str, str]:
+    """Return the provider's name and the account's handle of a place."""
+    name, _, slot = place.partition("~")
+    return name, f"~{slot}"
+
+
+def shown_as(provider: OAuthProvider, connection: Connection) -> OAuthProvider:
+    """Return the provider for the card of a connection; the same if it is the only account."""
+    if connection.place == provider.name:
+        return provider
+    return of_account(provider, connection.place, connection.name)
