@@ -90,6 +90,8 @@ class TestAFormThatBrokeDown:
         ("/connections/github/accept-limited", "/connections/github"),
         ("/connections/github/revoke", "/connections/github"),
         ("/connections/github/disconnect", "/connections/github/disconnect"),
+        ("/connections/github/rename", "/connections/github"),
+        ("/connections/github/default", "/connections/github"),
         ("/connections/github/switch", "/connections/github/switch"),
         ("/connect/uuuu/start", "/connect/uuuu"),
         ("/connect/uuuu/decline", "/connect/uuuu"),
