@@ -104,12 +104,7 @@ def _listed() -> list[Route]:
         Route("/connections/{provider}/disconnect", disconnect.disconnect, methods=post),
         Route("/connections/{provider}/revoke", disconnect.revoke, methods=post),
         Route("/connections/{provider}/dismiss", disconnect.dismiss, methods=post),
-        Route("/connections/{provider}/check", choices.check, methods=post),
-        Route("/connections/{provider}/accept-limited", choices.accept_limited, methods=post),
-        Route("/connections/{provider}/rename", choices.rename, methods=post),
-        Route("/connections/{provider}/default", choices.use_by_default, methods=post),
-        Route("/connections/{provider}/switch", choices.show_switch),
-        Route("/connections/{provider}/switch", choices.choose, methods=post),
+        *_of_choices(),
         Route("/everything/disconnect", account_menu.ask_disconnect),
         Route("/everything/disconnect", account_menu.disconnect, methods=post),
         Route("/everything/data", own_data.download),
@@ -132,6 +127,19 @@ def _listed() -> list[Route]:
         Route("/healthz", health.healthz),
         Route("/readyz", health.readyz),
         Route("/metrics", measurements.metrics),
+    ]
+
+
+def _of_choices() -> list[Route]:
+    """List the routes of what a person decides about a connection."""
+    post = ["POST"]
+    return [
+        Route("/connections/{provider}/check", choices.check, methods=post),
+        Route("/connections/{provider}/accept-limited", choices.accept_limited, methods=post),
+        Route("/connections/{provider}/rename", choices.rename, methods=post),
+        Route("/connections/{provider}/default", choices.use_by_default, methods=post),
+        Route("/connections/{provider}/switch", choices.show_switch),
+        Route("/connections/{provider}/switch", choices.choose, methods=post),
     ]
 
 

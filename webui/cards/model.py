@@ -146,9 +146,8 @@ class Card:
 
     ``mark`` names the drawing; ``outcome`` starts a page's title after an action, and
     ``news`` is read aloud; ``focus`` is the id of the element to focus, or ``""``.
-    ``named`` is what the person calls one of several accounts, ``is_default`` the one that is
-    meant where none is named.  ``fingerprint`` changes with the state, so that a page can
-    poll for news; ``""`` for a question, which nothing takes away while the person reads it.
+    ``named`` is what the person calls one of several accounts.  ``fingerprint`` changes with
+    the state, so that a page can poll for news; ``""`` for a question, which stays.
     """
 
     state: str

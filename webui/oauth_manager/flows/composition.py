@@ -129,8 +129,7 @@ class Composition:
         """Return the provider of a name, or of a connection's ``place``."""
         try:
             return self.providers[name.partition("~")[0]]
-        except (AttributeError, KeyError, TypeError):
-            # Not quoting the name: it may come from anywhere.
+        except (AttributeError, KeyError, TypeError):  # not quoted: it may come from anywhere
             raise ValueError("unknown provider") from None
 
     def _subject(self, redis: RedisClient, user_id: str, provider: str) -> Subject:
