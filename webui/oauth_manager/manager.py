@@ -117,8 +117,9 @@ class OAuthManager(People, OwnAccounts, Upkeep, LinkCodes):
         person and remote MCP servers.  With ``account`` it connects the account of this
         name, again or for the first time.  Raises ``OAuthMisconfigured`` if it is not set up.
         """
-        configured = self._configured(provider)
-        known = await self.servers.of(redis, configured)
+        known = self._configured(provider)
+        if not known.begins_here:  # its metadata may tell that it does
+            known = await self.servers.of(redis, known)
         if known.begins_here or not addresses.are_whole(known):
             about: dict[str, Any] = {"scopes": scopes or (), "account": account}
             code = await self.create_link_code(redis, user_id, provider=provider, **about)

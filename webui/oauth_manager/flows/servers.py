@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ..errors import OAuthMisconfigured, OAuthUnavailable, ProviderFailure
-from ..protocol import client_identity, found, metadata, protected_resource
+from ..protocol import found, metadata, protected_resource
 from ..protocol.metadata import FRESH_SECONDS, Send, ServerMetadata
 from ..protocol.metadata_cache import PAUSE_SECONDS, Discovery
 from ..providers.provider import OAuthProvider
@@ -16,6 +16,7 @@ from ..storage import server_pins
 from ..storage.calls import RedisClient
 from ..storage.server_pins import Pin
 from ..storage.storage import Storage, Subject
+from . import registrations
 
 log = logging.getLogger(__name__)
 
@@ -87,12 +88,7 @@ class Servers:
         """
         if provider.own is None or failure.code not in _UNKNOWN_CLIENT:
             return
-        pin = await server_pins.read(self._storage, redis, provider.name)
-        client = pin.metadata.client if pin else None
-        if pin and client and client.client_id == provider.client_id:
-            log.warning("%s: its server has forgotten the client it registered", provider.name)
-            without = replace(pin, metadata=replace(pin.metadata, client=None))
-            await server_pins.put(self._storage, redis, provider.name, without)
+        await registrations.forget(self._storage, redis, provider)
         self._caches.pop((asyncio.get_running_loop(), provider.name), None)
 
     async def about(self, subject: Subject) -> Subject:
@@ -119,37 +115,9 @@ class Servers:
         A server that is in trouble or tells lies changes nothing of what is pinned.
         """
         told, fresh = await self._known(redis, provider)
-        if self._lacks_client(provider, told):
-            return await self._registered(redis, provider, told), fresh
-        return told, fresh
-
-    def _lacks_client(self, provider: OAuthProvider, told: ServerMetadata) -> bool:
-        if not provider.own or client_identity.way_to(provider, told) != "registration":
-            return False
-        back = client_identity.redirect_uri(provider.own, provider.name)
-        return not (told.client and told.client.is_good(back, self._storage.clock.now()))
-
-    async def _registered(
-        self, redis: RedisClient, provider: OAuthProvider, told: ServerMetadata
-    ) -> ServerMetadata:
-        """Have the server register us; the client of another process, if that was first."""
-        name, own = provider.name, provider.own
-        if own is None:
-            return told
-        auth = client_identity.token_auth(provider, told, "registration")
-        said = client_identity.document(replace(provider, token_auth=auth), own, own.host)
-        answer = await self._send(client_identity.registration_request(provider, told, said))
-        client = client_identity.read_registration(provider, said, answer)
-        for _ in range(_TRIES):
-            pin = await server_pins.read(self._storage, redis, name)
-            if pin is None or pin.metadata.issuer != told.issuer:
-                break
-            if not self._lacks_client(provider, pin.metadata):
-                return pin.metadata
-            made = replace(pin, metadata=replace(pin.metadata, client=client))
-            if await server_pins.put(self._storage, redis, name, made):
-                return made.metadata
-        raise OAuthUnavailable(name, metadata.STEP, "pinned_elsewhere")
+        return await registrations.with_client(
+            self._storage, self._send, redis, provider, told
+        ), fresh
 
     async def _known(
         self, redis: RedisClient, provider: OAuthProvider
