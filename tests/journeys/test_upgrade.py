@@ -30,9 +30,11 @@ from tests.kit.older_version import AT, RECORDS, restore
 from tests.kit.site_fixtures import Browser, Place, site_at
 from webui.oauth_manager import OAuthManager, OAuthMisconfigured, Status, TokenData
 from webui.oauth_manager.storage.packed import pack
+from webui.oauth_manager.storage.sealer import NEXT_VERSION
 
 pytestmark = pytest.mark.anyio
 
+TO_COME = NEXT_VERSION + 1  # of the form of records
 SENTENCE = "a newer version of this program wrote it; upgrade this one"
 
 
@@ -119,7 +121,8 @@ class TestWhatVersion010Wrote:
 
 def newer(kind: str, payload: dict[str, Any], key: str = KEY) -> str:
     """A record of the version after this one, in a form that this one does not know."""
-    record = {**payload, "kind": kind, "user_id": "ann", "provider": "github", "v": 2, "more": [1]}
+    bound = {"kind": kind, "user_id": "ann", "provider": "github", "v": TO_COME}
+    record = {**payload, **bound, "more": [1]}
     plain = json.dumps(record).encode()
     return Fernet(key).encrypt(pack(plain) if kind == "connection" else plain).decode()
 
@@ -220,7 +223,7 @@ class TestANewerCanary:
     async def test_keeps_an_older_process_from_connecting_and_from_being_ready(
         self, redis_url: str, redis: Redis
     ) -> None:
-        record = {"kind": "canary", "user_id": "", "provider": "", "v": 2}
+        record = {"kind": "canary", "user_id": "", "provider": "", "v": TO_COME}
         sealed = Fernet(KEY).encrypt(json.dumps(record).encode()).decode()
         await redis.set("stargazer:canary", sealed)
         async with site_at(redis_url, redis) as place:
