@@ -55,22 +55,24 @@ def make_server(
         ctx: Context,
         action: Annotated[ModelAction, Field(description=PARAMETERS["action"]["description"])],
         provider: Annotated[str, Field(description=PARAMETERS["provider"]["description"])] = "",
+        account: Annotated[str, Field(description=PARAMETERS["account"]["description"])] = "",
     ) -> str | InputRequiredResult:
         if ctx.input_responses:
             return SHOWN
-        return await answer(ctx, Caller(user_id_of(ctx), redis), action, provider)
+        caller = Caller(user_id_of(ctx), redis)
+        return await answer(ctx, caller, action, provider, account)
 
     return server
 
 
 async def answer(
-    ctx: Context, caller: Caller, action: ModelAction, provider: str
+    ctx: Context, caller: Caller, action: ModelAction, provider: str, account: str
 ) -> str | InputRequiredResult:
     """Do what was asked for; the client shows a link to the person, past the model.
 
     An ``UrlElicitationRequiredError`` would be lost: FastMCP makes a text of every error.
     """
-    said = await answer_model(caller, action, provider)
+    said = await answer_model(caller, action, provider, account)
     if action not in ("connect", "manage") or not said.for_person:
         return said.for_model
     can_do = ctx.session.client_capabilities

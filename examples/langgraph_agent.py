@@ -85,10 +85,11 @@ async def whoami(caller: Caller) -> str:
 
 async def connections(caller: Caller, arguments: dict[str, Any]) -> str:
     action, provider = arguments.get("action"), arguments.get("provider")
+    account = arguments.get("account")
     if action in ("connect", "manage"):
-        interrupt((action, provider))
+        interrupt((action, provider, "", account))
         action = "list"
-    return (await answer_model(caller, action, provider)).for_model
+    return (await answer_model(caller, action, provider, account)).for_model
 
 
 async def on_message(graph: Graph, caller: Caller, text: str) -> list[str]:

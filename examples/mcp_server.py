@@ -69,10 +69,11 @@ def make_server(
         ctx: Context,
         action: Annotated[ModelAction, Field(description=PARAMETERS["action"]["description"])],
         provider: Annotated[str, Field(description=PARAMETERS["provider"]["description"])] = "",
+        account: Annotated[str, Field(description=PARAMETERS["account"]["description"])] = "",
     ) -> Answer:
         if ctx.input_responses:
             return "The person has the link."
-        said = await connect_service(caller_of(ctx), action, provider)
+        said = await connect_service(caller_of(ctx), action, provider, account=account)
         return show(ctx, said) if action in ("connect", "manage") else for_model(said)
 
     @server.tool()

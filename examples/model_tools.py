@@ -37,7 +37,8 @@ async def call(
     """
     if name != "connect_service":
         return f"There is no tool {name}."
-    answer = await answer_model(ctx, arguments.get("action"), arguments.get("provider"))
+    asked = (arguments.get(name) for name in ("action", "provider", "account"))
+    answer = await answer_model(ctx, *asked)
     if answer.for_person:
         await send(answer.for_person)
     return answer.for_model

@@ -28,6 +28,7 @@ from tests.kit.library import (
     KEY,
     OTHER_KEY,
     age,
+    callback_query,
     connected,
     fake_provider,
     granted,
@@ -187,6 +188,18 @@ async def nothing(_: Scene) -> None:
 
 async def connect_github(scene: Scene) -> None:
     await scene.connect()
+
+
+async def connect_two(scene: Scene) -> None:
+    """Alice is connected as mona, and as hubert, which she calls Work."""
+    await scene.connect()
+    scene.fake.account = {"id": 99, "login": "hubert"}
+    manager, redis = scene.manager, scene.redis
+    url = await manager.begin(redis, "alice", "github", browser="b", account="Work", is_adding=True)
+    back = callback_query(scene.fake.authorize(url))
+    attempt = await manager.links.take_attempt(redis, back["state"], "b")
+    assert attempt
+    assert await manager.complete(redis, attempt, back["code"])
 
 
 async def connect_without_a_name(scene: Scene) -> None:
@@ -413,6 +426,40 @@ SITUATIONS = {
         ("connect", "github"),
         r"GitHub is already connected as mona\. To undo: disconnect github\.",
         connect_github,
+    ),
+    "an account under a new name": Situation(
+        ("connect", "github as Play"),
+        r"Connect GitHub \(Play\) so I can .* This link is .*|Here is a link to connect GitHub "
+        rf"\(Play\)\. This link is {LINK}|Connect GitHub so I can .* This link is {LINK}",
+        connect_two,
+    ),
+    "which of several": Situation(
+        ("disconnect", "github"),
+        r"Which GitHub: mona, work\? Send it like this: github as mona\.",
+        connect_two,
+    ),
+    "one of several, connected already": Situation(
+        ("connect", "github as work"),
+        r"GitHub \(Work\) is already connected as hubert\. To undo: disconnect github as Work\.",
+        connect_two,
+    ),
+    "the list of several": Situation(
+        ("list",),
+        r"GitHub \(mona\): connected as mona\.\nGitHub \(Work\): connected as hubert\.\n.*",
+        connect_two,
+    ),
+    "the end of one of several": Situation(
+        ("disconnect", "GitHub work"),
+        r"GitHub \(work\) is disconnected\. GitHub \(work\) has cancelled my access too\..*",
+        connect_two,
+    ),
+    "an account that is not there": Situation(
+        ("status", "github as play"),
+        r"GitHub \(play\): not connected\.",
+        connect_two,
+    ),
+    "what cannot be a name": Situation(
+        ("connect", "github as ../x"), "I do not know that service.*", connect_two
     ),
     "connected already, as somebody": Situation(
         ("connect", "github"),
@@ -1161,7 +1208,7 @@ def test_the_schema_knows_every_action_but_the_one_that_takes_a_code() -> None:
     assert [*properties["action"]["enum"], "confirm"] == sorted(
         ACTIONS, key=lambda action: action == "confirm"
     )
-    assert set(properties) == {"action", "provider"}
+    assert set(properties) == {"action", "account", "provider"}
     for action in properties["action"]["enum"]:
         assert f"{action}: " in properties["action"]["description"]
     assert "confirm" not in str(CONNECT_SERVICE_TOOL)

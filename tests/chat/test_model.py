@@ -47,7 +47,7 @@ def test_every_form_of_the_tool_offers_the_same_and_nothing_that_takes_a_code(fo
     assert set(parameters["properties"]) == set(described)
     assert CONNECT_SERVICE_TOOL["description"] in tool
     assert "confirm" not in tool
-    assert fits({"action": "connect", "provider": "github"})
+    assert fits({"action": "connect", "provider": "github", "account": "work"})
     assert fits({"action": "list"}) is (form != "openai")
     assert not fits({"action": "confirm", "provider": "KT4 9WX"})
     assert not fits({"action": "list", "provider": "github", "code": "KT4 9WX"})
@@ -63,7 +63,7 @@ def test_the_form_for_openai_fits_its_strict_mode() -> None:
     known = {"type", "enum", "description"}  # all of them are supported there
     assert all(set(schema) <= known for schema in parameters["properties"].values())
     fits = jsonschema.Draft202012Validator(parameters).is_valid
-    assert fits({"action": "list", "provider": None})
+    assert fits({"action": "list", "provider": None, "account": None})
 
 
 def test_the_form_for_mcp_is_a_tool_of_its_package() -> None:

@@ -37,6 +37,13 @@ CONNECT_SERVICE_TOOL: dict[str, Any] = {
                     "asked for it. manage: a link to the connections page."
                 ),
             },
+            "account": {
+                "type": "string",
+                "description": (
+                    "Which of the person's accounts of the service, by the name that they gave "
+                    "it; only if they have several, or want to add one under a new name."
+                ),
+            },
             "provider": {
                 "type": "string",
                 "description": (

@@ -57,11 +57,14 @@ async def new_link(
 
 
 async def open_link(
-    manager: OAuthManager, redis: RedisClient, user_id: str, provider: str
+    manager: OAuthManager, redis: RedisClient, user_id: str, provider: str, account: str = ""
 ) -> Link | None:
-    """Find the person's open link for a service; a tool may have made it, and asked for more."""
+    """Find the person's open link for a service, or for the account of this name.
+
+    A tool may have made it, and asked for more.
+    """
     found = await manager.links.find(redis, user_id, provider)
-    if found is None:
+    if found is None or found[1].account.casefold() != account.casefold():
         return None
     code, request, expires_at = found
     left = expires_at - manager.clock.now()

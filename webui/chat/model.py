@@ -22,7 +22,9 @@ class ModelAnswer:
     for_person: str = field(default="", repr=False)
 
 
-async def answer_model(ctx: ChatContext, action: object, provider: object = "") -> ModelAnswer:
+async def answer_model(
+    ctx: ChatContext, action: object, provider: object = "", account: object = None
+) -> ModelAnswer:
     """Do what a model asked for; nothing but the actions of ``CONNECT_SERVICE_TOOL``.
 
     A model may send anything, so arguments of any type are taken.
@@ -30,5 +32,7 @@ async def answer_model(ctx: ChatContext, action: object, provider: object = "") 
     known = get_args(ModelAction)
     if action not in known:
         return ModelAnswer(say("unknown_action", actions=", ".join(known)))
-    said = await connect_service(ctx, str(action), provider if isinstance(provider, str) else "")
+    about = provider if isinstance(provider, str) else ""
+    which = account if isinstance(account, str) else None
+    said = await connect_service(ctx, str(action), about, account=which)
     return ModelAnswer(for_model(said), said if split_link(said)[1] else "")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from webui.chat.phrases import abilities, lost, named, standing
+from webui.chat.phrases import abilities, lost, named, names_of, standing
 from webui.oauth_manager import Connection, Notice, NoticeKind, OAuthManager, OAuthProvider, Status
+from webui.oauth_manager.storage import handle
 from webui.oauth_manager.storage.calls import RedisClient
 from webui.text import words
 from webui.text.labels import clean_label
@@ -42,12 +43,13 @@ async def notice_text(manager: OAuthManager, redis: RedisClient, notice: Notice)
         if notice.provider or key not in words.CATALOGUE:
             key = "notice.elsewhere"
         return words.text(key, provider=clean_label(notice.provider))
-    connection = await manager.connection(redis, notice.user_id, provider.name)
-    names = {"provider": provider.label, "name": provider.name}
+    place = redis, notice.user_id, provider.name
+    connection = await manager.connection(*place, account=handle(notice.slot))
+    names = names_of(provider, notice.name)
     if connection.status not in _STILL[notice.kind]:
         return words.text("notice.late", standing=standing(provider, connection), **names)
     if notice.kind is NoticeKind.CONNECTED:
-        return _connected(provider, connection, notice.account)
+        return _connected(provider, connection, notice)
     if notice.kind is NoticeKind.RECONNECT_NEEDED:
         return await _reconnect_needed(manager, redis, provider, connection, notice.user_id)
     if notice.kind is NoticeKind.CONNECT_FAILED:
@@ -56,15 +58,16 @@ async def notice_text(manager: OAuthManager, redis: RedisClient, notice: Notice)
     return words.text(f"notice.{notice.kind}", standing=standing(provider, connection), **names)
 
 
-def _connected(provider: OAuthProvider, connection: Connection, account: str) -> str:
-    parts = [named("notice.connected", provider, account)]
+def _connected(provider: OAuthProvider, connection: Connection, notice: Notice) -> str:
+    names = names_of(provider, notice.name)
+    parts = [named("notice.connected", provider, notice.account, notice.name)]
     if can := abilities(provider, connection.scopes):
         parts.append(words.text("chat.can", can=can))
     if connection.is_limited:
-        parts.append(words.text("chat.limited", name=provider.name))
+        parts.append(words.text("chat.limited", **names))
     if not_working := lost(connection):
         parts.append(not_working)
-    parts.append(words.text("notice.undo", name=provider.name))
+    parts.append(words.text("notice.undo", **names))
     return " ".join(parts)
 
 
@@ -75,14 +78,16 @@ async def _reconnect_needed(
     connection: Connection,
     user_id: str,
 ) -> str:
+    names = names_of(provider, connection.name)
     if not provider.is_configured:
-        return words.text("notice.reconnect_unset", provider=provider.label)
+        return words.text("notice.reconnect_unset", **names)
     # The tool that found the end may just have given a link: a new one would kill it.
-    link = await open_link(manager, redis, user_id, provider.name)
+    account = connection.name
+    link = await open_link(manager, redis, user_id, provider.name, account)
     if link is None or not link.is_fresh:
         scopes = scopes_to_ask(provider, connection, link)
-        link = await new_link(manager, redis, user_id, provider.name, scopes)
-    return link.after(words.text("notice.reconnect_needed", provider=provider.label))
+        link = await new_link(manager, redis, user_id, provider.name, scopes, account=account)
+    return link.after(words.text("notice.reconnect_needed", **names))
 
 
 def notice_data(position: str, notice: Notice) -> dict[str, Any]:

@@ -85,21 +85,37 @@ def lost(connection: Connection) -> str:
     return words.text("feature.lost", features=shown)
 
 
-def named(key: str, provider: OAuthProvider, label: str) -> str:
-    """Say a sentence with the account's name, or its other form if the name is not known."""
+def names_of(provider: OAuthProvider, name: str) -> dict[str, str]:
+    """Return the words for a service, or for the account of it that the person calls ``name``.
+
+    ``provider`` is for a sentence, ``name`` for what the person sends to the bot.
+    """
+    if not name:
+        return {"provider": provider.label, "name": provider.name}
+    return {
+        "provider": say("account", provider=provider.label, account=account_name(name)),
+        "name": say("as", name=provider.name, account=name),
+    }
+
+
+def named(key: str, provider: OAuthProvider, label: str, name: str = "") -> str:
+    """Say a sentence with the account's label, or its other form if that is not known.
+
+    ``name`` is what the person calls it, ``""`` if they have one account.
+    """
     shown = account_name(label)
     key = key if shown else f"{key}_unknown"
-    return words.text(key, provider=provider.label, name=provider.name, account=shown)
+    return words.text(key, account=shown, **names_of(provider, name))
 
 
 def standing(provider: OAuthProvider, connection: Connection) -> str:
     """Describe a connection in one line for a list."""
-    names = {"provider": provider.label, "name": provider.name}
+    names = names_of(provider, connection.name)
     if connection.status is Status.NOT_CONNECTED and not provider.is_configured:
         return say("not_set_up", **names)
     if connection.status is not Status.CONNECTED:
         return say(connection.status.value, **names)
-    line = [named("chat.connected", provider, connection.profile.account.label)]
+    line = [named("chat.connected", provider, connection.profile.account.label, connection.name)]
     if connection.profile.trouble:
         line.append(trouble(provider, connection))
     is_of_app = provider.is_of_app(can_renew=connection.has_refresh_token)
@@ -115,7 +131,7 @@ def trouble(provider: OAuthProvider, connection: Connection) -> str:
     profile = connection.profile
     key = "stuck" if profile.is_stuck else profile.trouble
     key = {"provider": "trouble", "setup": "misconfigured"}.get(key, key or "refused")
-    return say(key, provider=provider.label, name=provider.name)
+    return say(key, **names_of(provider, connection.name))
 
 
 def details(provider: OAuthProvider, connection: Connection, now: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from webui.chat.phrases import (
@@ -13,6 +13,7 @@ from webui.chat.phrases import (
     lost,
     moment,
     named,
+    names_of,
     say,
     span,
     standing,
@@ -24,6 +25,7 @@ from webui.oauth_manager import (
     Ending,
     Event,
     Health,
+    OAuthAmbiguous,
     OAuthManager,
     OAuthMisconfigured,
     OAuthProvider,
@@ -36,6 +38,7 @@ from webui.oauth_manager import (
     get_oauth_manager,
 )
 from webui.oauth_manager.links import as_typed
+from webui.oauth_manager.storage import is_account
 from webui.oauth_manager.storage.calls import RedisClient
 from webui.rate_limits import Limiter, TooMany
 from webui.text import words
@@ -61,11 +64,17 @@ class ChatContext(Protocol):
 
 
 async def connect_service(
-    ctx: ChatContext, action: str, provider: str | None = "", code: str = ""
+    ctx: ChatContext,
+    action: str,
+    provider: str | None = "",
+    code: str = "",
+    account: str | None = None,
 ) -> str:
     """Carry out the person's request and say the outcome; raises none of the library's errors.
 
     ``action`` is one of ``ACTIONS``.  Nothing is done in a chat that others can read.
+    ``account`` names one of the person's accounts of ``provider``; they may also say it
+    behind the service: "github as work".
     ``code`` is for ``confirm`` alone, and comes from a message that the person wrote
     themselves: never from a model, which may pass on a stranger's text.
     """
@@ -81,8 +90,10 @@ async def connect_service(
     except ValueError:
         return say("no_person")
     about = code if action == "confirm" else provider
-    named = about.strip() if isinstance(about, str) else ""
-    return await _answered(talk, action, known(talk, named))
+    said = about.strip() if isinstance(about, str) else ""
+    if account and isinstance(account, str) and said and action != "confirm":
+        said = say("as", name=said, account=account.strip())
+    return await _answered(talk, action, known(talk, said))
 
 
 async def _answered(talk: Talk, action: str, work: Awaitable[str]) -> str:
@@ -92,6 +103,10 @@ async def _answered(talk: Talk, action: str, work: Awaitable[str]) -> str:
     except StoreUnavailable as error:
         # The answer may have been lost after the deed.
         return say("not_known" if action in ("confirm", "disconnect") else error.outcome)
+    except OAuthAmbiguous as error:
+        some = ", ".join(error.accounts)
+        names = {"name": error.provider, "first": next(iter(error.accounts), "")}
+        return say("which_account", provider=talk.label(error.provider), accounts=some, **names)
     except (OAuthUnavailable, OAuthMisconfigured) as error:
         key = _STOPPED.get(error.outcome, error.outcome)
         if key == "misconfigured" and error.provider not in talk.manager.providers:
@@ -104,6 +119,22 @@ async def _answered(talk: Talk, action: str, work: Awaitable[str]) -> str:
 def _is_private(ctx: ChatContext) -> bool:
     said = getattr(ctx, "is_private", None)
     return bool(said) if said is not None else not getattr(ctx, "guild_id", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Meant:
+    """The service that a person named; ``account`` is ``""`` if they named none of it.
+
+    ``value`` is what its address needs to know, if they said that.
+    """
+
+    provider: OAuthProvider
+    account: str = ""
+    value: str = ""
+
+    @property
+    def words(self) -> dict[str, str]:
+        return names_of(self.provider, self.account)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,31 +156,36 @@ class Talk:
         known = self.manager.providers.get(provider)
         return known.label if known else provider
 
-    def provider(self, name: str) -> OAuthProvider | None:
-        """Find the provider a person means, by its name or its label."""
-        wanted = name.casefold()
-        for provider in self.manager.providers.values():
-            if wanted in (provider.name, provider.label.casefold()):
-                return provider
-        return None
+    def meant(self, said: str, *, takes_value: bool = False) -> Meant | None:
+        """Find what a person means: "github", "GitHub work", "github as work".
 
-    def with_value(self, said: str) -> tuple[OAuthProvider | None, str]:
-        """Find the provider, and what is said behind it if its address needs that."""
-        if found := self.provider(said):
-            return found, ""
-        for provider in self.manager.providers.values():
-            for name in (provider.name, provider.label):
-                if len(provider.ask) == 1 and said.casefold().startswith(f"{name.casefold()} "):
-                    return provider, said[len(name) :].strip()
-        return None, ""
+        With ``takes_value`` also "shopify a-shop", if the address needs that.
+        """
+        found = [
+            (len(name), provider)
+            for provider in self.manager.providers.values()
+            for name in (provider.name, provider.label)
+            if f"{said} ".casefold().startswith(f"{name} ".casefold())
+        ]
+        if not found:
+            return None
+        length, provider = max(found, key=lambda pair: pair[0])
+        value, _, account = f" {said[length:].strip()}".partition(" as ")
+        account = account.strip()
+        if value.strip() and not (takes_value and len(provider.ask) == 1):
+            account, value = value.strip(), ""
+        is_known = not account or is_account(account)
+        return Meant(provider, account, value.strip()) if is_known else None
 
     def which(self, name: str) -> str:
         if not self.services():
             return say("nothing_set_up")
         return say("unknown" if name else "which", services=self.services())
 
-    async def standing(self, provider: OAuthProvider) -> Connection:
-        return await self.manager.connection(self.redis, self.user_id, provider.name)
+    async def standing(self, meant: Meant) -> Connection:
+        place = self.redis, self.user_id, meant.provider.name
+        known = await self.manager.connection(*place, account=meant.account or None)
+        return known if known.name or not meant.account else replace(known, name=meant.account)
 
     async def limit(self, name: str) -> None:
         await Limiter(self.redis, self.manager.clock).hit(name, self.user_id)
@@ -159,24 +195,26 @@ async def _connect(talk: Talk, name: str) -> str:
     """Give a link; without a service it leads to all of them, as the sign-in page promises."""
     if not name:
         return await _manage(talk, name)
-    provider, value = talk.with_value(name)
-    if provider is None:
+    meant = talk.meant(name, takes_value=True)
+    if meant is None:
         return talk.which(name)
+    provider = meant.provider
     if not provider.is_configured:
         return say("not_set_up", provider=provider.label)
-    connection = await talk.standing(provider)
-    waiting = await open_link(talk.manager, talk.redis, talk.user_id, provider.name)
+    connection = await talk.standing(meant)
+    place = talk.manager, talk.redis, talk.user_id, provider.name
+    waiting = await open_link(*place, connection.name)
     wanted = [*connection.profile.requested_scopes, *(waiting.scopes if waiting else ())]
     missing = provider.missing_scopes([*wanted, *provider.needed_scopes], connection.scopes)
     is_well = connection.status is Status.CONNECTED and not connection.profile.trouble
     if is_well and not missing and not connection.ends_soon(talk.now):
-        return named("chat.already", provider, connection.profile.account.label)
+        label = connection.profile.account.label
+        return named("chat.already", provider, label, connection.name)
     await talk.limit("link")
     scopes = scopes_to_ask(provider, connection, waiting)
-    asked = {provider.ask[0].name: value} if value else connection.asked
-    place = talk.manager, talk.redis, talk.user_id, provider.name
+    asked = {provider.ask[0].name: meant.value} if meant.value else connection.asked
     try:
-        link = await new_link(*place, scopes, asked=asked)
+        link = await new_link(*place, scopes, account=connection.name, asked=asked)
     except ValueNeeded:
         return say("value_needed", provider=provider.label, **_example(provider))
     why = _why(provider, connection, missing, talk.now)
@@ -193,7 +231,7 @@ def _why(
     provider: OAuthProvider, connection: Connection, missing: tuple[str, ...], now: float
 ) -> str:
     """Say the purpose of a link."""
-    label = provider.label
+    label = names_of(provider, connection.name)["provider"]
     if connection.status is Status.CONNECTED and not missing:
         if connection.profile.is_stuck:
             return say("offer_stuck", provider=label)
@@ -241,37 +279,41 @@ async def _list(talk: Talk, _: str) -> str:
 
 
 async def _status(talk: Talk, name: str) -> str:
-    provider = talk.provider(name)
-    if provider is None:
+    meant = talk.meant(name)
+    if meant is None:
         return talk.which(name)
-    return details(provider, await talk.standing(provider), talk.now)
+    return details(meant.provider, await talk.standing(meant), talk.now)
 
 
 async def _check(talk: Talk, name: str) -> str:
-    provider = talk.provider(name)
-    if provider is None:
+    meant = talk.meant(name)
+    if meant is None:
         return talk.which(name)
     await talk.limit("check")
-    health = await talk.manager.check(talk.redis, talk.user_id, provider.name)
+    place = talk.redis, talk.user_id, meant.provider.name
+    health = await talk.manager.check(*place, account=meant.account or None)
     if health is Health.PROVIDER_TROUBLE:
-        return say("trouble", provider=provider.label)
+        return say("trouble", **meant.words)
     if health in (Health.WORKING, Health.MISCONFIGURED, Health.UNCHECKED):
-        return say(health.value, provider=provider.label)
+        return say(health.value, **meant.words)
+    connection = await talk.standing(meant)
     if health in (Health.REFUSED, Health.REJECTED):
-        return trouble(provider, await talk.standing(provider))
+        return trouble(meant.provider, connection)
     if health is Health.RECONNECT_NEEDED:
-        await talk.manager.stories.told_of_end(talk.redis, talk.user_id, provider.name)
-    return details(provider, await talk.standing(provider), talk.now)
+        await talk.manager.stories.told_of_end(*place, connection.slot)
+    return details(meant.provider, connection, talk.now)
 
 
 async def _disconnect(talk: Talk, name: str) -> str:
-    provider = talk.provider(name)
-    if provider is None:
+    meant = talk.meant(name)
+    if meant is None:
         return talk.which(name)
-    ending = await talk.manager.disconnect(talk.redis, talk.user_id, provider.name, by="chat")
+    provider, account = meant.provider, meant.account or None
+    place = talk.redis, talk.user_id, provider.name
+    ending = await talk.manager.disconnect(*place, by="chat", account=account)
     known = await ending.within(talk.manager.patience)
     answer = known.at_provider if known else RevokeOutcome.UNCONFIRMED
-    outcome = say(_ENDED[answer], provider=provider.label)
+    outcome = say(_ENDED[answer], **meant.words)
     if ending.at:
         outcome = f"{outcome}\n{_receipt(talk, provider, ending, known)}"
     url = provider.own_manage_url
