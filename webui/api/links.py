@@ -54,9 +54,7 @@ async def _link(
     """Find the person's open link if it asks for enough, else make one.  Raises ``TooMany``."""
     user_id, provider = call.user_id, call.provider
     named = (account.handle or account.name) if account else ""
-    waiting = await open_link(call.manager, call.redis, user_id, provider.name)
-    if waiting and waiting.account != named:
-        waiting = None
+    waiting = await open_link(call.manager, call.redis, user_id, provider.name, named)
     rules = provider.scope_rules
     scopes = rules.united(scopes_to_ask(provider, connection, waiting), wanted)
     # Without codes the link itself is the proof: one from chat must not come into other hands.
