@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import process_time
 from typing import Any
 
 import httpx
@@ -207,6 +208,13 @@ class TestPlaces:
 )
 def test_a_challenge_is_read_as_it_is_written(header: str, said: dict[str, str]) -> None:
     assert challenge(header) == said
+
+
+@every("piece", ["a", "a ", '"', "\\", ", ", "a=", 'a="', " ", "Bearer "])
+def test_a_challenge_of_any_length_is_read_at_once(piece: str) -> None:
+    begun = process_time()
+    challenge("Bearer " + piece * 100_000)
+    assert process_time() - begun < 0.25
 
 
 async def test_trouble_is_told_as_such() -> None:

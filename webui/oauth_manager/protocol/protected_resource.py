@@ -21,7 +21,9 @@ from .requests import ProviderRequest
 
 _KNOWN = "/.well-known/oauth-protected-resource"
 # RFC 9110 11.2; a quoted text may hold what would be the next one outside.
-_PARAMETER = re.compile(r'([A-Za-z_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_PARAMETER = re.compile(
+    r'(?<![A-Za-z_-])([A-Za-z_-]{1,40})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))'
+)
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")  # RFC 6749 3.3
 _MOST_SCOPES = 50
 _LASTING = "offline_access"
