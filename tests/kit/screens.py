@@ -119,6 +119,7 @@ def _page(template: str, context: dict[str, Any], *, signed_in: bool = False) ->
 def _link_pages() -> Iterator[tuple[str, str]]:
     github = ON["github"]
     landing = {"start_url": "/start", "decline_url": "/decline", "expires_at": NOW, "last": 3}
+    landing |= {"questions": (), "is_wrong": False}
     groups = permission_groups(github, ("repo",), PRODUCT, BOT, strongest_first=True)
     yield "link", _page("link_landing.html", {"provider": github, "groups": groups, **landing})
     yield "link signs in", _page("link_landing.html", {"provider": None, "groups": (), **landing})

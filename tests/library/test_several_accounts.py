@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ from redis.asyncio import Redis
 
 from tests.kit.account_provider import AccountProvider, added, came_back
 from tests.kit.library import KEY, OTHER_KEY, connected, manager_for
+from tests.kit.redis_wire import Wire
 from webui.oauth_manager import (
     Connection,
     FlowRefused,
@@ -17,6 +19,7 @@ from webui.oauth_manager import (
     OAuthAmbiguous,
     OAuthManager,
     OAuthNotConnected,
+    RecordUnreadable,
     RevokeOutcome,
     Status,
     SwitchOffer,
@@ -27,6 +30,7 @@ from webui.oauth_manager import (
 from webui.oauth_manager.storage.account_names import account_name, proposed
 from webui.oauth_manager.storage.calls import as_text
 from webui.oauth_manager.storage.keys import record_kind
+from webui.oauth_manager.storage.sealer import read_record
 
 pytestmark = pytest.mark.anyio
 
@@ -390,3 +394,85 @@ class TestNames:
     )
     def test_a_name_is_proposed_by_the_label(self, label: str, name: str) -> None:
         assert proposed(label) == name
+
+
+class TestOneAccount:
+    async def test_leaves_nothing_of_several_in_redis(
+        self, manager: OAuthManager, fake: AccountProvider, redis: Redis
+    ) -> None:
+        await manager.begin(redis, "ann", "github", browser="b")
+        await added(manager, fake, redis, "mona", is_adding=False)
+        assert await manager.get_token("ann", "github", redis)
+        await manager.renew(redis, "ann", "github", refused="x")
+        found = [as_text(key) async for key in redis.scan_iter(match="stargazer:*")]
+        assert not [key for key in found if "~" in key or "oauth_names" in key]
+        opened = [
+            field
+            for key in found
+            if await redis.type(key) in (b"string", "string")
+            for field in _fields(manager, as_text(await redis.get(key)))
+        ]
+        assert "access_token" in opened
+        assert not {"has_others", "name", "slot", "is_adding", "can_add"} & set(opened)
+
+    async def test_of_the_older_system_has_no_name_until_a_second_is_added(
+        self, manager: OAuthManager, fake: AccountProvider, redis: Redis
+    ) -> None:
+        fake.chosen = "mona"
+        answer = fake.grant("/github", "one")
+        older = {name: answer[name] for name in ("access_token", "refresh_token")}
+        sealed = manager._fernet.encrypt(json.dumps({**older, "provider": "github"}).encode())  # type: ignore[union-attr]
+        await redis.set(BARE, sealed)
+        (row,) = await manager.list_user_connections("ann", redis)
+        assert row["account"] is None
+        assert fake.whose(await manager.get_token("ann", "github", redis)) == "mona"
+        await manager.check(redis, "ann", "github")
+        await added(manager, fake, redis, "hubert", account="Work")
+        rows = await manager.list_user_connections("ann", redis)
+        assert [row["account"] for row in rows] == ["mona", "work"]
+        assert await whose(manager, fake, redis, "mona") == "mona"
+
+
+def _fields(manager: OAuthManager, sealed: str) -> list[str]:
+    """List the names of the fields in a record, and in those that it holds."""
+    try:
+        record = read_record(manager._sealer._plain(sealed))
+    except RecordUnreadable:
+        try:
+            record = json.loads(sealed)
+        except ValueError:
+            return []
+    if not isinstance(record, dict):
+        return []
+    inner = record.get("sealed")
+    return [*record, *(_fields(manager, inner) if isinstance(inner, str) else ())]
+
+
+class TestShownAgain:
+    async def test_costs_one_trip_while_nothing_changes(
+        self, two: OAuthManager, client: tuple[Redis, Wire]
+    ) -> None:
+        redis, wire = client
+        await two.connections(redis, "ann")
+        wire.sent.clear()
+        rows = await two.connections(redis, "ann")
+        assert wire.round_trips == 1
+        assert [row.name for row in rows if row.name] == ["mona", "Work"]
+
+    async def test_is_what_another_process_made_of_it(
+        self, two: OAuthManager, fake: AccountProvider, redis: Redis
+    ) -> None:
+        other = manager_for(fake)
+        for _ in range(2):
+            await two.connections(redis, "ann")
+        await other.rename_account(redis, "ann", "github", "work", "Office")
+        assert [r.name for r in await two.connections(redis, "ann") if r.name] == ["mona", "Office"]
+        await other.use_by_default(redis, "ann", "github", "mona")
+        assert [r.is_default for r in await two.connections(redis, "ann") if r.name] == [
+            True,
+            False,
+        ]
+        await added(other, fake, redis, "third", account="Third")
+        assert len([r for r in await two.connections(redis, "ann") if r.name]) == 3
+        await other.delete_token(redis, "ann", "github", account="office")
+        assert len([r for r in await two.connections(redis, "ann") if r.has_tokens]) == 2

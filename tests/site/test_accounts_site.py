@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from redis.asyncio import Redis
 
 from tests.kit.account_provider import answer_of
 from tests.kit.site_fixtures import Browser, Place
+from webui.cards.accounts import shown_as
+from webui.cards.build import make_card
+from webui.cards.gallery import CASES, NOW
+from webui.cards.model import Screen
 from webui.oauth_manager import OAuthAmbiguous, SwitchOffer
 
 pytestmark = pytest.mark.anyio
@@ -114,3 +119,19 @@ async def test_reconnecting_one_renews_it(place: Place, two: Browser) -> None:
     after = await place.bot.get_token("ann", "github", place.redis, account="hubert")
     assert after != before
     assert await names(place) == ["mona", "hubert"]
+
+
+def test_every_state_of_a_card_exists_for_one_of_several_accounts() -> None:
+    screen = Screen("Stargazer", "Stella", NOW)
+    for name, case in CASES.items():
+        if case.connection is None:
+            continue
+        connection = replace(case.connection, name="Work", slot="work")
+        own = shown_as(case.provider, connection)
+        card = make_card(own, connection, case.note, screen)
+        plain = make_card(case.provider, case.connection, case.note, screen)
+        assert (card.state, card.form, card.group) == (plain.state, plain.form, plain.group), name
+        assert card.label == f"{plain.label} (Work)"
+        assert card.mark == plain.mark
+        inside = [action.url for action in card.every_action if action.url.startswith("/")]
+        assert all(f"/{plain.name}~work" in url for url in inside if f"/{plain.name}" in url), name

@@ -97,8 +97,11 @@ async def the_one(services: Services, first: Subject) -> Subject:
     raise OAuthAmbiguous(provider.name, services.page_url, sorted(keys), provider.label)
 
 
-def mend(services: Services, seen: Look) -> None:
-    """Put the list right in the background, if a crash or a disconnect has left it behind."""
+def mend(services: Services, seen: Look) -> bool:
+    """Put the list right in the background, if a crash or a disconnect has left it behind.
+
+    Returns whether it was.
+    """
     now = services.storage.clock.now()
     if seen.names.fault or not seen.names.accounts:
         token = seen.stored[""].token
@@ -107,6 +110,7 @@ def mend(services: Services, seen: Look) -> None:
         is_odd = mended(seen, seen.names, now) != seen.names or _is_mark_wrong(seen)
     if is_odd:
         services.tasks.run(_mend(services, seen))
+    return is_odd
 
 
 def mended(seen: Look, names: Names, now: float) -> Names:

@@ -31,7 +31,7 @@ from . import keep_alive, tokens
 from .census import Census, count, recent
 from .census_week import Week, week
 from .last_used import Uses
-from .memory import Memory
+from .memory import Memory, Several
 from .servers import Servers
 from .services import SIGNING, Services, name_ourselves
 from .tasks import DRAIN_SECONDS, Result
@@ -67,7 +67,7 @@ class Composition:
         self._services = Services(self._storage, client, self.steps, self.servers, page_url=page)
         self._tasks = self._services.tasks
         self._uses = Uses(partial(tokens.used, self._services), self._tasks, clock)
-        self._memory = Memory()
+        self._memory, self._several = Memory(), Several()
         self.links = Links(self._storage)
         self.proofs = Proofs(self._storage)
         self.stories = Stories(self._storage)

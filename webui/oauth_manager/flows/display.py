@@ -5,7 +5,7 @@ No secret comes out, and none of them renews a token.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -79,21 +79,36 @@ class Display(Composition):
         """
         checked = check_user_id(user_id)
         self._need(redis)
-        subjects = [Subject(redis, checked, provider) for provider in self.providers.values()]
-        found = await lookup.read_sealed(self._storage, subjects, with_names=True)
-        several = [
-            (subject, opened(self._storage, subject, sealed))
-            for subject, sealed in zip(subjects, found, strict=True)
-            if sealed.names
-        ]
-        looks = await look_beside(self._storage, several) if several else []
-        known = {seen.first.provider.name: seen for seen in looks}
+        firsts = [Subject(redis, checked, provider) for provider in self.providers.values()]
+        others = [first.at(slot) for first in firsts for slot in self._several.slots(first)]
+        found = await lookup.read_sealed(self._storage, [*firsts, *others], with_names=True)
+        likely = list(zip(others, found[len(firsts) :], strict=True))
         rows: list[Connection] = []
-        for subject, sealed in zip(subjects, found, strict=True):
-            if seen := known.get(subject.provider.name):
-                rows += self._all_shown(seen, resume=resume)
+        for first, sealed in zip(firsts, found, strict=False):
+            if sealed.names:
+                own = [text for one, text in likely if one.provider is first.provider]
+                rows += await self._several_shown(first, [sealed, *own], resume=resume)
             else:
-                rows.append(self._shown(subject, sealed, resume=resume))
+                rows.append(self._shown(first, sealed, resume=resume))
+        return rows
+
+    async def _several_shown(
+        self, first: Subject, likely: Sequence[Sealed], *, resume: bool
+    ) -> list[Connection]:
+        """Describe all accounts of a service; one more trip unless they are as they were."""
+        if known := self._several.recall(first, likely, self.clock.now()):
+            return known
+        sealed = likely[0]
+        stored = opened(self._storage, first, sealed)
+        (seen,) = await look_beside(self._storage, [(first, stored)])
+        is_odd = resume and accounts.mend(self._services, seen)
+        rows = self._all_shown(seen, resume=resume)
+        texts = [one.sealed for one in seen.stored.values()]
+        is_moving = is_odd or any(one.since for one in seen.names.accounts)
+        if not (is_moving or any(one.held for one in texts)):
+            names = sealed.names  # every place was read with the list beside it
+            read = [sealed, *(replace(one, names=names) for one in texts[1:])]
+            self._several.keep(first, seen.names.others, read, rows)
         return rows
 
     async def connection(
@@ -147,8 +162,6 @@ class Display(Composition):
 
     def _all_shown(self, seen: Look, *, resume: bool) -> list[Connection]:
         """Describe every account of a service that is there, or is being ended."""
-        if resume:
-            accounts.mend(self._services, seen)
         rows = [
             self._shown(seen.first.at(slot), seen.stored[slot].sealed, resume=resume)
             for slot in seen.shown
