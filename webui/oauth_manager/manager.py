@@ -15,6 +15,7 @@ from .errors import FlowRefused, OAuthAmbiguous, OAuthMisconfigured
 from .flows import choice, connect, departure, offers, tokens
 from .flows.composition import NOTHING
 from .flows.link_codes import LinkCodes
+from .flows.messages import Messages
 from .flows.own_accounts import OwnAccounts
 from .flows.people import People
 from .flows.upkeep import Upkeep
@@ -35,7 +36,7 @@ from .storage.switch_offers import SwitchOffer
 from .token_data import TokenData
 
 
-class OAuthManager(People, OwnAccounts, Upkeep, LinkCodes):
+class OAuthManager(People, OwnAccounts, Upkeep, LinkCodes, Messages):
     """Per-user OAuth 2 tokens: connect, use, refresh, disconnect.
 
     ``encryption_key`` is one or more Fernet keys (text or bytes), newest first,

@@ -1,25 +1,21 @@
-"""``Display``: the manager's methods that show connections, timelines, open links, notices.
+"""``Display``: the manager's methods that show connections, timelines and open links.
 
 No secret comes out, and none of them renews a token.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
-from ..journal import activity, news, notice_pages, notices
+from ..journal import activity
 from ..journal.activity import PAGE, ActivityPage
-from ..journal.notice_pages import NoticePage, SealedPage
-from ..journal.notices import Notice, NoticeKind
 from ..links import open_links
 from ..links.open_links import OpenLink
 from ..models import Connection
 from ..storage import account_index, lookup
 from ..storage.account_names import Names, account_name, read_names
-from ..storage.account_names import handle as account_handle
 from ..storage.calls import RedisClient
 from ..storage.keys import check_user_id
 from ..storage.link_index import LinkRequest
@@ -206,46 +202,6 @@ class Display(Composition):
         self._need(redis)
         return await open_links.read(self._storage, redis, check_user_id(user_id))
 
-    def notices(self, redis: RedisClient, consumer: str) -> AsyncIterator[Notice]:
-        """Yield notices of changes of connections and links, and of support: each at least once.
-
-        ``async for notice in manager.notices(redis, consumer="bot-1")``; a notice
-        counts as handled when the next one is asked for, so one that a crash
-        interrupted comes again.  A notice that a later one or the bot's answer has
-        overtaken is left out.  Goes on while Redis is away.
-        """
-        return notices.read(self._storage, redis, consumer, partial(self.is_news, redis))
-
-    async def notice_page(
-        self,
-        redis: RedisClient,
-        after: str = "",
-        *,
-        limit: int = 100,
-        wanted: Callable[[Notice], bool] = lambda _: True,
-    ) -> NoticePage:
-        """Return the notices after a position that the caller keeps, ``""`` for the oldest kept.
-
-        They stay for other readers.  Three round trips, and one for each that is wanted.
-        """
-        self._need(redis)
-        is_news = partial(self.is_news, redis)
-        return await notice_pages.read(self._storage, redis, after, limit, wanted, is_news)
-
-    async def sealed_notices(self, redis: RedisClient, after: str = "") -> SealedPage:
-        """Return the next entries after a position, sealed, for a queue of one's own."""
-        self._need(redis)
-        return await notice_pages.read_sealed(self._storage, redis, after)
-
-    def open_notice(self, sealed: str) -> Notice | None:
-        """Open an entry of :meth:`sealed_notices`; None if it cannot be read."""
-        return notices.opened(self._storage, sealed)
-
-    async def newest_notice(self, redis: RedisClient) -> str:
-        """Return the position of the newest notice.  Two round trips."""
-        self._need(redis)
-        return await notice_pages.newest(self._storage, redis)
-
     async def link_cancelled(self, redis: RedisClient, request: LinkRequest) -> None:
         """Tell the link's person that somebody switched it off."""
         await self.stories.cancelled(redis, request)
@@ -253,20 +209,3 @@ class Display(Composition):
     async def link_used(self, redis: RedisClient, request: LinkRequest) -> None:
         """Record that somebody used a link; who it is has yet to be proven."""
         await self.stories.used(redis, request)
-
-    async def tell(
-        self, redis: RedisClient, user_id: str, kind: NoticeKind, provider: str = ""
-    ) -> None:
-        """Have the bot tell the person of an action; a failure is only logged."""
-        if provider:
-            self._provider(provider)
-        await notices.put(self._storage, redis, kind, check_user_id(user_id), provider)
-
-    async def is_news(self, redis: RedisClient, notice: Notice) -> bool:
-        """Tell whether a notice is still to be told, like :meth:`notices` does."""
-        known, now = self.providers.get(notice.provider), self.clock.now()
-        if known is None:
-            return news.is_news(notice, None, now, is_configured=not notice.provider)
-        handle = account_handle(notice.slot)
-        connection = await self.connection(redis, notice.user_id, known.name, account=handle)
-        return news.is_news(notice, connection, now, is_configured=known.is_configured)
