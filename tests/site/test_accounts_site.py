@@ -135,3 +135,11 @@ def test_every_state_of_a_card_exists_for_one_of_several_accounts() -> None:
         assert card.mark == plain.mark
         inside = [action.url for action in card.every_action if action.url.startswith("/")]
         assert all(f"/{plain.name}~work" in url for url in inside if f"/{plain.name}" in url), name
+
+
+async def test_one_too_many_is_said_before_anybody_leaves(place: Place, two: Browser) -> None:
+    place.site.manager.providers["github"].max_accounts = 2
+    answer = await two.post("/connections/github~/connect", form={"intent": "add"})
+    assert answer.status_code == 409
+    assert "Disconnect one to add another" in answer.text
+    assert await names(place) == ["mona", "hubert"]

@@ -128,6 +128,8 @@ def _action(about: About, key: str, kind: Kind, must: Style) -> Action:
         url, hx_url = f"/connections/{about.provider.name}", ""
     else:
         url, hx_url = _addresses(about, kind)
+    if kind.intent == "add":
+        hx_url = ""  # it leads to a page, also if there are too many
     label = about.say(f"action.{_words(about, key, kind)}")
     return Action(
         id=f"conn-{about.provider.name}-{key}",

@@ -113,11 +113,11 @@ async def answer(
     focus: Focus = "",
     status: int = 200,
     speaks: bool = False,
-    is_refused: bool = False,
+    **more: bool,
 ) -> Response:
     """Answer with one card: the fragment for htmx, else its page, with the last events.
 
-    ``is_refused``: a name for the account was none.  ``speaks`` announces its state, for
+    ``more`` is for the page.  ``speaks`` announces its state, for
     cases in which the focus does not move.
     """
     site = site_of(request)
@@ -136,7 +136,7 @@ async def answer(
         announce=card.spoken if speaks else "",
         entries=() if is_htmx(request) else await _newest(site, session, provider),
         now=site.clock.now(),
-        is_refused=is_refused,
+        **more,
     )
 
 

@@ -7,7 +7,7 @@ from starlette.responses import RedirectResponse, Response
 
 from webui.cards import AFTER_CHECK
 from webui.cards.accounts import parted
-from webui.oauth_manager import Connection, Event, Status, SwitchOffer
+from webui.oauth_manager import Connection, Event, FlowRefused, Status, SwitchOffer
 from webui.paths import card_address
 from webui.rate_limits import TooMany
 from webui.rendering.render import render
@@ -104,14 +104,13 @@ async def choose(request: Request) -> Response:
     form = await form_of(request)
     named, choice = str(form.get("offer", "")), form.get("choice")
     offer = await site.manager.switch_offer(site.redis, session.user, provider.name)
-    result = await site.manager.switch(
-        site.redis,
-        session.user,
-        provider.name,
-        offer=named,
-        use_new=choice == "new",
-        add=choice == "both",
-    )
+    place = site.redis, session.user, provider.name
+    try:
+        result = await site.manager.switch(
+            *place, offer=named, use_new=choice == "new", add=choice == "both"
+        )
+    except FlowRefused:  # as many accounts as there may be, since
+        result = None
     if isinstance(result, SwitchOffer):
         return RedirectResponse(f"/connections/{provider.name}/switch", 303)
     if offer is None or offer.id != named:
@@ -125,11 +124,11 @@ async def choose(request: Request) -> Response:
     if key == "not_you":
         event = Event("denied", provider.name, "web", site.clock.now(), detail=key)
         await site.manager.record(site.redis, session.user, event)
-    place = result.place if result else provider.name
-    await site.sessions.put_note(session, place, Note(key))
+    shown = result.place if result else provider.name
+    await site.sessions.put_note(session, shown, Note(key))
     if key == "connected" and offer.return_to == "done":
         return RedirectResponse(f"/connect/done/{provider.name}", 303)
-    return RedirectResponse(card_address("list", place, "n"), 303)
+    return RedirectResponse(card_address("list", shown, "n"), 303)
 
 
 def _came_of(offer: SwitchOffer, result: Connection | None, choice: object) -> str:

@@ -20,7 +20,7 @@ from webui.cards import (
     to_start_with,
 )
 from webui.cards.questions import answers
-from webui.oauth_manager import StoreUnavailable, ValueNeeded
+from webui.oauth_manager import OAuthProvider, Status, StoreUnavailable, ValueNeeded
 from webui.oauth_manager.protocol import ProviderFailure
 from webui.oauth_manager.storage import TooOld, WrongKey
 from webui.rendering.render import hand_off, is_htmx, render, render_changes
@@ -111,6 +111,8 @@ async def connect(request: Request) -> Response:
     if not provider.is_configured:
         return await answer(request, session, provider, where, focus="result", status=409)
     waiting, is_adding = Note("waiting"), form.get("intent") == "add"
+    if is_adding and await _is_full(site, session, provider):
+        return await answer(request, session, provider, "detail", status=409, is_full=True)
     asked = provider.scopes if is_adding else provider.scopes_for(known.profile)
     try:
         url = await site.manager.begin(
@@ -133,6 +135,14 @@ async def connect(request: Request) -> Response:
         session = await not_begun(request, session, provider.name, "web", failure)
         return await done(request, session, provider, where, "n")
     return hand_off(request, provider, url, where=where)
+
+
+async def _is_full(site: Site, session: Session, provider: OAuthProvider) -> bool:
+    """Tell whether the person has as many accounts of the service as they may.  One round trip."""
+    name = provider.name.partition("~")[0]
+    known = await site.manager.connections(site.redis, session.user)
+    there = [c for c in known if c.provider == name and c.status is not Status.NOT_CONNECTED]
+    return len(there) >= provider.max_accounts
 
 
 async def cancel(request: Request) -> Response:
