@@ -94,6 +94,8 @@ async def fill(place: Place, user: str) -> None:
     for name in ("guess", "check", "link"):
         await place.site.limiter.allows(name, user)
     await place.site.limiter.allows("denied", f"chat {user}")
+    # Microsoft: an account with a name.
+    assert await bot.rename_account(redis, user, "microsoft", "~", "Home")
     await _gone_service(bot, redis, user)
     await _other_bots(place, user)
 
