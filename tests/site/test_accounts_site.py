@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from urllib.parse import urlencode
 
 import pytest
 from redis.asyncio import Redis
 
 from tests.kit.account_provider import answer_of
-from tests.kit.site_fixtures import Browser, Place
+from tests.kit.site_fixtures import Browser, Place, site_at
 from webui.cards.accounts import shown_as
 from webui.cards.build import make_card
 from webui.cards.gallery import CASES, NOW
@@ -143,3 +144,31 @@ async def test_one_too_many_is_said_before_anybody_leaves(place: Place, two: Bro
     assert answer.status_code == 409
     assert "Disconnect one to add another" in answer.text
     assert await names(place) == ["mona", "hubert"]
+
+
+async def test_support_sees_each_account_masked_and_acts_on_the_one_that_is_meant(
+    redis_url: str, redis: Redis
+) -> None:
+    async with site_at(redis_url, redis, support_users=("carol",)) as place:
+        ann, carol = await place.signed_in("ann"), await place.signed_in("carol")
+        is_(place, "mona")
+        await place.connect(ann, "github")
+        is_(place, "hubert")
+        await come_back(place, ann, "github", intent="add")
+        page = (await carol.get("/support/people/ann?reason=ticket+4411")).text
+        assert 'id="service-github~"' in page
+        assert 'id="service-github~hubert"' in page
+        assert "GitHub (mona)" not in page
+        assert "GitHub (hubert)" not in page
+        act = {"provider": "github~hubert", "reason": "Asked for help with it"}
+        assert (
+            await carol.get(f"/support/people/ann/disconnect?{urlencode(act)}")
+        ).status_code == 200
+        done = await carol.post("/support/people/ann/disconnect", act)
+        assert done.status_code == 200
+        assert await names(place) == ["mona"]
+        act["provider"] = "github~NO"
+        assert (await carol.post("/support/people/ann/disconnect", act)).status_code == 404
+        notices = await place.redis.xlen("stargazer:oauth_notices")
+        await carol.post("/support/people/ann/check", act | {"provider": "github~"})
+        assert await place.redis.xlen("stargazer:oauth_notices") == notices + 1

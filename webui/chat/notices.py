@@ -45,7 +45,7 @@ async def notice_text(manager: OAuthManager, redis: RedisClient, notice: Notice)
         return words.text(key, provider=clean_label(notice.provider))
     place = redis, notice.user_id, provider.name
     connection = await manager.connection(*place, account=handle(notice.slot))
-    names = names_of(provider, notice.name)
+    names = names_of(provider, notice.name or connection.name)
     if connection.status not in _STILL[notice.kind]:
         return words.text("notice.late", standing=standing(provider, connection), **names)
     if notice.kind is NoticeKind.CONNECTED:

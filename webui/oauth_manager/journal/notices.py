@@ -118,10 +118,11 @@ async def put(
     provider: str,
     account: str = "",
 ) -> None:
-    """Write one notice.  Its event has happened, so a failure is only logged."""
+    """Write one notice, about a place.  Its event has happened: a failure is only logged."""
+    provider, slot = keys.split(provider)
     try:
         async with redis_call("write a notice"):
-            await add(storage, redis, kind, user_id, provider, account)
+            await add(storage, redis, kind, user_id, provider, account, slot=slot)
     except StoreUnavailable:
         log.error("%s: a notice (%s) could not be written", provider, kind)
 

@@ -13,14 +13,16 @@ from starlette.responses import Response
 
 from webui.access.roles import Staff, require_staff
 from webui.cards import AFTER_CHECK, AFTER_DISCONNECT, Card, make_card
+from webui.cards.accounts import parted
 from webui.oauth_manager import Health, NoticeKind, OAuthProvider, StoreUnavailable
+from webui.oauth_manager.storage import is_account
 from webui.rendering.render import render
 from webui.sessions.note import Note
 from webui.site import Site, form_of, site_of
 from webui.text import words
 from webui.views.card_responses import screen_of
 from webui.views.support.gate import field_of, keep_record, may_act, reason_fault
-from webui.views.support.person import about, person_of, picture
+from webui.views.support.person import about, as_staff_see, person_of, picture
 
 log = logging.getLogger(__name__)
 
@@ -100,15 +102,16 @@ def _question(
     request: Request, staff: Staff, act: Act, fields: Mapping[str, object], *, fault: str = ""
 ) -> Response:
     site, provider = site_of(request), _service_of(request, act, fields)
+    known = site.manager.providers.get(parted(provider)[0])
     return render(
         request,
         "support_ask.html",
         422 if fault else 200,
         **about(staff, person_of(request), field_of(fields, "reason"), site.clock.now()),
         act=act.name,
-        will=_effect(act, site.manager.providers.get(provider)),
+        will=_effect(act, known),
         provider=provider,
-        label=site.manager.providers[provider].label if provider else "",
+        label=known.label if known else "",
         fault=words.text(f"support.fault.{fault}") if fault else "",
     )
 
@@ -124,7 +127,8 @@ async def _do(act: Act, request: Request) -> Response:
     site = site_of(request)
     user_id = person_of(request)
     fields = await form_of(request)
-    provider, reason = _service_of(request, act, fields), field_of(fields, "reason")
+    place, reason = _service_of(request, act, fields), field_of(fields, "reason")
+    provider, _ = parted(place)
     if fault := reason_fault(reason):
         return _question(request, staff, act, fields, fault=fault)
     await may_act(request, staff)
@@ -134,7 +138,7 @@ async def _do(act: Act, request: Request) -> Response:
         keep_record, request, staff, act.action, whom=user_id, provider=provider, reason=reason
     )
     await keep(result="begun")
-    done = await act.do(site, user_id, provider)
+    done = await act.do(site, user_id, place)
     try:
         await keep(result=f"done: {done.result}", has_begun_before=True)
     except StoreUnavailable:
@@ -146,23 +150,27 @@ async def _do(act: Act, request: Request) -> Response:
         act=act.name,
         label=site.manager.providers[provider].label if provider else "",
         said=done.said,
-        card=await _card(site, user_id, provider, done.note) if provider else None,
+        card=await _card(site, user_id, place, done.note) if place else None,
     )
 
 
 def _service_of(request: Request, act: Act, fields: Mapping[str, object]) -> str:
-    """Return an action's service, ``""`` if it has none.  Raises 404 for an unknown one."""
+    """Return an action's service, or its place if it is about one of several accounts.
+
+    ``""`` if it has none.  Raises 404 for an unknown one.
+    """
     if not act.of_service:
         return ""
-    provider = field_of(fields, "provider")
-    if provider not in site_of(request).manager.providers:
+    place = field_of(fields, "provider")
+    name, handle = parted(place)
+    if name not in site_of(request).manager.providers or not is_account(handle):
         raise HTTPException(404)
-    return provider
+    return place
 
 
-async def _card(site: Site, user_id: str, provider: str, note: Note | None) -> Card:
+async def _card(site: Site, user_id: str, place: str, note: Note | None) -> Card:
     """Describe the service now, in the words that the person would read."""
-    connection = await site.manager.connection(site.redis, user_id, provider, resume=False)
-    known = site.manager.providers[provider]
+    connection = await site.manager.connection(site.redis, user_id, place, resume=False)
+    known = as_staff_see(site, connection)
     card = picture(make_card(known, connection, note, screen_of(site, "list")))
     return replace(card, actions=())  # they may differ from those on the person's own page

@@ -16,6 +16,7 @@ from starlette.responses import Response
 
 from webui.access.roles import Staff, require_staff
 from webui.cards import Card, Screen, grouped, make_card, summarize
+from webui.cards.accounts import of_account
 from webui.cards.timeline import days
 from webui.oauth_manager import Connection, OAuthProvider, OpenLink, Status
 from webui.rendering.render import render
@@ -64,11 +65,11 @@ def _shown(link: OpenLink, providers: Mapping[str, OAuthProvider]) -> tuple[str,
 
 
 async def _rows(
-    site: Site, user_id: str, connections: Iterable[Connection], screen: Screen
+    site: Site, user_id: str, connections: Collection[Connection], screen: Screen
 ) -> list[Row]:
     """Build a row for each service; one that is not connected has its last event."""
-    providers = site.manager.providers
-    rows = [make_row(providers[c.provider], c, screen) for c in connections]
+    services = {c.place: as_staff_see(site, c) for c in connections}
+    rows = [make_row(services[c.place], c, screen) for c in connections]
     if all(row.stored for row in rows):
         return rows
     page = await site.manager.activity(site.redis, user_id, kinds=STEPS)
@@ -78,7 +79,7 @@ async def _rows(
             own = await site.manager.activity(site.redis, user_id, provider=row.name, kinds=STEPS)
             last.update((event.provider, event) for event in own.events[:1])
     return [
-        row if row.stored else explained(row, last.get(row.name), providers[row.name], screen)
+        row if row.stored else explained(row, last.get(row.name), services[row.name], screen)
         for row in rows
     ]
 
@@ -124,7 +125,7 @@ async def preview(request: Request) -> Response:
     known = await is_known(site, user_id, connections)
     await _record(request, staff, "previewed", user_id, reason, known)
     screen = screen_of(site, "list")
-    cards = [make_card(site.manager.providers[c.provider], c, None, screen) for c in connections]
+    cards = [make_card(as_staff_see(site, c), c, None, screen) for c in connections]
     return render(
         request,
         "support_preview.html",
@@ -167,6 +168,14 @@ def ask_for_reason(request: Request, staff: Staff, user_id: str, page: str = "")
         action=person_path(user_id) + page,
         fault=words.text(f"support.fault.{fault}") if fault else "",
     )
+
+
+def as_staff_see(site: Site, connection: Connection) -> OAuthProvider:
+    """Return the connection's provider; as one of several accounts its label is masked too."""
+    provider = site.manager.providers[connection.provider]
+    if connection.place == provider.name:
+        return provider
+    return of_account(provider, connection.place, masked(connection.name))
 
 
 def picture(card: Card) -> Card:
