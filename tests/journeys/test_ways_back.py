@@ -52,7 +52,9 @@ def cards() -> Iterator[tuple[str, Card]]:
 
 def ways_back(shown: Card) -> list[str]:
     return [
-        a.label for a in shown.every_action if a.url.endswith("/connect") and a.method == "post"
+        a.label
+        for a in shown.every_action
+        if a.url.endswith("/connect") and a.method == "post" and not a.id.endswith("-add")
     ]
 
 

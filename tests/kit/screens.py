@@ -24,6 +24,7 @@ from webui.cards import (
 )
 from webui.cards.gallery import ASKED, CASES, NOW, ON, RENEWING, Case, connection, gallery
 from webui.cards.parts import DAY
+from webui.cards.questions import Question
 from webui.cards.timeline import days, timeline
 from webui.oauth_manager import (
     Account,
@@ -122,6 +123,9 @@ def _link_pages() -> Iterator[tuple[str, str]]:
     landing |= {"questions": (), "is_wrong": False}
     groups = permission_groups(github, ("repo",), PRODUCT, BOT, strongest_first=True)
     yield "link", _page("link_landing.html", {"provider": github, "groups": groups, **landing})
+    shop = Question("link-shop", "shop", "Your shop", "", example="acme")
+    asks = landing | {"questions": (shop,), "is_wrong": True}
+    yield "link asks", _page("link_landing.html", {"provider": github, "groups": groups, **asks})
     yield "link signs in", _page("link_landing.html", {"provider": None, "groups": (), **landing})
     waiting = {
         "confirmed": False,

@@ -392,7 +392,7 @@ async def test_facts_of_an_older_version_are_read_and_written_on(
     later = ["used_at", "accepted_missing", "trouble", "trouble_since"]
     later += ["problem_trace", "trouble_code", "problem_kind", "refused_since", "refused_at"]
     later += ["failed_check_at", "failed_check"]
-    later += ["generation", "is_account_refused", "kept"]
+    later += ["generation", "is_account_refused", "asked", "kept"]
     assert [field.name for field in fields(Profile)][-len(later) :] == later
     await rewritten(manager, redis, **dict.fromkeys(later))
     token = await opened(manager, redis, "ann", "google")

@@ -99,7 +99,8 @@ def build_providers(
         template = templates[name] if name in templates else entries.template(name)
         try:
             given = _given(config.get(name, {}), template)
-            whole = {k: asked.without_places(v) for k, v in _addresses(given).items()}
+            texts = {k: v for k, v in _addresses(given).items() if isinstance(v, str)}
+            whole = {k: asked.without_places(v) for k, v in texts.items()}
             check_provider({**given, **whole}, template, is_out_there=is_out_there)
         except Malformed as fault:
             raise ValueError(f"provider {name!r}: {fault}") from None
