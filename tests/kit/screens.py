@@ -22,6 +22,7 @@ from webui.cards import (
     summarize,
     to_start_with,
 )
+from webui.cards.accounts import shown_as
 from webui.cards.gallery import ASKED, CASES, NOW, ON, RENEWING, Case, connection, gallery
 from webui.cards.parts import DAY
 from webui.cards.questions import Question
@@ -272,11 +273,13 @@ def _offers() -> Iterator[tuple[str, SwitchOffer]]:
     octocat, hubot, nobody = Account("1", "octocat"), Account("2", "hubot"), Account()
     questions: tuple[tuple[str, Account, Account, dict[str, Any]], ...] = (
         ("switch", octocat, hubot, {}),
+        ("switch, or both", octocat, hubot, {"can_add": True}),
         ("switch unnamed", Account("1"), Account("2"), {}),
         ("switch from what is not known", nobody, hubot, {}),
         ("switch to what is not known", octocat, nobody, {}),
         ("whose", nobody, hubot, {"handle": "hubot", "is_replacing": False}),
         ("whose, instead of another", octocat, hubot, {"handle": "hubot"}),
+        ("whose, or both", octocat, hubot, {"handle": "hubot", "can_add": True}),
         ("whose, instead of what is not known", nobody, hubot, {"handle": "hubot"}),
     )
     for name, old, new, more in questions:
@@ -300,6 +303,16 @@ def _reading() -> Iterator[tuple[str, str]]:
         yield name, _page("activity.html", {**services, **context}, signed_in=True)
     recent = {"card": card(CASES["endless"], DETAIL), "entries": entries[:5], "now": NOW}
     yield "one service", _page("connection.html", recent, signed_in=True)
+    endless = CASES["endless"]
+    assert endless.connection
+    for is_default in (False, True):
+        one = replace(endless.connection, name="Work", slot="work", is_default=is_default)
+        own = make_card(shown_as(endless.provider, one), one, None, DETAIL)
+        several = recent | {"card": own, "is_refused": is_default, "is_full": is_default}
+        yield (
+            f"one account, default: {is_default}",
+            _page("connection.html", several, signed_in=True),
+        )
     nothing = replace(ON["wiki"], name="nothing", label="Nothing", scopes=[])
     glossaries = [glossary(p, PRODUCT, BOT) for p in (*ON.values(), nothing)]
     yield "permissions", _page("permissions.html", {"glossaries": glossaries})
