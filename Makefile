@@ -29,18 +29,11 @@ ENGINE_TESTS := tests/library tests/journeys/test_going_on.py tests/journeys/tes
 	tests/journeys/test_forwarded_links.py tests/journeys/test_ways_back.py \
 	tests/journeys/test_protocol_truth.py tests/site/test_connections_site.py tests/site/test_support.py
 ENGINE_KINDS := cluster sentinel
-# Of these a build runs what races: all together take longer than a build may.
-ENGINE_RACES := tests/library/test_refreshing.py tests/library/test_disconnecting.py \
-	tests/library/test_store.py tests/library/test_proofs.py tests/library/test_notices.py \
-	tests/library/test_outages.py tests/library/test_arrivals.py tests/library/test_switching.py \
-	tests/journeys/test_newest_truth.py tests/journeys/test_forwarded_links.py
-MARKED :=
 
 test-engines: $(VENV)/test-installed ## Run the tests of the library and the journeys on every kind of Redis
 	$(BIN)/python -m pytest -q tests/engines
 	for kind in $(ENGINE_KINDS); do \
-		REDIS_KIND=$$kind $(BIN)/python -m $(PYTEST) -q --numprocesses 2 -m "$(MARKED)" \
-			$(ENGINE_TESTS) || exit 1; \
+		REDIS_KIND=$$kind $(BIN)/python -m $(PYTEST) -q --numprocesses 2 $(ENGINE_TESTS) || exit 1; \
 	done
 
 # Their packages are sixty more than all others need, so the examples for them are tried apart.
@@ -50,9 +43,15 @@ test-frameworks: $(VENV)/frameworks-installed ## Run the examples for FastMCP an
 
 # Measuring doubles the time, and a test may miss a deadline for it: `make test` judges the tests,
 # and this how much of the code they run.  1 is the status of pytest if a test failed.
+# Left out, with the rules, are files that take long and run what others run too.
+UNMEASURED := tests/journeys/test_benchmarks.py tests/journeys/test_nginx.py \
+	tests/journeys/test_protocol_truth.py tests/journeys/test_redis_faults.py \
+	tests/journeys/test_damaged_records.py tests/journeys/test_deploy.py tests/journeys/test_fleets.py \
+	tests/journeys/test_vendors.py tests/journeys/test_other_languages.py
 cover: $(VENV)/test-installed ## Run the tests but the browser's and long ones, and fail if they run too little of the code
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m $(PYTEST) -m "not long" --numprocesses 2 $(TESTS) || test $$? = 1
+	$(BIN)/coverage run -m $(PYTEST) -m "not long" --numprocesses 2 \
+		$(filter-out tests/rules,$(TESTS)) $(UNMEASURED:%=--ignore %) || test $$? = 1
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 
