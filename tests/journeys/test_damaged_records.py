@@ -31,7 +31,7 @@ from webui.chat import connect_service, notice_text
 from webui.incident_codes import Reference, find_reference, keep_reference
 from webui.oauth_manager import AuditRecord, FlowRefused, LinkRequest, OAuthManager, access
 from webui.oauth_manager.journal import notices
-from webui.oauth_manager.storage import Clock
+from webui.oauth_manager.storage import Clock, TooOld
 from webui.oauth_manager.storage.lock import Lock
 from webui.rate_limits import Limiter
 from webui.sign_on.attempts import begin_attempt, take_attempt
@@ -293,7 +293,8 @@ async def test_a_record_with_a_bad_value_is_none_to_every_reader(
             for use in kind.uses:
                 await library.redis.restore(kind.key, 0, before or b"", replace=True)
                 await put(library.redis, kind.key, field, damaged)
-                await use()
+                with suppress(TooOld):  # one of the values is the mark of a newer version
+                    await use()
 
 
 @every("make", EVERY_KIND)
