@@ -50,7 +50,7 @@ UNMEASURED := tests/journeys/test_benchmarks.py tests/journeys/test_nginx.py \
 	tests/journeys/test_vendors.py tests/journeys/test_other_languages.py
 cover: $(VENV)/test-installed ## Run the tests but the browser's and long ones, and fail if they run too little of the code
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m $(PYTEST) -m "not long" --numprocesses 2 \
+	$(BIN)/coverage run -m $(PYTEST) -m "not long" --numprocesses 3 \
 		$(filter-out tests/rules,$(TESTS)) $(UNMEASURED:%=--ignore %) || test $$? = 1
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
