@@ -41,6 +41,15 @@ class Move:
     addresses: tuple[tuple[str, str, str], ...]
 
 
+def _move(name: str, pin: Pin | None) -> Move | None:
+    if pin is None or pin.waiting is None:
+        return None
+    old, new = pin.metadata.addresses, pin.waiting.addresses
+    names = dict.fromkeys((*old, *new))
+    pairs = ((name, old.get(name, ""), new.get(name, "")) for name in names)
+    return Move(name, tuple(pair for pair in pairs if pair[1] != pair[2]))
+
+
 class Servers:
     """The providers' servers; of others than those by issuer all is known already.
 
@@ -125,19 +134,16 @@ class Servers:
         name, now = provider.name, self._storage.clock.now()
         pin = await server_pins.read(self._storage, redis, name)
         if pin and not _is_about(pin.metadata, provider):  # the operator has another one now
-            pin = Pin(pin.metadata, 0.0, sealed=pin.sealed)
-            return await self._pinned(redis, name, pin, await self._asked(provider))
+            return await self._pinned(redis, name, pin, await self._asked(provider, pin))
         if pin and 0 <= now - pin.checked_at < FRESH_SECONDS:
             return pin.metadata, FRESH_SECONDS
         try:
-            told = await self._asked(provider)
+            told = await self._asked(provider, pin)
         except (OAuthUnavailable, OAuthMisconfigured) as failure:
             if pin is None:
                 raise
             log.error("%s: %s; its pinned addresses stay in use", name, failure.code)
             return pin.metadata, PAUSE_SECONDS
-        if pin and pin.metadata.issuer == told.issuer:
-            told = replace(told, client=pin.metadata.client)  # no document tells of it
         if pin and (moves := metadata.moved(pin.metadata, told)):
             log.error(
                 "%s: %s moved, and nothing goes there before an operator accepts it: "
@@ -151,23 +157,20 @@ class Servers:
             return pin.metadata, FRESH_SECONDS
         return await self._pinned(redis, name, pin, told)
 
-    async def _asked(self, provider: OAuthProvider) -> ServerMetadata:
+    async def _asked(self, provider: OAuthProvider, pin: Pin | None) -> ServerMetadata:
         if provider.resource:
             told = await protected_resource.find(self._send, provider.name, provider.resource)
         else:
             told = await metadata.find(self._send, provider.name, provider.issuer)
         found.at(provider, told)  # refused before it is pinned
+        if pin and pin.metadata.issuer == told.issuer:
+            return replace(told, client=pin.metadata.client)  # no document tells of it
         return told
 
     async def _pinned(
         self, redis: RedisClient, name: str, before: Pin | None, told: ServerMetadata
     ) -> tuple[ServerMetadata, float]:
-        """Pin what a server tells; the pin of another process, if that was first.
-
-        The client that it registered stays: no metadata tell of that.
-        """
-        if before and before.metadata.issuer == told.issuer:
-            told = replace(told, client=before.metadata.client)
+        """Pin what a server tells; the pin of another process, if that was first."""
         pin = Pin(told, self._storage.clock.now(), sealed=before.sealed if before else "")
         if await server_pins.put(self._storage, redis, name, pin):
             return told, FRESH_SECONDS
@@ -183,20 +186,13 @@ class Servers:
         """
         if name not in self._providers:
             raise ValueError("unknown provider")
-        pin = await server_pins.read(self._storage, redis, name)
-        if pin is None or pin.waiting is None:
-            return None
-        old, new = pin.metadata.addresses, pin.waiting.addresses
-        names = dict.fromkeys((*old, *new))
-        pairs = ((name, old.get(name, ""), new.get(name, "")) for name in names)
-        return Move(name, tuple(pair for pair in pairs if pair[1] != pair[2]))
+        return _move(name, await server_pins.read(self._storage, redis, name))
 
     async def accept(self, redis: RedisClient, move: Move) -> bool:
         """Use the addresses that wait from now on; False if they are not those of ``move``."""
         for _ in range(_TRIES):
             pin = await server_pins.read(self._storage, redis, move.provider)
-            is_same = await self.waiting(redis, move.provider) == move
-            if pin is None or pin.waiting is None or not is_same:
+            if pin is None or pin.waiting is None or _move(move.provider, pin) != move:
                 return False
             accepted = Pin(pin.waiting, self._storage.clock.now(), sealed=pin.sealed)
             if await server_pins.put(self._storage, redis, move.provider, accepted):
