@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -23,21 +24,31 @@ def at(provider: OAuthProvider, metadata: ServerMetadata) -> OAuthProvider:
         return _at_resource(provider, metadata)
     methods = metadata.challenge_methods
     told: dict[str, Any] = {
-        "authorize_url": metadata.authorization_endpoint,
-        "token_url": metadata.token_endpoint,
-        "revoke_url": metadata.revocation_endpoint,
         "account_url": metadata.userinfo_endpoint,
-        "par_url": metadata.pushed_authorization_request_endpoint,
-        "iss_required": metadata.sends_issuer,
         # Many take it and do not tell (Entra); to those who do not, it is noise.
         "pkce": S256 in methods or not methods,
         "scopes": list(_scopes(provider, metadata)),
     }
     if "token_auth" in provider.to_find:
         told["token_auth"] = _token_auth(provider, metadata)
+    return _told(provider, metadata, told)
+
+
+def _told(
+    provider: OAuthProvider, metadata: ServerMetadata, told: Mapping[str, Any], **settled: Any
+) -> OAuthProvider:
+    """Return the provider with what is told, as far as it has to be, and with what is settled."""
+    told = {
+        "authorize_url": metadata.authorization_endpoint,
+        "token_url": metadata.token_endpoint,
+        "revoke_url": metadata.revocation_endpoint,
+        "par_url": metadata.pushed_authorization_request_endpoint,
+        "iss_required": metadata.sends_issuer,
+        **told,
+    }
     decided = {name: value for name, value in told.items() if name in provider.to_find}
     addresses = tuple(metadata.addresses.values())
-    return replace(provider, **decided, reach=metadata.reach, found=addresses)
+    return replace(provider, **{**decided, **settled}, reach=metadata.reach, found=addresses)
 
 
 def _at_resource(provider: OAuthProvider, metadata: ServerMetadata) -> OAuthProvider:
@@ -50,27 +61,17 @@ def _at_resource(provider: OAuthProvider, metadata: ServerMetadata) -> OAuthProv
     if "issuer" not in provider.to_find and metadata.issuer != provider.issuer:
         raise OAuthMisconfigured(provider.name, STEP, "other_issuer")
     way = client_identity.way_to(provider, metadata)
-    told: dict[str, Any] = {
-        "issuer": metadata.issuer,
-        "authorize_url": metadata.authorization_endpoint,
-        "token_url": metadata.token_endpoint,
-        "revoke_url": metadata.revocation_endpoint,
-        "par_url": metadata.pushed_authorization_request_endpoint,
-        "iss_required": metadata.sends_issuer,
-        "scopes": list(metadata.scopes),
-    }
-    decided = {name: value for name, value in told.items() if name in provider.to_find}
-    decided["pkce"] = True
-    decided["token_auth"] = client_identity.token_auth(provider, metadata, way)
+    auth = client_identity.token_auth(provider, metadata, way)
+    settled: dict[str, Any] = {"pkce": True, "token_auth": auth}
     if way == "document":
-        decided["client_id"] = client_identity.document_url(provider)
+        settled["client_id"] = client_identity.document_url(provider)
     elif way == "registration":
         client = metadata.client
-        decided["client_id"] = client.client_id if client else ""
-        decided["client_secret"] = client.client_secret if client else ""
-        decided["token_auth"] = client.token_auth if client else decided["token_auth"]
-    addresses = tuple(metadata.addresses.values())
-    return replace(provider, **decided, reach=metadata.reach, found=addresses)
+        settled["client_id"] = client.client_id if client else ""
+        settled["client_secret"] = client.client_secret if client else ""
+        settled["token_auth"] = client.token_auth if client else auth
+    told = {"issuer": metadata.issuer, "scopes": list(metadata.scopes)}
+    return _told(provider, metadata, told, **settled)
 
 
 def _token_auth(
