@@ -105,9 +105,9 @@ class ProviderClient:
             raise OAuthMisconfigured(provider.name, "refresh", "not_set_up")
         if not provider.is_found:
             raise OAuthUnavailable(provider.name, "refresh", "not_found_yet")
+        provider = addresses.at(provider, token)
         if not addresses.has_issued(provider, token):
             raise OAuthRefused(provider.name, "refresh", "another_server", meaning=Meaning.MOVED)
-        provider = addresses.at(provider, token)
         answer = await self._send(
             requests.refresh_request(provider, token, self._assertion(provider))
         )
@@ -140,7 +140,8 @@ class ProviderClient:
         self, provider: OAuthProvider, token: TokenData, deadline: float = DEADLINE
     ) -> bool:
         """Ask the provider to end the grant; return whether it confirmed.  Raises nothing."""
-        is_ours, provider = addresses.has_issued(provider, token), addresses.at(provider, token)
+        provider = addresses.at(provider, token)
+        is_ours = addresses.has_issued(provider, token)
         if not provider.can_revoke or not provider.is_configured or not is_ours:
             return False
         try:
