@@ -127,7 +127,7 @@ def _by_resource(template: Mapping[str, Any], given: Mapping[str, Any]) -> dict[
     return {**usual, **named, "to_find": to_find}
 
 
-def is_by_issuer(template: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
+def _is_by_issuer(template: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
     """Tell whether a deployment names an issuer alone, which is to name the addresses."""
     if not given.get("issuer") or given.get("token_url") or given.get("host"):
         return False
@@ -136,7 +136,7 @@ def is_by_issuer(template: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
 
 def _by_issuer(template: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the fields of a provider that its issuer leads to; None if it is no such one."""
-    if not is_by_issuer(template, given):
+    if not _is_by_issuer(template, given):
         return None
     elsewhere = _OF_THE_SAME_SERVER | _OF_THE_ACCOUNT | {"authorize_url", "token_url", "host"}
     kept = {k: v for k, v in template.items() if k not in elsewhere}

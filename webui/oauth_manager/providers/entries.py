@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from ..models import Account
 from . import files, github, microsoft
 from .files import Entry
+from .provider import AccountReader, PermissionsReader
 
 FOLDER = Path(__file__).parent / "catalogue"
 BUILT_IN = ("discord", "github", "google", "microsoft")
 """Providers that every installation offers, without EXTRA_PROVIDERS."""
-
-AccountReader = Callable[[Mapping[str, Any], Mapping[str, Any]], Account]
-PermissionsReader = Callable[[Mapping[str, Any]], tuple[str, ...]]
 
 # The functions of providers: what no data says.
 _FUNCTIONS: dict[str, dict[str, AccountReader | PermissionsReader]] = {
