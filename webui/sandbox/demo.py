@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -44,6 +44,8 @@ from .whoami import Caller
 # to in one, keep them only if guide, site and stand-ins are one "site". So the chat and the
 # stand-ins get the site's cookies too: that costs nothing, since one process serves them all.
 HOST = "127.0.0.1"
+# Another name for this machine could be another site's (DNS rebinding).
+HERE_ALONE = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST], www_redirect=False)
 TOKEN_SECONDS = 120
 MAX_BODY_BYTES = 64 * 1024
 _PAUSE_SECONDS = 1.0
@@ -114,15 +116,9 @@ def create_demo(
     sign_on = SignOnStandin(sandbox, site)
     further = catalogue_config(others, keys.session_secret, sandbox)
     settings = _settings(redis_url, keys, site, sandbox, sign_on, further)
-    clients = {
-        **keys.clients,
-        **{name: (one["client_id"], one["client_secret"]) for name, one in further.items()},
-    }
     standins = create_standins(
         sandbox,
-        clients={
-            name: (*client, f"{site}/oauth/{name}/callback") for name, client in clients.items()
-        },
+        clients=clients_of(settings.providers_config, site),
         token_lifetime=token_lifetime,
         state_file=state_file,
         described=build_providers({}, further).values(),
@@ -136,10 +132,7 @@ def create_demo(
     guide = Guide(sandbox, chat, redis, attacks, Switches(redis, PERSON, github, redis_pause))
     rest = Starlette(
         routes=[*guide.routes(), *chat.routes(), *sign_on.routes(), Mount("/", standins)],
-        middleware=[
-            # Another name for this machine could be another site's (DNS rebinding).
-            Middleware(TrustedHostMiddleware, allowed_hosts=[HOST], www_redirect=False)
-        ],
+        middleware=[HERE_ALONE],
         lifespan=partial(_lifespan, chat, redis, http, on_start),
         max_body_size=MAX_BODY_BYTES,
     )
@@ -179,6 +172,16 @@ def provider_settings(sandbox: str, keys: Secrets) -> dict[str, dict[str, Any]]:
             "features": {"answers to whoami": (_WHOAMI_NEEDS[name],)},
         }
         for name, (client_id, client_secret) in keys.clients.items()
+    }
+
+
+def clients_of(
+    config: Mapping[str, Mapping[str, Any]], site: str
+) -> dict[str, tuple[str, str, str]]:
+    """Return id, secret and callback address of each client that a site is configured with."""
+    return {
+        name: (one["client_id"], one["client_secret"], f"{site}/oauth/{name}/callback")
+        for name, one in config.items()
     }
 
 

@@ -9,15 +9,13 @@ from typing import Any
 
 import click
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.routing import Mount
 
 from webui.logs import configure_logs
 from webui.oauth_manager.providers import build_providers
 from webui.serving.server import run_server
 
-from .demo import HOST, origin, provider_settings
+from .demo import HERE_ALONE, HOST, clients_of, origin, provider_settings
 from .demo_secrets import Secrets, read_secrets
 from .described import catalogue_config
 from .standins import create_standins
@@ -67,16 +65,11 @@ def _create(
 ) -> Starlette:
     standins = create_standins(
         sandbox,
-        clients={
-            name: (one["client_id"], one["client_secret"], f"{site}/oauth/{name}/callback")
-            for name, one in config.items()
-        },
+        clients=clients_of(config, site),
         state_file=state_file,
         described=build_providers({}, further).values(),
     )
-    # Another name for this machine could be another site's (DNS rebinding).
-    guard = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST], www_redirect=False)
-    return Starlette(routes=[Mount("/", standins)], middleware=[guard])
+    return Starlette(routes=[Mount("/", standins)], middleware=[HERE_ALONE])
 
 
 def _lines(
