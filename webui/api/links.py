@@ -19,12 +19,14 @@ async def make_link(call: Call) -> dict[str, Any]:
     account = await call.account()
     if account and not account.name:
         account.require()  # none that there is, and none that there can be
-    link = await _link(call, await _known(call, account), call.given.get("scopes", ()), account)
+    link = await _link(
+        call, await connection_of(call, account), call.given.get("scopes", ()), account
+    )
     return _shown(link)
 
 
-async def _known(call: Call, account: Account | None) -> Connection:
-    """Return the connection that a link is for; an empty one for an account that is not there."""
+async def connection_of(call: Call, account: Account | None) -> Connection:
+    """Return the connection that a call is about; an empty one if the account is not there."""
     name = call.provider.name
     if account and not account.handle:
         return Connection(name, Status.NOT_CONNECTED)

@@ -7,10 +7,10 @@ from collections import OrderedDict
 from typing import Any
 
 from webui.api.call import Account, Call
-from webui.api.links import connect_url
+from webui.api.links import connect_url, connection_of
 from webui.api.problems import Problem
 from webui.api.service_keys import day_key
-from webui.oauth_manager import Connection, OAuthProvider, Status, TokenData
+from webui.oauth_manager import Connection, Status, TokenData
 from webui.oauth_manager.storage.calls import read_text, redis_call
 
 _DAY = 86_400
@@ -23,25 +23,19 @@ async def token(call: Call) -> dict[str, Any]:
     user_id, provider = call.user_id, call.provider
     account, wanted = await call.account(), call.given.get("scopes", ())
     if account and not account.handle:
-        raise await _not_connected(call, _nothing(provider), wanted, account)
+        raise await _not_connected(call, await connection_of(call, account), wanted, account)
     handle = account.handle if account else None
     if refused := call.given.get("refused"):
         place = call.redis, user_id, provider.name
         await call.manager.renew(*place, refused=refused, account=handle)
     found, connection = await _token_of(call, handle)
     if found is None:
-        place = call.redis, user_id, provider.name
-        connection = await call.manager.connection(*place, account=handle)
-        raise await _not_connected(call, connection, wanted, account)
+        raise await _not_connected(call, await connection_of(call, account), wanted, account)
     call.require_named(connection)
     if missing := provider.scope_rules.missing(wanted, found.scopes):
         raise await _not_connected(call, connection, wanted, account, missing)
     await _note_first_of_day(call, user_id)
     return _shown(found, connection)
-
-
-def _nothing(provider: OAuthProvider) -> Connection:
-    return Connection(provider.name, Status.NOT_CONNECTED)
 
 
 async def _token_of(call: Call, handle: str | None) -> tuple[TokenData | None, Connection]:

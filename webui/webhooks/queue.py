@@ -7,10 +7,10 @@ delivered: so a crash anywhere in between may repeat one, and loses none.
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from webui.oauth_manager.storage import WalkTurn, entry_id
 from webui.oauth_manager.storage.calls import RedisClient, as_text, raw, redis_call
 from webui.webhooks.destination import Destination
 
@@ -18,19 +18,6 @@ DESTINATIONS = "stargazer:webhook_to"
 TURN_SECONDS = 60
 _FAILED_SECONDS = 30 * 86400
 _MOST_FAILED = 1000
-
-# ARGV: who, for how many seconds.  1 if it is their turn now.
-_TURN = """
-local holder = redis.call('GET', KEYS[1])
-if holder and holder ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
-return 1
-"""
-# ARGV: who.
-_END_TURN = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0
-"""
 
 
 class Waiting(NamedTuple):
@@ -47,17 +34,14 @@ class Queue:
     def __init__(self, redis: RedisClient, to: Destination) -> None:
         self._redis = redis
         self._to = to
-        self._holder = secrets.token_hex(8)
+        self._turn = WalkTurn(redis, f"stargazer:webhook_turn:{to.id}", TURN_SECONDS)
 
     async def take_turn(self) -> bool:
         """Hold the queue for a minute; False if another process does: order is for one alone."""
-        async with redis_call("take a turn"):
-            turn = await self._redis.eval(_TURN, 1, _turn(self._to.id), self._holder, TURN_SECONDS)
-        return bool(int(turn))
+        return await self._turn.goes_on() or await self._turn.begin()
 
     async def end_turn(self) -> None:
-        async with redis_call("end a turn"):
-            await self._redis.eval(_END_TURN, 1, _turn(self._to.id), self._holder)
+        await self._turn.end()
 
     async def load(self) -> tuple[str, list[Waiting]]:
         """Return the position in the stream, ``""`` before the first, and what waits, by age."""
@@ -148,12 +132,7 @@ def _read(held: Mapping[Any, Any]) -> list[Waiting]:
             found.append(Waiting(as_text(position), str(sealed), float(since)))
         except (ValueError, TypeError):
             continue
-    return sorted(found, key=lambda one: _age(one.position))
-
-
-def _age(position: str) -> tuple[int, int]:
-    milliseconds, _, number = position.partition("-")
-    return int(milliseconds), int(number or 0)
+    return sorted(found, key=lambda one: entry_id(one.position))
 
 
 def _waiting(name: str) -> str:
@@ -162,7 +141,3 @@ def _waiting(name: str) -> str:
 
 def _failed(name: str) -> str:
     return f"stargazer:webhook_failed:{name}"
-
-
-def _turn(name: str) -> str:
-    return f"stargazer:webhook_turn:{name}"

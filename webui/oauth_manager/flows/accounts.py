@@ -45,6 +45,18 @@ async def found(
     return meant, token
 
 
+async def meant(
+    services: Services, first: Subject, account: str | None
+) -> tuple[Subject, TokenData | None]:
+    """Read the tokens of the account of this name or handle, of the one that is meant if None.
+
+    Raises like :func:`found`.
+    """
+    if account is None:
+        return await found(services, first, is_any=True)
+    return await named(services, first, account)
+
+
 async def named(
     services: Services, first: Subject, account: str
 ) -> tuple[Subject, TokenData | None]:

@@ -43,10 +43,7 @@ async def meant(
     Raises ``OAuthAmbiguous`` if that is unclear.
     """
     try:
-        if account is None:
-            subject, token = await accounts.found(services, subject, is_any=True)
-        else:
-            subject, token = await accounts.named(services, subject, account)
+        subject, token = await accounts.meant(services, subject, account)
     except RecordUnreadable as error:
         _report(subject, error.reason)
         return subject, None
@@ -99,10 +96,7 @@ async def renewed(
     over, and one renewed too often lately, comes back as it is.
     """
     try:
-        if account is None:
-            subject, token = await accounts.found(services, subject, is_any=True)
-        else:
-            subject, token = await accounts.named(services, subject, account)
+        subject, token = await accounts.meant(services, subject, account)
     except RecordUnreadable as error:
         _report(subject, error.reason)
         return None

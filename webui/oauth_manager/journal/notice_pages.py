@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..storage import keys
 from ..storage.calls import RedisClient, answer_of, as_text, raw, redis_call, unless_mistyped
 from ..storage.storage import Storage
+from ..storage.timeline import entry_id
 from . import notices
 from .notices import IsNews, Notice
 
@@ -43,7 +44,7 @@ async def read_sealed(storage: Storage, redis: RedisClient, after: str) -> Seale
     """Read what comes after a position; ``""`` is the beginning.  Raises ``StoreUnavailable``."""
     await notices.promote(storage, redis)
     entries, first = await _entries(redis, after)
-    is_gone = bool(first) and (0, 0) < _parts(after or BEGINNING) < _parts(first)
+    is_gone = bool(first) and (0, 0) < entry_id(after or BEGINNING) < entry_id(first)
     end = entries[-1][0] if entries else after or BEGINNING
     return SealedPage(tuple(entries), end, is_gone)
 
@@ -77,7 +78,7 @@ async def newest(storage: Storage, redis: RedisClient) -> str:
 
 def is_before(position: str, other: str) -> bool:
     """Tell whether a position is before another one."""
-    return _parts(position) < _parts(other)
+    return entry_id(position) < entry_id(other)
 
 
 async def _entries(redis: RedisClient, after: str) -> tuple[list[tuple[str, str]], str]:
@@ -90,8 +91,3 @@ async def _entries(redis: RedisClient, after: str) -> tuple[list[tuple[str, str]
         found, oldest = (unless_mistyped(answer, []) for answer in answers)
     entries = [(as_text(i), as_text(fields.get(b"sealed"))) for i, fields in found]
     return entries, as_text(oldest[0][0]) if oldest else ""
-
-
-def _parts(position: str) -> tuple[int, int]:
-    milliseconds, _, number = position.partition("-")
-    return int(milliseconds), int(number or 0)

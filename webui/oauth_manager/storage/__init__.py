@@ -9,12 +9,14 @@ from .canary import TROUBLE, Fit, TooOld, WrongKey, look
 from .clients import client_at
 from .engine import NO_PERSISTENCE, SAFE_POLICY, Engine, dangers, facts
 from .held_tokens import HELD_SECONDS
+from .key_pages import WalkTurn
 from .keys import DIGESTS, PREFIX, READY, encoded
 from .link_index import state_of
 from .resealer import Findings, Task
 from .scripts import OURS
 from .sealer import Sealer
 from .switch_offers import OFFER_SECONDS
+from .timeline import entry_id
 
 __all__ = [
     "DIGESTS",
@@ -34,6 +36,7 @@ __all__ = [
     "Sealer",
     "Task",
     "TooOld",
+    "WalkTurn",
     "WrongKey",
     "account_name",
     "client_at",
@@ -41,6 +44,7 @@ __all__ = [
     "deadline",
     "describe",
     "encoded",
+    "entry_id",
     "facts",
     "handle",
     "is_account",
