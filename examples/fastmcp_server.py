@@ -66,7 +66,7 @@ def make_server(
 
 
 async def answer(
-    ctx: Context, caller: Caller, action: ModelAction, provider: str, account: str
+    ctx: Context, caller: Caller, action: ModelAction, provider: str, account: str = ""
 ) -> str | InputRequiredResult:
     """Do what was asked for; the client shows a link to the person, past the model.
 
