@@ -307,7 +307,7 @@ def _reading() -> Iterator[tuple[str, str]]:
     assert endless.connection
     for is_default in (False, True):
         one = replace(endless.connection, name="Work", slot="work", is_default=is_default)
-        own = make_card(shown_as(endless.provider, one), one, None, DETAIL)
+        own = make_card(shown_as({one.provider: endless.provider}, one), one, None, DETAIL)
         several = recent | {"card": own, "is_refused": is_default, "is_full": is_default}
         yield (
             f"one account, default: {is_default}",

@@ -128,7 +128,7 @@ def test_every_state_of_a_card_exists_for_one_of_several_accounts() -> None:
         if case.connection is None:
             continue
         connection = replace(case.connection, name="Work", slot="work")
-        own = shown_as(case.provider, connection)
+        own = shown_as({connection.provider: case.provider}, connection)
         card = make_card(own, connection, case.note, screen)
         plain = make_card(case.provider, case.connection, case.note, screen)
         assert (card.state, card.form, card.group) == (plain.state, plain.form, plain.group), name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Mapping
 from copy import copy
 
 from webui.oauth_manager import Connection, OAuthProvider
@@ -32,8 +33,14 @@ def parted(place: str) -> tuple[str, str]:
     return name, f"~{slot}"
 
 
-def shown_as(provider: OAuthProvider, connection: Connection) -> OAuthProvider:
-    """Return the provider for the card of a connection; the same if it is the only account."""
+def shown_as(
+    providers: Mapping[str, OAuthProvider], connection: Connection, name: str | None = None
+) -> OAuthProvider:
+    """Return the provider for the card of a connection; the same if it is the only account.
+
+    ``name`` stands for that of one of several, if another is to be shown.
+    """
+    provider = providers[connection.provider]
     if connection.place == provider.name:
         return provider
-    return of_account(provider, connection.place, connection.name)
+    return of_account(provider, connection.place, connection.name if name is None else name)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from webui.cards import parts
+from webui.cards.accounts import parted
 from webui.cards.controls import Controls, actions, controls, offered
 from webui.cards.model import (
     Card,
@@ -120,7 +121,7 @@ def _without_outcome(about: parts.About, shown: _Shown, placed: Controls) -> Car
         name=provider.name,
         label=provider.label,
         title=matter.title if matter and shown.form == "card" else provider.label,
-        mark=provider.name.partition("~")[0],
+        mark=parted(provider.name)[0],
         where=about.screen.where,
         form=shown.form,
         group=_group(shown),

@@ -30,7 +30,7 @@ async def ask_disconnect(request: Request) -> Response:
     if not connections:
         return RedirectResponse(HOME, 303)
     providers, screen = site.manager.providers, screen_of(site, "list")
-    listed = [confirm_card(shown_as(providers[c.provider], c), c, screen) for c in connections]
+    listed = [confirm_card(shown_as(providers, c), c, screen) for c in connections]
     return render(request, "everything.html", listed=listed)
 
 

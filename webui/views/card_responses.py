@@ -81,7 +81,7 @@ async def _places(site: Site, session: Session, screen: Screen, always: str = ""
     notes = {c.place: note for c in known if (note := of_the_store(notes.get(c.place), c))}
     notes = await _with_receipts(site, session.user, notes)
     for connection in known:
-        provider = shown_as(site.manager.providers[connection.provider], connection)
+        provider = shown_as(site.manager.providers, connection)
         is_known = provider.is_configured or connection.status is not Status.NOT_CONNECTED
         if is_known or provider.name == always:
             note = notes.get(provider.name)

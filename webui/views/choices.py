@@ -82,7 +82,7 @@ async def show_switch(request: Request) -> Response:
     offer = await site.manager.switch_offer(site.redis, session.user, provider.name)
     if offer is None:
         return RedirectResponse(card_address("list", provider.name), 303)
-    place = site.redis, session.user, provider.name.partition("~")[0]
+    place = site.redis, session.user, parted(provider.name)[0]
     known = await site.manager.connection(*place, account=f"~{offer.slot}")
     return render(
         request,

@@ -19,6 +19,7 @@ from webui.cards import (
     summarize,
     to_start_with,
 )
+from webui.cards.accounts import parted
 from webui.cards.questions import answers
 from webui.oauth_manager import OAuthProvider, Status, StoreUnavailable, ValueNeeded
 from webui.oauth_manager.protocol import ProviderFailure
@@ -139,7 +140,7 @@ async def connect(request: Request) -> Response:
 
 async def _is_full(site: Site, session: Session, provider: OAuthProvider) -> bool:
     """Tell whether the person has as many accounts of the service as they may.  One round trip."""
-    name = provider.name.partition("~")[0]
+    name, _ = parted(provider.name)
     known = await site.manager.connections(site.redis, session.user)
     there = [c for c in known if c.provider == name and c.status is not Status.NOT_CONNECTED]
     return len(there) >= provider.max_accounts

@@ -47,9 +47,7 @@ async def ask_disconnect(request: Request) -> Response:
     if connection.status is Status.NOT_CONNECTED:
         # Another tab was faster: show the current state instead of asking.
         return await answer(request, session, provider, screen.where, focus="result")
-    card = confirm_card(
-        shown_as(site.manager.providers[connection.provider], connection), connection, screen
-    )
+    card = confirm_card(shown_as(site.manager.providers, connection), connection, screen)
     return render(
         request,
         "disconnect.html",

@@ -312,7 +312,7 @@ async def done(request: Request) -> Response:
     return render(
         request,
         "link_done.html",
-        provider=shown_as(site.manager.providers[connection.provider], connection),
+        provider=shown_as(site.manager.providers, connection),
         account=connection.profile.account.label,
         groups=permission_groups(provider, connection.scopes, *names, strongest_first=True),
     )

@@ -11,7 +11,6 @@ from webui.commands.check.report import Report
 from webui.commands.check.way_faults import REACH_SECONDS, Way, told_of, told_of_proxy
 from webui.oauth_manager import OAuthManager, OAuthMisconfigured, OAuthProvider, OAuthUnavailable
 from webui.oauth_manager.protocol import found as found_provider
-from webui.oauth_manager.protocol import metadata, protected_resource
 from webui.oauth_manager.protocol.transport import Transport
 from webui.oauth_manager.storage import Clock
 from webui.settings.settings import Settings
@@ -92,9 +91,7 @@ async def _check_issuer(
         report.say(f"    metadata at {where}: NOT asked")
         return
     try:
-        find = protected_resource.find if provider.resource else metadata.find
-        told = await find(transport.send, provider.name, known)
-        provider = found_provider.at(provider, told)
+        provider = found_provider.at(provider, await found_provider.ask(transport.send, provider))
     except (OAuthMisconfigured, OAuthUnavailable) as failure:
         report.say(f"    metadata at {where}: NOT right ({failure.code})")
         setting = variable(provider.name, "RESOURCE" if provider.resource else "ISSUER")

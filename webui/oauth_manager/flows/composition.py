@@ -128,7 +128,7 @@ class Composition:
     def _provider(self, name: str) -> OAuthProvider:
         """Return the provider of a name, or of a connection's ``place``."""
         try:
-            return self.providers[name.partition("~")[0]]
+            return self.providers[keys.split(name)[0]]
         except (AttributeError, KeyError, TypeError):  # not quoted: it may come from anywhere
             raise ValueError("unknown provider") from None
 

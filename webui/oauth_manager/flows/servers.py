@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from ..errors import OAuthMisconfigured, OAuthUnavailable, ProviderFailure
-from ..protocol import found, metadata, protected_resource
+from ..protocol import found, metadata
 from ..protocol.metadata import FRESH_SECONDS, Send, ServerMetadata
 from ..protocol.metadata_cache import PAUSE_SECONDS, Discovery
 from ..providers.provider import OAuthProvider
@@ -158,11 +158,7 @@ class Servers:
         return await self._pinned(redis, name, pin, told)
 
     async def _asked(self, provider: OAuthProvider, pin: Pin | None) -> ServerMetadata:
-        if provider.resource:
-            told = await protected_resource.find(self._send, provider.name, provider.resource)
-        else:
-            told = await metadata.find(self._send, provider.name, provider.issuer)
-        found.at(provider, told)  # refused before it is pinned
+        told = await found.ask(self._send, provider)
         if pin and pin.metadata.issuer == told.issuer:
             return replace(told, client=pin.metadata.client)  # no document tells of it
         return told

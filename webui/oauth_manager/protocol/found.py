@@ -1,4 +1,4 @@
-"""A provider with the addresses and the habits that its own metadata tell.  No I/O."""
+"""A provider with the addresses and the habits that its own metadata tell."""
 
 from __future__ import annotations
 
@@ -9,10 +9,23 @@ from typing import Any, Literal
 from ..errors import OAuthMisconfigured
 from ..providers.openid import WANTED
 from ..providers.provider import OAuthProvider
-from . import client_identity
-from .metadata import STEP, ServerMetadata
+from . import client_identity, protected_resource
+from .metadata import STEP, Send, ServerMetadata, find
 
 S256 = "S256"  # the only method of PKCE that we use
+
+
+async def ask(send: Send, provider: OAuthProvider) -> ServerMetadata:
+    """Ask what the operator names, a remote MCP server or an issuer, for the metadata.
+
+    Raises like :func:`.metadata.find`, and like :func:`at`.
+    """
+    if provider.resource:
+        told = await protected_resource.find(send, provider.name, provider.resource)
+    else:
+        told = await find(send, provider.name, provider.issuer)
+    at(provider, told)  # refused before anybody keeps it
+    return told
 
 
 def at(provider: OAuthProvider, metadata: ServerMetadata) -> OAuthProvider:

@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from webui.access.roles import Staff, require_staff
 from webui.cards import Card, Screen, grouped, make_card, summarize
-from webui.cards.accounts import of_account
+from webui.cards.accounts import shown_as
 from webui.cards.timeline import days
 from webui.oauth_manager import Connection, OAuthProvider, OpenLink, Status
 from webui.rendering.render import render
@@ -172,10 +172,7 @@ def ask_for_reason(request: Request, staff: Staff, user_id: str, page: str = "")
 
 def as_staff_see(site: Site, connection: Connection) -> OAuthProvider:
     """Return the connection's provider; as one of several accounts its label is masked too."""
-    provider = site.manager.providers[connection.provider]
-    if connection.place == provider.name:
-        return provider
-    return of_account(provider, connection.place, masked(connection.name))
+    return shown_as(site.manager.providers, connection, masked(connection.name))
 
 
 def picture(card: Card) -> Card:
