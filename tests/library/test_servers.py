@@ -15,6 +15,7 @@ from tests.kit.clock import FakeClock
 from tests.kit.fake_answers import Answer, redirect
 from tests.kit.issuer import ISSUER, NAME, Issuer, manager_of
 from tests.kit.library import KEY, OTHER_KEY, age, began, connected, text_at
+from tests.kit.redis_proxy import redis_proxy
 from webui.oauth_manager import (
     FlowRefused,
     Health,
@@ -23,6 +24,7 @@ from webui.oauth_manager import (
     OAuthUnavailable,
     RevokeOutcome,
     Status,
+    StoreUnavailable,
 )
 from webui.oauth_manager.protocol.metadata import FRESH_SECONDS
 from webui.oauth_manager.providers import FaultyFile, build_providers, read, template
@@ -150,6 +152,24 @@ class TestIssuerAlone:
             await age(manager, redis, "ann", NAME)
             clock.advance(FRESH_SECONDS)
         assert locks == [[], [], []]
+
+    async def test_that_redis_keeps_from_being_known_is_not_to_blame_nor_for_longer(
+        self, manager: OAuthManager, server: Issuer, redis: Redis, redis_url: str
+    ) -> None:
+        async with redis_proxy(redis_url) as proxy:
+            ours = Redis.from_url(proxy.url)
+            await proxy.go()
+            subject = manager._subject(ours, "ann", NAME)
+            for find in (
+                manager.servers.of(ours, subject.provider),
+                manager.servers.about_if_known(subject),
+                manager.servers.at_return(ours, subject.provider),
+            ):
+                with pytest.raises(StoreUnavailable):
+                    await find
+            await ours.aclose()
+        assert server.asked == 0
+        assert (await begin(manager, redis))["at"] == f"{ISSUER}/authorize"
 
     async def test_that_offers_other_ways_to_authenticate_is_followed_without_a_restart(
         self, manager: OAuthManager, server: Issuer, clock: FakeClock, redis: Redis

@@ -19,6 +19,8 @@ from redis.asyncio import Redis
 
 from tests.kit.fake_answers import Answer, error_answer
 from tests.kit.fake_provider import serve
+from tests.kit.issuer import NAME as ACME
+from tests.kit.issuer import Issuer
 from tests.kit.library import (
     ACCOUNTS,
     BASE_URL,
@@ -47,6 +49,7 @@ from tests.kit.site_fixtures import (
 )
 from webui.chat import connect_service
 from webui.oauth_manager import PROVIDER_TEMPLATES, OAuthManager, init_oauth_manager
+from webui.oauth_manager.protocol.metadata_cache import PAUSE_SECONDS
 from webui.text import words
 
 pytestmark = pytest.mark.anyio
@@ -583,6 +586,60 @@ class TestTheIssuer:
         assert await keys_at(place.redis, "oauth_pending:*") == []
         assert await keys_at(place.redis, "oauth_state:*") == []
         assert place.fake.calls["token"] == 0
+
+
+class TestOfAServerThatIsFound:
+    """What a server promises of ``iss`` is pinned: it holds while the server says nothing."""
+
+    @pytest.fixture
+    def server(self) -> Issuer:
+        return Issuer()
+
+    @pytest.fixture
+    async def found(
+        self, redis_url: str, redis: Redis, server: Issuer
+    ) -> AsyncIterator[tuple[Place, str]]:
+        """The site could not ask the server just now, the bot can: and the callback's address."""
+        client = {"client_id": server.fake.client_id, "client_secret": server.fake.client_secret}
+        config = {ACME: {"issuer": server.issuer, **client}}
+        made = site_at(redis_url, redis, server.fake, provider_app=server, providers_config=config)
+        async with made as place:
+            server.answer = Answer(503)
+            await (await place.signed_in("ben")).post(f"/connections/{ACME}/connect")
+            server.answer = None
+            yield place, await from_chat(place, "ann", ACME)
+
+    async def test_it_is_kept_with_the_right_issuer(
+        self, found: tuple[Place, str], server: Issuer
+    ) -> None:
+        place, callback = found
+        phone = await place.browser()
+        assert (await phone.get(callback)).headers["location"] == "/connect/proof"
+        assert await confirm(place, "ann", shown_code(await phone.get("/connect/proof")))
+        place.clock.advance(PAUSE_SECONDS)
+        await go_on(phone)
+        assert server.fake.calls["exchange"] == 1
+
+    @pytest.mark.parametrize("issuer", ["", "&iss=https%3A%2F%2Fevil.example"])
+    async def test_it_is_not_kept_with_another_issuer_or_none(
+        self, found: tuple[Place, str], server: Issuer, issuer: str
+    ) -> None:
+        place, callback = found
+        fields = query_of(callback)
+        query = f"code={fields['code']}&state={fields['state']}{issuer}"
+        answer = await (await place.browser()).come_back(f"/oauth/{ACME}/callback?{query}")
+        assert heading(answer.text) == OVER
+        assert await keys_at(place.redis, "oauth_pending:*") == []
+
+    async def test_it_is_not_kept_if_nobody_can_tell(
+        self, found: tuple[Place, str], server: Issuer
+    ) -> None:
+        place, callback = found
+        await place.redis.delete(f"stargazer:oauth_server:{ACME}")
+        answer = await (await place.browser()).come_back(callback)
+        assert heading(answer.text) == OVER
+        assert await keys_at(place.redis, "oauth_pending:*") == []
+        assert server.fake.calls["token"] == 0
 
 
 class TestInASession:

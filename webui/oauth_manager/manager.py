@@ -11,7 +11,7 @@ from typing import Any
 
 from . import configuration
 from .clock import Clock
-from .errors import FlowRefused, OAuthAmbiguous, OAuthMisconfigured
+from .errors import OAuthAmbiguous, OAuthMisconfigured
 from .flows import choice, connect, departure, offers, tokens
 from .flows.composition import NOTHING
 from .flows.link_codes import LinkCodes
@@ -23,7 +23,7 @@ from .journal import activity
 from .journal.activity import Event
 from .links.codes import Attempt
 from .models import Connection
-from .protocol import requests
+from .protocol import callback, requests
 from .protocol.steps import Observer
 from .protocol.transport import Transport
 from .providers import PROVIDER_TEMPLATES, addresses, build_providers
@@ -204,15 +204,8 @@ class OAuthManager(People, OwnAccounts, Upkeep, LinkCodes, Messages):
         return token
 
     def check_issuer(self, provider: str, issuer: str | None, *, is_error: bool = False) -> None:
-        """Refuse a response of another issuer, or of none if one is announced (RFC 9207 2.4).
-
-        Real servers omit ``iss`` from their error responses; nothing is sent after one
-        of those, so there it may be missing.
-        """
-        known = self._provider(provider)
-        is_missing = issuer is None and known.iss_required and not is_error
-        if known.issuer and (is_missing or issuer not in (None, known.issuer)):
-            raise FlowRefused("issuer", provider)
+        """Refuse a response of another issuer: see :func:`.callback.check_issuer`."""
+        callback.check_issuer(self._provider(provider), issuer, is_error=is_error)
 
     async def complete(
         self,

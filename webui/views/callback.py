@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +28,11 @@ from webui.oauth_manager import (
 )
 from webui.oauth_manager.links import Parked
 from webui.oauth_manager.protocol import ProviderFailure
-from webui.oauth_manager.protocol.callback import AuthorizationResponse, read_authorization_response
+from webui.oauth_manager.protocol.callback import (
+    AuthorizationResponse,
+    check_issuer,
+    read_authorization_response,
+)
 from webui.oauth_manager.storage import state_of
 from webui.oauth_manager.storage.calls import Pipeline
 from webui.paths import card_address
@@ -80,8 +83,7 @@ async def _come_back(request: Request, provider: OAuthProvider) -> Response:
     attempt = await site.manager.links.take_attempt(site.redis, answer.state, binding)
     try:
         taken = await _belongs(site, session, attempt, provider.name)
-        await _find_server(site, provider)
-        site.manager.check_issuer(provider.name, answer.issuer, is_error=bool(answer.error))
+        await _check_issuer(site, provider, answer)
     except FlowRefused as refusal:
         if refusal.reason == "unknown" and (again := await _again(request, provider, answer)):
             return again
@@ -96,13 +98,17 @@ async def _come_back(request: Request, provider: OAuthProvider) -> Response:
     return await finish(request, session, taken, answer)
 
 
-async def _find_server(site: Site, provider: OAuthProvider) -> None:
-    """Have the provider's metadata at hand, which say whether an answer has to name its issuer.
+async def _check_issuer(site: Site, provider: OAuthProvider, answer: AuthorizationResponse) -> None:
+    """Compare the answer's issuer with that of the provider's metadata.  Raises ``FlowRefused``.
 
-    If they cannot be had, nothing is exchanged either.
+    A code of a server that nobody knows now, and that is pinned nowhere, goes no further: not
+    even into a proof, after which the server may be known again.
     """
-    with suppress(ProviderFailure):
-        await site.manager.servers.of(site.redis, provider)
+    known = await site.manager.servers.at_return(site.redis, provider)
+    if known:
+        check_issuer(known, answer.issuer, is_error=bool(answer.error))
+    elif not answer.error:
+        raise FlowRefused("issuer", provider.name)
 
 
 async def _belongs(

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
-from ..errors import OAuthMisconfigured, OAuthUnavailable, ProviderFailure
+from ..errors import (
+    OAuthMisconfigured,
+    OAuthUnavailable,
+    ProviderFailure,
+    StoreUnavailable,
+)
 from ..protocol import found, metadata
 from ..protocol.metadata import FRESH_SECONDS, Send, ServerMetadata
 from ..protocol.metadata_cache import PAUSE_SECONDS, Discovery
@@ -112,9 +118,26 @@ class Servers:
         """
         try:
             return await self.about(subject)
+        except StoreUnavailable:
+            raise
         except ProviderFailure as failure:
             log.warning("%s: %s failed: %s", failure.provider, failure.step, failure.code)
             return subject
+
+    async def at_return(self, redis: RedisClient, provider: OAuthProvider) -> OAuthProvider | None:
+        """Return the provider as somebody's answer is to be read: found, or as it is pinned.
+
+        None if it can be had in neither way.  Raises ``StoreUnavailable``.
+        """
+        try:
+            return await self.of(redis, provider)
+        except StoreUnavailable:
+            raise
+        except ProviderFailure as failure:
+            log.warning("%s: %s failed: %s", failure.provider, failure.step, failure.code)
+        with suppress(OAuthMisconfigured):
+            return await self.pinned(redis, provider)
+        return None
 
     async def _search(
         self, redis: RedisClient, provider: OAuthProvider

@@ -68,3 +68,14 @@ def read_authorization_response(query: bytes, provider: OAuthProvider) -> Author
     meaning, word = meaning_of(provider, "authorize", said)
     more = f" {word}" if word in numbers else ""
     return replace(response, error=error + more, meaning=meaning)
+
+
+def check_issuer(provider: OAuthProvider, issuer: str | None, *, is_error: bool = False) -> None:
+    """Refuse a response of another issuer, or of none if one is announced (RFC 9207 2.4).
+
+    Real servers omit ``iss`` from their error responses; nothing is sent after one
+    of those, so there it may be missing.  Raises ``FlowRefused("issuer")``.
+    """
+    is_missing = issuer is None and provider.iss_required and not is_error
+    if provider.issuer and (is_missing or issuer not in (None, provider.issuer)):
+        raise FlowRefused("issuer", provider.name)
