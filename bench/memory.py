@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from redis.asyncio import Redis
 
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import ACCOUNTS, connected, keys_at, opened
 from webui.oauth_manager import OAuthManager
+from webui.oauth_manager.values import replace
 
 FLOOR = "floor: the four sealed values, tokens"
 PERSON = "alice@bot.example"

@@ -11,7 +11,6 @@ import itertools
 import re
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
 from html import unescape
 from time import process_time
 from typing import Any
@@ -35,6 +34,7 @@ from tests.kit.site_fixtures import HTMX, running
 from webui.app import create_app
 from webui.middleware.stack import guarded
 from webui.oauth_manager import OAuthManager
+from webui.oauth_manager.values import replace
 from webui.redis_client import connect
 from webui.rendering import assets
 from webui.sessions.sessions import Sessions

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import structlog
 from starlette.requests import Request
@@ -18,6 +18,7 @@ from webui.oauth_manager import StoreUnavailable
 from webui.oauth_manager.links import CODE_ALPHABET, CODE_LENGTH, as_typed, new_code
 from webui.oauth_manager.storage import OURS, encoded, shaped
 from webui.oauth_manager.storage.calls import RedisClient, as_text, read_text, redis_call
+from webui.oauth_manager.values import replace
 from webui.rate_limits import Limiter
 from webui.sessions.sessions import loaded_session
 from webui.site import Site, caller_of, site_of

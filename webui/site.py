@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -13,6 +12,7 @@ from webui.cards.accounts import of_account
 from webui.oauth_manager import OAuthManager, OAuthProvider
 from webui.oauth_manager.storage import Clock
 from webui.oauth_manager.storage.calls import RedisClient
+from webui.oauth_manager.values import Struct
 from webui.rate_limits import Limiter
 from webui.sessions.sessions import Sessions
 from webui.settings.settings import Settings
@@ -21,8 +21,7 @@ from webui.sign_on import SignOn
 _SLOT = re.compile("[a-z0-9-]{0,32}")
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(Struct, frozen=True):
     """One application's parts; they live as long as it does."""
 
     settings: Settings

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import cycle
 from pathlib import Path
@@ -48,6 +48,7 @@ from tests.kit.site_fixtures import running
 from webui.app import create_app
 from webui.logs import configure_logs
 from webui.oauth_manager import OAuthManager
+from webui.oauth_manager.values import replace
 from webui.redis_client import connect
 from webui.sandbox.embedded_redis import embedded_redis
 from webui.serving.server import loop_factory

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 import pytest
 from playwright.async_api import Browser, Route
@@ -15,6 +15,7 @@ from tests.kit.hosted import Desk, Host, desk
 from tests.kit.library import BUILT_IN, KEY, connection_key
 from webui.oauth_manager import Account
 from webui.oauth_manager.storage.sealer import Sealer
+from webui.oauth_manager.values import replace
 
 pytestmark = pytest.mark.anyio
 chromium, housed, host = browser.chromium, hosted.housed, hosted.host

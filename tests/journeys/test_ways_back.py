@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
@@ -17,6 +16,7 @@ from webui.cards import Card, make_card
 from webui.cards.gallery import CASES, NOW, OFF, Case
 from webui.cards.states import BASES, OUTCOMES, WORKING
 from webui.oauth_manager.models import Connection, Status
+from webui.oauth_manager.values import replace
 from webui.sessions.note import Note
 
 pytestmark = pytest.mark.anyio

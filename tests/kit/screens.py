@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from types import SimpleNamespace
 from typing import Any
@@ -40,6 +40,7 @@ from webui.oauth_manager import (
     TokenData,
 )
 from webui.oauth_manager.journal.activity import Event
+from webui.oauth_manager.values import replace
 from webui.rendering import render as pages
 from webui.sessions.note import Note
 from webui.settings.logo import Logo

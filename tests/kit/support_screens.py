@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 from webui.access.roles import Staff
@@ -12,6 +11,7 @@ from webui.cards.gallery import CASES, NOW, ON, connection
 from webui.cards.timeline import days
 from webui.incident_codes import Reference
 from webui.oauth_manager import LINK_CODE_TTL, Event, Health, Status, Week
+from webui.oauth_manager.values import replace
 from webui.sessions.note import Note
 from webui.support.history import KINDS, history
 from webui.support.rows import Row, explained, make_row, problems, verdict

@@ -6,7 +6,6 @@ import base64
 import json
 import math
 import re
-from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -38,6 +37,7 @@ from webui.oauth_manager.protocol.token_answers import (
     expires_at,
     read_token_answer,
 )
+from webui.oauth_manager.values import replace
 
 PLAIN = OAuthProvider("plain", "https://p.example/authorize", "https://p.example/token")
 NOW = 1_800_000_000.0

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -26,6 +26,7 @@ from webui.oauth_manager.journal.audit import (
     open_copy,
     ticket_of,
 )
+from webui.oauth_manager.values import replace
 
 pytestmark = pytest.mark.anyio
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from redis.asyncio import Redis
 
@@ -13,6 +11,7 @@ from webui.oauth_manager import OAuthManager, Status, StoreUnavailable, TokenDat
 from webui.oauth_manager.flows.memory import Memory
 from webui.oauth_manager.models import Connection
 from webui.oauth_manager.storage.records import Sealed
+from webui.oauth_manager.values import replace
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -15,6 +15,7 @@ from webui.oauth_manager.protocol.answers import Answer
 from webui.oauth_manager.protocol.metadata import ServerMetadata, document_urls, find, moved
 from webui.oauth_manager.protocol.reach import admits
 from webui.oauth_manager.protocol.requests import ProviderRequest
+from webui.oauth_manager.values import replace
 
 pytestmark = pytest.mark.anyio
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
@@ -23,6 +22,7 @@ from webui.oauth_manager.protocol.requests import (
     revoke_request,
 )
 from webui.oauth_manager.protocol.token_answers import read_token_answer, token_data
+from webui.oauth_manager.values import replace
 
 PLAIN = OAuthProvider(
     "acme",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -41,6 +40,7 @@ from webui.oauth_manager import (
     TokenData,
 )
 from webui.oauth_manager.flows import refresh
+from webui.oauth_manager.values import replace
 
 pytestmark = pytest.mark.anyio
 

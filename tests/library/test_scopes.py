@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,6 +30,7 @@ from webui.oauth_manager import (
 from webui.oauth_manager import access as access_module
 from webui.oauth_manager.connection import describe
 from webui.oauth_manager.providers.scope_rules import ScopeRules
+from webui.oauth_manager.values import replace
 from webui.text.permissions import glossary, permission_groups, sentences
 
 pytestmark = pytest.mark.anyio

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -33,6 +32,7 @@ from webui.oauth_manager import (
     TokenData,
 )
 from webui.oauth_manager.storage import lookup, store
+from webui.oauth_manager.values import replace
 
 pytestmark = pytest.mark.anyio
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from types import SimpleNamespace
 from typing import Any
 
@@ -37,6 +37,7 @@ from webui.oauth_manager import (
 )
 from webui.oauth_manager import access as access_module
 from webui.oauth_manager.storage.sealer import Sealer
+from webui.oauth_manager.values import replace
 
 pytestmark = pytest.mark.anyio
 

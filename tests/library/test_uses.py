@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +17,7 @@ from webui.oauth_manager.flows import tokens
 from webui.oauth_manager.flows.last_used import DELAY, WRITE_EVERY, WRITERS, Uses
 from webui.oauth_manager.flows.tasks import Tasks
 from webui.oauth_manager.storage.storage import Subject
+from webui.oauth_manager.values import replace
 
 pytestmark = pytest.mark.anyio
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from urllib.parse import urlencode
 
 import pytest
@@ -16,6 +15,7 @@ from webui.cards.build import make_card
 from webui.cards.gallery import CASES, NOW
 from webui.cards.model import Screen
 from webui.oauth_manager import OAuthAmbiguous, SwitchOffer
+from webui.oauth_manager.values import replace
 
 pytestmark = pytest.mark.anyio
 

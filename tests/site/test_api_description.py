@@ -13,6 +13,7 @@ import pytest
 import schemathesis
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
+from msgspec import structs
 from redis import Redis as Blocking
 
 from tests.kit.api_caller import Caller, caller
@@ -143,9 +144,9 @@ async def test_the_same_methods_stand_behind_the_api_and_the_bots_tool(place: Pl
         by_api, by_tool = set[str](), set[str]()
         if path != "/links":
             await place.bot.store_token(place.redis, "ann", token)
-        object.__setattr__(place.site, "manager", Watched(manager, by_api))
+        structs.force_setattr(place.site, "manager", Watched(manager, by_api))
         assert (await calls[path]()).status_code == 200, path
-        object.__setattr__(place.site, "manager", manager)
+        structs.force_setattr(place.site, "manager", manager)
         looked = {"connection"}  # which account is meant
         assert by_api - ALONE - looked == expected - looked, path
         all_called |= by_api - ALONE

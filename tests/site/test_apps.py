@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from webui.cards import Screen, make_card
 from webui.chat.phrases import standing
 from webui.oauth_manager import PROVIDER_TEMPLATES, OAuthProvider, TokenData
 from webui.oauth_manager.connection import describe
 from webui.oauth_manager.models import Account, Connection, Profile
+from webui.oauth_manager.values import replace
 
 NOW = 1_800_000_000.0
 INSTALL = "https://github.com/apps/stella/installations/new"

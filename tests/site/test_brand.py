@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import httpx
 import pytest
@@ -15,6 +14,7 @@ from tests.kit.library import BASE_URL
 from tests.kit.logos import DRAWING, plain_png
 from tests.kit.site_fixtures import Browser, Place, running, site_settings
 from webui.app import create_app
+from webui.oauth_manager.values import replace
 from webui.rendering import assets
 from webui.rendering.assets import folder
 from webui.settings.accent import stylesheet

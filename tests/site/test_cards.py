@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from tests.kit.every import every
@@ -34,6 +32,7 @@ from webui.cards.timeline import timeline
 from webui.oauth_manager.journal.activity import Event
 from webui.oauth_manager.models import Status
 from webui.oauth_manager.providers.provider import OAuthProvider
+from webui.oauth_manager.values import replace
 from webui.sessions.note import Note
 from webui.text.labels import clean_label, isolated
 from webui.text.permissions import GROUPS, glossary, permission_groups, sentences

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -25,6 +25,7 @@ from webui.oauth_manager import (
 from webui.oauth_manager.protocol.callback import read_authorization_response
 from webui.oauth_manager.protocol.transport import Transport
 from webui.oauth_manager.providers import BUILT_IN, build_providers, names, template
+from webui.oauth_manager.values import replace
 from webui.sandbox.described import KEPT, Described, endpoints_of, habits_of, routes_of
 from webui.sandbox.grants import Grants
 from webui.sandbox.standin import Client

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from tests.kit.every import every
 from webui.cards.episodes import HOUR, OUTCOMES, SPAN, Episode, episodes
 from webui.oauth_manager import Event
+from webui.oauth_manager.values import replace
 
 T = 1_791_000_000.0
 LATER = T + 86_400.0

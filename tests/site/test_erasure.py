@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +40,7 @@ from webui.oauth_manager.storage import keys as names
 from webui.oauth_manager.storage.imports import Entry
 from webui.oauth_manager.storage.keys import UserId
 from webui.oauth_manager.storage.storage import Subject
+from webui.oauth_manager.values import replace
 from webui.people_data.erasure import erase
 
 DATA = (Path(__file__).parents[2] / "docs" / "data.md").read_text()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import string
-from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -28,6 +27,7 @@ from webui.oauth_manager.models import Connection, Profile
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES, build_providers
 from webui.oauth_manager.providers.features import MOST_FEATURES
 from webui.oauth_manager.token_data import TokenData
+from webui.oauth_manager.values import replace
 from webui.settings.features import as_text, features, unasked
 from webui.settings.readers import Malformed
 from webui.settings.settings import load_settings

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import httpx
 import pytest
@@ -24,6 +23,7 @@ from webui.cards.gallery import BUSY, CASES, NOW, OFF, ON, RENEWING, Case, conne
 from webui.cards.parts import DAY
 from webui.cards.states import OUTCOMES
 from webui.oauth_manager import Connection, OAuthProvider, Status
+from webui.oauth_manager.values import replace
 from webui.sessions.note import Note
 
 pytestmark = pytest.mark.anyio

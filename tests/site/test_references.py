@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import replace
 from itertools import count
 from types import SimpleNamespace
 from typing import Any, cast
@@ -37,6 +36,7 @@ from tests.kit.site_fixtures import (
 from webui.incident_codes import KEPT_SECONDS, Reference, find_reference, keep_reference
 from webui.middleware.requests import MAX_BODY_BYTES
 from webui.oauth_manager.links import CODE_ALPHABET
+from webui.oauth_manager.values import replace
 from webui.rate_limits import LIMITS, Limiter
 
 pytestmark = pytest.mark.anyio

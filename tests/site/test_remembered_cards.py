@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ from webui.cards.gallery import CASES, NOW, ON, RENEWING, Case, connection
 from webui.cards.parts import DAY
 from webui.cards.states import OUTCOMES
 from webui.oauth_manager import Account, Connection, Profile, Status
+from webui.oauth_manager.values import replace
 from webui.rendering import render as pages
 from webui.sessions.note import Note
 from webui.text import permissions

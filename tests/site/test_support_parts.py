@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import asdict
 from datetime import UTC, datetime
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from msgspec import structs
 
 from tests.kit.every import every
 from tests.kit.screens import BOT, PRODUCT, SCREEN, Document, events, screens
@@ -134,7 +134,7 @@ class TestRows:
         ended = connection("google", Status.RECONNECT_NEEDED, profile=profile)
         row = make_row(ON["google"], ended, SCREEN)
         assert row.problem
-        assert asdict(row.problem) == {
+        assert structs.asdict(row.problem) == {
             "text": "Google ended access",
             "brief": "Google needs reconnecting",
             "since": 5.0,

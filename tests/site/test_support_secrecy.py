@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from jinja2.runtime import Context
+from msgspec import Struct, structs
 
 from tests.journeys.test_secrecy import Secrets
 from tests.kit.library import began
@@ -111,6 +112,8 @@ def names_in(value: Any, path: str = "") -> set[str]:
     """Every name by which a template could reach something from ``value``."""
     if is_dataclass(value) and not isinstance(value, type):
         value = {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, Struct):
+        value = structs.asdict(value)
     if isinstance(value, Mapping):
         own = {f"{path}.{name}" for name in value}
         return own.union(*(names_in(v, f"{path}.{name}") for name, v in value.items()))

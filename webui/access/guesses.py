@@ -12,12 +12,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass
 
 from itsdangerous import BadSignature, Signer
 from starlette.requests import Request
 from starlette.responses import Response
 
+from webui.oauth_manager.values import Struct
 from webui.rate_limits import TooMany
 from webui.sessions.cookies import keep_cookie, kept_cookie
 from webui.settings.settings import Settings
@@ -27,8 +27,7 @@ COOKIE = "known"
 KNOWN_SECONDS = 30 * 24 * 3600
 
 
-@dataclass(frozen=True, slots=True)
-class Guesser:
+class Guesser(Struct, frozen=True):
     """The counters of one request: its network's, and its own, ``""`` if it is new here.
 
     ``sent`` counts requests that another site's page makes a browser send without a

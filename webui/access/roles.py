@@ -18,6 +18,7 @@ from starlette.requests import Request
 
 from webui.oauth_manager import AuditRecord, StoreUnavailable
 from webui.oauth_manager.protocol import ProviderFailure
+from webui.oauth_manager.values import Struct
 from webui.sessions.proxied import proxied_person
 from webui.sessions.sessions import Session, SignInNeeded
 from webui.settings.settings import Settings
@@ -27,40 +28,34 @@ from webui.site import Site, site_of
 STAFF_SECONDS = 1800  # since the sign-in
 
 
-@dataclass(frozen=True, slots=True)
-class Staff:
+class Staff(Struct, frozen=True):
     """A member of support; ``via`` is the way they signed in: ``chat``, ``sso`` or ``proxy``."""
 
     id: str
     via: str
 
 
-@dataclass(frozen=True, slots=True)
-class TooOld:
+class TooOld(Struct, frozen=True):
     """Staff who signed in longer than ``STAFF_SECONDS`` ago."""
 
 
-@dataclass(frozen=True, slots=True)
-class SignedOut:
+class SignedOut(Struct, frozen=True):
     """Somebody who is no longer signed in at their provider."""
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(Struct, frozen=True):
     """Somebody of whom the provider did not say whether they are staff; its error code."""
 
     code: str
 
 
-@dataclass(frozen=True, slots=True)
-class Outsider:
+class Outsider(Struct, frozen=True):
     """Somebody who is signed in and is not staff."""
 
     person: Staff
 
 
-@dataclass(frozen=True, slots=True)
-class Nobody:
+class Nobody(Struct, frozen=True):
     """Nobody is signed in."""
 
 

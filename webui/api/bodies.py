@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from webui.api.problems import Problem
 from webui.oauth_manager import check_user_id
+from webui.oauth_manager.values import Struct
 
 MAX_BYTES = 16 * 1024
 MOST_SCOPES = 100
@@ -32,8 +32,7 @@ class _Unfit(ValueError):
     """The end of a sentence that begins with the name of a member."""
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
+class Member(Struct, frozen=True):
     """A member of a body or query: its JSON Schema, and its reader.
 
     The reader raises ``ValueError`` or ``TypeError`` for what the schema does not allow.

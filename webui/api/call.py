@@ -12,6 +12,7 @@ from webui.api.service_keys import ServiceKey
 from webui.oauth_manager import AuditRecord, Connection, OAuthManager, OAuthProvider, Status
 from webui.oauth_manager.storage import account_name
 from webui.oauth_manager.storage.calls import RedisClient
+from webui.oauth_manager.values import Struct
 from webui.site import Site
 
 
@@ -33,8 +34,7 @@ class Account:
         return self.handle
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Struct, frozen=True):
     """A call that its key may make; ``given`` are the members of its body or query."""
 
     request: Request

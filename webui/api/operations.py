@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 from webui.api import bodies, connections, links, notices, proofs, tokens
 from webui.api.bodies import Member
 from webui.api.call import Call
+from webui.oauth_manager.values import Struct
 
 PREFIX = "/api/v1"
 
 
-@dataclass(frozen=True, slots=True)
-class Operation:
+class Operation(Struct, frozen=True):
     """One call.  ``members`` are of its body if it is a POST, else of its query.
 
     One that ``waits`` has a place among the calls at work only until its key is known.

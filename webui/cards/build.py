@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
 
 from webui.cards import parts
 from webui.cards.accounts import parted
@@ -37,6 +36,7 @@ from webui.cards.states import (
     Tone,
 )
 from webui.oauth_manager import Connection, OAuthProvider, Profile, Status
+from webui.oauth_manager.values import Struct, replace
 from webui.sessions.note import Note
 from webui.text import words
 from webui.text.labels import clean_label
@@ -173,8 +173,7 @@ def standing(
     return Standing(provider.name, provider.label, shown.state, shown.tone, shown.form)
 
 
-@dataclass(frozen=True, slots=True)
-class _Shown:
+class _Shown(Struct, frozen=True):
     """The stored state and the last outcome, resolved into one; no ``note``, no ``outcome``."""
 
     state: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
 
 from webui.cards.model import Action, Form
 from webui.cards.parts import About
@@ -22,11 +21,11 @@ from webui.cards.states import (
     Outcome,
     Style,
 )
+from webui.oauth_manager.values import Struct, replace
 from webui.text.labels import is_web_address
 
 
-@dataclass(frozen=True, slots=True)
-class Controls:
+class Controls(Struct, frozen=True):
     """Buttons by their place: an offer's own, those of the note, the first, and the fold's.
 
     ``elsewhere`` is the link of the note to the provider's own list, ``away`` dismisses it.

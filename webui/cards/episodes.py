@@ -7,9 +7,10 @@ then they claim nothing of the rest.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from webui.oauth_manager import Event
+from webui.oauth_manager.values import Struct, replace
 
 HOUR = 3600.0
 SPAN = 1800.0
@@ -23,8 +24,7 @@ _SUPPORT = "support_"
 _LOOK = "support_viewed"
 
 
-@dataclass(frozen=True, slots=True)
-class Episode:
+class Episode(Struct, frozen=True):
     """One line: the event that it tells of, and more that it tells.
 
     ``end`` is ``unused``, ``used``, ``unfinished`` or ``cancelled`` for a link without

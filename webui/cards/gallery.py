@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Any
 
 from webui.cards.build import confirm_card, make_card
@@ -20,6 +19,7 @@ from webui.oauth_manager import (
 )
 from webui.oauth_manager.providers import build_providers
 from webui.oauth_manager.storage import describe
+from webui.oauth_manager.values import Struct, replace
 from webui.sessions.note import Note
 
 NOW = 1_791_018_840.0  # 3 October 2026 at 09:14 UTC
@@ -87,8 +87,7 @@ def granted(*topics: str, **profile: Any) -> Connection:
     return describe(BUSY, token, connection("google", profile=asked).profile, NOW)
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(Struct, frozen=True):
     """A connection with an outcome, and the state it must show."""
 
     state: str

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from webui.cards.model import Card, Group, worst_first
+from webui.oauth_manager.values import Struct
 
 FILTER_ABOVE = 8  # services
 
@@ -18,8 +18,7 @@ _TITLES: dict[Group, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class CardGroup:
+class CardGroup(Struct, frozen=True):
     """One group; without ``cards`` it is hidden."""
 
     name: Group

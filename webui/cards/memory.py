@@ -6,7 +6,7 @@ alone.  No secret goes in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from webui.cards.build import base_key, make_card
@@ -14,6 +14,7 @@ from webui.cards.model import Card, Focus, Screen
 from webui.cards.parts import days_left
 from webui.cards.states import WORKING
 from webui.oauth_manager import Connection, OAuthProvider
+from webui.oauth_manager.values import replace
 from webui.sessions.note import Note
 from webui.text import words
 from webui.text.times import age, when

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 from webui.cards.questions import Question
 from webui.cards.states import NOTES, Method, Style, Tone
+from webui.oauth_manager.values import Struct
 from webui.text.permissions import PermissionGroup
 
 Where = Literal["list", "detail"]
@@ -17,8 +17,7 @@ Group = Literal["needs", "connected", "just", "more"]
 Focus = Literal["", "result", "heading", "disconnect"]
 
 
-@dataclass(frozen=True, slots=True)
-class Screen:
+class Screen(Struct, frozen=True):
     """The place and time a card is shown; ``now`` in epoch seconds."""
 
     product: str
@@ -27,8 +26,7 @@ class Screen:
     where: Where = "list"
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(Struct, frozen=True):
     """A term with a text or, if ``at`` is set, a time (``style``: ``date`` or ``both``).
 
     ``detail`` follows either after a colon.  A quiet one is no reason to swap the
@@ -43,14 +41,12 @@ class Fact:
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
+class Link(Struct, frozen=True):
     label: str
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
+class Action(Struct, frozen=True):
     """A form (``post``) or a link (``get``).
 
     ``hx_url`` is ``""`` if htmx takes no part; ``suffix`` completes the accessible
@@ -70,8 +66,7 @@ class Action:
     questions: tuple[Question, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CardNote:
+class CardNote(Struct, frozen=True):
     """Sentences under a title: what is the matter with a card, or what came of an action.
 
     ``items`` are permissions: group and sentence, from ``permissions.sentences``.
@@ -105,8 +100,7 @@ class CardNote:
         return NOTES[self.tone][1]
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(Struct, frozen=True):
     """One sentence of a row, in the place of its last use."""
 
     tone: Tone
@@ -117,8 +111,7 @@ class Line:
         return NOTES[self.tone][0]
 
 
-@dataclass(frozen=True, slots=True)
-class Permissions:
+class Permissions(Struct, frozen=True):
     """Granted or requested permissions, by group.
 
     ``left_off`` are permissions the person chose to do without, and ``lost`` says what
@@ -134,8 +127,7 @@ class Permissions:
     unasked: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
+class Card(Struct, frozen=True):
     """One service on a page: everything that its template shows.
 
     ``form`` is how it is shown, in which ``group``; ``line`` and ``sign`` are how the
@@ -201,8 +193,7 @@ class Card:
         return self.news or f"{self.label}: {self.tag}."
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(Struct, frozen=True):
     """The part of a card that a summary of all tells."""
 
     name: str
@@ -220,8 +211,7 @@ def worst_first(cards: Iterable[T]) -> list[T]:
     return sorted(cards, key=lambda card: card.tone != "bad")
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True):
     """A sentence about all cards, or links to those that need the person: ``one`` or ``many``.
 
     ``leads`` is the first of these: it alone has a primary button.

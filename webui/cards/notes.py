@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from webui.oauth_manager import LINK_CODE_TTL, Connection, Health, RevokeOutcome
 from webui.oauth_manager.storage import HELD_SECONDS, OFFER_SECONDS
+from webui.oauth_manager.values import replace
 from webui.sessions.note import CANCELLED, DELIVERED, NOTE_SECONDS, Note, is_cancelled
 
 AFTER_DISCONNECT = {

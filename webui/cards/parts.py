@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 
 from markupsafe import Markup, escape
 
@@ -14,6 +13,7 @@ from webui.cards import features
 from webui.cards.model import CardNote, Fact, Line, Link, Permissions, Screen
 from webui.cards.states import ACTIONS, BASES, ENDED, STORED, TROUBLED, WORKING, Outcome
 from webui.oauth_manager import PROVIDER_TEMPLATES, Connection, OAuthProvider
+from webui.oauth_manager.values import Struct, replace
 from webui.sessions.note import Note
 from webui.text import words
 from webui.text.labels import is_web_address, isolated
@@ -27,8 +27,7 @@ _OURS = frozenset(template.get("purpose", "") for template in PROVIDER_TEMPLATES
 _OF_SIGNING_IN = frozenset({"openid", "offline_access"})
 
 
-@dataclass(frozen=True, slots=True)
-class About:
+class About(Struct, frozen=True):
     """The facts of one card; ``key`` is one of ``BASES``."""
 
     key: str

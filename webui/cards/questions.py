@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from webui.oauth_manager import OAuthProvider
+from webui.oauth_manager.values import Struct
 
 PREFIX = "ask."  # of the fields' names
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """One field: a text with an example, or a choice of ``choices`` (value, words)."""
 
     id: str

@@ -6,16 +6,16 @@ of notes), ``ACTIONS`` the buttons.  Keys are those of the catalogue (``card.{ke
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Literal
+
+from webui.oauth_manager.values import Struct, replace
 
 Tone = Literal["ok", "info", "warn", "bad", "neutral"]
 Style = Literal["primary", "", "soft", "bare", "danger"]
 Method = Literal["get", "post"]
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(Struct, frozen=True):
     """The part of a card that the stored connection alone decides.
 
     ``note`` is the tone of the sentences it says, ``""`` if it says none;
@@ -30,8 +30,7 @@ class Base:
     permissions: Literal["", "ask", "can"] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """The part of a card that the last action adds, over the bases it can still be true of.
 
     ``state`` ``""`` and no ``actions`` keep the base's; so does ``tag`` ``""``, and any
@@ -51,8 +50,7 @@ class Outcome:
     counts: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """One button or link.
 
     ``path`` is the last step of its address, ``""`` for the provider's own page;

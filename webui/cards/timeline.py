@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
@@ -11,13 +10,13 @@ from markupsafe import Markup
 
 from webui.cards.episodes import OUTCOMES, Episode, episodes
 from webui.oauth_manager import Event, OAuthProvider
+from webui.oauth_manager.values import Struct
 from webui.text import words
 from webui.text.labels import clean_label, isolated, label_of
 from webui.text.receipts import answered, receipt_of
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Struct, frozen=True):
     """One line of the timeline; ``at`` is in epoch seconds.
 
     ``text`` and ``more``, the line below, are HTML.  ``mark`` and ``label`` are the provider's,
@@ -33,8 +32,7 @@ class Entry:
     code: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Day:
+class Day(Struct, frozen=True):
     """The lines of one day in UTC, newest first.
 
     ``name`` is ``today``, ``yesterday`` or ``""``: then its date is shown in ``style``.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from webui.chat.phrases import (
@@ -40,6 +39,7 @@ from webui.oauth_manager import (
 from webui.oauth_manager.links import as_typed
 from webui.oauth_manager.storage import is_account
 from webui.oauth_manager.storage.calls import RedisClient
+from webui.oauth_manager.values import Struct, replace
 from webui.rate_limits import Limiter, TooMany
 from webui.text import words
 from webui.text.labels import is_web_address
@@ -121,8 +121,7 @@ def _is_private(ctx: ChatContext) -> bool:
     return bool(said) if said is not None else not getattr(ctx, "guild_id", None)
 
 
-@dataclass(frozen=True, slots=True)
-class Meant:
+class Meant(Struct, frozen=True):
     """The service that a person named; ``account`` is ``""`` if they named none of it.
 
     ``value`` is what its address needs to know, if they said that.
@@ -137,8 +136,7 @@ class Meant:
         return names_of(self.provider, self.account)
 
 
-@dataclass(frozen=True, slots=True)
-class Talk:
+class Talk(Struct, frozen=True):
     """One request of one person."""
 
     manager: OAuthManager

@@ -6,8 +6,9 @@ series has a bound that no visitor can raise.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, Protocol
+
+from webui.oauth_manager.values import Struct
 
 Kind = Literal["counter", "histogram", "gauge"]
 
@@ -17,8 +18,7 @@ FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-@dataclass(frozen=True, slots=True)
-class Instrument:
+class Instrument(Struct, frozen=True):
     """One metric; histograms are of seconds.  A counter's name gets ``_total`` where it leaves."""
 
     kind: Kind

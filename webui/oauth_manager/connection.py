@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from .models import Connection, Profile, Status
 from .providers.provider import OAuthProvider
 from .token_data import TokenData
+from .values import replace
 
 
 def describe(

@@ -6,7 +6,6 @@ It has the specification's names.  Methods check arguments by a ``Subject``, and
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from . import configuration
@@ -34,6 +33,7 @@ from .storage.keys import check_user_id
 from .storage.sealer import Sealer
 from .storage.switch_offers import SwitchOffer
 from .token_data import TokenData
+from .values import replace
 
 
 class OAuthManager(People, OwnAccounts, Upkeep, LinkCodes, Messages):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 
 from .shapes import shaped
 from .token_data import TokenData
+from .values import replace
 
 SOON = 7 * 86_400.0  # seconds before its end from which a person is asked to renew
 STUCK_SECONDS = 3600.0  # of refusals in unknown words, after which connecting again is offered

@@ -6,10 +6,11 @@ import math
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from .shapes import YEAR_10000, text
+from .values import replace
 
 REFRESH_BUFFER_SECONDS = 60
 

@@ -6,13 +6,14 @@ import gzip
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+
+from webui.oauth_manager.values import Struct
 
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -28,8 +29,7 @@ _CODING = re.compile(
 _HASHED = re.compile(r"(?P<stem>.+)\.(?P<digest>[0-9a-f]{12})(?P<suffix>\.[a-z]+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
+class Asset(Struct, frozen=True):
     body: bytes
     gzipped: bytes
     media_type: str

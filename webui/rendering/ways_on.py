@@ -6,13 +6,13 @@ Links to pages of this site alone.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from urllib.parse import quote, unquote
 
 from starlette.requests import Request
 from starlette.routing import Match
 
 from webui.fetch_metadata import SAFE_METHODS
+from webui.oauth_manager.values import Struct
 from webui.site import site_of
 
 # Errors whose address may well answer later; sections of the catalogue's ``error``.
@@ -28,8 +28,7 @@ _FATES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class WayOn:
+class WayOn(Struct, frozen=True):
     """A button: its words in the catalogue's ``error``, and its address; ``""`` is the same one."""
 
     words: str

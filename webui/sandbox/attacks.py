@@ -15,6 +15,7 @@ import httpx
 
 from webui.oauth_manager import Status, StoreUnavailable, get_oauth_manager
 from webui.oauth_manager.storage.calls import RedisClient
+from webui.oauth_manager.values import Struct
 
 from .bot import answer
 from .grants import Grants
@@ -31,8 +32,7 @@ class NotPlayed(Exception):
     """The site did not answer as it does on an ordinary day; the message says which step."""
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Struct, frozen=True):
     """Sentences about an attack; ``is_held`` is None if it could not be played."""
 
     lines: tuple[str, ...]

@@ -11,7 +11,6 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -20,6 +19,7 @@ from starlette.routing import Route
 
 from webui.fetch_metadata import is_same_origin
 from webui.oauth_manager import get_oauth_manager
+from webui.oauth_manager.values import Struct
 
 from .bot import NAME, Reply
 from .frames import FRAMED
@@ -39,8 +39,7 @@ _COOKIE = "person"
 TEMPLATES.globals.update(bot=NAME, people=PEOPLE, max_text=MAX_TEXT)
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(Struct, frozen=True):
     """A message; ``number`` grows, also from one start of the demo to the next."""
 
     number: int

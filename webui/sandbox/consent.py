@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 from uuid import uuid4
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
+
+from webui.oauth_manager.values import Struct
 
 from .grants import Code
 from .people import PEOPLE
@@ -20,8 +21,7 @@ from .standin_pages import cross_site, page
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
-@dataclass(frozen=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """An authorization request that may be shown; ``query`` is as it came."""
 
     query: dict[str, str]

@@ -10,10 +10,12 @@ import os
 import secrets
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Literal
+
+from webui.oauth_manager.values import Struct, replace
 
 CODE_SECONDS = 60
 # How long the reuse of a spent refresh token is still noticed.
@@ -44,8 +46,7 @@ class Token:
     spent: bool = False
 
 
-@dataclass(frozen=True)
-class Code:
+class Code(Struct, frozen=True):
     """The record of one authorization code."""
 
     grant: str

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 
 from starlette.exceptions import HTTPException
@@ -18,6 +18,7 @@ from starlette.routing import Route
 from webui.fetch_metadata import is_same_origin
 from webui.oauth_manager import Status, StoreUnavailable, get_oauth_manager
 from webui.oauth_manager.storage.calls import RedisClient
+from webui.oauth_manager.values import Struct, replace
 
 from .attacks import Attacks
 from .chat import Chat, Message
@@ -30,8 +31,7 @@ FIRST = f"connect {PROVIDER}"
 _EVENTS = 50  # of the person's newest that are looked at
 
 
-@dataclass(frozen=True)
-class Scene:
+class Scene(Struct, frozen=True):
     """Facts that steps are read from: messages and journal since the demo's start."""
 
     messages: list[Message]

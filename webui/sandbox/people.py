@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from webui.oauth_manager.values import Struct
 
 TENANT = "9188040d-6c67-4c5b-b112-36a304b66dad"
 
 
-@dataclass(frozen=True)
-class Person:
+class Person(Struct, frozen=True):
     """One account holder; ``number`` makes the ids of the four providers differ."""
 
     login: str

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import structlog
 
+from webui.oauth_manager.values import replace
 from webui.serving.notify import notify, notify_reloading
 from webui.settings.settings import Settings, SettingsError
 

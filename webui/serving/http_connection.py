@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -20,6 +19,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from webui.addresses import UNIX_PEER
+from webui.oauth_manager.values import Struct
 
 _LAST_SECONDS = 0.5  # for a request on its way to a server that stops
 _TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -40,8 +40,7 @@ def _most_waiting() -> int:
     return 4096 if files == resource.RLIM_INFINITY else min(files // 2, 4096)
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(Struct, frozen=True):
     """Seconds to wait for a client.  Bytes that it sends meanwhile do not extend them."""
 
     head: float = 10.0

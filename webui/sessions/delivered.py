@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from webui.oauth_manager import LINK_CODE_TTL
+from webui.oauth_manager.values import Struct
 from webui.sessions.note import DELIVERED, Note
 
 MOST = 5  # of one service; the oldest are forgotten
 _LONG_AGO = 1.0  # so that no card treats it as news
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered:
+class Delivered(Struct, frozen=True):
     """One answer, by a digest of its state; ``at`` in epoch seconds.
 
     ``return_to`` is that of the attempt; ``is_done`` says that the outcome is noted.

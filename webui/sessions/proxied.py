@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from starlette.requests import HTTPConnection
+
+from webui.oauth_manager.values import Struct
 
 PERSON = "webui.proxied_person"
 
 
-@dataclass(frozen=True, slots=True)
-class ProxiedPerson:
+class ProxiedPerson(Struct, frozen=True):
     """The proxy's statement about the sender of this request."""
 
     user: str

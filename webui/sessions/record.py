@@ -13,11 +13,12 @@ import hmac
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from webui.oauth_manager import check_user_id
 from webui.oauth_manager.storage import seconds, shaped, texts
 from webui.oauth_manager.storage.calls import as_text
+from webui.oauth_manager.values import replace
 from webui.sessions.note import Note
 
 _KEY = re.compile(r"stargazer:web_session:[0-9a-f]{64}")

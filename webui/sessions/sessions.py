@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -13,6 +13,7 @@ from starlette.requests import HTTPConnection
 
 from webui.oauth_manager.storage import Clock
 from webui.oauth_manager.storage.calls import Commands, is_mistyped, redis_call
+from webui.oauth_manager.values import replace
 from webui.sessions import index as session_index
 from webui.sessions.index import LIFE_SECONDS
 from webui.sessions.note import NOTE_SECONDS, Note

@@ -20,6 +20,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from webui.oauth_manager.providers import Entry, template
+from webui.oauth_manager.values import Struct
 from webui.settings import features, key_command, texts
 from webui.settings import readers as values
 from webui.settings.own_providers import SETTING as FOLDER
@@ -54,8 +55,7 @@ class Given:
     source: str
 
 
-@dataclass(frozen=True)
-class Survey:
+class Survey(Struct, frozen=True):
     """Result of a survey: texts by setting name, extra providers, own files, and faults."""
 
     given: dict[str, Given]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import string
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
+from webui.oauth_manager.values import Struct
 from webui.settings.readers import Malformed, words
 
 PROPERTIES = frozenset(
@@ -70,8 +70,7 @@ def declarations(text: str) -> dict[str, str]:
     return said
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(Struct, frozen=True):
     """One simple selector (``*``, ``path``, ``.class`` or ``#id``) and what it says."""
 
     selector: str

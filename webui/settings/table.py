@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from webui.oauth_manager import PROVIDER_TEMPLATES
 from webui.oauth_manager.providers import SCHEMA, SECRETS, reader_of
+from webui.oauth_manager.values import Struct
 from webui.settings import features, identity, key_command, texts
 from webui.settings import readers as values
 from webui.settings.accent import product_colour
@@ -16,8 +16,7 @@ from webui.settings.logo import product_logo
 FILE_SUFFIX = "_FILE"
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(Struct, frozen=True):
     """One row of the table; ``default`` is written as in the environment."""
 
     name: str

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Literal
 from urllib.parse import urlencode, urlsplit
 
@@ -23,6 +22,7 @@ from webui.oauth_manager.protocol.token_answers import read_token_answer
 from webui.oauth_manager.protocol.transport import Transport
 from webui.oauth_manager.storage import Clock
 from webui.oauth_manager.storage.calls import RedisClient
+from webui.oauth_manager.values import replace
 from webui.settings.settings import Settings
 
 from .attempts import Attempt, begin_attempt

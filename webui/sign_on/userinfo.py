@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from webui.oauth_manager import (
@@ -22,6 +21,7 @@ from webui.oauth_manager.protocol.reach import Reach
 from webui.oauth_manager.protocol.requests import ProviderRequest
 from webui.oauth_manager.protocol.transport import DEADLINE_WHILE_WAITING, Transport
 from webui.oauth_manager.storage import Sealer
+from webui.oauth_manager.values import replace
 from webui.settings.settings import Settings
 
 from .discovery import NAME, IssuerMetadata

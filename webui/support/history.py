@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 from markupsafe import Markup
 
 from webui.cards.episodes import count_of
 from webui.cards.timeline import Entry, first, joined, names_of, sentence
 from webui.oauth_manager import Event, Health, OAuthProvider
+from webui.oauth_manager.values import replace
 from webui.support.identifiers import masked
 from webui.text.labels import clean_label, isolated
 from webui.text.receipts import answered, receipt_of

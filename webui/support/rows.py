@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -11,6 +10,7 @@ from webui.cards import Screen, base_key, make_card
 from webui.cards.states import BASES, ENDED, STORED, TROUBLED, WORKING, Tone
 from webui.cards.timeline import Entry
 from webui.oauth_manager import LINK_CODE_TTL, Connection, Event, OAuthProvider, Profile
+from webui.oauth_manager.values import Struct, replace
 from webui.support.history import history
 from webui.support.identifiers import masked
 from webui.text import words
@@ -29,8 +29,7 @@ _LINES: dict[Tone, tuple[str, str]] = {
 _WORST_FIRST = list(_LINES)
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """A problem in plain words, with its start, and the provider's own code.
 
     ``brief`` is the same in a few words; ``staff`` what the staff person has to do, if anything.
@@ -44,8 +43,7 @@ class Problem:
     staff: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Struct, frozen=True):
     """One service.
 
     Times are epoch seconds, 0 if there is none.  ``line`` and ``sign`` draw the tone.
@@ -74,12 +72,11 @@ class Row:
     missing: tuple[tuple[str, str], ...] = ()
     lost: str = ""
     problem: Problem | None = None
-    tell: Markup = Markup()  # noqa: RUF009 - never changes
+    tell: Markup = Markup()
     last: Entry | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Struct, frozen=True):
     """The first line of a person's page: how many problems, and which."""
 
     lead: str

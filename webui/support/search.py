@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from webui.incident_codes import Reference
 from webui.oauth_manager import OAuthProvider
+from webui.oauth_manager.values import Struct
 from webui.support.identifiers import spelled
 from webui.support.paths import person_path, with_query
 from webui.text import words
@@ -16,8 +16,7 @@ from webui.text.labels import clean_label, label_of
 MOST = 10  # people shown
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(Struct, frozen=True):
     """The form; ``faults`` maps a field to the sentence beside it: the first gets the focus."""
 
     q: str = ""
@@ -29,8 +28,7 @@ class Question:
         return next(iter(self.faults or ()), "")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(Struct, frozen=True):
     """One person found: the address of their page, and where their name was found."""
 
     name: str
@@ -38,8 +36,7 @@ class Found:
     where: str
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(Struct, frozen=True):
     """The failure behind a reference code; ``""`` and 0 mean unknown."""
 
     code: str
@@ -52,8 +49,7 @@ class Failure:
     request_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class Results:
+class Results(Struct, frozen=True):
     """``said`` is the heading, and the sentence for the live region."""
 
     said: str

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from webui.oauth_manager import OAuthProvider
+from webui.oauth_manager.values import Struct
 
 GROUPS = ("Sees", "Changes", "Acts", "Deletes")
 """From the weakest to the strongest."""
@@ -14,8 +15,7 @@ GROUPS = ("Sees", "Changes", "Acts", "Deletes")
 _REST = ("Other", "Unknown")
 
 
-@dataclass(frozen=True, slots=True)
-class PermissionGroup:
+class PermissionGroup(Struct, frozen=True):
     """``name`` is one of ``GROUPS``, ``Other`` (described, and no more is known of them) or
     ``Unknown``: then ``sentences`` are raw names.
     """
@@ -109,8 +109,7 @@ class Meaning:
     names: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Glossary:
+class Glossary(Struct, frozen=True):
     """All meanings of one provider's permissions, weakest first: those asked for, and the rest."""
 
     name: str

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import TypeVar
 
 from markupsafe import Markup
 
 from webui.oauth_manager import Event, RevokeOutcome
 from webui.oauth_manager.journal import receipt_code
+from webui.oauth_manager.values import replace
 from webui.text import words
 from webui.text.labels import clean_label, isolated
 from webui.text.times import when

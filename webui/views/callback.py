@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -35,6 +34,7 @@ from webui.oauth_manager.protocol.callback import (
 )
 from webui.oauth_manager.storage import state_of
 from webui.oauth_manager.storage.calls import Pipeline
+from webui.oauth_manager.values import replace
 from webui.paths import card_address
 from webui.rate_limits import TooMany
 from webui.sessions.delivered import delivered, remembered

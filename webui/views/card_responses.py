@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -26,6 +25,7 @@ from webui.cards import (
 from webui.cards.accounts import shown_as
 from webui.cards.timeline import Entry, timeline
 from webui.oauth_manager import Connection, OAuthProvider, Status
+from webui.oauth_manager.values import Struct, replace
 from webui.paths import card_address
 from webui.rendering.render import is_htmx, render_card
 from webui.sessions.note import Note
@@ -44,8 +44,7 @@ def screen_of(site: Site, where: Where) -> Screen:
     return Screen(site.settings.product_name, site.settings.bot_name, site.clock.now(), where)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """A card's place on a page: all that the card is made of."""
 
     provider: OAuthProvider

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.requests import Request
@@ -22,6 +21,7 @@ from webui.oauth_manager import (
 )
 from webui.oauth_manager.storage import TooOld
 from webui.oauth_manager.storage.calls import is_refusal
+from webui.oauth_manager.values import Struct, replace
 from webui.rate_limits import TooMany
 from webui.rendering.render import RETRY_SECONDS, render
 from webui.sessions.note import DISMISSED, Note
@@ -30,8 +30,7 @@ from webui.site import Site, form_of, provider_of, site_of
 from webui.views.card_responses import answer, done, screen_of, where_of
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
+class _Told(Struct, frozen=True):
     """The session with the note of the outcome; one that could not be stored is shown at once."""
 
     session: Session

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -25,6 +24,7 @@ from webui.oauth_manager.protocol import ProviderFailure
 from webui.oauth_manager.protocol.callback import AuthorizationResponse
 from webui.oauth_manager.providers import filled, values_of
 from webui.oauth_manager.storage import TooOld, WrongKey
+from webui.oauth_manager.values import replace
 from webui.paths import card_address
 from webui.rendering.render import hand_off, is_htmx, render
 from webui.sessions.cookies import forget_cookie

@@ -7,7 +7,6 @@ neither, and stay true however often they are loaded.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
@@ -16,14 +15,14 @@ from starlette.responses import RedirectResponse, Response
 
 from webui.access.guesses import may_guess
 from webui.oauth_manager.links import CODE_ALPHABET, CODE_LENGTH
+from webui.oauth_manager.values import Struct
 from webui.rendering.render import render, render_error
 from webui.site import site_of
 from webui.text import words
 from webui.views.proof_cookie import when_over
 
 
-@dataclass(frozen=True, slots=True)
-class _Ending:
+class _Ending(Struct, frozen=True):
     """``key`` and ``ask`` are of the catalogue's ``ended``: the section, and the way on."""
 
     key: str

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from starlette.requests import Request
 
 from webui.incident_codes import refer
 from webui.oauth_manager import Event
 from webui.oauth_manager.protocol import ProviderFailure
+from webui.oauth_manager.values import Struct
 from webui.sessions.note import Note
 from webui.sessions.sessions import Session
 from webui.site import site_of
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(Struct, frozen=True):
     """The end of an attempt: its outcome, and the provider's error code and trace."""
 
     user_id: str

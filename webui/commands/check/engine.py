@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from contextlib import suppress
-from dataclasses import replace
 
 from redis.asyncio import Redis
 
@@ -32,6 +31,7 @@ from webui.oauth_manager.storage import (
     redis_address,
 )
 from webui.oauth_manager.storage.calls import FAULTS
+from webui.oauth_manager.values import replace
 from webui.settings.settings import Settings
 from webui.support.identifiers import spelled
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from urllib.parse import urlsplit
 
 from webui.commands.check.proxy import proxy_fault
@@ -13,6 +12,7 @@ from webui.oauth_manager import OAuthManager, OAuthMisconfigured, OAuthProvider,
 from webui.oauth_manager.protocol import found as found_provider
 from webui.oauth_manager.protocol.transport import Transport
 from webui.oauth_manager.storage import Clock
+from webui.oauth_manager.values import replace
 from webui.settings.settings import Settings
 from webui.settings.table import variable
 from webui.sign_on import SignOn

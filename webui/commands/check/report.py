@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from webui.oauth_manager.values import Struct
+
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """A fault or warning: ``what`` is wrong, and the ``cure``, a sentence each without a secret."""
 
     level: Literal["fault", "warning"]

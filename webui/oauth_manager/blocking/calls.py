@@ -18,6 +18,7 @@ from ..client.blocking_client import blocking_client
 from ..manager import OAuthManager
 from ..storage.calls import RedisClient
 from ..storage.clients import redis_from_url
+from ..values import Struct
 from .loop_thread import LoopThread
 
 T = TypeVar("T")
@@ -31,8 +32,7 @@ class Person(Protocol):
     def user_id(self) -> str: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """The context of one person for the coroutines that :func:`run` runs."""
 
     user_id: str

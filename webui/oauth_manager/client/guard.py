@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from urllib.parse import urlsplit
 
 import httpx
@@ -16,6 +15,7 @@ from ..protocol.transport import Transport
 from ..providers import addresses
 from ..providers.asked import ValueNeeded
 from ..providers.provider import OAuthProvider
+from ..values import replace
 
 TOKEN = "oauth_token"  # of a request's extensions, which a redirect takes along
 _SCHEMES = ("https", "http")

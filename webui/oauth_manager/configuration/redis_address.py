@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from ..values import replace
 from . import Malformed, check_letters, text_of
 
 PORTS = {"server": 6379, "sentinel": 26379, "cluster": 6379}

@@ -7,14 +7,13 @@ for the person's default.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ..errors import OAuthAmbiguous, RecordUnreadable, StoreUnavailable
 from ..storage import lookup, name_list
 from ..storage.account_names import FRESH_SECONDS, Names, account_name, slot_of
 from ..storage.records import Stored
 from ..storage.storage import Subject
 from ..token_data import TokenData
+from ..values import replace
 from .look import Look, look
 from .services import Services
 

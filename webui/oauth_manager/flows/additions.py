@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import replace
 
 from ..errors import FlowRefused, RecordUnreadable, StoreUnavailable
 from ..journal.activity import Event
@@ -24,6 +23,7 @@ from ..storage.account_names import (
     proposed,
 )
 from ..token_data import TokenData
+from ..values import replace
 from . import arrivals
 from .arrivals import Fresh
 from .look import Look, look

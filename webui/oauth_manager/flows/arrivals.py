@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, replace
 
 from ..connection import describe
 from ..errors import StoreUnavailable
@@ -17,14 +16,14 @@ from ..storage import lookup, store
 from ..storage.records import Stored
 from ..storage.storage import Storage, Subject
 from ..token_data import TokenData
+from ..values import Struct, replace
 from . import offers
 from .services import Services
 
 PAUSE = 0.25  # seconds between two tries
 
 
-@dataclass(frozen=True, slots=True)
-class Fresh:
+class Fresh(Struct, frozen=True):
     """A connection to store, in place of the one ``before``."""
 
     subject: Subject

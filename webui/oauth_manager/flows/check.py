@@ -7,7 +7,6 @@ connection.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import Enum, StrEnum
 
 from ..errors import OAuthRefused, OAuthUnavailable, StoreUnavailable
@@ -21,6 +20,7 @@ from ..storage.calls import redis_call
 from ..storage.records import Stored
 from ..storage.storage import Subject
 from ..token_data import TokenData
+from ..values import replace
 from . import refresh, troubles
 from .services import Services
 

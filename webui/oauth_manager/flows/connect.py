@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 from ..clock import deadline
@@ -19,6 +18,7 @@ from ..storage.canary import WrongKey
 from ..storage.records import Stored
 from ..storage.storage import Subject
 from ..storage.switch_offers import SwitchOffer, new_offer
+from ..values import replace
 from . import accounts, additions, arrivals, offers, targets
 from .arrivals import Fresh
 from .exchange import Exchanged, exchanged

@@ -6,7 +6,6 @@ No secret comes out, and none of them renews a token.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from typing import Any
 
 from ..journal import activity
@@ -21,6 +20,7 @@ from ..storage.keys import check_user_id
 from ..storage.link_index import LinkRequest
 from ..storage.records import Sealed, opened
 from ..storage.storage import Subject
+from ..values import replace
 from . import accounts, disconnect, tokens
 from .composition import Composition
 from .look import Look, look_beside

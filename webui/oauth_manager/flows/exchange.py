@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..errors import OAuthMisconfigured, OAuthUnavailable
 from ..links.codes import Attempt
 from ..models import Account
 from ..protocol import answers, facts
 from ..storage.storage import Subject
 from ..token_data import TokenData, new_generation
+from ..values import Struct
 from .services import Services
 
 _NOBODY = Account()
 
 
-@dataclass(frozen=True, slots=True)
-class Exchanged:
+class Exchanged(Struct, frozen=True):
     """The result of an exchange; account and handle are empty if they are not known."""
 
     token: TokenData

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import replace
 
 from ..errors import StoreUnavailable
 from ..storage import lookup, updates
@@ -12,6 +11,7 @@ from ..storage.records import Stored
 from ..storage.storage import Storage, Subject
 from ..storage.store import Written
 from ..token_data import TokenData
+from ..values import replace
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ Times are epoch seconds, 0 if there is none.  Tokens are in it only if they are 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from ..journal import activity, traces
@@ -22,6 +22,7 @@ from ..storage.records import Stored
 from ..storage.storage import Storage, Subject
 from ..storage.switch_offers import SwitchOffer
 from ..token_data import TokenData
+from ..values import replace
 from . import tokens
 from .look import look_at_all
 

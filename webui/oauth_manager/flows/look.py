@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from ..models import Account, Connection
 from ..storage import lookup
 from ..storage.account_names import Named, Names, name_of
 from ..storage.records import Stored, opened
 from ..storage.storage import Storage, Subject
+from ..values import Struct, replace
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Struct, frozen=True):
     """Everything that is stored of one person at one service; ``stored`` is by slot.
 
     It has the first account, there or not, and every other one of the list.

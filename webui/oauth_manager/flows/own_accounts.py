@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ..storage import name_list
 from ..storage.account_names import Names, account_name, as_shown
 from ..storage.calls import RedisClient
 from ..storage.storage import Subject
+from ..values import replace
 from . import accounts
 from .display import Display
 from .look import Look, look

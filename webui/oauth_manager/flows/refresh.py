@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from dataclasses import dataclass
 
 from ..clock import seconds_left
 from ..errors import OAuthMisconfigured, OAuthRefused, OAuthUnavailable, StoreUnavailable
@@ -24,6 +23,7 @@ from ..storage.records import Stored
 from ..storage.storage import Subject
 from ..storage.store import Written
 from ..token_data import TokenData
+from ..values import Struct
 from . import troubles
 from .flight import Flight, kept
 from .services import Services
@@ -132,8 +132,7 @@ async def _holding(
             log.warning("%s: a lock was left to run out", subject.provider.name)
 
 
-@dataclass(frozen=True, slots=True)
-class _Renewal:
+class _Renewal(Struct, frozen=True):
     """The result of one refresh: tokens that work now, if any, and the class of its outcome."""
 
     token: TokenData | None

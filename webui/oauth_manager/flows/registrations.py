@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 
 from ..errors import OAuthUnavailable
 from ..protocol import client_identity, metadata
@@ -12,6 +11,7 @@ from ..providers.provider import OAuthProvider
 from ..storage import server_pins
 from ..storage.calls import RedisClient
 from ..storage.storage import Storage
+from ..values import replace
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..errors import OAuthError, OAuthRefused
 from ..journal import outbox
@@ -16,6 +16,7 @@ from ..storage import held_tokens, lookup
 from ..storage.held_tokens import ASKING, ENDED, UNCONFIRMED, HeldTokens
 from ..storage.storage import Storage, Subject
 from ..token_data import TokenData
+from ..values import replace
 from . import accounts
 from .services import Services
 from .tasks import within

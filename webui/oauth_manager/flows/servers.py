@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from ..errors import (
@@ -22,6 +22,7 @@ from ..storage import server_pins
 from ..storage.calls import RedisClient
 from ..storage.server_pins import Pin
 from ..storage.storage import Storage, Subject
+from ..values import replace
 from . import registrations
 
 log = logging.getLogger(__name__)

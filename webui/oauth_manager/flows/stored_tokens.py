@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ..errors import RecordUnreadable
 from ..storage import given_tokens, lookup
 from ..storage.storage import Subject
 from ..token_data import TokenData
+from ..values import replace
 from . import accounts
 from .look import look
 from .services import Services

@@ -6,7 +6,6 @@ Unreadable records are reported and left alone.
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
 
 from ..connection import describe
 from ..errors import (
@@ -25,6 +24,7 @@ from ..storage.held_tokens import ENDED
 from ..storage.records import Stored
 from ..storage.storage import Storage, Subject
 from ..token_data import TokenData
+from ..values import replace
 from . import accounts, check, refresh
 from .check import Health
 from .last_used import WRITE_EVERY

@@ -6,13 +6,14 @@ import hashlib
 import json
 import re
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..clock import Clock
 from ..shapes import shaped
 from ..storage import keys
 from ..storage.calls import Pipeline, RedisClient, as_text, redis_call
+from ..values import replace
 
 KEPT_SECONDS = 400 * 86400
 OWN_KEPT_SECONDS = 90 * 86400  # the person's own copy

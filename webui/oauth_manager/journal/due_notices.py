@@ -7,12 +7,12 @@ poll for due ones: no scheduler, and any number of readers.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from ..storage import keys
 from ..storage.calls import Commands, Pipeline, RedisClient, as_text, redis_call, run
 from ..storage.scripts import OURS
+from ..values import Struct
 
 MAX_LENGTH = 10_000  # how many wait at most; the first due are dropped first
 KEPT_SECONDS = 90 * 86400  # without a reader
@@ -52,8 +52,7 @@ return redis.call('ZREM', KEYS[1], ARGV[1])
 """
 
 
-@dataclass(frozen=True, slots=True)
-class DueNotice:
+class DueNotice(Struct, frozen=True):
     """A notice whose time has come: its taker sends it, and then settles it.
 
     ``at`` and ``again_at``, when it is taken by another one, are in epoch seconds of

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ..storage import keys
 from ..storage.calls import RedisClient, answer_of, as_text, raw, redis_call, unless_mistyped
 from ..storage.storage import Storage
 from ..storage.timeline import entry_id
+from ..values import Struct
 from . import notices
 from .notices import IsNews, Notice
 
@@ -18,8 +18,7 @@ _READ = 200  # entries at once
 Wanted = Callable[[Notice], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class SealedPage:
+class SealedPage(Struct, frozen=True):
     """Entries of the stream as they are: position and sealed notice, oldest first.
 
     ``next`` is the position after all of them.  ``has_overflowed``: there were others after
@@ -31,8 +30,7 @@ class SealedPage:
     has_overflowed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class NoticePage:
+class NoticePage(Struct, frozen=True):
     """Notices with their positions, like the entries of a :class:`SealedPage`."""
 
     notices: tuple[tuple[str, Notice], ...]

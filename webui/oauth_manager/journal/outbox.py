@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import StoreUnavailable
@@ -14,6 +14,7 @@ from ..storage.calls import Pipeline, as_text, redis_call, text_of
 from ..storage.held_tokens import HeldTokens
 from ..storage.storage import Storage, Subject
 from ..storage.switch_offers import SwitchOffer
+from ..values import replace
 from . import activity, notices
 from . import due_notices as due
 from .activity import Event

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from ..storage import keys
 from ..storage.calls import RedisClient, answer_of, as_text, raw, redis_call, unless_mistyped
 from ..storage.keys import UserId
 from ..storage.storage import Storage
+from ..values import replace
 from .audit import AuditRecord, open_record, ticket_of
 from .due_notices import parts_of
 from .notices import Notice, opened

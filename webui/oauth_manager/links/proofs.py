@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..errors import RecordUnreadable
@@ -30,6 +30,7 @@ from ..storage.calls import (
 )
 from ..storage.link_index import LinkRequest
 from ..storage.storage import Storage
+from ..values import replace
 from .codes import Attempt
 from .proof_scripts import ALL, CONFIRM, IS_WAITING, START
 from .readable_codes import new_code

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
 from ..errors import FlowRefused, Meaning
 from ..providers.provider import OAuthProvider
+from ..values import replace
 from . import facts
 from .answers import code_word
 from .meanings import meaning_of

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Literal
 
 from ..errors import OAuthMisconfigured
 from ..providers.openid import WANTED
 from ..providers.provider import OAuthProvider
+from ..values import replace
 from . import client_identity, protected_resource
 from .metadata import STEP, Send, ServerMetadata, find
 

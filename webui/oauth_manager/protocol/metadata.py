@@ -7,13 +7,14 @@ store as ``asdict`` and comes back by :meth:`ServerMetadata.from_dict`.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..configuration import Malformed, endpoint, is_loopback, origin
 from ..errors import OAuthMisconfigured, OAuthUnavailable
 from ..shapes import shaped
+from ..values import replace
 from .answers import BUSY, Answer, read_json
 from .reach import KINDS, Reach, beside
 from .registered import Registered

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..configuration import Malformed, endpoint, origin
 from ..errors import OAuthMisconfigured, OAuthUnavailable
+from ..values import Struct, replace
 from . import metadata
 from .answers import BUSY, Answer, read_json
 from .metadata import STEP, Send, ServerMetadata
@@ -31,8 +31,7 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"?')
 _LONGEST_CHALLENGE = 8 * 1024  # characters
 
 
-@dataclass(frozen=True, slots=True)
-class ProtectedResource:
+class ProtectedResource(Struct, frozen=True):
     """A resource as it describes itself: its authorization server, and the usual scopes."""
 
     issuer: str

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from ..configuration import origin
 from ..token_data import TokenData
+from ..values import replace
 from .asked import ValueNeeded, domain_of
 from .provider import OAuthProvider
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import fields
 from typing import Any
 from urllib.parse import urlsplit
 
 from ..configuration import Malformed, check_provider, origin
+from ..values import replace
 from . import addresses, asked, entries, kinds, openid, schema
 from .provider import OAuthProvider
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal
 from urllib.parse import quote
 
 from ..models import Account, Profile
+from ..values import replace
 from .asked import Asked
 from .client_keys import OwnClient
 from .features import checked_features

@@ -5,11 +5,10 @@ A kind is a reader of :mod:`.kinds`; ``choice`` is followed by its choices, the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from ..values import Struct
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(Struct, frozen=True):
     """One field of a provider.  Without a meaning it stands in files alone, and is no setting."""
 
     name: str

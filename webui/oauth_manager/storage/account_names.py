@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import RecordUnreadable
 from ..shapes import seconds, text
+from ..values import Struct, replace
 from .storage import Storage, Subject
 
 LONGEST = 32  # characters of a name
@@ -95,8 +96,7 @@ def free(name: str, taken: Iterable[str]) -> str:
     return tried
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(Struct, frozen=True):
     """One account: its slot, its name as the person wrote it.
 
     ``since`` is when it was listed (epoch seconds), as long as its records may not be there,

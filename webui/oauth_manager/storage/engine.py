@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import RedisCluster
 from redis.exceptions import RedisError
 
+from ..values import Struct
 from .calls import RedisClient, as_text, redis_call
 
 SAFE_POLICY = "noeviction"
@@ -22,8 +22,7 @@ NO_PERSISTENCE: Danger = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Engine:
+class Engine(Struct, frozen=True):
     """The facts of a server, or of the worst node of several; ``""`` if it may not tell.
 
     ``kind`` is ``redis`` or ``valkey``, ``mode`` ``standalone`` or ``cluster``.

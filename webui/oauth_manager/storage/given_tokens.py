@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ..token_data import TokenData, new_generation
+from ..values import replace
 from . import canary, lookup, older_keys, records
 from .calls import heed_wait, queue_wait, redis_call
 from .storage import Storage, Subject

@@ -6,12 +6,13 @@ tokens to ask the provider with.  Nothing else reads them.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..errors import RecordUnreadable
 from ..shapes import shaped
 from ..token_data import TokenData
+from ..values import replace
 from . import keys, scripts
 from .calls import Commands, Pipeline, redis_call
 from .storage import Storage, Subject

@@ -6,11 +6,12 @@ What is there already stays, so that a repetition changes nothing.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ..models import Profile
 from ..token_data import TokenData, new_generation
+from ..values import replace
 from . import account_index, erasures, held_tokens, lookup, older_keys, records, scripts, store
 from .calls import Pipeline, exact, redis_call
 from .records import Stored

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import RedisCluster
 from redis.exceptions import ResponseError
 
+from ..values import Struct
 from . import scripts
 from .calls import RedisClient, as_text, raw, redis_call
 
@@ -23,8 +23,7 @@ END = -1  # the place behind the last key
 _LIFE = 86_400  # seconds
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     """Keys of one server, each once, and the place behind them; a walk may meet a key twice.
 
     There may be none: among the keys of others a page says only how far the walk has come.

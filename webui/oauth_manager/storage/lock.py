@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import random
 import secrets
-from dataclasses import dataclass
 
 from ..clock import Clock
 from ..errors import StoreUnavailable
+from ..values import Struct
 from . import keys
 from .calls import as_text, redis_call
 from .scripts import OURS
@@ -70,8 +70,7 @@ return 1
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(Struct, frozen=True):
     """The answer to asking for the lock: ``got``, ``held``, ``pausing`` or ``passed``.
 
     ``pausing``: nobody holds it, but the provider failed lately and is left alone.

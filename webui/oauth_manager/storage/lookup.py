@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from itertools import chain, islice
 from typing import Any
 
 from ..token_data import TokenData
+from ..values import replace
 from . import account_names, canary, keys, older_keys, reader, records, scripts
 from .account_names import Names
 from .calls import raw, redis_call, text_of

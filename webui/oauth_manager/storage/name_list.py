@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from ..errors import RecordUnreadable
+from ..values import replace
 from . import account_names, keys, lookup, older_keys, records, scripts
 from .account_names import Names
 from .calls import exact, read_text, redis_call

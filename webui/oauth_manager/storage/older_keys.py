@@ -18,9 +18,9 @@ Callers bound and name the calls to Redis.
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
 
 from ..errors import RecordUnreadable
+from ..values import replace
 from . import keys, scripts
 from .calls import exact, read_text
 from .storage import Storage, Subject

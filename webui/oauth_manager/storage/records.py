@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ..errors import RecordNewer, RecordUnreadable
 from ..models import Profile
 from ..token_data import TokenData
+from ..values import Struct, replace
 from . import account_names, held_tokens
 from .account_names import Names
 from .held_tokens import HeldTokens
@@ -17,8 +18,7 @@ from .storage import Storage, Subject
 _FACTS = frozenset(fact.name for fact in fields(Profile))
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(Struct, frozen=True):
     """The records of one connection as they were read; ``""`` if there is none.
 
     ``held`` are the held tokens of a connection that ended, ``older`` the tokens under
@@ -32,6 +32,9 @@ class Sealed:
     names: str = ""
 
 
+_NOTHING = Sealed()
+
+
 @dataclass(frozen=True, slots=True)
 class Stored:
     """The records of one connection, opened, with their seals for compare-and-set.
@@ -43,7 +46,7 @@ class Stored:
     service, ``None`` if they have no list, or if it was not asked for.
     """
 
-    sealed: Sealed = Sealed()
+    sealed: Sealed = _NOTHING
     token: TokenData | None = None
     profile: Profile = field(default_factory=Profile)
     held: HeldTokens | None = None

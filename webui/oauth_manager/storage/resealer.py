@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import RecordUnreadable
 from ..models import Account
 from ..providers.provider import OAuthProvider
 from ..shapes import shaped
+from ..values import Struct, replace
 from . import account_index, beside, keys, older_keys, scripts, stray_entries
 from .batches import run_each
 from .bulk_sealer import BulkSealer
@@ -30,8 +31,7 @@ _TRIES = 5  # for a record that another process writes meanwhile
 _UNREADABLE = (NO_KEY, "empty or too large", "not an object")
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(Struct, frozen=True):
     """Work on a page of keys; ``mark`` is the rotation's, for entries of the index."""
 
     work: str

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from redis.asyncio import RedisCluster
 
 from ..providers.provider import OAuthProvider
+from ..values import Struct
 from . import account_index, canary, erasures, key_pages, keys, server_pins
 from .calls import RedisClient, redis_call
 from .key_pages import Bookmark, Page
@@ -59,8 +60,7 @@ class Rotation:
         return not (self.left or self.changed)
 
 
-@dataclass(frozen=True)
-class Work:
+class Work(Struct, frozen=True):
     """The means of a rotation: ``visits`` are its workers, none for those of this process.
 
     ``told`` is called with its progress.  Without ``writes`` it only looks.
@@ -71,8 +71,7 @@ class Work:
     writes: bool = True
 
 
-@dataclass(frozen=True)
-class _Crew:
+class _Crew(Struct, frozen=True):
     """The workers of a rotation; ``mark`` is what all of them put on entries of the index."""
 
     redis: RedisClient

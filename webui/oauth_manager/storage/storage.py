@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 from ..clock import Clock
 from ..providers.provider import OAuthProvider
+from ..values import Struct, replace
 from . import keys
 from .calls import RedisClient
 from .keys import UserId
 from .sealer import Sealer
 
 
-@dataclass(frozen=True, slots=True)
-class Storage:
+class Storage(Struct, frozen=True):
     """The seal of every record, and the clock of its times."""
 
     sealer: Sealer
     clock: Clock
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(Struct, frozen=True):
     """One person's connection with one provider, in one Redis.
 
     The manager makes it of its callers' arguments, once they are checked.  ``slot`` is the

@@ -6,7 +6,6 @@ Every command is portable (Redis 7, Valkey 8); the scripts are in ``scripts``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace as replaced
 from enum import IntEnum
 from typing import Any, Protocol
 
@@ -15,6 +14,7 @@ from redis.asyncio import RedisCluster
 from ..errors import StoreUnavailable
 from ..models import Profile
 from ..token_data import TokenData
+from ..values import replace as replaced
 from . import erasures, lookup, older_keys, records, scripts
 from .calls import (
     Pipeline,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 
 from starlette.exceptions import HTTPException
@@ -16,6 +15,7 @@ from webui.cards import AFTER_CHECK, AFTER_DISCONNECT, Card, make_card
 from webui.cards.accounts import parted
 from webui.oauth_manager import Health, NoticeKind, OAuthProvider, StoreUnavailable
 from webui.oauth_manager.storage import is_account
+from webui.oauth_manager.values import Struct, replace
 from webui.rendering.render import render
 from webui.sessions.note import Note
 from webui.site import Site, form_of, site_of
@@ -27,8 +27,7 @@ from webui.views.support.person import about, as_staff_see, person_of, picture
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Struct, frozen=True):
     """The outcome; ``result`` is for the audit, ``said`` for staff, ``note`` for the card."""
 
     result: str
@@ -36,8 +35,7 @@ class Done:
     note: Note | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Act:
+class Act(Struct, frozen=True):
     """One action: ``name`` is the last step of its address, ``action`` the audit's word."""
 
     name: str

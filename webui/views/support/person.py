@@ -7,7 +7,6 @@ their providers, no session's life, no counter.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -19,6 +18,7 @@ from webui.cards import Card, Screen, grouped, make_card, summarize
 from webui.cards.accounts import shown_as
 from webui.cards.timeline import days
 from webui.oauth_manager import Connection, OAuthProvider, OpenLink, Status
+from webui.oauth_manager.values import replace
 from webui.rendering.render import render
 from webui.site import Site, site_of
 from webui.support.history import KINDS, STEPS, history

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -13,6 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from webui.access.roles import Staff, require_staff
 from webui.incident_codes import Reference, find_reference, is_reference
 from webui.oauth_manager import check_user_id
+from webui.oauth_manager.values import replace
 from webui.rendering.render import is_htmx, render
 from webui.site import Site, site_of
 from webui.support.identifiers import masked, spelled
