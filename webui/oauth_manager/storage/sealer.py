@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
@@ -33,8 +34,7 @@ VERSION = 1
 NEXT_VERSION = 2
 _MAX_SEALED = 256 * 1024  # characters; a sealed token of 16 KB is far below
 NO_KEY = "damaged, or sealed with a key that is not here"
-_JSON_BLANKS = " \t\n\r"  # RFC 8259, 2
-_decode = json.JSONDecoder().raw_decode
+_decode = msgspec.json.Decoder().decode
 
 
 def _ciphers(encryption_key: str | bytes) -> list[tuple[bytes, Fernet]]:
@@ -64,13 +64,12 @@ def _fernet(ciphers: list[Fernet]) -> Fernet | MultiFernet | None:
     return MultiFernet(ciphers) if ciphers else None
 
 
-def _read_json(plain: str) -> Any:
-    """Do what ``json.loads`` does, at two thirds of its cost.  Raises ``ValueError``."""
-    plain = plain.strip(_JSON_BLANKS)
-    value, end = _decode(plain)
-    if end < len(plain):
-        raise ValueError("more than one value")
-    return value
+def _read_json(plain: str | bytes) -> Any:
+    """Do what ``json.loads`` does, at a quarter of its cost.  Raises ``ValueError``."""
+    try:
+        return _decode(plain)
+    except msgspec.DecodeError:
+        return json.loads(plain)  # which also takes NaN, endless numbers and half characters
 
 
 def _check_version(record: Mapping[str, Any]) -> None:
@@ -95,7 +94,7 @@ def read_record(held: str | bytes) -> dict[str, Any]:
     """Read the JSON object that was sealed, packed or not.  Raises ``RecordUnreadable``."""
     try:
         plain = unpacked(held, _MAX_SEALED) if isinstance(held, bytes) else held
-        record = _read_json(plain.decode() if isinstance(plain, bytes) else plain)
+        record = _read_json(plain)
     except (ValueError, TypeError, RecursionError):
         # "from None": the cause may quote the text it failed on.
         raise RecordUnreadable(NO_KEY) from None
