@@ -30,11 +30,16 @@ PROCESSES = (1, 2, 4, 8)
 DELAY = 50  # milliseconds that the endpoint takes
 
 
+def _slowed(manager: OAuthManager) -> OAuthManager:
+    """Make the endpoint slow for all: tokens go back to the very address that issued them."""
+    manager.providers["google"].token_url += f"?milliseconds={DELAY}"
+    return manager
+
+
 async def work(number: str, redis_url: str, base_url: str) -> None:
     """Answer orders: so many callers for this person, and when the last had a token."""
     config = providers_config(fake_provider(), base_url, ["google"])
-    config["google"]["token_url"] += f"?milliseconds={DELAY}"
-    manager = OAuthManager(KEY, BASE_URL, config)
+    manager = _slowed(OAuthManager(KEY, BASE_URL, config))
     async with connect(redis_url) as redis:
         while True:
             order = await redis.blpop([f"bench:order:{number}"], timeout=2)
@@ -57,7 +62,7 @@ async def measure(redis_url: str, size: Size, report: Report) -> None:
     async with Redis.from_url(redis_url) as redis:
         count = (size.rounds + 1) * len(numbers) + max(numbers)
         with provider() as base_url, contextlib.ExitStack() as stack:
-            stocker = manager_for(fake, base_url=base_url)
+            stocker = _slowed(manager_for(fake, base_url=base_url))
             people = await populate(stocker, fake, redis, count, expires_at=OVER)
             await stocker.aclose()
             for number in range(max(numbers)):

@@ -10,9 +10,11 @@ from collections.abc import Iterable
 from markupsafe import Markup, escape
 
 from webui.cards import features
+from webui.cards.accounts import parted
 from webui.cards.model import CardNote, Fact, Line, Link, Permissions, Screen
 from webui.cards.states import ACTIONS, BASES, ENDED, STORED, TROUBLED, WORKING, Outcome
-from webui.oauth_manager import PROVIDER_TEMPLATES, Connection, OAuthProvider
+from webui.oauth_manager import Connection, OAuthProvider
+from webui.oauth_manager.providers import template
 from webui.oauth_manager.values import Struct, replace
 from webui.sessions.note import Note
 from webui.text import words
@@ -21,8 +23,6 @@ from webui.text.permissions import permission_groups, sentences
 from webui.text.times import when
 
 DAY = 86_400.0
-# Purposes that no operator has written: they say less than the permissions.
-_OURS = frozenset(template.get("purpose", "") for template in PROVIDER_TEMPLATES.values())
 # OpenID Connect Core 5.4 and 11: nobody connects a service for these.
 _OF_SIGNING_IN = frozenset({"openid", "offline_access"})
 
@@ -222,7 +222,8 @@ def purpose(about: About) -> str:
         return ""
     provider = about.provider
     own = provider.purpose.replace("{bot}", about.screen.bot)
-    if own and provider.purpose not in _OURS:
+    # The catalogue's purpose, which no operator has written, says less than the permissions.
+    if own and provider.purpose != template(parted(provider.name)[0]).get("purpose"):
         return own
     if provider.features:
         return words.markup("offer.features", features=features.named(tuple(provider.features)))
