@@ -52,7 +52,11 @@ def main() -> None:
     help="Folder that keeps what was connected.",
 )
 @click.option(
-    "--with", "others", multiple=True, metavar="NAME", help="Play one of the catalogue too."
+    "--with",
+    "others",
+    multiple=True,
+    metavar="NAME",
+    help="Play one of the catalogue too, notes-mcp (a remote MCP server) or github-app.",
 )
 @click.option(
     "--providers-only", is_flag=True, help="Run the stand-ins alone, and print settings for a site."

@@ -83,6 +83,53 @@ async def test_providers_of_the_catalogue_are_played_when_they_are_named(
         assert all(f"/{name}/settings" in page.text for name in names)
 
 
+async def test_a_remote_mcp_server_is_played_by_its_address_and_gets_more_access_by_a_link(
+    redis: Redis, redis_url: str
+) -> None:
+    async with demo(redis_url, token_lifetime=LONG, others=["notes-mcp"]) as journey:
+        assert "note notes-mcp" in await journey.say("help")
+        await journey.connect("notes-mcp")
+        assert "knows you as Mona Lisa, with 0 notes." in await journey.say("whoami notes-mcp")
+        asked = await journey.say("note notes-mcp")
+        assert "wants more access from you: notes:write." in asked
+        await journey.consent(await journey.press(await journey.open_link(asked), "link-yes"))
+        assert "Mona Lisa, with 1 note." in await journey.say("note notes-mcp")
+        await age(get_oauth_manager(), redis, "alice", "notes-mcp")
+        assert "with 1 note." in await journey.say("whoami notes-mcp")
+        assert "read your notes; write notes for you" in await journey.say("status notes-mcp")
+        assert "cancelled my access too" in await journey.say("disconnect notes-mcp")
+        page = await journey.browser.get(f"{journey.sandbox}/notes-mcp/settings")
+        assert "No app has access." in page.text
+
+
+async def test_a_github_app_is_played_with_its_installation(redis: Redis, redis_url: str) -> None:
+    async with demo(redis_url, token_lifetime=LONG, others=["github-app"]) as journey:
+        await journey.connect("github")
+        card = (await journey.browser.get(f"{journey.site}/connections/github")).text
+        assert "not installed there yet" in card
+        (install,) = set(re.findall(r'href="([^"]+/installations/new)"', card))
+        page = (await journey.browser.get(install)).text
+        assert page.count("not installed") == 2
+        await journey.post(install, {"account": "mona", "permission": ["contents:read"]})
+        assert "working" in await journey.say("check github")
+        card = (await journey.browser.get(f"{journey.site}/connections/github")).text
+        assert "read the code of the repositories you chose" in card
+        await age(get_oauth_manager(), redis, "alice", "github")
+        assert "The token was renewed" in await journey.say("whoami github")
+        await journey.post(install, {"account": "mona"})
+        await journey.say("check github")
+        card = (await journey.browser.get(f"{journey.site}/connections/github")).text
+        assert "not installed there yet" in card
+
+
+async def test_a_service_that_tells_nobody_who_somebody_is_is_played_too(
+    redis: Redis, redis_url: str
+) -> None:
+    async with demo(redis_url, token_lifetime=LONG, others=["snowflake"]) as journey:
+        await journey.connect("snowflake")
+        assert "tells nobody who you are" in await journey.say("whoami snowflake")
+
+
 @pytest.mark.parametrize("provider", PROVIDERS)
 async def test_a_token_that_runs_out_is_renewed_again_and_again(
     journey: Journey, redis: Redis, provider: str

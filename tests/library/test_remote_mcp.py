@@ -196,6 +196,21 @@ class TestOnThisMachine:
         await connect(manager, server, redis)
         assert (await manager.delete_token(redis, "u1", NAME)).at_provider == "revoked"
 
+    async def test_a_process_that_has_asked_it_nothing_yet_uses_its_token(
+        self,
+        redis: Redis,
+        manager: OAuthManager,
+        server: StrictServer,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        await connect(manager, server, redis)
+        bot = OAuthManager(KEY, "http://localhost:8000", {NAME: {"resource": server.resource}})
+        monkeypatch.setattr(access, "_instance", bot)
+        ann = SimpleNamespace(user_id="u1", redis=redis)
+        async with oauth_client(ann, NAME) as http:
+            assert (await http.post(server.resource, json={})).status_code == 200
+        await bot.aclose()
+
     async def test_a_server_on_this_machine_reads_our_document_without_tls(
         self, redis: Redis, manager: OAuthManager, server: StrictServer
     ) -> None:

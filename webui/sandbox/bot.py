@@ -7,6 +7,7 @@ be requested, and proves the right person first.
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from webui.chat import ACTIONS, connect_service, notice_text, split_link
@@ -22,7 +23,7 @@ from webui.oauth_manager import (
 )
 from webui.oauth_manager.storage.calls import RedisClient
 
-from .whoami import Caller, whoami
+from .whoami import Caller, whoami, write_note
 
 NAME = "Stargazer"
 
@@ -30,6 +31,12 @@ NAME = "Stargazer"
 # none is taken for a code.
 _CODE = re.compile(r"(?=.*\d|[^AEIOU]*$)[A-Z0-9]{6}")
 _WORD = re.compile(r"[a-z0-9_-]+")
+
+
+_TOOLS: dict[str, Callable[[Caller, OAuthProvider], Awaitable[str]]] = {
+    "note": write_note,
+    "whoami": whoami,
+}
 
 
 @dataclass(frozen=True)
@@ -50,8 +57,8 @@ async def answer(caller: Caller, text: str) -> Reply:
     if action in ACTIONS:
         said = await connect_service(caller, action, provider.name if provider else rest)
         return _reply(said, provider)
-    if action == "whoami":
-        return await _use(caller, provider)
+    if action in _TOOLS:
+        return await _use(caller, provider, _TOOLS[action])
     if action == "help":
         return Reply(_help())
     return Reply("I did not understand that. Send help to see what I can do.")
@@ -103,14 +110,22 @@ def _reply(said: str, provider: OAuthProvider | None) -> Reply:
     return Reply(text, url, f"Connect {provider.label}" if is_ours else f"Look at {provider.label}")
 
 
-async def _use(caller: Caller, provider: OAuthProvider | None) -> Reply:
+async def _use(
+    caller: Caller,
+    provider: OAuthProvider | None,
+    tool: Callable[[Caller, OAuthProvider], Awaitable[str]],
+) -> Reply:
     """Run a tool that needs access: any obstacle becomes a sentence, or a link."""
     if provider is None:
         # Lists the services, like every action that needs one.
         return Reply(await connect_service(caller, "status"))
     try:
-        return Reply(await whoami(caller, provider))
-    except OAuthNotConnected:
+        return Reply(await tool(caller, provider))
+    except OAuthNotConnected as error:
+        if error.missing_scopes:
+            wanted = ", ".join(error.missing_scopes)
+            said = f"For that {provider.label} wants more access from you: {wanted}."
+            return Reply(said, error.connect_url, f"Connect {provider.label}")
         offer = await connect_service(caller, "connect", provider.name)
         return _reply(f"I cannot ask {provider.label} who you are. {offer}", provider)
     except StoreUnavailable:
@@ -128,11 +143,15 @@ async def _use(caller: Caller, provider: OAuthProvider | None) -> Reply:
 
 
 def _help() -> str:
-    services = ", ".join(get_oauth_manager().list_configured_providers())
+    manager = get_oauth_manager()
+    services = ", ".join(manager.list_configured_providers())
+    servers = [name for name, known in manager.providers.items() if known.resource]
+    notes = "".join(f"• note {name}: I write a note there\n" for name in servers)
     return (
         "• connect github: a link to connect GitHub\n"
         "• KT4 9WX: the code that a page of mine shows you\n"
         "• whoami github: I use the connection and ask GitHub who you are\n"
+        f"{notes}"
         "• list: what is connected\n"
         "• status github: how one connection stands\n"
         "• check github: I ask GitHub whether my access works\n"

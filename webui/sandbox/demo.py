@@ -20,7 +20,6 @@ from starlette.types import ASGIApp
 from webui.app import create_app
 from webui.logs import configure_logs
 from webui.oauth_manager import StoreUnavailable, get_oauth_manager, init_oauth_manager
-from webui.oauth_manager.providers import build_providers
 from webui.oauth_manager.storage.calls import RedisClient
 from webui.redis_client import connect
 from webui.sandbox.embedded_redis import embedded_redis
@@ -31,8 +30,8 @@ from webui.settings.settings import Settings
 from .attacks import Attacks
 from .bot import Reply, answer, chips, told
 from .chat import PEOPLE, Chat
+from .chosen import choose
 from .demo_secrets import Secrets, read_secrets
-from .described import catalogue_config
 from .frames import Framed
 from .guide import PERSON, PROVIDER, Guide
 from .standins import create_standins, endpoints, manage_urls
@@ -67,7 +66,7 @@ Ctrl-C ends the demo. What you connected is kept in {data} for the next start.
 
 
 def run_demo(data: Path, port: int, provider_port: int, others: Iterable[str] = ()) -> None:
-    """Run until interrupted.  ``data`` keeps the connections; ``others`` are of the catalogue.
+    """Run until interrupted.  ``data`` keeps the connections; ``others`` are named stand-ins.
 
     Raises ``EmbeddedRedisError``, ``PortTaken`` and, if a file in ``data`` is not ours,
     ``click.ClickException``.
@@ -111,17 +110,19 @@ def create_demo(
     """Create the application of the site at origin ``site``, and of the rest at ``sandbox``.
 
     ``token_lifetime`` and ``redis_pause`` are in seconds.  Raises ``ValueError`` if the
-    state file is not ours, or one of ``others`` is not in the catalogue.
+    state file is not ours, or one of ``others`` is unknown (:func:`.chosen.choose`).
     """
     sign_on = SignOnStandin(sandbox, site)
-    further = catalogue_config(others, keys.session_secret, sandbox)
-    settings = _settings(redis_url, keys, site, sandbox, sign_on, further)
+    further = choose(others, keys.session_secret, sandbox)
+    config = further.with_these(provider_settings(sandbox, keys))
+    settings = _settings(redis_url, keys, site, sandbox, sign_on, config)
     standins = create_standins(
         sandbox,
         clients=clients_of(settings.providers_config, site),
         token_lifetime=token_lifetime,
         state_file=state_file,
-        described=build_providers({}, further).values(),
+        described=further.described,
+        has_app=further.has_app,
     )
     # For the bot, as in a bot's process.
     init_oauth_manager(keys.encryption_key, site, settings.providers_config)
@@ -146,7 +147,7 @@ def _settings(
     site: str,
     sandbox: str,
     sign_on: SignOnStandin,
-    further: dict[str, dict[str, Any]],
+    config: dict[str, dict[str, Any]],
 ) -> Settings:
     return Settings(
         base_url=site,
@@ -155,7 +156,7 @@ def _settings(
         session_secrets=(keys.session_secret,),
         log_level="warning",
         chat_url=f"{sandbox}/chat/mine",
-        providers_config=provider_settings(sandbox, keys) | further,
+        providers_config=config,
         **sign_on.settings(),  # type: ignore[arg-type]
     )
 
@@ -178,9 +179,16 @@ def provider_settings(sandbox: str, keys: Secrets) -> dict[str, dict[str, Any]]:
 def clients_of(
     config: Mapping[str, Mapping[str, Any]], site: str
 ) -> dict[str, tuple[str, str, str]]:
-    """Return id, secret and callback address of each client that a site is configured with."""
+    """Return id, secret and callback address of each client that a site is configured with.
+
+    The id is the address of its metadata document if no other is set.
+    """
     return {
-        name: (one["client_id"], one["client_secret"], f"{site}/oauth/{name}/callback")
+        name: (
+            one.get("client_id", f"{site}/oauth/{name}/client.json"),
+            one.get("client_secret", ""),
+            f"{site}/oauth/{name}/callback",
+        )
         for name, one in config.items()
     }
 

@@ -218,22 +218,37 @@ async def _token(standin: Described, request: Request) -> Response:
     is_renewal = fields.get("grant_type") == "refresh_token"
     if is_renewal is not request.url.path.endswith("/refresh") and data.refresh_url:
         raise Refused("grant_type", "This grant type has another address.")
-    if is_renewal:
-        old = standin.own_token(fields.get("refresh_token", ""))
-        if old is None or old.kind != "refresh" or old.spent:
-            return _refusal(standin, 400, "invalid_grant")
-        standin.grants.spend(old)
-        body = _issued(standin, old.grant, old.scopes, with_refresh=True)
-    else:
-        code = _code(standin, fields)
-        body = _issued(standin, code.grant, code.scopes, with_refresh=code.with_refresh)
+    try:
+        body = issued(standin, fields)
+    except Refused as refused:
+        if refused.cause != "refresh":
+            raise
+        return _refusal(standin, 400, "invalid_grant")
+    if not is_renewal:
         for path in data.keep:
             if not path.startswith("callback."):
                 body = _merged(body, put(None, path, KEPT.format(path=path)))
         if data.token_path:
             body = {"ok": True, **_without_tokens(body), **put(None, data.token_path, body)}
-    standin.grants.save()
     return JSONResponse(body, 200, NO_STORE)
+
+
+def issued(standin: Described, fields: Fields) -> dict[str, Any]:
+    """Issue tokens for a code or for a refresh token, either of which serves once.
+
+    Raises ``Refused``.
+    """
+    if fields.get("grant_type") == "refresh_token":
+        old = standin.own_token(fields.get("refresh_token", ""))
+        if old is None or old.kind != "refresh" or old.spent:
+            raise Refused("refresh", "The refresh token is unknown, used or has ended.")
+        standin.grants.spend(old)
+        body = _issued(standin, old.grant, old.scopes, with_refresh=True)
+    else:
+        code = _code(standin, fields)
+        body = _issued(standin, code.grant, code.scopes, with_refresh=code.with_refresh)
+    standin.grants.save()
+    return body
 
 
 def _without_tokens(body: Mapping[str, Any]) -> dict[str, Any]:

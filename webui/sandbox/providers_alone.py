@@ -12,12 +12,12 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from webui.logs import configure_logs
-from webui.oauth_manager.providers import build_providers
+from webui.sandbox.quirks import HABITS
 from webui.serving.server import run_server
 
+from .chosen import Chosen, choose
 from .demo import HERE_ALONE, HOST, clients_of, origin, provider_settings
-from .demo_secrets import Secrets, read_secrets
-from .described import catalogue_config
+from .demo_secrets import read_secrets
 from .standins import create_standins
 
 _TO_COPY = """\
@@ -30,7 +30,7 @@ _TO_COPY = """\
 def run_providers(data: Path, port: int, provider_port: int, others: Iterable[str] = ()) -> None:
     """Run until interrupted, and print the settings of a site at ``port``.
 
-    ``data`` keeps the grants; ``others`` are of the catalogue.  Raises ``PortTaken`` and, if
+    ``data`` keeps the grants; ``others`` are named stand-ins.  Raises ``PortTaken`` and, if
     a file in ``data`` is not ours or a name is unknown, ``click.ClickException``.
     """
     configure_logs("warning", as_json=False)
@@ -38,12 +38,12 @@ def run_providers(data: Path, port: int, provider_port: int, others: Iterable[st
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         keys = read_secrets(data / "secrets.json")
-        further = catalogue_config(others, keys.session_secret, sandbox)
-        config = provider_settings(sandbox, keys) | further
-        app = _create(site, sandbox, keys, config, further, data / "providers.json")
+        further = choose(others, keys.session_secret, sandbox)
+        config = further.with_these(provider_settings(sandbox, keys))
+        app = _create(site, sandbox, config, further, data / "providers.json")
     except ValueError as error:
         raise click.ClickException(f"{error}.") from None
-    settings = "\n".join(_lines(config, further, sandbox))
+    settings = "\n".join(_lines(config, sandbox))
     said = _TO_COPY.format(site=site, sandbox=sandbox, settings=settings)
 
     @asynccontextmanager
@@ -58,28 +58,30 @@ def run_providers(data: Path, port: int, provider_port: int, others: Iterable[st
 def _create(
     site: str,
     sandbox: str,
-    keys: Secrets,
     config: dict[str, dict[str, Any]],
-    further: dict[str, dict[str, Any]],
+    further: Chosen,
     state_file: Path,
 ) -> Starlette:
     standins = create_standins(
         sandbox,
         clients=clients_of(config, site),
         state_file=state_file,
-        described=build_providers({}, further).values(),
+        described=further.described,
+        has_app=further.has_app,
     )
     return Starlette(routes=[Mount("/", standins)], middleware=[HERE_ALONE])
 
 
-def _lines(
-    config: dict[str, dict[str, Any]], further: Iterable[str], sandbox: str
-) -> Iterator[str]:
+def _lines(config: dict[str, dict[str, Any]], sandbox: str) -> Iterator[str]:
     """Yield the settings as a shell and a file of the environment take them."""
-    if names := " ".join(further):
+    if names := " ".join(name for name in config if name not in HABITS):
         yield f"EXTRA_PROVIDERS={names}"
     for name, one in config.items():
         for key, value in one.items():
             if isinstance(value, str):
-                yield f"{name.upper()}_{key.upper()}={value}"
-        yield f"{name.upper()}_API_HOSTS={sandbox.removeprefix('http://')}"
+                yield f"{_prefix(name)}_{key.upper()}={value}"
+        yield f"{_prefix(name)}_API_HOSTS={sandbox.removeprefix('http://')}"
+
+
+def _prefix(name: str) -> str:
+    return name.upper().replace("-", "_")

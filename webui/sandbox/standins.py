@@ -19,6 +19,7 @@ from webui.oauth_manager import OAuthProvider
 from webui.rendering.assets import icon
 from webui.sandbox.quirks import HABITS
 
+from . import github_app, notes
 from .account import account
 from .consent import authorize, decide, show_consent
 from .described import Described, habits_of, routes_of
@@ -41,15 +42,17 @@ def create_standins(
     app_name: str = "Stargazer",
     clock: Callable[[], float] = time.time,
     described: Iterable[OAuthProvider] = (),
+    has_app: bool = False,
 ) -> Starlette:
     """Create the application of all four below ``base_url``, an origin without a slash.
 
-    Those ``described`` are there too, made of nothing but their data.  ``clients`` has
-    (client id, client secret, redirect URI) for each of them; ``token_lifetime`` is in
-    seconds.  With ``state_file`` the grants survive a restart;
-    raises ``ValueError`` if that file is not ours.
+    Those ``described`` are there too, made of nothing but their data, and the MCP server of
+    notes if ``clients`` names it.  ``clients`` has (client id, client secret, redirect URI) for
+    each; with ``has_app`` GitHub's is a GitHub App.  ``token_lifetime`` is in seconds.  With
+    ``state_file`` the grants survive a restart; raises ``ValueError`` if that file is not ours.
     """
     grants = Grants(state_file, clock)
+    habits_of_all = HABITS | ({"github": github_app.HABITS} if has_app else {})
     standins = [
         Standin(
             habits=habits,
@@ -59,7 +62,7 @@ def create_standins(
             token_lifetime=token_lifetime,
             app_name=app_name,
         )
-        for habits in HABITS.values()
+        for habits in habits_of_all.values()
     ]
     others = [
         Described(
@@ -73,6 +76,9 @@ def create_standins(
         )
         for provider in described
     ]
+    if client := clients.get(notes.NAME):
+        given = Client(*client), grants, token_lifetime, app_name
+        others.append(notes.create_notes(base_url, *given))
     routes: list[BaseRoute] = [
         Route("/favicon.ico", icon),
         Route("/", partial(index, [*standins, *others])),
@@ -81,8 +87,10 @@ def create_standins(
     ]
     for standin in standins:
         routes += _routes(standin)
+        if has_app and standin.habits.name == "github":
+            routes += github_app.routes_of(standin)
     for other in others:
-        routes += routes_of(other)
+        routes += notes.routes_of(other) if isinstance(other, notes.Notes) else routes_of(other)
     app = Starlette(routes=routes, max_body_size=MAX_BODY_BYTES)
     app.router.redirect_slashes = False
     app.state.standins = {each.habits.name: each for each in (*standins, *others)}

@@ -1,4 +1,4 @@
-"""A tool of the demo's bot, one for every service: it asks the service for the person's name."""
+"""Tools of the demo's bot: one asks any service for the person's name, one writes a note."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from webui.oauth_manager import (
     OAuthProvider,
     OAuthUnavailable,
     get_oauth_manager,
+    oauth_client,
     require_oauth_token,
 )
 from webui.oauth_manager.protocol.answers import Answer, read_account, refuses_token
@@ -35,7 +36,12 @@ class Caller:
 
 async def whoami(caller: Caller, provider: OAuthProvider) -> str:
     """Return a sentence for the chat.  Raises the errors of ``require_oauth_token``."""
+    if provider.resource:
+        return f"{provider.label} knows you as {await _call(caller, provider, 'whoami')}."
     token = await require_oauth_token(caller, provider.name)
+    if not provider.account_url:
+        connection = await _connection(caller, provider)
+        return f"{provider.label} tells nobody who you are. {_token_age(connection)}"
     account = await _ask(caller.http, provider, token)
     if account is None:
         # Taken away at the provider, perhaps.  The check finds out and keeps it in mind; then
@@ -48,8 +54,35 @@ async def whoami(caller: Caller, provider: OAuthProvider) -> str:
     name = account.label
     if not name:
         return f"{provider.label} answered, and did not say who you are."
-    connection = await get_oauth_manager().connection(caller.redis, caller.user_id, provider.name)
+    connection = await _connection(caller, provider)
     return f"{provider.label} knows you as {clean_label(name)}. {_token_age(connection)}"
+
+
+async def write_note(caller: Caller, provider: OAuthProvider) -> str:
+    """Write a note at a remote MCP server, and return a sentence for the chat.
+
+    Raises the errors of ``require_oauth_token``.
+    """
+    if not provider.resource:
+        return f"{provider.label} keeps no notes."
+    return f"Noted: {await _call(caller, provider, 'write_note')}."
+
+
+async def _call(caller: Caller, provider: OAuthProvider, tool: str) -> str:
+    """Call a tool of a remote MCP server; return its text."""
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool}}
+    try:
+        async with oauth_client(caller, provider.name) as http:
+            answer = await http.post(provider.resource, json=asked)
+        if answer.status_code == 200:
+            return clean_label(answer.json()["result"]["content"][0]["text"])
+    except (httpx.HTTPError, ValueError, LookupError, TypeError):
+        pass  # raised below, where no cause can quote the header
+    raise OAuthUnavailable(provider.name, tool)
+
+
+async def _connection(caller: Caller, provider: OAuthProvider) -> Connection:
+    return await get_oauth_manager().connection(caller.redis, caller.user_id, provider.name)
 
 
 async def _ask(http: httpx.AsyncClient, provider: OAuthProvider, token: str) -> Account | None:

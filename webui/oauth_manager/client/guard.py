@@ -31,7 +31,9 @@ class ApiHosts:
         self.provider = provider
         self._given = provider
         self._places = _places(provider.api_hosts)
-        self._is_here = is_loopback(httpx.URL(provider.token_url).host)
+        # The first is not known before this process has asked for it.
+        server = provider.token_url or provider.resource or provider.issuer
+        self._is_here = is_loopback(httpx.URL(server).host)
 
     @property
     def are_of_connection(self) -> bool:
