@@ -95,7 +95,8 @@ async def put(storage: Storage, subject: Subject, offer: SwitchOffer) -> SwitchO
     payload = {
         **{name: getattr(offer, name) for name in ("id", "is_replacing", "handle")},
         **{name: getattr(offer, name) for name in ("return_to", "until")},
-        **{n: value for n in ("slot", "name", "can_add") if (value := getattr(offer, n))},
+        **{name: value for name in ("slot", "name") if (value := getattr(offer, name))},
+        **({} if offer.can_add is offer.is_replacing else {"can_add": offer.can_add}),
         "old": asdict(offer.old),
         "token": offer.token.to_record(),
         "profile": asdict(offer.profile),
@@ -138,6 +139,7 @@ def opened(storage: Storage, subject: Subject, value: str) -> SwitchOffer | None
     offer_id, _, sealed = value.partition(":")
     try:
         record = storage.sealer.open("switch", subject.user_id, subject.provider.name, sealed)
+        record = {"can_add": record.get("is_replacing", True), **record}
         offer = shaped(
             SwitchOffer,
             record,
