@@ -60,6 +60,7 @@ class StrictServer:
     redirects: bool = False  # every document has moved, it says
     challenges: bool = True  # a 401 names the document
     wants: str = ""  # the scopes that using it takes
+    says_no_by: int = 403  # the status of a token with too few of them
     first_scope: str = ""  # of the challenge to somebody without a token
     document_at: str = ""  # what the challenge says, in place of the truth
     fetch: Fetch = _no_document
@@ -352,5 +353,5 @@ class StrictServer:
         if token is None:
             raise Refused(401, "invalid_token", "no token")
         if not set(self.wants.split()) <= set(token["scope"].split()):
-            raise Refused(403, "insufficient_scope", self.wants)
+            raise Refused(self.says_no_by, "insufficient_scope", self.wants)
         return {"jsonrpc": "2.0", "id": 1, "result": {}}

@@ -561,6 +561,24 @@ class TestMoreScopes:
         assert link is not None
         assert set(link.scopes) == {"read", "admin"}
 
+    async def test_that_are_wanted_with_a_401_are_asked_for_without_a_renewal(
+        self, ann: Any
+    ) -> None:
+        self.server.wants, self.server.says_no_by = "admin", 401
+        with pytest.raises(OAuthNotConnected) as raised:
+            await self.used(ann)
+        assert raised.value.missing_scopes == ("admin",)
+        assert [form["grant_type"] for _, form in self.server.forms] == ["authorization_code"]
+
+    async def test_that_are_wanted_of_a_token_just_renewed_are_asked_for(self, ann: Any) -> None:
+        self.server.wants = "admin"
+        live = self.server._tokens
+        for access_token in [value for value in live if value.startswith("access")]:
+            del live[access_token]
+        with pytest.raises(OAuthNotConnected) as raised:
+            await self.used(ann)
+        assert raised.value.missing_scopes == ("admin",)
+
     async def test_that_the_token_has_are_not_asked_for_again(self, ann: Any) -> None:
         self.server.wants = "read"
         for tokens in self.server._tokens.values():

@@ -51,8 +51,7 @@ class TokenAuth(httpx.Auth):
         is_repeatable = _is_repeatable(request.stream)
         token = token or await self._token()
         response = yield self._carrying(request, token)
-        if response.status_code == 403:
-            await self._step_up(response)
+        await self._step_up(response)
         if response.status_code != 401 or not _carries(response.request, token):
             return
         name = self._hosts.provider.name
@@ -61,15 +60,17 @@ class TokenAuth(httpx.Auth):
         if fresh is None:
             fresh = await self._token()  # raises, unless the person has just reconnected
         if fresh != token and is_repeatable:
-            yield self._carrying(_again(request), fresh)
+            await self._step_up((yield self._carrying(_again(request), fresh)))
 
     async def _step_up(self, response: httpx.Response) -> None:
         """Raise ``OAuthNotConnected`` if a remote MCP server wants more scopes (RFC 6750 3.1).
 
-        No other API is believed: some name scopes of which any one would do.
+        Some say so with a 401, where renewing would not help.  No other API is believed: some
+        name scopes of which any one would do.
         """
         provider, place = self._hosts.provider, response.request.url
-        if not provider.resource or not self._hosts.has(place):
+        is_refused = response.status_code in (401, 403)
+        if not is_refused or not provider.resource or not self._hosts.has(place):
             return
         said = challenge(response.headers.get("www-authenticate", ""))
         wanted = scopes_of(said.get("scope", "").split())
