@@ -87,7 +87,10 @@ def _ways(provider: OAuthProvider, metadata: ServerMetadata, way: str) -> Iterat
     """Yield the ways in which we can prove who we are, the safest first."""
     if _signs(provider, metadata.auth_algorithms):
         yield "private_key_jwt"
-    if way == "registration" or (way == "operator" and provider.client_secret):
+    if way == "registration":
+        # The MCP project's own servers want the client's id in the body, beside Basic too.
+        yield from ("post", "basic")
+    elif way == "operator" and provider.client_secret:
         yield from ("basic", "post")
 
 
