@@ -278,6 +278,19 @@ class TestKeys:
         assert len(seen) == 1
         assert answers[0].headers["www-authenticate"] == "Bearer"
 
+    async def test_a_revoked_key_tells_nothing_of_what_it_never_might(self, place: Place) -> None:
+        here = {"networks": ("127.0.0.0/8",)}
+        elsewhere = {"networks": ("203.0.113.0/24",)}
+        for more in (here, elsewhere):
+            key, known = await new_key(place, may=("links",), **more)
+            bot = Caller(place, key)
+            is_problem(await bot.token(), 403, "forbidden")
+            assert await keys_of(place).revoke(place.redis, known.id)
+            is_problem(await bot.token(), 401, "invalid_key")
+            is_problem(
+                await bot.post("/links", user_id="ann", provider="google"), 401, "invalid_key"
+            )
+
     async def test_a_malformed_key_never_reaches_redis(self, place: Place) -> None:
         before = (await place.redis.info("stats"))["total_commands_processed"]
         for key in ("x", "stargazer_", f"stargazer_{'A' * 10}_{'b' * 43}", "stargazer_é_x"):

@@ -120,7 +120,7 @@ BEHIND = {
     ("/connections", "list"): {"connections"},
     ("/connections/check", "check"): {"check"},
     ("/connections/disconnect", "disconnect"): {"disconnect"},
-    ("/token", ""): {"valid_token", "renew", "connection"},
+    ("/token", ""): {"token_and_connection", "renew"},
     ("/notices", ""): {"notice_page"},
 }
 ALONE = {"proofs.meant", "audit.write"}  # a key is looked at, and its deeds are written down

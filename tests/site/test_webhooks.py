@@ -239,6 +239,47 @@ async def test_a_crash_before_a_delivery_is_noted_repeats_it_and_loses_nothing(
     assert len({headers["webhook-id"] for headers, _ in receiver.seen}) == 2
 
 
+async def test_who_loses_the_turn_in_a_long_step_sends_nothing_more(
+    bot: OAuthManager, redis: Redis, receiver: Receiver
+) -> None:
+    people = [f"user{number}" for number in range(12)]
+    for person in people:
+        await tell(bot, redis, person, "google")
+    turn = f"stargazer:webhook_turn:{to().id}"
+
+    async def take_the_turn() -> None:
+        await receiver.first.wait()
+        await redis.set(turn, "another process", px=60_000)
+
+    courier, taking = Courier(bot, redis, to()), asyncio.create_task(take_the_turn())
+    await courier.step()
+    await taking
+    sent = len(receiver.seen)
+    assert 0 < sent < len(people), "those that were on their way"
+    await redis.delete(turn)
+    await Courier(bot, redis, to()).step()
+    assert {data["user_id"] for data in receiver.taken} == set(people)
+    assert len(receiver.seen) == len(people), "and nobody's twice"
+
+
+async def test_a_turn_is_held_for_as_long_as_a_step_takes(
+    bot: OAuthManager, redis: Redis, receiver: Receiver
+) -> None:
+    for number in range(12):
+        await tell(bot, redis, f"user{number}", "google")
+    turn = f"stargazer:webhook_turn:{to().id}"
+
+    async def let_time_pass() -> None:
+        await receiver.first.wait()
+        await redis.pexpire(turn, 2000)
+
+    passing = asyncio.create_task(let_time_pass())
+    await Courier(bot, redis, to()).step()
+    await passing
+    assert len(receiver.seen) == 12
+    assert await redis.pttl(turn) > 30_000
+
+
 async def test_a_crash_between_taking_up_and_the_position_loses_nothing(
     bot: OAuthManager, redis: Redis, receiver: Receiver
 ) -> None:

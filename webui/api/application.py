@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -76,7 +77,7 @@ def _view(
                 call = await _call(operation, request)
             content = await operation.answer(call)
             outcome = "ok"
-            return JSONResponse(content, headers=NOT_STORED)
+            return Response(msgspec.json.encode(content), 200, NOT_STORED, "application/json")
         except (Busy, Problem, OAuthError) as error:
             problem = problem_of(error)
             outcome = problem.code

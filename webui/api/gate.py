@@ -78,10 +78,14 @@ class Gate:
         host = request.client.host if request.client else ""
         key = await self._identified(*given, host)
         request.state.facts = {"caller": key.id}
+        why = ""
         if not key.allows_peer(host):
-            raise Problem("forbidden", "This key may not be used from here.")
-        if right not in key.may:
-            raise Problem("forbidden", f"This key may not do that: it has no right {right}.")
+            why = "This key may not be used from here."
+        elif right not in key.may:
+            why = f"This key may not do that: it has no right {right}."
+        if why:
+            await self._require_current(key)
+            raise Problem("forbidden", why)
         return await self._counted(key, is_token=right == "token")
 
     async def _identified(self, key_id: str, secret: str, host: str) -> ServiceKey:
@@ -91,14 +95,17 @@ class Gate:
             return known[1]
         network = counted_network(host)
         self._wrong.check(network)
-        async with redis_call("read a service key"):
-            held = as_text(await self._keys.queue_find(self._redis, key_id))
+        held = await self._held(key_id)
         key = self._keys.opened(key_id, held)
         if not is_its_secret(key, secret) or key is None or self._is_over(key):
             self._wrong.add(network)
             raise Problem("invalid_key")
         self._remember(held, key)
         return key
+
+    async def _held(self, key_id: str) -> str:
+        async with redis_call("read a service key"):
+            return as_text(await self._keys.queue_find(self._redis, key_id))
 
     def _is_over(self, key: ServiceKey) -> bool:
         return key.is_over(self._keys.clock.now())
@@ -116,18 +123,30 @@ class Gate:
         """
         kind, most = ("token", key.tokens_a_minute) if is_token else ("other", key.others_a_minute)
         held, number, left = await self._uses.count(key.id, kind)
-        known = self._known.get(key.id)
-        if known is None or known[0] != held:
-            fresh = self._keys.opened(key.id, held)
-            if fresh is None or fresh.digest != key.digest:
-                self._known.pop(key.id, None)
-                await self._uses.forget(key.id)
-                raise Problem("invalid_key")
-            self._remember(held, fresh)
-            key = fresh
+        current = self._current(key, held)
+        if current is None:
+            await self._uses.forget(key.id)
+            raise Problem("invalid_key")
         if number > most:
             raise TooMany(self._keys.clock.now(), left)
-        return key
+        return current
+
+    async def _require_current(self, key: ServiceKey) -> None:
+        """Raise ``Problem`` 401 if the key has been revoked: what it might do stays untold."""
+        if self._current(key, await self._held(key.id)) is None:
+            raise Problem("invalid_key")
+
+    def _current(self, key: ServiceKey, held: str) -> ServiceKey | None:
+        """Return the key as its record in Redis has it now; None if it is another or gone."""
+        known = self._known.get(key.id)
+        if known and known[0] == held:
+            return known[1]
+        fresh = self._keys.opened(key.id, held)
+        if fresh is None or fresh.digest != key.digest:
+            self._known.pop(key.id, None)
+            return None
+        self._remember(held, fresh)
+        return fresh
 
 
 def _given(headers: Headers) -> tuple[str, str] | None:

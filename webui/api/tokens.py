@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import OrderedDict
 from typing import Any
 
@@ -15,7 +14,6 @@ from webui.oauth_manager.storage.calls import read_text, redis_call
 
 _DAY = 86_400
 _MOST_SEEN = 20_000
-_TRIES = 3
 
 
 async def token(call: Call) -> dict[str, Any]:
@@ -25,10 +23,11 @@ async def token(call: Call) -> dict[str, Any]:
     if account and not account.handle:
         raise await _not_connected(call, await connection_of(call, account), wanted, account)
     handle = account.handle if account else None
+    place = call.redis, user_id, provider.name
     if refused := call.given.get("refused"):
-        place = call.redis, user_id, provider.name
         await call.manager.renew(*place, refused=refused, account=handle)
-    found, connection = await _token_of(call, handle)
+    options = {"account": handle, "min_valid": call.given.get("min_valid", 0.0)}
+    found, connection = await call.manager.token_and_connection(*place, **options)
     if found is None:
         raise await _not_connected(call, await connection_of(call, account), wanted, account)
     call.require_named(connection)
@@ -36,30 +35,6 @@ async def token(call: Call) -> dict[str, Any]:
         raise await _not_connected(call, connection, wanted, account, missing)
     await _note_first_of_day(call, user_id)
     return _shown(found, connection)
-
-
-async def _token_of(call: Call, handle: str | None) -> tuple[TokenData | None, Connection]:
-    """Return a token and the connection that it is of, if somebody connects anew meanwhile too."""
-    manager, place = call.manager, (call.redis, call.user_id, call.provider.name)
-    options = {"account": handle, "min_valid": call.given.get("min_valid", 0.0)}
-    for _ in range(_TRIES):
-        # It begins first, so that both read in one turn of the event loop, together.
-        beside = asyncio.create_task(manager.connection(*place, account=handle))
-        beside.add_done_callback(_seen)
-        try:
-            found = await manager.valid_token(*place, **options)
-            connection = await beside
-        finally:
-            beside.cancel()
-        if found is None or found.generation == connection.profile.generation:
-            return found, connection
-    raise Problem("unavailable", "The connection has just changed.", retry_after=1)
-
-
-def _seen(task: asyncio.Task[Connection]) -> None:
-    """Take note of a failure, of which the other half of the call tells."""
-    if not task.cancelled():
-        task.exception()
 
 
 async def _not_connected(

@@ -131,14 +131,16 @@ class SecurityHeaders:
         self, app: ASGIApp, *, is_secure: bool, headers: Mapping[str, str] = _HEADERS
     ) -> None:
         self.app = app
-        self.headers = {**headers, **({"strict-transport-security": _HSTS} if is_secure else {})}
+        ours = {**headers, **({"strict-transport-security": _HSTS} if is_secure else {})}
+        self._raw = [(name.encode(), value.encode()) for name, value in ours.items()]
+        self._names = {name for name, _ in self._raw}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
+                given = (pair for pair in message["headers"] if pair[0] not in self._names)
+                message["headers"] = [*given, *self._raw]
                 headers = MutableHeaders(scope=message)
-                for name, value in self.headers.items():
-                    headers[name] = value
                 if headers.get("content-type", "").startswith("image/"):
                     headers["content-security-policy"] = _PICTURE_POLICY
                 if is_callback(scope["path"]):

@@ -10,7 +10,7 @@ from typing import Any
 
 from . import configuration
 from .clock import Clock
-from .errors import OAuthAmbiguous, OAuthMisconfigured
+from .errors import OAuthAmbiguous, OAuthMisconfigured, OAuthUnavailable
 from .flows import choice, connect, departure, offers, tokens
 from .flows.composition import NOTHING
 from .flows.link_codes import LinkCodes
@@ -34,6 +34,8 @@ from .storage.sealer import Sealer
 from .storage.switch_offers import SwitchOffer
 from .token_data import TokenData
 from .values import replace
+
+_TRIES = 3
 
 
 class OAuthManager(People, OwnAccounts, Upkeep, LinkCodes, Messages):
@@ -308,6 +310,30 @@ class OAuthManager(People, OwnAccounts, Upkeep, LinkCodes, Messages):
         if token:
             self._uses.note(subject, token.access_token)
         return token
+
+    async def token_and_connection(
+        self,
+        redis: RedisClient,
+        user_id: str,
+        provider: str,
+        *,
+        account: str | None = None,
+        min_valid: float = 0.0,
+    ) -> tuple[TokenData | None, Connection]:
+        """Return the token of :meth:`valid_token` and the connection that it is of.
+
+        One round trip if it is valid and nothing is to be chosen.  Raises
+        ``OAuthUnavailable`` also if somebody connects anew again and again meanwhile.
+        """
+        place = redis, user_id, provider
+        if live := await self._live(*place, account, min_valid):
+            return live
+        for _ in range(_TRIES):
+            token = await self.valid_token(*place, account=account, min_valid=min_valid)
+            connection = await self.connection(*place, account=account)
+            if token is None or token.generation == connection.profile.generation:
+                return token, connection
+        raise OAuthUnavailable(provider, "use", "changed")
 
     async def renew(
         self,

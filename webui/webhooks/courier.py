@@ -117,7 +117,8 @@ class Courier:
         one = person.waiting[0]
         notice = self._manager.open_notice(one.sealed)
         async with places:
-            if self._manager.clock.now() < self._break_until:
+            # A step may take longer than a turn: a slow receiver has many people's notices.
+            if self._manager.clock.now() < self._break_until or not await self._queue.keep_turn():
                 return
             is_to_go = notice and await self._queue.holds(one.position)
             if notice and is_to_go and await self._manager.is_news(self._redis, notice):

@@ -40,6 +40,10 @@ class Queue:
         """Hold the queue for a minute; False if another process does: order is for one alone."""
         return await self._turn.goes_on() or await self._turn.begin()
 
+    async def keep_turn(self) -> bool:
+        """Hold it for another minute; False if it is lost, and then nothing is to be sent."""
+        return await self._turn.goes_on()
+
     async def end_turn(self) -> None:
         await self._turn.end()
 
