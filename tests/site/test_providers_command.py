@@ -72,6 +72,21 @@ def test_a_provider_that_cannot_be_asked_to_end_access_is_told_with_the_page_for
     assert "People remove it at https://www.spotify.com/account/apps/" in run("spotify").output
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("shopify", "Your shop: for instance acme"),
+        ("intercom", "Region: United States, Europe, Australia"),
+    ],
+)
+def test_what_people_are_asked_is_told(name: str, line: str) -> None:
+    assert f"\nAsked of each person who connects\n  {line}\n" in run(name).output
+
+
+def test_nothing_is_said_of_it_if_nothing_is_asked() -> None:
+    assert "Asked of each person" not in run("github").output
+
+
 def test_a_name_that_is_not_known_is_told_with_the_nearest() -> None:
     done = run("slak")
     assert (done.exit_code, done.output) == (1, "No provider is called that. Nearest: slack.\n")

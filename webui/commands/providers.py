@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from webui.commands.runner import BAD_SETTINGS, fail, with_store
 from webui.oauth_manager import Move, OAuthManager
 from webui.oauth_manager.providers import (
     BUILT_IN,
+    Asked,
     Entry,
     FaultyFile,
     entry,
@@ -132,6 +133,7 @@ def _described(found: Survey, known: Entry) -> Iterator[str]:
             yield f"  {number}. {step.replace('{callback}', callback)}"
     yield "\nSettings"
     yield from _settings(found, known)
+    yield from _asked(fields.get("ask", ()))
     yield from _scopes(name, fields)
     if not fields.get("revoke_url"):
         yield f"\nDisconnecting: it cannot be asked to end access. {_by_hand(fields)}"
@@ -154,6 +156,15 @@ def _settings(found: Survey, known: Entry) -> Iterator[str]:
         yield f"  {variable(name, 'ISSUER')}={fields['issuer']}"
     elif "{host}" in fields["token_url"]:
         yield f"  {variable(name, 'HOST')}={fields.get('host', '')}"
+
+
+def _asked(ask: Iterable[Asked]) -> Iterator[str]:
+    """Yield what each person is asked before they leave for the provider."""
+    for number, one in enumerate(ask):
+        if not number:
+            yield "\nAsked of each person who connects"
+        some = ", ".join(one.choices.values()) or f"for instance {one.example}"
+        yield f"  {one.label}: {some}" if one.choices or one.example else f"  {one.label}"
 
 
 def _scopes(name: str, fields: Mapping[str, Any]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .addresses import filled, values_of
+from .asked import Asked
 from .assembly import build_providers, merged
 from .entries import BUILT_IN, Templates, entry, names, nearest, template
 from .features import checked_features
@@ -20,6 +21,7 @@ __all__ = [
     "PROVIDER_TEMPLATES",
     "SCHEMA",
     "SECRETS",
+    "Asked",
     "Entry",
     "Fault",
     "FaultyFile",
