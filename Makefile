@@ -47,7 +47,8 @@ test-frameworks: $(VENV)/frameworks-installed ## Run the examples for FastMCP an
 UNMEASURED := tests/journeys/test_benchmarks.py tests/journeys/test_nginx.py \
 	tests/journeys/test_protocol_truth.py tests/journeys/test_redis_faults.py \
 	tests/journeys/test_damaged_records.py tests/journeys/test_deploy.py tests/journeys/test_fleets.py \
-	tests/journeys/test_vendors.py tests/journeys/test_other_languages.py
+	tests/journeys/test_vendors.py tests/journeys/test_other_languages.py \
+	tests/journeys/test_guide_of_demo.py tests/journeys/test_alerts.py tests/journeys/test_hostile_names.py
 cover: $(VENV)/test-installed ## Run the tests but the browser's and long ones, and fail if they run too little of the code
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m $(PYTEST) -m "not long" --numprocesses 3 \
