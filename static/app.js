@@ -88,14 +88,14 @@
 
   doc.addEventListener('htmx:after:swap', event => {
     const {ctx} = event.detail, [was, open] = held.get(ctx) ?? [null, []];
-    open.forEach(id => all(`#${id} > details`, fold => { fold.open = true; }));
+    open.forEach(id => all(`[id="${id}"] > details`, fold => { fold.open = true; }));
     localise();
     place();
     if (!isPoll(ctx)) watch();
     else if (ctx.title) doc.title = ctx.title; // htmx does not
     if (!was || hasFocus()) return;
     const id = was.closest('[data-state], #proof')?.id;
-    (get(was.id) || doc.querySelector(`#${id} [data-focus]`) || get('main')).focus();
+    (get(was.id) || doc.querySelector(`[id="${id}"] [data-focus]`) || get('main')).focus();
   });
 
   doc.addEventListener('htmx:error', event => {

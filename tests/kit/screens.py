@@ -309,11 +309,12 @@ def _reading() -> Iterator[tuple[str, str]]:
     for is_default in (False, True):
         one = replace(endless.connection, name="Work", slot="work", is_default=is_default)
         own = make_card(shown_as({one.provider: endless.provider}, one), one, None, DETAIL)
-        several = recent | {"card": own, "is_refused": is_default, "is_full": is_default}
-        yield (
-            f"one account, default: {is_default}",
-            _page("connection.html", several, signed_in=True),
-        )
+        for refused in ("", "name", "full"):
+            several = recent | {"card": replace(own, refused=refused)}
+            yield (
+                f"one account, default: {is_default}, refused: {refused}",
+                _page("connection.html", several, signed_in=True),
+            )
     nothing = replace(ON["wiki"], name="nothing", label="Nothing", scopes=[])
     glossaries = [glossary(p, PRODUCT, BOT) for p in (*ON.values(), nothing)]
     yield "permissions", _page("permissions.html", {"glossaries": glossaries})

@@ -102,6 +102,33 @@ async def test_an_account_is_renamed_and_used_by_default(place: Place, two: Brow
     assert "Ask me each time" in (await two.get("/connections/github~hubert")).text
 
 
+async def test_with_htmx_a_name_and_the_default_change_where_they_stand(
+    place: Place, two: Browser
+) -> None:
+    path = "/connections/github~hubert"
+    page = (await two.get(path)).text
+    for act in ("rename", "default"):
+        to = f"{path}/{act}"
+        assert f'action="{to}" method="post" hx-post="{to}" hx-target="#conn-' in page
+    done = await two.post(f"{path}/rename", {"name": "<Work>"}, htmx=True)
+    assert done.status_code == 400
+    assert done.headers["x-fragment"] == "1"
+    assert "no other account" in done.text
+    assert 'aria-describedby="account-refused" autofocus' in done.text
+    done = await two.post(f"{path}/rename", {"name": "Work"}, htmx=True)
+    assert (done.status_code, done.headers["x-fragment"]) == (200, "1")
+    assert "<h1" in done.text
+    assert "GitHub (Work)</h1>" in done.text
+    assert "This account is called Work now." in done.text
+    assert 'value="Work"' in done.text
+    done = await two.post(f"{path}/default", {"use": "this"}, htmx=True)
+    assert "Ask me each time" in done.text
+    assert "uses this account now" in done.text
+    done = await two.post(f"{path}/default", {"use": "none"}, htmx=True)
+    assert "asks you now which account you mean" in done.text
+    assert await names(place) == ["mona", "work"]
+
+
 async def test_the_question_adds_the_account_beside_the_other(place: Place, ann: Browser) -> None:
     is_(place, "mona")
     await place.connect(ann, "github")
@@ -143,6 +170,9 @@ async def test_one_too_many_is_said_before_anybody_leaves(place: Place, two: Bro
     answer = await two.post("/connections/github~/connect", form={"intent": "add"})
     assert answer.status_code == 409
     assert "Disconnect one to add another" in answer.text
+    fragment = await two.post("/connections/github~/connect", {"intent": "add"}, htmx=True)
+    assert (fragment.status_code, fragment.headers["x-fragment"]) == (409, "1")
+    assert "Disconnect one to add another" in fragment.text
     assert await names(place) == ["mona", "hubert"]
 
 

@@ -139,7 +139,8 @@ class Card(Struct, frozen=True):
     ``mark`` names the drawing; ``outcome`` starts a page's title after an action, and
     ``news`` is read aloud; ``focus`` is the id of the element to focus, or ``""``.
     ``named`` is what the person calls one of several accounts.  ``fingerprint`` changes with
-    the state, so that a page can poll for news; ``""`` for a question, which stays.
+    the state, so that a page can poll for news; ``""`` for a question, which stays.  ``refused``
+    is what was not done: ``name`` if an account is not called so, ``full`` if none is added.
     """
 
     state: str
@@ -174,6 +175,7 @@ class Card(Struct, frozen=True):
     fingerprint: str = ""
     named: str = ""
     is_default: bool = False
+    refused: str = ""
 
     @property
     def every_action(self) -> tuple[Action, ...]:

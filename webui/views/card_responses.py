@@ -112,12 +112,13 @@ async def answer(
     focus: Focus = "",
     status: int = 200,
     speaks: bool = False,
-    **more: bool,
+    said: str = "",
+    refused: str = "",
 ) -> Response:
     """Answer with one card: the fragment for htmx, else its page, with the last events.
 
-    ``more`` is for the page.  ``speaks`` announces its state, for
-    cases in which the focus does not move.
+    ``speaks`` announces its state, for cases in which the focus does not move; ``said`` is
+    announced instead.  ``refused`` as the card has it.
     """
     site = site_of(request)
     screen = screen_of(site, where if is_htmx(request) else "detail")
@@ -128,14 +129,13 @@ async def answer(
     card = own.card(screen, focus if is_htmx(request) else "")
     return render_card(
         request,
-        card,
+        replace(card, refused=refused) if refused else card,
         summarize([place.standing(screen) for place in places], screen),
         page="connection.html",
         status=status,
-        announce=card.spoken if speaks else "",
+        announce=card.spoken if speaks else said,
         entries=() if is_htmx(request) else await _newest(site, session, provider),
         now=site.clock.now(),
-        **more,
     )
 
 

@@ -7,13 +7,21 @@ from starlette.responses import RedirectResponse, Response
 
 from webui.cards import AFTER_CHECK
 from webui.cards.accounts import parted
-from webui.oauth_manager import Connection, Event, FlowRefused, Status, SwitchOffer
+from webui.oauth_manager import (
+    Connection,
+    Event,
+    FlowRefused,
+    OAuthProvider,
+    Status,
+    SwitchOffer,
+)
 from webui.paths import card_address
 from webui.rate_limits import TooMany
-from webui.rendering.render import render
+from webui.rendering.render import is_htmx, render
 from webui.sessions.note import Note
 from webui.sessions.sessions import Session
 from webui.site import form_of, provider_of, site_of
+from webui.text import words
 from webui.views.card_responses import answer, done, where_of
 
 
@@ -61,8 +69,8 @@ async def rename(request: Request) -> Response:
     try:
         await site.manager.rename_account(site.redis, session.user, base, handle, name)
     except ValueError:
-        return await answer(request, session, provider, "detail", status=400, is_refused=True)
-    return RedirectResponse(card_address("detail", provider.name), 303)
+        return await answer(request, session, provider, "detail", status=400, refused="name")
+    return await _told(request, session, provider, "account.saved", name=name)
 
 
 async def use_by_default(request: Request) -> Response:
@@ -72,7 +80,18 @@ async def use_by_default(request: Request) -> Response:
     base, handle = parted(provider.name)
     account = handle if (await form_of(request)).get("use") == "this" else None
     await site.manager.use_by_default(site.redis, session.user, base, account)
-    return RedirectResponse(card_address("detail", provider.name), 303)
+    key = "account.no_default_saved" if account is None else "account.default_saved"
+    return await _told(request, session, provider, key)
+
+
+async def _told(
+    request: Request, session: Session, provider: OAuthProvider, key: str, **values: str
+) -> Response:
+    """Answer with the account's card and the sentence of a key, said aloud; else with its page."""
+    if not is_htmx(request):
+        return RedirectResponse(card_address("detail", provider.name), 303)
+    said = words.text(key, bot=site_of(request).settings.bot_name, **values)
+    return await answer(request, session, provider, "detail", said=said)
 
 
 async def show_switch(request: Request) -> Response:

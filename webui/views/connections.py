@@ -113,7 +113,7 @@ async def connect(request: Request) -> Response:
         return await answer(request, session, provider, where, focus="result", status=409)
     waiting, is_adding = Note("waiting"), form.get("intent") == "add"
     if is_adding and await _is_full(site, session, provider):
-        return await answer(request, session, provider, "detail", status=409, is_full=True)
+        return await answer(request, session, provider, "detail", status=409, refused="full")
     asked = provider.scopes if is_adding else provider.scopes_for(known.profile)
     try:
         url = await site.manager.begin(

@@ -1,0 +1,71 @@
+"""Several accounts of one service in a real browser: each changes where it stands."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import Browser, expect
+from redis.asyncio import Redis
+
+from tests.kit import browser, hosted
+from tests.kit.hosted import Desk, Host, desk
+
+pytestmark = pytest.mark.anyio
+chromium, housed, host = browser.chromium, hosted.housed, hosted.host
+SCRIPT = pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
+
+
+async def connect_two(ann: Desk) -> None:
+    """Connect GitHub as mona, and beside it as hubert."""
+    await ann.connect("github")
+    await ann.offer_another("github")
+    offer = await ann.bot.switch_offer(ann.redis, "ann", "github")
+    assert offer
+    answer = {"offer": offer.id, "use_new": False, "add": True}
+    await ann.bot.switch(ann.redis, "ann", "github", **answer)  # type: ignore[arg-type]
+
+
+@SCRIPT
+async def test_a_name_is_changed_on_the_page_of_the_account(
+    chromium: Browser, host: Host, redis: Redis, script: bool
+) -> None:
+    async with desk(chromium, host, redis, script=script) as ann:
+        await connect_two(ann)
+        page = ann.window.page
+        await ann.window.go("/connections/github~hubert")
+        loads: list[str] = []
+        page.on("request", lambda r: loads.append(r.url) if r.is_navigation_request() else None)
+        name = page.get_by_label("Name of this account")
+        await name.fill("mona")
+        await name.press("Enter")
+        await expect(page.locator("#account-refused")).to_contain_text("no other account")
+        name = page.get_by_label("Name of this account")
+        if script:
+            await expect(name).to_be_focused()
+        await name.fill("Work")
+        await page.get_by_role("button", name="Save").click()
+        await expect(page.locator("h1")).to_have_text("GitHub (Work)")
+        await expect(page.locator("#account-refused")).to_have_count(0)
+        await page.get_by_role("button", name="Use by default").click()
+        again = page.get_by_role("button", name="Ask me each time")
+        await expect(again).to_be_visible()
+        if script:
+            assert loads == []
+            await expect(again).to_be_focused()
+            await expect(page.locator("#announce")).to_contain_text("uses this account now")
+        assert await ann.bot.get_token("ann", "github", ann.redis)
+        ann.window.complaints.clear()  # of a 400
+
+
+async def test_a_card_of_one_of_several_keeps_its_fold_and_the_focus(
+    chromium: Browser, host: Host, redis: Redis
+) -> None:
+    async with desk(chromium, host, redis) as ann:
+        await connect_two(ann)
+        page = ann.window.page
+        await ann.window.go("/connections")
+        card = page.locator("[id='conn-github~']")
+        await card.locator("summary").first.click()
+        await card.get_by_role("button", name="Check now").click()
+        await expect(page.locator("#announce")).to_contain_text("checked: working")
+        await expect(card.locator("details[open]").first).to_be_visible()
+        await expect(card.get_by_role("button", name="Check now")).to_be_focused()
