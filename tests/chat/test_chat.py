@@ -733,6 +733,20 @@ SITUATIONS = {
         connect_github,
         account="mona",
     ),
+    "added, and connected already": notice(
+        "connected",
+        r"GitHub was connected as mona already, so I added nothing and renewed its access\. "
+        r"To add another account, choose that one at GitHub\. I can now: .*",
+        connect_github,
+        account="mona",
+        detail="was_there",
+    ),
+    "added, and connected already as somebody": notice(
+        "connected",
+        r"GitHub was connected with this account already, so I added nothing and renewed .*",
+        connect_without_a_name,
+        detail="was_there",
+    ),
     "connected as somebody": notice(
         "connected", r"GitHub is now connected\. I can now: .*", connect_without_a_name
     ),

@@ -89,9 +89,9 @@ def request(
     )
 
 
-def card_html(shown: Card, page: str = "", **how: Any) -> str:
+def card_html(shown: Card, page: str = "", said: str = "Hm.", **how: Any) -> str:
     page = page or ("connection.html" if shown.where == "detail" else "connections.html")
-    answer = pages.render_card(request(**how), shown, page=page, announce="Hm.", **listed([shown]))
+    answer = pages.render_card(request(**how), shown, page=page, announce=said, **listed([shown]))
     return bytes(answer.body).decode()
 
 
@@ -147,9 +147,10 @@ def _link_pages() -> Iterator[tuple[str, str]]:
         context = {"confirmed": True, "continue_url": "/go", "provider": provider}
         yield name, _page("link_proof.html", context)
     groups = permission_groups(github, ("read:user",), PRODUCT, BOT)
-    done = {"provider": github, "account": "octocat", "groups": groups}
+    done = {"provider": github, "account": "octocat", "groups": groups, "was_there": False}
     yield "link done", _page("link_done.html", {**done, **CHAT}, signed_in=True)
-    unnamed = {"provider": github, "account": "", "groups": ()}
+    yield "link done before", _page("link_done.html", done | {"was_there": True}, signed_in=True)
+    unnamed = {"provider": github, "account": "", "groups": (), "was_there": False}
     yield "link done, unnamed", _page("link_done.html", unnamed, signed_in=True)
     yield from _endings()
 
@@ -239,6 +240,7 @@ def events() -> list[Event]:
     details = {
         "disconnected": ("revoked", "unconfirmed", "unsupported", "ended", "nothing", "asking"),
         "denied": ("not_you",),
+        "reconnected": ("was_there",),
         "connect_failed": (*CONNECTING_FAILED, "start_here", "<b>"),
     }
     named += [
@@ -315,6 +317,9 @@ def _reading() -> Iterator[tuple[str, str]]:
                 f"one account, default: {is_default}, refused: {refused}",
                 _page("connection.html", several, signed_in=True),
             )
+        for key in ("saved", "default_saved", "no_default_saved"):
+            said = words.text(f"account.{key}", bot=BOT, name="Work")
+            yield f"one account, {key}: {is_default}", card_html(own, said=said, htmx=True)
     nothing = replace(ON["wiki"], name="nothing", label="Nothing", scopes=[])
     glossaries = [glossary(p, PRODUCT, BOT) for p in (*ON.values(), nothing)]
     yield "permissions", _page("permissions.html", {"glossaries": glossaries})

@@ -118,9 +118,15 @@ class TestAdding:
     ) -> None:
         again = await added(two, fake, redis, "hubert", account="other")
         assert (again.name, again.slot) == ("Work", "work")
+        assert again.was_there
+        (told, *_) = (await two.activity(redis, "ann")).events
+        assert (told.kind, told.detail, told.slot) == ("reconnected", "was_there", "work")
         assert len(await two.list_user_connections("ann", redis)) == 2
         first = await added(two, fake, redis, "mona")
         assert first.slot == ""
+        renewed = await came_back(two, fake, redis, "hubert", account="work")
+        assert isinstance(renewed, Connection)
+        assert not renewed.was_there
 
     async def test_reconnecting_one_as_the_account_of_the_other_renews_the_other(
         self, two: OAuthManager, fake: AccountProvider, redis: Redis

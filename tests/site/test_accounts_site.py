@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.kit.account_provider import answer_of
-from tests.kit.site_fixtures import Browser, Place, site_at
+from tests.kit.site_fixtures import Browser, Place, handed_off, site_at
 from webui.cards.accounts import shown_as
 from webui.cards.build import make_card
 from webui.cards.gallery import CASES, NOW
@@ -163,6 +163,50 @@ def test_every_state_of_a_card_exists_for_one_of_several_accounts() -> None:
         assert card.mark == plain.mark
         inside = [action.url for action in card.every_action if action.url.startswith("/")]
         assert all(f"/{plain.name}~work" in url for url in inside if f"/{plain.name}" in url), name
+
+
+async def test_a_third_is_added_from_the_page_of_any_without_a_question(
+    place: Place, two: Browser
+) -> None:
+    for number, path in enumerate(("github~", "github~hubert")):
+        is_(place, f"more{number}")
+        assert "switch" not in await come_back(place, two, path, intent="add")
+    assert await names(place) == ["mona", "hubert", "more0", "more1"]
+
+
+async def test_an_account_that_was_to_be_added_and_was_there_is_said_to_be(
+    place: Place, two: Browser
+) -> None:
+    said = "GitHub (hubert) was connected with this account already."
+    assert said not in (await two.get("/connections")).text
+    back = await come_back(place, two, "github~", intent="add")
+    assert back.endswith("#conn-github~hubert-n")
+    page = (await two.get("/connections/github~hubert")).text
+    assert said in page
+    assert "nothing was added" in page
+    assert await names(place) == ["mona", "hubert"]
+    assert "so none was added" in (await two.get("/activity")).text
+    await come_back(place, two, "github~hubert", intent="reconnect")
+    assert said not in (await two.get("/connections")).text
+
+
+async def test_a_link_of_the_chat_for_another_account_says_that_it_was_there(
+    place: Place, ann: Browser
+) -> None:
+    is_(place, "mona")
+    await place.connect(ann, "github")
+    link = await place.bot.create_link_code(place.redis, "ann", provider="github", account="Work")
+    leads = handed_off(await ann.post(f"/connect/{link}/start"))
+    back = await ann.get(place.fake.authorize(leads))
+    assert back.headers["location"] == "/connect/done/github"
+    assert (
+        "was connected already, so nothing was added"
+        in (await ann.get("/connect/done/github")).text
+    )
+    async for notice in place.bot.notices(place.redis, consumer="one"):
+        if notice.detail == "was_there":
+            assert (notice.kind, notice.account) == ("connected", "mona")
+            break
 
 
 async def test_one_too_many_is_said_before_anybody_leaves(place: Place, two: Browser) -> None:

@@ -204,6 +204,7 @@ CASES: dict[str, Case] = {
     "needs an administrator again": _held(
         "needs_admin", "microsoft", Note("needs_admin"), **_ended()
     ),
+    "was there": _held("connected", "google", Note("was_there"), **RENEWING),
     "switched": _held("connected", "google", Note("switched"), **RENEWING),
     "kept the old": _held("connected", "google", Note("kept_old"), **RENEWING),
     "misconfigured": _free("misconfigured", "github", Note("misconfigured")),

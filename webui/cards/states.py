@@ -156,6 +156,7 @@ OUTCOMES: dict[str, Outcome] = {
     "waiting": _WAITING,
     "still_waiting": _WAITING,
     "connected": Outcome("", "ok", WORKING, silent=_LIMITED),
+    "was_there": Outcome("", "info", WORKING),
     "switched": Outcome("", "ok", WORKING, silent=_LIMITED),
     "kept_old": Outcome("", "info", WORKING, silent=_LIMITED),
     "asked": Outcome("", "warn", _ANY, ("answer", "disconnect")),

@@ -60,7 +60,8 @@ async def notice_text(manager: OAuthManager, redis: RedisClient, notice: Notice)
 
 def _connected(provider: OAuthProvider, connection: Connection, notice: Notice) -> str:
     names = names_of(provider, notice.name)
-    parts = [named("notice.connected", provider, notice.account, notice.name)]
+    key = "notice.was_there" if notice.detail == "was_there" else "notice.connected"
+    parts = [named(key, provider, notice.account, notice.name)]
     if can := abilities(provider, connection.scopes):
         parts.append(words.text("chat.can", can=can))
     if connection.is_limited:

@@ -177,7 +177,8 @@ class OAuthManager(People, OwnAccounts, Upkeep, LinkCodes, Messages):
         **bound: Any,
     ) -> str:
         provider, tilde, slot = provider.partition("~")
-        account = f"~{slot}" if tilde and not account else account
+        if tilde and not account and not bound.get("is_adding"):
+            account = f"~{slot}"
         self._configured(provider)
         subject = await self.servers.about(self._subject(redis, user_id, provider))
         known = subject.provider

@@ -152,6 +152,7 @@ class Connection:
     name: str = ""
     slot: str = ""
     is_default: bool = False  # the one that is meant where none is named
+    was_there: bool = False  # it was to be added just now, and was connected already
 
     @property
     def handle(self) -> str:

@@ -274,7 +274,7 @@ def _told(provider: str, return_to: str, note: Note | None) -> Response:
     """Return the page with the outcome; ``note`` is None if that is not known yet."""
     if note and note.key == "asked":
         return RedirectResponse(f"/connections/{provider}/switch", 303)
-    if note and note.key == "connected" and return_to == "done":
+    if note and note.key in ("connected", "was_there") and return_to == "done":
         return RedirectResponse(f"/connect/done/{provider}", 303)
     if note and note.key == "denied" and return_to == "done":
         return ended("denied", service=provider)
@@ -303,7 +303,9 @@ async def _outcome(
             if isinstance(result, SwitchOffer):
                 return Note("asked", until=result.until), place
             place = result.place if result else place
-            key = "connected" if result else "already_disconnected"
+            key = "already_disconnected"
+            if result:
+                key = "was_there" if result.was_there else "connected"
     except StoreUnavailable:
         raise
     except FlowRefused as refusal:
@@ -312,7 +314,7 @@ async def _outcome(
         key = failure.outcome
         error = failure.code
         trace = failure.trace
-    if key in ("connected", "already_disconnected"):
+    if key in ("connected", "was_there", "already_disconnected"):
         return Note(key), place
     by = "chat" if attempt.return_to == "done" else "web"
     end = End(attempt.user_id, attempt.provider, by, key, error, trace)

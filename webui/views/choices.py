@@ -145,13 +145,15 @@ async def choose(request: Request) -> Response:
         await site.manager.record(site.redis, session.user, event)
     shown = result.place if result else provider.name
     await site.sessions.put_note(session, shown, Note(key))
-    if key == "connected" and offer.return_to == "done":
-        return RedirectResponse(f"/connect/done/{provider.name}", 303)
+    if key in ("connected", "was_there") and offer.return_to == "done":
+        return RedirectResponse(f"/connect/done/{shown}", 303)
     return RedirectResponse(card_address("list", shown, "n"), 303)
 
 
 def _came_of(offer: SwitchOffer, result: Connection | None, choice: object) -> str:
     """Return the note that an answer leaves."""
+    if result and result.was_there:
+        return "was_there"
     if choice == "both":
         return "connected" if result else "attempt_over"
     if choice != "new":
@@ -164,4 +166,5 @@ def _came_of(offer: SwitchOffer, result: Connection | None, choice: object) -> s
 def _has_chosen(session: Session, provider: str) -> bool:
     """Return whether the same button was pressed twice: the first time counts."""
     note = session.notes.get(provider)
-    return note is not None and note.key in ("connected", "switched", "kept_old", "not_you")
+    answers = ("connected", "was_there", "switched", "kept_old", "not_you")
+    return note is not None and note.key in answers

@@ -309,10 +309,12 @@ async def done(request: Request) -> Response:
     if connection.status is not Status.CONNECTED:
         return RedirectResponse("/connections", 303)
     names = site.settings.product_name, site.settings.bot_name
+    note = session.notes.get(connection.place)
     return render(
         request,
         "link_done.html",
         provider=shown_as(site.manager.providers, connection),
         account=connection.profile.account.label,
         groups=permission_groups(provider, connection.scopes, *names, strongest_first=True),
+        was_there=note is not None and note.key == "was_there",
     )

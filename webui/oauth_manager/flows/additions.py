@@ -10,7 +10,7 @@ import asyncio
 from contextlib import suppress
 
 from ..errors import FlowRefused, RecordUnreadable, StoreUnavailable
-from ..journal.activity import Event
+from ..journal.activity import WAS_THERE, Event
 from ..models import Connection, Profile
 from ..storage import name_list
 from ..storage.account_names import (
@@ -62,7 +62,9 @@ async def add(
         seen = await _now(services, seen)
         slot = seen.slot_of(profile.account)
         if slot is not None:
-            return await _stored(services, seen, token, profile, event, slot)
+            told = replace(event, detail=WAS_THERE)
+            found = await _stored(services, seen, token, profile, told, slot)
+            return found and replace(found, was_there=True)
         account = await _listed(services, seen, profile, wanted)
         if account:
             break

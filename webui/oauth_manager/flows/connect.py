@@ -8,7 +8,7 @@ from typing import Any
 
 from ..clock import deadline
 from ..errors import FlowRefused
-from ..journal.activity import Event
+from ..journal.activity import WAS_THERE, Event
 from ..links.codes import Attempt
 from ..models import Account, Connection, Profile
 from ..providers import addresses
@@ -74,15 +74,22 @@ async def _complete(
     slot = targets.target(seen, attempt)
     back = await exchanged(services, first, attempt, code, redirect_uri)
     same = targets.same(seen, slot, back.account)
+    was_there = slot is None and same is not None
     slot = slot if same is None else same
     with deadline(math.inf):  # the provider has answered, and will not answer again
         if slot is None:
             return await _add(services, seen, attempt, back)
-        return await _connect(services, seen, attempt, back, slot)
+        return await _connect(services, seen, attempt, back, slot, was_there=was_there)
 
 
 async def _connect(
-    services: Services, seen: Look, attempt: Attempt, back: Exchanged, slot: str
+    services: Services,
+    seen: Look,
+    attempt: Attempt,
+    back: Exchanged,
+    slot: str,
+    *,
+    was_there: bool,
 ) -> Connection | SwitchOffer | None:
     """Store what came back as the account of this slot, or ask if it is another one."""
     subject, provider = seen.first.at(slot), seen.first.provider
@@ -101,9 +108,10 @@ async def _connect(
         return await _ask(services, seen, attempt, back, profile, slot, can_add=can_add)
     kind = "reconnected" if before.is_there else "connected"
     event = _event(kind, attempt, provider, account, now)
-    named = replace(event, name=seen.name(slot), slot=slot)
+    detail = WAS_THERE if was_there else ""
+    named = replace(event, name=seen.name(slot), slot=slot, detail=detail)
     connection = await arrivals.keep(services, Fresh(subject, back.token, profile, before, named))
-    return connection and seen.named(connection, slot)
+    return connection and replace(seen.named(connection, slot), was_there=was_there)
 
 
 async def _add(

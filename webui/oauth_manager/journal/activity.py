@@ -50,6 +50,9 @@ class Event:
     slot: str = ""
 
 
+WAS_THERE = "was_there"  # the detail of an account that was to be added, and was connected already
+
+
 @dataclass(frozen=True, slots=True)
 class ActivityPage:
     """A page, newest first; ``older`` asks for the next one, ``""`` if there is none."""

@@ -58,7 +58,8 @@ class Notice:
     """A message for a person from the bot, in their private chat.
 
     ``account`` is the name at the provider, ``""`` if unknown; ``at`` is in epoch
-    seconds; ``detail`` is a word of ours that says why an attempt failed.  ``slot`` tells
+    seconds; ``detail`` is a word of ours that says why an attempt failed, or that an account
+    which was to be added was there already.  ``slot`` tells
     which of several accounts of the service it is about, ``name`` what the person calls it.
     """
 

@@ -206,4 +206,6 @@ def _notify(
 ) -> None:
     user_id, provider = subject.user_id, subject.provider.name
     about = {"name": event.name, "slot": subject.slot}
+    if event.detail == activity.WAS_THERE:
+        about["detail"] = event.detail
     notices.add(storage, pipe, kind, user_id, provider, event.account, **about)
