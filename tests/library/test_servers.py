@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from typing import Any
@@ -26,7 +27,8 @@ from webui.oauth_manager import (
     Status,
     StoreUnavailable,
 )
-from webui.oauth_manager.protocol.metadata import FRESH_SECONDS
+from webui.oauth_manager.protocol.metadata import FRESH_SECONDS, ServerMetadata
+from webui.oauth_manager.protocol.metadata_cache import Discovery
 from webui.oauth_manager.providers import FaultyFile, build_providers, read, template
 
 pytestmark = pytest.mark.anyio
@@ -199,6 +201,23 @@ class TestIssuerAlone:
         await both.reseal(redis)
         server.answer = Answer(503)
         assert (await begin(manager_of(server, key=OTHER_KEY), redis))["at"]
+
+
+class TestASearch:
+    async def test_that_takes_too_long_as_a_whole_is_trouble_and_not_begun_at_once(self) -> None:
+        begun: list[int] = []
+
+        async def search() -> tuple[ServerMetadata, float]:
+            begun.append(1)
+            await asyncio.sleep(60)
+            raise AssertionError
+
+        cache = Discovery(FakeClock(), NAME, patience=0.05)
+        for _ in range(2):
+            with pytest.raises(OAuthUnavailable) as raised:
+                await cache.metadata(search)
+            assert raised.value.code == "timeout"
+        assert begun == [1]
 
 
 class TestMetadata:

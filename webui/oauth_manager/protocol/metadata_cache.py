@@ -11,6 +11,8 @@ from ..errors import OAuthMisconfigured, OAuthUnavailable, ProviderFailure, Stor
 from .metadata import STEP, ServerMetadata
 
 PAUSE_SECONDS = 10.0  # after a failure; callers meanwhile get the same answer at once
+# Each request has a deadline, and a search is up to eight of them.
+SEARCH_SECONDS = 20.0
 
 Search = Callable[[], Awaitable[tuple[ServerMetadata, float]]]
 """A search for metadata: they, and for how many seconds they are fresh."""
@@ -19,8 +21,9 @@ Search = Callable[[], Awaitable[tuple[ServerMetadata, float]]]
 class Discovery:
     """Cache of one issuer's metadata: one search at a time; trouble keeps the old metadata."""
 
-    def __init__(self, clock: Clock, name: str) -> None:
+    def __init__(self, clock: Clock, name: str, patience: float = SEARCH_SECONDS) -> None:
         self._name = name
+        self._patience = patience
         self._clock = clock
         self._asking: asyncio.Task[None] | None = None
         self._known: ServerMetadata | None = None
@@ -46,11 +49,14 @@ class Discovery:
     async def _ask(self, search: Search) -> None:
         seconds = PAUSE_SECONDS
         try:
-            self._known, seconds = await search()
+            async with asyncio.timeout(self._patience):
+                self._known, seconds = await search()
         except StoreUnavailable as failure:
             self._failure = partial(StoreUnavailable, failure.step, failure.code)
             # Nothing is known of the server itself, so the next one looks again.
             seconds = PAUSE_SECONDS if self._known else 0.0
+        except TimeoutError:
+            self._failure = partial(OAuthUnavailable, self._name, STEP, "timeout")
         except OAuthUnavailable as failure:
             self._failure = partial(OAuthUnavailable, self._name, STEP, failure.code)
         except OAuthMisconfigured as failure:
