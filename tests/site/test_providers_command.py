@@ -43,6 +43,29 @@ def test_the_list_has_every_provider_with_its_state(tmp_path: Path) -> None:
     assert "hush" not in done.output
 
 
+def test_one_of_the_settings_alone_is_told_with_all_that_has_to_be_typed() -> None:
+    """By its issuer, and as a remote MCP server, of which one name begins like the other."""
+    given = {
+        "EXTRA_PROVIDERS": "acme acme-mcp",
+        "ACME_ISSUER": "https://id.example/realms/a",
+        "ACME_CLIENT_SECRET": "hush",
+        "ACME_MCP_RESOURCE": "https://mcp.example/mcp",
+    }
+    done = run("acme", **given)
+    assert done.exit_code == 0
+    assert "https://bot.example/oauth/acme/callback" in done.output
+    assert done.output.splitlines()[-3:] == [
+        "  ACME_CLIENT_ID=",
+        "  ACME_CLIENT_SECRET=",
+        "  ACME_ISSUER=https://id.example/realms/a",
+    ]
+    done = run("acme-mcp", **given)
+    assert "acme-mcp: set up" in done.output
+    assert "https://bot.example/oauth/acme-mcp/client.json" in done.output
+    assert done.output.splitlines()[-1] == "  ACME_MCP_RESOURCE=https://mcp.example/mcp"
+    assert "CLIENT_ID=" not in done.output
+
+
 def test_one_is_told_with_all_that_has_to_be_typed() -> None:
     done = run("notion")
     assert done.exit_code == 0

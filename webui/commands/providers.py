@@ -42,7 +42,9 @@ def providers(name: str, what: str) -> None:
     elif name == "accept":
         _accept(what)
     elif name:
-        click.echo("\n".join(_described(found, _entry(found, name))))
+        known = _entry(found, name)
+        lines = _described(found, known) if known else _described_here(found, name)
+        click.echo("\n".join(lines))
     else:
         click.echo("\n".join(_listed(found)))
 
@@ -88,9 +90,10 @@ def _accept(name: str) -> None:
     click.echo("Accepted. Running processes follow within the hour, or when they start again.")
 
 
-def _entry(found: Survey, name: str) -> Entry:
+def _entry(found: Survey, name: str) -> Entry | None:
+    """Return what is known of a provider, None if the settings alone describe it."""
     known = found.own.get(name) or entry(name)
-    if known is None:
+    if known is None and name not in found.extra:
         near = ", ".join(nearest(name))
         fail("No provider is called that." + (f" Nearest: {near}." if near else ""))
     return known
@@ -121,8 +124,7 @@ def _described(found: Survey, known: Entry) -> Iterator[str]:
     """Yield all that an operator has to type, at the vendor's site and here."""
     name = known.name
     fields, facts = known.fields, known.facts
-    base = found.given["BASE_URL"].text.rstrip("/") if "BASE_URL" in found.given else "BASE_URL"
-    callback = f"{base}/oauth/{name}/callback"
+    callback = f"{_base(found)}/oauth/{name}/callback"
     yield f"{fields.get('label', name)} ({name}): {_state(found, name)}"
     if "homepage" in facts:
         yield facts["homepage"]
@@ -142,6 +144,43 @@ def _described(found: Survey, known: Entry) -> Iterator[str]:
     if "source" in facts:
         yield f"\nSources, checked {facts.get('checked', 'never')}"
         yield from (f"  {source}" for source in facts["source"])
+
+
+def _described_here(found: Survey, name: str) -> Iterator[str]:
+    """Yield the same for a provider that the settings alone describe."""
+    yield f"{name}: {_state(found, name)}"
+    yield f"\nCallback address\n  {_base(found)}/oauth/{name}/callback"
+    yield "\nAt the vendor"
+    if variable(name, "RESOURCE") in found.given:
+        yield "  Nothing, where the server takes client documents or registers clients itself."
+        yield f"\nClient id, where it takes documents\n  {_base(found)}/oauth/{name}/client.json"
+    else:
+        yield "  Register a client with that callback address, and copy its id and secret."
+    yield "\nSettings"
+    yield f"  EXTRA_PROVIDERS={','.join(found.extra)}"
+    secrets = {variable(name, "CLIENT_SECRET"), variable(name, "CLIENT_KEY")}
+    needed = {variable(name, "CLIENT_ID"), variable(name, "CLIENT_SECRET")}
+    given = set(_own_settings(found, name))
+    if variable(name, "RESOURCE") not in given:
+        given |= needed
+    for each in sorted(given):
+        is_told = each in found.given and each not in secrets
+        yield f"  {each}={found.given[each].text if is_told else ''}"
+
+
+def _own_settings(found: Survey, name: str) -> Iterator[str]:
+    """Yield the settings that are given of a provider, and not of one whose name begins so."""
+    start = variable(name, "")
+    longer = tuple(
+        other
+        for each in found.extra
+        if (other := variable(each, "")) != start and other.startswith(start)
+    )
+    yield from (one for one in found.given if one.startswith(start) and not one.startswith(longer))
+
+
+def _base(found: Survey) -> str:
+    return found.given["BASE_URL"].text.rstrip("/") if "BASE_URL" in found.given else "BASE_URL"
 
 
 def _settings(found: Survey, known: Entry) -> Iterator[str]:
