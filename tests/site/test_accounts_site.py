@@ -12,7 +12,7 @@ from tests.kit.account_provider import answer_of
 from tests.kit.site_fixtures import Browser, Place, handed_off, site_at
 from webui.cards.accounts import shown_as
 from webui.cards.build import make_card
-from webui.cards.gallery import CASES, NOW
+from webui.cards.gallery import CASES, NOW, ON
 from webui.cards.model import Screen
 from webui.oauth_manager import OAuthAmbiguous, SwitchOffer
 from webui.oauth_manager.values import replace
@@ -53,6 +53,33 @@ async def test_one_account_is_shown_as_ever(place: Place, ann: Browser) -> None:
     assert "another account" not in page
     assert "~" not in page
     assert "Add another account" in (await ann.get("/connections/github")).text
+
+
+@pytest.mark.parametrize(
+    ("provider", "own", "hint"),
+    [
+        ("discord", "Switch to the other account there first.", "Switch to the other account"),
+        ("discord", "", "To use another one, sign out there first."),
+        ("github", "", ""),
+    ],
+)
+async def test_what_to_do_where_no_account_is_asked_for_stands_below_the_button(
+    place: Place, ann: Browser, provider: str, own: str, hint: str
+) -> None:
+    place.site.manager.providers[provider].account_choice = own
+    place.fake.account = answer_of(f"/{provider}", "mona")
+    await place.connect(ann, provider)
+    page = (await ann.get(f"/connections/{provider}")).text
+    _, _, after = page.partition("Add another account")
+    beside = after.partition("</form>")[2].partition("</div>")[0]
+    assert hint in beside
+    assert bool(hint) is bool(beside.strip())
+
+
+def test_each_of_the_four_peers_asks_for_the_account_or_says_what_to_do() -> None:
+    for name in ("discord", "github", "google", "microsoft"):
+        known = ON[name]
+        assert bool(known.account_picker) is not bool(known.account_choice), name
 
 
 async def test_each_account_has_a_row_of_its_own(place: Place, two: Browser) -> None:

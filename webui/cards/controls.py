@@ -141,7 +141,15 @@ def _action(about: About, key: str, kind: Kind, must: Style) -> Action:
         hx_url=hx_url,
         fields=_fields(about, kind),
         questions=_questions(about) if is_to_ask and kind.method == "post" else (),
+        hint=_hint(about) if kind.intent == "add" else "",
     )
+
+
+def _hint(about: About) -> str:
+    """Say what to do at a service that does not ask which account to use."""
+    if about.provider.account_picker:
+        return ""
+    return about.provider.account_choice or about.say("action.add_hint")
 
 
 def _questions(about: About) -> tuple[Question, ...]:

@@ -51,7 +51,7 @@ class Action(Struct, frozen=True):
 
     ``hx_url`` is ``""`` if htmx takes no part; ``suffix`` completes the accessible
     name; ``busy`` replaces the label while it works; ``fields`` are hidden, ``questions``
-    are for the person.
+    are for the person.  ``hint`` stands below it.
     """
 
     id: str
@@ -64,6 +64,7 @@ class Action(Struct, frozen=True):
     hx_url: str = ""
     fields: tuple[tuple[str, str], ...] = ()
     questions: tuple[Question, ...] = ()
+    hint: str = ""
 
 
 class CardNote(Struct, frozen=True):

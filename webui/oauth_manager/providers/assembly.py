@@ -14,6 +14,7 @@ from .provider import OAuthProvider
 
 _OF_THE_SAME_SERVER = frozenset(
     {
+        "account_choice",
         "account_url",
         "api_hosts",
         "ask",

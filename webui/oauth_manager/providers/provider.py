@@ -134,6 +134,7 @@ class OAuthProvider(Registration):
     max_accounts: int = MAX_ACCOUNTS  # that one person may connect
     # authorize parameters that make it ask which account to use
     account_picker: Mapping[str, str] = field(default_factory=dict)
+    account_choice: str = ""  # for people, where it cannot be asked: what to do there before
     # feature: what the bot does with the service, in a few words -> the scopes it needs
     features: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

@@ -164,6 +164,7 @@ SCHEMA = (
     ),
     # In files alone.
     Field("account_picker", "parameters"),
+    Field("account_choice", "line"),
     Field("ask", "ask"),
     Field("homepage", "endpoint"),
     Field("source", "addresses"),
