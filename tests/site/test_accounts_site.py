@@ -258,15 +258,22 @@ async def test_support_sees_each_account_masked_and_acts_on_the_one_that_is_mean
         await come_back(place, ann, "github", intent="add")
         page = (await carol.get("/support/people/ann?reason=ticket+4411")).text
         assert 'id="service-github~"' in page
-        assert 'id="service-github~hubert"' in page
+        (told,) = set(re.findall(r'id="service-github~([0-9a-f]{16})"', page))
+        assert "hubert" not in page
+        pictured = await carol.get("/support/people/ann/preview?reason=ticket+4411")
+        assert "hubert" not in pictured.text
+        assert f"github~{told}" in pictured.text
         assert "GitHub (mona)" not in page
         assert "GitHub (hubert)" not in page
         act = {"provider": "github~hubert", "reason": "Asked for help with it"}
+        assert (await carol.post("/support/people/ann/disconnect", act)).status_code == 404
+        act = {"provider": f"github~{told}", "reason": "Asked for help with it"}
         assert (
             await carol.get(f"/support/people/ann/disconnect?{urlencode(act)}")
         ).status_code == 200
         done = await carol.post("/support/people/ann/disconnect", act)
         assert done.status_code == 200
+        assert "hubert" not in done.text
         assert await names(place) == ["mona"]
         act["provider"] = "github~NO"
         assert (await carol.post("/support/people/ann/disconnect", act)).status_code == 404

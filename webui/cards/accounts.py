@@ -34,13 +34,17 @@ def parted(place: str) -> tuple[str, str]:
 
 
 def shown_as(
-    providers: Mapping[str, OAuthProvider], connection: Connection, name: str | None = None
+    providers: Mapping[str, OAuthProvider],
+    connection: Connection,
+    name: str | None = None,
+    place: str = "",
 ) -> OAuthProvider:
     """Return the provider for the card of a connection; the same if it is the only account.
 
-    ``name`` stands for that of one of several, if another is to be shown.
+    ``name`` and ``place`` stand for those of one of several, if others are to be shown.
     """
     provider = providers[connection.provider]
     if connection.place == provider.name:
         return provider
-    return of_account(provider, connection.place, connection.name if name is None else name)
+    shown = connection.name if name is None else name
+    return of_account(provider, place or connection.place, shown)

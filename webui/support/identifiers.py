@@ -1,7 +1,8 @@
-"""Names for support staff: a person's id to the letter, the name of an account masked."""
+"""Names for support staff: a person's id to the letter, an account's masked or a digest."""
 
 from __future__ import annotations
 
+import hmac
 import re
 import unicodedata
 
@@ -25,6 +26,18 @@ def masked(label: str) -> str:
     if len(plain) == 1:
         return HIDDEN
     return plain[0] + HIDDEN + (plain[-1] if len(plain) >= _SHORT else "")
+
+
+def staff_place(place: str, user_id: str, secret: str) -> str:
+    """Return a place that names one of several accounts by a digest, in addresses too.
+
+    Its own slot was the account's name once.
+    """
+    provider, _, slot = place.partition("~")
+    if not slot:
+        return place
+    told = repr(("staff place", user_id, place)).encode()
+    return f"{provider}~{hmac.digest(secret.encode(), told, 'sha256').hex()[:16]}"
 
 
 def spelled(user_id: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from webui.cards import Screen, base_key, make_card
+from webui.cards.accounts import parted
 from webui.cards.states import BASES, ENDED, STORED, TROUBLED, WORKING, Tone
 from webui.cards.timeline import Entry
 from webui.oauth_manager import LINK_CODE_TTL, Connection, Event, OAuthProvider, Profile
@@ -54,6 +55,7 @@ class Row(Struct, frozen=True):
     """
 
     name: str
+    mark: str
     label: str
     tag: str
     tone: Tone
@@ -95,6 +97,7 @@ def make_row(provider: OAuthProvider, connection: Connection, screen: Screen) ->
     line, sign = _LINES[card.tone]
     return Row(
         name=provider.name,
+        mark=card.mark,
         label=provider.label,
         tag=card.tag,
         tone=card.tone,
@@ -203,4 +206,4 @@ def _tell(
 
 
 def _command(verb: str, provider: OAuthProvider) -> Markup:
-    return Markup("<code>{} {}</code>").format(verb, provider.name)
+    return Markup("<code>{} {}</code>").format(verb, parted(provider.name)[0])

@@ -19,6 +19,7 @@ from webui.oauth_manager.values import Struct, replace
 from webui.rendering.render import render
 from webui.sessions.note import Note
 from webui.site import Site, form_of, site_of
+from webui.support.identifiers import staff_place
 from webui.text import words
 from webui.views.card_responses import screen_of
 from webui.views.support.gate import field_of, keep_record, may_act, reason_fault
@@ -125,11 +126,12 @@ async def _do(act: Act, request: Request) -> Response:
     site = site_of(request)
     user_id = person_of(request)
     fields = await form_of(request)
-    place, reason = _service_of(request, act, fields), field_of(fields, "reason")
-    provider, _ = parted(place)
+    named, reason = _service_of(request, act, fields), field_of(fields, "reason")
+    provider, _ = parted(named)
     if fault := reason_fault(reason):
         return _question(request, staff, act, fields, fault=fault)
     await may_act(request, staff)
+    place = await _place_of(site, user_id, named)
     if act.name == "check":
         await site.limiter.hit("check", f"staff {staff.id}")  # not the person of that id
     keep = partial(
@@ -166,9 +168,20 @@ def _service_of(request: Request, act: Act, fields: Mapping[str, object]) -> str
     return place
 
 
+async def _place_of(site: Site, user_id: str, named: str) -> str:
+    """Return the place of the account that a staff page names.  Raises 404 if there is none."""
+    if parted(named)[1] in ("", "~"):
+        return named
+    secret = site.settings.session_secrets[0]
+    for connection in await site.manager.connections(site.redis, user_id, resume=False):
+        if staff_place(connection.place, user_id, secret) == named:
+            return connection.place
+    raise HTTPException(404)
+
+
 async def _card(site: Site, user_id: str, place: str, note: Note | None) -> Card:
     """Describe the service now, in the words that the person would read."""
     connection = await site.manager.connection(site.redis, user_id, place, resume=False)
-    known = as_staff_see(site, connection)
+    known = as_staff_see(site, user_id, connection)
     card = picture(make_card(known, connection, note, screen_of(site, "list")))
     return replace(card, actions=())  # they may differ from those on the person's own page

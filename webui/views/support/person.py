@@ -22,7 +22,7 @@ from webui.oauth_manager.values import replace
 from webui.rendering.render import render
 from webui.site import Site, site_of
 from webui.support.history import KINDS, STEPS, history
-from webui.support.identifiers import masked, spelled
+from webui.support.identifiers import masked, spelled, staff_place
 from webui.support.paths import person_path, user_id_in, with_query
 from webui.support.rows import Row, explained, make_row, problems, verdict
 from webui.text import words
@@ -68,8 +68,9 @@ async def _rows(
     site: Site, user_id: str, connections: Collection[Connection], screen: Screen
 ) -> list[Row]:
     """Build a row for each service; one that is not connected has its last event."""
-    services = {c.place: as_staff_see(site, c) for c in connections}
-    rows = [make_row(services[c.place], c, screen) for c in connections]
+    seen = [(as_staff_see(site, user_id, c), c) for c in connections]
+    services = {provider.name: provider for provider, _ in seen}
+    rows = [make_row(provider, c, screen) for provider, c in seen]
     if all(row.stored for row in rows):
         return rows
     page = await site.manager.activity(site.redis, user_id, kinds=STEPS)
@@ -125,7 +126,7 @@ async def preview(request: Request) -> Response:
     known = await is_known(site, user_id, connections)
     await _record(request, staff, "previewed", user_id, reason, known)
     screen = screen_of(site, "list")
-    cards = [make_card(as_staff_see(site, c), c, None, screen) for c in connections]
+    cards = [make_card(as_staff_see(site, user_id, c), c, None, screen) for c in connections]
     return render(
         request,
         "support_preview.html",
@@ -170,9 +171,10 @@ def ask_for_reason(request: Request, staff: Staff, user_id: str, page: str = "")
     )
 
 
-def as_staff_see(site: Site, connection: Connection) -> OAuthProvider:
-    """Return the connection's provider; as one of several accounts its label is masked too."""
-    return shown_as(site.manager.providers, connection, masked(connection.name))
+def as_staff_see(site: Site, user_id: str, connection: Connection) -> OAuthProvider:
+    """Return the connection's provider; the name of one of several accounts is masked."""
+    place = staff_place(connection.place, user_id, site.settings.session_secrets[0])
+    return shown_as(site.manager.providers, connection, masked(connection.name), place)
 
 
 def picture(card: Card) -> Card:
