@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from urllib.parse import urlencode
 
 import pytest
@@ -154,6 +155,15 @@ async def test_with_htmx_a_name_and_the_default_change_where_they_stand(
     done = await two.post(f"{path}/default", {"use": "none"}, htmx=True)
     assert "asks you now which account you mean" in done.text
     assert await names(place) == ["mona", "work"]
+
+
+async def test_another_tab_is_told_of_a_new_name(place: Place, two: Browser) -> None:
+    page = (await two.get("/connections")).text
+    seen = re.findall('name="seen" value="([^"]*)"', page)
+    poll = "/connections?" + urlencode([("seen", unescape(mark)) for mark in seen])
+    assert (await two.get(poll, htmx=True)).status_code == 204
+    await two.post("/connections/github~hubert/rename", form={"name": "Work"})
+    assert "GitHub (Work)" in (await two.get(poll, htmx=True)).text
 
 
 async def test_the_question_adds_the_account_beside_the_other(place: Place, ann: Browser) -> None:

@@ -247,7 +247,8 @@ def _fingerprint(about: parts.About, outcome: str) -> str:
     )
     going_on = outcome if goes_on else ""
     account = _account(known) if known else ""
-    standing = repr((about.key, account, scopes, parts.matter(about), told, going_on))
+    named = (known.name, known.is_default) if known and known.name else ()
+    standing = repr((about.key, account, scopes, parts.matter(about), told, going_on, *named))
     return hashlib.blake2s(standing.encode(errors="replace"), digest_size=6).hexdigest()
 
 

@@ -7,6 +7,7 @@ their providers, no session's life, no counter.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from itertools import repeat
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -68,9 +69,9 @@ async def _rows(
     site: Site, user_id: str, connections: Collection[Connection], screen: Screen
 ) -> list[Row]:
     """Build a row for each service; one that is not connected has its last event."""
-    seen = [(as_staff_see(site, user_id, c), c) for c in connections]
-    services = {provider.name: provider for provider, _ in seen}
-    rows = [make_row(provider, c, screen) for provider, c in seen]
+    shown = [as_staff_see(site, user_id, c) for c in connections]
+    services = {provider.name: provider for provider in shown}
+    rows = list(map(make_row, shown, connections, repeat(screen)))
     if all(row.stored for row in rows):
         return rows
     page = await site.manager.activity(site.redis, user_id, kinds=STEPS)
