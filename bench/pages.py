@@ -28,6 +28,7 @@ from bench.meter import Call, interleaved, median
 from bench.people import populate
 from bench.provider import allowed, provider
 from bench.report import Report, Size
+from tests.kit.account_provider import AccountProvider, added
 from tests.kit.fake_provider import FakeProvider
 from tests.kit.library import BASE_URL, fake_provider, manager_for, providers_config
 from tests.kit.site_fixtures import HTMX, running
@@ -48,6 +49,8 @@ CARD = "GET /connections/github for htmx, the card alone"
 POLL = "GET /connections for htmx, nothing new"
 READ_IN_TURN = "session and connections read, many people in turn"
 IN_TURN = "GET /connections, many people in turn"
+ONE = "GET /connections, one account of GitHub"
+FIVE = "GET /connections, five accounts of GitHub"
 CONNECT = "POST /connections/github/connect"
 CALLBACK = "GET /oauth/github/callback"
 
@@ -87,6 +90,7 @@ async def measure(redis_url: str, size: Size, report: Report) -> None:
             people = await signed_in(app, manager, redis, ids)
             page = await _reads(people, bare_app, size, report)
             await _ways(people, bare_app, size, report)
+            await _accounts(app, redis, size, report)
         weigh(page, report)
         await redis.aclose()
     await manager.aclose()
@@ -146,6 +150,26 @@ async def _ways(people: list[Browser], bare_app: ASGIApp, size: Size, report: Re
     rows: dict[str, Call] = {READ: lambda: bare.get("/read"), CONNECT: leave, CALLBACK: come_back}
     figures = await _cpu(rows, size, report)
     report.judge("starting a connection", figures[CONNECT], figures[READ])
+
+
+async def _accounts(app: ASGIApp, redis: Redis, size: Size, report: Report) -> None:
+    """Measure the page of a person with five accounts beside that of one with one."""
+    fake = AccountProvider()
+    manager = manager_for(fake)
+    names = ["mona", "hubert", "ada", "grace", "linus"]
+    for person, accounts in {"one": names[:1], "five": names}.items():
+        for account in accounts:
+            await added(manager, fake, redis, account, user_id=person)
+    one, five = await signed_in(app, manager, redis, ["one", "five"])
+    await _expect(one.get("/connections"), 200, 'id="conn-github"')
+    await _expect(five.get("/connections"), 200, 'id="conn-github~linus"')
+    rows: dict[str, Call] = {
+        ONE: lambda: one.get("/connections"),
+        FIVE: lambda: five.get("/connections"),
+    }
+    figures = await _cpu(rows, size, report)
+    report.judge("page of five accounts of one service", figures[FIVE], figures[ONE])
+    await manager.aclose()
 
 
 async def _cpu(rows: Mapping[str, Call], size: Size, report: Report) -> dict[str, list[float]]:
