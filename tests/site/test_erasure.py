@@ -198,7 +198,7 @@ class TestACluster:
     ) -> None:
         await manager.settle_for_import(cluster)
         token = TokenData("a", expires_at=4e9, provider="google")
-        page = [(f"u{number}", token, Profile()) for number in range(9)]
+        page = [(f"u{number}", token, Profile(), "") for number in range(9)]
         assert set(await manager.import_page(cluster, page)) == {Imported.STORED}
         assert set(await manager.import_page(cluster, page)) == {Imported.SAME}
         assert await manager.get_token("u3", "google", cluster) == "a"

@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
@@ -18,12 +19,13 @@ from redis.asyncio import Redis
 
 from tests.kit.every import every
 from tests.kit.fake_provider import FakeProvider, serve
-from tests.kit.library import KEY, connected, granted, manager_for
+from tests.kit.library import KEY, connected, fake_provider, granted, manager_for
 from tests.kit.site_fixtures import SESSION_SECRET
-from tests.kit.whole_person import STRANGE, everything
+from tests.kit.whole_person import STRANGE, everything, mentions
 from webui.cli import main
 from webui.commands.intake import MOST_TOLD
-from webui.oauth_manager import OAuthManager, Status, TokenData
+from webui.oauth_manager import OAuthAmbiguous, OAuthManager, Status, TokenData
+from webui.oauth_manager.protocol.transport import Transport
 from webui.oauth_manager.storage import keys
 from webui.people_data import intake
 from webui.people_data.intake import Fault, Report, read_row
@@ -205,6 +207,7 @@ FAULTS = {
     b"\xff\xfe": "is no JSON",
     b" " * (intake.LONGEST + 1): "is too long",
 }
+NO_NAME = "has an account name that is not 1 to 32 letters, digits, hyphens"
 NO_MOMENT = "has an expires_at that is no moment in epoch seconds"
 WRONG = {
     "a person without a name": ({"user_id": ""}, "has no user_id that can be one"),
@@ -225,6 +228,8 @@ WRONG = {
     "scopes by number": ({"scopes": 7}, "has a field that cannot be read"),
     "an account of numbers": ({"account": [1]}, "has a field that cannot be read"),
     "a half character": ({"account": "\ud800"}, "has a field that cannot be read"),
+    "a name of signs": ({"account": {"name": "<b>"}}, NO_NAME),
+    "a name by number": ({"account": {"id": "42", "name": 7}}, NO_NAME),
     "half a token": ({"access_token": "\ud800"}, "has a field that cannot be read"),
 }
 
@@ -255,7 +260,7 @@ def test_a_field_that_is_wrong_is_named_and_not_quoted(fields: dict[str, Any], s
 )
 def test_any_line_is_an_entry_or_a_fault(data: bytes) -> None:
     try:
-        user_id, token, _ = read_row(data, PROVIDERS)
+        user_id, token, *_ = read_row(data, PROVIDERS)
     except Fault:
         return
     assert user_id
@@ -297,6 +302,89 @@ class TestPages:
             connection = await manager.connection(redis, user, "github")
             assert connection.profile.account.label == "mona"
             assert await manager.get_token(user, "github", redis) == first.access_token
+
+
+def several(*names: str, **fields: Any) -> bytes:
+    """A line for each account that ann has at GitHub."""
+    return lines(
+        *(
+            line(
+                access_token=f"{SECRET}-{name}",
+                account={"id": str(number), "label": f"mona{number}", "name": name},
+                **fields,
+            )
+            for number, name in enumerate(names, 1)
+        )
+    )
+
+
+class TestAccountsWithNames:
+    async def run(self, redis: Any, data: bytes, **how: bool) -> dict[str, int]:
+        report = Report(str)
+        await intake.run(OAuthManager(KEY), redis, BytesIO(data), report, **how)
+        return dict(report.counts)
+
+    async def test_each_is_stored_beside_the_others_and_addressed_by_its_name(
+        self, redis: Redis
+    ) -> None:
+        data = several("Work", "My home", "third")
+        assert await self.run(redis, data, writes=False) == {"stored": 3}
+        assert await everything(redis) == {}
+        assert await self.run(redis, data) == {"stored": 3}
+        manager = OAuthManager(KEY)
+        rows = await manager.list_user_connections("ann", redis)
+        assert [(row["account"], row["label"]) for row in rows] == [
+            ("work", "mona1"),
+            ("my-home", "mona2"),
+            ("third", "mona3"),
+        ]
+        for name in ("Work", "My home", "third"):
+            token = await manager.get_token("ann", "github", redis, account=name)
+            assert token == f"{SECRET}-{name}"
+        with pytest.raises(OAuthAmbiguous):
+            await manager.get_token("ann", "github", redis)
+        assert await manager.find_accounts(redis, "github", "mona3") == ("ann",)
+        before = await everything(redis)
+        assert await self.run(redis, data) == {"same": 3}
+        assert await everything(redis) == before
+
+    async def test_one_with_a_name_is_the_one_account(self, redis: Redis) -> None:
+        assert await self.run(redis, several("Work")) == {"stored": 1}
+        manager = OAuthManager(KEY)
+        assert await manager.get_token("ann", "github", redis) == f"{SECRET}-Work"
+        assert await manager.get_token("ann", "github", redis, account="work")
+        assert await redis.exists(keys.tokens("ann", "github"))
+
+    async def test_one_that_is_connected_without_a_name_stays_beside_it(self, redis: Redis) -> None:
+        assert await self.run(redis, lines(line())) == {"stored": 1}
+        assert await self.run(redis, several("Work")) == {"stored": 1}
+        rows = await OAuthManager(KEY).list_user_connections("ann", redis)
+        assert [row["account"] for row in rows] == ["mona", "work"]
+
+    async def test_the_same_account_under_another_name_stays_as_it_is(self, redis: Redis) -> None:
+        await self.run(redis, several("Work"))
+        assert await self.run(redis, several("Other"), replaces=True) == {"kept": 1}
+        rows = await OAuthManager(KEY).list_user_connections("ann", redis)
+        assert [row["account"] for row in rows] == ["work"]
+
+    async def test_more_than_there_may_be_are_left_out_and_told(self, redis: Redis) -> None:
+        most = OAuthManager(KEY).providers["github"].max_accounts
+        data = several(*(f"number-{n}" for n in range(most + 1)))
+        assert await self.run(redis, data) == {"stored": most, "full": 1}
+        report = Report(str)
+        report.counts["full"] = 1
+        assert not report.is_whole
+
+    async def test_one_that_was_disconnected_here_stays_so(self, redis: Redis) -> None:
+        data = several("Work", "Home")
+        await self.run(redis, data)
+        manager = OAuthManager(KEY, transport=Transport(httpx.ASGITransport(fake_provider())))
+        await manager.delete_token(redis, "ann", "github", account="home")
+        assert await self.run(redis, data) == {"same": 1, "kept": 1}
+        assert await self.run(redis, data, replaces=True) == {"same": 1, "stored": 1}
+        await manager.erase(redis, "ann")
+        assert await self.run(redis, data) == {"kept": 2}
+        assert await mentions(redis, "ann") == []
 
 
 class TestWhatCameSince:

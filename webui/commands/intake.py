@@ -18,6 +18,7 @@ _SAID = {
     "replaced": "replaced what was there",
     "same": "were there already",
     "kept": "left alone: another connection is there, or was disconnected here",
+    "full": "left out: the person has as many accounts there as they may have",
     "verified": "work at their provider",
     "refused": "refused by their provider: the person has to connect again",
     "not_verified": "not verified: their provider did not say",

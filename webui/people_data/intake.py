@@ -21,7 +21,7 @@ from webui.oauth_manager import (
     TokenData,
     check_user_id,
 )
-from webui.oauth_manager.storage import seconds, texts
+from webui.oauth_manager.storage import account_name, as_shown, seconds, texts
 from webui.oauth_manager.storage.calls import RedisClient
 
 PAGE = 500  # lines that are stored together
@@ -29,7 +29,7 @@ LONGEST = 256 * 1024  # bytes of a line
 _ASKED_AT_ONCE = 8  # providers that are asked together
 _TEXTS = ("access_token", "refresh_token", "token_type")
 
-Row = tuple[str, TokenData, Profile]
+Row = tuple[str, TokenData, Profile, str]  # the last is the account's name
 
 
 class Fault(ValueError):
@@ -49,8 +49,9 @@ class Report:
 
     @property
     def is_whole(self) -> bool:
-        """Return whether nothing was left: no faulty line, no token that does not work."""
-        return not (self.counts["faulty"] or self.counts["refused"] or self.counts["not_verified"])
+        """Return whether nothing was left: no faulty line, no account too many, no dead token."""
+        left = ("faulty", "refused", "not_verified", "full")
+        return not any(self.counts[name] for name in left)
 
 
 async def run(
@@ -73,7 +74,7 @@ async def run(
             ours = [
                 row
                 for row, outcome in zip(page, outcomes, strict=True)
-                if outcome is not Imported.KEPT
+                if outcome not in (Imported.KEPT, Imported.FULL)
             ]
             await _verify(manager, redis, ours, report)
 
@@ -84,14 +85,17 @@ async def _verify(
     """Ask the provider of each, a few at a time."""
     room = asyncio.Semaphore(_ASKED_AT_ONCE)
 
-    async def ask(user_id: str, provider: str) -> Health:
+    async def ask(user_id: str, provider: str, name: str) -> Health:
         async with room:
-            health = await manager.check(redis, user_id, provider)
+            health = await manager.check(redis, user_id, provider, account=name or "~")
             if health is Health.RECONNECT_NEEDED:  # the bot does not tell of it unasked
-                await manager.stories.told_of_end(redis, user_id, provider)
+                known = await manager.connection(redis, user_id, provider, account=name or "~")
+                await manager.stories.told_of_end(redis, user_id, provider, known.slot)
             return health
 
-    found = await asyncio.gather(*(ask(user_id, token.provider) for user_id, token, _ in page))
+    found = await asyncio.gather(
+        *(ask(user_id, token.provider, name) for user_id, token, _, name in page)
+    )
     for health in found:
         if health is Health.WORKING:
             report.counts["verified"] += 1
@@ -103,9 +107,9 @@ async def _verify(
 
 def _pages(rows: Iterator[Row]) -> Iterator[list[Row]]:
     """Yield pages in which no connection comes twice."""
-    page: dict[tuple[str, str], Row] = {}
+    page: dict[tuple[str, str, str], Row] = {}
     for row in rows:
-        place = row[0], row[1].provider
+        place = row[0], row[1].provider, row[3] and account_name(row[3])
         if len(page) == PAGE or place in page:
             yield list(page.values())
             page.clear()
@@ -149,7 +153,7 @@ def read_row(line: bytes, providers: Mapping[str, object]) -> Row:
         raise Fault("has no user_id that can be one") from None
     if not isinstance(found.get("provider"), str) or found["provider"] not in providers:
         raise Fault("has a provider that is not known here")
-    return user_id, _token(found), _profile(found)
+    return user_id, _token(found), _profile(found), _name(found)
 
 
 def _token(found: dict[str, Any]) -> TokenData:
@@ -167,6 +171,16 @@ def _token(found: dict[str, Any]) -> TokenData:
         return TokenData.from_dict({**found, "scopes": scopes, "generation": "", "client_id": ""})
     except (TypeError, ValueError):
         raise Fault("has a field that cannot be read") from None
+
+
+def _name(found: dict[str, Any]) -> str:
+    """Return what the person calls the account, ``""`` if it has no name."""
+    given = found.get("account")
+    name = given.get("name") or "" if isinstance(given, dict) else ""
+    try:
+        return as_shown(name) if name else ""
+    except ValueError:
+        raise Fault("has an account name that is not 1 to 32 letters, digits, hyphens") from None
 
 
 def _profile(found: dict[str, Any]) -> Profile:

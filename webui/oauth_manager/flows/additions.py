@@ -65,7 +65,7 @@ async def add(
             told = replace(event, detail=WAS_THERE)
             found = await _stored(services, seen, token, profile, told, slot)
             return found and replace(found, was_there=True)
-        account = await _listed(services, seen, profile, wanted)
+        account = await listed(services, seen, profile, wanted)
         if account:
             break
         await asyncio.sleep(_PAUSE)  # this very account is being added just now
@@ -76,10 +76,10 @@ async def add(
     seen = replace(seen, names=seen.names.with_one(account))
     connection = await _stored(services, seen, token, profile, event, account.slot)
     if connection is None:
-        await name_list.change(storage, first, lambda names: _without(names, account))
+        await name_list.change(storage, first, lambda names: without(names, account))
         return None
     with suppress(StoreUnavailable, RecordUnreadable):  # the next look does it
-        await name_list.change(storage, first, lambda names: _settled(names, account))
+        await name_list.change(storage, first, lambda names: settled(names, account))
     return connection
 
 
@@ -105,8 +105,11 @@ async def _now(services: Services, seen: Look) -> Look:
     return replace(now, stored={**now.stored, "": begun})
 
 
-async def _listed(services: Services, seen: Look, profile: Profile, wanted: str) -> Named | None:
-    """List the account; return its entry, ``None`` if another process lists the same account."""
+async def listed(services: Services, seen: Look, profile: Profile, wanted: str) -> Named | None:
+    """List the account; return its entry, ``None`` if another process lists the same account.
+
+    Raises ``FlowRefused("too_many")``.
+    """
     first, now = seen.first, services.storage.clock.now()
     account: Named | None = None
 
@@ -151,11 +154,13 @@ def _named(seen: Look, names: Names, profile: Profile, wanted: str, now: float) 
     return Named(slot, shown, since=now, account_id=profile.account.id)
 
 
-def _without(names: Names, account: Named) -> Names:
+def without(names: Names, account: Named) -> Names:
+    """Take the account from the list, unless it was listed anew since."""
     return names.without(account.slot) if names.at(account.slot) == account else names
 
 
-def _settled(names: Names, account: Named) -> Names:
+def settled(names: Names, account: Named) -> Names:
+    """Say in the list that the account is there."""
     known = names.at(account.slot)
     is_ours = known is not None and known.since == account.since
     if known and is_ours:

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from ..errors import OAuthError
-from ..journal import activity
 from ..links import attempts
 from ..models import Profile
 from ..providers.provider import OAuthProvider
@@ -19,7 +18,7 @@ from ..storage.key_pages import WalkTurn
 from ..storage.keys import UserId, check_user_id
 from ..storage.storage import Subject
 from ..token_data import TokenData
-from . import erasure, holdings
+from . import erasure, holdings, named_imports
 from .display import Display
 from .erasure import Erasure
 
@@ -138,25 +137,30 @@ class People(Display):
     async def import_page(
         self,
         redis: RedisClient,
-        page: Sequence[tuple[str, TokenData, Profile]],
+        page: Sequence[tuple[str, TokenData, Profile, str]],
         *,
         replaces: bool = False,
         writes: bool = True,
     ) -> list[Imported]:
         """Store connections of another system: user id, tokens with their provider, profile.
 
-        Each is of another connection.  What is there already, or was disconnected here,
+        Each is of another connection; the last is the account's name, ``""`` of the only or
+        first one.  What is there already, or was disconnected here,
         stays so unless it ``replaces``; nobody is told, and no provider is asked.  Without
         ``writes`` it only tells what would come of each.
         """
         entries = [
             Entry(self._subject(redis, user_id, token.provider), token, profile)
-            for user_id, token, profile in page
+            for user_id, token, profile, _ in page
         ]
-        ended = [] if replaces else await self._ended([entry.subject for entry in entries])
-        return await imports.put(
-            self._storage, entries, replaces=replaces, writes=writes, ended=ended
-        )
+        how = {"replaces": replaces, "writes": writes}
+        plain = [entry for entry, row in zip(entries, page, strict=True) if not row[3]]
+        ended = [] if replaces else await self._ended([entry.subject for entry in plain])
+        outcomes = iter(await imports.put(self._storage, plain, ended=ended, **how))
+        return [
+            await named_imports.put(self._services, entry, name, **how) if name else next(outcomes)
+            for entry, (*_, name) in zip(entries, page, strict=True)
+        ]
 
     async def _ended(self, subjects: Sequence[Subject]) -> list[Subject]:
         """Find the connections that were disconnected here, as the timelines tell."""
@@ -170,13 +174,8 @@ class People(Display):
         return [
             subject
             for subject, is_told in zip(subjects, told, strict=True)
-            if is_told and await self._is_ended(subject)
+            if is_told and await named_imports.is_ended(self._services, subject)
         ]
-
-    async def _is_ended(self, subject: Subject) -> bool:
-        place = self._storage, subject.redis, subject.user_id
-        asked = {"provider": subject.place, "kinds": ("disconnected",), "size": 1}
-        return bool((await activity.read(*place, **asked)).events)  # type: ignore[arg-type]
 
     async def _known(
         self, redis: RedisClient, user_id: UserId, *, walks: bool

@@ -4,7 +4,7 @@ from ..clock import Clock, deadline
 from ..configuration.redis_address import RedisAddress, redis_address
 from ..connection import describe
 from ..shapes import seconds, shaped, texts
-from .account_names import account_name, handle, is_account
+from .account_names import account_name, as_shown, handle, is_account
 from .canary import TROUBLE, Fit, TooOld, WrongKey, look
 from .clients import client_at
 from .engine import NO_PERSISTENCE, SAFE_POLICY, Engine, dangers, facts
@@ -39,6 +39,7 @@ __all__ = [
     "WalkTurn",
     "WrongKey",
     "account_name",
+    "as_shown",
     "client_at",
     "dangers",
     "deadline",

@@ -26,6 +26,7 @@ class Imported(StrEnum):
     STORED = "stored"
     REPLACED = "replaced"  # another connection, as was asked for
     SAME = "same"  # these very tokens were there
+    FULL = "full"  # as many accounts of the service are there as there may be
     KEPT = "kept"  # another connection was there, or came meanwhile, and stays
 
 
