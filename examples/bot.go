@@ -1,5 +1,4 @@
-// A bot of the standard library alone. Its chat is standard input: a person, a tab, a text.
-package main
+package main // A bot of the standard library alone. Its chat is standard input: a person, a tab, a text.
 
 import (
 	"bufio"
@@ -10,10 +9,12 @@ import (
 	"strings"
 )
 
-type reply struct{ Access_token, Code, Connect_url, Email, Outcome, status string }
+type reply struct {
+	Access_token, Code, Connect_url, Email, Outcome, status string
+	Accounts                                                []string // one of them has to be named
+}
 
-// send shows a token to this address and no other: it follows no redirect.
-func send(method, url, token string, body string) (found reply) {
+func send(method, url, token, body string) (found reply) { // to this address alone: no redirect
 	request, _ := http.NewRequest(method, url, strings.NewReader(body))
 	request.Header = http.Header{"Authorization": {"Bearer " + token}, "Content-Type": {"application/json"}}
 	answer, err := http.DefaultTransport.RoundTrip(request)
@@ -54,6 +55,6 @@ func main() {
 		} else if len(strings.ReplaceAll(text, " ", "")) == 6 {
 			said = ask("proofs", map[string]string{"user_id": person, "code": text})
 		}
-		fmt.Println(person+"\t"+said.Email+said.Outcome+said.Code, said.Connect_url) // for them alone
+		fmt.Println(person+"\t"+said.Email+said.Outcome+said.Code, said.Connect_url, strings.Join(said.Accounts, ", "))
 	}
 }

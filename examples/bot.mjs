@@ -31,6 +31,7 @@ async function google(wanted, refused) {
 async function whoami(person, account) {
   const found = await google({ user_id: person, provider: "google", account: account || undefined });
   if (!found.code) return `You are ${found.email}.`;
+  if (found.accounts) return `Which one? Say whoami and one of: ${found.accounts.join(", ")}`;
   if (found.connect_url) return `Connect Google: ${found.connect_url}`; // for them alone
   return `That did not work (${found.code}). Try again later.`;
 }

@@ -163,6 +163,22 @@ async def test_a_person_connects_by_the_bot_and_their_token_is_renewed_when_it_i
     assert len(bot.google.seen) == 7, "no redirect is followed"
 
 
+async def test_a_bot_asks_which_of_two_accounts_is_meant_and_acts_as_that_one(bot: Bot) -> None:
+    await bot.connect()
+    journey = bot.journey
+    add = await journey.post(f"{journey.site}/connections/google/connect", {"intent": "add"})
+    await journey.consent(add, account="hubert")
+
+    unclear = await bot.say("whoami")
+    assert not bot.google.seen, "no token was given"
+    assert "hubert, mona" in unclear
+    for name in ("hubert", "mona"):
+        assert f"{name}@example.com" in await bot.say(f"whoami {name}")
+    assert len(set(bot.google.seen)) == 2
+    bot.google.refusals = 1
+    assert "hubert@" in await bot.say("whoami hubert"), "its own token was renewed"
+
+
 @pytest.mark.parametrize("name", ["bot.mjs", "bot.go"])
 def test_a_bot_is_short_and_holds_no_key_of_the_site(name: str) -> None:
     text = (EXAMPLES / name).read_text()

@@ -11,6 +11,7 @@ import json
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, quote_plus
 
 import httpx
@@ -34,8 +35,10 @@ from tests.kit.site_fixtures import (
     shown_code,
     site_environment,
 )
+from webui.api.service_keys import RIGHTS, ServiceKeys
 from webui.oauth_manager import OAuthManager
 from webui.oauth_manager.errors import OAuthNotConnected
+from webui.oauth_manager.storage import Clock, Sealer
 from webui.oauth_manager.token_data import TokenData
 from webui.sandbox.embedded_redis import embedded_redis
 
@@ -87,6 +90,7 @@ class Journey:
     bot: OAuthManager = field(repr=False)
     secrets: Secrets = field(default_factory=Secrets)
     answers: list[httpx.Response] = field(default_factory=list)
+    api_answers: list[httpx.Response] = field(default_factory=list)
     browsers: list[Browser] = field(default_factory=list)
 
     async def browser(self) -> Browser:
@@ -240,6 +244,70 @@ async def bad_days(journey: Journey) -> None:
     secrets.add("body", "canary-in-a-body")
     await browser.post("/connections/github/connect", {"token": "canary-in-a-body"})
     await browser.client.post("/signout", content=b"canary-in-a-body")
+
+
+async def days_of_the_api(journey: Journey) -> None:
+    """Every call of the API by keys that may, may not, are over, or never were."""
+    secrets, store = journey.secrets, ServiceKeys(Sealer(KEY), Clock())
+    key, _ = await store.create(journey.redis, "a bot", may=RIGHTS)
+    narrow, _ = await store.create(journey.redis, "another", may=(), providers=("github",))
+    gone, known = await store.create(journey.redis, "a third", may=RIGHTS)
+    never = f"stargazer_{'c' * 10}_{'d' * 43}"
+    secrets.add("service key", *(one.rpartition("_")[2] for one in (key, narrow, gone, never)))
+    browser, leaving = await journey.signed_in("cleo", "google")
+    await journey.callback(browser, handed_off(leaving))
+    here = {"user_id": "cleo", "provider": "google"}
+
+    async def call(path: str, holder: str, **members: Any) -> httpx.Response:
+        headers = {"authorization": f"Bearer {holder}"}
+        async with httpx.AsyncClient(base_url=journey.site.base_url, headers=headers) as client:
+            answer = await client.post(f"/api/v1/{path}", json=members)
+        journey.api_answers.append(answer)
+        return answer
+
+    first = await call("token", key, **here)
+    assert first.status_code == 200
+    renewed = await call("token", key, **here, refused=first.json()["access_token"])
+    assert renewed.json()["access_token"] != first.json()["access_token"]
+    await call("token", gone, **here)
+    assert await store.revoke(journey.redis, known.id)
+    for holder in (narrow, gone, never, never[:-1]):
+        assert (await call("token", holder, **here)).status_code in (401, 403)
+    link = await call("links", key, user_id="dora", provider="github")
+    secrets.add("link", link.json()["url"].rpartition("/")[2])
+    await call("token", key, user_id="dora", provider="github")
+    secrets.add("body", "canary-in-a-body")
+    for path in ("token", "links", "proofs", "connections/check", "connections/disconnect"):
+        await call(path, key, **here, canary="canary-in-a-body")
+        await call(path, key, user_id="canary-in-a-body\n", provider="canary-in-a-body")
+    await call("proofs", key, user_id="cleo", code="canary-in-a-body")
+    journey.fake.script("token", error_answer("invalid_client", 401))
+    await call("token", key, **here, refused=renewed.json()["access_token"])
+    await call("connections/check", key, **here)
+    await call("connections/disconnect", key, **here)
+    for path in ("connections?user_id=cleo", "notices", "openapi.json"):
+        headers = {"authorization": f"Bearer {key}"}
+        async with httpx.AsyncClient(base_url=journey.site.base_url, headers=headers) as client:
+            journey.api_answers.append(await client.get(f"/api/v1/{path}"))
+
+
+async def test_no_secret_of_the_api_is_told_stored_or_written_anywhere(journey: Journey) -> None:
+    await days_of_the_api(journey)
+    journey.note_what_the_provider_saw()
+    secrets = journey.secrets
+    assert {"token", "service key", "link", "proof code"} <= set(secrets.known)
+    names, values = await dump(journey.redis)
+    log = journey.site.log.read_bytes()
+    assert log.count(b"/api/v1/token") > 8
+    assert secrets.found_in(log) == set()
+    assert secrets.found_in(values, but={"link"}) == set()
+    assert secrets.found_in(names, but={"link", "state"}) == set()
+    for answer in journey.api_answers:
+        carried = {"token"} if "access_token" in answer.text else set()
+        carried |= {"link"} if "url" in answer.text else set()
+        where = f"{answer.request.url.path}: {answer.status_code}"
+        assert answer.status_code < 500 or answer.status_code in (502, 503), where
+        assert secrets.found_in(told(answer), but=carried) == set(), where
 
 
 async def dump(redis: Redis) -> tuple[bytes, bytes]:

@@ -89,17 +89,19 @@ class Journey:
         proof = await self.browser.get(f"{self.site}/connect/proof")
         return await self.press(proof, "proof-continue")
 
-    async def consent(self, handoff: httpx.Response, *, without: str = "") -> httpx.Response:
+    async def consent(
+        self, handoff: httpx.Response, *, account: str = "mona", without: str = ""
+    ) -> httpx.Response:
         """Go from the hand-off page over the provider and the callback to the end.
 
-        ``without`` is a permission that is unticked there.
+        ``account`` is chosen there; ``without`` is a permission that is unticked there.
         """
         found = re.search(r'href="([^"]+)" rel="noreferrer"', handoff.text)
         assert found
         asked = await self.browser.get(html.unescape(found[1]), follow_redirects=True)
         ticked = [html.unescape(s) for s in re.findall(r'name="scope" value="([^"]+)"', asked.text)]
         form: dict[str, str | list[str]] = {
-            "account": "mona",
+            "account": account,
             "decision": "allow",
             "scope": [scope for scope in ticked if scope != without],
         }

@@ -402,7 +402,7 @@ RUN = {
     "of the API, in test_api_page": re.compile(
         r'webui keys |curl -s .*/api/v1/|\{"access_token"|\{"notices"'
     ),
-    "a whole file, in test_examples": re.compile(r'"""|server \{\n|// A bot '),
+    "a whole file, in test_examples": re.compile(r'"""|server \{\n|(?:package main )?// A bot '),
 }
 
 

@@ -8,20 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from ..errors import RecordUnreadable
 from ..journal import activity
 from ..journal.activity import PAGE, ActivityPage
 from ..links import open_links
 from ..links.open_links import OpenLink
 from ..models import Connection
 from ..storage import account_index, lookup
-from ..storage.account_names import Names, account_name, read_names, slot_of
+from ..storage.account_names import Names, account_name, read_names
 from ..storage.calls import RedisClient
 from ..storage.keys import check_user_id
 from ..storage.link_index import LinkRequest
-from ..storage.records import Sealed, open_token, opened
+from ..storage.records import Sealed, opened
 from ..storage.storage import Subject
-from ..token_data import TokenData
 from ..values import replace
 from . import accounts, disconnect, tokens
 from .composition import Composition
@@ -125,43 +123,6 @@ class Display(Composition):
             subject = await accounts.the_one(self._services, subject)
             (sealed,) = await lookup.read_sealed(self._storage, [subject], with_names=True)
         return self._shown(subject, sealed, resume=resume)
-
-    async def _live(
-        self,
-        redis: RedisClient,
-        user_id: str,
-        provider: str,
-        account: str | None,
-        min_valid: float,
-    ) -> tuple[TokenData, Connection] | None:
-        """Return a token like ``valid_token``, and the connection that it is of.  One trip.
-
-        ``None`` if that takes more than a look: a renewal, or a choice among accounts.
-        ``account`` is a handle: a name takes more.
-        """
-        subject = self._subject(redis, user_id, provider)
-        if account is not None:
-            slot = slot_of(account)
-            if slot is None:
-                return None
-            subject = subject.at(slot)
-        is_named = account is not None
-        (sealed,) = await lookup.read_sealed(self._storage, [subject], with_names=is_named)
-        if sealed.older:
-            return None
-        try:
-            token = open_token(self._storage, subject, sealed.tokens)
-        except RecordUnreadable:
-            return None
-        if token is None or token.is_due(self.clock.now(), min_valid):
-            return None
-        if token.has_others and not is_named:
-            return None
-        connection = self._shown(subject, sealed, resume=True)
-        if connection.profile.generation != token.generation:
-            return None
-        self._uses.note(subject, token.access_token)
-        return token, connection
 
     async def connection_beside(
         self,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from ..storage import name_list
-from ..storage.account_names import Names, account_name, as_shown
+from ..errors import RecordUnreadable
+from ..models import Connection
+from ..storage import lookup, name_list
+from ..storage.account_names import Names, account_name, as_shown, slot_of
 from ..storage.calls import RedisClient
+from ..storage.records import open_token
 from ..storage.storage import Subject
+from ..token_data import TokenData
 from ..values import replace
 from . import accounts
 from .display import Display
@@ -13,7 +17,44 @@ from .look import Look, look
 
 
 class OwnAccounts(Display):
-    """The names of accounts, and which one is meant if none is named."""
+    """The names of accounts, which one is meant if none is named, and a token without a choice."""
+
+    async def _live(
+        self,
+        redis: RedisClient,
+        user_id: str,
+        provider: str,
+        account: str | None,
+        min_valid: float,
+    ) -> tuple[TokenData, Connection] | None:
+        """Return a token like ``valid_token``, and the connection that it is of.  One trip.
+
+        ``None`` if that takes more than a look: a renewal, or a choice among accounts.
+        ``account`` is a handle: a name takes more.
+        """
+        subject = self._subject(redis, user_id, provider)
+        if account is not None:
+            slot = slot_of(account)
+            if slot is None:
+                return None
+            subject = subject.at(slot)
+        is_named = account is not None
+        sealed = await lookup.read_in_use(subject, with_names=is_named)
+        if sealed.older:
+            return None
+        try:
+            token = open_token(self._storage, subject, sealed.tokens)
+        except RecordUnreadable:
+            return None
+        if token is None or token.is_due(self.clock.now(), min_valid):
+            return None
+        if token.has_others and not is_named:
+            return None
+        connection = self._shown(subject, sealed, resume=False)
+        if connection.profile.generation != token.generation:
+            return None
+        self._uses.note(subject, token.access_token)
+        return token, connection
 
     async def rename_account(
         self, redis: RedisClient, user_id: str, provider: str, account: str, name: str

@@ -28,6 +28,19 @@ async def read_token(storage: Storage, subject: Subject) -> TokenData | None:
     return records.open_token(storage, subject, sealed)
 
 
+async def read_in_use(subject: Subject, *, with_names: bool) -> Sealed:
+    """Read the tokens and the profile of a connection that is most likely there.  One trip."""
+    key, older = keys.token_places(subject.user_id, subject.place)
+    places = [key, keys.connection(subject.user_id, subject.place)]
+    names = [keys.names(subject.user_id, subject.provider.name)] if with_names else []
+    wanted = [*places, *names, *filter(None, [older])]
+    tokens, profile, *more = await reader.read(
+        "read tokens", subject.redis, wanted, are_there=not (older or names)
+    )
+    listed = more.pop(0) if names else ""
+    return Sealed(tokens, profile, older="".join(more), names=listed)
+
+
 async def read_token_named(
     storage: Storage, first: Subject, name: str
 ) -> tuple[Subject, TokenData | None]:

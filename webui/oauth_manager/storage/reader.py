@@ -22,17 +22,19 @@ from .calls import DEADLINE, FAULTS, RedisClient, raw, text_of
 MOST = 100  # keys in one command: a long one holds up everybody else's
 
 
-async def read(step: str, redis: RedisClient, keys: Sequence[str]) -> list[str]:
+async def read(
+    step: str, redis: RedisClient, keys: Sequence[str], *, are_there: bool = False
+) -> list[str]:
     """Read values as text, like :func:`.calls.text_of`.
 
-    ``step`` names the read in the ``StoreUnavailable`` that it raises.  Cancelling one
-    caller harms no other.
+    ``are_there``: most often each has a value.  ``step`` names the read in the
+    ``StoreUnavailable`` that it raises.  Cancelling one caller harms no other.
     """
     loop = asyncio.get_running_loop()
     turn = _turns.get(redis)
     if turn is None or turn.loop is not loop:
         turn = _turns[redis] = _Turn(redis, loop)
-    found = await _in_time(turn.ask(keys))
+    found = await _in_time(turn.ask(keys, may_be_absent=len(keys) > 1 and not are_there))
     if isinstance(found, str):
         raise StoreUnavailable(step, found)
     try:
@@ -60,13 +62,16 @@ class _Turn:
         self.loop = loop
         self._redis = redis
         self._asked: list[tuple[asyncio.Future[Any], Sequence[str]]] = []
+        self._listed: set[str] = set()
         self._failure = "cancelled"  # by the end of the loop, if nothing else happens
         # Not by the loop's own factory: an eager one would send before anybody has asked.
         self._sending = asyncio.Task(self._send(), loop=loop)
 
-    def ask(self, keys: Sequence[str]) -> asyncio.Future[Any]:
+    def ask(self, keys: Sequence[str], *, may_be_absent: bool) -> asyncio.Future[Any]:
         """Return what will be the values, or the name of the failure."""
         answer = self.loop.create_future()
+        if may_be_absent:
+            self._listed.update(keys)
         self._asked.append((answer, keys))
         return answer
 
@@ -79,7 +84,8 @@ class _Turn:
         # third of the cost of ``asyncio.timeout``.
         timer = Timer(DEADLINE, self._give_up)
         try:
-            found = await _values(self._redis, [keys for _, keys in self._asked])
+            asked = dict.fromkeys(key for _, keys in self._asked for key in keys)
+            found = await _values(self._redis, list(asked), self._listed)
             self._failure = ""
         except TimeoutError:
             self._failure = "timeout"
@@ -96,14 +102,17 @@ class _Turn:
         self._sending.cancel()
 
 
-async def _values(redis: RedisClient, asked: Sequence[Sequence[str]]) -> dict[str, Any]:
-    """Read bytes, None, or the error in the place of a value of another type."""
-    keys = list(dict.fromkeys(key for own in asked for key in own))
+async def _values(
+    redis: RedisClient, keys: Sequence[str], listed: Collection[str]
+) -> dict[str, Any]:
+    """Read bytes, None, or the error in the place of a value of another type.
+
+    Of the keys that are ``listed`` it is usual that something is absent.
+    """
     if len(keys) < 2 or isinstance(redis, RedisCluster):
         return await _one_by_one(redis, keys)
     # MGET says nothing of a value of another type.  EXISTS counts it, which saves a second
-    # look at lists, where it is usual that something is absent.
-    listed = {key for own in asked if len(own) > 1 for key in own}
+    # look at those that are listed.
     pipe = redis.pipeline(transaction=False)
     for some in _portions(keys):
         pipe.execute_command("MGET", *some, NEVER_DECODE=True)
