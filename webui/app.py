@@ -23,7 +23,7 @@ from webui.metrics.redis_latency import measure
 from webui.metrics.samples import sample_for_ever
 from webui.middleware.admission import Busy
 from webui.middleware.stack import Divided, guarded
-from webui.oauth_manager import OAuthError, OAuthManager, StoreUnavailable
+from webui.oauth_manager import OAuthAmbiguous, OAuthError, OAuthManager, StoreUnavailable
 from webui.oauth_manager.protocol.steps import Observer
 from webui.oauth_manager.protocol.transport import Transport
 from webui.oauth_manager.storage import TROUBLE, Clock, Fit, TooOld, WrongKey, dangers, facts
@@ -213,6 +213,7 @@ def create_app(
             TooOld: errors.store_unavailable,
             RoleUnknown: errors.role_unknown,
             TooMany: errors.too_many,
+            OAuthAmbiguous: errors.ambiguous,
             Busy: errors.busy,
             Exception: errors.unexpected,
         },

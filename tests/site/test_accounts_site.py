@@ -109,6 +109,22 @@ async def test_a_disconnect_names_the_account_and_leaves_the_other(
         await place.bot.get_token("ann", "github", place.redis)
 
 
+async def test_a_page_from_before_there_were_several_leads_to_all_of_them(
+    place: Place, two: Browser
+) -> None:
+    for method in (two.get, two.post):
+        answer = await method("/connections/github/disconnect")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/connections")
+        answer = await method("/connections/github/disconnect", htmx=True)
+        assert (answer.status_code, answer.headers["hx-redirect"]) == (409, "/connections")
+    for act in ("check", "accept-limited"):
+        answer = await two.post(f"/connections/github/{act}")
+        assert (answer.status_code, answer.headers["location"]) == (303, "/connections")
+    answer = await two.get("/connections/github", htmx=True)
+    assert answer.headers["hx-redirect"] == "/connections"
+    assert await names(place) == ["mona", "hubert"]
+
+
 async def test_checks_are_of_one_account(place: Place, two: Browser, redis: Redis) -> None:
     for path in ("github~", "github~hubert"):
         assert (await two.post(f"/connections/{path}/check")).status_code == 303
@@ -285,6 +301,9 @@ async def test_support_sees_each_account_masked_and_acts_on_the_one_that_is_mean
         assert done.status_code == 200
         assert "hubert" not in done.text
         assert await names(place) == ["mona"]
+        for stale in ("github", act["provider"]):
+            answer = await carol.post("/support/people/ann/check", act | {"provider": stale})
+            assert answer.status_code == 404, stale
         act["provider"] = "github~NO"
         assert (await carol.post("/support/people/ann/disconnect", act)).status_code == 404
         notices = await place.redis.xlen("stargazer:oauth_notices")

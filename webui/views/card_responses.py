@@ -26,7 +26,7 @@ from webui.cards.accounts import shown_as
 from webui.cards.timeline import Entry, timeline
 from webui.oauth_manager import Connection, OAuthProvider, Status
 from webui.oauth_manager.values import Struct, replace
-from webui.paths import card_address
+from webui.paths import HOME, card_address
 from webui.rendering.render import is_htmx, render_card
 from webui.sessions.note import Note
 from webui.sessions.sessions import Session
@@ -103,6 +103,13 @@ async def _with_receipts(site: Site, user: str, notes: dict[str, Note]) -> dict[
     return notes | found
 
 
+def to_list(request: Request) -> Response:
+    """Lead from a card that a page still shows to those that there are now."""
+    if is_htmx(request):
+        return Response(status_code=409, headers={"HX-Redirect": HOME})
+    return RedirectResponse(HOME, 303)
+
+
 async def answer(
     request: Request,
     session: Session,
@@ -125,7 +132,7 @@ async def answer(
     places = await _places(site, session, screen, provider.name)
     own = next((place for place in places if place.provider.name == provider.name), None)
     if own is None:  # it has gone, or is one of several now
-        return RedirectResponse("/connections", 303)
+        return to_list(request)
     card = own.card(screen, focus if is_htmx(request) else "")
     return render_card(
         request,

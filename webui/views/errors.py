@@ -21,6 +21,7 @@ from webui.rate_limits import TooMany
 from webui.rendering.render import error_key, render_error
 from webui.sign_on import SignOn
 from webui.site import site_of
+from webui.views.card_responses import to_list
 from webui.views.returns import ended, sign_in_ended
 
 log = logging.getLogger(__name__)
@@ -90,6 +91,11 @@ async def too_many(request: Request, error: Exception) -> Response:
     limit = cast("TooMany", error)
     headers = {"Retry-After": str(limit.retry_after)}
     return await error_page(request, 429, retry_at=limit.retry_at, headers=headers)
+
+
+async def ambiguous(request: Request, _: Exception) -> Response:
+    """Handle ``OAuthAmbiguous``: an older page shows one account where there are several now."""
+    return to_list(request)
 
 
 async def busy(request: Request, error: Exception) -> Response:

@@ -170,8 +170,8 @@ def _service_of(request: Request, act: Act, fields: Mapping[str, object]) -> str
 
 async def _place_of(site: Site, user_id: str, named: str) -> str:
     """Return the place of the account that a staff page names.  Raises 404 if there is none."""
-    if parted(named)[1] in ("", "~"):
-        return named
+    if not named:
+        return ""
     secret = site.settings.session_secrets[0]
     for connection in await site.manager.connections(site.redis, user_id, resume=False):
         if staff_place(connection.place, user_id, secret) == named:
