@@ -235,4 +235,4 @@ def create_app(
 
         return create_api(site, recorder)
 
-    return Divided(guarded(app, settings, refuse, recorder), make_api)
+    return Divided(guarded(app, settings, refuse, recorder), make_api, settings.api_port)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +16,15 @@ from tests.kit.api_caller import Caller, caller, keys_of, new_key
 from tests.kit.every import every
 from tests.kit.fake_answers import Answer
 from tests.kit.library import ACCOUNTS, age, connected, dumped, granted, opened, revoke_key
-from tests.kit.site_fixtures import Place, is_signed_in, shown_code, site_at
+from tests.kit.site_fixtures import (
+    Place,
+    free_port,
+    is_signed_in,
+    serving,
+    shown_code,
+    site_at,
+    site_environment,
+)
 from webui.oauth_manager import AuditRecord, StoreUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -393,6 +402,31 @@ class TestKeys:
     async def test_with_the_api_off_there_is_nothing(self, redis_url: str, redis: Any) -> None:
         async with site_at(redis_url, redis, api=False) as place:
             is_problem(await (await caller(place)).token(), 404, "not_found")
+
+    async def test_on_a_port_of_its_own_it_is_there_alone(
+        self, redis_url: str, place: Place, tmp_path: Path, linked: None
+    ) -> None:
+        site_port, port = free_port(), free_port()
+        environment = site_environment(
+            f"http://127.0.0.1:{site_port}", redis_url, place.settings.providers_config
+        )
+        key, _ = await new_key(place)
+        asked = {"user_id": "ann", "provider": "google"}
+        with serving({**environment, "API_PORT": str(port)}, tmp_path, "--workers", "2") as site:
+            site.wait_for("started")
+            async with httpx.AsyncClient(headers={"Authorization": f"Bearer {key}"}) as client:
+                own, public = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{site_port}"
+                for host in (f"127.0.0.1:{port}", f"127.0.0.1:{site_port}", "api.internal"):
+                    of = {"Host": host}
+                    answer = await client.post(f"{own}/api/v1/token", json=asked, headers=of)
+                    assert answer.status_code == 200, answer.text
+                    is_problem(await client.get(f"{own}/connections", headers=of), 404, "not_found")
+                    elsewhere = await client.get(f"{public}/api/v1/openapi.json", headers=of)
+                    assert elsewhere.status_code in (400, 404)
+                    assert "paths" not in elsewhere.text
+                described = (await client.get(f"{own}/api/v1/openapi.json")).json()
+                assert described["servers"] == [{"url": "/api/v1"}]
+                assert (await client.get(f"{public}/healthz")).status_code == 200
 
 
 async def place_call(place: Place, authorization: bytes) -> httpx.Response:

@@ -70,6 +70,7 @@ async def test_a_stop_soon_after_a_change_waits_for_what_the_settings_before_hav
     ("before", "after", "is_taken"),
     [
         ({}, {"metrics_port": 9100}, False),
+        ({}, {"api_port": 9100}, False),
         ({"metrics_port": 9100}, {}, False),
         ({"metrics_port": 9100}, {"metrics_port": 9100, "metrics_host": "::1"}, False),
         ({}, {"metrics_token": "t" * 32}, False),
@@ -78,7 +79,7 @@ async def test_a_stop_soon_after_a_change_waits_for_what_the_settings_before_hav
         ({}, {"bot_name": "Luna"}, True),
     ],
 )
-async def test_a_change_of_the_exporter_is_refused_and_that_of_its_token_is_taken(
+async def test_a_change_of_what_listens_is_refused_and_that_of_a_token_is_taken(
     redis_url: str,
     redis: Redis,
     before: dict[str, object],

@@ -107,7 +107,8 @@ async def _describe(request: Request) -> Response:
     from webui.api.openapi import description
 
     site: Site = request.app.state.site
-    shown = description(site.settings.base_url, site.manager.providers)
+    at = "" if site.settings.api_port else site.settings.base_url
+    shown = description(at, site.manager.providers)
     return JSONResponse(shown, headers=NOT_STORED)
 
 

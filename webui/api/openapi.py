@@ -88,7 +88,10 @@ _NOT_THERE = ("not_found", "method_not_allowed")  # of addresses that are none o
 
 
 def description(base_url: str, providers: Iterable[str]) -> dict[str, Any]:
-    """Return the whole document for the site at this address, with these services."""
+    """Return the whole document for the API at this address, with these services.
+
+    ``""`` is the address at which the document is read.
+    """
     known = {"provider": _one_of(providers)}
     return {
         "openapi": "3.1.0",

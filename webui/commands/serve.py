@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from socket import socket
+from socket import AF_UNIX, socket
 from urllib.parse import urlsplit
 
 import click
@@ -70,10 +70,11 @@ def serve(
         with (
             exported(settings),
             _listeners(settings, host or _HOST, port, uds) as sockets,
+            _of_api(settings, host or _HOST, sockets) as more,
         ):
             serve_site(
                 settings,
-                sockets,
+                [*sockets, *more],
                 workers=workers,
                 grace=grace,
                 load=partial(load_settings, dict(os.environ)),
@@ -98,4 +99,18 @@ def _listeners(
         public = urlsplit(settings.base_url)
         own_port = port or (public.port if not settings.is_secure and public.port else 8000)
         with closing(listen(host, own_port)) as listener:
+            yield [listener]
+
+
+@contextmanager
+def _of_api(settings: Settings, host: str, sockets: Sequence[socket]) -> Iterator[Sequence[socket]]:
+    """Yield the socket of the API's own port, if it has one that systemd has not given.
+
+    Raises ``PortTaken``.
+    """
+    port = settings.api_port if settings.api else 0
+    if not port or port in (one.getsockname()[1] for one in sockets if one.family != AF_UNIX):
+        yield []
+    else:
+        with closing(listen(host, port)) as listener:
             yield [listener]

@@ -95,10 +95,12 @@ def guarded_for_machines(
     """Wrap the API: like the site, but for cookies and browsers' other origins.
 
     A caller shows a key with each request, which no page of another site can make a browser do.
+    On a port of its own it is reached by other names than the site is.
     """
 
     def find(scope: Scope) -> Fault | None:
-        return host_fault(settings.host, scope) or form_fault(scope) or method_fault(scope)
+        fault = None if settings.api_port else host_fault(settings.host, scope)
+        return fault or form_fault(scope) or method_fault(scope)
 
     app = AlwaysAnswered(app, refuse)
     app = Bar(WholeBody(app, refuse, most_bytes), find, refuse)
@@ -109,19 +111,29 @@ def guarded_for_machines(
 
 
 class Divided:
-    """The site, and beside it the API with guards of its own, made for its first call."""
+    """The site, and beside it the API with guards of its own, made for its first call.
 
-    def __init__(self, site: ASGIApp, make_api: Callable[[], ASGIApp]) -> None:
+    The API is at its own port if it has one, and nothing else is there.
+    """
+
+    def __init__(self, site: ASGIApp, make_api: Callable[[], ASGIApp], api_port: int = 0) -> None:
         self.app = site
         self._make_api = make_api
+        self._api_port = api_port
         self._api: ASGIApp | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/api/"):
+        if scope["type"] == "lifespan" or not self._is_for_api(scope):
             await self.app(scope, receive, send)
             return
         self._api = self._api or self._make_api()
         await self._api(scope, receive, send)
+
+    def _is_for_api(self, scope: Scope) -> bool:
+        if self._api_port:
+            # Of the socket that took the connection: no header of the request counts.
+            return bool((scope.get("server") or ("", 0))[1] == self._api_port)
+        return scope["type"] == "http" and str(scope["path"]).startswith("/api/")
 
 
 class SecurityHeaders:

@@ -37,8 +37,10 @@ async def _read_again(load: Load) -> Settings:
         raise ChangeRefused(*error.faults) from None
 
 
-def _require_same_exporter(now: Settings, new: Settings) -> None:
+def _require_same_listeners(now: Settings, new: Settings) -> None:
     """Raise ``ChangeRefused`` for a change of what listens beside the site: it began before it."""
+    if now.api_port != new.api_port:
+        raise ChangeRefused("API_PORT is taken at a start alone. Set it back, or restart.")
     before, after = map(_exporter, (now, new))
     if before != after:
         raise ChangeRefused(
@@ -83,7 +85,7 @@ async def reload(now: Settings, load: Load, take: Take) -> None:
     notify_reloading()
     try:
         new = await _read_again(load)
-        _require_same_exporter(now, new)
+        _require_same_listeners(now, new)
         if changed := names_of_changes(now, new):
             await take(new)
     except ChangeRefused as refusal:

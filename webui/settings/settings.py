@@ -62,6 +62,7 @@ class Settings:
     strict_records: bool = False
     redis_wait_replicas: int = 0
     api: bool = True
+    api_port: int = 0  # 0: the API is on the site's
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)  # newest first
     webhook_private: bool = False
     keep_alive: float = 0.0  # seconds from one pass to the next; 0 for none
@@ -114,6 +115,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         strict_records=read["STRICT_RECORDS"],
         redis_wait_replicas=read["REDIS_WAIT_REPLICAS"],
         api=read["API"],
+        api_port=read.get("API_PORT", 0),
         webhook_secrets=read.get("WEBHOOK_SECRET", ()),
         webhook_private=read["WEBHOOK_PRIVATE"],
         keep_alive=read.get("KEEP_ALIVE", 0.0),

@@ -213,6 +213,11 @@ SETTINGS = (
         "on",
     ),
     Setting(
+        "API_PORT",
+        "Port of its own for the HTTP API, which the site's port has no more then.",
+        values.port,
+    ),
+    Setting(
         "MAX_ACCOUNTS",
         "How many accounts of one service a person may connect, 1 to 20.",
         reader_of("count"),
