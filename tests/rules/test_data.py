@@ -22,6 +22,7 @@ OF_NOBODY = (
     "digests",
     "erasing_lock",
     "keep_alive",
+    "notices_read",
     "oauth_server",
     "ready",
     "rotation",

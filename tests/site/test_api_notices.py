@@ -39,6 +39,28 @@ def told(answer: httpx.Response) -> list[tuple[str, str, str]]:
     return [(n["event"], n["user_id"], n["provider"]) for n in answer.json()["notices"]]
 
 
+async def test_what_a_bot_has_read_over_the_api_is_read_for_the_operator(place: Place) -> None:
+    async def unread() -> int:
+        return (await place.bot.census(place.redis)).notices_unread
+
+    bot = await caller(place)
+    for user in ("ann", "ben", "cat"):
+        await link(place, user)
+    assert await unread() == 3
+    first = await bot.get("/notices", limit=2)
+    assert await unread() == 3  # it may not have come
+    await bot.get("/notices", limit=1, after=first.json()["next"])
+    assert await unread() == 1
+    await bot.get("/notices", after="0-0")
+    assert await unread() == 1  # another reader is behind
+    await bot.get("/notices", after="999999999999999-0")
+    assert await unread() == 1  # a position that nobody can have read
+    await place.redis.delete("stargazer:oauth_notices_read")
+    await place.redis.rpush("stargazer:oauth_notices_read", "of another type")
+    await bot.get("/notices", after=first.json()["next"])
+    assert await unread() == 1
+
+
 async def test_a_reader_keeps_its_own_position_and_may_read_again(place: Place) -> None:
     bot = await caller(place)
     await link(place, "ann")

@@ -1,4 +1,8 @@
-"""Notices by a position that the reader keeps: pages of the stream, for the API and webhooks."""
+"""Notices by a position that the reader keeps: pages of the stream, for the API and webhooks.
+
+A reader that asks for what comes after a position has read all before it: the furthest one is
+kept, so that an operator's count of unread notices leaves those out.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ from collections.abc import Callable
 
 from ..storage import keys
 from ..storage.calls import RedisClient, answer_of, as_text, raw, redis_call, unless_mistyped
+from ..storage.scripts import OURS
 from ..storage.storage import Storage
 from ..storage.timeline import entry_id
 from ..values import Struct
@@ -14,6 +19,19 @@ from .notices import IsNews, Notice
 
 BEGINNING = "0-0"
 _READ = 200  # entries at once
+_READ_DAYS = 90  # without a reader, after which nothing counts as read any more
+
+# ARGV: milliseconds and number of a position, seconds to keep it.  One in the future is no
+# reader's.
+_NOTE_READ = f"""{OURS}
+local ms, number = tonumber(ARGV[1]), tonumber(ARGV[2])
+if ms > tonumber(redis.call('TIME')[1]) * 1000 + 60000 then return 0 end
+local at, after = string.match(ours('GET', KEYS[1]) or '', '^(%d+)-(%d+)$')
+at, after = tonumber(at or 0), tonumber(after or 0)
+if ms < at or ms == at and number < after then return 0 end
+redis.call('SET', KEYS[1], ARGV[1] .. '-' .. ARGV[2], 'EX', ARGV[3])
+return 1
+"""
 
 Wanted = Callable[[Notice], bool]
 
@@ -85,7 +103,10 @@ async def _entries(redis: RedisClient, after: str) -> tuple[list[tuple[str, str]
         pipe = redis.pipeline(transaction=False)
         raw(pipe, "XRANGE", keys.NOTICES, f"({after}" if after else "-", "+", "COUNT", _READ)
         raw(pipe, "XRANGE", keys.NOTICES, "-", "+", "COUNT", 1)
+        if after:
+            ms, number = entry_id(after)
+            pipe.eval(_NOTE_READ, 1, keys.NOTICES_READ, ms, number, _READ_DAYS * 86400)
         answers = await pipe.execute(raise_on_error=False)
-        found, oldest = (unless_mistyped(answer, []) for answer in answers)
+        found, oldest = (unless_mistyped(answer, []) for answer in answers[:2])
     entries = [(as_text(i), as_text(fields.get(b"sealed"))) for i, fields in found]
     return entries, as_text(oldest[0][0]) if oldest else ""

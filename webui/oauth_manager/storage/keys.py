@@ -12,6 +12,9 @@ UserId = NewType("UserId", str)
 
 PREFIX = "stargazer:"
 NOTICES = "stargazer:oauth_notices"
+NOTICES_READ = (
+    "stargazer:oauth_notices_read"  # the furthest position of a reader that keeps its own
+)
 DUE = "stargazer:oauth_due"
 AUDIT = "stargazer:oauth_audit"
 LINK_CODE_TTL = 600  # seconds; link codes, states and proofs live this long
