@@ -15,8 +15,10 @@ from webui.cards.accounts import shown_as
 from webui.cards.build import make_card
 from webui.cards.gallery import CASES, NOW, ON
 from webui.cards.model import Screen
-from webui.oauth_manager import OAuthAmbiguous, SwitchOffer
+from webui.oauth_manager import OAuthAmbiguous, Status, SwitchOffer
+from webui.oauth_manager.storage.keys import DUE
 from webui.oauth_manager.values import replace
+from webui.support.identifiers import staff_place
 
 pytestmark = pytest.mark.anyio
 
@@ -271,6 +273,26 @@ async def test_one_too_many_is_said_before_anybody_leaves(place: Place, two: Bro
     assert (fragment.status_code, fragment.headers["x-fragment"]) == (409, "1")
     assert "Disconnect one to add another" in fragment.text
     assert await names(place) == ["mona", "hubert"]
+
+
+async def test_an_end_that_support_found_is_not_told_by_the_bot_again(
+    redis_url: str, redis: Redis
+) -> None:
+    async with site_at(redis_url, redis, support_users=("carol",)) as place:
+        ann, carol = await place.signed_in("ann"), await place.signed_in("carol")
+        is_(place, "mona")
+        await place.connect(ann, "github")
+        is_(place, "hubert")
+        await come_back(place, ann, "github", intent="add")
+        place.fake.withdraw()
+        secret = place.settings.session_secrets[0]
+        for one in ("github~", "github~hubert"):
+            named = staff_place(one, "ann", secret)
+            act = {"provider": named, "reason": "Asked for help with it"}
+            assert (await carol.post("/support/people/ann/check", act)).status_code == 200
+            known = await place.bot.connection(place.redis, "ann", one)
+            assert known.status is Status.RECONNECT_NEEDED
+            assert await place.redis.zcard(DUE) == 0
 
 
 async def test_support_sees_each_account_masked_and_acts_on_the_one_that_is_meant(

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.requests import Request
 
 from tests.kit.account_provider import AccountProvider, added
 from tests.kit.api_caller import Caller, caller, keys_of, new_key
@@ -25,7 +26,10 @@ from tests.kit.site_fixtures import (
     site_at,
     site_environment,
 )
+from webui.api.call import Call
+from webui.api.service_keys import ServiceKey
 from webui.oauth_manager import AuditRecord, StoreUnavailable
+from webui.oauth_manager.storage.keys import DUE
 
 pytestmark = pytest.mark.anyio
 
@@ -606,6 +610,15 @@ class TestProofs:
                 assert (await proven.get("/support")).status_code == 200
 
 
+async def test_no_secret_of_a_call_is_in_its_repr(place: Place) -> None:
+    key, known = "stargazer_key", ServiceKey("an-id", "bot", "a-digest", ("token",), 0.0)
+    scope = {"type": "http", "headers": [(b"authorization", key.encode())]}
+    call = Call(Request(scope), place.site, known, {"refused": "a-token", "code": "a-code"})
+    assert "an-id" in repr(call)
+    for secret in (key, "a-token", "a-code", "a-digest"):
+        assert secret not in repr(call)
+
+
 class TestWhichOfSeveral:
     @pytest.fixture
     async def two(self, redis_url: str, redis: Any) -> AsyncIterator[tuple[Place, Caller]]:
@@ -658,6 +671,20 @@ class TestWhichOfSeveral:
         rows = (await bot.get("/connections", user_id="ann")).json()["connections"]
         assert [row["label"] for row in rows] == ["mona"]
         is_problem(await bot.token(provider="github", account="Work"), 409, "not_connected")
+
+    async def test_a_check_that_finds_an_end_leaves_the_notice_of_the_other_account(
+        self, two: tuple[Place, Caller]
+    ) -> None:
+        place, bot = two
+        asked = {"user_id": "ann", "provider": "github"}
+        used = (await bot.token(provider="github", account="mona")).json()["access_token"]
+        place.fake.withdraw()
+        await place.bot.renew(place.redis, "ann", "github", refused=used, account="mona")
+        checked = await bot.post("/connections/check", **asked, account="Work")
+        assert checked.json() == {"outcome": "reconnect_needed"}
+        assert await place.redis.zrange(DUE, 0, -1) == [b"reconnect_needed:github:ann"]
+        await bot.post("/connections/check", **asked, account="mona")
+        assert await place.redis.zcard(DUE) == 0
 
     async def test_a_link_is_for_the_account_that_is_named_and_given_again_for_that_one(
         self, two: tuple[Place, Caller]

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
+from tests.kit.account_provider import AccountProvider, added
 from tests.kit.every import every
 from tests.kit.fake_provider import FakeProvider, serve
 from tests.kit.library import KEY, connected, fake_provider, granted, manager_for
@@ -438,3 +439,43 @@ class TestWhatCameSince:
         wire.ahead[b"EVAL"] = renewed
         assert (await self.run(manager, wired, replaces=True)).counts == {"kept": 1}
         assert await manager.get_token("ann", "github", redis) == "newer"
+
+
+class TestBesideSeveralAccounts:
+    """ann has connected GitHub as mona, and as hubert, which she calls Work."""
+
+    @pytest.fixture
+    async def two(self, redis: Redis) -> OAuthManager:
+        fake = AccountProvider()
+        manager = manager_for(fake)
+        await added(manager, fake, redis, "mona", is_adding=False)
+        await added(manager, fake, redis, "hubert", account="Work")
+        return manager
+
+    async def brought(
+        self, manager: OAuthManager, redis: Redis, token: TokenData, *, verifies: bool
+    ) -> Report:
+        report = Report(print)
+        row = line(access_token=token.access_token, refresh_token=token.refresh_token)
+        file = BytesIO(lines(row))
+        await intake.run(manager, redis, file, report, replaces=True, verifies=verifies)
+        return report
+
+    async def test_the_connection_that_was_stored_is_the_one_that_is_verified(
+        self, two: OAuthManager, redis: Redis
+    ) -> None:
+        token = await two.valid_token(redis, "ann", "github", account="mona")
+        assert token
+        report = await self.brought(two, redis, token, verifies=True)
+        assert report.counts == {"replaced": 1, "verified": 1}
+
+    async def test_what_is_stored_does_not_become_the_account_that_is_meant(
+        self, two: OAuthManager, redis: Redis
+    ) -> None:
+        token = await two.valid_token(redis, "ann", "github", account="mona")
+        assert token
+        await two.delete_token(redis, "ann", "github", account="mona")
+        report = await self.brought(two, redis, token, verifies=False)
+        assert report.counts == {"stored": 1}
+        with pytest.raises(OAuthAmbiguous):
+            await two.get_token("ann", "github", redis)

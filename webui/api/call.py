@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
@@ -12,7 +12,6 @@ from webui.api.service_keys import ServiceKey
 from webui.oauth_manager import AuditRecord, Connection, OAuthManager, OAuthProvider, Status
 from webui.oauth_manager.storage import account_name
 from webui.oauth_manager.storage.calls import RedisClient
-from webui.oauth_manager.values import Struct
 from webui.site import Site
 
 
@@ -34,13 +33,17 @@ class Account:
         return self.handle
 
 
-class Call(Struct, frozen=True):
-    """A call that its key may make; ``given`` are the members of its body or query."""
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that its key may make; ``given`` are the members of its body or query.
 
-    request: Request
+    They hold a refused token or a person's code, and the request the key itself.
+    """
+
+    request: Request = field(repr=False)
     site: Site
     key: ServiceKey
-    given: dict[str, Any]
+    given: dict[str, Any] = field(repr=False)
 
     @property
     def manager(self) -> OAuthManager:

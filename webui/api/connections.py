@@ -45,9 +45,11 @@ async def check(call: Call) -> dict[str, Any]:
     account = await call.account()
     handle = account.require() if account else None
     await call.site.limiter.hit("check", user_id)
-    health = await call.manager.check(call.redis, user_id, name, account=handle)
+    place = call.redis, user_id, name
+    health = await call.manager.check(*place, account=handle)
     if health is Health.RECONNECT_NEEDED:  # the caller knows now, and tells it
-        await call.manager.stories.told_of_end(call.redis, user_id, name)
+        ended = await call.manager.connection(*place, account=handle)
+        await call.manager.stories.told_of_end(*place, ended.slot)
     return {"outcome": health.value}
 
 

@@ -89,8 +89,10 @@ class Stories:
         self, redis: RedisClient, user_id: str, provider: str, slot: str = ""
     ) -> None:
         """Drop the notice that access has ended: the bot has just answered so."""
+        provider, own = keys.split(provider)
+        place = keys.place(provider, slot or own)
         async with _writing(redis, "that an end was told") as pipe:
-            due.drop(pipe, user_id, (NoticeKind.RECONNECT_NEEDED, keys.place(provider, slot)))
+            due.drop(pipe, user_id, (NoticeKind.RECONNECT_NEEDED, place))
 
     async def switched_off(
         self, redis: RedisClient, user_id: str, providers: Iterable[str]

@@ -54,7 +54,7 @@ async def put(
     """
     if not entries:
         return []
-    found = await lookup.read(storage, [entry.subject for entry in entries])
+    found = await lookup.read(storage, [entry.subject for entry in entries], with_names=True)
     outcomes = [
         Imported.KEPT
         if entry.subject in ended and not known.is_there
@@ -141,8 +141,8 @@ def _queue(storage: Storage, pipe: Pipeline, entry: Entry, known: Stored) -> Non
     The index of accounts has no harm of an entry that no record confirms.
     """
     subject, generation = entry.subject, new_generation()
-    is_marked = known.token is not None and known.token.has_others
-    token = replace(entry.token, generation=generation, has_others=is_marked)
+    has_others = store.is_marked(subject, known)
+    token = replace(entry.token, generation=generation, has_others=has_others)
     profile = replace(entry.profile, generation=generation)
     tokens, beside = subject.record_keys
     before = "" if known.is_older else known.sealed.tokens

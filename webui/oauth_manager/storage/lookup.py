@@ -124,12 +124,14 @@ async def read_beside(
     return _sorted(storage, subject, [*texts, ""]), answer
 
 
-async def read(storage: Storage, subjects: Sequence[Subject]) -> list[Stored]:
+async def read(
+    storage: Storage, subjects: Sequence[Subject], *, with_names: bool = False
+) -> list[Stored]:
     """Read and open all records of each, of one Redis.
 
     A mistyped key reads as an unreadable record.
     """
-    found = await read_sealed(storage, subjects)
+    found = await read_sealed(storage, subjects, with_names=with_names)
     return [records.opened(storage, *pair) for pair in zip(subjects, found, strict=True)]
 
 
