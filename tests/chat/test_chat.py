@@ -458,6 +458,15 @@ SITUATIONS = {
         r"GitHub \(play\): not connected\.",
         connect_two,
     ),
+    "one of several in the words of the list": Situation(
+        ("status", "GitHub (Work)"), r"GitHub \(Work\): connected as hubert\..*", connect_two
+    ),
+    "one of several, aloud": Situation(
+        ("status", "GITHUB AS work"), r"GitHub \(Work\): connected as hubert\..*", connect_two
+    ),
+    "a name that is not said": Situation(
+        ("disconnect", "github as"), "I do not know that service.*", connect_two
+    ),
     "what cannot be a name": Situation(
         ("connect", "github as ../x"), "I do not know that service.*", connect_two
     ),

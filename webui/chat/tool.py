@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
@@ -47,6 +48,9 @@ from webui.text.receipts import receipt
 from webui.text.times import exact
 
 from .links import new_link, open_link, scopes_to_ask
+
+_AS = re.compile(r"(?:^|\s+)as(?=\s|$)", re.IGNORECASE)
+_IN_WORDS = re.compile(r"\((.*)\)", re.DOTALL)  # of an account, in every answer
 
 
 class ChatContext(Protocol):
@@ -155,7 +159,7 @@ class Talk(Struct, frozen=True):
         return known.label if known else provider
 
     def meant(self, said: str, *, takes_value: bool = False) -> Meant | None:
-        """Find what a person means: "github", "GitHub work", "github as work".
+        """Find what a person means: "github", "GitHub work", "github as work", "GitHub (Work)".
 
         With ``takes_value`` also "shopify a-shop", if the address needs that.
         """
@@ -168,8 +172,12 @@ class Talk(Struct, frozen=True):
         if not found:
             return None
         length, provider = max(found, key=lambda pair: pair[0])
-        value, _, account = f" {said[length:].strip()}".partition(" as ")
-        account = account.strip()
+        value, *named = _AS.split(said[length:].strip(), maxsplit=1)
+        account = "".join(named).strip()
+        if named and not account:
+            return None
+        if not named and (in_words := _IN_WORDS.fullmatch(value)):
+            value, account = "", in_words[1]
         if value.strip() and not (takes_value and len(provider.ask) == 1):
             account, value = value.strip(), ""
         is_known = not account or is_account(account)
