@@ -11,6 +11,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
+from tests.kit.account_provider import AccountProvider, added
 from tests.kit.api_caller import caller
 from tests.kit.fake_provider import serve
 from tests.kit.library import (
@@ -19,6 +20,7 @@ from tests.kit.library import (
     connected,
     fake_provider,
     let_time_pass,
+    manager_for,
     providers_config,
 )
 from tests.kit.site_fixtures import Place, free_port, serving, site_environment
@@ -188,3 +190,15 @@ async def test_a_site_that_stops_or_changes_does_not_wait_for_those_who_wait(
                 assert (await waiting).json()["notices"] == []
         assert time.monotonic() - began < 5
         assert ended["cut_short"] == 0
+
+
+async def test_a_notice_of_one_of_several_accounts_names_it(place: Place) -> None:
+    fake = AccountProvider()
+    for account, name in (("mona", None), ("hubert", "Work"), ("hubert", "Other")):
+        await added(manager_for(fake), fake, place.redis, account, account=name)
+    found = (await (await caller(place)).get("/notices")).json()["notices"]
+    assert [(one["account"], one["name"], one["detail"]) for one in found] == [
+        ("mona", None, None),
+        ("hubert", "Work", None),
+        ("hubert", "Work", "was_there"),
+    ]

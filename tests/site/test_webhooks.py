@@ -130,6 +130,7 @@ async def test_a_library_of_the_standard_verifies_them(
         "provider": "google",
         "account": None,
         "at": pytest.approx(bot.clock.now(), abs=60),
+        "name": None,
         "detail": None,
     }
     assert "http" not in body.decode()

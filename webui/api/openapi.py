@@ -43,6 +43,7 @@ _NOTICE = _object(
     user_id=_TEXT,
     provider=_MAYBE_TEXT,
     account=_MAYBE_TEXT,
+    name=_MAYBE_TEXT,
     at={"type": "number"},
     detail=_MAYBE_TEXT,
 )

@@ -99,6 +99,7 @@ def notice_data(position: str, notice: Notice) -> dict[str, Any]:
         "user_id": notice.user_id,
         "provider": notice.provider or None,
         "account": notice.account or None,
+        "name": notice.name or None,
         "at": notice.at,
         "detail": notice.detail or None,
     }
