@@ -814,6 +814,12 @@ SITUATIONS = {
         r"The link for GitHub has run out\. Nothing was changed\. "
         r"For a new one, send: connect github",
     ),
+    "access ends soon": notice(
+        "ends_soon",
+        "My access to GitHub ends within a day, and I cannot renew it. "
+        "To keep it, send: connect github",
+        connect_github,
+    ),
     "the link to sign in ran out": notice(
         "link_ran_out",
         r"The link to your connections has run out\. For a new one, send: connect",

@@ -412,6 +412,50 @@ async def test_a_notice_says_which_account(
     assert (await Bot(manager, redis).hear()).account == "mona"
 
 
+DAY = 86_400.0
+
+
+async def test_an_end_that_nothing_can_move_is_told_a_day_before(
+    manager: OAuthManager, redis: Redis, fake: FakeProvider
+) -> None:
+    fake.gives_refresh_token, fake.expires_in = False, 60 * DAY
+    await connected(manager, fake, redis, "ann", "github")
+    bot = Bot(manager, redis)
+    assert (await bot.hear()).kind is NoticeKind.CONNECTED
+    time_passes(manager, 59 * DAY - 10)
+    await let_time_pass(redis, 59 * DAY - 10)
+    assert await redis.zcard(DUE) == 1
+    assert await bot.hears_nothing()
+    time_passes(manager, 20)
+    await let_time_pass(redis, 20)
+    told = await bot.hear()
+    assert (told.kind, told.provider) == (NoticeKind.ENDS_SOON, "github")
+    assert await bot.hears_nothing()
+
+
+@pytest.mark.parametrize("mended", ["by connecting again", "by disconnecting"])
+async def test_an_end_that_does_not_come_is_not_told(
+    manager: OAuthManager, redis: Redis, fake: FakeProvider, mended: str
+) -> None:
+    fake.gives_refresh_token, fake.expires_in = False, 60 * DAY
+    await connected(manager, fake, redis, "ann", "github")
+    fake.gives_refresh_token = True
+    if mended == "by connecting again":
+        await connected(manager, fake, redis, "ann", "github")
+    else:
+        await manager.delete_token(redis, "ann", "github")
+    assert await redis.zcard(DUE) == 0
+
+
+@pytest.mark.parametrize("life", [3600, DAY - 1, None])
+async def test_nothing_is_told_ahead_of_a_life_of_less_than_a_day_or_without_an_end(
+    manager: OAuthManager, redis: Redis, fake: FakeProvider, life: float | None
+) -> None:
+    fake.gives_refresh_token, fake.expires_in = False, life
+    await connected(manager, fake, redis, "ann", "github")
+    assert await redis.zcard(DUE) == 0
+
+
 async def test_a_breakage_is_told_once_however_many_found_it(
     manager: OAuthManager, fake: FakeProvider, redis: Redis
 ) -> None:

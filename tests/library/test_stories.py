@@ -368,7 +368,7 @@ class TestTheSet:
         monkeypatch.setattr(due, "MAX_LENGTH", 3)
         for number in range(5):
             await due.put(place.redis, "link_ran_out", f"u{number}", "github", 600 + number)
-        members = [f"link_ran_out:github:u{number}".encode() for number in (2, 3, 4)]
+        members = [f"link_ran_out:github:u{number}".encode() for number in (0, 1, 2)]
         assert await place.redis.zrange(DUE, 0, -1) == members
         assert await place.redis.ttl(DUE) > 0
 

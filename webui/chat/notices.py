@@ -22,6 +22,7 @@ _STILL = {
     NoticeKind.CONNECT_FAILED: tuple(Status),
     NoticeKind.LINK_CANCELLED: tuple(Status),
     NoticeKind.LINK_RAN_OUT: tuple(Status),
+    NoticeKind.ENDS_SOON: (Status.CONNECTED,),
     NoticeKind.SUPPORT_CHECKED: tuple(Status),
     NoticeKind.SUPPORT_DISCONNECTED: (Status.NOT_CONNECTED,),
 }

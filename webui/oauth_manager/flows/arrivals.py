@@ -56,7 +56,8 @@ async def _save_in_time(services: Services, fresh: Fresh) -> bool:
     """Save, and retry while the person waits and Redis does not answer."""
     storage, clock = services.storage, services.storage.clock
     accounts = fresh.profile.account, fresh.before.profile.account
-    story = outbox.connected(storage, fresh.subject, fresh.event, *accounts)
+    ends_in = 0.0 if fresh.token.refresh_token else fresh.token.expires_at - clock.now()
+    story = outbox.connected(storage, fresh.subject, fresh.event, *accounts, ends_in)
     give_up = clock.monotonic() + services.patience
     while True:
         try:

@@ -14,8 +14,8 @@ from ..storage.calls import Commands, Pipeline, RedisClient, as_text, redis_call
 from ..storage.scripts import OURS
 from ..values import Struct
 
-MAX_LENGTH = 10_000  # how many wait at most; the first due are dropped first
-KEPT_SECONDS = 90 * 86400  # without a reader
+MAX_LENGTH = 100_000  # how many wait at most; the last due are dropped first
+KEPT_SECONDS = 90 * 86400  # after the last is due, without a reader
 _TAKEN_SECONDS = 60  # after which a notice that its taker did not settle is taken again
 _AT_ONCE = 10
 
@@ -23,8 +23,10 @@ _AT_ONCE = 10
 _PUT = f"""{OURS}
 local now = tonumber(redis.call('TIME')[1])
 ours('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
-redis.call('ZREMRANGEBYRANK', KEYS[1], 0, -1 - ARGV[3])
-return redis.call('EXPIRE', KEYS[1], ARGV[4])
+redis.call('ZREMRANGEBYRANK', KEYS[1], ARGV[3], -1)
+local kept = ARGV[2] + ARGV[4]
+if redis.call('TTL', KEYS[1]) < kept then redis.call('EXPIRE', KEYS[1], kept) end
+return 1
 """
 # ARGV: the notice, seconds from now.  Only if it waits already.
 _DELAY = f"""{OURS}

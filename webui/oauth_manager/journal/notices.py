@@ -36,6 +36,7 @@ _LONGEST_PAUSE = 15.0  # seconds between tries while Redis is away
 
 
 ANSWER_SECONDS = 5  # in which the bot's answer comes before an unprompted notice
+AHEAD_SECONDS = 86_400.0  # before the end of access at which it is told
 LINK_SECONDS = keys.LINK_CODE_TTL + 5  # after which a link has certainly expired
 
 
@@ -47,6 +48,7 @@ class NoticeKind(StrEnum):
     CONNECT_FAILED = "connect_failed"
     LINK_CANCELLED = "link_cancelled"
     LINK_RAN_OUT = "link_ran_out"
+    ENDS_SOON = "ends_soon"
     SUPPORT_CHECKED = "support_checked"
     SUPPORT_CANCELLED_LINKS = "support_cancelled_links"
     SUPPORT_DISCONNECTED = "support_disconnected"

@@ -123,17 +123,29 @@ class Queued:
 
 
 def connected(
-    storage: Storage, subject: Subject, event: Event, account: Account, before: Account
+    storage: Storage,
+    subject: Subject,
+    event: Event,
+    account: Account,
+    before: Account,
+    ends_in: float = 0.0,
 ) -> Queued:
-    """Return the story of a connection as ``account``, in place of ``before``."""
+    """Return the story of a connection as ``account``, in place of ``before``.
+
+    ``ends_in`` (seconds) is the life of access that nothing renews, ``0`` if it has no end.
+    """
 
     def more(pipe: Pipeline) -> None:
         account_index.add(storage, pipe, subject, account, before)
         over = (
             (NoticeKind.LINK_RAN_OUT, subject.provider.name),
             (NoticeKind.RECONNECT_NEEDED, subject.place),
+            (NoticeKind.ENDS_SOON, subject.place),
         )
         due.drop(pipe, subject.user_id, *over)
+        if ends_in > notices.AHEAD_SECONDS:
+            wait = ends_in - notices.AHEAD_SECONDS
+            due.put(pipe, NoticeKind.ENDS_SOON, subject.user_id, subject.place, wait)
         # Asking again would end the new grant along with the old one.
         held_tokens.drop(pipe, subject)
 
@@ -161,6 +173,7 @@ def disconnected(storage: Storage, subject: Subject, event: Event, account: Acco
 
     def more(pipe: Pipeline) -> None:
         account_index.remove(storage, pipe, subject, account)
+        due.drop(pipe, subject.user_id, (NoticeKind.ENDS_SOON, subject.place))
 
     is_support = event.by == "support"
     kind = NoticeKind.SUPPORT_DISCONNECTED if is_support else NoticeKind.DISCONNECTED
