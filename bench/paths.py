@@ -30,14 +30,14 @@ EXPECTED: dict[str, Cost] = {
         1,
         (
             "2 del, 4 eval, 3 expire, 1 get, 1 hget, 1 hgetall, 1 hset, 1 rpush, 1 set, 3 time"
-            ", 1 zadd, 1 zrem, 1 zremrangebyrank"
+            ", 1 ttl, 1 zadd, 1 zrem, 1 zremrangebyrank"
         ),
     ),
     "delete_token": (
         4,
         (
-            "2 del, 5 eval, 1 exists, 2 expire, 2 get, 2 getdel, 1 lrem, 1 mget, 2 rpush, 1 set"
-            ", 2 time, 2 type, 1 xadd"
+            "2 del, 6 eval, 1 exists, 2 expire, 2 get, 2 getdel, 1 lrem, 1 mget, 2 rpush, 1 set"
+            ", 2 time, 2 type, 1 xadd, 1 zrem"
         ),
     ),
     "page /connections, session included": (2, "1 exists, 1 expire, 1 hgetall, 1 mget"),

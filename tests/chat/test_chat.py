@@ -814,7 +814,7 @@ SITUATIONS = {
         r"The link for GitHub has run out\. Nothing was changed\. "
         r"For a new one, send: connect github",
     ),
-    "access ends soon": notice(
+    "nothing renews access, and it ends soon": notice(
         "ends_soon",
         "My access to GitHub ends within a day, and I cannot renew it. "
         "To keep it, send: connect github",

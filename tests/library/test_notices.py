@@ -31,12 +31,14 @@ from tests.kit.library import (
     dumped,
     let_time_pass,
     manager_for,
+    time_passes,
 )
 from tests.kit.redis_fleets import one_url
 from tests.kit.redis_proxy import redis_proxy
 from tests.kit.site_fixtures import Place
 from webui.oauth_manager import LinkRequest, Notice, NoticeKind, OAuthManager, redis_from_url
 from webui.oauth_manager.journal import notices
+from webui.oauth_manager.storage import keys
 from webui.oauth_manager.storage.calls import as_text
 from webui.sandbox.embedded_redis import embedded_redis
 
@@ -420,17 +422,11 @@ async def test_an_end_that_nothing_can_move_is_told_a_day_before(
 ) -> None:
     fake.gives_refresh_token, fake.expires_in = False, 60 * DAY
     await connected(manager, fake, redis, "ann", "github")
-    bot = Bot(manager, redis)
-    assert (await bot.hear()).kind is NoticeKind.CONNECTED
-    time_passes(manager, 59 * DAY - 10)
-    await let_time_pass(redis, 59 * DAY - 10)
-    assert await redis.zcard(DUE) == 1
-    assert await bot.hears_nothing()
-    time_passes(manager, 20)
-    await let_time_pass(redis, 20)
-    told = await bot.hear()
-    assert (told.kind, told.provider) == (NoticeKind.ENDS_SOON, "github")
-    assert await bot.hears_nothing()
+    assert await all_told(manager, redis) == [("connected", "ann", "github")]
+    for days, told in ((58, []), (1.5, [("ends_soon", "ann", "github")]), (1, [])):
+        time_passes(manager, days * DAY)
+        await let_time_pass(redis, days * DAY)
+        assert await all_told(manager, redis) == told, days
 
 
 @pytest.mark.parametrize("mended", ["by connecting again", "by disconnecting"])
@@ -444,7 +440,7 @@ async def test_an_end_that_does_not_come_is_not_told(
         await connected(manager, fake, redis, "ann", "github")
     else:
         await manager.delete_token(redis, "ann", "github")
-    assert await redis.zcard(DUE) == 0
+    assert await redis.zcard(keys.DUE) == 0
 
 
 @pytest.mark.parametrize("life", [3600, DAY - 1, None])
@@ -453,7 +449,7 @@ async def test_nothing_is_told_ahead_of_a_life_of_less_than_a_day_or_without_an_
 ) -> None:
     fake.gives_refresh_token, fake.expires_in = False, life
     await connected(manager, fake, redis, "ann", "github")
-    assert await redis.zcard(DUE) == 0
+    assert await redis.zcard(keys.DUE) == 0
 
 
 async def test_a_breakage_is_told_once_however_many_found_it(
