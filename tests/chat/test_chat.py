@@ -1284,6 +1284,13 @@ async def test_arguments_of_another_type_are_answered_like_none(scene: Scene, ca
     assert await scene.say(action, provider) == expected
 
 
+async def test_a_service_with_endless_blanks_keeps_nobody_waiting(scene: Scene) -> None:
+    begun = time.process_time()
+    said = await scene.say("status", f"github x{' ' * 20_000}!")
+    assert said.startswith("I do not know that service")
+    assert time.process_time() - begun < 0.5
+
+
 async def test_what_a_model_leaves_out_may_be_null(scene: Scene) -> None:
     assert await scene.say("list", None, None)  # type: ignore[arg-type]
 

@@ -49,7 +49,7 @@ from webui.text.times import exact
 
 from .links import new_link, open_link, scopes_to_ask
 
-_AS = re.compile(r"(?:^|\s+)as(?=\s|$)", re.IGNORECASE)
+_AS = re.compile(r"(?<!\S)as(?!\S)", re.IGNORECASE)  # a word; many blanks cost no more
 _IN_WORDS = re.compile(r"\((.*)\)", re.DOTALL)  # of an account, in every answer
 
 
