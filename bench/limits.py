@@ -46,7 +46,7 @@ LIMITS = {
     "storm: failed, or asked twice": Limit("", 0),
     "page of four cards, one person": Limit(_READS, 1.6),
     "page of four cards, many people in turn": Limit(_READS, 3.0),
-    "page of five accounts of one service": Limit("the page of one account", 1.2, margin=1),
+    "page of five accounts of one service": Limit("the page of one account", 1.2),
     "one card for htmx": Limit(_READS, 1.5),
     "poll without news": Limit(_READS, 1.3),
     "starting a connection": Limit(_READS, 3.2),
