@@ -69,3 +69,16 @@ async def test_a_card_of_one_of_several_keeps_its_fold_and_the_focus(
         await expect(page.locator("#announce")).to_contain_text("checked: working")
         await expect(card.locator("details[open]").first).to_be_visible()
         await expect(card.get_by_role("button", name="Check now")).to_be_focused()
+
+
+async def test_the_longest_name_fits_on_the_pages_of_its_account(
+    chromium: Browser, host: Host, redis: Redis
+) -> None:
+    async with desk(chromium, host, redis, width=320) as ann:
+        await connect_two(ann)
+        await ann.bot.rename_account(redis, "ann", "github", "~hubert", 32 * "W")
+        for width in (320, 1280):
+            await ann.window.page.set_viewport_size({"width": width, "height": 700})
+            for page in ("", "/disconnect"):
+                await ann.window.go(f"/connections/github~hubert{page}")
+                await ann.window.fits()
