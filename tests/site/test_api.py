@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 from starlette.requests import Request
 
 from tests.kit.account_provider import AccountProvider, added
@@ -28,6 +29,7 @@ from tests.kit.site_fixtures import (
 )
 from webui.api.call import Call
 from webui.api.service_keys import ServiceKey
+from webui.cli import main
 from webui.oauth_manager import AuditRecord, StoreUnavailable
 from webui.oauth_manager.storage.keys import DUE
 
@@ -406,6 +408,14 @@ class TestKeys:
     async def test_with_the_api_off_there_is_nothing(self, redis_url: str, redis: Any) -> None:
         async with site_at(redis_url, redis, api=False) as place:
             is_problem(await (await caller(place)).token(), 404, "not_found")
+
+    async def test_the_sites_own_port_is_refused_for_it(self, redis_url: str, place: Place) -> None:
+        port = str(free_port())
+        base_url = f"http://127.0.0.1:{port}"
+        environment = site_environment(base_url, redis_url, place.settings.providers_config)
+        done = CliRunner().invoke(main, ["serve"], env={**environment, "API_PORT": port})
+        assert done.exit_code == 1
+        assert f"API_PORT is {port}, where the site listens." in done.output
 
     async def test_on_a_port_of_its_own_it_is_there_alone(
         self, redis_url: str, place: Place, tmp_path: Path, linked: None

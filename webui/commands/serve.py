@@ -109,7 +109,10 @@ def _of_api(settings: Settings, host: str, sockets: Sequence[socket]) -> Iterato
     Raises ``PortTaken``.
     """
     port = settings.api_port if settings.api else 0
-    if not port or port in (one.getsockname()[1] for one in sockets if one.family != AF_UNIX):
+    ports = [0 if one.family == AF_UNIX else one.getsockname()[1] for one in sockets]
+    if port and set(ports) == {port}:
+        raise PortTaken(f"API_PORT is {port}, where the site listens. Choose another port for it.")
+    if not port or port in ports:
         yield []
     else:
         with closing(listen(host, port)) as listener:
