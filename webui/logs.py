@@ -92,11 +92,9 @@ def tell_request(**facts: object) -> None:
 
     The request's id is among them, and bound as well.
     """
-    if not _log_of_json.isEnabledFor(logging.INFO):
-        return
     if not any(isinstance(h.formatter, _JSONFormatter) for h in logging.getLogger().handlers):
         _log.info("request", **facts)
-    else:
+    elif _log_of_json.isEnabledFor(logging.INFO):
         record = logging.LogRecord(_ACCESS, logging.INFO, "", 0, "request", (), None)
         at = datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z")
         own = {"logger": _ACCESS, "level": "info", "timestamp": at}

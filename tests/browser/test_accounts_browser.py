@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from tests.kit import browser, hosted
 from tests.kit.hosted import Desk, Host, desk
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, browser.LEFT_BY_FRAMES]
 chromium, housed, host = browser.chromium, hosted.housed, hosted.host
 SCRIPT = pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
 

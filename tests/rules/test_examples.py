@@ -31,7 +31,11 @@ pytestmark = pytest.mark.anyio
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-EXAMPLES = sorted(path.relative_to(ROOT) for path in (ROOT / "examples").rglob("*.*"))
+EXAMPLES = sorted(
+    path.relative_to(ROOT)
+    for path in (ROOT / "examples").rglob("*.*")
+    if path.parent.name != "__pycache__"
+)
 
 
 def included(document: Path) -> dict[str, str]:
@@ -53,7 +57,7 @@ def test_every_file_that_a_document_includes_is_there() -> None:
     mentioned = {
         name for d in DOCUMENTS for name in re.findall(r"`(examples/[^`]+)`", d.read_text())
     }
-    assert named == mentioned == {path.as_posix() for path in EXAMPLES} - {"__pycache__"}
+    assert named == mentioned == {path.as_posix() for path in EXAMPLES}
 
 
 # Codes

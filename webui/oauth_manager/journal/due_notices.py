@@ -15,7 +15,7 @@ from ..storage.scripts import OURS
 from ..values import Struct
 
 MAX_LENGTH = 100_000  # how many wait at most; the last due are dropped first
-KEPT_SECONDS = 90 * 86400  # after the last is due, without a reader
+KEPT_SECONDS = 90 * 86400  # without a reader; or twice as long as the last has to wait
 _TAKEN_SECONDS = 60  # after which a notice that its taker did not settle is taken again
 _AT_ONCE = 10
 
@@ -24,7 +24,7 @@ _PUT = f"""{OURS}
 local now = tonumber(redis.call('TIME')[1])
 ours('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 redis.call('ZREMRANGEBYRANK', KEYS[1], ARGV[3], -1)
-local kept = ARGV[2] + ARGV[4]
+local kept = math.max(ARGV[4], 2 * ARGV[2])
 if redis.call('TTL', KEYS[1]) < kept then redis.call('EXPIRE', KEYS[1], kept) end
 return 1
 """
