@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..models import Connection, Status
-from .notices import AHEAD_SECONDS, ANSWER_SECONDS, Notice, NoticeKind
+from .notices import ANSWER_SECONDS, Notice, NoticeKind
 
 _STALE_SECONDS = 86400  # after which nobody waits for news of a link any more
 
@@ -28,7 +28,9 @@ def is_news(
     if notice.kind is NoticeKind.LINK_RAN_OUT:
         return is_configured and age < _STALE_SECONDS
     if notice.kind is NoticeKind.ENDS_SOON:
-        return is_configured and _is_ending(connection, now)
+        if connection is None or connection.status is not Status.CONNECTED:
+            return False
+        return is_configured and connection.ends_soon(now)
     told = _TELLS.get(notice.kind)
     if told is None or connection is None:
         return True
@@ -41,10 +43,3 @@ def is_news(
     if connection.status is told:
         return connection.profile.connected_at <= notice.at
     return connection.status is not Status.NOT_CONNECTED and not connection.profile.problem
-
-
-def _is_ending(connection: Connection | None, now: float) -> bool:
-    """Tell whether access works, and ends within a day with nothing to renew it."""
-    if connection is None or connection.status is not Status.CONNECTED:
-        return False
-    return not connection.has_refresh_token and now < connection.expires_at <= now + AHEAD_SECONDS
