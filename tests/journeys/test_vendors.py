@@ -177,6 +177,8 @@ async def test_what_the_vendor_refuses_is_told_to_the_one_who_can_act(
         ("twitch", "TOKEN_HEADER", "Authorization: Bearer {access_token}"),
         ("salesforce", "SCOPES", "openid api"),
         ("linear", "ACCOUNT_METHOD", "GET"),
+        ("monday", "PKCE", "off"),
+        ("monday", "TOKEN_BODY", "form"),
     ],
 )
 async def test_a_habit_that_is_not_the_vendors_is_noticed_there(

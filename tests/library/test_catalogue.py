@@ -72,6 +72,7 @@ class TestAFile:
             ("authorize_params = { state = 'canary' }", "line 8: authorize_params names a param"),
             ("token_header = 'canary'", "line 8: token_header must look like"),
             ("lifetime = 'canary'", "line 8: lifetime must be seconds, or never"),
+            ("revoke_client_fields = ['canary']", "line 8: revoke_client_fields must be the names"),
             ("label = 'again'", "line 8: is not TOML"),
             ("= 3", "line 8: is not TOML"),
         ],

@@ -158,6 +158,16 @@ class TestRequests:
         assert request.headers.get("Authorization") == authorization
         assert request.body.decode() == body
 
+    def test_the_client_has_other_names_in_revocation_and_nowhere_else(self) -> None:
+        names = ("clientId", "clientSecret")
+        provider = made(
+            revoke_body="json", revoke_field="accessToken", revoke_client_fields=names
+        )
+        request = revoke_request(provider, replace(TOKEN, refresh_token=""))
+        sent = {"accessToken": "access", "clientId": "an id", "clientSecret": "a secret"}
+        assert json.loads(request.body) == sent
+        assert form(refresh_request(provider, TOKEN)).keys() >= {"client_id", "client_secret"}
+
     def test_revocation_by_the_query_has_no_body(self) -> None:
         provider = made(revoke_body="query", revoke_auth="none", revoke_field="access_token")
         request = revoke_request(provider, replace(TOKEN, refresh_token=""))

@@ -199,6 +199,7 @@ class TestProviders:
             GIT_LAB_REVOKE_BODY="query",
             GIT_LAB_REVOKE_TOKEN="access",
             GIT_LAB_REVOKE_FIELD="access_token",
+            GIT_LAB_REVOKE_CLIENT_FIELDS="clientId clientSecret",
             GIT_LAB_KEEP="team.id, instance_url",
             GIT_LAB_API_HOSTS="api.git.test",
             GIT_LAB_FEATURES="issue updates: api; greetings: read_user",

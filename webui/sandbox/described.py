@@ -143,10 +143,13 @@ def _check_headers(standin: Described, request: Request) -> None:
             raise Refused("request", f"{name} is missing.")
 
 
-def _check_client(standin: Described, request: Request, fields: Fields, auth: str) -> None:
+def _check_client(
+    standin: Described, request: Request, fields: Fields, auth: str, names: tuple[str, ...] = ()
+) -> None:
     """Check the client in the one way that is right.  Raises ``Refused``."""
-    name, right = standin.data.client_id_name, standin.client[:2]
-    basic, in_body = basic_credentials(request), (fields.get(name), fields.get("client_secret"))
+    right, basic = standin.client[:2], basic_credentials(request)
+    id_name, secret_name = names or (standin.data.client_id_name, "client_secret")
+    in_body = (fields.get(id_name), fields.get(secret_name))
     ways = {
         "post": (None, right),
         "basic": (right, (None, None)),
@@ -307,7 +310,7 @@ async def _revoke(standin: Described, request: Request) -> Response:
     else:
         usual = "public" if data.token_auth == "none" else data.token_auth
         auth = usual if data.revoke_auth == "client" else data.revoke_auth
-        _check_client(standin, request, fields, auth)
+        _check_client(standin, request, fields, auth, data.revoke_client_fields)
         found = standin.own_token(fields.get(data.revoke_field, ""))
         if found is not None and data.revoke_token == "access" and found.kind != "access":
             found = None

@@ -6,8 +6,9 @@ shows it.
 
 from __future__ import annotations
 
+from tests.kit.vendors.boards import BOARDS
 from tests.kit.vendors.leisure import LEISURE
 from tests.kit.vendors.others import OTHERS
 from tests.kit.vendors.work import WORK
 
-VENDORS = WORK | LEISURE | OTHERS
+VENDORS = WORK | BOARDS | LEISURE | OTHERS

@@ -68,6 +68,7 @@ class Revocation:
     content: str = FORM  # "" if there is no body: what there is stands in the query
     takes: tuple[str, ...] = ("access", "refresh")
     name: str = "token"
+    client: tuple[str, str] = ("client_id", "client_secret")  # names of its fields
     ends: Literal["grant", "token"] = "grant"
     done: Said = Said(200)
     unknown: Said = Said(200)
@@ -277,7 +278,7 @@ class Vendor:
         else:
             if rule.auth == "none":
                 self._expect("authorization" not in request.headers, "revocation is authorised")
-            elif not self._authenticated(request, fields, rule.auth, "revocation"):
+            elif not self._authenticated(request, fields, rule.auth, "revocation", rule.client):
                 return self.rules.wrong_client
             token = fields.get(rule.name, "")
         # A hint may always be there, and may be ignored (RFC 7009, 2.1).
@@ -315,10 +316,15 @@ class Vendor:
         return dict(pairs)
 
     def _authenticated(
-        self, request: Request, fields: dict[str, str], auth: Auth, what: str
+        self,
+        request: Request,
+        fields: dict[str, str],
+        auth: Auth,
+        what: str,
+        names: tuple[str, str] = ("client_id", "client_secret"),
     ) -> bool:
         """Take id and secret out of the fields; base64 of both as they are is what vendors ask."""
-        posted = (fields.pop("client_id", None), fields.pop("client_secret", None))
+        posted = (fields.pop(names[0], None), fields.pop(names[1], None))
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
         is_basic = scheme.lower() == "basic"
         self._expect(not (is_basic and any(posted)), f"{what} authorised in two ways")

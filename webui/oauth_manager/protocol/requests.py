@@ -137,22 +137,24 @@ class Draft:
     method: str = "POST"
     access_token: str = field(default="", repr=False)
     assertion: str = field(default="", repr=False)
+    client_fields: tuple[str, ...] = ()  # names of those with client id and secret
 
 
 def written(provider: OAuthProvider, draft: Draft) -> ProviderRequest:
     """Authorise in one way alone, and write the fields."""
     headers = _headers(provider, draft.access_token if draft.auth == "token" else "")
     fields, url = dict(draft.fields), _filled(provider, draft.url, is_address=True)
+    id_name, secret_name = draft.client_fields or (provider.client_id_name, "client_secret")
     content = b""
     if draft.auth == "basic":
         headers["Authorization"] = _basic(provider)
     elif draft.auth in ("post", "public", "private_key_jwt"):
-        fields[provider.client_id_name] = provider.client_id
+        fields[id_name] = provider.client_id
         if draft.auth == "private_key_jwt":
             fields |= {"client_assertion_type": TYPE, "client_assertion": draft.assertion}
         # A public client has no secret (RFC 6749 2.1).
         if draft.auth == "post" and provider.client_secret:
-            fields["client_secret"] = provider.client_secret
+            fields[secret_name] = provider.client_secret
     if draft.body == "json":
         headers["Content-Type"] = "application/json"
         content = json.dumps(fields).encode()
@@ -226,6 +228,7 @@ def revoke_request(
             provider.revoke_method,
             token.access_token,
             assertion,
+            provider.revoke_client_fields,
         ),
     )
 

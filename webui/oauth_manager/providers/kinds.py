@@ -128,6 +128,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "line": texts.line,
     "meanings": meanings,
     "name": wire_kinds.name,
+    "pair": wire_kinds.pair,
     "parameters": wire_kinds.parameters,
     "path": wire_kinds.path,
     "phrases": texts.phrases,

@@ -81,6 +81,7 @@ class OAuthProvider(Registration):
     revoke_body: str = ""
     revoke_token: str = ""
     revoke_field: str = ""
+    revoke_client_fields: tuple[str, ...] = ()  # client_id_name and client_secret unless given
     account_url: str = ""
     account_method: Literal["GET", "POST"] = "GET"
     account_body: str = ""

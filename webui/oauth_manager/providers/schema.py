@@ -125,6 +125,11 @@ SCHEMA = (
     ),
     Field("revoke_field", "name", "Name of its field with the token: token."),
     Field(
+        "revoke_client_fields",
+        "pair",
+        "Names of its fields with the client id and the client secret: client_id client_secret.",
+    ),
+    Field(
         "install_url",
         "endpoint",
         "Where people install the app, if its installation has the permissions (GitHub Apps).",

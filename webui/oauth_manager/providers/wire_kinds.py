@@ -56,6 +56,14 @@ def name(value: object) -> str:
     return value
 
 
+def pair(value: object) -> tuple[str, ...]:
+    """Read the names of two parameters."""
+    names = words(value)
+    if len(set(names)) != 2 or len(names) != 2 or not all(map(_NAME.fullmatch, names)):
+        raise Malformed("must be the names of two parameters: clientId clientSecret")
+    return names
+
+
 def path(value: object) -> str:
     """Read a path into an answer: names and numbers between dots."""
     if not isinstance(value, str) or not _PATH.fullmatch(value):
