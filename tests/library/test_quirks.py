@@ -160,9 +160,7 @@ class TestRequests:
 
     def test_the_client_has_other_names_in_revocation_and_nowhere_else(self) -> None:
         names = ("clientId", "clientSecret")
-        provider = made(
-            revoke_body="json", revoke_field="accessToken", revoke_client_fields=names
-        )
+        provider = made(revoke_body="json", revoke_field="accessToken", revoke_client_fields=names)
         request = revoke_request(provider, replace(TOKEN, refresh_token=""))
         sent = {"accessToken": "access", "clientId": "an id", "clientSecret": "a secret"}
         assert json.loads(request.body) == sent
@@ -252,6 +250,12 @@ class TestAccounts:
         self, answer: Answer, is_over: bool
     ) -> None:
         assert refuses_token(made(gone=("over", "400")), answer) is is_over
+
+    @every(("code", "id_read"), [("ok", "7"), ("access_token_invalid", "")])
+    def test_an_error_whose_code_is_ok_is_none(self, code: str, id_read: str) -> None:
+        inner = made(account_id_field="data.id", account_label_field="data.name")
+        content = {"data": {"id": 7, "name": "Ann"}, "error": {"code": code, "message": ""}}
+        assert read_account(inner, answered(content), {}).id == id_read
 
     def test_an_error_of_graphql_names_nobody(self) -> None:
         graphql = made(account_id_field="data.me.id", account_label_field="data.me.name")

@@ -218,5 +218,7 @@ def _scopes(name: str, fields: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _by_hand(fields: Mapping[str, Any]) -> str:
-    where = fields.get("manage_url", "")
-    return f"People remove it at {where}" if where else "People remove it there themselves."
+    where, label = fields.get("manage_url", ""), fields.get("manage_label", "")
+    if not where:
+        return "People remove it there themselves."
+    return f"People remove it at {where}" + (f" ({label})" if label else "")

@@ -13,6 +13,8 @@ from tests.kit.vendors.shapes import (
     plain,
     reddit,
     rfc6749,
+    tiktok,
+    tiktok_api,
     twitch,
 )
 
@@ -144,6 +146,44 @@ LEISURE: dict[str, Rules] = {
         ),
         dead_refresh=rfc6749("invalid_request", "Value passed for the token was invalid."),
         means=SAYS_WHICH,
+    ),
+    "tiktok": Rules(
+        (
+            "https://developers.tiktok.com/doc/login-kit-web",
+            "https://developers.tiktok.com/doc/oauth-user-access-token-management",
+            "https://developers.tiktok.com/doc/oauth-error-handling",
+            "https://developers.tiktok.com/docs/en/oauth-revoke-a-user-access-token",
+        ),
+        READ_ON,
+        authorize="https://www.tiktok.com/v2/auth/authorize/",
+        token="https://open.tiktokapis.com/v2/oauth/token/",
+        separator=",",
+        pkce="refused",  # for applications on devices alone
+        client=("client_key", "client_secret"),
+        may_ask=("disable_auto_auth",),
+        lifetime=7200,
+        answer=plain(7200, "Bearer", ",", open_id="o1", refresh_expires_in=15552000),
+        profile=Profile(
+            "https://open.tiktokapis.com/v2/user/info/",
+            {
+                "data": {"user": {"open_id": "o1", "display_name": "Mona"}},
+                "error": {"code": "ok", "message": "", "log_id": "2022"},
+            },
+            tiktok_api("access_token_invalid"),
+            "Mona",
+            query={"fields": "open_id,display_name"},
+        ),
+        revocation=Revocation(
+            "https://open.tiktokapis.com/v2/oauth/revoke/",
+            takes=("access",),
+            ends="token",
+            unknown=tiktok("invalid_grant"),
+        ),
+        wrong_client=tiktok("invalid_client"),
+        spent_code=tiktok("invalid_grant"),
+        wrong_redirect=tiktok("invalid_grant"),
+        dead_refresh=tiktok("invalid_grant"),
+        means=ONE_WORD,
     ),
     "dropbox": Rules(
         (

@@ -68,7 +68,7 @@ class Revocation:
     content: str = FORM  # "" if there is no body: what there is stands in the query
     takes: tuple[str, ...] = ("access", "refresh")
     name: str = "token"
-    client: tuple[str, str] = ("client_id", "client_secret")  # names of its fields
+    client: tuple[str, str] | None = None  # names of its fields, if they are others here
     ends: Literal["grant", "token"] = "grant"
     done: Said = Said(200)
     unknown: Said = Said(200)
@@ -96,6 +96,7 @@ class Rules:
     offline: str = ""  # the scope or ``name=value`` without which no refresh token is given
     pkce: Literal["required", "taken", "refused"] = "taken"
     auth: Auth = "post"
+    client: tuple[str, str] = ("client_id", "client_secret")  # names of its fields
     content: str = FORM
     headers: Mapping[str, str] = field(default_factory=dict)  # name: pattern, of every request
     headless: Said = Said(400)  # without those
@@ -134,12 +135,12 @@ class Vendor:
         rules, split = self.rules, urlsplit(url)
         asked = dict(parse_qsl(split.query, keep_blank_values=True, strict_parsing=True))
         self._expect(url.split("?")[0] == rules.authorize, f"authorize at {url.split('?')[0]}")
-        known = {"client_id", "redirect_uri", "response_type", "state", "scope"}
+        known = {rules.client[0], "redirect_uri", "response_type", "state", "scope"}
         known |= {"code_challenge", "code_challenge_method"} if rules.pkce != "refused" else set()
         self._known("authorize", asked, known | set(rules.asks) | set(rules.may_ask))
         for name, value in {"response_type": "code", **rules.asks}.items():
             self._expect(asked.get(name) == value, f"authorize without {name}={value}")
-        self._expect(asked.get("client_id") == self.client_id, "authorize for another client")
+        self._expect(asked.get(rules.client[0]) == self.client_id, "authorize for another client")
         self._expect(asked.get("redirect_uri") == self.redirect_uri, "authorize to elsewhere")
         self._expect(bool(asked.get("state")), "authorize without a state")
         if rules.pkce == "required" or "code_challenge" in asked:
@@ -273,12 +274,13 @@ class Vendor:
         if rule.auth == "bearer":
             token = _carried(request, self.rules.profile.header)
         elif rule.auth == "id":
-            self._expect(fields.pop("client_id", "") == self.client_id, "revocation for no client")
+            ours = fields.pop(self.rules.client[0], "") == self.client_id
+            self._expect(ours, "revocation for no client")
             token = fields.get(rule.name, "")
         else:
             if rule.auth == "none":
                 self._expect("authorization" not in request.headers, "revocation is authorised")
-            elif not self._authenticated(request, fields, rule.auth, "revocation", rule.client):
+            elif not self._authenticated(request, fields, rule.auth, "revocation"):
                 return self.rules.wrong_client
             token = fields.get(rule.name, "")
         # A hint may always be there, and may be ignored (RFC 7009, 2.1).
@@ -321,9 +323,10 @@ class Vendor:
         fields: dict[str, str],
         auth: Auth,
         what: str,
-        names: tuple[str, str] = ("client_id", "client_secret"),
     ) -> bool:
         """Take id and secret out of the fields; base64 of both as they are is what vendors ask."""
+        revocation = self.rules.revocation if what == "revocation" else None
+        names = (revocation and revocation.client) or self.rules.client
         posted = (fields.pop(names[0], None), fields.pop(names[1], None))
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
         is_basic = scheme.lower() == "basic"

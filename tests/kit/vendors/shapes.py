@@ -95,6 +95,15 @@ def twitch(status: int, message: str) -> Said:
     return Said(status, {"status": status, "message": message})
 
 
+def tiktok(error: str) -> Said:
+    """An error of its OAuth addresses: no document names a status, so that none helps."""
+    return Said(200, {"error": error, "error_description": "Refused.", "log_id": "2022"})
+
+
+def tiktok_api(code: str) -> Said:
+    return Said(401, {"data": {}, "error": {"code": code, "message": "Refused.", "log_id": "2022"}})
+
+
 def zoom(error: str, reason: str, status: int = 400) -> Said:
     return Said(status, {"reason": reason, "error": error})
 

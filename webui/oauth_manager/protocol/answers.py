@@ -89,10 +89,12 @@ def form_fields(body: bytes) -> dict[str, str] | None:
 
 
 def says_no(content: Any) -> bool:
-    """Tell whether an answer is an error whatever its status."""
+    """Tell whether an answer is an error whatever its status; one of the code ``ok`` is none."""
     if not isinstance(content, Mapping):
         return False
-    return bool(content.get("error")) or content.get("ok") is False
+    error = content.get("error")
+    is_fine = isinstance(error, Mapping) and error.get("code") == "ok"  # TikTok, in every answer
+    return (bool(error) and not is_fine) or content.get("ok") is False
 
 
 def _tells_nothing(content: Any) -> bool:
