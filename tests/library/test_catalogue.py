@@ -73,6 +73,13 @@ class TestAFile:
             ("token_header = 'canary'", "line 8: token_header must look like"),
             ("lifetime = 'canary'", "line 8: lifetime must be seconds, or never"),
             ("revoke_client_fields = ['canary']", "line 8: revoke_client_fields must be the names"),
+            ("idle_limit = nan", "line 8: idle_limit must be a time"),
+            ("idle_limit = -5", "line 8: idle_limit must be a time"),
+            ("account_url = 'https://{host}/canary'", "line 8: account_url has a place for {host}"),
+            ("purpose = 'Lets {canary} see'", "line 8: purpose may have {bot} in it"),
+            ("register = ['Open {canary}']", "line 8: register may have {callback} in it"),
+            ("authorize_params = { client_secret = 'canary' }", "line 8: authorize_params names"),
+            ("contains = { all = 3 }", "line 8: contains must give a list of scopes for each"),
             ("label = 'again'", "line 8: is not TOML"),
             ("= 3", "line 8: is not TOML"),
         ],
@@ -96,12 +103,43 @@ class TestAFile:
             ("{ group = 'Sees' }", "must say what it allows"),
             ("{ can = 'read notes', group = 'Sees', more = 1 }", "nothing else"),
             ("'read notes'", "nothing else"),
+            ("{ can = 'read {canary} notes', group = 'Sees' }", "no other place"),
+            ("{ can = 'read notes', group = 'Sees', default = 'yes' }", "without marks"),
         ],
     )
     def test_a_fault_of_a_scope_is_named_with_its_line(self, row: str, told: str) -> None:
         (found,) = faults(f'{GOOD}"all" = {row}\n')
         assert found.startswith("line 8: a scope ")
         assert told in found
+
+    def test_every_fault_of_a_scope_is_named_on_its_own_line(self) -> None:
+        found = faults(GOOD + "\n[scopes.all]\ncan = 'Read'\ngroup = 'sees'\ndefault = 'yes'\n")
+        assert [one.split(": ")[0] for one in found] == ["line 10", "line 11", "line 12"]
+
+    def test_a_field_that_stands_below_a_heading_is_sent_above_it(self) -> None:
+        ask = (
+            "[ask.shop]\nlabel = 'Your shop'\nchoices = { a = 'A' }\nissuer = 'https://a.example'\n"
+        )
+        words = "[words]\ngone = 'over'\nmanage_url = 'https://acme.example/apps'\n"
+        contains = "[contains]\n'write' = ['read']\npurpose = 'Lets {bot} see.'\n"
+        found = faults(f"{GOOD}pkce = false\n{ask}{words}{contains}")
+        assert found == [
+            "line 8: pkce belongs above [scopes], with the other fields",
+            "line 12: issuer belongs above [ask.shop], with the other fields",
+            "line 15: manage_url belongs above [words], with the other fields",
+            "line 18: purpose belongs above [contains], with the other fields",
+        ]
+
+    def test_what_has_sunk_is_not_called_missing(self) -> None:
+        found = faults(GOOD.replace("[scopes]\n", "").replace("label", "[scopes]\nlabel"))
+        assert not [one for one in found if "missing" in one], found
+
+    def test_a_pattern_that_may_take_for_ever_is_refused_before_it_is_tried(self) -> None:
+        ask = f"[ask.shop]\nlabel = 'x'\npattern = '(a+)+b'\nexample = '{'a' * 60}'\n"
+        assert any("repeats what is in ( )" in one for one in faults(GOOD + ask))
+
+    def test_a_byte_order_mark_is_passed_over(self) -> None:
+        assert read("acme", f"\ufeff{GOOD}").fields["label"] == "Acme"
 
     def test_every_fault_is_named_at_once(self) -> None:
         found = faults("pkce = 1\n\ntoken_url = 'x'\nother = 2\n")

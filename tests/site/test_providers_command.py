@@ -18,7 +18,7 @@ from tests.site.test_settings import fault, faults, settings
 from webui.cli import main
 from webui.oauth_manager import PROVIDER_TEMPLATES, OAuthManager, OAuthProvider
 from webui.oauth_manager.protocol.metadata import FRESH_SECONDS
-from webui.oauth_manager.providers import build_providers, names
+from webui.oauth_manager.providers import FOLDER, build_providers, names
 
 pytestmark = pytest.mark.anyio
 
@@ -128,6 +128,34 @@ def test_every_fault_of_a_file_is_told_with_its_line(tmp_path: Path) -> None:
     done = run("check", str(file))
     assert done.exit_code == 2
     assert [line.split(": ")[0] for line in done.output.splitlines()] == [f"{file}:1", f"{file}:2"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("acme.toml", GOOD.encode("utf-16"), "is not UTF-8: save it in that encoding"),
+        ("acme.txt", GOOD.encode(), "must have a name that ends in .toml"),
+        ("Bad Name.toml", GOOD.encode(), "must be names of lower-case letters"),
+        ("slack.toml", GOOD.encode(), "has the name of a provider of the catalogue"),
+        ("acme.toml", b"x" * 300_000, "has more than 256 kB"),
+    ],
+)
+def test_a_file_that_the_site_would_not_take_is_not_called_right(
+    tmp_path: Path, name: str, content: bytes, told: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    done = run("check", str(tmp_path / name))
+    assert (done.exit_code, told in done.output) == (1, True), done.output
+
+
+def test_a_folder_and_a_file_that_is_not_there_are_said_to_be_no_file(tmp_path: Path) -> None:
+    (tmp_path / "acme.toml").mkdir()
+    for name in ("acme.toml", "none.toml"):
+        assert "is no file that can be read." in run("check", str(tmp_path / name)).output
+
+
+def test_a_file_of_the_catalogue_itself_can_be_checked() -> None:
+    assert run("check", str(FOLDER / "slack.toml")).exit_code == 0
 
 
 @pytest.mark.parametrize("words", [("check",), ("slack", "acme.toml"), ("check", "none.toml")])

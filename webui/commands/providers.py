@@ -23,7 +23,7 @@ from webui.oauth_manager.providers import (
     read,
 )
 from webui.oauth_manager.storage.calls import RedisClient
-from webui.settings.own_providers import read_text
+from webui.settings.own_providers import check_name, read_text
 from webui.settings.readers import Malformed
 from webui.settings.sources import Survey, survey
 from webui.settings.table import variable
@@ -53,7 +53,9 @@ def _check(file: Path | None) -> None:
     if file is None:
         raise click.UsageError("Name the file: webui providers check acme.toml")
     try:
-        made = read(file.stem, read_text(file))
+        text = read_text(file)
+        check_name(file)
+        made = read(file.stem, text)
     except FaultyFile as error:
         for fault in error.faults:
             click.echo(f"{file}:{fault.line}: {fault.text}")

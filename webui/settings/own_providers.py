@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from webui.oauth_manager.providers import Entry, FaultyFile, names, read
+from webui.oauth_manager.providers import FOLDER, Entry, FaultyFile, names, read
 from webui.settings import readers as values
 
 SETTING = "PROVIDERS_DIR"
@@ -30,9 +30,7 @@ def own_entries(folder: str, faults: list[str]) -> dict[str, Entry]:
 def _own_entry(path: Path, faults: list[str]) -> Entry | None:
     where = f"{SETTING}: {path.name if path.name.isprintable() else 'a file'}"
     try:
-        values.provider_names(path.stem)
-        if path.stem in names():
-            raise values.Malformed(_TAKEN)
+        check_name(path)
         return read(path.stem, read_text(path))
     except FaultyFile as error:
         faults += [f"{where}, {fault}." for fault in error.faults]
@@ -41,12 +39,23 @@ def _own_entry(path: Path, faults: list[str]) -> Entry | None:
     return None
 
 
+def check_name(path: Path) -> None:
+    """Check a file's name, which is the provider's.  Raises :class:`Malformed`."""
+    if path.suffix != ".toml":
+        raise values.Malformed("must have a name that ends in .toml")
+    values.provider_names(path.stem)
+    if path.stem in names() and path.resolve().parent != FOLDER:
+        raise values.Malformed(_TAKEN)
+
+
 def read_text(path: Path) -> str:
     """Read a file.  Raises :class:`Malformed`, like every reader."""
     try:
         text = path.read_text("utf-8")
-    except (OSError, ValueError):
-        raise values.Malformed("cannot be read as UTF-8") from None
+    except UnicodeDecodeError:
+        raise values.Malformed("is not UTF-8: save it in that encoding") from None
+    except OSError:
+        raise values.Malformed("is no file that can be read") from None
     if len(text) > _LARGEST:
         raise values.Malformed(f"has more than {_LARGEST // 1024} kB")
     return text

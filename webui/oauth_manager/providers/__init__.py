@@ -8,7 +8,7 @@ from typing import Any
 from .addresses import filled, values_of
 from .asked import Asked
 from .assembly import build_providers, merged
-from .entries import BUILT_IN, Templates, entry, names, nearest, template
+from .entries import BUILT_IN, FOLDER, Templates, entry, names, nearest, template
 from .features import checked_features
 from .files import Entry, Fault, FaultyFile, read
 from .kinds import reader_of
@@ -17,6 +17,7 @@ from .schema import SCHEMA, SECRETS, Field
 
 __all__ = [
     "BUILT_IN",
+    "FOLDER",
     "MAX_ACCOUNTS",
     "PROVIDER_TEMPLATES",
     "SCHEMA",

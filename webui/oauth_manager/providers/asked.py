@@ -17,10 +17,11 @@ from .texts import line
 _NAME = re.compile(r"[a-z][a-z_]{0,31}")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _FILL = re.compile(r"([a-z0-9-]{1,63}\.)*[a-z0-9-]{0,63}")
+_REPEATED_GROUP = re.compile(r"\)[*+{]")
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 _OTHERS = frozenset({"host", "client_id"})  # filled from the deployment's settings
 _LONGEST = 200  # characters that a person may type
-_FIELDS = frozenset({"label", "pattern", "example", "choices", "fills"})
+FIELDS = frozenset({"label", "pattern", "example", "choices", "fills"})
 
 
 class ValueNeeded(ValueError):
@@ -85,8 +86,8 @@ def read(value: object) -> tuple[Asked, ...]:
 def _one(name: str, row: object) -> Asked:
     if not _NAME.fullmatch(name) or name in _OTHERS:
         raise Malformed("names a value by other letters than a to z and _, or by a name in use")
-    if not isinstance(row, Mapping) or not row.keys() <= _FIELDS or "label" not in row:
-        raise Malformed(f"may have {', '.join(sorted(_FIELDS))} for each, and needs label")
+    if not isinstance(row, Mapping) or not row.keys() <= FIELDS or "label" not in row:
+        raise Malformed(f"may have {', '.join(sorted(FIELDS))} for each, and needs label")
     made = Asked(
         name,
         line(row["label"]),
@@ -111,6 +112,8 @@ def _pattern(value: object) -> str:
         re.compile(line(value))
     except re.error:
         raise Malformed("has a pattern that is no regular expression") from None
+    if _REPEATED_GROUP.search(line(value)):  # may take longer than anybody waits
+        raise Malformed("has a pattern that repeats what is in ( ); [ ] may be repeated")
     return line(value)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
 from ..configuration import Malformed
+from ..errors import Meaning
 from . import asked, kinds, schema
+from .toml_text import NotToml, line_of, table_of
 
 GROUPS = ("Sees", "Changes", "Acts", "Deletes")
 _NEEDED = {"authorize_url", "token_url"}  # or the issuer alone, whose metadata name them
@@ -50,15 +51,12 @@ class Entry:
 def read(name: str, text: str) -> Entry:
     """Read the file of the provider called ``name``.  Raises :class:`FaultyFile`."""
     try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        where = re.search(r"line (\d+)", str(error))
-        line = int(where[1]) if where else text.count("\n") + 1
-        said = re.sub(r"\s*\(at .*\)$|'[^']*'|\"[^\"]*\"", "", str(error))
-        raise FaultyFile([Fault(line, f"is not TOML: {said}")]) from None
+        table = table_of(text.removeprefix("\ufeff"))
+    except NotToml as error:
+        raise FaultyFile([Fault(error.line, str(error))]) from None
     found: dict[str, Any] = {}
     faults = [
-        Fault(_line(text, *where), said) for where, said in _faults(table, found) if where or said
+        Fault(line_of(text, *where), said) for where, said in _faults(table, found) if where or said
     ]
     if faults:
         raise FaultyFile(faults)
@@ -66,10 +64,64 @@ def read(name: str, text: str) -> Entry:
     return Entry(name, _as_fields(found), facts)
 
 
-def _faults(
-    table: Mapping[str, Any], found: dict[str, Any]
-) -> Iterator[tuple[tuple[str, ...], str]]:
+Place = tuple[str, ...]
+"""The path of a key: the names of its tables, and its own."""
+
+
+def _faults(table: dict[str, Any], found: dict[str, Any]) -> Iterator[tuple[Place, str]]:
     """Yield each fault with the path of its key; what can be read goes into ``found``."""
+    sunk = list(_sunk(table))
+    for *tables, key in sunk:
+        yield (*tables, key), f"{key} belongs above [{'.'.join(tables)}], with the other fields"
+        inner = table
+        for name in tables:
+            inner = inner[name]
+        del inner[key]
+    yield from _of_fields(table, found)
+    yield from _missing(table.keys() | {place[-1] for place in sunk})
+    if not sunk and ("ask" in found) == ("ask" in table):
+        yield from _misplaced(found)
+    yield from _elsewhere(found)
+    yield from _unreadable(found)
+
+
+def _missing(present: Set[str]) -> Iterator[tuple[Place, str]]:
+    for key in sorted(_NEEDED):
+        if key not in present and ("issuer" not in present or len(_NEEDED - present) == 1):
+            yield (), f"{key} is missing"
+
+
+def _unreadable(found: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
+    """Yield what would be shown as it is written: a place that nothing fills, a field's name."""
+    for key, place in (("purpose", "bot"), ("register", "callback")):
+        if re.search(rf"\{{(?!{place}\}})", str(found.get(key, ""))):
+            yield (key,), f"{key} may have {{{place}}} in it, and no other place"
+    for name in found.get("unconfirmed", ()):
+        if name not in schema.BY_NAME:
+            yield ("unconfirmed",), f"unconfirmed names what is no field{_nearest(name)}"
+
+
+def _sunk(table: Mapping[str, Any]) -> Iterator[Place]:
+    """Yield the fields that stand below a heading, and so within its table."""
+    scopes, asks = (
+        value if isinstance(value, Mapping) else {} for value in map(table.get, ("scopes", "ask"))
+    )
+    own: dict[Place, Iterable[str]] = {
+        ("scopes",): [name for name, row in scopes.items() if isinstance(row, Mapping)],
+        ("words",): list(Meaning),
+        ("contains",): scopes,
+        **{("ask", name): asked.FIELDS for name in asks},
+    }
+    for place, names in own.items():
+        rows: Any = table
+        for name in place:
+            rows = rows.get(name, {})
+        for key in rows if isinstance(rows, Mapping) else ():
+            if key in schema.BY_NAME and key not in names:
+                yield (*place, key)
+
+
+def _of_fields(table: Mapping[str, Any], found: dict[str, Any]) -> Iterator[tuple[Place, str]]:
     for key, value in table.items():
         row = schema.BY_NAME.get(key)
         if key == "scopes":
@@ -81,15 +133,6 @@ def _faults(
                 found[key] = kinds.reader_of(row.kind)(value)
             except Malformed as fault:
                 yield (key,), f"{key} {fault}"
-    for key in sorted(_NEEDED):
-        if key not in table and ("issuer" not in table or len(_NEEDED - table.keys()) == 1):
-            yield (), f"{key} is missing"
-    if ("ask" in found) == ("ask" in table):
-        yield from _misplaced(found)
-    yield from _elsewhere(found)
-    for name in found.get("unconfirmed", ()):
-        if name not in schema.BY_NAME:
-            yield ("unconfirmed",), f"unconfirmed names what is no field{_nearest(name)}"
 
 
 def _shown(key: str) -> str:
@@ -102,14 +145,17 @@ def _nearest(key: str) -> str:
     return f"; {near[0]} is" if near else ""
 
 
-def _misplaced(found: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+def _misplaced(found: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
     """Yield the addresses in which a value of the person has no place that is safe."""
     addresses = {k: v for k, v in found.items() if k.endswith("_url")}
     for where, said in asked.faults(found.get("ask", ()), addresses):
         yield (where,), f"{where} {said}"
+    for where, text in addresses.items():
+        if "{host}" in text and "{host}" not in addresses.get("token_url", "{host}"):
+            yield (where,), f"{where} has a place for {{host}}, and token_url has none"
 
 
-def _elsewhere(found: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+def _elsewhere(found: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
     """Yield the endpoints outside the vendor's ``domains``, if those are named."""
     domains = found.get("domains", ())
     for key in (
@@ -126,35 +172,44 @@ def _elsewhere(found: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]
             yield (key,), f"{key} is on none of the domains"
 
 
-def _scopes(value: object, found: dict[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+def _scopes(value: object, found: dict[str, Any]) -> Iterator[tuple[Place, str]]:
     if not isinstance(value, Mapping):
         yield ("scopes",), "scopes must be a table: one line for each, with what it allows"
         return
     found["scopes"] = {}
     for scope, row in value.items():
-        fault = _fault_of_scope(scope, row)
-        if fault:
-            yield ("scopes", scope), f"a scope {fault}"
-        else:
+        faults = list(_faults_of_scope(scope, row))
+        yield from ((("scopes", scope, key), f"a scope {said}") for key, said in faults)
+        if not faults:
             found["scopes"][scope] = row
 
 
-def _fault_of_scope(scope: str, row: object) -> str:
+def _faults_of_scope(scope: str, row: object) -> Iterator[tuple[str, str]]:
+    """Yield each fault with the key it is about, ``""`` for the scope itself."""
     if not re.fullmatch(r"[!-~]{0,256}", scope):
-        return "must be printable ASCII without blanks"
+        yield "", "must be printable ASCII without blanks"
     if not isinstance(row, Mapping) or not row.keys() <= _SCOPE_FIELDS:
-        return f"may have {', '.join(sorted(_SCOPE_FIELDS))}, and nothing else"
-    can, precisely = row.get("can", ""), row.get("precisely", "x")
-    for said in (can, precisely):
-        if not isinstance(said, str) or not 0 < len(said) <= 200 or not said.isprintable():
-            return "must say what it allows: can, one line of at most 200 characters"
-        if said.endswith(".") or said[0].isupper():
-            return 'must say what it allows so that it completes "the bot can"'
-    if _LIMIT.search(can):
-        return 'must be as true after "I do not have permission to"; name limits in precisely'
+        yield "", f"may have {', '.join(sorted(_SCOPE_FIELDS))}, and nothing else"
+        return
+    for key, usual in (("can", ""), ("precisely", "x")):
+        if fault := _fault_of_sentence(row.get(key, usual), is_limited=key == "precisely"):
+            yield key, fault
     if row.get("group") not in GROUPS:
-        return f"must have a group: {', '.join(GROUPS)}"
-    return "" if isinstance(row.get("default", False), bool) else "must have default = true"
+        yield "group", f"must have a group: {', '.join(GROUPS)}"
+    if not isinstance(row.get("default", False), bool):
+        yield "default", "must have default = true, without marks"
+
+
+def _fault_of_sentence(said: object, *, is_limited: bool) -> str:
+    if not isinstance(said, str) or not 0 < len(said) <= 200 or not said.isprintable():
+        return "must say what it allows: can, one line of at most 200 characters"
+    if said.endswith(".") or said[0].isupper():
+        return 'must say what it allows so that it completes "the bot can": read your notes'
+    if re.search(r"\{(?!(bot|product)\})", said):
+        return "may have {bot} and {product} in it, and no other place"
+    if not is_limited and _LIMIT.search(said):
+        return 'must be as true after "I do not have permission to"; name limits in precisely'
+    return ""
 
 
 def _as_fields(found: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,31 +228,3 @@ def _as_fields(found: Mapping[str, Any]) -> dict[str, Any]:
     if "scopes_unlisted" in given:
         given["scopes_unlisted"] = frozenset(given["scopes_unlisted"])
     return {schema.OTHER_NAMES.get(name, name): value for name, value in given.items()}
-
-
-def _line(text: str, *path: str) -> int:
-    """Return the line of a key, 1 if it is not found: the parser tells none."""
-    table: tuple[str, ...] = ()
-    for number, line in enumerate(text.splitlines() if path else (), 1):
-        if header := re.match(r"\s*\[([^\[\]]+)\]", line):
-            table = _names(f"[{header[1]}]")
-            if table[: len(path)] == path:
-                return number
-        elif assigned := re.match(r"""\s*((?:"[^"]*"|'[^']*'|[\w.\-]+|\s)+?)\s*=""", line):
-            names = (*table, *_names(f"{assigned[1]} = 0"))
-            if names[: len(path)] == path:
-                return number
-    return 1
-
-
-def _names(line: str) -> tuple[str, ...]:
-    """Return the path of the one key in a line of TOML, unquoted."""
-    try:
-        value: Any = tomllib.loads(line)
-    except tomllib.TOMLDecodeError:
-        return ()
-    names = []
-    while isinstance(value, dict) and value:
-        ((name, value),) = value.items()
-        names.append(name)
-    return tuple(names)

@@ -5,6 +5,7 @@ Each raises :class:`Malformed` with the end of a sentence that begins with the f
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -70,8 +71,9 @@ def count(value: object) -> int:
 
 def duration(value: object) -> float:
     """Read a time like 90d, 24h, 15m or 10s as seconds; a number counts seconds."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if is_number and 0 <= float(str(value)) < math.inf:
+        return float(str(value))
     found = re.fullmatch(r"([0-9]{1,6}) ?([dhms])", str(value).lower())
     if not found or not int(found[1]):
         raise Malformed("must be a time like 90d, 24h, 15m or 10s")
@@ -96,7 +98,10 @@ def contents(value: object) -> dict[str, tuple[str, ...]]:
     """Read scopes with the scopes inside each."""
     if not isinstance(value, Mapping):
         raise Malformed("must be a table of scopes")
-    return {scope: texts.words(inner) for scope, inner in value.items()}
+    try:
+        return {scope: texts.words(inner) for scope, inner in value.items()}
+    except Malformed:
+        raise Malformed("must give a list of scopes for each") from None
 
 
 def one_of(*choices: str) -> Callable[[object], str]:

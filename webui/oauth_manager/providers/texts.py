@@ -46,5 +46,5 @@ def phrases(value: object) -> tuple[str, ...]:
 
 def texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) for one in value):
-        raise Malformed("must be a list of texts")
+        raise Malformed("must be a list of texts, between [ and ]")
     return tuple(map(text, value))

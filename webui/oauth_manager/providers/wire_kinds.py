@@ -29,16 +29,17 @@ _HOST = re.compile(
 _OWN_HOST = re.compile(r"[a-z0-9.:\[\]-]+(/[A-Za-z0-9._~-]+)*")
 _SECRET = re.compile("(access_|refresh_|id_|session_)?token|code|state|(client_)?secret|password")
 _OUR_PARAMETER = re.compile(
-    "client_id|code_challenge(_method)?|nonce|redirect_uri|request(_uri)?"
-    "|response_(mode|type)|scope|state"
+    "client_(id|secret|assertion(_type)?)|code(_challenge(_method)?|_verifier)?|grant_type|nonce"
+    "|redirect_uri|refresh_token|request(_uri)?|response_(mode|type)|scope|state"
 )
 
 
 def endpoint(value: object) -> str:
     """Read an address, whose host may be the operator's ``{host}``, or have a value asked."""
-    filled = value.replace("://{host}", "://host.example") if isinstance(value, str) else value
-    configuration.endpoint(without_places(filled) if isinstance(filled, str) else filled)
-    return str(value)
+    if not isinstance(value, str):
+        raise Malformed("must be an https address")
+    configuration.endpoint(without_places(value.replace("://{host}", "://host.example")))
+    return value
 
 
 def host(value: object) -> str:
