@@ -10,6 +10,7 @@ import pytest
 from redis import Redis as Blocking
 from redis.asyncio import Redis, RedisCluster
 
+from tests.kit.logging_restored import everything_put_back
 from tests.kit.redis_fleets import cluster_fleet, one_url, sentinel_fleet
 from webui.oauth_manager import redis_from_url
 from webui.sandbox.embedded_redis import embedded_redis
@@ -21,6 +22,13 @@ pytest_plugins = [
     "webui.testing.fixtures",
     "tests.kit.redis_servers",  # imports the site's
 ]
+
+
+@pytest.fixture(autouse=True)
+def logging_restored() -> Iterator[None]:
+    """No test writes to the log of another, or reads it in another's form."""
+    with everything_put_back():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.kit.logging_restored import everything_put_back
 from webui.logs import configure_logs, tell_request
 from webui.oauth_manager.errors import OAuthMisconfigured, OAuthNotConnected, StoreUnavailable
 from webui.routes import routes
@@ -31,22 +31,6 @@ def stream() -> Iterator[io.StringIO]:
         written = io.StringIO()
         configure_logs("debug", as_json=True, stream=written)
         yield written
-
-
-@contextmanager
-def everything_put_back() -> Iterator[None]:
-    root, ours = logging.getLogger(), logging.getLogger("webui")
-    handlers, level, our_level = root.handlers, root.level, ours.level
-    raising = logging.raiseExceptions
-    hooks = sys.excepthook, sys.unraisablehook
-    try:
-        yield
-    finally:
-        root.handlers, logging.raiseExceptions = handlers, raising
-        root.setLevel(level)
-        ours.setLevel(our_level)
-        sys.excepthook, sys.unraisablehook = hooks
-        structlog.reset_defaults()
 
 
 @pytest.fixture
