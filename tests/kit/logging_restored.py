@@ -12,16 +12,15 @@ import structlog
 
 @contextmanager
 def everything_put_back() -> Iterator[None]:
-    """Put them back at the end, but ``sys.unraisablehook``: pytest does that after each phase."""
     root, ours = logging.getLogger(), logging.getLogger("webui")
     handlers, level, our_level = root.handlers, root.level, ours.level
     raising = logging.raiseExceptions
-    hook = sys.excepthook
+    hooks = sys.excepthook, sys.unraisablehook
     try:
         yield
     finally:
         root.handlers, logging.raiseExceptions = handlers, raising
         root.setLevel(level)
         ours.setLevel(our_level)
-        sys.excepthook = hook
+        sys.excepthook, sys.unraisablehook = hooks
         structlog.reset_defaults()

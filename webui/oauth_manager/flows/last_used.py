@@ -53,13 +53,14 @@ class Uses:
 
     def _queue(self, subject: Subject) -> None:
         """Hand it to the writers; one more begins if not all are at work."""
-        queue = self._queues.setdefault(asyncio.get_running_loop(), _Queue())
+        loop = asyncio.get_running_loop()
+        queue = self._queues.setdefault(loop, _Queue())
         queue.due.append(subject)
         if queue.writers < WRITERS:
             queue.writers += 1
-            self._tasks.run(self._write_all(queue))
+            self._tasks.run(self._write_all(loop, queue))
 
-    async def _write_all(self, queue: _Queue) -> None:
+    async def _write_all(self, loop: asyncio.AbstractEventLoop, queue: _Queue) -> None:
         try:
             while queue.due:
                 with suppress(OAuthError):  # it costs this use, and no other
@@ -67,7 +68,7 @@ class Uses:
         finally:
             queue.writers -= 1
             if not queue.writers:
-                self._queues.pop(asyncio.get_running_loop(), None)
+                self._queues.pop(loop, None)  # which may have ended before its writers
 
 
 @dataclass
