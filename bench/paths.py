@@ -19,7 +19,7 @@ Cost = tuple[int, str]  # round trips; commands, those inside of scripts too
 
 EXPECTED: dict[str, Cost] = {
     "get_token, valid": (1, "1 get"),
-    "get_token, refreshed": (5, "1 del, 4 eval, 1 exists, 5 get, 1 mget, 4 set, 1 time, 2 type"),
+    "get_token, refreshed": (4, "1 del, 4 eval, 9 get, 4 set, 1 time, 2 type"),
     "has_token": (1, "1 get"),
     "list_user_connections, 4 connected": (1, "1 exists, 1 mget"),
     "generate_connect_url": (

@@ -15,10 +15,10 @@ from ..journal import outbox
 from ..journal.activity import Event
 from ..models import Profile
 from ..protocol.transport import DEADLINE
-from ..storage import held_tokens, keys, lookup, store
+from ..storage import held_tokens, keys, lookup, records, store
 from ..storage import renewal_limit as renewals
 from ..storage.held_tokens import ENDED, HELD_SECONDS, HeldTokens
-from ..storage.lock import GRACE, Lock
+from ..storage.lock import GRACE, Hold, Lock
 from ..storage.records import Stored
 from ..storage.storage import Subject
 from ..storage.store import Written
@@ -86,8 +86,8 @@ async def _across_processes(services: Services, flight: Flight) -> TokenData | N
         hold = await lock.acquire()
         if hold.answer == "got":
             tell("got")
-            return await _holding(services, flight, lock, hold.failures)
-        stored = await lookup.read_one(services.storage, subject)
+            return await _holding(services, flight, lock, hold)
+        stored = records.opened(services.storage, subject, hold.sealed)
         token = stored.require_token()
         if not flight.due.is_pair(token):
             tell("newer")
@@ -103,14 +103,12 @@ async def _across_processes(services: Services, flight: Flight) -> TokenData | N
             pause = min(pause * 1.5, 0.25)
 
 
-async def _holding(
-    services: Services, flight: Flight, lock: Lock, failures: int
-) -> TokenData | None:
+async def _holding(services: Services, flight: Flight, lock: Lock, hold: Hold) -> TokenData | None:
     """Refresh, unless another did before we had the lock; release it in any case."""
     subject = flight.subject
     retry_after, failures_now = 0.0, 0
     try:
-        stored = await lookup.read_one(services.storage, subject)
+        stored = records.opened(services.storage, subject, hold.sealed)
         token = stored.require_token()
         if not flight.due.is_pair(token):
             services.steps.tell("saved", subject.provider.name, "lock", services.steps.now())
@@ -123,7 +121,7 @@ async def _holding(
     except StoreUnavailable:
         raise  # no fault of the provider's, so no pause for others
     except OAuthUnavailable as error:
-        failures_now, retry_after = failures + 1, error.retry_after
+        failures_now, retry_after = hold.failures + 1, error.retry_after
         raise
     finally:
         try:

@@ -11,12 +11,16 @@ from __future__ import annotations
 
 import random
 import secrets
+from typing import Any
+
+from redis.asyncio import RedisCluster
 
 from ..clock import Clock
 from ..errors import StoreUnavailable
 from ..values import Struct
-from . import keys
+from . import keys, lookup
 from .calls import as_text, redis_call
+from .records import Sealed
 from .scripts import OURS
 from .storage import Storage, Subject
 
@@ -74,10 +78,12 @@ class Hold(Struct, frozen=True):
     """The answer to asking for the lock: ``got``, ``held``, ``pausing`` or ``passed``.
 
     ``pausing``: nobody holds it, but the provider failed lately and is left alone.
-    ``passed``: the owner's time has passed, and it never let go.
+    ``passed``: the owner's time has passed, and it never let go.  ``sealed``: the records,
+    read after this answer.
     """
 
     answer: str
+    sealed: Sealed
     failures: int = 0
     passed: str = ""
 
@@ -86,6 +92,7 @@ class Lock:
     """One asker's view of the lock; ``owner`` makes a late release harmless."""
 
     def __init__(self, storage: Storage, subject: Subject) -> None:
+        self._storage, self._subject = storage, subject
         self._clock = storage.clock
         self._redis = subject.redis
         self._key = keys.lock(subject.user_id, subject.place)
@@ -93,10 +100,10 @@ class Lock:
         self._takeover = Takeover(self._clock)
 
     async def acquire(self) -> Hold:
-        """Ask, without waiting for anybody to let go.  Raises ``StoreUnavailable``.
+        """Ask, without waiting for anybody to let go, and read the records.  One round trip.
 
         An owner whose time has passed is replaced by the first asker that has seen it
-        for ``GRACE`` seconds.
+        for ``GRACE`` seconds.  Raises ``StoreUnavailable``.
         """
         try:
             hold = await self._ask()
@@ -109,20 +116,25 @@ class Lock:
         return hold
 
     async def _ask(self) -> Hold:
-        async with redis_call("lock a connection"):
-            answer, said = await self._redis.eval(
-                _ACQUIRE,
-                1,
-                self._key,
-                self._owner,
-                keys.LOCK_TTL * 1000,
-                _EVIDENCE * 1000,
-                self._takeover.due(),
-            )
+        sealed, (answer, said) = await self._answer()
         word, said = as_text(answer), as_text(said)
         if word == "passed":
-            return Hold(word, passed=said)
-        return Hold(word, int(said or 0))
+            return Hold(word, sealed, passed=said)
+        return Hold(word, sealed, int(said or 0))
+
+    async def _answer(self) -> tuple[Sealed, Any]:
+        if isinstance(self._redis, RedisCluster):  # whose nodes answer in any order
+            async with redis_call("lock a connection"):
+                answer = await self._queue(self._redis)
+            (sealed,) = await lookup.read_sealed(self._storage, [self._subject], with_names=True)
+            return sealed, answer
+        return await lookup.read_beside(
+            self._storage, self._subject, self._queue, step="lock a connection", with_names=True
+        )
+
+    def _queue(self, pipe: Any) -> Any:
+        times = (keys.LOCK_TTL * 1000, _EVIDENCE * 1000)
+        return pipe.eval(_ACQUIRE, 1, self._key, self._owner, *times, self._takeover.due())
 
     async def release(self, *, failures: int = 0, retry_after: float = 0.0) -> None:
         """Let go; with ``failures`` in a row, keep everybody off for a while.

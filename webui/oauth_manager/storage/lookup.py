@@ -106,22 +106,28 @@ async def read_for_writing(
 
 
 async def read_beside(
-    storage: Storage, subject: Subject, also: Callable[[Any], object]
+    storage: Storage,
+    subject: Subject,
+    also: Callable[[Any], object],
+    *,
+    step: str = "read a connection",
+    with_names: bool = False,
 ) -> tuple[Sealed, Any]:
     """Read the records of one connection, and the answer to the command that ``also`` queues.
 
-    One round trip.  An error in the place of that answer is raised like one of ours.
+    One round trip, in which Redis runs that command first; a Cluster may do so later.
+    An error in the place of that answer is raised like one of ours.
     """
-    async with redis_call("read a connection"):
+    async with redis_call(step):
         pipe = subject.redis.pipeline(transaction=False)
         also(pipe)
-        for key in _places(subject, with_names=False):
+        for key in _places(subject, with_names=with_names):
             raw(pipe, "GET", key)
         answer, *values = await pipe.execute(raise_on_error=False)
         if isinstance(answer, Exception):
             raise answer
         texts = [text_of(value) for value in values]
-    return _sorted(storage, subject, [*texts, ""]), answer
+    return _sorted(storage, subject, [*texts, *([] if with_names else [""])]), answer
 
 
 async def read(
