@@ -6,6 +6,7 @@ import pytest
 from playwright.async_api import Browser, expect
 from redis.asyncio import Redis
 
+from tests.browser.test_browser_news import look
 from tests.kit import browser, hosted
 from tests.kit.hosted import Desk, Host, desk
 
@@ -71,7 +72,7 @@ async def test_a_card_of_one_of_several_keeps_its_fold_and_the_focus(
         await expect(card.get_by_role("button", name="Check now")).to_be_focused()
 
 
-async def test_the_longest_name_fits_on_the_pages_of_its_account(
+async def test_the_longest_name_fits_on_the_pages_and_in_the_row_of_its_account(
     chromium: Browser, host: Host, redis: Redis
 ) -> None:
     async with desk(chromium, host, redis, width=320) as ann:
@@ -79,6 +80,53 @@ async def test_the_longest_name_fits_on_the_pages_of_its_account(
         await ann.bot.rename_account(redis, "ann", "github", "~hubert", 32 * "W")
         for width in (320, 1280):
             await ann.window.page.set_viewport_size({"width": width, "height": 700})
-            for page in ("", "/disconnect"):
-                await ann.window.go(f"/connections/github~hubert{page}")
+            for path in ("/github~hubert", "/github~hubert/disconnect", ""):
+                await ann.window.go(f"/connections{path}")
                 await ann.window.fits()
+            name = ann.window.page.locator(".row-name").filter(has_text="WWW")
+            assert await name.evaluate(
+                """e => e.getBoundingClientRect().right
+                     <= e.parentElement.getBoundingClientRect().right"""
+            )
+
+
+async def test_an_open_list_gets_an_account_that_was_added_and_loses_one_that_ended(
+    chromium: Browser, host: Host, redis: Redis
+) -> None:
+    async with desk(chromium, host, redis) as ann:
+        page = ann.window.page
+        await page.add_init_script("window.setInterval = () => 0")
+        await ann.connect("github")
+        await ann.window.go("/connections")
+        await ann.offer_another("github")
+        offer = await ann.bot.switch_offer(redis, "ann", "github")
+        assert offer
+        await ann.bot.switch(redis, "ann", "github", offer=offer.id, use_new=False, add=True)
+        rows = page.locator("#group-connected > li h3 .row-name")
+        assert await look(page) == 200
+        await expect(rows).to_have_text(["GitHub (hubert)", "GitHub (mona)"])
+        await expect(page.locator("#conn-github")).to_have_count(0)
+        await page.locator("[id='conn-github~hubert'] summary").first.focus()
+        await ann.bot.delete_token(redis, "ann", "github", account="hubert")
+        assert await look(page) == 200
+        await expect(rows).to_have_text(["GitHub (mona)"])
+        await expect(page.locator("#cards-summary")).to_contain_text("1 connected")
+        assert await ann.window.focused() == "main"
+        assert await look(page) == 204
+
+
+async def test_what_came_of_a_disconnect_stands_where_the_account_was(
+    chromium: Browser, host: Host, redis: Redis
+) -> None:
+    async with desk(chromium, host, redis) as ann:
+        page = ann.window.page
+        await page.add_init_script("window.setInterval = () => 0")
+        await connect_two(ann)
+        await ann.window.go("/connections")
+        card = page.locator("[id='conn-github~hubert']")
+        await card.locator("summary").first.click()
+        await card.get_by_role("link", name="Disconnect").click()
+        await card.get_by_role("button", name="Disconnect").click()
+        await expect(card).to_contain_text("is disconnected")
+        assert await look(page) == 204
+        await expect(card).to_contain_text("is disconnected")

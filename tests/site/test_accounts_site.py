@@ -18,6 +18,7 @@ from webui.cards.model import Screen
 from webui.oauth_manager import OAuthAmbiguous, Status, SwitchOffer
 from webui.oauth_manager.storage.keys import DUE
 from webui.oauth_manager.values import replace
+from webui.sessions.note import NOTE_SECONDS
 from webui.support.identifiers import staff_place
 
 pytestmark = pytest.mark.anyio
@@ -175,13 +176,69 @@ async def test_with_htmx_a_name_and_the_default_change_where_they_stand(
     assert await names(place) == ["mona", "work"]
 
 
-async def test_another_tab_is_told_of_a_new_name(place: Place, two: Browser) -> None:
-    page = (await two.get("/connections")).text
+def look_again(page: str) -> str:
+    """Return the address that a page polls."""
     seen = re.findall('name="seen" value="([^"]*)"', page)
-    poll = "/connections?" + urlencode([("seen", unescape(mark)) for mark in seen])
+    return "/connections?" + urlencode([("seen", unescape(mark)) for mark in seen])
+
+
+async def test_another_tab_is_told_of_a_new_name(place: Place, two: Browser) -> None:
+    poll = look_again((await two.get("/connections")).text)
     assert (await two.get(poll, htmx=True)).status_code == 204
     await two.post("/connections/github~hubert/rename", form={"name": "Work"})
     assert "GitHub (Work)" in (await two.get(poll, htmx=True)).text
+
+
+async def test_an_account_that_the_bot_disconnected_leaves_an_open_list(
+    place: Place, two: Browser
+) -> None:
+    poll = look_again((await two.get("/connections")).text)
+    await place.bot.delete_token(place.redis, "ann", "github", account="hubert")
+    news = (await two.get(poll, htmx=True)).text
+    assert '<li id="conn-github~hubert" hx-swap-oob="delete"></li>' in news
+    assert "1 connected" in news
+
+
+async def test_what_came_of_a_disconnect_stays_in_the_place_of_the_account(
+    place: Place, two: Browser
+) -> None:
+    path = "/connections/github~hubert/disconnect"
+    card = await two.post(path, {"return": "list"}, htmx=True)
+    assert card.status_code == 200
+    assert "GitHub (hubert)" in card.text
+    assert "is disconnected" in card.text
+    assert "delete" not in (await two.get(look_again(card.text), htmx=True)).text
+    page = (await two.get("/connections")).text
+    assert "Just disconnected" in page
+    assert "GitHub (hubert)" in page
+    assert "GitHub (mona)" in page
+    place.clock.advance(NOTE_SECONDS)
+    assert "GitHub (hubert)" not in (await two.get("/connections")).text
+
+
+async def test_where_it_was_an_account_is_connected_again_by_its_name(
+    place: Place, two: Browser
+) -> None:
+    await two.post("/connections/github~hubert/disconnect")
+    await place.settled()
+    is_(place, "hubert")
+    await come_back(place, two, "github~hubert")
+    assert await names(place) == ["mona", "hubert"]
+
+
+async def test_what_came_of_it_is_told_of_each_though_all_have_ended(
+    place: Place, two: Browser
+) -> None:
+    for handle in ("hubert", ""):
+        await two.post(f"/connections/github~{handle}/disconnect")
+        await place.settled()
+    page = (await two.get("/connections")).text
+    assert page.count("is disconnected") == 2
+    assert "GitHub (hubert)" in page
+    assert "GitHub (mona)" in page
+    is_(place, "hubert")
+    await come_back(place, two, "github~hubert")
+    assert await names(place) == [None]
 
 
 async def test_the_question_adds_the_account_beside_the_other(place: Place, ann: Browser) -> None:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from webui.cards.build import base_key, changed, confirm_card, make_card, standing, summarize
+from webui.cards.build import (
+    added,
+    base_key,
+    changed,
+    confirm_card,
+    gone,
+    make_card,
+    standing,
+    summarize,
+)
 from webui.cards.groups import FILTER_ABOVE, CardGroup, grouped, matching, to_start_with
 from webui.cards.memory import MOST, card_of
 from webui.cards.model import (
@@ -24,6 +33,7 @@ from webui.cards.notes import (
     AFTER_CHECK,
     AFTER_DISCONNECT,
     RECEIPTED,
+    ended_accounts,
     newest,
     notes_to_show,
     of_the_store,
@@ -50,10 +60,13 @@ __all__ = [
     "Standing",
     "Summary",
     "Where",
+    "added",
     "base_key",
     "card_of",
     "changed",
     "confirm_card",
+    "ended_accounts",
+    "gone",
     "grouped",
     "make_card",
     "matching",

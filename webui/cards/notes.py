@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from webui.oauth_manager import LINK_CODE_TTL, Connection, Health, RevokeOutcome
+from webui.oauth_manager import LINK_CODE_TTL, Connection, Health, RevokeOutcome, Status
 from webui.oauth_manager.storage import HELD_SECONDS, OFFER_SECONDS
 from webui.oauth_manager.values import replace
 from webui.sessions.note import CANCELLED, DELIVERED, NOTE_SECONDS, Note, is_cancelled
@@ -37,6 +37,7 @@ _LASTING = {"still_listed", "ask_again", "asked_again", "own_list"}
 _GOING_ON = {"waiting", "still_waiting", "disconnecting", "asked"}
 # Of a disconnect that is on record.
 RECEIPTED = frozenset({"disconnected", "already_ended", "too_many_retries"}) | _LASTING
+_ENDED = RECEIPTED | {"disconnecting", "already_disconnected"}
 _OF_NO_CARD = {CANCELLED, DELIVERED}
 _CANCELLED_BY_HAND = {"waiting", "needs_admin"}
 
@@ -74,6 +75,26 @@ def of_the_store(note: Note | None, connection: Connection) -> Note | None:
         return note
     until = connection.ending_until
     return Note(key, at=until - HELD_SECONDS, until=until if key == "ask_again" else 0.0)
+
+
+def ended_accounts(notes: Mapping[str, Note], known: Collection[Connection]) -> list[Connection]:
+    """Return the accounts, each one of several, that ended so lately that their notes are shown.
+
+    ``notes`` are by place.  Nothing is stored of such an account, and its card tells what came
+    of the disconnect.
+    """
+    ended = [place for place, note in notes.items() if "~" in place and note.key in _ENDED]
+    if not ended:
+        return []
+    there = {connection.place for connection in known}
+    providers = {connection.provider for connection in known}
+    shown = []
+    for place in ended:
+        provider, _, slot = place.partition("~")
+        name = notes[place].account or slot
+        if name and provider in providers and place not in there:
+            shown.append(Connection(provider, Status.NOT_CONNECTED, name=name, slot=slot))
+    return shown
 
 
 def newest(notes: Mapping[str, Note], now: float) -> str:

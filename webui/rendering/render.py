@@ -136,19 +136,27 @@ def render_card(
 
 
 def render_changes(
-    request: Request, cards: Sequence[Card], summary: Summary, subject: str
+    request: Request,
+    cards: Sequence[Card],
+    summary: Summary,
+    subject: str,
+    gone: Sequence[str] = (),
+    added: Sequence[Card] = (),
 ) -> Response:
     """Answer a page's poll: the cards that are no longer as it shows them, or 204.
 
-    Each is swapped in place; the focus stays where it is.  ``subject`` starts the page's title now.
+    Each is swapped in place; those that are ``gone`` are taken away, and those that are ``added``
+    come to their groups.  The focus stays where it is.  ``subject`` starts the page's title now.
     """
-    if not cards:
+    if not (cards or gone or added):
         return Response(status_code=204)
     return render(
         request,
         "changes.html",
         fragment="changes.html",
         cards=cards,
+        gone=gone,
+        added=added,
         summary=summary,
         subject=subject,
     )

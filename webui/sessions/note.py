@@ -11,8 +11,9 @@ class Note:
     """The outcome of the last action on a card: a key of ``OUTCOMES``, or one of ``WORDLESS``.
 
     ``until``, in epoch seconds, is when something works again, or how long it does;
-    ``times`` is how often the same outcome came in a row.  ``receipt`` is HTML for the
-    record, found when the note is shown, and never stored.
+    ``times`` is how often the same outcome came in a row.  ``account`` names one of several
+    that has ended: no record does any more.  ``receipt`` is HTML for the record, found when
+    the note is shown, and never stored.
     """
 
     key: str
@@ -20,6 +21,7 @@ class Note:
     at: float = 0.0
     until: float = 0.0
     times: int = 1
+    account: str = ""
     receipt: str = ""
 
 

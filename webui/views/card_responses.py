@@ -15,6 +15,7 @@ from webui.cards import (
     Standing,
     Where,
     card_of,
+    ended_accounts,
     newest,
     notes_to_show,
     of_the_store,
@@ -75,9 +76,10 @@ async def _places(site: Site, session: Session, screen: Screen, always: str = ""
     for name in unanswered(session.notes, screen.now):
         # A look finds unanswered offers, and has them ended at the provider.
         site.manager.see_through(site.manager.switch_offer(site.redis, session.user, name))
-    notes, last = notes_to_show(session.notes, screen.now), newest(session.notes, screen.now)
+    shown, last = notes_to_show(session.notes, screen.now), newest(session.notes, screen.now)
     known = await site.manager.connections(site.redis, session.user)
-    notes = {c.place: note for c in known if (note := of_the_store(notes.get(c.place), c))}
+    known = [*known, *ended_accounts(shown, known)]
+    notes = {c.place: note for c in known if (note := of_the_store(shown.get(c.place), c))}
     notes = await _with_receipts(site, session.user, notes)
     for connection in known:
         provider = shown_as(site.manager.providers, connection)

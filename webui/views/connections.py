@@ -13,7 +13,9 @@ from webui.cards import (
     Card,
     Focus,
     Screen,
+    added,
     changed,
+    gone,
     grouped,
     matching,
     summarize,
@@ -66,12 +68,13 @@ def _news(
     request: Request, cards: Sequence[Card], seen: Collection[str], screen: Screen
 ) -> Response:
     """Answer a page's poll; its title begins with the last outcome, or the one service's name."""
-    news = changed(cards, seen)
+    news, summary = changed(cards, seen), summarize(cards, screen)
     if screen.where == "detail":
         subject = next((card.outcome or card.label for card in news), "")
-    else:
-        subject = next((card.outcome for card in cards if card.outcome), "")
-    return render_changes(request, news, summarize(cards, screen), subject)
+        return render_changes(request, news, summary, subject)
+    subject = next((card.outcome for card in cards if card.outcome), "")
+    ended, new = gone(cards, seen), added(cards, seen)
+    return render_changes(request, news, summary, subject, gone=ended, added=new)
 
 
 async def _first(site: Site, session: Session, cards: Sequence[Card]) -> Card | None:

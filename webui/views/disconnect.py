@@ -136,10 +136,10 @@ async def _begin(
         return await _nothing_to_ask(site, session, provider)
     result = await ending.within(site.manager.patience)
     if result is None:
-        told = await _put(site, session, provider, Note("disconnecting"))
+        told = await _put(site, session, provider, Note("disconnecting", account=ending.name))
         site.manager.see_through(_follow(site, session, provider, ending, notes))
         return told
-    return await _put(site, session, provider, _note(result, notes))
+    return await _put(site, session, provider, _note(ending, result, notes))
 
 
 async def _follow(
@@ -152,11 +152,11 @@ async def _follow(
     result = await ending.result
     known = await site.manager.connection(site.redis, session.user, provider)
     if known.status is Status.NOT_CONNECTED:  # else later events count
-        await _put(site, session, provider, _note(result, notes))
+        await _put(site, session, provider, _note(ending, result, notes))
 
 
-def _note(result: Disconnected, notes: Mapping[RevokeOutcome, str]) -> Note:
-    return Note(notes[result.at_provider], until=result.retry_until)
+def _note(ending: Ending, result: Disconnected, notes: Mapping[RevokeOutcome, str]) -> Note:
+    return Note(notes[result.at_provider], until=result.retry_until, account=ending.name)
 
 
 async def _nothing_to_ask(site: Site, session: Session, provider: str) -> _Told:

@@ -70,8 +70,9 @@ async def disconnect(services: Services, subject: Subject, by: str) -> Ending:
         offer = removal.offer = removal.offer or offer
         if removal.is_ours:
             work = _end(services, removal)
-            at = removal.story.event.at if removal.is_something else 0.0
-            return Ending(removal.account, services.tasks.run(work), at)
+            event = removal.story.event
+            at = event.at if removal.is_something else 0.0
+            return Ending(removal.account, services.tasks.run(work), at, event.name)
 
 
 async def _remove(services: Services, subject: Subject, by: str) -> _Removal:

@@ -29,11 +29,15 @@ Asked = tuple[RevokeOutcome, TokenData | None]
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A connection that is gone here since ``at``, while its provider is asked to end it."""
+    """A connection that is gone here since ``at``, while its provider is asked to end it.
+
+    ``name`` told it from others of the service.
+    """
 
     account: Account
     result: asyncio.Task[Disconnected]
     at: float = 0.0
+    name: str = ""
 
     async def within(self, seconds: float) -> Disconnected | None:
         """Return the outcome; ``None`` if the provider takes longer; the request goes on."""
@@ -97,7 +101,8 @@ async def ask_again(services: Services, subject: Subject) -> Ending | None:
     claimed = await held_tokens.claim(services.storage, subject, held)
     if claimed is None:
         return None
-    return Ending(Account(), services.tasks.run(_end_again(services, subject, claimed)))
+    work = _end_again(services, subject, claimed)
+    return Ending(Account(), services.tasks.run(work), name=claimed.name)
 
 
 async def _end_again(services: Services, subject: Subject, held: HeldTokens) -> Disconnected:
