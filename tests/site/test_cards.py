@@ -17,11 +17,12 @@ from tests.kit.screens import (
     list_html,
 )
 from webui.cards import (
+    News,
     Standing,
     base_key,
-    changed,
     confirm_card,
     make_card,
+    news,
     standing,
     summarize,
 )
@@ -433,8 +434,8 @@ def test_using_renewing_or_checking_a_connection_is_no_news() -> None:
 def test_how_things_stand_is_news(more: dict[str, object]) -> None:
     then = card(CASES["renewing"])
     now = make_card(ON["google"], connection("google", **{**RENEWING, **more}), None, SCREEN)
-    assert changed([now], [then.seen]) == [now]
-    assert changed([now], [now.seen]) == []
+    assert news([now], [then.seen]) == News((now,))
+    assert not news([now], [now.seen])
 
 
 @pytest.mark.parametrize("key", ["waiting", "disconnecting"])
@@ -446,7 +447,7 @@ def test_what_is_still_going_on_is_news_and_so_is_its_end(key: str) -> None:
 
 
 def test_a_page_is_told_only_of_cards_it_shows_and_of_no_question() -> None:
-    assert changed([card(CASES["endless"])], ["google.9c2cd3560eaa"]) == []
+    assert not news([card(CASES["endless"])], ["google.9c2cd3560eaa"]).changed
     assert confirm_card(ON["github"], connection("github"), SCREEN).seen == ""
 
 

@@ -29,7 +29,7 @@ from tests.kit.screens import (
     request,
     screens,
 )
-from webui.cards import Screen, confirm_card, make_card, summarize
+from webui.cards import News, Screen, confirm_card, make_card, summarize
 from webui.cards.gallery import CASES, ON, Case, connection
 from webui.rendering import assets
 from webui.rendering import render as pages
@@ -285,14 +285,14 @@ def test_a_fragment_is_marked_and_brings_the_summary_and_the_announcement() -> N
 
 
 def test_no_news_is_an_empty_answer() -> None:
-    answer = pages.render_changes(request(htmx=True), [], summarize([], SCREEN), "")
+    answer = pages.render_changes(request(htmx=True), News(), summarize([], SCREEN), "")
     assert (answer.status_code, answer.body) == (204, b"")
 
 
 def test_news_swaps_each_card_where_it_stands_and_moves_no_focus() -> None:
     cards = [card(CASES["ended"]), card(CASES["endless"])]
     summary = summarize(cards, SCREEN)
-    answer = pages.render_changes(request(htmx=True), cards, summary, "Tea is ready")
+    answer = pages.render_changes(request(htmx=True), News(tuple(cards)), summary, "Tea is ready")
     assert answer.headers["x-fragment"] == "1"
     document = Document(bytes(answer.body).decode())
     swapped = [e for e in document.elements if "hx-swap-oob" in e.attributes]

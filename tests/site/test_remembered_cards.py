@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from tests.kit.screens import SCREEN, card_html, request
-from webui.cards import MOST, Card, Screen, card_of, make_card, memory, summarize
+from webui.cards import MOST, Card, News, Screen, card_of, make_card, memory, summarize
 from webui.cards.gallery import CASES, NOW, ON, RENEWING, Case, connection
 from webui.cards.parts import DAY
 from webui.cards.states import OUTCOMES
@@ -122,7 +122,7 @@ def test_html_is_drawn_for_the_very_card_and_place() -> None:
     assert "autofocus" in card_html(focused, htmx=True)
     for name in ("product_name", "bot_name"):
         assert shown(one, **{name: "X"}) == shown(replace(one), **{name: "X"})
-    news = pages.render_changes(request(htmx=True), [one], summarize([one], SCREEN), "")
+    news = pages.render_changes(request(htmx=True), News((one,)), summarize([one], SCREEN), "")
     assert b"hx-swap-oob" in bytes(news.body).partition(b">")[0]
 
 

@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-from webui.cards.build import (
-    added,
-    base_key,
-    changed,
-    confirm_card,
-    gone,
-    make_card,
-    standing,
-    summarize,
-)
+from webui.cards.build import base_key, confirm_card, make_card, standing, summarize
 from webui.cards.groups import FILTER_ABOVE, CardGroup, grouped, matching, to_start_with
 from webui.cards.memory import MOST, card_of
 from webui.cards.model import (
@@ -28,6 +19,7 @@ from webui.cards.model import (
     Summary,
     Where,
 )
+from webui.cards.news import News, news
 from webui.cards.notes import (
     AFTER_ASKING_AGAIN,
     AFTER_CHECK,
@@ -55,22 +47,21 @@ __all__ = [
     "Focus",
     "Line",
     "Link",
+    "News",
     "Permissions",
     "Screen",
     "Standing",
     "Summary",
     "Where",
-    "added",
     "base_key",
     "card_of",
-    "changed",
     "confirm_card",
     "ended_accounts",
-    "gone",
     "grouped",
     "make_card",
     "matching",
     "newest",
+    "news",
     "notes_to_show",
     "of_the_store",
     "standing",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
 from webui.cards import parts
 from webui.cards.accounts import parted
@@ -297,34 +297,6 @@ def confirm_card(provider: OAuthProvider, connection: Connection | None, screen:
         focus=f"conn-{provider.name}-t",
         fingerprint="",
     )
-
-
-def changed(cards: Iterable[Card], seen: Collection[str]) -> list[Card]:
-    """Return the cards that a page shows differently; ``seen`` is every ``Card.seen`` it sent."""
-    shown = _places_of(seen)
-    return [card for card in cards if card.name in shown and card.seen not in seen]
-
-
-def gone(cards: Iterable[Card], seen: Collection[str]) -> list[str]:
-    """Return the names of cards that a page shows, and that are no more: accounts that ended."""
-    return sorted(_places_of(seen).difference(card.name for card in cards))
-
-
-def added(cards: Iterable[Card], seen: Collection[str]) -> list[Card]:
-    """Return the cards of accounts that a page lacks, of services that it shows."""
-    shown = _places_of(seen)
-    services = {place.partition("~")[0] for place in shown}
-    return [
-        card
-        for card in cards
-        if card.name not in shown
-        and card.name.partition("~")[0] in services
-        and card.group != "just"  # which is of no group on the page
-    ]
-
-
-def _places_of(seen: Collection[str]) -> set[str]:
-    return {mark.partition(".")[0] for mark in seen}
 
 
 def summarize(cards: Iterable[Card | Standing], screen: Screen) -> Summary:

@@ -181,7 +181,8 @@ class Connection:
 
     def ends_soon(self, now: float) -> bool:
         """Tell whether access ends within a week of ``now`` (epoch seconds), for good."""
-        return not self.has_refresh_token and 0 < self.expires_at < now + SOON
+        is_for_good = self.status is Status.CONNECTED and not self.has_refresh_token
+        return is_for_good and 0 < self.expires_at < now + SOON
 
     @property
     def is_limited(self) -> bool:

@@ -7,7 +7,7 @@ operator's own look, and ``signed_in``, in every context.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from webui.cards import Card, Summary, Where
+from webui.cards import Card, News, Summary, Where
 from webui.oauth_manager import OAuthProvider
 from webui.paths import hides_address
 from webui.rendering import assets
@@ -135,28 +135,19 @@ def render_card(
     )
 
 
-def render_changes(
-    request: Request,
-    cards: Sequence[Card],
-    summary: Summary,
-    subject: str,
-    gone: Sequence[str] = (),
-    added: Sequence[Card] = (),
-) -> Response:
+def render_changes(request: Request, news: News, summary: Summary, subject: str) -> Response:
     """Answer a page's poll: the cards that are no longer as it shows them, or 204.
 
-    Each is swapped in place; those that are ``gone`` are taken away, and those that are ``added``
-    come to their groups.  The focus stays where it is.  ``subject`` starts the page's title now.
+    Each is swapped in place, comes to its group or is taken away; the focus stays where it is.
+    ``subject`` starts the page's title now.
     """
-    if not (cards or gone or added):
+    if not news:
         return Response(status_code=204)
     return render(
         request,
         "changes.html",
         fragment="changes.html",
-        cards=cards,
-        gone=gone,
-        added=added,
+        news=news,
         summary=summary,
         subject=subject,
     )

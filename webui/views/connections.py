@@ -12,12 +12,11 @@ from webui.cards import (
     FILTER_ABOVE,
     Card,
     Focus,
+    News,
     Screen,
-    added,
-    changed,
-    gone,
     grouped,
     matching,
+    news,
     summarize,
     to_start_with,
 )
@@ -68,13 +67,13 @@ def _news(
     request: Request, cards: Sequence[Card], seen: Collection[str], screen: Screen
 ) -> Response:
     """Answer a page's poll; its title begins with the last outcome, or the one service's name."""
-    news, summary = changed(cards, seen), summarize(cards, screen)
-    if screen.where == "detail":
-        subject = next((card.outcome or card.label for card in news), "")
-        return render_changes(request, news, summary, subject)
-    subject = next((card.outcome for card in cards if card.outcome), "")
-    ended, new = gone(cards, seen), added(cards, seen)
-    return render_changes(request, news, summary, subject, gone=ended, added=new)
+    since = news(cards, seen)
+    if screen.where == "detail":  # the card of another account has no place there
+        since = News(since.changed)
+        subject = next((card.outcome or card.label for card in since.changed), "")
+    else:
+        subject = next((card.outcome for card in cards if card.outcome), "")
+    return render_changes(request, since, summarize(cards, screen), subject)
 
 
 async def _first(site: Site, session: Session, cards: Sequence[Card]) -> Card | None:

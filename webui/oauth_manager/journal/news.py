@@ -28,9 +28,7 @@ def is_news(
     if notice.kind is NoticeKind.LINK_RAN_OUT:
         return is_configured and age < _STALE_SECONDS
     if notice.kind is NoticeKind.ENDS_SOON:
-        if connection is None or connection.status is not Status.CONNECTED:
-            return False
-        return is_configured and connection.ends_soon(now)
+        return is_configured and connection is not None and connection.ends_soon(now)
     told = _TELLS.get(notice.kind)
     if told is None or connection is None:
         return True

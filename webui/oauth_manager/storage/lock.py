@@ -132,9 +132,9 @@ class Lock:
             self._storage, self._subject, self._queue, step="lock a connection", with_names=True
         )
 
-    def _queue(self, pipe: Any) -> Any:
+    def _queue(self, commands: Any) -> Any:
         times = (keys.LOCK_TTL * 1000, _EVIDENCE * 1000)
-        return pipe.eval(_ACQUIRE, 1, self._key, self._owner, *times, self._takeover.due())
+        return commands.eval(_ACQUIRE, 1, self._key, self._owner, *times, self._takeover.due())
 
     async def release(self, *, failures: int = 0, retry_after: float = 0.0) -> None:
         """Let go; with ``failures`` in a row, keep everybody off for a while.
