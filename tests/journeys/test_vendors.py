@@ -73,7 +73,7 @@ async def test_a_whole_life_goes_as_the_vendors_documents_say(
     rules = vendor.rules
     async with at(redis_url, redis, vendor, name) as (place, ann):
         page = await connect(ann, vendor, name)
-        assert (vendor.faults, card_state(page, name)) == ([], "connected")
+        assert (vendor.faults, card_state(page, name)) == ([], rules.stands)
         assert rules.profile.name in page
         first = await place.bot.get_token("ann", name, place.redis)
         assert first
@@ -92,7 +92,7 @@ async def test_a_whole_life_goes_as_the_vendors_documents_say(
         vendor.expire()
         await check_twice(place, ann, name)
         third = await place.bot.get_token("ann", name, place.redis)
-        assert await ann.state_of(name) == ("connected" if rules.renews else "reconnect")
+        assert await ann.state_of(name) == (rules.stands if rules.renews else "reconnect")
         assert vendor.is_alive(str(third)) is rules.renews
 
         # the person removes the application there
@@ -100,7 +100,7 @@ async def test_a_whole_life_goes_as_the_vendors_documents_say(
         await check_twice(place, ann, name)
         assert await ann.state_of(name) == "reconnect"
         assert await place.bot.get_token("ann", name, place.redis) is None
-        assert card_state(await connect(ann, vendor, name), name) == "connected"
+        assert card_state(await connect(ann, vendor, name), name) == rules.stands
 
         await ends_truthfully(place, ann, vendor, name)
     assert vendor.faults == []

@@ -223,6 +223,11 @@ class TestTokenAnswers:
     def test_scopes_may_stand_under_scopes(self) -> None:
         assert tokens(PLAIN, {"access_token": "x", "scopes": "a b"}).scopes == ["a", "b"]
 
+    def test_tokens_and_what_was_allowed_may_stand_in_a_list(self) -> None:
+        said = {"data": [{"access_token": "x", "permissions": "a,b"}]}
+        found = tokens(made(token_path="data.0"), said)
+        assert (found.access_token, found.scopes) == ("x", ["a", "b"])
+
 
 class TestAccounts:
     def test_a_path_reaches_into_a_list_and_two_paths_make_one_id(self) -> None:

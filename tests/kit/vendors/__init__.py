@@ -9,6 +9,7 @@ from __future__ import annotations
 from tests.kit.vendors.boards import BOARDS
 from tests.kit.vendors.leisure import LEISURE
 from tests.kit.vendors.others import OTHERS
+from tests.kit.vendors.social import SOCIAL
 from tests.kit.vendors.work import WORK
 
-VENDORS = WORK | BOARDS | LEISURE | OTHERS
+VENDORS = WORK | BOARDS | LEISURE | SOCIAL | OTHERS

@@ -101,6 +101,7 @@ class Rules:
     headers: Mapping[str, str] = field(default_factory=dict)  # name: pattern, of every request
     headless: Said = Said(400)  # without those
     lifetime: int = 3600  # seconds; 0 if an access token has no end of its own
+    stands: str = "connected"  # the state of the card once it is
     renews: bool = True
     rotates: bool = True
     means: Mapping[str, str] = field(default_factory=dict)  # state of the card after each refusal

@@ -298,4 +298,33 @@ WORK: dict[str, Rules] = {
         means=ONE_WORD,
         doubted=("account_url",),
     ),
+    "quickbooks": Rules(
+        (
+            "https://developer.intuit.com/.well-known/openid-sandbox-configuration",
+            "https://github.com/intuit/oauth-pythonclient/blob/develop/intuitlib/client.py",
+        ),
+        READ_ON,
+        authorize="https://appcenter.intuit.com/connect/oauth2",
+        token="https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer",
+        auth="either",
+        answer=plain(3600, "bearer", None, x_refresh_token_expires_in=8640000),
+        profile=Profile(
+            "https://accounts.platform.intuit.com/v1/openid_connect/userinfo",
+            {"sub": "1182d6ec-2a1f-4aa3-af3f-bb3b95db45af", "email": "mona@example.org"},
+            Said(401),
+            "mona@example.org",
+        ),
+        revocation=Revocation(
+            "https://developer.api.intuit.com/v2/oauth2/tokens/revoke",
+            "basic",
+            content=JSON,
+            unknown=Said(400),
+        ),
+        wrong_client=rfc6749("invalid_client", status=401),
+        spent_code=rfc6749("invalid_grant"),
+        wrong_redirect=rfc6749("invalid_grant"),
+        dead_refresh=rfc6749("invalid_grant", "Incorrect Token type or clientID"),
+        means=ONE_WORD,
+        doubted=("pkce", "account_label_field"),
+    ),
 }

@@ -27,8 +27,9 @@ LONGEST_LIFETIME = 100 * 365 * 86400.0  # seconds; a longer lifetime is cut to t
 UNREADABLE_LIFETIME = 3600.0
 
 _TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")  # RFC 6750 2.1, bounded
+_SCOPES = ("scope", "scopes", "permissions")  # names that answers have for it (Instagram: the last)
 _OF_A_TOKEN = frozenset(
-    {"access_token", "refresh_token", "expires_in", "scope", "scopes", "token_type", "id_token"}
+    {"access_token", "refresh_token", "expires_in", "token_type", "id_token", *_SCOPES}
 )
 _NUMBER = re.compile(r"\s*[+-]?\d+(\.\d{1,9})?\s*", re.ASCII)
 
@@ -183,7 +184,8 @@ def token_data(
 
     Omitted scopes and refresh token are kept as given.
     """
-    granted = _scopes(fields.get("scope", fields.get("scopes")))
+    told_scopes = (fields[name] for name in _SCOPES if name in fields)
+    granted = _scopes(next(told_scopes, None))
     renews_by = fields.get("refresh_token") or refresh_token
     if not granted and provider.is_of_app(can_renew=bool(renews_by)):
         granted = list(scopes) if refresh_token else []  # of its installation, and not told
