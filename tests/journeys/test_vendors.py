@@ -190,3 +190,35 @@ async def test_a_habit_that_is_not_the_vendors_is_noticed_there(
         page = await connect(ann, vendor, name)
         shown = vendor.rules.profile.name in page
         assert vendor.faults or card_state(page, name) != "connected" or not shown
+
+
+@pytest.mark.anyio
+@every(
+    ("name", "setting", "value"),
+    [
+        ("miro", "REVOKE_CLIENT_FIELDS", "client_id client_secret"),
+        ("miro", "REVOKE_BODY", "form"),
+        ("miro", "REVOKE_BODY", "query"),
+        ("miro", "REVOKE_FIELD", "token"),
+        ("miro", "REVOKE_AUTH", "none"),
+        ("miro", "REVOKE_AUTH", "basic"),
+        ("miro", "REVOKE_TOKEN", "refresh"),
+        ("monday", "REVOKE_BODY", "form"),
+        ("facebook", "REVOKE_METHOD", "POST"),
+        ("quickbooks", "REVOKE_BODY", "form"),
+        ("yahoo", "REVOKE_AUTH", "post"),
+    ],
+)
+async def test_another_way_to_end_access_is_noticed_and_ends_nothing(
+    redis_url: str, redis: Redis, name: str, setting: str, value: str
+) -> None:
+    vendor = Vendor(VENDORS[name], ID, SECRET, f"{BASE_URL}/oauth/{name}/callback")
+    await redis.flushall()
+    async with at(redis_url, redis, vendor, name, **{setting: value}) as (place, ann):
+        await connect(ann, vendor, name)
+        assert (vendor.faults, vendor.grants) == ([], 1)
+        await ann.post(f"/connections/{name}/disconnect")
+        await place.settled()
+        page = (await ann.get("/connections")).text
+    assert vendor.faults or card_state(page, name) != "disconnected"
+    assert vendor.grants == 1

@@ -271,6 +271,7 @@ class Vendor:
 
     def _revoked(self, request: Request, body: bytes, rule: Revocation) -> Said:
         self.calls.append("revoke")
+        before = len(self.faults)
         fields = self._fields(request, body, rule.content)
         if rule.auth == "bearer":
             token = _carried(request, self.rules.profile.header)
@@ -286,6 +287,8 @@ class Vendor:
             token = fields.get(rule.name, "")
         # A hint may always be there, and may be ignored (RFC 7009, 2.1).
         self._known("revocation", fields, {rule.name, "token_type_hint"})
+        if len(self.faults) > before:
+            return rule.unknown
         for grant in self._grants:
             kinds = {"access": grant.access, "refresh": grant.refresh}
             for kind in rule.takes:
