@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -44,6 +45,13 @@ PROXY = {"TRUSTED_PROXIES": "10.0.0.1", "PROXY_USER_HEADER": "X-Forwarded-User"}
 
 def settings(**more: str) -> Settings:
     return load_settings(GOOD | more)
+
+
+ACME = {
+    "EXTRA_PROVIDERS": "acme",
+    "ACME_AUTHORIZE_URL": "https://{shop}.acme.example/authorize",
+    "ACME_TOKEN_URL": "https://{shop}.acme.example/token",
+}
 
 
 def faults(**more: str) -> tuple[str, ...]:
@@ -172,6 +180,7 @@ class TestProviders:
             GIT_LAB_SCOPE_TEXTS="read_user=see your name; api=do all you can: a=b",
             GIT_LAB_LABEL="GitLab",
             GIT_LAB_HOST="git.test/group",
+            GIT_LAB_ASK="{}",
             GIT_LAB_SCOPE_SEPARATOR="comma",
             GIT_LAB_TOKEN_AUTH="basic",
             GIT_LAB_REVOKE_STYLE="bare",
@@ -494,6 +503,32 @@ class TestSources:
         told = fault(WEBUI_CONFIG=str(file))
         assert told.startswith("WEBUI_CONFIG names a file that is not TOML (at line 2")
         assert "hush" not in told
+
+    def test_values_asked_of_the_person_are_settings_like_others(self, tmp_path: Path) -> None:
+        file = tmp_path / "webui.toml"
+        asks = {"label": "Your shop", "pattern": "[a-z]{1,60}", "example": "acme"}
+        file.write_text("[acme.ask.shop]\n" + "".join(f"{k} = '{v}'\n" for k, v in asks.items()))
+        given = {"WEBUI_CONFIG": str(file)}, {"ACME_ASK": json.dumps({"shop": asks})}
+        for way in given:
+            (one,) = settings(**ACME, **way).providers_config["acme"]["ask"]
+            assert one.label == "Your shop"
+            assert one.read("acme", "Blue.acme.example", "acme.example") == "blue"
+
+    @every(
+        ("ask", "told"),
+        [
+            ("shop", "ACME_ASK must be JSON"),
+            ("[]", "ACME_ASK must be a table of at most three values"),
+            ('{"shop": {"pattern": "[a-z]+"}}', "ACME_ASK may have choices, example, fills, label"),
+            ("", "ACME_AUTHORIZE_URL has a place for what is asked of nobody"),
+            (
+                '{"team": {"label": "Team", "choices": {"eu": "Europe"}}}',
+                "ACME_ASK has team, and no address has a place for it",
+            ),
+        ],
+    )
+    def test_values_asked_and_their_places_go_together(self, ask: str, told: str) -> None:
+        assert any(one.startswith(told) for one in faults(**ACME, ACME_ASK=ask))
 
     def test_a_name_in_the_file_that_is_not_a_setting_is_a_fault(self, tmp_path: Path) -> None:
         file = tmp_path / "webui.toml"

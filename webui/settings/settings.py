@@ -9,7 +9,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from webui.oauth_manager.configuration import half_moved
-from webui.oauth_manager.providers import MAX_ACCOUNTS, merged, nearest, template
+from webui.oauth_manager.providers import (
+    MAX_ACCOUNTS,
+    merged,
+    misplaced,
+    nearest,
+    reader_of,
+    template,
+)
 from webui.settings import identity, key_command
 from webui.settings import readers as values
 from webui.settings.clients import half_a_client
@@ -18,7 +25,7 @@ from webui.settings.logo import Logo
 from webui.settings.sources import Given, Survey, survey
 from webui.settings.table import PROVIDER_SETTINGS, all_settings, provider_names, variable
 
-_ADDRESSES = (values.endpoint, values.issuer)
+_ADDRESSES = (reader_of("endpoint"), reader_of("issuer"))
 _ENDPOINTS = tuple(s.name for s in PROVIDER_SETTINGS if s.read in _ADDRESSES)
 
 
@@ -150,6 +157,7 @@ def _disagreements(found: Survey, read: Mapping[str, Any]) -> Iterator[str]:
         yield from _half_moved(provider, given, read, known)
         yield from _unasked_features(provider, read, known)
         yield from _without_host(provider, given, known)
+        yield from _out_of_place(provider, given, read, known)
     yield from identity.disagreements(given, read, is_local=is_local)
     for provider in found.extra:
         yield from _without_endpoints(provider, given, found)
@@ -209,16 +217,27 @@ def _without_host(
         yield f"{missing}: everybody who runs {provider} has addresses of their own."
 
 
+def _out_of_place(
+    provider: str, given: Mapping[str, Given], read: Mapping[str, Any], known: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield addresses without a safe place for a value asked, and values without a place."""
+    names = [name for row in PROVIDER_SETTINGS if (name := variable(provider, row.name)) in given]
+    if not all(name in read for name in names):
+        return  # of which another fault tells
+    fields = merged(known, _own_fields(provider, read))
+    for where, said in misplaced(fields):
+        yield f"{variable(provider, where.upper())} {said}."
+
+
+def _own_fields(provider: str, read: Mapping[str, Any]) -> dict[str, Any]:
+    names = {row.name.lower(): variable(provider, row.name) for row in PROVIDER_SETTINGS}
+    return {field: read[name] for field, name in names.items() if name in read}
+
+
 def _providers_config(read: Mapping[str, Any], found: Survey) -> dict[str, dict[str, Any]]:
     most = {"max_accounts": read["MAX_ACCOUNTS"]} if read["MAX_ACCOUNTS"] != MAX_ACCOUNTS else {}
     config = {
-        provider: most
-        | {
-            row.name.lower(): read[name]
-            for row in PROVIDER_SETTINGS
-            if (name := variable(provider, row.name)) in read
-        }
-        for provider in provider_names(found.extra)
+        provider: most | _own_fields(provider, read) for provider in provider_names(found.extra)
     }
     if read["MICROSOFT_TENANT"] != "common":
         for endpoint in ("authorize_url", "token_url"):

@@ -10,6 +10,7 @@ the white space of ASCII around a value is dropped, and no other: it may be part
 from __future__ import annotations
 
 import difflib
+import json
 import re
 import string
 import tomllib
@@ -38,6 +39,7 @@ from webui.settings.table import (
 
 # Writers of a table of the file as the text of its setting.
 _AS_TEXT: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "_ASK": json.dumps,
     "_HEADERS": lambda table: ";".join(f"{name}:{said}" for name, said in table.items()),
     features.SUFFIX: features.as_text,
     texts.SUFFIX: texts.as_text,

@@ -243,7 +243,6 @@ SETTINGS = (
 _READERS: dict[str, Callable[[str], Any]] = {
     "client_id": values.client_id,
     "client_secret": values.client_secret,
-    "endpoint": values.endpoint,
     "features": features.features,
     "scope_texts": texts.scope_texts,
     "scopes": values.scopes,

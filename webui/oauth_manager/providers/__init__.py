@@ -7,7 +7,7 @@ from typing import Any
 
 from .addresses import filled, values_of
 from .asked import Asked
-from .assembly import build_providers, merged
+from .assembly import build_providers, merged, misplaced
 from .entries import BUILT_IN, FOLDER, Templates, entry, names, nearest, template
 from .features import checked_features
 from .files import Entry, Fault, FaultyFile, read
@@ -32,6 +32,7 @@ __all__ = [
     "entry",
     "filled",
     "merged",
+    "misplaced",
     "names",
     "nearest",
     "read",

@@ -6,6 +6,7 @@ a fixed list.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -75,12 +76,21 @@ class Asked:
 
 
 def read(value: object) -> tuple[Asked, ...]:
-    """Read the values of a provider: a table of tables.  Raises ``Malformed``."""
+    """Read the values of a provider: a table of tables, or JSON of one.  Raises ``Malformed``."""
+    if isinstance(value, str):
+        value = _from_json(value)
     if isinstance(value, tuple) and all(isinstance(one, Asked) for one in value):
         return value
     if not isinstance(value, Mapping) or len(value) > 3:
         raise Malformed("must be a table of at most three values")
     return tuple(_one(name, row) for name, row in value.items())
+
+
+def _from_json(text: str) -> object:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise Malformed('must be JSON: {"shop": {"label": "Your shop", ...}}') from None
 
 
 def _one(name: str, row: object) -> Asked:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 from urllib.parse import urlsplit
@@ -153,8 +153,13 @@ def _check_addresses(name: str, provider: Mapping[str, Any]) -> None:
         raise ValueError(f"provider {name!r} needs authorize_url and token_url{_near(name)}")
     if provider.get("client_id") and "{host}" in provider["token_url"]:
         raise ValueError(f"provider {name!r} needs host")
-    for where, said in asked.faults(provider.get("ask", ()), _addresses(provider)):
+    for where, said in misplaced(provider):
         raise ValueError(f"provider {name!r}: {where} {said}")
+
+
+def misplaced(provider: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield faults of the values asked and their places in addresses: field, end of a sentence."""
+    return asked.faults(provider.get("ask", ()), _addresses(provider))
 
 
 def _with_host(provider: OAuthProvider) -> OAuthProvider:

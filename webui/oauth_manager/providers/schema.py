@@ -31,6 +31,12 @@ SCHEMA = (
         "host",
         "Host of your own installation, and its path, where it has one.",
     ),
+    Field(
+        "ask",
+        "ask",
+        "Values asked of the person, each of which has a place in an address, as JSON: "
+        '{"shop": {"label": "Your shop", "pattern": "[a-z0-9-]{1,60}", "example": "acme"}}.',
+    ),
     Field("authorize_url", "endpoint", "Authorization endpoint."),
     Field("token_url", "endpoint", "Token endpoint."),
     Field("refresh_url", "endpoint", "Where to renew, if not at the token endpoint."),
@@ -170,7 +176,6 @@ SCHEMA = (
     # In files alone.
     Field("account_picker", "parameters"),
     Field("account_choice", "line"),
-    Field("ask", "ask"),
     Field("homepage", "endpoint"),
     Field("source", "addresses"),
     Field("checked", "day"),
