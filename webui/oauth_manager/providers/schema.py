@@ -26,11 +26,7 @@ SCHEMA = (
         "public half is at /oauth/jwks.json.",
     ),
     Field("scopes", "scopes", "Scopes to ask for, between blanks or commas."),
-    Field(
-        "host",
-        "host",
-        "Host of your own installation, and its path, where it has one.",
-    ),
+    Field("host", "host", "Host of your own installation, and its path, where it has one."),
     Field(
         "ask",
         "ask",
