@@ -39,7 +39,7 @@ class RedisProxy:
     async def come(self) -> None:
         """Listen, again after :meth:`go`."""
         self._thawed.set()
-        self._server = await asyncio.start_unix_server(self._serve, self.path)
+        self._server = await asyncio.start_unix_server(self._accept, self.path)
 
     async def go(self) -> None:
         """Die: nobody listens, every connection ends."""
@@ -64,18 +64,23 @@ class RedisProxy:
         for writer in self._writers:
             writer.close()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)  # at once, so that nobody who goes leaves it open
+        task = asyncio.create_task(self._serve(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             server_reader, server_writer = await asyncio.open_unix_connection(self.server_path)
         except OSError:  # the server is not there
+            self._writers.discard(writer)
             writer.close()
             return
         both = {writer, server_writer}
         self._writers |= both
+        if writer.is_closing():
+            server_writer.close()
         losing = asyncio.Event()
         try:
             async with asyncio.TaskGroup() as group:

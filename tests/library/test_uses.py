@@ -139,6 +139,35 @@ class TestWhenItIsWritten:
         assert manager._uses._noted == {}
 
 
+class TestTheEnd:
+    async def test_of_a_manager_leaves_alone_a_redis_that_is_closed_with_it(
+        self, manager: OAuthManager, fake: FakeProvider, redis: Redis, client: tuple[Redis, Wire]
+    ) -> None:
+        manager._uses._delay = 0
+        await connected(manager, fake, redis, "ann", "google")
+        assert await manager.get_token("ann", "google", client[0])
+        await manager.aclose()
+        asked = client[1].round_trips
+        await asyncio.sleep(0)
+        await manager.aclose()
+        assert client[1].round_trips == asked
+        assert (await profile_of(manager, redis)).used_at == 0
+
+
+def test_nothing_is_kept_of_event_loops_that_ended_before_their_uses_were_written() -> None:
+    async def write(_: Subject) -> None:
+        raise AssertionError("its loop has ended")
+
+    uses = Uses(write, Tasks(), FakeClock(), delay=3600)
+
+    async def use(user_id: str) -> None:
+        uses.note(subject(NO_REDIS, user_id), "a")
+
+    for user_id in ("ann", "ben", "carol"):
+        asyncio.run(use(user_id))
+    assert len(uses._queues) == 1
+
+
 class TestACrowd:
     async def test_of_first_uses_is_written_whole_by_few_at_once(self) -> None:
         at_work: list[str] = []

@@ -248,5 +248,6 @@ class Composition:
 
         Work not done after ``grace`` seconds is given up; the log says what is lost.
         """
+        self._uses.drop()
         await self._tasks.drain(grace)
         await self._transport.aclose()

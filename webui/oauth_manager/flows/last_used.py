@@ -49,16 +49,27 @@ class Uses:
         if len(self._noted) >= _REMEMBERED:
             self._noted.popitem(last=False)
         self._noted[key] = (now if is_due else at), mark
-        asyncio.get_running_loop().call_later(self._delay, self._queue, subject)
+        self._queue(asyncio.get_running_loop(), subject)
 
-    def _queue(self, subject: Subject) -> None:
-        """Hand it to the writers; one more begins if not all are at work."""
-        loop = asyncio.get_running_loop()
-        queue = self._queues.setdefault(loop, _Queue())
+    def drop(self) -> None:
+        """Write nothing more of this event loop's that has not begun: its Redis is closed next."""
+        if queue := self._queues.get(asyncio.get_running_loop()):
+            queue.due.clear()
+
+    def _queue(self, loop: asyncio.AbstractEventLoop, subject: Subject) -> None:
+        """Hand it to the writers, who begin after the delay; one more if not all are at work."""
+        queue = self._queues.get(loop)
+        if queue is None:
+            for ended in [other for other in self._queues if other.is_closed()]:
+                del self._queues[ended]
+            queue = self._queues[loop] = _Queue()
         queue.due.append(subject)
         if queue.writers < WRITERS:
             queue.writers += 1
-            self._tasks.run(self._write_all(loop, queue))
+            loop.call_later(self._delay, self._begin, loop, queue)
+
+    def _begin(self, loop: asyncio.AbstractEventLoop, queue: _Queue) -> None:
+        self._tasks.run(self._write_all(loop, queue))
 
     async def _write_all(self, loop: asyncio.AbstractEventLoop, queue: _Queue) -> None:
         try:
@@ -73,7 +84,7 @@ class Uses:
 
 @dataclass
 class _Queue:
-    """The uses to write in one event loop, and how many writers are at it."""
+    """The uses to write in one event loop, and how many writers are at it or about to be."""
 
     due: deque[Subject] = field(default_factory=deque)
     writers: int = 0
