@@ -87,6 +87,30 @@ async def test_pages_are_drawn_in_the_operators_look(
         assert all(is_drawn for is_drawn, _, _ in await page.evaluate(DRAWN))
 
 
+@pytest.mark.parametrize("kind", list(LOGOS))
+async def test_a_providers_logo_is_drawn_like_any_mark(
+    chromium: Browser, redis_url: str, redis: Redis, kind: str
+) -> None:
+    logos = {"github": LOGOS[kind], "google": LOGOS[kind]}
+    async with (
+        hosted(redis_url, provider_logos=logos) as host,
+        desk(chromium, host, redis, width=320) as ann,
+    ):
+        await filled(ann)
+        for path in ("/connections", "/connections/github"):
+            await ann.window.go(path)
+            for scheme in ("light", "dark"):
+                await ann.window.page.emulate_media(color_scheme=scheme)
+                marks = ann.window.page.locator("img[src*='/marks/']")
+                drawn = await marks.evaluate_all(
+                    "all => all.map(e => [e.complete && e.naturalWidth > 0, e.width, e.height])"
+                )
+                assert drawn
+                assert all(whole and 16 <= wide == high <= 40 for whole, wide, high in drawn)
+                await ann.window.fits()
+                await ann.window.is_accessible()
+
+
 async def test_the_look_needs_no_script(chromium: Browser, redis_url: str, redis: Redis) -> None:
     look: dict[str, Any] = {"product_colour": VIOLET, "product_logo": LOGOS["svg"]}
     async with (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from types import SimpleNamespace
@@ -68,6 +68,7 @@ class _Settings:
     host: str = "connect.example.org"
     product_colour: str = ""
     product_logo: Logo | None = None
+    provider_logos: Mapping[str, Logo] = field(default_factory=dict)
 
 
 def request(

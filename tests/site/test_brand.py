@@ -140,6 +140,28 @@ async def test_the_logo_takes_the_place_of_the_sign_in_every_pair(
     assert not LOGO.search((await ann.get("/connections/github")).text)
 
 
+@pytest.mark.parametrize("logo", [VECTOR, BITMAP], ids=["svg", "png"])
+async def test_a_provider_with_a_logo_is_drawn_by_it_wherever_it_stands(
+    place: Place, ann: Browser, logo: Logo
+) -> None:
+    await place.connect(ann, "github")
+    logos = {"github": logo, "wiki": logo}
+    async with site(replace(place.settings, provider_logos=logos)) as other:
+        other.client.cookies = ann.client.cookies
+        paths = ("/connections", "/connections/github", "/activity")
+        pages = [(await other.get(path)).text for path in paths]
+        address = re.compile(rf'src="(/static/marks/github\.\w+\.{logo.kind})"')
+        found = [address.findall(page) for page in pages]
+        assert all(found)
+        (url,) = {one for row in found for one in row}
+        assert 'src="/static/marks/google.' in pages[0]
+        answer = await other.get(url)
+        assert answer.content == logo.body
+        assert answer.headers["cache-control"] == FOR_EVER
+        assert (await other.get(f"/static/marks/wiki.{logo.kind}")).status_code == 200
+    assert url not in (await ann.get("/connections")).text
+
+
 async def test_two_applications_of_one_process_differ(plain: Settings) -> None:
     violet = replace(plain, product_colour=VIOLET, product_logo=VECTOR)
     green = replace(plain, product_colour="#1B6E3C", product_logo=BITMAP)

@@ -11,6 +11,7 @@ import pytest
 
 from tests.kit.library import fake_provider
 from tests.kit.site_fixtures import site_settings
+from webui.oauth_manager.providers import Asked
 from webui.serving.change import names_of_changes, with_keys_of
 from webui.serving.channel import Channel, packed, unpacked
 from webui.settings.logo import Logo
@@ -20,10 +21,12 @@ EVERYTHING = site_settings(
     "redis://:p%40ss@127.0.0.1/0",
     fake_provider(),
     product_logo=Logo("png", bytes(range(256))),
+    provider_logos={"acme": Logo("svg", b"<svg/>")},
     support_users=frozenset({"carol", "dan"}),
     oidc_scopes=("openid", "email"),
     trusted_proxies=("unix",),
     strict_records=True,
+    providers_config={"shops": {"ask": (Asked("shop", "Your shop", "[a-z]+", "acme"),)}},
 )
 
 

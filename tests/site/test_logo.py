@@ -32,7 +32,7 @@ from webui.oauth_manager.configuration import Malformed
 from webui.rendering.assets import folder
 from webui.settings import png as pngs
 from webui.settings import svg as svgs
-from webui.settings.logo import product_logo
+from webui.settings.logo import read_logo
 
 RUNS_OR_LOADS = re.compile(
     rb"script|javascript|on\w+=|foreignObject|style|@import|<!|&(?!amp;|lt;|gt;|quot;|#)|url\((?!#)"
@@ -432,9 +432,9 @@ class TestFiles:
     def test_the_contents_say_what_it_is_and_not_the_name(self, tmp_path: Path) -> None:
         file = tmp_path / "logo.jpg"
         file.write_bytes(plain_png())
-        assert product_logo(str(file)).kind == "png"
+        assert read_logo(str(file)).kind == "png"
         file.write_bytes(b"\xef\xbb\xbf\n<!-- -->" + DRAWING.encode())
-        assert product_logo(str(file)).kind == "svg"
+        assert read_logo(str(file)).kind == "svg"
 
     @every(
         "body",
@@ -444,33 +444,33 @@ class TestFiles:
         file = tmp_path / "canary"
         file.write_bytes(body)
         with pytest.raises(Malformed, match="neither an SVG nor a PNG") as caught:
-            product_logo(str(file))
+            read_logo(str(file))
         assert "canary" not in str(caught.value)
 
     def test_a_large_file_is_told_its_limit(self, tmp_path: Path) -> None:
         file = tmp_path / "logo"
         file.write_bytes(svg(" " * 64 * 1024))
         with pytest.raises(Malformed, match="too large; SVG may have 64 kB"):
-            product_logo(str(file))
+            read_logo(str(file))
         file.write_bytes(plain_png() + b" " * 128 * 1024)
         with pytest.raises(Malformed, match="too large; PNG may have 128 kB"):
-            product_logo(str(file))
+            read_logo(str(file))
 
     def test_what_is_no_file_is_refused_and_never_waited_for(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe")
         for path in (tmp_path, tmp_path / "pipe", tmp_path / "none", Path("/dev/zero"), "a\0b"):
             with pytest.raises(Malformed, match="names no file"):
-                product_logo(str(path))
+                read_logo(str(path))
         with pytest.raises(Malformed, match="names "):
-            product_logo("x" * 5000)
+            read_logo("x" * 5000)
 
     def test_a_logo_does_not_show_its_bytes(self, tmp_path: Path) -> None:
         file = tmp_path / "logo"
         file.write_bytes(DRAWING.encode())
-        assert repr(product_logo(str(file))) == "Logo(kind='svg')"
+        assert repr(read_logo(str(file))) == "Logo(kind='svg')"
 
     def test_a_drawing_of_base64_is_no_drawing(self, tmp_path: Path) -> None:
         file = tmp_path / "logo"
         file.write_bytes(base64.b64encode(DRAWING.encode()))
         with pytest.raises(Malformed, match="neither"):
-            product_logo(str(file))
+            read_logo(str(file))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from redis.asyncio import Redis
 
 from tests.kit.every import every
-from tests.kit.logos import DRAWING
+from tests.kit.logos import DRAWING, plain_png, svg
 from webui.commands.check import run_checkup
 from webui.oauth_manager.providers import PROVIDER_TEMPLATES, build_providers
 from webui.settings.settings import Settings, SettingsError, load_settings
@@ -52,6 +52,15 @@ ACME = {
     "ACME_AUTHORIZE_URL": "https://{shop}.acme.example/authorize",
     "ACME_TOKEN_URL": "https://{shop}.acme.example/token",
 }
+
+
+WIKI = """label = "Wiki"
+logo = "wiki.svg"
+authorize_url = "https://wiki.example/authorize"
+token_url = "https://wiki.example/token"
+
+[scopes]
+"""
 
 
 def faults(**more: str) -> tuple[str, ...]:
@@ -111,6 +120,36 @@ class TestWhatIsRead:
         assert found.product_logo.body.startswith(b"<svg ")
         assert str(tmp_path) not in repr(found)
         assert (settings().product_colour, settings().product_logo) == ("", None)
+
+    def test_providers_have_logos_by_settings_and_by_their_files(self, tmp_path: Path) -> None:
+        (tmp_path / "acme.svg").write_text(DRAWING)
+        (tmp_path / "wiki.svg").write_text(DRAWING)
+        (tmp_path / "wiki.toml").write_text(WIKI)
+        in_files = settings(PROVIDERS_DIR=str(tmp_path))
+        assert list(in_files.provider_logos) == ["wiki"]
+        picture = tmp_path / "picture"
+        picture.write_bytes(plain_png())
+        given = {"WIKI_LOGO": str(picture), "GITHUB_LOGO": str(picture)}
+        both = settings(PROVIDERS_DIR=str(tmp_path), **given)
+        kinds = {name: one.kind for name, one in both.provider_logos.items()}
+        assert kinds == {"wiki": "png", "github": "png"}
+        build_providers(PROVIDER_TEMPLATES, both.providers_config)
+
+    @every(
+        ("named", "told"),
+        [
+            ("none.svg", "logo names no file"),
+            ("../wiki.svg", "logo must name a file in the same folder"),
+            ("wiki.toml", "logo names a file that is neither an SVG nor a PNG"),
+            ("hostile.svg", "logo names an SVG with <script>"),
+        ],
+    )
+    def test_a_logo_that_will_not_do_is_a_fault_of_its_line(
+        self, tmp_path: Path, named: str, told: str
+    ) -> None:
+        (tmp_path / "hostile.svg").write_bytes(svg("<script/>"))
+        (tmp_path / "wiki.toml").write_text(WIKI.replace("wiki.svg", named))
+        assert f"PROVIDERS_DIR: wiki.toml, line 2: {told}" in fault(PROVIDERS_DIR=str(tmp_path))
 
     def test_several_keys_and_secrets_keep_their_order_newest_first(self) -> None:
         other = SECRET[::-1]
@@ -217,7 +256,7 @@ class TestProviders:
         )
         known = {setting.name.lower() for setting in PROVIDER_SETTINGS}
         # A key takes the place of the secret, and an app's installation that of scopes.
-        others = {"client_key", "install_url", "permissions_url"}
+        others = {"client_key", "install_url", "logo", "permissions_url"}
         assert found.providers_config["git-lab"].keys() == known - others
         provider = build_providers(PROVIDER_TEMPLATES, found.providers_config)["git-lab"]
         assert provider.is_configured

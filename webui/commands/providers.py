@@ -20,10 +20,9 @@ from webui.oauth_manager.providers import (
     entry,
     names,
     nearest,
-    read,
 )
 from webui.oauth_manager.storage.calls import RedisClient
-from webui.settings.own_providers import check_name, read_text
+from webui.settings.own_providers import own_entry
 from webui.settings.readers import Malformed
 from webui.settings.sources import Survey, survey
 from webui.settings.table import variable
@@ -53,9 +52,7 @@ def _check(file: Path | None) -> None:
     if file is None:
         raise click.UsageError("Name the file: webui providers check acme.toml")
     try:
-        text = read_text(file)
-        check_name(file)
-        made = read(file.stem, text)
+        made = own_entry(file)
     except FaultyFile as error:
         for fault in error.faults:
             click.echo(f"{file}:{fault.line}: {fault.text}")

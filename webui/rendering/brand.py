@@ -1,10 +1,11 @@
-"""The operator's own colour and logo: static files of one application, beside everybody's."""
+"""The operator's own colour and logos: static files of one application, beside everybody's."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,12 +21,27 @@ _MEDIA_TYPES = {"svg": "image/svg+xml", "png": "image/png"}
 _MOST = 16  # applications with a look of their own in one process
 
 
-@dataclass(frozen=True, slots=True)
-class Brand:
-    """The addresses that pages name, ``""`` for what is not set, and every static file."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """The addresses that pages name, ``""`` for what is not set; known by its identity.
+
+    ``mark_urls`` are those of the providers' own logos.
+    """
 
     accent_url: str
     logo_url: str
+    mark_urls: Mapping[str, str]
+
+    def mark_url(self, provider: str) -> str:
+        """Return the address of a provider's logo or its usual mark, ``""`` if it has neither."""
+        return self.mark_urls.get(provider) or assets.mark_url(provider)
+
+
+@dataclass(frozen=True, slots=True)
+class Brand:
+    """The look of an application, and every static file."""
+
+    look: Look
     icon_name: str
     files: Mapping[str, Asset] = field(repr=False)
 
@@ -41,21 +57,29 @@ class Brand:
 
 def brand_of(settings: Settings) -> Brand:
     """Return the look of one application; equal settings share it."""
-    return _made(settings.product_colour, settings.product_logo)
+    marks = tuple(sorted(settings.provider_logos.items()))
+    return _made(settings.product_colour, settings.product_logo, marks)
 
 
 @lru_cache(maxsize=_MOST)
-def _made(colour: str, logo: Logo | None) -> Brand:
+def _made(colour: str, logo: Logo | None, marks: tuple[tuple[str, Logo], ...]) -> Brand:
     own = {}
     if colour:
         own["accent.css"] = assets.asset(stylesheet(colour).encode(), "text/css; charset=utf-8")
         own["favicon.svg"] = _favicon(colour)
     if logo:
-        own[f"logo.{logo.kind}"] = assets.asset(logo.body, _MEDIA_TYPES[logo.kind])
+        own[f"logo.{logo.kind}"] = _asset(logo)
     urls = {name.partition(".")[0]: file.url(name) for name, file in own.items()}
     icon_name = f"logo.{logo.kind}" if logo else "favicon.svg"
-    files = {**assets.load(), **own}
-    return Brand(urls.get("accent", ""), urls.get("logo", ""), icon_name, files)
+    drawn = {f"marks/{name}.{each.kind}": _asset(each) for name, each in marks}
+    mark_urls = {Path(name).stem: file.url(name) for name, file in drawn.items()}
+    files = {**assets.load(), **own, **drawn}
+    look = Look(urls.get("accent", ""), urls.get("logo", ""), mark_urls)
+    return Brand(look, icon_name, files)
+
+
+def _asset(logo: Logo) -> Asset:
+    return assets.asset(logo.body, _MEDIA_TYPES[logo.kind])
 
 
 def _favicon(colour: str) -> Asset:

@@ -11,6 +11,7 @@ from jinja2.runtime import Context
 from markupsafe import Markup
 
 from webui.cards import MOST, Card, CardGroup
+from webui.rendering.brand import Look
 
 _PIECES = 500  # a kilobyte each
 _LISTS = 1_000  # one takes 15 kB, so all of them 15 MB
@@ -24,7 +25,7 @@ class _Drawing:
     card_id: int
     product: str
     bot: str
-    logo_url: str
+    look: Look
     is_fragment: bool
     is_news: bool
     leads: bool
@@ -51,7 +52,7 @@ def drawn_by(environment: Environment) -> Callable[..., Markup]:
             card=wanted.card,
             product=wanted.product,
             bot=wanted.bot,
-            logo_url=wanted.logo_url,
+            look=wanted.look,
             is_fragment=wanted.is_fragment,
             is_news=wanted.is_news,
             leads=wanted.leads,
@@ -61,7 +62,7 @@ def drawn_by(environment: Environment) -> Callable[..., Markup]:
     def drawn(
         context: Context, card: Card, *, is_news: bool = False, leads: bool = False
     ) -> Markup:
-        names = context["product"], context["bot"], context["logo_url"]
+        names = context["product"], context["bot"], context["look"]
         return draw(_Drawing(card, id(card), *names, context["is_fragment"], is_news, leads))
 
     return drawn
@@ -77,7 +78,7 @@ class _Groups:
     first_id: int
     product: str
     bot: str
-    logo_url: str
+    look: Look
     leads: str
 
 
@@ -97,7 +98,7 @@ def grouped_by(environment: Environment) -> Callable[..., Markup]:
             leads=wanted.leads,
             product=wanted.product,
             bot=wanted.bot,
-            logo_url=wanted.logo_url,
+            look=wanted.look,
             is_fragment=False,
         )
 
@@ -106,7 +107,7 @@ def grouped_by(environment: Environment) -> Callable[..., Markup]:
         context: Context, groups: tuple[CardGroup, ...], first: Card | None, leads: str
     ) -> Markup:
         ids = tuple((group.name, tuple(map(id, group.cards))) for group in groups)
-        names = context["product"], context["bot"], context["logo_url"]
+        names = context["product"], context["bot"], context["look"]
         return draw(_Groups(groups, first, ids, id(first), *names, leads))
 
     return all_groups
@@ -115,7 +116,7 @@ def grouped_by(environment: Environment) -> Callable[..., Markup]:
 def kept_by(environment: Environment) -> Callable[..., Markup]:
     """Make the function ``kept`` of templates: an include of a piece that few values make.
 
-    It sees ``product``, ``bot`` and ``logo_url`` of the context, and the values it is given:
+    It sees ``product``, ``bot`` and ``look`` of the context, and the values it is given:
     words of ours, since a text and HTML that look alike are the same to the memory.
     """
 
@@ -125,7 +126,7 @@ def kept_by(environment: Environment) -> Callable[..., Markup]:
 
     @pass_context
     def kept(context: Context, template: str, **values: object) -> Markup:
-        for name in ("product", "bot", "logo_url"):
+        for name in ("product", "bot", "look"):
             values[name] = context[name]
         return piece(template, tuple(values.items()))
 

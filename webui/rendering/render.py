@@ -61,7 +61,7 @@ def environment() -> Environment:
     )
     made.filters.update(when=when, ago=ago, isolated=isolated, initials=initials)
     made.filters.update(netloc=lambda url: urlsplit(url).netloc)
-    made.globals.update(t=_say, static=assets.static_url, mark=assets.mark_url)
+    made.globals.update(t=_say, static=assets.static_url)
     made.globals.update(drawn=drawn_by(made), all_groups=grouped_by(made), kept=kept_by(made))
     return made
 
@@ -72,16 +72,16 @@ def is_htmx(request: Request) -> bool:
 
 def _shared(request: Request) -> dict[str, Any]:
     settings = site_of(request).settings
-    look = brand_of(settings)
+    brand = brand_of(settings)
     return {
         "product": settings.product_name,
         "bot": settings.bot_name,
         "chat_url": settings.chat_url,
         "host": settings.host,
-        "accent_url": look.accent_url,
-        "logo_url": look.logo_url,
-        "icon_url": look.icon_url,
-        "icon_type": look.icon.media_type,
+        "accent_url": brand.look.accent_url,
+        "look": brand.look,
+        "icon_url": brand.icon_url,
+        "icon_type": brand.icon.media_type,
         "signed_in": loaded_session(request) is not None,
         "hides_address": hides_address(request.scope["path"]),
     }

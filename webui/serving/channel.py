@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
+from webui.oauth_manager.providers import Asked
 from webui.settings.logo import Logo
 from webui.settings.settings import Settings
 
@@ -65,8 +66,11 @@ def unpacked(message: Mapping[str, Any]) -> Settings:
 
 def _plain(value: Any) -> Any:
     """Write a value of a setting as JSON has it; any but text and switches with its kind."""
-    if isinstance(value, Logo):
-        return ["Logo", value.kind, base64.b64encode(value.body).decode()]
+    if isinstance(value, (Asked, Logo)):
+        held = (getattr(value, one.name) for one in fields(value))
+        return [type(value).__name__, *map(_plain, held)]
+    if isinstance(value, bytes):
+        return ["bytes", base64.b64encode(value).decode()]
     if isinstance(value, Mapping):
         return ["dict", *([name, _plain(held)] for name, held in value.items())]
     if isinstance(value, (frozenset, list, tuple)):
@@ -78,13 +82,16 @@ def _whole(value: Any) -> Any:
     if not isinstance(value, list):
         return value
     kind, *held = value
-    if kind == "Logo":
-        return Logo(held[0], base64.b64decode(held[1]))
+    if kind == "bytes":
+        return base64.b64decode(held[0])
     if kind == "dict":
         return {name: _whole(one) for name, one in held}
+    if kind in _CLASSES:
+        return _CLASSES[kind](*map(_whole, held))
     return _KINDS[kind](map(_whole, held))
 
 
+_CLASSES: Mapping[str, Callable[..., Any]] = {"Asked": Asked, "Logo": Logo}
 _KINDS: Mapping[str, Callable[[Iterable[Any]], Any]] = {
     "frozenset": frozenset,
     "list": list,

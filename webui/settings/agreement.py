@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from webui.oauth_manager.configuration import half_moved
-from webui.oauth_manager.providers import merged, misplaced, nearest, reader_of
+from webui.oauth_manager.providers import FACTS, merged, misplaced, nearest, reader_of
 from webui.settings import identity
 from webui.settings import readers as values
 from webui.settings.clients import half_a_client
@@ -111,5 +111,8 @@ def _out_of_place(
 
 
 def own_fields(provider: str, read: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the settings say of a provider to the library, which draws no pages."""
     names = {row.name.lower(): variable(provider, row.name) for row in PROVIDER_SETTINGS}
-    return {field: read[name] for field, name in names.items() if name in read}
+    return {
+        field: read[name] for field, name in names.items() if name in read and field not in FACTS
+    }

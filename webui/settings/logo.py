@@ -1,4 +1,4 @@
-"""``PRODUCT_LOGO``: the operator's logo, a file of this machine, read once and made harmless."""
+"""Logos, the operator's own and those of providers: files, read once and made harmless."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Logo:
     body: bytes = field(repr=False)
 
 
-def product_logo(path: str) -> Logo:
+def read_logo(path: str) -> Logo:
     """Read the logo.  Raises :class:`Malformed`, like every reader; it never repeats the path."""
     body = _read(Path(path))
     if body.startswith(png.SIGNATURE):

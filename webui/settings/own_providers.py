@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from webui.oauth_manager.providers import FOLDER, Entry, FaultyFile, names, read
+from webui.oauth_manager.providers import FOLDER, Entry, Fault, FaultyFile, line_of, names, read
 from webui.settings import readers as values
+from webui.settings.logo import read_logo
 
 SETTING = "PROVIDERS_DIR"
 _TAKEN = "has the name of a provider of the catalogue; give it another, or set single values"
@@ -30,13 +31,29 @@ def own_entries(folder: str, faults: list[str]) -> dict[str, Entry]:
 def _own_entry(path: Path, faults: list[str]) -> Entry | None:
     where = f"{SETTING}: {path.name if path.name.isprintable() else 'a file'}"
     try:
-        check_name(path)
-        return read(path.stem, read_text(path))
+        return own_entry(path)
     except FaultyFile as error:
         faults += [f"{where}, {fault}." for fault in error.faults]
     except values.Malformed as fault:
         faults.append(f"{where} {fault}.")
     return None
+
+
+def own_entry(path: Path) -> Entry:
+    """Read a file and the logo that it names.  Raises :class:`FaultyFile` or :class:`Malformed`."""
+    text = read_text(path)
+    check_name(path)
+    entry = read(path.stem, text)
+    name = entry.facts.get("logo", "")
+    if not name:
+        return entry
+    try:
+        if Path(name).name != name:
+            raise values.Malformed("must name a file in the same folder")
+        logo = read_logo(str(path.with_name(name)))
+    except values.Malformed as fault:
+        raise FaultyFile([Fault(line_of(text, "logo"), f"logo {fault}")]) from None
+    return Entry(entry.name, entry.fields, {**entry.facts, "logo": logo})
 
 
 def check_name(path: Path) -> None:

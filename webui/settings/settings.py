@@ -13,7 +13,7 @@ from webui.settings import readers as values
 from webui.settings.agreement import disagreements, own_fields
 from webui.settings.logo import Logo
 from webui.settings.sources import Given, Survey, survey
-from webui.settings.table import all_settings, provider_names
+from webui.settings.table import all_settings, provider_names, variable
 
 
 class SettingsError(Exception):
@@ -35,6 +35,7 @@ class Settings:
     product_name: str = "Stargazer"
     product_colour: str = ""  # #RRGGBB in upper case; "" for the usual one
     product_logo: Logo | None = None
+    provider_logos: Mapping[str, Logo] = field(default_factory=dict)
     bot_name: str = "Stargazer"
     chat_url: str = ""
     support_users: frozenset[str] = frozenset()
@@ -101,6 +102,7 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
         product_name=read["PRODUCT_NAME"],
         product_colour=read.get("PRODUCT_COLOUR", ""),
         product_logo=read.get("PRODUCT_LOGO"),
+        provider_logos=_provider_logos(read, found),
         bot_name=read.get("BOT_NAME", read["PRODUCT_NAME"]),
         chat_url=read.get("CHAT_URL", ""),
         link_proof=read["LINK_PROOF"],
@@ -124,6 +126,13 @@ def load_settings(environ: Mapping[str, str]) -> Settings:
 def _is_to_be_printed(name: str, given: Mapping[str, Given]) -> bool:
     """Tell whether a program was to print it, of which another fault tells."""
     return name == "ENCRYPTION_KEY" and key_command.NAME in given
+
+
+def _provider_logos(read: Mapping[str, Any], found: Survey) -> dict[str, Logo]:
+    names = {provider: variable(provider, "LOGO") for provider in provider_names(found.extra)}
+    given = {provider: read[name] for provider, name in names.items() if name in read}
+    in_files = {name: entry.facts.get("logo") for name, entry in found.own.items()}
+    return {name: logo for name, logo in in_files.items() if logo} | given
 
 
 def _providers_config(read: Mapping[str, Any], found: Survey) -> dict[str, dict[str, Any]]:

@@ -11,7 +11,7 @@ from webui.oauth_manager.values import Struct
 from webui.settings import features, identity, key_command, texts
 from webui.settings import readers as values
 from webui.settings.accent import product_colour
-from webui.settings.logo import product_logo
+from webui.settings.logo import read_logo
 
 FILE_SUFFIX = "_FILE"
 
@@ -65,7 +65,7 @@ SETTINGS = (
     Setting(
         "PRODUCT_LOGO",
         "Path of your own logo, SVG or PNG, for a white ground; it stands beside the title.",
-        product_logo,
+        read_logo,
     ),
     Setting("BOT_NAME", "What the bot is called; PRODUCT_NAME unless given.", values.line),
     Setting(
@@ -244,6 +244,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "client_id": values.client_id,
     "client_secret": values.client_secret,
     "features": features.features,
+    "logo": read_logo,
     "scope_texts": texts.scope_texts,
     "scopes": values.scopes,
 }

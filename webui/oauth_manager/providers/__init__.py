@@ -13,10 +13,12 @@ from .features import checked_features
 from .files import Entry, Fault, FaultyFile, read
 from .kinds import reader_of
 from .provider import MAX_ACCOUNTS
-from .schema import SCHEMA, SECRETS, Field
+from .schema import FACTS, SCHEMA, SECRETS, Field
+from .toml_text import line_of
 
 __all__ = [
     "BUILT_IN",
+    "FACTS",
     "FOLDER",
     "MAX_ACCOUNTS",
     "PROVIDER_TEMPLATES",
@@ -31,6 +33,7 @@ __all__ = [
     "checked_features",
     "entry",
     "filled",
+    "line_of",
     "merged",
     "misplaced",
     "names",

@@ -131,6 +131,7 @@ _READERS: dict[str, Callable[[object], Any]] = {
     "keep": wire_kinds.keep,
     "lifetime": lifetime,
     "line": texts.line,
+    "logo": texts.line,  # the site reads the file
     "meanings": meanings,
     "name": wire_kinds.name,
     "pair": wire_kinds.pair,

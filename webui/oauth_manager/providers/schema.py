@@ -56,6 +56,7 @@ SCHEMA = (
     ),
     Field("pkce", "switch", "Send a code challenge and verifier (RFC 7636): on or off."),
     Field("label", "line", "Name on the pages."),
+    Field("logo", "logo", "Its logo on the pages: the path of an SVG or PNG, for a white ground."),
     Field("purpose", "sentence", "What it is for, on its card: Lets {bot} post for you."),
     Field("scope_separator", "separator", "Between scopes: space, comma or one character."),
     Field(
@@ -201,7 +202,7 @@ SECRETS = frozenset({"client_secret", "client_key"})
 OF_OPERATORS = frozenset({"client_id", *SECRETS, "scope_texts", "features"})
 """Fields that belong to an installation, and are refused in a file."""
 
-FACTS = frozenset({"homepage", "source", "checked", "unconfirmed", "domains", "register"})
+FACTS = frozenset({"checked", "domains", "homepage", "logo", "register", "source", "unconfirmed"})
 """Fields about a file and for its readers; no request depends on them."""
 
 OTHER_NAMES = {"client_auth": "token_auth", "authorize_params": "extra_auth_params"}
