@@ -10,7 +10,15 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.kit.account_provider import answer_of
-from tests.kit.site_fixtures import Browser, Place, handed_off, site_at
+from tests.kit.site_fixtures import (
+    Browser,
+    Place,
+    card_state,
+    handed_off,
+    offer_on,
+    query_of,
+    site_at,
+)
 from webui.cards.accounts import shown_as
 from webui.cards.build import make_card
 from webui.cards.gallery import CASES, NOW, ON
@@ -275,6 +283,92 @@ def test_every_state_of_a_card_exists_for_one_of_several_accounts() -> None:
         assert card.mark == plain.mark
         inside = [action.url for action in card.every_action if action.url.startswith("/")]
         assert all(f"/{plain.name}~work" in url for url in inside if f"/{plain.name}" in url), name
+
+
+def said_no(place: Place, leads: str, error: str = "access_denied") -> str:
+    """Return the callback of a person who did not allow it, or whose provider failed."""
+    asked = query_of(place.fake.authorize(leads))
+    back = {"error": error, "state": asked["state"]}
+    back |= {"iss": asked["iss"]} if "iss" in asked else {}
+    return f"/oauth/github/callback?{urlencode(back)}"
+
+
+async def test_a_no_is_told_on_the_card_of_the_account_that_it_was_about(
+    place: Place, two: Browser
+) -> None:
+    leads = await two.begin("github~hubert", {"intent": "reconnect"})
+    assert card_state((await two.get("/connections")).text, "github~hubert") == "waiting"
+    back = await two.get(said_no(place, leads))
+    assert back.headers["location"] == "/connections#conn-github~hubert-n"
+    page = (await two.get("/connections")).text
+    assert card_state(page, "github~hubert") == "denied"
+    assert "You chose not to connect GitHub (hubert)." in page
+    assert "Finish at" not in page
+
+
+async def test_a_no_to_another_account_names_none_of_those_that_are_there(
+    place: Place, two: Browser
+) -> None:
+    leads = await two.begin("github~hubert", {"intent": "add"})
+    page = (await two.get("/connections")).text
+    assert "Finish at GitHub</h3>" in page
+    assert 'name="intent" value="add"' in page.partition("Start again")[0].rpartition("<form")[2]
+    await two.get(said_no(place, leads))
+    assert "You chose not to connect GitHub. Nothing" in (await two.get("/connections")).text
+
+
+async def test_no_card_waits_for_an_account_that_another_card_tells_of(
+    place: Place, two: Browser
+) -> None:
+    is_(place, "third")
+    assert "third" in await come_back(place, two, "github~hubert", intent="add")
+    assert "Finish at" not in (await two.get("/connections")).text
+    for handle in ("third", "hubert", ""):
+        await two.post(f"/connections/github~{handle}/disconnect")
+        await place.settled()
+        await two.post(f"/connections/github~{handle}/dismiss")
+    assert "Finish at" not in (await two.get("/connections")).text
+
+
+async def test_cancel_ends_the_attempt_at_one_of_several(place: Place, two: Browser) -> None:
+    is_(place, "third")
+    leads = await two.begin("github~hubert", {"intent": "add"})
+    await two.post("/connections/github~hubert/cancel")
+    await two.get(place.fake.authorize(leads))
+    assert await names(place) == ["mona", "hubert"]
+
+
+async def test_a_question_that_was_left_stands_on_the_card_of_its_account(
+    place: Place, two: Browser
+) -> None:
+    is_(place, "third")
+    back = await come_back(place, two, "github~hubert", intent="reconnect")
+    assert back == "/connections/github~hubert/switch"
+    asks = await two.get(back)
+    assert "marks/github" in asks.text
+    page = (await two.get("/connections")).text
+    assert "There is a question for you about GitHub (hubert)" in page
+    answer = {"offer": offer_on(asks), "choice": "both"}
+    for _ in range(2):
+        await two.post(back, answer)
+        page = (await two.get("/connections")).text
+        assert "There is a question" not in page
+        assert "That took too long" not in page
+    assert await names(place) == ["mona", "hubert", "third"]
+
+
+@pytest.mark.parametrize(
+    ("account", "told"), [("Hubert", "github~hubert"), ("play", "github~"), ("", "github~")]
+)
+async def test_a_link_that_came_to_nothing_is_told_on_a_card_that_there_is(
+    place: Place, two: Browser, account: str, told: str
+) -> None:
+    about = place.redis, "ann"
+    link = await place.bot.create_link_code(*about, provider="github", account=account)
+    leads = handed_off(await two.post(f"/connect/{link}/start"))
+    back = await two.get(said_no(place, leads, "server_error"))
+    assert back.headers["location"] == f"/connections#conn-{told}-n"
+    assert card_state((await two.get("/connections")).text, told) == "trouble"
 
 
 async def test_a_third_is_added_from_the_page_of_any_without_a_question(

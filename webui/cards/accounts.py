@@ -27,6 +27,13 @@ def of_account(provider: OAuthProvider, place: str, name: str) -> OAuthProvider:
     return own
 
 
+def of_service(provider: OAuthProvider, name: str) -> OAuthProvider:
+    """Return a copy of an account's that is called as the service is, without its ``name``."""
+    own = copy(provider)
+    own.label = provider.label.removesuffix(f" ({name})")
+    return own
+
+
 def parted(place: str) -> tuple[str, str]:
     """Return the provider's name and the account's handle of a place."""
     name, _, slot = place.partition("~")

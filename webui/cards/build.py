@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 
 from webui.cards import parts
-from webui.cards.accounts import parted
+from webui.cards.accounts import of_service, parted
 from webui.cards.controls import Controls, actions, controls, offered
 from webui.cards.model import (
     Card,
@@ -101,8 +101,9 @@ def make_card(
     heading, ``heading`` always that, ``disconnect`` the button of that name.
     """
     key = base_key(provider, connection, screen.now)
-    about = parts.About(key, provider, connection, screen)
     shown = _resolve(key, note, connection)
+    is_adding = shown.note is not None and shown.note.is_adding
+    about = parts.About(key, provider, connection, screen, is_adding)
     placed = controls(about, shown.actions, shown.form)
     card = _without_outcome(about, shown, placed)
     if shown.note and shown.outcome:
@@ -211,6 +212,8 @@ def _with_outcome(
     card: Card, about: parts.About, note: Note, outcome: Outcome, placed: Controls
 ) -> Card:
     """Return the card with the last action's outcome, in its title, its news and its text."""
+    if about.is_adding and about.connection:
+        about = replace(about, provider=of_service(about.provider, about.connection.name))
     card = replace(card, outcome=parts.title(about, note), news=parts.news(about, note, outcome))
     if about.key in outcome.silent:
         return card

@@ -193,6 +193,7 @@ def _addresses(about: About, kind: Kind) -> tuple[str, str]:
 def _fields(about: About, kind: Kind) -> tuple[tuple[str, str], ...]:
     if kind.method == "get":
         return ()
-    intent = kind.intent or ("reconnect" if about.key in STORED else "connect")
+    again = "add" if about.is_adding else "reconnect"
+    intent = kind.intent or (again if about.key in STORED else "connect")
     where = ("return", about.screen.where)
     return (("intent", intent), where) if kind.path == "connect" else (where,)

@@ -28,12 +28,13 @@ _OF_SIGNING_IN = frozenset({"openid", "offline_access"})
 
 
 class About(Struct, frozen=True):
-    """The facts of one card; ``key`` is one of ``BASES``."""
+    """The facts of one card; ``key`` is one of ``BASES``, ``is_adding`` that of its note."""
 
     key: str
     provider: OAuthProvider
     connection: Connection | None
     screen: Screen
+    is_adding: bool = False
 
     @property
     def names(self) -> dict[str, str]:

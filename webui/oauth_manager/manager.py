@@ -176,7 +176,7 @@ class OAuthManager(People, OwnAccounts, Upkeep, LinkCodes, Messages):
         account: str | None,
         **bound: Any,
     ) -> str:
-        provider, tilde, slot = provider.partition("~")
+        place, (provider, tilde, slot) = provider, provider.partition("~")
         if tilde and not account and not bound.get("is_adding"):
             account = f"~{slot}"
         self._configured(provider)
@@ -184,7 +184,7 @@ class OAuthManager(People, OwnAccounts, Upkeep, LinkCodes, Messages):
         known = subject.provider
         wanted = tuple(known.scopes if scopes is None else scopes)
         verifier = requests.new_secret() if known.pkce else ""
-        bound |= {"account": checked_account(account)}
+        bound |= {"account": checked_account(account), "place": place if tilde else ""}
         begun = {**bound, "begun_at": self.clock.now(), "server": known.identity}
         attempt = Attempt(subject.user_id, provider, verifier, wanted, **begun)
         way = self.links, self.stories, subject, attempt, self.redirect_uri(provider), also

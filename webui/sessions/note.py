@@ -13,7 +13,8 @@ class Note:
     ``until``, in epoch seconds, is when something works again, or how long it does;
     ``times`` is how often the same outcome came in a row.  ``account`` names one of several
     that has ended: no record does any more.  ``receipt`` is HTML for the record, found when
-    the note is shown, and never stored.
+    the note is shown, and never stored.  ``is_adding``: it is about another account than the
+    card's, which was to be added.
     """
 
     key: str
@@ -23,6 +24,7 @@ class Note:
     times: int = 1
     account: str = ""
     receipt: str = ""
+    is_adding: bool = False
 
 
 # Keys that are none of ``OUTCOMES``: they change what counts, and no card has words for them.

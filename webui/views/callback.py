@@ -38,12 +38,12 @@ from webui.oauth_manager.values import replace
 from webui.paths import card_address
 from webui.rate_limits import TooMany
 from webui.sessions.delivered import delivered, remembered
-from webui.sessions.note import Note, is_cancelled
+from webui.sessions.note import DISMISSED, Note, is_cancelled
 from webui.sessions.sessions import Session
 from webui.site import Site, provider_of, site_of
 from webui.views.proof_cookie import begin_proof, kept_proof
 from webui.views.returns import ended
-from webui.views.unconnected import End, noted
+from webui.views.unconnected import End, card_of, noted
 
 log = logging.getLogger(__name__)
 
@@ -126,7 +126,7 @@ async def _belongs(
         raise FlowRefused("other_person", provider)
     if not attempt.link_code and (session is None or attempt.browser != session.binding):
         raise FlowRefused("other_browser", provider)
-    if session and is_cancelled(session.notes, provider, attempt.begun_at):
+    if session and is_cancelled(session.notes, attempt.card, attempt.begun_at):
         raise FlowRefused("cancelled", provider)
     return attempt
 
@@ -197,15 +197,16 @@ async def _refused(
         return ended("other-browser")
     if session is None or attempt is None or not attempt.is_bound:
         return ended("over")
-    note = Note(refusal.outcome)
+    note = Note(refusal.outcome, is_adding=attempt.is_adding)
     if reason == "issuer":
         ref = await refer(request, note.key, provider=provider, code="other_issuer")
         note = replace(note, ref=ref)
     site, state = site_of(request), answer.state
     now = site.clock.now()
     done = remembered(session.notes, provider, state, "list", now=now, is_done=True)
-    await site.sessions.put_notes(session, {provider: note, **done})
-    return RedirectResponse(card_address("list", provider, "n"), 303)
+    card = attempt.card if attempt.provider == provider else provider
+    await site.sessions.put_notes(session, {card: note, **done})
+    return RedirectResponse(card_address("list", card, "n"), 303)
 
 
 async def _not_allowed(
@@ -248,7 +249,7 @@ async def finish(
     except asyncio.CancelledError:
         if task := asyncio.current_task():
             task.uncancel()
-        note, place = None, attempt.provider
+        note, place = None, attempt.card
     return _told(place, attempt.return_to, note)
 
 
@@ -266,7 +267,9 @@ async def _finish(
         site.sessions.queue_notes(pipe, session, kept(is_done=False))
 
     note, place = await _outcome(request, attempt, answer, also)
-    await site.sessions.put_notes(session, {place: note, **kept(is_done=True)})
+    # Where another card tells of it, the one that it began at waits no longer.
+    over = {attempt.card: Note(DISMISSED)} if attempt.card in session.notes else {}
+    await site.sessions.put_notes(session, {**over, place: note, **kept(is_done=True)})
     return note, place
 
 
@@ -291,7 +294,7 @@ async def _outcome(
 
     It is ``asked`` if the person has to say first whose account it is.
     """
-    site, place = site_of(request), attempt.provider
+    site, place = site_of(request), attempt.card
     key = answer.outcome
     error = answer.error
     trace = ""
@@ -301,7 +304,7 @@ async def _outcome(
         if not key:
             result = await site.manager.complete(site.redis, attempt, answer.code, also=also)
             if isinstance(result, SwitchOffer):
-                return Note("asked", until=result.until), place
+                return Note("asked", until=result.until), await card_of(site, attempt)
             place = result.place if result else place
             key = "already_disconnected"
             if result:
@@ -318,4 +321,5 @@ async def _outcome(
         return Note(key), place
     by = "chat" if attempt.return_to == "done" else "web"
     end = End(attempt.user_id, attempt.provider, by, key, error, trace)
-    return await noted(request, end), place
+    note = replace(await noted(request, end), is_adding=attempt.is_adding)
+    return note, await card_of(site, attempt)

@@ -18,7 +18,7 @@ from webui.oauth_manager import (
 from webui.paths import card_address
 from webui.rate_limits import TooMany
 from webui.rendering.render import is_htmx, render
-from webui.sessions.note import Note
+from webui.sessions.note import DISMISSED, Note
 from webui.sessions.sessions import Session
 from webui.site import form_of, provider_of, site_of
 from webui.text import words
@@ -144,7 +144,7 @@ async def choose(request: Request) -> Response:
         event = Event("denied", provider.name, "web", site.clock.now(), detail=key)
         await site.manager.record(site.redis, session.user, event)
     shown = result.place if result else provider.name
-    await site.sessions.put_note(session, shown, Note(key))
+    await site.sessions.put_notes(session, {provider.name: Note(DISMISSED), shown: Note(key)})
     if key in ("connected", "was_there") and offer.return_to == "done":
         return RedirectResponse(f"/connect/done/{shown}", 303)
     return RedirectResponse(card_address("list", shown, "n"), 303)
@@ -166,5 +166,5 @@ def _came_of(offer: SwitchOffer, result: Connection | None, choice: object) -> s
 def _has_chosen(session: Session, provider: str) -> bool:
     """Return whether the same button was pressed twice: the first time counts."""
     note = session.notes.get(provider)
-    answers = ("connected", "was_there", "switched", "kept_old", "not_you")
+    answers = ("connected", "was_there", "switched", "kept_old", "not_you", DISMISSED)
     return note is not None and note.key in answers

@@ -113,7 +113,8 @@ async def connect(request: Request) -> Response:
     where = where_of(form)
     if not provider.is_configured:
         return await answer(request, session, provider, where, focus="result", status=409)
-    waiting, is_adding = Note("waiting"), form.get("intent") == "add"
+    is_adding = form.get("intent") == "add"
+    waiting = Note("waiting", is_adding=is_adding)
     if is_adding and await _is_full(site, session, provider):
         return await answer(request, session, provider, "detail", status=409, refused="full")
     asked = provider.scopes if is_adding else provider.scopes_for(known.profile)

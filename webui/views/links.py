@@ -41,7 +41,7 @@ from webui.views.proof_cookie import (
     what_became_of,
 )
 from webui.views.returns import ended
-from webui.views.unconnected import not_begun
+from webui.views.unconnected import card_of_link, not_begun
 
 
 async def _dead(request: Request) -> Response:
@@ -293,8 +293,9 @@ async def _go_on(request: Request, session: Session, link: LinkRequest) -> Respo
     except (StoreUnavailable, TooOld, WrongKey):
         raise
     except ProviderFailure as failure:
-        await not_begun(request, session, link.provider, "chat", failure)
-        return RedirectResponse(card_address("list", link.provider, "n"), 303)
+        place = await card_of_link(site, link.user_id, link.provider, link.account)
+        await not_begun(request, session, place, "chat", failure)
+        return RedirectResponse(card_address("list", place, "n"), 303)
     return hand_off(request, site.manager.providers[link.provider], url)
 
 

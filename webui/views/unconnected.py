@@ -5,12 +5,13 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from webui.incident_codes import refer
-from webui.oauth_manager import Event
+from webui.oauth_manager import Attempt, Connection, Event
 from webui.oauth_manager.protocol import ProviderFailure
+from webui.oauth_manager.storage import account_name, handle
 from webui.oauth_manager.values import Struct
 from webui.sessions.note import Note
 from webui.sessions.sessions import Session
-from webui.site import site_of
+from webui.site import Site, site_of
 
 
 class End(Struct, frozen=True):
@@ -44,3 +45,27 @@ async def not_begun(
     """Put the note that connecting could not begin: the provider had to be asked, and failed."""
     end = End(session.user, provider, by, failure.outcome, failure.code, failure.trace)
     return await site_of(request).sessions.put_note(session, provider, await noted(request, end))
+
+
+async def card_of(site: Site, attempt: Attempt) -> str:
+    """Return the place of the card that tells of an attempt.  One round trip for one of a link."""
+    if attempt.place or attempt.return_to != "done":
+        return attempt.card
+    return await card_of_link(site, attempt.user_id, attempt.provider, attempt.account)
+
+
+async def card_of_link(site: Site, user_id: str, provider: str, account: str) -> str:
+    """Return the place of the card that tells of a link's end.  One round trip.
+
+    It is that of the account that the link names, if there is one, or else the first.
+    """
+    known = await site.manager.connections(site.redis, user_id)
+    own = [one for one in known if one.provider == provider]
+    meant = (one for one in own if account and _is_called(one, account))
+    return next(meant, own[0]).place
+
+
+def _is_called(known: Connection, wanted: str) -> bool:
+    if wanted == handle(known.slot):
+        return True
+    return bool(known.name) and account_name(known.name) == account_name(wanted)

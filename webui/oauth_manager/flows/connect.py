@@ -194,6 +194,8 @@ def _offer(
 ) -> SwitchOffer:
     before = Stored() if slot is None else seen.stored[slot]
     earlier = before.facts
+    # The name of an account that is there stays with it.
+    is_there = targets.target(seen, attempt) is not None
     return new_offer(
         services.storage,
         earlier.account,
@@ -203,7 +205,7 @@ def _offer(
         handle="" if attempt.is_bound else back.handle,
         return_to=attempt.return_to,
         slot=slot or "",
-        name=targets.wanted(seen, attempt),
+        name="" if is_there else targets.wanted(seen, attempt),
         can_add=can_add,
     )
 

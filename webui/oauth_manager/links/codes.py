@@ -85,11 +85,17 @@ class Attempt:
     # The name or handle of the account that was asked for, ``""`` if none was.
     account: str = ""
     is_adding: bool = False  # another account, beside those that are connected
+    place: str = ""  # ``provider~slot`` of the account it began at, if that is one of several
 
     def record(self) -> dict[str, Any]:
         """Return what :meth:`from_dict` reads."""
         record = asdict(self)
-        return {k: v for k, v in record.items() if v or k not in ("account", "is_adding")}
+        return {k: v for k, v in record.items() if v or k not in ("account", "is_adding", "place")}
+
+    @property
+    def card(self) -> str:
+        """Return the place of the card that it began at, and that is told of it."""
+        return self.place or self.provider
 
     @property
     def is_bound(self) -> bool:
