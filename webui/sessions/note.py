@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +25,10 @@ class Note:
     account: str = ""
     receipt: str = ""
     is_adding: bool = False
+
+    def record(self) -> dict[str, object]:
+        """Return what is stored: what a person with one account never has is left out."""
+        return {k: v for k, v in asdict(self).items() if v or k != "is_adding"}
 
 
 # Keys that are none of ``OUTCOMES``: they change what counts, and no card has words for them.

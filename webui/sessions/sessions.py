@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, cast
 
 from redis.asyncio import Redis
@@ -174,7 +173,7 @@ class Sessions:
         The session returned has the notes as they are now.  Two round trips.
         """
         seen, told = session.notes.get(provider), self._told(session, {provider: note})[provider]
-        fields = f"note:{provider}", json.dumps(asdict(told)), repr(seen.at if seen else 0.0)
+        fields = f"note:{provider}", json.dumps(told.record()), repr(seen.at if seen else 0.0)
         async with redis_call("put note"):
             await cast("Any", self._redis.eval(_PUT_UNLESS_NEWER, 1, session.redis_key, *fields))
         return replace(session, notes=await self.notes_now(session))
@@ -200,7 +199,7 @@ class Sessions:
         """Queue notes as they are, on a pipeline, or on a client: then await it."""
         fields = []
         for name, note in notes.items():
-            fields += [f"note:{name}", json.dumps(asdict(note))]
+            fields += [f"note:{name}", json.dumps(note.record())]
         return pipe.eval(_PUT_IF_ALIVE, 1, session.redis_key, *fields)
 
     async def notes_now(self, session: Session) -> Mapping[str, Note]:
