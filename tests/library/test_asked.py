@@ -231,7 +231,7 @@ class TestConnection:
         assert manager.providers[NAME].ask == ()
         url = manager.get_authorize_url(NAME, "s" * 43)
         assert url.startswith("https://one.shops.example/authorize?")
-        with pytest.raises(ValueError, match="needs a value"):
+        with pytest.raises(ValueError, match="what people would answer"):
             manager_of(fake, host="one.evil.example")
 
 
@@ -260,7 +260,10 @@ example = "one"
             ("{shop}.shops.example/t", "{store}.shops.example/t", 2, "asked of nobody"),
             ('pattern = "[a-z]+"', 'pattern = "[a-z"', 3, "no regular expression"),
             ('pattern = "[a-z]+"', "", 3, "either a pattern or choices"),
+            ('pattern = "[a-z]+"', f'pattern = "a{{{"9" * 30}}}"', 3, "no regular expression"),
+            ('pattern = "[a-z]+"', 'pattern = "a*b+a*b{1,}a*"', 3, "repeats more than 4 parts"),
             ('example = "one"', 'example = "1"', 3, "an example that its pattern takes"),
+            ('"[a-z]+"\nexample = "one"', '"[A-Z]+"\nexample = "ONE"', 3, "a to z, 0 to 9 and -"),
             ('label = "Your shop"', "", 3, "needs label"),
             ("[ask.shop]", "[ask.host]", 3, "a name in use"),
             ("[ask.shop]", '[ask.shop]\nfills = { us = "" }', 3, "no choice"),

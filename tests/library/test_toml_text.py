@@ -19,6 +19,10 @@ can = "write"
 
 [[headers]]
 name = "X"
+note = '''
+a line of many words and without the mark that stands behind the name of a key
+'''
+last = 1
 """
 
 
@@ -65,6 +69,7 @@ def test_what_is_not_toml_is_told_with_its_line_and_the_cure_and_without_the_tex
         (("headers", "name"), 11),
         (("none",), 1),
         ((), 1),
+        (("headers", "last"), 15),
     ],
 )
 def test_a_key_has_the_line_that_it_stands_on_or_that_of_its_table(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -148,9 +149,10 @@ def test_a_file_that_the_site_would_not_take_is_not_called_right(
     assert (done.exit_code, told in done.output) == (1, True), done.output
 
 
-def test_a_folder_and_a_file_that_is_not_there_are_said_to_be_no_file(tmp_path: Path) -> None:
+def test_what_is_no_file_or_not_there_is_said_to_be_none(tmp_path: Path) -> None:
     (tmp_path / "acme.toml").mkdir()
-    for name in ("acme.toml", "none.toml"):
+    os.mkfifo(tmp_path / "pipe.toml")
+    for name in ("acme.toml", "none.toml", "pipe.toml"):
         assert "is no file that can be read." in run("check", str(tmp_path / name)).output
 
 

@@ -52,6 +52,7 @@ ACME = {
     "ACME_AUTHORIZE_URL": "https://{shop}.acme.example/authorize",
     "ACME_TOKEN_URL": "https://{shop}.acme.example/token",
 }
+TEAM_URL = "https://{team}.acme.example/revoke"
 
 
 WIKI = """label = "Wiki"
@@ -553,6 +554,13 @@ class TestSources:
             assert one.label == "Your shop"
             assert one.read("acme", "Blue.acme.example", "acme.example") == "blue"
 
+    def test_a_date_among_them_is_read_as_its_text(self, tmp_path: Path) -> None:
+        file = tmp_path / "webui.toml"
+        words = "label = 2026-11-28\npattern = '[a-z]+'\nexample = 'acme'\n"
+        file.write_text(f"[acme.ask.shop]\n{words}")
+        (one,) = settings(**ACME, WEBUI_CONFIG=str(file)).providers_config["acme"]["ask"]
+        assert one.label == "2026-11-28"
+
     @every(
         ("ask", "told"),
         [
@@ -568,6 +576,31 @@ class TestSources:
     )
     def test_values_asked_and_their_places_go_together(self, ask: str, told: str) -> None:
         assert any(one.startswith(told) for one in faults(**ACME, ACME_ASK=ask))
+
+    @every(
+        ("given", "told"),
+        [
+            ({"ACME_HOST": "1.acme.example"}, 'must be what people would answer to "Your shop"'),
+            ({"ACME_HOST": "blue", "ACME_REVOKE_URL": TEAM_URL}, "is one answer, and more values"),
+            ({"ACME_ACCOUNT_URL": "https://{host}/me"}, "is missing"),
+        ],
+    )
+    def test_a_host_answers_what_people_would_be_asked_or_fills_the_addresses(
+        self, given: dict[str, str], told: str
+    ) -> None:
+        asks = {"shop": {"label": "Your shop", "pattern": "[a-z]+", "example": "blue"}}
+        if "ACME_REVOKE_URL" in given:
+            asks["team"] = asks["shop"]
+        client = {"ACME_CLIENT_ID": "id", "ACME_CLIENT_SECRET": "hush"}
+        said = fault(**ACME, **client, ACME_ASK=json.dumps(asks), **given)
+        assert said.startswith(f"ACME_HOST {told}")
+
+    def test_addresses_with_a_place_for_the_host_need_it(self) -> None:
+        own = {name: value.replace("{shop}.acme.example", "{host}") for name, value in ACME.items()}
+        client = {"ACME_CLIENT_ID": "id", "ACME_CLIENT_SECRET": "hush"}
+        assert fault(**own, **client).startswith("ACME_HOST is missing")
+        found = settings(**own, **client, ACME_HOST="id.acme.example").providers_config
+        assert build_providers({}, found)["acme"].token_url == "https://id.acme.example/token"
 
     def test_a_name_in_the_file_that_is_not_a_setting_is_a_fault(self, tmp_path: Path) -> None:
         file = tmp_path / "webui.toml"

@@ -37,7 +37,6 @@ def disagreements(found: Survey, read: Mapping[str, Any]) -> Iterator[str]:
             yield from _unsealed_endpoints(provider, read)
         yield from _half_moved(provider, given, read, known)
         yield from _unasked_features(provider, read, known)
-        yield from _without_host(provider, given, known)
         yield from _out_of_place(provider, given, read, known)
     yield from identity.disagreements(given, read, is_local=is_local)
     for provider in found.extra:
@@ -88,26 +87,22 @@ def _unasked_features(
         yield f"{features} needs a scope that is not asked for; {scopes} has to name it."
 
 
-def _without_host(
-    provider: str, given: Mapping[str, Given], known: Mapping[str, Any]
-) -> Iterator[str]:
-    is_own = "{host}" in known.get("token_url", "") and not known.get("host")
-    own = {variable(provider, each) for each in ("HOST", "ISSUER", "TOKEN_URL")} & given.keys()
-    if is_own and variable(provider, "CLIENT_ID") in given and not own:
-        missing = f"{variable(provider, 'HOST')} is missing"
-        yield f"{missing}: everybody who runs {provider} has addresses of their own."
-
-
 def _out_of_place(
     provider: str, given: Mapping[str, Given], read: Mapping[str, Any], known: Mapping[str, Any]
 ) -> Iterator[str]:
-    """Yield addresses without a safe place for a value asked, and values without a place."""
+    """Yield addresses with a place that nothing fills safely, and values without a place."""
     names = [name for row in PROVIDER_SETTINGS if (name := variable(provider, row.name)) in given]
     if not all(name in read for name in names):
         return  # of which another fault tells
     fields = merged(known, own_fields(provider, read))
     for where, said in misplaced(fields):
         yield f"{variable(provider, where.upper())} {said}."
+    issuer, token_url = variable(provider, "ISSUER"), variable(provider, "TOKEN_URL")
+    is_found = issuer in given and token_url not in given
+    is_own = any("{host}" in str(said) for name, said in fields.items() if name.endswith("_url"))
+    if is_own and fields.get("client_id") and not (fields.get("host") or is_found):
+        missing = f"{variable(provider, 'HOST')} is missing"
+        yield f"{missing}: everybody who runs {provider} has addresses of their own."
 
 
 def own_fields(provider: str, read: Mapping[str, Any]) -> dict[str, Any]:

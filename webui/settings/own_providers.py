@@ -67,8 +67,11 @@ def check_name(path: Path) -> None:
 
 def read_text(path: Path) -> str:
     """Read a file.  Raises :class:`Malformed`, like every reader."""
+    if not path.is_file():  # a pipe might never end
+        raise values.Malformed("is no file that can be read")
     try:
-        text = path.read_text("utf-8")
+        with path.open(encoding="utf-8") as file:
+            text = file.read(_LARGEST + 1)
     except UnicodeDecodeError:
         raise values.Malformed("is not UTF-8: save it in that encoding") from None
     except OSError:

@@ -16,6 +16,7 @@ import string
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -39,7 +40,7 @@ from webui.settings.table import (
 
 # Writers of a table of the file as the text of its setting.
 _AS_TEXT: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "_ASK": json.dumps,
+    "_ASK": partial(json.dumps, default=str),  # TOML has dates, too
     "_HEADERS": lambda table: ";".join(f"{name}:{said}" for name, said in table.items()),
     features.SUFFIX: features.as_text,
     texts.SUFFIX: texts.as_text,

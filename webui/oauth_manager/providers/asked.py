@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -19,8 +19,10 @@ _NAME = re.compile(r"[a-z][a-z_]{0,31}")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _FILL = re.compile(r"([a-z0-9-]{1,63}\.)*[a-z0-9-]{0,63}")
 _REPEATED_GROUP = re.compile(r"\)[*+{]")
+_REPEATED = re.compile(r"[*+}]")
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 _OTHERS = frozenset({"host", "client_id"})  # filled from the deployment's settings
+_REPEATS = 4  # parts of a pattern, each of which multiplies the ways to match a label
 _LONGEST = 200  # characters that a person may type
 FIELDS = frozenset({"label", "pattern", "example", "choices", "fills"})
 
@@ -65,10 +67,13 @@ class Asked:
         whole = rf"(?:https?://)?([^/]*)\.{re.escape(domain)}(?:/.*)?" if domain else ""
         found = re.fullmatch(whole, text) if len(typed) <= _LONGEST else None
         value = found[1] if found else text
-        is_right = len(typed) <= _LONGEST and _LABEL.fullmatch(value)
-        if not is_right or not re.fullmatch(self.pattern, value):
+        if len(typed) > _LONGEST or not self.takes(value):
             raise ValueNeeded(provider, self.name)
         return value
+
+    def takes(self, label: str) -> bool:
+        """Tell whether it is one label of a host name that the pattern matches whole."""
+        return bool(_LABEL.fullmatch(label) and re.fullmatch(self.pattern, label))
 
     def fill(self, value: str) -> str:
         """Return what stands in addresses for a value."""
@@ -112,18 +117,21 @@ def _one(name: str, row: object) -> Asked:
         raise Malformed("has fills for what is no choice")
     if not all(_FILL.fullmatch(made.fill(choice)) for choice in made.choices):
         raise Malformed("must fill in labels of a host name: eu. or api-eu")
-    if made.pattern and not re.fullmatch(made.pattern, made.example):
-        raise Malformed("must have an example that its pattern takes")
+    if made.pattern and not made.takes(made.example):
+        raise Malformed("must have an example that its pattern takes: a to z, 0 to 9 and -")
     return made
 
 
 def _pattern(value: object) -> str:
     try:
         re.compile(line(value))
-    except re.error:
+    except (re.error, OverflowError):
         raise Malformed("has a pattern that is no regular expression") from None
-    if _REPEATED_GROUP.search(line(value)):  # may take longer than anybody waits
+    # Either may take longer than anybody waits.
+    if _REPEATED_GROUP.search(line(value)):
         raise Malformed("has a pattern that repeats what is in ( ); [ ] may be repeated")
+    if len(_REPEATED.findall(line(value))) > _REPEATS:
+        raise Malformed(f"has a pattern that repeats more than {_REPEATS} parts")
     return line(value)
 
 
@@ -181,6 +189,20 @@ def faults(values: Iterable[Asked], addresses: Mapping[str, str]) -> Iterator[tu
                     break
     for name in known.keys() - placed:
         yield "ask", f"has {name}, and no address has a place for it"
+
+
+def faults_of_host(
+    values: Sequence[Asked], addresses: Mapping[str, str], host: str
+) -> Iterator[str]:
+    """Yield why the operator's host is not the one answer of everybody: end of a sentence."""
+    one = values[0]
+    if len(values) > 1:
+        yield "is one answer, and more values than one are asked"
+        return
+    try:
+        one.read("", host, domain_of(one.name, addresses.values()))
+    except ValueNeeded:
+        yield f'must be what people would answer to "{one.label}"; nobody is asked then'
 
 
 def _is_one_label(host: str, name: str) -> bool:

@@ -159,7 +159,10 @@ def _check_addresses(name: str, provider: Mapping[str, Any]) -> None:
 
 def misplaced(provider: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield faults of the values asked and their places in addresses: field, end of a sentence."""
-    return asked.faults(provider.get("ask", ()), _addresses(provider))
+    values, given = provider.get("ask", ()), _addresses(provider)
+    yield from asked.faults(values, given)
+    if values and (host := provider.get("host")):
+        yield from (("host", said) for said in asked.faults_of_host(values, given, host))
 
 
 def _with_host(provider: OAuthProvider) -> OAuthProvider:

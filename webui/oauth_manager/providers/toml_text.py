@@ -18,6 +18,9 @@ _CURES = (
     ("", 'a text stands between straight marks ("), one field on a line; true and false are small'),
 )
 
+# In each place it can go on in one way alone: a long line without = takes no time.
+_KEY = re.compile(r"""((?:"[^"]*"|'[^']*'|[\w.\-\s])+)=""")
+
 
 class NotToml(ValueError):
     """A text is not TOML; ``line`` counts from 1, and the message repeats nothing of it."""
@@ -57,7 +60,7 @@ def _places(text: str) -> Iterator[tuple[int, tuple[str, ...]]]:
         if header := re.match(r"\s*\[\[?([^\[\]]+)\]", line):
             table = _names(f"[{header[1]}]")
             yield number, table
-        elif assigned := re.match(r"""\s*((?:"[^"]*"|'[^']*'|[\w.\-]+|\s)+?)\s*=""", line):
+        elif assigned := _KEY.match(line):
             yield number, (*table, *_names(f"{assigned[1]} = 0"))
 
 
