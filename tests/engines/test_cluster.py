@@ -11,8 +11,11 @@ import pytest
 from redis.crc import key_slot
 from redis.exceptions import RedisError
 
+from tests.kit.library import fake_provider, granted, manager_for, tokens_key
 from tests.kit.redis_fleets import Fleet, Member, cluster_fleet
 from webui.oauth_manager import StoreUnavailable, redis_from_url
+from webui.oauth_manager.flows import refresh
+from webui.oauth_manager.storage import keys
 from webui.oauth_manager.storage.calls import redis_call
 
 pytestmark = pytest.mark.anyio
@@ -134,3 +137,27 @@ async def test_many_keys_go_at_once_and_their_answers_stay_in_order(client: Any)
     for name in names:
         pipe.get(name)
     assert await pipe.execute() == [str(n).encode() for n in range(300)]
+
+
+async def test_a_server_that_does_not_tell_the_records_leaves_no_lock_on_another(
+    fleet: Fleet, client: Any
+) -> None:
+    fake = fake_provider()
+    manager = manager_for(fake)
+    first, second, _ = fleet.servers
+
+    def is_apart(user_id: str) -> bool:
+        places = (tokens_key(user_id, "google"), keys.lock(user_id, "google"))
+        return [fleet.owner(key_slot(one.encode())) for one in places] == [first, second]
+
+    user_id = next(name for name in map("u{}".format, range(10_000)) if is_apart(name))
+    due = granted(fake, "google")
+    await manager.store_token(client, user_id, due)
+    first.ask("ACL", "SETUSER", "default", "-get")
+    try:
+        subject = manager._subject(client, user_id, "google")
+        with pytest.raises(StoreUnavailable):
+            await refresh.refreshed(manager._services, subject, due)
+    finally:
+        first.ask("ACL", "SETUSER", "default", "+get")
+    assert not await client.exists(keys.lock(user_id, "google"))

@@ -126,7 +126,12 @@ class Lock:
         if isinstance(self._redis, RedisCluster):  # whose nodes answer in any order
             async with redis_call("lock a connection"):
                 answer = await self._queue(self._redis)
-            (sealed,) = await lookup.read_sealed(self._storage, [self._subject], with_names=True)
+            try:
+                about = [self._subject]
+                (sealed,) = await lookup.read_sealed(self._storage, about, with_names=True)
+            except StoreUnavailable:  # of another node: this one is not to keep everybody off
+                await self.release()
+                raise
             return sealed, answer
         return await lookup.read_beside(
             self._storage, self._subject, self._queue, step="lock a connection", with_names=True
