@@ -249,6 +249,19 @@ async def test_what_came_of_it_is_told_of_each_though_all_have_ended(
     assert await names(place) == [None]
 
 
+async def test_an_account_that_is_connected_again_in_another_place_is_not_called_disconnected(
+    place: Place, two: Browser
+) -> None:
+    await two.post("/connections/github~/disconnect")
+    await place.settled()
+    is_(place, "mona")
+    await come_back(place, two, "github", intent="add")
+    page = (await two.get("/connections")).text
+    assert 'id="conn-github~mona"' in page
+    assert 'id="conn-github~"' not in page
+    assert "is disconnected" not in page
+
+
 async def test_the_question_adds_the_account_beside_the_other(place: Place, ann: Browser) -> None:
     is_(place, "mona")
     await place.connect(ann, "github")

@@ -81,20 +81,23 @@ def ended_accounts(notes: Mapping[str, Note], known: Collection[Connection]) -> 
     """Return the accounts, each one of several, that ended so lately that their notes are shown.
 
     ``notes`` are by place.  Nothing is stored of such an account, and its card tells what came
-    of the disconnect.
+    of the disconnect, unless it is connected again in another place.
     """
     ended = [place for place, note in notes.items() if "~" in place and note.key in _ENDED]
-    if not ended:
-        return []
-    there = {connection.place for connection in known}
-    providers = {connection.provider for connection in known}
-    shown = []
-    for place in ended:
-        provider, _, slot = place.partition("~")
-        name = notes[place].account or slot
-        if name and provider in providers and place not in there:
-            shown.append(Connection(provider, Status.NOT_CONNECTED, name=name, slot=slot))
-    return shown
+    accounts = [_ended(place, notes[place]) for place in ended]
+    return [one for one in accounts if one.name and not _is_there(one, known)]
+
+
+def _ended(place: str, note: Note) -> Connection:
+    provider, _, slot = place.partition("~")
+    return Connection(provider, Status.NOT_CONNECTED, name=note.account or slot, slot=slot)
+
+
+def _is_there(account: Connection, known: Collection[Connection]) -> bool:
+    """Tell whether its place is taken, or it has another one, or its service is none of ours."""
+    own = [one for one in known if one.provider == account.provider]
+    names = {told for one in own for told in (one.place, one.name, one.profile.account.label)}
+    return not own or account.place in names or account.name in names
 
 
 def newest(notes: Mapping[str, Note], now: float) -> str:
