@@ -1062,6 +1062,55 @@ async def test_a_notice_does_not_kill_the_link_that_was_just_given(scene: Scene)
     assert split_link(noticed)[1] == split_link(offered)[1]
 
 
+# One of several accounts
+
+
+async def test_the_account_that_is_used_by_default_is_named_when_it_ends(scene: Scene) -> None:
+    await connect_two(scene)
+    await scene.manager.use_by_default(scene.redis, "alice", "github", "work")
+    said = await scene.say("disconnect", "github")
+    assert said.startswith("GitHub (Work) is disconnected.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail"),
+    [("denied", ""), ("connect_failed", ""), ("link_cancelled", ""), ("link_ran_out", "")],
+)
+async def test_what_came_of_a_link_names_no_account_that_it_was_not_for(
+    scene: Scene, kind: str, detail: str
+) -> None:
+    await connect_two(scene)
+    said = await scene.notice(kind, detail=detail)
+    assert "mona" not in said
+    assert "connect github" in said
+
+
+async def test_a_link_that_was_switched_off_is_told_with_the_account_it_was_for(
+    scene: Scene,
+) -> None:
+    await connect_two(scene)
+    link = LinkRequest("alice", "github", account="Play")
+    await scene.manager.link_cancelled(scene.redis, link)
+    async for notice in scene.manager.notices(scene.redis, consumer="one"):
+        if notice.kind is NoticeKind.LINK_CANCELLED:
+            said = await notice_text(scene.manager, scene.redis, notice)
+            assert "Send connect github as Play" in said
+            break
+
+
+async def test_what_is_told_late_of_one_of_several_accounts_names_it(scene: Scene) -> None:
+    await connect_two(scene)
+    late = Notice(NoticeKind.CONNECTED, "alice", "github", "mo", 0.0, name="Old", slot="gone")
+    said = await notice_text(scene.manager, scene.redis, late)
+    assert said.endswith("GitHub (Old): not connected.")
+
+
+async def test_a_notice_of_the_first_account_names_it_once_there_are_two(scene: Scene) -> None:
+    await connect_two(scene)
+    said = await scene.notice("connected", account="mona")
+    assert said.endswith("Not you? Send: disconnect github as mona")
+
+
 # Names from outside
 
 

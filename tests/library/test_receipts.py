@@ -26,8 +26,9 @@ def test_a_code_is_the_same_each_time_and_another_for_anything_else() -> None:
         receipt_code("bob", *about[1:]),
         receipt_code("ann", "google", about[2]),
         receipt_code("ann", "github", about[2] + 0.001),
+        receipt_code("ann", "github~work", about[2]),
         receipt_code("anngithub", "", about[2]),
     }
 
     assert receipt_code(*about) == receipt_code(*about)
-    assert len(codes) == 5
+    assert len(codes) == 6

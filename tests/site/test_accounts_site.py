@@ -10,6 +10,8 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.kit.account_provider import answer_of
+from tests.kit.fake_answers import Answer, json_answer
+from tests.kit.fake_requests import Recorded
 from tests.kit.site_fixtures import (
     Browser,
     Place,
@@ -24,6 +26,7 @@ from webui.cards.build import make_card
 from webui.cards.gallery import CASES, NOW, ON
 from webui.cards.model import Screen
 from webui.oauth_manager import OAuthAmbiguous, Status, SwitchOffer
+from webui.oauth_manager.storage import HELD_SECONDS
 from webui.oauth_manager.storage.keys import DUE
 from webui.oauth_manager.values import replace
 from webui.sessions.note import NOTE_SECONDS
@@ -382,6 +385,67 @@ async def test_a_link_that_came_to_nothing_is_told_on_a_card_that_there_is(
     back = await two.get(said_no(place, leads, "server_error"))
     assert back.headers["location"] == f"/connections#conn-{told}-n"
     assert card_state((await two.get("/connections")).text, told) == "trouble"
+
+
+async def test_an_account_that_ended_meanwhile_is_not_said_to_be_renamed(
+    place: Place, two: Browser
+) -> None:
+    path = "/connections/github~hubert"
+    await two.post(f"{path}/disconnect")
+    await place.settled()
+    assert "Name of this account" not in (await two.get(path)).text
+    for act, form in (("rename", {"name": "Work"}), ("default", {"use": "this"})):
+        assert (await two.post(f"{path}/{act}", form)).headers["location"] == "/connections"
+        answer = await two.post(f"{path}/{act}", form, htmx=True)
+        assert (answer.status_code, answer.headers["hx-redirect"]) == (409, "/connections")
+
+
+async def not_confirmed(_: Recorded) -> Answer:
+    return json_answer({"message": "away"}, 500)
+
+
+async def test_an_answer_that_came_later_is_that_of_the_account_which_was_asked_about(
+    place: Place, two: Browser
+) -> None:
+    place.fake.always["revoke"] = not_confirmed
+    for handle in ("", "hubert"):
+        await two.post(f"/connections/github~{handle}/disconnect")
+        await place.settled()
+        place.clock.advance(1)
+    del place.fake.always["revoke"]
+    await two.post("/connections/github~/revoke")
+    await place.settled()
+    for path in ("/connections", "/activity"):
+        page = re.sub("<[^>]*>", "", (await two.get(path)).text)
+        told = dict(re.findall(r"Disconnected GitHub \((\w+)\) on .*?, (GitHub [a-z ]+),", page))
+        assert told == {"mona": "GitHub confirmed", "hubert": "GitHub did not confirm"}, path
+    assert "GitHub (mona) confirmed" in (await two.get("/activity")).text
+
+
+async def test_an_account_keeps_its_name_though_nothing_can_be_asked_again(
+    place: Place, two: Browser
+) -> None:
+    await two.post("/connections/github~hubert/rename", {"name": "Work"})
+    place.fake.always["revoke"] = not_confirmed
+    await two.post("/connections/github~hubert/disconnect")
+    await place.settled()
+    place.clock.advance(HELD_SECONDS + 1)
+    pages = [await two.post("/connections/github~hubert/revoke", htmx=True) for _ in range(12)]
+    assert all("GitHub (Work)" in page.text for page in pages)
+    assert "tried that several times" in pages[-1].text
+
+
+async def test_the_timeline_says_which_of_several_accounts_it_was(
+    place: Place, two: Browser
+) -> None:
+    for path in ("github~", "github~hubert"):
+        await two.post(f"/connections/{path}/check")
+    page = (await two.get("/activity")).text
+    assert "GitHub (mona) checked: working" in page
+    assert "GitHub (hubert) checked: working" in page
+    own = (await two.get("/connections/github~")).text
+    assert "GitHub (mona) checked: working" in own
+    assert "GitHub (hubert)" not in own
 
 
 async def test_a_third_is_added_from_the_page_of_any_without_a_question(

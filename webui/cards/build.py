@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from webui.cards import parts
 from webui.cards.accounts import of_service, parted
@@ -143,9 +144,16 @@ def _without_outcome(about: parts.About, shown: _Shown, placed: Controls) -> Car
         actions=placed.first,
         more=placed.folded,
         fingerprint=_fingerprint(about, told),
-        named=connection.name if connection else "",
-        is_default=connection.is_default if connection else False,
+        **_own_name(about),
     )
+
+
+def _own_name(about: parts.About) -> dict[str, Any]:
+    """Return what one of several accounts is called, and if it is the default; nothing of none."""
+    known = about.connection
+    if known is None or about.key not in STORED:
+        return {}
+    return {"named": known.name, "is_default": known.is_default}
 
 
 def _account(connection: Connection) -> str:

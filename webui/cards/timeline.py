@@ -94,9 +94,13 @@ def _date(at: float) -> datetime:
 def names_of(
     event: Event, providers: Mapping[str, OAuthProvider], product: str, bot: str
 ) -> dict[str, str]:
-    """Return the names in an event's sentences; those from outside keep their direction."""
+    """Return the names in an event's sentences; those from outside keep their direction.
+
+    The name of one of several accounts stands for what the provider calls it, if that is unknown.
+    """
+    label, name = label_of(event.provider, providers), clean_label(event.name)
     return {
-        "provider": label_of(event.provider, providers),
+        "provider": f"{label} ({name})" if name and not clean_label(event.account) else label,
         "product": product,
         "bot": bot,
         "account": isolated(event.account),

@@ -8,6 +8,7 @@ from webui.chat.phrases import abilities, lost, named, names_of, standing
 from webui.oauth_manager import Connection, Notice, NoticeKind, OAuthManager, OAuthProvider, Status
 from webui.oauth_manager.storage import handle
 from webui.oauth_manager.storage.calls import RedisClient
+from webui.oauth_manager.values import replace
 from webui.text import words
 from webui.text.labels import clean_label
 
@@ -26,6 +27,13 @@ _STILL = {
     NoticeKind.SUPPORT_CHECKED: tuple(Status),
     NoticeKind.SUPPORT_DISCONNECTED: (Status.NOT_CONNECTED,),
 }
+# What came of a link, which is of no account that there is unless it says so.
+_OF_LINKS = (
+    NoticeKind.DENIED,
+    NoticeKind.CONNECT_FAILED,
+    NoticeKind.LINK_CANCELLED,
+    NoticeKind.LINK_RAN_OUT,
+)
 # Notices about the person, for any service.
 _OF_ALL = (NoticeKind.SUPPORT_CANCELLED_LINKS, NoticeKind.SUPPORT_ENDED_SESSIONS)
 
@@ -46,7 +54,8 @@ async def notice_text(manager: OAuthManager, redis: RedisClient, notice: Notice)
         return words.text(key, provider=clean_label(notice.provider))
     place = redis, notice.user_id, provider.name
     connection = await manager.connection(*place, account=handle(notice.slot))
-    names = names_of(provider, notice.name or connection.name)
+    name = notice.name or ("" if notice.kind in _OF_LINKS else connection.name)
+    names, connection = names_of(provider, name), replace(connection, name=name)
     if connection.status not in _STILL[notice.kind]:
         return words.text("notice.late", standing=standing(provider, connection), **names)
     if notice.kind is NoticeKind.CONNECTED:
@@ -60,9 +69,9 @@ async def notice_text(manager: OAuthManager, redis: RedisClient, notice: Notice)
 
 
 def _connected(provider: OAuthProvider, connection: Connection, notice: Notice) -> str:
-    names = names_of(provider, notice.name)
+    names = names_of(provider, connection.name)
     key = "notice.was_there" if notice.detail == "was_there" else "notice.connected"
-    parts = [named(key, provider, notice.account, notice.name)]
+    parts = [named(key, provider, notice.account, connection.name)]
     if can := abilities(provider, connection.scopes):
         parts.append(words.text("chat.can", can=can))
     if connection.is_limited:

@@ -319,7 +319,7 @@ async def _disconnect(talk: Talk, name: str) -> str:
     ending = await talk.manager.disconnect(*place, by="chat", account=account)
     known = await ending.within(talk.manager.patience)
     answer = known.at_provider if known else RevokeOutcome.UNCONFIRMED
-    outcome = say(_ENDED[answer], **meant.words)
+    outcome = say(_ENDED[answer], **names_of(provider, meant.account or ending.name))
     if ending.at:
         outcome = f"{outcome}\n{_receipt(talk, provider, ending, known)}"
     url = provider.own_manage_url
@@ -331,7 +331,7 @@ def _receipt(
     talk: Talk, provider: OAuthProvider, ending: Ending, known: Disconnected | None
 ) -> str:
     answer = known.at_provider.value if known else "asking"
-    event = Event("disconnected", provider.name, "chat", ending.at, answer)
+    event = Event("disconnected", provider.name, "chat", ending.at, answer, slot=ending.slot)
     account = account_name(ending.account.label)
     return receipt(words.text, event, talk.user_id, provider.label, account, exact(ending.at))
 

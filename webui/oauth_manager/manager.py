@@ -26,7 +26,6 @@ from .protocol import callback, requests
 from .protocol.steps import Observer
 from .protocol.transport import Transport
 from .providers import PROVIDER_TEMPLATES, addresses, build_providers
-from .storage import keys
 from .storage.account_names import as_shown, checked_account
 from .storage.calls import RedisClient
 from .storage.keys import check_user_id
@@ -361,7 +360,12 @@ class OAuthManager(People, OwnAccounts, Upkeep, LinkCodes, Messages):
     # The person's own timeline
 
     async def record(self, redis: RedisClient, user_id: str, event: Event) -> None:
-        """Add an event to the person's timeline; a failure is only logged."""
-        provider, slot = keys.split(event.provider)
+        """Add an event to the person's timeline; a failure is only logged.
+
+        One round trip, and one more for the name of one of several accounts.
+        """
+        provider, tilde, slot = event.provider.partition("~")
         event = replace(event, provider=provider, slot=slot or event.slot)
+        if tilde:
+            event = replace(event, name=await self._name_of(redis, user_id, provider, slot))
         await activity.note(self._storage, redis, check_user_id(user_id), event)

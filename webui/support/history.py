@@ -60,7 +60,8 @@ def history(
 def _entry(
     event: Event, providers: Mapping[str, OAuthProvider], product: str, bot: str, whose: str
 ) -> Entry:
-    event = replace(event, account=masked(event.account), was=masked(event.was))
+    account, was, name = map(masked, (event.account, event.was, event.name))
+    event = replace(event, account=account, was=was, name=name)
     names = names_of(event, providers, product, bot)
     count = count_of(event)
     said = sentence(event, names, _SECTIONS, count=count)

@@ -31,7 +31,8 @@ def receipt(
     if key not in words.CATALOGUE:
         key = "receipt.unknown"
     what = say("receipt.account" if account else "receipt.plain", provider=label, account=account)
-    code = receipt_code(user_id, event.provider, event.at)
+    place = f"{event.provider}~{event.slot}" if event.slot else event.provider
+    code = receipt_code(user_id, place, event.at)
     return say(key, what=what, time=time, provider=label, ref=code)
 
 
@@ -40,13 +41,14 @@ def answered(events: Iterable[Event]) -> tuple[Event, ...]:
 
     Events are newest first, as they are read.
     """
-    confirmed: set[str] = set()
+    confirmed: set[tuple[str, str]] = set()
     found = []
     for event in events:
+        account = event.provider, event.slot
         if event.kind == "revoked":
-            confirmed.add(event.provider)
-        elif event.kind == "disconnected" and event.provider in confirmed:
-            confirmed.remove(event.provider)
+            confirmed.add(account)
+        elif event.kind == "disconnected" and account in confirmed:
+            confirmed.remove(account)
             event = replace(event, detail=RevokeOutcome.REVOKED)
         found.append(event)
     return tuple(found)

@@ -320,6 +320,7 @@ async def _outcome(
     if key in ("connected", "was_there", "already_disconnected"):
         return Note(key), place
     by = "chat" if attempt.return_to == "done" else "web"
-    end = End(attempt.user_id, attempt.provider, by, key, error, trace)
+    about = attempt.provider if attempt.is_adding else place
+    end = End(attempt.user_id, about, by, key, error, trace)
     note = replace(await noted(request, end), is_adding=attempt.is_adding)
     return note, await card_of(site, attempt)

@@ -22,7 +22,7 @@ from webui.sessions.note import DISMISSED, Note
 from webui.sessions.sessions import Session
 from webui.site import form_of, provider_of, site_of
 from webui.text import words
-from webui.views.card_responses import answer, done, where_of
+from webui.views.card_responses import answer, done, to_list, where_of
 
 
 async def check(request: Request) -> Response:
@@ -67,9 +67,11 @@ async def rename(request: Request) -> Response:
     name = str((await form_of(request)).get("name", ""))
     base, handle = parted(provider.name)
     try:
-        await site.manager.rename_account(site.redis, session.user, base, handle, name)
+        is_there = await site.manager.rename_account(site.redis, session.user, base, handle, name)
     except ValueError:
         return await answer(request, session, provider, "detail", status=400, refused="name")
+    if not is_there:
+        return to_list(request)
     return await _told(request, session, provider, "account.saved", name=name)
 
 
@@ -79,7 +81,8 @@ async def use_by_default(request: Request) -> Response:
     session = await site.sessions.require(request)
     base, handle = parted(provider.name)
     account = handle if (await form_of(request)).get("use") == "this" else None
-    await site.manager.use_by_default(site.redis, session.user, base, account)
+    if not await site.manager.use_by_default(site.redis, session.user, base, account):
+        return to_list(request)
     key = "account.no_default_saved" if account is None else "account.default_saved"
     return await _told(request, session, provider, key)
 

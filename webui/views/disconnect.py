@@ -78,7 +78,9 @@ async def revoke(request: Request) -> Response:
     try:
         await site.limiter.hit("revoke", session.user)
     except TooMany as limit:
-        note = Note("too_many_retries", until=limit.retry_at)
+        before = session.notes.get(provider.name)
+        name = before.account if before else ""
+        note = Note("too_many_retries", until=limit.retry_at, account=name)
         session = _with_note(site, session, provider.name, note)
         response = await answer(request, session, provider, where, focus="result", status=429)
         response.headers["Retry-After"] = str(limit.retry_after)
@@ -164,7 +166,7 @@ async def _nothing_to_ask(site: Site, session: Session, provider: str) -> _Told:
     note = session.notes.get(provider)
     if note is None or note.key not in ("still_listed", "asked_again"):
         return _Told(session)
-    return await _put(site, session, provider, Note("still_listed"))
+    return await _put(site, session, provider, Note("still_listed", account=note.account))
 
 
 async def _put(site: Site, session: Session, provider: str, note: Note) -> _Told:

@@ -72,7 +72,8 @@ async def disconnect(services: Services, subject: Subject, by: str) -> Ending:
             work = _end(services, removal)
             event = removal.story.event
             at = event.at if removal.is_something else 0.0
-            return Ending(removal.account, services.tasks.run(work), at, event.name)
+            told = event.name, subject.slot
+            return Ending(removal.account, services.tasks.run(work), at, *told)
 
 
 async def _remove(services: Services, subject: Subject, by: str) -> _Removal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import RecordUnreadable
+from ..errors import RecordUnreadable, StoreUnavailable
 from ..models import Connection
 from ..storage import lookup, name_list
 from ..storage.account_names import Names, account_name, as_shown, slot_of
@@ -103,6 +103,15 @@ class OwnAccounts(Display):
 
         await name_list.change(self._storage, seen.first, chosen, seen.names)
         return True
+
+    async def _name_of(self, redis: RedisClient, user_id: str, provider: str, slot: str) -> str:
+        """Return what an account is called, ``""`` if that cannot be told now.  One round trip."""
+        subject = self._subject(redis, user_id, provider)
+        try:
+            names = await name_list.read(self._storage, subject)
+        except (StoreUnavailable, RecordUnreadable):
+            return ""
+        return names.shown(slot) if names else ""
 
     async def _looked_at(self, subject: Subject) -> Look:
         seen = await look(self._storage, subject)

@@ -31,13 +31,14 @@ Asked = tuple[RevokeOutcome, TokenData | None]
 class Ending:
     """A connection that is gone here since ``at``, while its provider is asked to end it.
 
-    ``name`` told it from others of the service.
+    ``name`` told it from others of the service, and ``slot`` still does.
     """
 
     account: Account
     result: asyncio.Task[Disconnected]
     at: float = 0.0
     name: str = ""
+    slot: str = ""
 
     async def within(self, seconds: float) -> Disconnected | None:
         """Return the outcome; ``None`` if the provider takes longer; the request goes on."""
@@ -102,7 +103,7 @@ async def ask_again(services: Services, subject: Subject) -> Ending | None:
     if claimed is None:
         return None
     work = _end_again(services, subject, claimed)
-    return Ending(Account(), services.tasks.run(work), name=claimed.name)
+    return Ending(Account(), services.tasks.run(work), name=claimed.name, slot=subject.slot)
 
 
 async def _end_again(services: Services, subject: Subject, held: HeldTokens) -> Disconnected:

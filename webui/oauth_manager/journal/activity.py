@@ -154,9 +154,9 @@ async def read(
 
 
 def _is_of(event: Event, place: str) -> bool:
-    """Tell whether an event is of a provider, or of one account there: ``provider~slot``."""
-    provider, slot = keys.split(place)
-    return provider in ("", event.provider) and (not slot or slot == event.slot)
+    """Tell whether an event is of a provider, or of one of several there: ``provider~slot``."""
+    provider, tilde, slot = place.partition("~")
+    return provider in ("", event.provider) and (not tilde or slot == event.slot)
 
 
 async def _chunk(

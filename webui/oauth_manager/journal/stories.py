@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import StoreUnavailable
 from ..links.codes import Attempt
 from ..storage import keys
+from ..storage.account_names import slot_of
 from ..storage.calls import Pipeline, RedisClient, redis_call
 from ..storage.keys import check_user_id
 from ..storage.link_index import LinkRequest
@@ -62,7 +63,9 @@ class Stories:
         """Record that somebody switched a link off."""
         async with self._event(redis, request, "link_cancelled") as pipe:
             user_id, provider = check_user_id(request.user_id), request.provider
-            notices.add(self._storage, pipe, NoticeKind.LINK_CANCELLED, user_id, provider)
+            name = "" if slot_of(request.account) is not None else request.account
+            kind = NoticeKind.LINK_CANCELLED
+            notices.add(self._storage, pipe, kind, user_id, provider, name=name)
             due.drop(pipe, user_id, (_OPEN, provider))
 
     async def ended(self, redis: RedisClient, user_id: str, provider: str, outcome: str) -> None:
