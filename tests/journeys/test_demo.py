@@ -141,6 +141,19 @@ async def test_a_token_that_runs_out_is_renewed_again_and_again(
         assert f"knows you as {ACCOUNTS[provider]}. The token was renewed" in used
 
 
+async def test_each_of_two_accounts_is_used_by_its_name(journey: Journey) -> None:
+    await journey.connect("github")
+    landing = await journey.open_link(await journey.say("connect github as work"))
+    await journey.consent(await journey.press(landing, "link-yes"), account="hubert")
+    asked = await journey.say("whoami github")
+    assert "Which GitHub: " in asked
+    assert "whoami github work" in asked
+    assert "knows you as hubert." in await journey.say("whoami github work")
+    assert "knows you as mona." in await journey.say("whoami github as mona")
+    assert "cancelled my access too" in await journey.say("disconnect github work")
+    assert "I cannot ask GitHub who you are." in await journey.say("whoami github work")
+
+
 async def test_a_person_with_a_session_needs_no_code(journey: Journey) -> None:
     await journey.connect("github")
     landing = await journey.open_link(await journey.say("connect discord"))

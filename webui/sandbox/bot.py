@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from webui.chat import ACTIONS, connect_service, notice_text, split_link
 from webui.oauth_manager import (
     Notice,
+    OAuthAmbiguous,
     OAuthMisconfigured,
     OAuthNotConnected,
     OAuthProvider,
@@ -55,10 +56,10 @@ async def answer(caller: Caller, text: str) -> Reply:
         return Reply(await connect_service(caller, action, code=rest))
     provider = _named_in(rest)
     if action in ACTIONS:
-        said = await connect_service(caller, action, provider.name if provider else rest)
-        return _reply(said, provider)
+        return _reply(await connect_service(caller, action, rest), provider)
     if action in _TOOLS:
-        return await _use(caller, provider, _TOOLS[action])
+        account = rest.partition(provider.name)[2].removeprefix(" as").strip() if provider else ""
+        return await _use(replace(caller, account=account), provider, _TOOLS[action])
     if action == "help":
         return Reply(_help())
     return Reply("I did not understand that. Send help to see what I can do.")
@@ -121,12 +122,15 @@ async def _use(
         return Reply(await connect_service(caller, "status"))
     try:
         return Reply(await tool(caller, provider))
+    except OAuthAmbiguous as error:
+        return Reply(f"{error} Name it behind the service: whoami {provider.name} work.")
     except OAuthNotConnected as error:
         if error.missing_scopes:
             wanted = ", ".join(error.missing_scopes)
             said = f"For that {provider.label} wants more access from you: {wanted}."
             return Reply(said, error.connect_url, f"Connect {provider.label}")
-        offer = await connect_service(caller, "connect", provider.name)
+        meant = f"{provider.name} as {error.account}" if error.account else provider.name
+        offer = await connect_service(caller, "connect", meant)
         return _reply(f"I cannot ask {provider.label} who you are. {offer}", provider)
     except StoreUnavailable:
         return Reply("Part of our system is not answering. Try again in a moment.")

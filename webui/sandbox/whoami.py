@@ -27,11 +27,15 @@ DEADLINE_SECONDS = 10.0
 
 @dataclass
 class Caller:
-    """The person who asks, and what the tools need: the context of ``require_oauth_token``."""
+    """The person who asks, and what the tools need: the context of ``require_oauth_token``.
+
+    ``account`` is the one of several that they named.
+    """
 
     user_id: str
     redis: RedisClient
     http: httpx.AsyncClient
+    account: str = ""
 
 
 async def whoami(caller: Caller, provider: OAuthProvider) -> str:
@@ -46,7 +50,8 @@ async def whoami(caller: Caller, provider: OAuthProvider) -> str:
     if account is None:
         # Taken away at the provider, perhaps.  The check finds out and keeps it in mind; then
         # there is another token, or none, for which the caller is asked to connect again.
-        await get_oauth_manager().check(caller.redis, caller.user_id, provider.name)
+        place = caller.redis, caller.user_id, provider.name
+        await get_oauth_manager().check(*place, account=caller.account or None)
         token = await require_oauth_token(caller, provider.name)
         account = await _ask(caller.http, provider, token)
     if account is None:
@@ -82,7 +87,8 @@ async def _call(caller: Caller, provider: OAuthProvider, tool: str) -> str:
 
 
 async def _connection(caller: Caller, provider: OAuthProvider) -> Connection:
-    return await get_oauth_manager().connection(caller.redis, caller.user_id, provider.name)
+    place = caller.redis, caller.user_id, provider.name
+    return await get_oauth_manager().connection(*place, account=caller.account or None)
 
 
 async def _ask(http: httpx.AsyncClient, provider: OAuthProvider, token: str) -> Account | None:
