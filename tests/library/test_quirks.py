@@ -22,6 +22,7 @@ from webui.oauth_manager.protocol.requests import (
     revoke_request,
 )
 from webui.oauth_manager.protocol.token_answers import read_token_answer, token_data
+from webui.oauth_manager.providers import build_providers
 from webui.oauth_manager.values import replace
 
 PLAIN = OAuthProvider(
@@ -165,6 +166,14 @@ class TestRequests:
         sent = {"accessToken": "access", "clientId": "an id", "clientSecret": "a secret"}
         assert json.loads(request.body) == sent
         assert form(refresh_request(provider, TOKEN)).keys() >= {"client_id", "client_secret"}
+
+    def test_its_names_there_are_read_as_text_too_and_belong_to_the_way_of_revocation(self) -> None:
+        own = {"revoke_url": "https://miro.com/r", "revoke_client_fields": "id key"}
+        assert build_providers({}, {"miro": own})["miro"].revoke_client_fields == ("id", "key")
+        other = build_providers({}, {"miro": {"revoke_style": "rfc7009"}})["miro"]
+        assert other.revoke_client_fields == ()
+        with pytest.raises(ValueError, match="revoke_client_fields must be the names of two"):
+            build_providers({}, {"miro": own | {"revoke_client_fields": "id"}})
 
     def test_revocation_by_the_query_has_no_body(self) -> None:
         provider = made(revoke_body="query", revoke_auth="none", revoke_field="access_token")

@@ -17,6 +17,7 @@ from webui.app import create_app
 from webui.oauth_manager.values import replace
 from webui.rendering import assets
 from webui.rendering.assets import folder
+from webui.rendering.brand import brand_of
 from webui.settings.accent import stylesheet
 from webui.settings.logo import Logo
 from webui.settings.settings import Settings
@@ -160,6 +161,12 @@ async def test_a_provider_with_a_logo_is_drawn_by_it_wherever_it_stands(
         assert answer.headers["cache-control"] == FOR_EVER
         assert (await other.get(f"/static/marks/wiki.{logo.kind}")).status_code == 200
     assert url not in (await ann.get("/connections")).text
+
+
+def test_one_of_several_accounts_has_the_mark_of_its_service(plain: Settings) -> None:
+    look = brand_of(replace(plain, provider_logos={"wiki": VECTOR})).look
+    for name in ("wiki", "github"):
+        assert look.mark_url(f"{name}~work") == look.mark_url(name) != ""
 
 
 async def test_two_applications_of_one_process_differ(plain: Settings) -> None:

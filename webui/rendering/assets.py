@@ -71,8 +71,8 @@ def static_url(name: str) -> str:
 
 
 def mark_url(provider: str) -> str:
-    """Return the address of a provider's mark, ``""`` if there is none; of a place, as well."""
-    name = f"marks/{provider.partition('~')[0]}.svg"
+    """Return the address of a provider's mark, ``""`` if there is none."""
+    name = f"marks/{provider}.svg"
     return static_url(name) if name in load() else ""
 
 

@@ -33,8 +33,12 @@ class Look:
     mark_urls: Mapping[str, str]
 
     def mark_url(self, provider: str) -> str:
-        """Return the address of a provider's logo or its usual mark, ``""`` if it has neither."""
-        return self.mark_urls.get(provider) or assets.mark_url(provider)
+        """Return the address of a provider's logo or its usual mark, ``""`` if it has neither.
+
+        Of a place as well.
+        """
+        name = provider.partition("~")[0]
+        return self.mark_urls.get(name) or assets.mark_url(name)
 
 
 @dataclass(frozen=True, slots=True)

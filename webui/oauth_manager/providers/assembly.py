@@ -38,7 +38,7 @@ _OF_THE_ACCOUNT = frozenset(
     }
 )
 FIELDS = frozenset(f.name for f in fields(OAuthProvider)) - {"name"}
-_REVOCATION = frozenset(schema.REVOKE_STYLES["rfc7009"])
+_REVOCATION = frozenset({"revoke_client_fields", *schema.REVOKE_STYLES["rfc7009"]})
 # Checked by their own readers wherever they come from; the others by ``check_provider``.
 _READ = {
     "account_body",
