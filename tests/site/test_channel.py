@@ -41,7 +41,7 @@ def test_settings_arrive_as_they_were() -> None:
 async def test_a_message_arrives_whole_and_the_end_is_none() -> None:
     ours, theirs = socket.socketpair()
     near, far = await Channel.over(ours), await Channel.over(theirs)
-    long = {"text": "x" * 300_000}
+    long = {"text": "x" * 3_000_000}  # the logos of twenty providers
     saying = asyncio.create_task(near.say(long))
     assert await far.hear() == long
     await saying

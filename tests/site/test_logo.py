@@ -112,8 +112,9 @@ class TestDrawings:
 
     def test_what_would_be_missed_is_told_to_be_drawn_otherwise(self) -> None:
         cure = "turn it into paths, or give a PNG"
-        assert refused(svg("<image/>")).endswith(f"<image>, which no logo may have; {cure}")
-        assert refused(svg("<script/>")).endswith("<script>, which no logo may have; take it out")
+        assert refused(svg("<image/>")).endswith(f"{cure} (line 1 of it)")
+        said = refused(svg("\n<script/>"))
+        assert said.endswith("<script>, which no logo may have; take it out (line 2 of it)")
 
     @every(
         "before",
@@ -127,7 +128,7 @@ class TestDrawings:
     )
     def test_a_doctype_is_refused_whatever_it_declares(self, before: str) -> None:
         said = refused(f"{before}{DRAWING}".encode())
-        assert said == "names an SVG with a DOCTYPE; take that line out"
+        assert said == "names an SVG with a DOCTYPE; take that line out (line 1 of it)"
 
     @every(
         "body",

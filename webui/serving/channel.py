@@ -19,7 +19,7 @@ from webui.oauth_manager.providers import Asked
 from webui.settings.logo import Logo
 from webui.settings.settings import Settings
 
-LONGEST = 1024 * 1024  # bytes of a line; a logo has 128 kB
+LONGEST = 64 * 1024 * 1024  # bytes of a line; each logo has up to 128 kB
 
 Message = dict[str, Any]
 

@@ -52,6 +52,8 @@ def read(text: str) -> tuple[Element, list[Rule]]:
     reader = _Reader()
     try:
         reader.parser.Parse(text, True)
+    except Malformed as fault:
+        raise Malformed(f"{fault} (line {reader.parser.CurrentLineNumber} of it)") from None
     except expat.ExpatError as error:
         raise Malformed(
             f"names a file that is not well-formed XML (line {error.lineno}); save it again"
