@@ -71,8 +71,8 @@ async def test_from_the_chat_to_a_tool_that_uses_the_token_and_back(
 async def test_providers_of_the_catalogue_are_played_when_they_are_named(
     redis: Redis, redis_url: str
 ) -> None:
-    """One whose tokens lie elsewhere, one asked by JSON, one at an address of one's own."""
-    names = ("slack", "notion", "linear", "shopify")
+    """One whose tokens lie elsewhere, one asked by JSON, one known by its issuer alone."""
+    names = ("slack", "notion", "linear")
     async with demo(redis_url, token_lifetime=LONG, others=names) as journey:
         for name in names:
             journey.browser.cookies.clear()
@@ -81,6 +81,52 @@ async def test_providers_of_the_catalogue_are_played_when_they_are_named(
             assert "cancelled my access too" in await journey.say(f"disconnect {name}")
         page = await journey.browser.get(f"{journey.sandbox}/standins")
         assert all(f"/{name}/settings" in page.text for name in names)
+
+
+ASKED = {
+    "shopify": {"shop": "blue-shoes"},
+    "zendesk": {"subdomain": "acme"},
+    "intercom": {"region": "eu"},
+    "pagerduty": {"region": "us"},
+}
+
+
+@pytest.mark.parametrize("name", ASKED)
+async def test_a_service_that_asks_for_a_value_has_it_in_its_address(
+    redis: Redis, redis_url: str, name: str
+) -> None:
+    ((asked, value),) = ASKED[name].items()
+    async with demo(redis_url, token_lifetime=LONG, others=[name]) as journey:
+        done = await journey.connect(name, ASKED[name])
+        assert "Mona Lisa" in done.text
+        manager = get_oauth_manager()
+        connection = await manager.connection(redis, "alice", name)
+        assert connection.asked == {asked: value}
+        assert " knows you as Mona Lisa." in await journey.say(f"whoami {name}")
+        card = (await journey.browser.get(f"{journey.site}/connections/{name}")).text
+        assert {"eu": "Europe", "us": "United States"}.get(value, value) in card
+        if manager.providers[name].refresh == "standard":
+            await age(manager, redis, "alice", name)
+            assert "The token was renewed" in await journey.say(f"whoami {name}")
+        ended = await journey.say(f"disconnect {name}")
+        assert ("cancelled my access too" in ended) is manager.providers[name].can_revoke
+        page = await journey.browser.get(f"{journey.sandbox}/{name}/settings")
+        assert ("No app has access." in page.text) is manager.providers[name].can_revoke
+
+
+@pytest.mark.parametrize("name", ["keycloak", "okta", "gitlab"])
+async def test_a_server_of_ones_own_is_played_by_its_issuer_alone(
+    redis: Redis, redis_url: str, name: str
+) -> None:
+    async with demo(redis_url, token_lifetime=LONG, others=[name]) as journey:
+        known = get_oauth_manager().providers[name]
+        assert (known.issuer, known.token_url) == (f"{journey.sandbox}/{name}", "")
+        done = await journey.connect(name)
+        assert "Mona Lisa" in done.text
+        assert " knows you as Mona Lisa." in await journey.say(f"whoami {name}")
+        await age(get_oauth_manager(), redis, "alice", name)
+        assert "The token was renewed" in await journey.say(f"whoami {name}")
+        assert "cancelled my access too" in await journey.say(f"disconnect {name}")
 
 
 async def test_a_remote_mcp_server_is_played_by_its_address_and_gets_more_access_by_a_link(

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 from webui.sandbox.demo import create_demo
 from webui.sandbox.demo_secrets import Secrets, make_secrets
 from webui.sandbox.switches import PAUSE_SECONDS
+from webui.sandbox.whoami import ThisMachine
 
 HEARD_WITHIN = 20  # seconds
 
@@ -43,11 +44,18 @@ class Journey:
         origin = {"Origin": f"{parts.scheme}://{parts.netloc}"}
         return await self.browser.post(url, data=form, headers=origin)
 
-    async def press(self, page: httpx.Response, button: str) -> httpx.Response:
-        """Send the form of the site that holds the button of that id."""
-        found = re.search(rf'action="([^"]+)"[^>]*>\s*<button[^>]*id="{button}"', page.text)
+    async def press(
+        self, page: httpx.Response, button: str, typed: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        """Send the form of the site that holds the button of that id, with what is typed there."""
+        forms = re.findall(r'<form[^>]* action="([^"]+)"[^>]*>(.*?)</form>', page.text, re.DOTALL)
+        found = [(action, inside) for action, inside in forms if f'id="{button}"' in inside]
         assert found, f"no button {button}: {page.status_code}"
-        return await self.post(self.site + html.unescape(found[1]))
+        ((action, inside),) = found
+        fields = re.findall(r'<(?:input|select) id="[^"]+" name="ask.([^"]+)"', inside)
+        assert fields == list(typed or {}), inside
+        form = {f"ask.{name}": value for name, value in (typed or {}).items()}
+        return await self.post(self.site + html.unescape(action), form)
 
     async def say(self, text: str, person: str = "alice") -> str:
         """The bot's reply, as HTML."""
@@ -73,18 +81,20 @@ class Journey:
         assert url.startswith(f"{self.site}/connect/")
         return await self.browser.get(url)
 
-    async def reach_code(self, reply: str) -> str:
+    async def reach_code(self, reply: str, typed: Mapping[str, str] | None = None) -> str:
         """The code that the browser shows after the landing page."""
-        started = await self.press(await self.open_link(reply), "link-yes")
+        started = await self.press(await self.open_link(reply), "link-yes", typed)
         assert started.status_code == 303
         proof = await self.browser.get(self.site + started.headers["location"])
         shown = re.search(r'aria-hidden="true">(\w{3} \w{3})<', proof.text)
         assert shown
         return shown[1]
 
-    async def prove(self, reply: str, person: str = "alice") -> httpx.Response:
+    async def prove(
+        self, reply: str, person: str = "alice", typed: Mapping[str, str] | None = None
+    ) -> httpx.Response:
         """Send the code from the browser to the bot, and go on."""
-        code = await self.reach_code(reply)
+        code = await self.reach_code(reply, typed)
         assert "That matches." in await self.say(code.lower(), person)
         proof = await self.browser.get(f"{self.site}/connect/proof")
         return await self.press(proof, "proof-continue")
@@ -109,8 +119,11 @@ class Journey:
         assert allowed.status_code == 303
         return await self.browser.get(allowed.headers["location"], follow_redirects=True)
 
-    async def connect(self, provider: str) -> httpx.Response:
-        return await self.consent(await self.prove(await self.say(f"connect {provider}")))
+    async def connect(
+        self, provider: str, typed: Mapping[str, str] | None = None
+    ) -> httpx.Response:
+        reply = await self.say(f"connect {provider}")
+        return await self.consent(await self.prove(reply, typed=typed))
 
 
 @asynccontextmanager
@@ -140,7 +153,9 @@ async def demo(
         )
         for app, listener in zip(apps, listeners, strict=True):
             await stack.enter_async_context(_serving(app, listener))
-        browser = await stack.enter_async_context(httpx.AsyncClient(trust_env=False))
+        browser = await stack.enter_async_context(
+            httpx.AsyncClient(transport=ThisMachine(), trust_env=False)
+        )
         yield Journey(site, sandbox, browser)
 
 

@@ -435,3 +435,14 @@ class TestSecrets:
         gc.collect()
         assert caught.value.code == "timeout"
         assert "canary" not in caplog.text + repr(vars(transport))
+
+
+async def test_a_name_below_localhost_is_this_machine_whatever_the_system_knows(
+    network: Transport,
+) -> None:
+    server = Server()
+    async with tcp_server(server.talk) as port:
+        answer = await network.send(request(f"http://acme.shop.localhost:{port}/token"))
+    assert answer.status == 200
+    (heard,) = server.heard
+    assert f"host: acme.shop.localhost:{port}".encode() in heard.lower()

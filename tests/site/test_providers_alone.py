@@ -22,6 +22,7 @@ from webui.cli import main
 from webui.connections import connections_from_environment
 from webui.oauth_manager import OAuthManager, oauth_client
 from webui.oauth_manager.storage.calls import RedisClient
+from webui.sandbox.whoami import ThisMachine
 
 pytestmark = pytest.mark.anyio
 
@@ -60,15 +61,19 @@ async def test_a_person_connects_and_a_tool_asks_the_api_with_the_settings_that_
     tmp_path: Path, redis: Redis, redis_url: str
 ) -> None:
     own = {"BASE_URL": "http://127.0.0.1:8123", "REDIS_URL": redis_url, "ENCRYPTION_KEY": KEY}
-    with running(tmp_path, free_port(), "--with", "slack") as printed:
+    with running(
+        tmp_path, free_port(), "--with", "slack", "--with", "zendesk", "--with", "keycloak"
+    ) as printed:
         assert kept(tmp_path) == ["secrets.json"], "no Redis is there"
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", 8123), 1)
         async with connections_from_environment({**printed, **own}) as bot:
             names = bot.manager.list_configured_providers()
-            assert sorted(names) == ["discord", "github", "google", "microsoft", "slack"]
-            for name in ("github", "slack"):
+            usual = ["discord", "github", "google", "microsoft"]
+            assert sorted(names) == sorted([*usual, "keycloak", "slack", "zendesk"])
+            for name in ("github", "keycloak", "slack"):
                 await connect(bot.manager, bot.redis, name)
+            await connect(bot.manager, bot.redis, "zendesk", {"subdomain": "acme"})
             ann = SimpleNamespace(user_id="ann", redis=bot.redis)
             async with oauth_client(ann, "github") as http:
                 answer = await http.get(printed["GITHUB_ACCOUNT_URL"])
@@ -79,10 +84,12 @@ def kept(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
-async def connect(manager: OAuthManager, redis: RedisClient, name: str) -> None:
+async def connect(
+    manager: OAuthManager, redis: RedisClient, name: str, asked: dict[str, str] | None = None
+) -> None:
     """Ann goes to the stand-in, and presses Allow."""
-    url = await manager.begin(redis, "ann", name, browser="a browser")
-    async with httpx.AsyncClient(trust_env=False) as browser:
+    url = await manager.begin(redis, "ann", name, browser="a browser", asked=asked or {})
+    async with httpx.AsyncClient(transport=ThisMachine(), trust_env=False) as browser:
         allowed = {"account": "mona", "decision": "allow"}
         back = httpx.URL((await browser.post(url, data=allowed)).headers["location"])
     assert str(back).startswith(f"http://127.0.0.1:8123/oauth/{name}/callback?")

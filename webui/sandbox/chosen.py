@@ -10,7 +10,7 @@ from webui.oauth_manager import OAuthProvider
 from webui.oauth_manager.providers import build_providers
 
 from . import github_app, notes
-from .described import catalogue_config
+from .described import as_found, catalogue_config
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def choose(names: Iterable[str], secret: str, sandbox: str) -> Chosen:
     config = catalogue_config(
         [name for name in wanted if name not in (github_app.NAME, notes.NAME)], secret, sandbox
     )
-    described = tuple(build_providers({}, config).values())
+    described = tuple(as_found(one, sandbox) for one in build_providers({}, config).values())
     if notes.NAME in wanted:
         config |= notes.settings_at(sandbox)
     if has_app:

@@ -36,7 +36,7 @@ from .frames import Framed
 from .guide import PERSON, PROVIDER, Guide
 from .standins import create_standins, endpoints, manage_urls
 from .switches import PAUSE_SECONDS, Switches
-from .whoami import Caller
+from .whoami import Caller, ThisMachine
 
 # One name for all of it, and a port each for the site and for the rest: browsers go by the host.
 # The site's cookies are SameSite=Lax, so the guide's frames, and a callback that a stand-in leads
@@ -44,7 +44,10 @@ from .whoami import Caller
 # stand-ins get the site's cookies too: that costs nothing, since one process serves them all.
 HOST = "127.0.0.1"
 # Another name for this machine could be another site's (DNS rebinding).
-HERE_ALONE = Middleware(TrustedHostMiddleware, allowed_hosts=[HOST], www_redirect=False)
+# A stand-in that asks for a value has it in its name, below .localhost, which is nobody else's.
+HERE_ALONE = Middleware(
+    TrustedHostMiddleware, allowed_hosts=[HOST, "*.localhost"], www_redirect=False
+)
 TOKEN_SECONDS = 120
 MAX_BODY_BYTES = 64 * 1024
 _PAUSE_SECONDS = 1.0
@@ -126,7 +129,7 @@ def create_demo(
     )
     # For the bot, as in a bot's process.
     init_oauth_manager(keys.encryption_key, site, settings.providers_config)
-    redis, http = connect(redis_url), httpx.AsyncClient(trust_env=False)
+    redis, http = connect(redis_url), httpx.AsyncClient(transport=ThisMachine(), trust_env=False)
     chat = Chat(sandbox, partial(_reply, redis, http), partial(chips, redis))
     github = standins.state.standins[PROVIDER]
     attacks = Attacks(site, redis, http, github.grants)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from typing import Any, cast
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -21,6 +21,7 @@ from starlette.routing import BaseRoute, Route
 
 from webui.oauth_manager import OAuthProvider
 from webui.oauth_manager.providers import build_providers, template
+from webui.oauth_manager.values import replace
 from webui.sandbox.quirks import Habits
 
 from .consent import authorize, decide
@@ -62,6 +63,7 @@ def habits_of(provider: OAuthProvider) -> Habits:
         client_id_name=provider.client_id_name,
         callback_kept={name: KEPT.format(path=name) for name in kept},
         sentences={scope: said[0] for scope, said in provider.scope_sentences.items()},
+        sends_issuer=provider.iss_required,
         gives_refresh_token=lambda _, __: provider.refresh == "standard",
     )
 
@@ -73,6 +75,44 @@ def endpoints_of(provider: OAuthProvider, url: str) -> dict[str, str]:
         if getattr(provider, f"{name}_url"):
             found[f"{name}_url"] = f"{url}/{name}"
     return {**found, "manage_url": f"{url}/settings"}
+
+
+def address_of(provider: OAuthProvider, base_url: str) -> str:
+    """Return the address of its stand-in, with a place for the value that people are asked for.
+
+    That is part of a host's name, as at the vendor: all names below ``.localhost`` are this
+    machine, for browsers too (RFC 6761, section 6.3).
+    """
+    if not provider.ask:
+        return f"{base_url}/{provider.name}"
+    (one,) = provider.ask
+    parts = urlsplit(base_url)
+    before = f"api.{{{one.name}}}" if one.choices else f"{{{one.name}}}."
+    port = f":{parts.port}" if parts.port else ""
+    return f"{parts.scheme}://{before}{provider.name}.localhost{port}/{provider.name}"
+
+
+def _is_by_issuer(name: str) -> bool:
+    """Tell whether it is people's own, and names its addresses itself, as OpenID has it."""
+    fields = template(name)
+    return "{host}" in fields.get("token_url", "") and "openid" in fields["scope_sentences"]
+
+
+def as_found(provider: OAuthProvider, base_url: str) -> OAuthProvider:
+    """Return the provider with what its own metadata will say of it, if those are to be found."""
+    if not provider.to_find:
+        return provider
+    url = f"{base_url}/{provider.name}"
+    return replace(
+        provider,
+        authorize_url=f"{url}/authorize",
+        token_url=f"{url}/token",
+        revoke_url=f"{url}/revoke",
+        account_url=f"{url}/account",
+        account_id_field="sub",
+        account_label_field="preferred_username",
+        iss_required=True,
+    )
 
 
 def catalogue_config(
@@ -87,12 +127,20 @@ def catalogue_config(
     for name in names:
         client_secret = sha256(f"{secret} {name}".encode()).hexdigest()
         config = {"client_id": f"demo-{name}", "client_secret": client_secret}
+        found[name] = config
+        if base_url and _is_by_issuer(name):
+            url = f"{base_url}/{name}"
+            found[name] |= {"issuer": url, "manage_url": f"{url}/settings"}
+            continue
         if "{host}" in template(name).get("token_url", ""):
             config["host"] = "demo.example"
         provider = build_providers({}, {name: config})[name]
-        found[name] = config
         if base_url:
-            found[name] |= endpoints_of(provider, f"{base_url}/{name}")
+            address = address_of(provider, base_url)
+            found[name] |= endpoints_of(provider, address)
+            found[name]["api_hosts"] = (urlsplit(address).netloc,)
+        if base_url and provider.ask:
+            found[name]["ask"] = provider.ask
     return found
 
 
@@ -115,6 +163,8 @@ def routes_of(standin: Described) -> list[BaseRoute]:
         route("POST", "/settings/remove", remove_access),
         route("POST", "/settings/trouble", switch_trouble),
     ]
+    if data.to_find:
+        routes.append(route("GET", "/.well-known/openid-configuration", _metadata))
     if data.refresh_url:
         routes.append(route("POST", "/refresh", _token))
     if data.revoke_url:
@@ -207,6 +257,26 @@ def _refusal(standin: Described, status: int, general: str) -> Response:
     words = (*standin.data.words.get("gone", ()), *standin.data.gone)
     body = {"message": words[0]} if words else {"error": general}
     return JSONResponse(body, 403 if words else status, NO_STORE)
+
+
+@_api
+async def _metadata(standin: Described, _: Request) -> Response:
+    """Serve the metadata of a provider that is known by its issuer (OpenID Discovery 1.0, 3)."""
+    data = standin.data
+    return JSONResponse(
+        {
+            "issuer": standin.url,
+            "authorization_endpoint": data.authorize_url,
+            "token_endpoint": data.token_url,
+            "userinfo_endpoint": data.account_url,
+            "revocation_endpoint": data.revoke_url,
+            "response_types_supported": ["code"],
+            "code_challenge_methods_supported": ["S256"],
+            "scopes_supported": list(data.scope_sentences),
+            "token_endpoint_auth_methods_supported": [f"client_secret_{data.token_auth}"],
+            "authorization_response_iss_parameter_supported": True,
+        }
+    )
 
 
 @_api

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from webui.logs import configure_logs
+from webui.oauth_manager.providers import Asked
 from webui.sandbox.quirks import HABITS
 from webui.serving.server import run_server
 
@@ -73,14 +76,25 @@ def _create(
 
 
 def _lines(config: dict[str, dict[str, Any]], sandbox: str) -> Iterator[str]:
-    """Yield the settings as a shell and a file of the environment take them."""
-    if names := " ".join(name for name in config if name not in HABITS):
+    """Yield the settings as a file of the environment takes them."""
+    if names := ",".join(name for name in config if name not in HABITS):
         yield f"EXTRA_PROVIDERS={names}"
     for name, one in config.items():
         for key, value in one.items():
             if isinstance(value, str):
                 yield f"{_prefix(name)}_{key.upper()}={value}"
-        yield f"{_prefix(name)}_API_HOSTS={sandbox.removeprefix('http://')}"
+        if ask := one.get("ask"):
+            yield f"{_prefix(name)}_ASK={as_json(ask)}"
+        usual = (sandbox.removeprefix("http://"),)
+        yield f"{_prefix(name)}_API_HOSTS={' '.join(one.get('api_hosts', usual))}"
+
+
+def as_json(ask: Iterable[Asked]) -> str:
+    """Write values asked of the person as the environment has them."""
+    rows = {one.name: {each.name: getattr(one, each.name) for each in fields(Asked)} for one in ask}
+    return json.dumps(
+        {name: {k: v for k, v in row.items() if v and k != "name"} for name, row in rows.items()}
+    )
 
 
 def _prefix(name: str) -> str:

@@ -19,6 +19,7 @@ from webui.oauth_manager import (
 )
 from webui.oauth_manager.protocol.answers import Answer, read_account, refuses_token
 from webui.oauth_manager.protocol.requests import account_request
+from webui.oauth_manager.providers import filled
 from webui.oauth_manager.storage.calls import RedisClient
 from webui.text.labels import clean_label
 
@@ -38,14 +39,26 @@ class Caller:
     account: str = ""
 
 
+class ThisMachine(httpx.AsyncHTTPTransport):
+    """The network, in which names below ``.localhost`` lead here whatever the system knows."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.host.endswith(".localhost"):  # the Host header stays
+            request.url = request.url.copy_with(host="127.0.0.1")
+        return await super().handle_async_request(request)
+
+
 async def whoami(caller: Caller, provider: OAuthProvider) -> str:
     """Return a sentence for the chat.  Raises the errors of ``require_oauth_token``."""
     if provider.resource:
         return f"{provider.label} knows you as {await _call(caller, provider, 'whoami')}."
     token = await require_oauth_token(caller, provider.name)
+    provider = await get_oauth_manager().servers.of(caller.redis, provider)
     if not provider.account_url:
         connection = await _connection(caller, provider)
         return f"{provider.label} tells nobody who you are. {_token_age(connection)}"
+    if provider.ask:
+        provider = filled(provider, (await _connection(caller, provider)).asked)
     account = await _ask(caller.http, provider, token)
     if account is None:
         # Taken away at the provider, perhaps.  The check finds out and keeps it in mind; then

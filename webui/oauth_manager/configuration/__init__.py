@@ -59,11 +59,14 @@ _HOST_PART = re.compile(r"[A-Za-z+.-]+://(?:[^/?#]*@)?([^/?#:]*)")
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host, as written in an address, is this machine by name or number."""
+    """Tell whether a host, as written in an address, is this machine by name or number.
+
+    Names below ``.localhost`` are looked up nowhere (RFC 6761, section 6.3).
+    """
     try:
         found = ipaddress.ip_address(host)
     except ValueError:
-        return host == "localhost"
+        return host == "localhost" or host.endswith(".localhost")
     mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
     return (mapped or found).is_loopback
 

@@ -18,6 +18,7 @@ from weakref import WeakSet
 
 import aiohttp
 import httpx
+from aiohttp.abc import ResolveResult
 from httpx_aiohttp import AiohttpTransport
 
 from ..configuration import is_loopback
@@ -53,7 +54,7 @@ class Network(httpx.AsyncBaseTransport):
                 ssl=context,
                 limit=CONNECTIONS,
                 keepalive_timeout=KEPT_SECONDS,
-                resolver=aiohttp.ThreadedResolver(),  # another one, if installed, knows less
+                resolver=_Resolver(),
                 socket_factory=_socket_within(reach) if reach else None,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -96,6 +97,15 @@ def _socket_within(reach: Reach) -> Callable[[aiohttp.connector.AddrInfoType], s
         return socket.socket(family=family, type=kind, proto=protocol)
 
     return make
+
+
+class _Resolver(aiohttp.ThreadedResolver):  # another one, if installed, knows less
+    """The system's, except that names below ``.localhost`` are this machine everywhere."""
+
+    async def resolve(self, host: str, *args: Any, **more: Any) -> list[ResolveResult]:
+        if not is_loopback(host):
+            return await super().resolve(host, *args, **more)
+        return await super().resolve("localhost", *args, **more)
 
 
 class _Connector(aiohttp.TCPConnector):

@@ -24,7 +24,7 @@ _OTHER_HEADER = re.compile(
 _TOKEN_HEADER = re.compile(r"([A-Za-z][A-Za-z0-9-]{0,63}): ?(([!-~]{1,32} )?\{access_token\})")
 _HOST = re.compile(
     r"\{[a-z_.]+\}|(\{[a-z_]+\}\.)?[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?(:[0-9]{1,5})?"
-    r"|[a-z0-9.-]+\{[a-z_]+\}[a-z0-9.-]+"
+    r"|[a-z0-9.-]+\{[a-z_]+\}[a-z0-9.-]+(:[0-9]{1,5})?"
 )
 _OWN_HOST = re.compile(r"[a-z0-9.:\[\]-]+(/[A-Za-z0-9._~-]+)*")
 _SECRET = re.compile("(access_|refresh_|id_|session_)?token|code|state|(client_)?secret|password")
