@@ -34,9 +34,13 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def vendor_of(name: str) -> Vendor:
+    return Vendor(VENDORS[name], ID, SECRET, f"{BASE_URL}/oauth/{name}/callback")
+
+
 @pytest.fixture
 def vendor(name: str) -> Vendor:
-    return Vendor(VENDORS[name], ID, SECRET, f"{BASE_URL}/oauth/{name}/callback")
+    return vendor_of(name)
 
 
 @asynccontextmanager
@@ -44,6 +48,7 @@ async def at(
     redis_url: str, redis: Redis, vendor: Vendor, name: str, **more: str
 ) -> AsyncIterator[tuple[Place, Browser]]:
     """The site with that one provider, as the environment tells it, and ann's browser."""
+    await redis.flushall()  # of the one before
     typed = {**vendor.rules.settings, "CLIENT_ID": ID, "CLIENT_SECRET": SECRET, **more}
     environ = {f"{name}_{key}".upper(): value for key, value in typed.items()}
     config = load_settings({**SITE, **environ, "EXTRA_PROVIDERS": name}).providers_config
@@ -184,8 +189,7 @@ async def test_what_the_vendor_refuses_is_told_to_the_one_who_can_act(
 async def test_a_habit_that_is_not_the_vendors_is_noticed_there(
     redis_url: str, redis: Redis, name: str, setting: str, value: str
 ) -> None:
-    vendor = Vendor(VENDORS[name], ID, SECRET, f"{BASE_URL}/oauth/{name}/callback")
-    await redis.flushall()
+    vendor = vendor_of(name)
     async with at(redis_url, redis, vendor, name, **{setting: value}) as (_, ann):
         page = await connect(ann, vendor, name)
         shown = vendor.rules.profile.name in page
@@ -212,8 +216,7 @@ async def test_a_habit_that_is_not_the_vendors_is_noticed_there(
 async def test_another_way_to_end_access_is_noticed_and_ends_nothing(
     redis_url: str, redis: Redis, name: str, setting: str, value: str
 ) -> None:
-    vendor = Vendor(VENDORS[name], ID, SECRET, f"{BASE_URL}/oauth/{name}/callback")
-    await redis.flushall()
+    vendor = vendor_of(name)
     async with at(redis_url, redis, vendor, name, **{setting: value}) as (place, ann):
         await connect(ann, vendor, name)
         assert (vendor.faults, vendor.grants) == ([], 1)

@@ -44,6 +44,7 @@ last = 1
         ('x = "C:\\canary"', 1, "written twice"),
         ("x = ['canary'", 1, "ends with ]"),
         (f"x = {'[' * 5000}{']' * 5000}", 1, "too deep"),
+        (f"x = {'9' * 5000}", 1, "too many digits"),
     ],
 )
 def test_what_is_not_toml_is_told_with_its_line_and_the_cure_and_without_the_text(

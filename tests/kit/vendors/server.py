@@ -322,11 +322,7 @@ class Vendor:
         return dict(pairs)
 
     def _authenticated(
-        self,
-        request: Request,
-        fields: dict[str, str],
-        auth: Auth,
-        what: str,
+        self, request: Request, fields: dict[str, str], auth: Auth, what: str
     ) -> bool:
         """Take id and secret out of the fields; base64 of both as they are is what vendors ask."""
         revocation = self.rules.revocation if what == "revocation" else None

@@ -39,6 +39,8 @@ def table_of(text: str) -> dict[str, Any]:
         line = int(where[1]) if where else text.count("\n") + 1
         cure = next(cure for words, cure in _CURES if re.search(words, str(error)))
         raise NotToml(line, f"is not TOML: {cure}") from None
+    except ValueError:  # int() takes no more digits
+        raise NotToml(1, "is not TOML: a number has too many digits") from None
     except RecursionError:
         raise NotToml(1, "is not TOML: lists and tables stand too deep in each other") from None
 
