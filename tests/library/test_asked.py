@@ -261,7 +261,7 @@ example = "one"
             ('pattern = "[a-z]+"', 'pattern = "[a-z"', 3, "no regular expression"),
             ('pattern = "[a-z]+"', "", 3, "either a pattern or choices"),
             ('pattern = "[a-z]+"', f'pattern = "a{{{"9" * 30}}}"', 3, "no regular expression"),
-            ('pattern = "[a-z]+"', 'pattern = "a*b+a*b{1,}a*"', 3, "repeats more than 4 parts"),
+            ('pattern = "[a-z]+"', 'pattern = "a*b+a?b{1,}a*"', 3, "more than 4 of *, +, ? and {"),
             ('example = "one"', 'example = "1"', 3, "an example that its pattern takes"),
             ('"[a-z]+"\nexample = "one"', '"[A-Z]+"\nexample = "ONE"', 3, "a to z, 0 to 9 and -"),
             ('label = "Your shop"', "", 3, "needs label"),

@@ -19,10 +19,10 @@ _NAME = re.compile(r"[a-z][a-z_]{0,31}")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _FILL = re.compile(r"([a-z0-9-]{1,63}\.)*[a-z0-9-]{0,63}")
 _REPEATED_GROUP = re.compile(r"\)[*+{]")
-_REPEATED = re.compile(r"[*+}]")
+_REPEATED = re.compile(r"[*+}]|(?<!\()\?")
 _PLACE = re.compile(r"\{([a-z_]+)\}")
 _OTHERS = frozenset({"host", "client_id"})  # filled from the deployment's settings
-_REPEATS = 4  # parts of a pattern, each of which multiplies the ways to match a label
+_REPEATS = 4  # in a pattern: each multiplies the ways to match a label
 _LONGEST = 200  # characters that a person may type
 FIELDS = frozenset({"label", "pattern", "example", "choices", "fills"})
 
@@ -131,7 +131,7 @@ def _pattern(value: object) -> str:
     if _REPEATED_GROUP.search(line(value)):
         raise Malformed("has a pattern that repeats what is in ( ); [ ] may be repeated")
     if len(_REPEATED.findall(line(value))) > _REPEATS:
-        raise Malformed(f"has a pattern that repeats more than {_REPEATS} parts")
+        raise Malformed(f"has a pattern with more than {_REPEATS} of *, +, ? and {{ }}")
     return line(value)
 
 
