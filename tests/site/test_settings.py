@@ -1004,10 +1004,8 @@ class TestTheCheck:
         assert not is_well
         assert "  PRODUCT_COLOUR is too hard to see: in the light scheme, a button on" in said
         assert "The nearest colour that would do is #A78B00." in said
-        assert (
-            "  PRODUCT_LOGO names an SVG with an event attribute (on...); take it out (line 1 of it)."
-            in said
-        )
+        told = "names an SVG with an event attribute (on...); take it out (line 1 of it)."
+        assert f"  PRODUCT_LOGO {told}" in said
 
     async def test_sends_no_command_to_the_terminal(self, redis_url: str) -> None:
         _, said = await self.said(redis_url, PRODUCT_NAME="a\x1b[2Jb\u202ec")
