@@ -99,6 +99,15 @@ class TestDocument:
         assert await code_of(web) == "http_404"
         assert web.asked == [OPENID, OAUTH, INSERTED]
 
+    @pytest.mark.parametrize(
+        ("page", "code"), [(302, "http_302"), (401, "http_401"), (b"<html>", "unusable_answer")]
+    )
+    async def test_that_is_no_document_at_one_place_tells_more_than_the_others_without_any(
+        self, page: int | bytes, code: str
+    ) -> None:
+        assert await code_of(Web({OPENID: page})) == code
+        assert await code_of(Web({INSERTED: page})) == code
+
     @pytest.mark.parametrize("status", [429, 500, 503])
     async def test_of_a_server_in_trouble_is_not_looked_for_elsewhere(self, status: int) -> None:
         web = Web({OPENID: status, OAUTH: KEYCLOAK})

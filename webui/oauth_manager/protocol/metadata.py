@@ -113,15 +113,18 @@ async def find(
     is in trouble or has no document, ``OAuthMisconfigured`` if that is another issuer's or
     leads to addresses that no secret may go to; its code names the field.
     """
-    answer = None
+    code = "http_404"
     for url in urls or document_urls(issuer):
         answer, reach = await fetched(send, get_request(name, STEP, url))
         fields = read_json(answer.body) if answer.status == 200 else None
         if fields is not None:
             return read(name, issuer, fields, reach, needed)
-        if answer.status in BUSY or answer.status >= 500:
+        is_in_trouble = answer.status in BUSY or answer.status >= 500
+        if code == "http_404" or is_in_trouble:  # a place without anything tells the least
+            code = "unusable_answer" if answer.status == 200 else f"http_{answer.status}"
+        if is_in_trouble:
             break
-    raise OAuthUnavailable(name, STEP, f"http_{answer.status if answer else 404}")
+    raise OAuthUnavailable(name, STEP, code)
 
 
 async def fetched(
