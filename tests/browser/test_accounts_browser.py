@@ -78,16 +78,21 @@ async def test_the_longest_name_fits_on_the_pages_and_in_the_row_of_its_account(
     async with desk(chromium, host, redis, width=320) as ann:
         await connect_two(ann)
         await ann.bot.rename_account(redis, "ann", "github", "~hubert", 32 * "W")
-        for width in (320, 1280):
-            await ann.window.page.set_viewport_size({"width": width, "height": 700})
-            for path in ("/github~hubert", "/github~hubert/disconnect", ""):
-                await ann.window.go(f"/connections{path}")
-                await ann.window.fits()
-            name = ann.window.page.locator(".row-name").filter(has_text="WWW")
-            assert await name.evaluate(
-                """e => e.getBoundingClientRect().right
-                     <= e.parentElement.getBoundingClientRect().right"""
-            )
+        page = ann.window.page
+        for ended in (False, True):
+            if ended:
+                await page.get_by_role("button", name="Disconnect").click()
+                await expect(page.locator("main")).to_contain_text("is disconnected")
+            for width in (1280, 320):
+                await page.set_viewport_size({"width": width, "height": 700})
+                for path in ("", "/github~hubert", "/github~hubert/disconnect"):
+                    await ann.window.go(f"/connections{path}")
+                    await ann.window.fits()
+                    for name in await page.locator(".row-name").filter(has_text="WWW").all():
+                        assert await name.evaluate(
+                            """e => e.getBoundingClientRect().right
+                                 <= e.parentElement.getBoundingClientRect().right"""
+                        )
 
 
 async def test_an_open_list_gets_an_account_that_was_added_and_loses_one_that_ended(

@@ -202,6 +202,11 @@ async def connect_two(scene: Scene) -> None:
     assert await manager.complete(redis, attempt, back["code"])
 
 
+async def connect_as_many_as_there_can_be(scene: Scene) -> None:
+    await connect_two(scene)
+    scene.manager.providers["github"].max_accounts = 2
+
+
 async def connect_without_a_name(scene: Scene) -> None:
     scene.fake.account = {"unexpected": []}
     await scene.connect()
@@ -465,10 +470,16 @@ SITUATIONS = {
         ("status", "GITHUB AS work"), r"GitHub \(Work\): connected as hubert\..*", connect_two
     ),
     "a name that is not said": Situation(
-        ("disconnect", "github as"), "I do not know that service.*", connect_two
+        ("disconnect", "github as"), r"An account's name is .*: github as work\.", connect_two
     ),
     "what cannot be a name": Situation(
-        ("connect", "github as ../x"), "I do not know that service.*", connect_two
+        ("connect", "github as ../x"), "An account's name is up to 32 letters, .*", connect_two
+    ),
+    "as many accounts as there can be": Situation(
+        ("connect", "github as Play"),
+        "You have as many GitHub accounts here as you can have. Disconnect one of them to add "
+        "another.",
+        connect_as_many_as_there_can_be,
     ),
     "connected already, as somebody": Situation(
         ("connect", "github"),
@@ -804,6 +815,7 @@ SITUATIONS = {
             "other_browser": r"GitHub does not allow sign-in in that window.* connect github",
             "elsewhere": r"The way back from GitHub was opened in another .*connect github",
             "cancelled": r"You cancelled connecting GitHub\. .*send: connect github",
+            "too_many": r"You have as many GitHub accounts here .* send: connect github",
             "kept_old": r"GitHub keeps the account it had\.",
             "not_you": r"You said that this GitHub account was not yours, .* send: connect github",
             "start_here": r"I could not show you whose GitHub account .* send: connect github",
@@ -1336,7 +1348,7 @@ async def test_arguments_of_another_type_are_answered_like_none(scene: Scene, ca
 async def test_a_service_with_endless_blanks_keeps_nobody_waiting(scene: Scene) -> None:
     begun = time.process_time()
     said = await scene.say("status", f"github x{' ' * 20_000}!")
-    assert said.startswith("I do not know that service")
+    assert said.startswith("An account's name is")
     assert time.process_time() - begun < 0.5
 
 

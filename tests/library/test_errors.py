@@ -47,6 +47,7 @@ WORDS: list[tuple[OAuthError, str]] = [
     (FlowRefused("cancelled"), "attempt_over"),
     (FlowRefused("issuer"), "failed"),
     (FlowRefused("unnamed"), "start_here"),
+    (FlowRefused("too_many"), "too_many"),
     (RecordUnreadable("damaged"), "failed"),
     (RecordNewer(), "failed"),
 ]

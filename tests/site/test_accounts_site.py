@@ -448,6 +448,34 @@ async def test_the_timeline_says_which_of_several_accounts_it_was(
     assert "GitHub (hubert)" not in own
 
 
+@pytest.mark.parametrize("account", ["", "play"])
+async def test_one_too_many_that_a_link_brought_is_said_to_be(
+    place: Place, two: Browser, account: str
+) -> None:
+    about = place.redis, "ann"
+    link = await place.bot.create_link_code(*about, provider="github", account=account)
+    leads = handed_off(await two.post(f"/connect/{link}/start"))
+    place.site.manager.providers["github"].max_accounts = 2
+    is_(place, "third")
+    back = await two.get(place.fake.authorize(leads))
+    assert back.headers["location"] == "/connections#conn-github~-n"
+    page = (await two.get("/connections")).text
+    assert "You have as many GitHub accounts here as you can have" in page
+    assert "took too long" not in page
+    assert "There were as many accounts as there can be" in (await two.get("/activity")).text
+
+
+async def test_one_too_many_by_the_answer_to_a_question_is_said_to_be(
+    place: Place, two: Browser
+) -> None:
+    is_(place, "third")
+    asks = await two.get(await come_back(place, two, "github~hubert", intent="reconnect"))
+    place.site.manager.providers["github"].max_accounts = 2
+    answer = {"offer": offer_on(asks), "choice": "both"}
+    await two.post("/connections/github~hubert/switch", answer)
+    assert "as many GitHub accounts here as you can" in (await two.get("/connections")).text
+
+
 async def test_a_third_is_added_from_the_page_of_any_without_a_question(
     place: Place, two: Browser
 ) -> None:

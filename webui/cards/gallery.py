@@ -198,6 +198,7 @@ CASES: dict[str, Case] = {
     "denied again": _held("denied", "github", Note("denied"), **_ended()),
     "failed": _free("failed", "github", Note("failed", ref="K4T9WX")),
     "failed again": _held("failed", "github", Note("failed"), **_ended()),
+    "too many accounts": _held("connected", "github", Note("too_many", is_adding=True)),
     "attempt over": _free("attempt_over", "github", Note("attempt_over")),
     "value needed": _free("not_connected", "github", Note("value_needed")),
     "needs an administrator": _free("needs_admin", "microsoft", Note("needs_admin")),

@@ -177,6 +177,7 @@ OUTCOMES: dict[str, Outcome] = {
     "disconnect_failed": Outcome("kept", "bad", STORED, ("retry_disconnect", "keep")),
     "denied": Outcome("denied", "info", _ANY),
     "failed": Outcome("failed", "bad", _ANY, ("try_again", "disconnect")),
+    "too_many": Outcome("", "warn", _ANY),
     "attempt_over": Outcome("attempt_over", "info", _ANY, ("start_again", "disconnect")),
     "value_needed": Outcome("", "warn", _ANY),
     "needs_admin": Outcome("needs_admin", "info", _ANY, ("try_again", "cancel"), "needs_admin"),

@@ -163,15 +163,10 @@ class Talk(Struct, frozen=True):
 
         With ``takes_value`` also "shopify a-shop", if the address needs that.
         """
-        found = [
-            (len(name), provider)
-            for provider in self.manager.providers.values()
-            for name in (provider.name, provider.label)
-            if f"{said} ".casefold().startswith(f"{name} ".casefold())
-        ]
-        if not found:
+        found = self._found(said)
+        if found is None:
             return None
-        length, provider = max(found, key=lambda pair: pair[0])
+        length, provider = found
         value, *named = _AS.split(said[length:].strip(), maxsplit=1)
         account = "".join(named).strip()
         if named and not account:
@@ -183,15 +178,37 @@ class Talk(Struct, frozen=True):
         is_known = not account or is_account(account)
         return Meant(provider, account, value.strip()) if is_known else None
 
+    def _found(self, said: str) -> tuple[int, OAuthProvider] | None:
+        """Find the service that a text begins with, and the length of its name there."""
+        found = [
+            (len(name), provider)
+            for provider in self.manager.providers.values()
+            for name in (provider.name, provider.label)
+            if f"{said} ".casefold().startswith(f"{name} ".casefold())
+        ]
+        return max(found, key=lambda pair: pair[0], default=None)
+
     def which(self, name: str) -> str:
+        """Ask for the service, or for the account of one, that a person did not name well."""
         if not self.services():
             return say("nothing_set_up")
+        if found := self._found(name):
+            return say("account_name", name=found[1].name)
         return say("unknown" if name else "which", services=self.services())
 
     async def standing(self, meant: Meant) -> Connection:
         place = self.redis, self.user_id, meant.provider.name
         known = await self.manager.connection(*place, account=meant.account or None)
         return known if known.name or not meant.account else replace(known, name=meant.account)
+
+    async def is_full(self, meant: Meant, known: Connection) -> bool:
+        """Return whether an account that is not there yet is one more than there may be."""
+        if not meant.account or known.status is not Status.NOT_CONNECTED:
+            return False
+        provider = meant.provider
+        rows = await self.manager.connections(self.redis, self.user_id)
+        there = [row for row in rows if row.status is not Status.NOT_CONNECTED]
+        return sum(row.provider == provider.name for row in there) >= provider.max_accounts
 
     async def limit(self, name: str) -> None:
         await Limiter(self.redis, self.manager.clock).hit(name, self.user_id)
@@ -212,10 +229,8 @@ async def _connect(talk: Talk, name: str) -> str:
     waiting = await open_link(*place, connection.name)
     wanted = [*connection.profile.requested_scopes, *(waiting.scopes if waiting else ())]
     missing = provider.missing_scopes([*wanted, *provider.needed_scopes], connection.scopes)
-    is_well = connection.status is Status.CONNECTED and not connection.profile.trouble
-    if is_well and not missing and not connection.ends_soon(talk.now):
-        label = connection.profile.account.label
-        return named("chat.already", provider, label, connection.name)
+    if said := await _no_link(talk, meant, connection, missing):
+        return said
     await talk.limit("link")
     scopes = scopes_to_ask(provider, connection, waiting)
     asked = {provider.ask[0].name: meant.value} if meant.value else connection.asked
@@ -226,6 +241,18 @@ async def _connect(talk: Talk, name: str) -> str:
     why = _why(provider, connection, missing, talk.now)
     more = say("value_asked", name=provider.name, **_example(provider)) if provider.ask else ""
     return link.after(" ".join(filter(None, [why, "" if asked else more])))
+
+
+async def _no_link(
+    talk: Talk, meant: Meant, connection: Connection, missing: tuple[str, ...]
+) -> str:
+    """Say why a link would be of no use, ``""`` if it is of use."""
+    is_well = connection.status is Status.CONNECTED and not connection.profile.trouble
+    if is_well and not missing and not connection.ends_soon(talk.now):
+        label = connection.profile.account.label
+        return named("chat.already", meant.provider, label, connection.name)
+    is_full = await talk.is_full(meant, connection)
+    return say("full", provider=meant.provider.label) if is_full else ""
 
 
 def _example(provider: OAuthProvider) -> dict[str, str]:

@@ -225,7 +225,8 @@ class FlowRefused(OAuthError):
 
     @property
     def outcome(self) -> str:
-        return {"issuer": "failed", "unnamed": "start_here"}.get(self.reason, "attempt_over")
+        known = {"issuer": "failed", "unnamed": "start_here", "too_many": "too_many"}
+        return known.get(self.reason, "attempt_over")
 
 
 class HostRefused(OAuthError):

@@ -304,7 +304,8 @@ async def _outcome(
         if not key:
             result = await site.manager.complete(site.redis, attempt, answer.code, also=also)
             if isinstance(result, SwitchOffer):
-                return Note("asked", until=result.until), await card_of(site, attempt)
+                place, _ = await card_of(site, attempt)
+                return Note("asked", until=result.until), place
             place = result.place if result else place
             key = "already_disconnected"
             if result:
@@ -320,7 +321,7 @@ async def _outcome(
     if key in ("connected", "was_there", "already_disconnected"):
         return Note(key), place
     by = "chat" if attempt.return_to == "done" else "web"
-    about = attempt.provider if attempt.is_adding else place
+    place, is_adding = await card_of(site, attempt)
+    about = attempt.provider if is_adding else place
     end = End(attempt.user_id, about, by, key, error, trace)
-    note = replace(await noted(request, end), is_adding=attempt.is_adding)
-    return note, await card_of(site, attempt)
+    return replace(await noted(request, end), is_adding=is_adding), place

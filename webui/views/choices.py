@@ -126,20 +126,20 @@ async def choose(request: Request) -> Response:
     form = await form_of(request)
     named, choice = str(form.get("offer", "")), form.get("choice")
     offer = await site.manager.switch_offer(site.redis, session.user, provider.name)
-    place = site.redis, session.user, provider.name
+    place, refused = (site.redis, session.user, provider.name), ""
     try:
         result = await site.manager.switch(
             *place, offer=named, use_new=choice == "new", add=choice == "both"
         )
-    except FlowRefused:  # as many accounts as there may be, since
-        result = None
+    except FlowRefused as refusal:  # as many accounts as there may be, since
+        result, refused = None, refusal.outcome
     if isinstance(result, SwitchOffer):
         return RedirectResponse(f"/connections/{provider.name}/switch", 303)
     if offer is None or offer.id != named:
         if not _has_chosen(session, provider.name):
             await site.sessions.put_note(session, provider.name, Note("attempt_over"))
         return RedirectResponse(card_address("list", provider.name, "n"), 303)
-    key = _came_of(offer, result, choice)
+    key = refused or _came_of(offer, result, choice)
     if key in ("kept_old", "not_you"):
         stories = site.manager.stories
         await stories.ended_if_open(site.redis, session.user, provider.name, key)
@@ -147,7 +147,8 @@ async def choose(request: Request) -> Response:
         event = Event("denied", provider.name, "web", site.clock.now(), detail=key)
         await site.manager.record(site.redis, session.user, event)
     shown = result.place if result else provider.name
-    await site.sessions.put_notes(session, {provider.name: Note(DISMISSED), shown: Note(key)})
+    note = Note(key, is_adding=bool(refused))
+    await site.sessions.put_notes(session, {provider.name: Note(DISMISSED), shown: note})
     if key in ("connected", "was_there") and offer.return_to == "done":
         return RedirectResponse(f"/connect/done/{shown}", 303)
     return RedirectResponse(card_address("list", shown, "n"), 303)

@@ -136,7 +136,8 @@ async def connect(request: Request) -> Response:
     except (StoreUnavailable, TooOld, WrongKey):
         raise
     except ProviderFailure as failure:
-        session = await not_begun(request, session, provider.name, "web", failure)
+        about = request, session, provider.name, "web", failure
+        session = await not_begun(*about, is_adding=is_adding)
         return await done(request, session, provider, where, "n")
     return hand_off(request, provider, url, where=where)
 

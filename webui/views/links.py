@@ -293,8 +293,9 @@ async def _go_on(request: Request, session: Session, link: LinkRequest) -> Respo
     except (StoreUnavailable, TooOld, WrongKey):
         raise
     except ProviderFailure as failure:
-        place = await card_of_link(site, link.user_id, link.provider, link.account)
-        await not_begun(request, session, place, "chat", failure)
+        card = site, link.user_id, link.provider, link.account
+        place, is_adding = await card_of_link(*card)
+        await not_begun(request, session, place, "chat", failure, is_adding=is_adding)
         return RedirectResponse(card_address("list", place, "n"), 303)
     return hand_off(request, site.manager.providers[link.provider], url)
 
