@@ -242,7 +242,7 @@ def events() -> list[Event]:
         "disconnected": ("revoked", "unconfirmed", "unsupported", "ended", "nothing", "asking"),
         "denied": ("not_you",),
         "reconnected": ("was_there",),
-        "connect_failed": (*CONNECTING_FAILED, "start_here", "<b>"),
+        "connect_failed": (*CONNECTING_FAILED, "start_here", "too_many", "<b>"),
     }
     named += [
         Event(kind, "github", "support", NOW - 4 * DAY, detail)
