@@ -9,7 +9,7 @@ from webui.oauth_manager.values import Struct
 
 
 class News(Struct, frozen=True):
-    """Cards to draw where they stand, cards to ``add``, and names of those to take away.
+    """Cards to draw where they stand, those that are ``added``, and names of those ``gone``.
 
     A card comes or goes with one of several accounts of a service.
     """
