@@ -266,6 +266,7 @@ example = "one"
             ('"[a-z]+"\nexample = "one"', '"[A-Z]+"\nexample = "ONE"', 3, "a to z, 0 to 9 and -"),
             ('label = "Your shop"', "", 3, "needs label"),
             ("[ask.shop]", "[ask.host]", 3, "a name in use"),
+            ("[ask.shop]", 'host = "1.shops.example"\n[ask.shop]', 3, "what people would answer"),
             ("[ask.shop]", '[ask.shop]\nfills = { us = "" }', 3, "no choice"),
         ],
     )

@@ -166,8 +166,20 @@ def domain_of(name: str, addresses: Iterable[str]) -> str:
     return ""
 
 
-def faults(values: Iterable[Asked], addresses: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield each address in which a value has no place that is safe: field, end of a sentence."""
+def faults(
+    values: Sequence[Asked], addresses: Mapping[str, str], host: str
+) -> Iterator[tuple[str, str]]:
+    """Yield what of a provider does not go together with its values: field, end of a sentence.
+
+    ``host`` is the deployment's, ``""`` if it has none: the one answer of all its people.
+    """
+    yield from _misplaced(values, addresses)
+    if values and host:
+        yield from (("host", said) for said in _faults_of_host(values, addresses, host))
+
+
+def _misplaced(values: Iterable[Asked], addresses: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each address in which a value has no place that is safe, and values without one."""
     known = {one.name: one for one in values}
     placed: set[str] = set()
     for where, text in addresses.items():
@@ -191,10 +203,9 @@ def faults(values: Iterable[Asked], addresses: Mapping[str, str]) -> Iterator[tu
         yield "ask", f"has {name}, and no address has a place for it"
 
 
-def faults_of_host(
+def _faults_of_host(
     values: Sequence[Asked], addresses: Mapping[str, str], host: str
 ) -> Iterator[str]:
-    """Yield why the operator's host is not the one answer of everybody: end of a sentence."""
     one = values[0]
     if len(values) > 1:
         yield "is one answer, and more values than one are asked"

@@ -159,10 +159,8 @@ def _check_addresses(name: str, provider: Mapping[str, Any]) -> None:
 
 def misplaced(provider: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield faults of the values asked and their places in addresses: field, end of a sentence."""
-    values, given = provider.get("ask", ()), _addresses(provider)
-    yield from asked.faults(values, given)
-    if values and (host := provider.get("host")):
-        yield from (("host", said) for said in asked.faults_of_host(values, given, host))
+    values, host = provider.get("ask", ()), provider.get("host", "")
+    return asked.faults(values, _addresses(provider), host)
 
 
 def _with_host(provider: OAuthProvider) -> OAuthProvider:

@@ -148,7 +148,7 @@ def _nearest(key: str) -> str:
 def _misplaced(found: Mapping[str, Any]) -> Iterator[tuple[Place, str]]:
     """Yield the addresses in which a value of the person has no place that is safe."""
     addresses = {k: v for k, v in found.items() if k.endswith("_url")}
-    for where, said in asked.faults(found.get("ask", ()), addresses):
+    for where, said in asked.faults(found.get("ask", ()), addresses, found.get("host", "")):
         yield (where,), f"{where} {said}"
     for where, text in addresses.items():
         if "{host}" in text and "{host}" not in addresses.get("token_url", "{host}"):
