@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from socket import create_server
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -51,7 +52,7 @@ async def demo(redis_url: str, redis: Redis) -> AsyncIterator[Demo]:
             f"http://127.0.0.1:{own.getsockname()[1]}",
             f"http://127.0.0.1:{theirs.getsockname()[1]}",
         )
-        apps = create_demo(redis_url, make_secrets(), made.site, made.sandbox)
+        apps = create_demo(redis_url, make_secrets(), made.site, made.sandbox, others=["shopify"])
         async with AsyncExitStack() as stack:
             for app, listener in zip(apps, (own, theirs), strict=True):
                 await stack.enter_async_context(listening(made.watched(app), listener))
@@ -66,22 +67,31 @@ async def say(page: Page, demo: Demo, text: str) -> None:
     await page.locator("li.bot").nth(answers).wait_for()
 
 
-async def walk(page: Page, demo: Demo) -> None:
-    """Go as Alice from the chat to a connection and out again, as Carol to the support pages."""
-    for path in ("/", "/chat", "/signon/people", "/chat/bob"):
-        await page.goto(demo.sandbox + path)
-    await say(page, demo, "connect github")
+async def connect(page: Page, demo: Demo, provider: str, **asked: str) -> str:
+    """Go from the chat to a connection; return the host at which access is allowed."""
+    await say(page, demo, f"connect {provider}")
     link = await page.locator("a.go").last.get_attribute("href")
     assert link
     await page.goto(link)
+    for label, value in asked.items():
+        await page.get_by_label(label.replace("_", " ")).fill(value)
     await page.get_by_role("button", name="Yes, I asked for this").click()
     shown = await page.locator(".code [aria-hidden]").inner_text()
     await say(page, demo, shown)
     await page.goto(f"{demo.site}/connect/proof")
     await page.locator("#proof-continue").click()
-    await page.wait_for_url(f"{demo.sandbox}/github/**")
+    await page.wait_for_url(f"**/{provider}/**authorize**")
+    host = urlsplit(page.url).hostname
     await page.get_by_role("button", name="Allow").click()
-    await page.wait_for_url("**/connect/done/github")
+    await page.wait_for_url(f"**/connect/done/{provider}")
+    return host or ""
+
+
+async def walk(page: Page, demo: Demo) -> None:
+    """Go as Alice from the chat to a connection and out again, as Carol to the support pages."""
+    for path in ("/", "/chat", "/signon/people", "/chat/bob"):
+        await page.goto(demo.sandbox + path)
+    await connect(page, demo, "github")
     for provider in ("github", "google", "discord", "microsoft"):
         await page.goto(f"{demo.sandbox}/{provider}/settings")
     for path in (
@@ -145,3 +155,15 @@ async def test_no_page_forbids_the_icon_that_browsers_ask_for_by_themselves(demo
             icon = await client.get(f"{origin}/favicon.ico")
             assert icon.status_code == 200
             assert icon.headers["content-type"] == "image/svg+xml"
+
+
+async def test_a_browser_finds_a_stand_in_by_the_value_that_it_asks_for(
+    chromium: Browser, demo: Demo
+) -> None:
+    page = await chromium.new_page()
+    host = await connect(page, demo, "shopify", Your_shop="blue-shoes")
+    assert host == "blue-shoes.shopify.localhost"
+    await page.goto(f"{demo.site}/connections/shopify")
+    assert "blue-shoes" in await page.locator("main").inner_text()
+    await page.context.close()
+    assert demo.refused == []
