@@ -448,6 +448,21 @@ async def test_the_timeline_says_which_of_several_accounts_it_was(
     assert "GitHub (hubert)" not in own
 
 
+async def test_an_answer_delivered_twice_leads_to_the_same_account_twice(
+    place: Place, two: Browser
+) -> None:
+    is_(place, "third")
+    asked = {"intent": "add", "return": "detail"}
+    callback = place.fake.authorize(await two.begin("github~hubert", asked))
+    ways = [(await two.get(callback)).headers["location"] for _ in range(2)]
+    assert ways == ["/connections/github~third#conn-github~third-n"] * 2
+    is_(place, "fourth")
+    link = await place.bot.create_link_code(place.redis, "ann", provider="github", account="play")
+    callback = place.fake.authorize(handed_off(await two.post(f"/connect/{link}/start")))
+    ways = [(await two.get(callback)).headers["location"] for _ in range(2)]
+    assert ways == ["/connect/done/github~play"] * 2
+
+
 @pytest.mark.parametrize("account", ["", "play"])
 async def test_one_too_many_that_a_link_brought_is_said_to_be(
     place: Place, two: Browser, account: str

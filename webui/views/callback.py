@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from webui.access.guesses import count_try
+from webui.cards.accounts import parted
 from webui.fetch_metadata import turned_away
 from webui.incident_codes import refer
 from webui.oauth_manager import (
@@ -166,7 +167,15 @@ async def _again(
         if first is None and found:
             give_up += _PATIENCE  # it came at the same moment
         first = found or first
-    return _told(name, first.return_to, notes.get(name)) if first else None
+    place = _last_told(notes, name)
+    return _told(place, first.return_to, notes.get(place)) if first else None
+
+
+def _last_told(notes: Mapping[str, Note], provider: str) -> str:
+    """Return the place of the service whose card was told of an outcome last."""
+    told = [place for place in notes if parted(place)[0] == provider]
+    told = [place for place in told if notes[place].key != DISMISSED]
+    return max(told, key=lambda place: notes[place].at, default=provider)
 
 
 async def _is_parked_here(request: Request, answer: AuthorizationResponse) -> bool:
