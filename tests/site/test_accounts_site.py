@@ -592,6 +592,7 @@ async def test_support_sees_each_account_masked_and_acts_on_the_one_that_is_mean
         ).status_code == 200
         done = await carol.post("/support/people/ann/disconnect", act)
         assert done.status_code == 200
+        assert "Disconnect GitHub (h•••t)</h1>" in done.text
         assert "hubert" not in done.text
         assert await names(place) == ["mona"]
         for stale in ("github", act["provider"]):

@@ -143,14 +143,15 @@ async def _do(act: Act, request: Request) -> Response:
         await keep(result=f"done: {done.result}", has_begun_before=True)
     except StoreUnavailable:
         log.error("what came of %r could not be put on record: %s", act.action, done.result)
+    card = await _card(site, user_id, place, done.note) if place else None
     return render(
         request,
         "support_done.html",
         **about(staff, user_id, reason, site.clock.now()),
         act=act.name,
-        label=site.manager.providers[provider].label if provider else "",
+        label=card.label if card else "",
         said=done.said,
-        card=await _card(site, user_id, place, done.note) if place else None,
+        card=card,
     )
 
 
