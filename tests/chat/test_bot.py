@@ -54,6 +54,7 @@ async def connect(
         "/connect github",
         "connect: github please",
         "Connect my github account",
+        "connect github now, please",
     ],
 )
 async def test_connect_is_understood_in_many_ways(caller: Caller, text: str) -> None:

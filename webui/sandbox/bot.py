@@ -32,6 +32,7 @@ NAME = "Stargazer"
 # none is taken for a code.
 _CODE = re.compile(r"(?=.*\d|[^AEIOU]*$)[A-Z0-9]{6}")
 _WORD = re.compile(r"[a-z0-9_-]+")
+_FILLERS = {"account", "now", "please", "thanks"}
 
 
 _TOOLS: dict[str, Callable[[Caller, OAuthProvider], Awaitable[str]]] = {
@@ -55,10 +56,13 @@ async def answer(caller: Caller, text: str) -> Reply:
     if action == "confirm":
         return Reply(await connect_service(caller, action, code=rest))
     provider = _named_in(rest)
+    behind = rest.removeprefix(provider.name) if provider else ""
+    if provider and behind == rest:  # "my github"
+        rest, behind = provider.name, ""
     if action in ACTIONS:
         return _reply(await connect_service(caller, action, rest), provider)
     if action in _TOOLS:
-        account = rest.partition(provider.name)[2].removeprefix(" as").strip() if provider else ""
+        account = behind.removeprefix(" as").strip()
         return await _use(replace(caller, account=account), provider, _TOOLS[action])
     if action == "help":
         return Reply(_help())
@@ -91,7 +95,7 @@ def _read(text: str) -> tuple[str, str]:
         return "confirm", text
     # The site suggests the question in words.
     verb, *rest = _WORD.findall(text.lower().replace("who am i", "whoami")) or [""]
-    return verb, " ".join(rest)
+    return verb, " ".join(word for word in rest if word not in _FILLERS)
 
 
 def _named_in(words: str) -> OAuthProvider | None:
