@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from redis import Redis as Blocking
 from redis.asyncio import Redis, RedisCluster
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tests.kit.logging_restored import everything_put_back
 from tests.kit.redis_fleets import cluster_fleet, one_url, sentinel_fleet
@@ -74,6 +76,11 @@ def empty_redis_url(redis_url: str) -> str:
     return redis_url
 
 
+def _over() -> Any:
+    """Refuse a connection: a use that a manager writes later would leave it open."""
+    raise RedisConnectionError("the test has ended")
+
+
 @pytest.fixture
 async def redis(redis_url: str) -> AsyncIterator[Redis]:
     """A client on an empty server.  It never repeats a command, as in production."""
@@ -82,3 +89,6 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
             client.command_flags |= {"KEYS": "primaries", "DBSIZE": "primaries"}
         await client.flushall()
         yield client
+    if not isinstance(client, RedisCluster):
+        client.connection_pool.reset()  # type: ignore[no-untyped-call]
+        client.connection_pool.make_connection = _over  # type: ignore[method-assign]
