@@ -123,11 +123,12 @@ async def answer(
     speaks: bool = False,
     said: str = "",
     refused: str = "",
+    named: str = "",
 ) -> Response:
     """Answer with one card: the fragment for htmx, else its page, with the last events.
 
     ``speaks`` announces its state, for cases in which the focus does not move; ``said`` is
-    announced instead.  ``refused`` as the card has it.
+    announced instead.  ``refused`` as the card has it, and ``named`` what was typed then.
     """
     site = site_of(request)
     screen = screen_of(site, where if is_htmx(request) else "detail")
@@ -138,7 +139,7 @@ async def answer(
     card = own.card(screen, focus if is_htmx(request) else "")
     return render_card(
         request,
-        replace(card, refused=refused) if refused else card,
+        replace(card, refused=refused, named=named or card.named) if refused else card,
         summarize([place.standing(screen) for place in places], screen),
         page="connection.html",
         status=status,

@@ -69,7 +69,9 @@ async def rename(request: Request) -> Response:
     try:
         is_there = await site.manager.rename_account(site.redis, session.user, base, handle, name)
     except ValueError:
-        return await answer(request, session, provider, "detail", status=400, refused="name")
+        card = request, session, provider
+        typed = name.strip()[:200]
+        return await answer(*card, "detail", status=400, refused="name", named=typed)
     if not is_there:
         return to_list(request)
     return await _told(request, session, provider, "account.saved", name=name)
