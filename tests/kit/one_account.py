@@ -114,7 +114,8 @@ def _issued(patch: pytest.MonkeyPatch) -> set[str]:
 
 async def _dumped(redis: Any, issued: set[str], began: float) -> Any:
     """Yield each key, and its kind, life and value."""
-    by_chance = re.compile("|".join(sorted(issued)))
+    # The longest first: a short text may be the beginning of a long one.
+    by_chance = re.compile("|".join(sorted(issued, key=len, reverse=True)))
     read = {
         "string": lambda key: redis.get(key),
         "hash": lambda key: redis.hgetall(key),
