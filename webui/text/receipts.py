@@ -31,8 +31,7 @@ def receipt(
     if key not in words.CATALOGUE:
         key = "receipt.unknown"
     what = say("receipt.account" if account else "receipt.plain", provider=label, account=account)
-    place = f"{event.provider}~{event.slot}" if event.slot else event.provider
-    code = receipt_code(user_id, place, event.at)
+    code = receipt_code(user_id, event.place, event.at)
     return say(key, what=what, time=time, provider=label, ref=code)
 
 
@@ -41,14 +40,13 @@ def answered(events: Iterable[Event]) -> tuple[Event, ...]:
 
     Events are newest first, as they are read.
     """
-    confirmed: set[tuple[str, str]] = set()
+    confirmed: set[str] = set()
     found = []
     for event in events:
-        account = event.provider, event.slot
         if event.kind == "revoked":
-            confirmed.add(account)
-        elif event.kind == "disconnected" and account in confirmed:
-            confirmed.remove(account)
+            confirmed.add(event.place)
+        elif event.kind == "disconnected" and event.place in confirmed:
+            confirmed.remove(event.place)
             event = replace(event, detail=RevokeOutcome.REVOKED)
         found.append(event)
     return tuple(found)

@@ -49,6 +49,11 @@ class Event:
     name: str = ""
     slot: str = ""
 
+    @property
+    def place(self) -> str:
+        """Return the provider's name, with the slot of one of several accounts behind it."""
+        return keys.place(self.provider, self.slot)
+
 
 WAS_THERE = "was_there"  # the detail of an account that was to be added, and was connected already
 
