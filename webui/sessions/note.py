@@ -28,7 +28,7 @@ class Note:
 
     def record(self) -> dict[str, object]:
         """Return what is stored: what a person with one account never has is left out."""
-        return {k: v for k, v in asdict(self).items() if v or k != "is_adding"}
+        return {k: v for k, v in asdict(self).items() if v or k not in ("account", "is_adding")}
 
 
 # Keys that are none of ``OUTCOMES``: they change what counts, and no card has words for them.
