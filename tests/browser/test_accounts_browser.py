@@ -18,6 +18,11 @@ SCRIPT = pytest.mark.parametrize("script", [True, False], ids=["script", "no scr
 async def connect_two(ann: Desk) -> None:
     """Connect GitHub as mona, and beside it as hubert."""
     await ann.connect("github")
+    await add_hubert(ann)
+
+
+async def add_hubert(ann: Desk) -> None:
+    """Put hubert beside the account of GitHub that is connected."""
     await ann.offer_another("github")
     offer = await ann.bot.switch_offer(ann.redis, "ann", "github")
     assert offer
@@ -103,10 +108,7 @@ async def test_an_open_list_gets_an_account_that_was_added_and_loses_one_that_en
         await page.add_init_script("window.setInterval = () => 0")
         await ann.connect("github")
         await ann.window.go("/connections")
-        await ann.offer_another("github")
-        offer = await ann.bot.switch_offer(redis, "ann", "github")
-        assert offer
-        await ann.bot.switch(redis, "ann", "github", offer=offer.id, use_new=False, add=True)
+        await add_hubert(ann)
         rows = page.locator("#group-connected > li h3 .row-name")
         assert await look(page) == 200
         await expect(rows).to_have_text(["GitHub (hubert)", "GitHub (mona)"])
